@@ -1,0 +1,27 @@
+//! scumble: a WebSocket fan-out relay for canvases that runs as several processes over one SQLite file.
+//!
+//! A message's way, and the reading order of the modules:
+//!
+//! ```text
+//! socket/inbound -> room -> queue/writer -> SQLite -> queue/poller -> room -> socket/outbound
+//! ```
+//!
+//! Dependencies point one way: `protocol <- backplane <- room <- {socket, queue, memory, http} <- relay <- main`.
+//! `docs/ARCHITECTURE.md` tells the rest; `tests/tidy.rs` keeps it true.
+
+pub mod config;
+pub mod limits;
+pub mod protocol;
+
+pub mod backplane;
+pub mod memory;
+pub mod queue;
+
+pub mod room;
+pub mod socket;
+
+pub mod http;
+pub mod relay;
+
+pub mod cli;
+pub mod load;

@@ -1,0 +1,77 @@
+//! Every bound and timeout that is not a flag, with its reason. Flags have theirs in `config`.
+
+use std::time::Duration;
+
+/// Entries that may wait for the writer in one process. At 50,000 commits a second this is a sixth of a second of work.
+pub const WRITER_QUEUE_ENTRIES: usize = 8_192;
+/// Bytes that may wait for the writer in one process.
+pub const WRITER_QUEUE_BYTES: usize = 32 * 1024 * 1024;
+/// Entries of one canvas that may wait: a flooding canvas cannot fill the queue for others.
+pub const CANVAS_QUEUE_ENTRIES: usize = 4_096;
+/// Entries in one transaction: long enough to spread its cost, short enough that other processes wait little.
+pub const BATCH_ENTRIES: usize = 512;
+/// Bytes in one transaction, for the same reason.
+pub const BATCH_BYTES: usize = 2 * 1024 * 1024;
+/// What one canvas may put into a batch in its turn (deficit round robin), in bytes.
+pub const CANVAS_QUANTUM_BYTES: usize = 16 * 1024;
+/// The longest an entry waits before it is refused as `overloaded` instead.
+pub const MAX_QUEUE_WAIT: Duration = Duration::from_secs(5);
+/// SQLite's own wait for a lock, behind the turnstile; its expiry is `overloaded`.
+pub const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+/// When a client should send a refused op again.
+pub const RETRY_AFTER_MS: u64 = 250;
+
+/// The write-ahead log's size from which a checkpoint takes the turnstile.
+pub const WAL_RESTART_BYTES: u64 = 16 * 1024 * 1024;
+/// Rows that cleanup deletes in one transaction, so that no writer waits long.
+pub const CLEANUP_CHUNK: u32 = 1_000;
+/// How often an instance says that it lives.
+pub const HEARTBEAT: Duration = Duration::from_secs(2);
+/// A heartbeat older than this is a dead (or stopped) instance.
+pub const HEARTBEAT_STALE: Duration = Duration::from_secs(10);
+/// How often peers are probed. With the reaping transaction it stays well below the second in which others hear of a death.
+pub const PROBE_INTERVAL: Duration = Duration::from_millis(250);
+/// How often watermarks are written, and only if changed.
+pub const WATERMARK_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a client's highest op is remembered after its last use.
+pub const CLIENT_MEMORY: Duration = Duration::from_secs(48 * 3600);
+
+/// Bytes of log that wait for a room; beyond, the room reads from the queue.
+pub const ROOM_INBOX_BYTES: usize = 4 * 1024 * 1024;
+/// Deliveries that wait for a room, for the same reason.
+pub const ROOM_INBOX_ITEMS: usize = 8_192;
+/// Bytes of one read from the log for a connection that catches up.
+pub const CATCH_UP_BYTES: usize = 64 * 1024;
+/// How long a snapshot is shared by those who join.
+pub const SNAPSHOT_REUSE: Duration = Duration::from_secs(5);
+/// Chat messages kept per canvas, and told in a snapshot.
+pub const CHAT_HISTORY: u32 = 200;
+/// Bytes of one object after merges: a snapshot part must hold it.
+pub const MAX_OBJECT_BYTES: usize = 128 * 1024;
+/// Bytes of one client's presence state.
+pub const MAX_STATE_BYTES: usize = 8 * 1024;
+
+/// Ops of one connection that wait for their ack; beyond, the server stops reading from it.
+pub const MAX_IN_FLIGHT_OPS: u32 = 1_024;
+/// Bytes of one connection's ordered lane.
+pub const OUTBOX_BYTES: usize = 256 * 1024;
+/// What the WebSocket parser reads at once. Small, since every idle connection has one.
+pub const READ_BUFFER_BYTES: usize = 2 * 1024;
+/// The first message must come within this.
+pub const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+/// The HTTP head must come within this.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often the server pings.
+pub const HEARTBEAT_PING: Duration = Duration::from_secs(25);
+/// How long a pong may take after a ping; any frame counts.
+pub const PONG_TIMEOUT: Duration = Duration::from_secs(20);
+/// Bad messages in a row that end a connection.
+pub const MAX_BAD_IN_A_ROW: u32 = 10;
+/// Peers get this long to answer a close frame.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+const _: () = assert!(CANVAS_QUEUE_ENTRIES * 2 <= WRITER_QUEUE_ENTRIES);
+const _: () = assert!(MAX_IN_FLIGHT_OPS as usize * 2 <= CANVAS_QUEUE_ENTRIES);
+const _: () = assert!(CATCH_UP_BYTES * 2 <= OUTBOX_BYTES);
+const _: () = assert!(MAX_OBJECT_BYTES * 2 <= crate::protocol::server_message::MAX_PART_BYTES);
+const _: () = assert!(HEARTBEAT.as_millis() * 3 < HEARTBEAT_STALE.as_millis());

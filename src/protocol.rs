@@ -1,0 +1,15 @@
+//! The wire, version 1: what a client may say, what the server answers, and the numbers both use.
+//!
+//! Nothing here knows about sockets, rooms or storage; everything else depends on this module.
+
+pub mod client_message;
+pub mod close_code;
+pub mod frame;
+pub mod ids;
+pub mod server_message;
+
+/// The subprotocol that is selected when a client offers it.
+pub const SUBPROTOCOL: &str = "scumble.v1";
+
+/// The protocol version that `hello.v` must carry.
+pub const VERSION: u64 = 1;

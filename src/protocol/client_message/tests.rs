@@ -1,0 +1,105 @@
+//! What the parser takes and what it refuses, by example and by property.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn code(text: &str) -> ErrorCode {
+    parse(text).expect_err(text).code
+}
+
+#[test]
+fn a_durable_message_keeps_the_senders_bytes() {
+    let text = r#"{"type":"broadcast", "op": 7, "event":"e","data":{"a" : [1, 2]}, "junk":1}"#;
+    let Ok(ClientMessage::Durable(m)) = parse(text) else { panic!() };
+    assert_eq!((m.kind, m.op), (Kind::Broadcast, 7));
+    assert_eq!(&m.body[..], br#"{"op":7,"event":"e","data":{"a" : [1, 2]}}"#);
+}
+
+#[test]
+fn an_object_is_found_in_the_body() {
+    let text = r#"{"type":"object-create","op":1,"object":{"id":"a","kind":"rect","x":1}}"#;
+    let Ok(ClientMessage::Durable(m)) = parse(text) else { panic!() };
+    let Change::Put { id, object } = m.change else { panic!() };
+    assert_eq!(id, "a");
+    assert_eq!(&m.body[object], br#"{"id":"a","kind":"rect","x":1}"#);
+}
+
+#[test]
+fn refusals_name_the_field_and_the_op() {
+    let refused = parse(r#"{"type":"chat","op":3,"text":""}"#).expect_err("empty text");
+    assert_eq!(refused.code, ErrorCode::BadMessage);
+    assert_eq!(refused.op, Some(3));
+    assert!(refused.message.contains("text"), "{}", refused.message);
+}
+
+#[test]
+fn each_kind_of_rubbish_has_its_code() {
+    assert_eq!(code("{"), ErrorCode::BadJson);
+    assert_eq!(code("hello"), ErrorCode::BadJson);
+    assert_eq!(code("[1]"), ErrorCode::BadMessage);
+    assert_eq!(code("{}"), ErrorCode::BadMessage);
+    assert_eq!(code(r#"{"type":"nope"}"#), ErrorCode::UnknownType);
+    for op in ["0", "-1", "1.5", "\"1\"", "9007199254740993", "1e3", "null"] {
+        let text = format!(r#"{{"type":"object-delete","id":"a","op":{op}}}"#);
+        assert_eq!(code(&text), ErrorCode::BadOp, "{op}");
+    }
+    assert_eq!(code(r#"{"type":"object-delete","id":"a"}"#), ErrorCode::BadOp);
+    let deep = format!("{}{}", "[".repeat(20), "]".repeat(20));
+    assert_eq!(
+        code(&format!(r#"{{"type":"signal","event":"e","data":{deep}}}"#)),
+        ErrorCode::BadMessage
+    );
+    assert_eq!(
+        code(r#"{"type":"object-update","op":1,"id":"a","patch":{"id":"b"}}"#),
+        ErrorCode::BadMessage
+    );
+    assert_eq!(code(r#"{"type":"cursor","x":"1","y":2}"#), ErrorCode::BadMessage);
+    assert_eq!(code(r#"{"type":"hello","v":2,"client":"aaaaaaaa"}"#), ErrorCode::BadMessage);
+}
+
+#[test]
+fn a_cursor_loses_type_and_client_and_keeps_small_fields() {
+    let text = r#"{"type":"cursor","x":1.5,"y":2,"client":"someone","t":"a\"b"}"#;
+    let Ok(ClientMessage::Cursor(fields)) = parse(text) else { panic!() };
+    assert_eq!(fields, r#""x":1.5,"y":2,"t":"a\"b""#);
+}
+
+#[test]
+fn a_user_is_a_name_and_a_colour_only() {
+    let text = r#"{"type":"hello","v":1,"client":"aaaaaaaa","user":{"name":"A","admin":true}}"#;
+    let Ok(ClientMessage::Hello(hello)) = parse(text) else { panic!() };
+    assert_eq!(hello.user, r#"{"name":"A"}"#);
+}
+
+proptest! {
+    #[test]
+    fn never_panics(text in ".{0,200}") {
+        let _ = parse(&text);
+    }
+
+    #[test]
+    fn any_json_data_passes_unchanged(data in json_value(), op in 1..MAX_OP) {
+        let data = data.to_string();
+        let text = format!(r#"{{"data":{data},"type":"broadcast","event":"e","op":{op}}}"#);
+        let Ok(ClientMessage::Durable(m)) = parse(&text) else { panic!("{text}") };
+        let body = String::from_utf8(m.body.to_vec()).expect("utf-8");
+        prop_assert_eq!(body, format!(r#"{{"op":{op},"event":"e","data":{data}}}"#));
+    }
+}
+
+fn json_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        ".{0,10}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 32, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map(".{0,5}", inner, 0..4)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}

@@ -1,0 +1,71 @@
+//! Server frames (RFC 6455, 5.2). They are unmasked, so header and payload are the same bytes for
+//! every receiver: a message is framed once and shared by all sockets.
+
+/// The longest header of an unmasked frame, in bytes.
+pub const MAX_HEADER: usize = 10;
+
+const FIN_TEXT: u8 = 0x81;
+const FIN_CLOSE: u8 = 0x88;
+const FIN_PING: u8 = 0x89;
+
+/// Appends a text frame whose payload `write` appends. The header is put in front once the length is known.
+pub fn text(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    out.extend_from_slice(&[0; 4]);
+    write(out);
+    let len = out.len() - start - 4;
+    match len {
+        0..=125 => {
+            out[start + 2..start + 4].copy_from_slice(&[FIN_TEXT, len.to_le_bytes()[0]]);
+            out.drain(start..start + 2);
+        }
+        126..=0xffff => {
+            let len = len.to_be_bytes();
+            out[start..start + 4].copy_from_slice(&[FIN_TEXT, 126, len[6], len[7]]);
+        }
+        _ => {
+            let mut header = [0; MAX_HEADER];
+            header[..2].copy_from_slice(&[FIN_TEXT, 127]);
+            header[2..].copy_from_slice(&len.to_be_bytes());
+            out.splice(start..start + 4, header);
+        }
+    }
+}
+
+/// A close frame. The reason is cut at 123 bytes, the most a control frame holds beside the code.
+pub fn close(code: u16, reason: &str) -> Vec<u8> {
+    let mut end = reason.len().min(123);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    let mut out = vec![FIN_CLOSE, end.to_le_bytes()[0] + 2];
+    out.extend_from_slice(&code.to_be_bytes());
+    out.extend_from_slice(&reason.as_bytes()[..end]);
+    out
+}
+
+/// An empty ping.
+pub const PING: [u8; 2] = [FIN_PING, 0];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_grow_with_the_payload() {
+        for (len, header) in [(0, 2), (125, 2), (126, 4), (65_535, 4), (65_536, 10)] {
+            let mut out = b"before".to_vec();
+            text(&mut out, |o| o.extend(std::iter::repeat_n(b'x', len)));
+            assert_eq!(out.len(), 6 + header + len, "{len}");
+            assert!(out[6 + header..].iter().all(|c| *c == b'x'));
+            assert_eq!(out[6], FIN_TEXT);
+        }
+    }
+
+    #[test]
+    fn a_close_reason_is_cut_on_a_character() {
+        let frame = close(4400, &"ä".repeat(100));
+        assert_eq!(frame.len(), 2 + 2 + 122);
+        assert!(std::str::from_utf8(&frame[4..]).is_ok());
+    }
+}

@@ -1,0 +1,370 @@
+//! What the server says: encoded once, as a framed message that every socket can share.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use bytes::Bytes;
+use serde_json::json;
+
+use super::client_message::Kind;
+use super::frame;
+use super::ids::{CanvasId, ClientId, Epoch, InstanceId};
+
+/// The codes of `error`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum ErrorCode {
+    /// Not JSON.
+    BadJson,
+    /// A field is missing or wrong.
+    BadMessage,
+    /// No such `type`.
+    UnknownType,
+    /// Over a size limit.
+    TooLarge,
+    /// `op` is not a positive integer, or does not increase.
+    BadOp,
+    /// The token does not allow it.
+    Forbidden,
+    /// Over a rate limit.
+    RateLimited,
+    /// The queue is full or busy; the op was not taken.
+    Overloaded,
+    /// `hello` was not said.
+    NotReady,
+}
+
+impl ErrorCode {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BadJson => "bad-json",
+            Self::BadMessage => "bad-message",
+            Self::UnknownType => "unknown-type",
+            Self::TooLarge => "too-large",
+            Self::BadOp => "bad-op",
+            Self::Forbidden => "forbidden",
+            Self::RateLimited => "rate-limited",
+            Self::Overloaded => "overloaded",
+            Self::NotReady => "not-ready",
+        }
+    }
+
+    /// Whether the same op may be sent again. After such a refusal later ops wait for it.
+    pub fn retryable(self) -> bool {
+        matches!(self, Self::RateLimited | Self::Overloaded)
+    }
+}
+
+/// What `ack.status` says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AckStatus {
+    /// Committed as `seq`; stands in the order.
+    Ok,
+    /// Was committed before, as `seq` (0: no longer known).
+    Dup,
+    /// The object is not there; took no `seq`.
+    Ignored,
+}
+
+impl AckStatus {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Dup => "dup",
+            Self::Ignored => "ignored",
+        }
+    }
+}
+
+/// Why a client is gone for the others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LeaveReason {
+    /// It said so.
+    Left,
+    /// Its connection was lost and did not come back within the grace.
+    Timeout,
+    /// Its instance died and it did not come back within the grace.
+    InstanceLost,
+    /// Somebody else took its place.
+    Replaced,
+}
+
+impl LeaveReason {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::Timeout => "timeout",
+            Self::InstanceLost => "instance-lost",
+            Self::Replaced => "replaced",
+        }
+    }
+
+    /// Reads what [`Self::as_str`] wrote; anything else is a timeout.
+    pub fn parse(text: &str) -> Self {
+        [Self::Left, Self::InstanceLost, Self::Replaced]
+            .into_iter()
+            .find(|reason| reason.as_str() == text)
+            .unwrap_or(Self::Timeout)
+    }
+}
+
+/// One framed message of its own.
+fn framed(write: impl FnOnce(&mut Vec<u8>)) -> Bytes {
+    let mut out = Vec::with_capacity(160);
+    frame::text(&mut out, write);
+    Bytes::from(out)
+}
+
+fn framed_json(value: &serde_json::Value) -> Bytes {
+    framed(|out| {
+        // Writing a Value into a Vec cannot fail.
+        let _ = serde_json::to_writer(out, value);
+    })
+}
+
+/// Appends the frame of a durable message. `body` is the sender's fields as a JSON object.
+pub fn durable(out: &mut Vec<u8>, kind: Kind, seq: u64, client: &str, at_ms: i64, body: &[u8]) {
+    frame::text(out, |out| {
+        let kind = kind.as_str();
+        // Writing into a Vec cannot fail. The client's id needs no escape: its pattern excludes quotes.
+        let _ = write!(
+            out,
+            "{{\"type\":\"{kind}\",\"seq\":{seq},\"client\":\"{client}\",\"at\":{at_ms},"
+        );
+        out.extend_from_slice(body.get(1..).unwrap_or(b"}"));
+    });
+}
+
+/// Appends the frame of an ack.
+pub fn ack(out: &mut Vec<u8>, op: u64, seq: u64, status: AckStatus) {
+    frame::text(out, |out| {
+        let status = status.as_str();
+        let _ = write!(
+            out,
+            "{{\"type\":\"ack\",\"op\":{op},\"seq\":{seq},\"status\":\"{status}\"}}"
+        );
+    });
+}
+
+/// The numbers a client should keep to.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Bytes of one message.
+    pub max_message_bytes: usize,
+    /// Milliseconds between cursors worth sending.
+    pub cursor_interval_ms: u64,
+    /// Durable messages a second; 0 for no limit.
+    pub ops_per_s: u32,
+    /// Objects of a canvas.
+    pub max_objects: usize,
+    /// Connections of a canvas on one instance.
+    pub max_clients: usize,
+}
+
+/// Everything `welcome` says.
+#[derive(Debug)]
+pub struct Welcome<'a> {
+    /// Which process this is.
+    pub instance: &'a InstanceId,
+    /// Which canvas.
+    pub canvas: &'a CanvasId,
+    /// The client's own id.
+    pub client: &'a ClientId,
+    /// The client's user, a JSON object.
+    pub user: &'a str,
+    /// `"write"` or `"read"`.
+    pub role: &'static str,
+    /// The canvas's epoch.
+    pub epoch: Epoch,
+    /// The canvas's head.
+    pub seq: u64,
+    /// Whether the missed messages follow, or a snapshot.
+    pub resume: bool,
+    /// The highest committed op of this client, 0 if none.
+    pub acked_op: u64,
+    /// Who is here: a JSON array.
+    pub users: &'a str,
+    /// The numbers to keep to.
+    pub limits: &'a Limits,
+    /// How often the server pings, in milliseconds.
+    pub heartbeat_ms: u64,
+}
+
+/// `welcome`
+pub fn welcome(w: &Welcome<'_>) -> Bytes {
+    framed(|out| {
+        let mode = if w.resume { "resume" } else { "snapshot" };
+        let l = w.limits;
+        let _ = write!(
+            out,
+            "{{\"type\":\"welcome\",\"v\":1,\"instance\":\"{}\",\"canvas\":\"{}\",\"client\":\"{}\",\
+             \"user\":{},\"role\":\"{}\",\"epoch\":\"{}\",\"seq\":{},\"mode\":\"{mode}\",\
+             \"acked_op\":{},\"users\":{},\"limits\":{{\"max_message_bytes\":{},\
+             \"cursor_interval_ms\":{},\"ops_per_s\":{},\"max_objects\":{},\"max_clients\":{}}},\
+             \"heartbeat_ms\":{}}}",
+            w.instance,
+            w.canvas,
+            w.client,
+            w.user,
+            w.role,
+            w.epoch,
+            w.seq,
+            w.acked_op,
+            w.users,
+            l.max_message_bytes,
+            l.cursor_interval_ms,
+            l.ops_per_s,
+            l.max_objects,
+            l.max_clients,
+            w.heartbeat_ms
+        );
+    })
+}
+
+/// One entry of `welcome.users`, or the fields of `user-connected` after its type.
+pub fn user_fields(
+    out: &mut String,
+    client: &ClientId,
+    user: &str,
+    state: Option<&str>,
+    cursor: Option<&str>,
+    away: bool,
+) {
+    let _ = write!(out, "\"client\":\"{client}\",\"user\":{user}");
+    if let Some(state) = state {
+        let _ = write!(out, ",\"state\":{state}");
+    }
+    if let Some(cursor) = cursor {
+        let _ = write!(out, ",\"cursor\":{{{cursor}}}");
+    }
+    if away {
+        out.push_str(",\"away\":true");
+    }
+}
+
+/// `user-connected`
+pub fn user_connected(client: &ClientId, user: &str, state: Option<&str>) -> Bytes {
+    let mut fields = String::new();
+    user_fields(&mut fields, client, user, state, None, false);
+    framed(|out| {
+        let _ = write!(out, "{{\"type\":\"user-connected\",{fields}}}");
+    })
+}
+
+/// `user-disconnected`
+pub fn user_disconnected(client: &ClientId, reason: LeaveReason) -> Bytes {
+    framed(|out| {
+        let reason = reason.as_str();
+        let _ = write!(
+            out,
+            "{{\"type\":\"user-disconnected\",\"client\":\"{client}\",\"reason\":\"{reason}\"}}"
+        );
+    })
+}
+
+/// `presence`, with the merged state, the away mark, or both.
+pub fn presence(client: &ClientId, state: Option<&str>, away: Option<bool>) -> Bytes {
+    framed(|out| {
+        let _ = write!(out, "{{\"type\":\"presence\",\"client\":\"{client}\"");
+        if let Some(state) = state {
+            let _ = write!(out, ",\"state\":{state}");
+        }
+        if let Some(away) = away {
+            let _ = write!(out, ",\"away\":{away}");
+        }
+        out.push(b'}');
+    })
+}
+
+/// `signal`; `body` is `"event":…,"data":…`.
+pub fn signal(out: &mut Vec<u8>, client: &ClientId, body: &str) {
+    frame::text(out, |out| {
+        let _ = write!(out, "{{\"type\":\"signal\",\"client\":\"{client}\",{body}}}");
+    });
+}
+
+/// `cursor-batch` of those cursors; each is the inside of an object: `"x":…,"y":…`.
+pub fn cursor_batch<'a>(cursors: impl Iterator<Item = (&'a ClientId, &'a str)>) -> Bytes {
+    framed(|out| {
+        out.extend_from_slice(b"{\"type\":\"cursor-batch\",\"cursors\":[");
+        for (i, (client, fields)) in cursors.enumerate() {
+            let comma = if i > 0 { "," } else { "" };
+            let _ = write!(out, "{comma}{{\"client\":\"{client}\",{fields}}}");
+        }
+        out.extend_from_slice(b"]}");
+    })
+}
+
+/// `resync`
+pub fn resync(reason: &str) -> Bytes {
+    framed_json(&json!({"type": "resync", "reason": reason}))
+}
+
+/// `goaway`
+pub fn goaway(reason: &str, retry_after_ms: u64) -> Bytes {
+    framed_json(&json!({"type": "goaway", "reason": reason, "retry_after_ms": retry_after_ms}))
+}
+
+/// `error`
+pub fn error(code: ErrorCode, message: &str, op: Option<u64>, retry_after_ms: Option<u64>) -> Bytes {
+    let mut value = json!({"type": "error", "code": code.as_str(), "message": message});
+    if let Some(op) = op {
+        value["op"] = op.into();
+    }
+    if let Some(ms) = retry_after_ms {
+        value["retry_after_ms"] = ms.into();
+    }
+    framed_json(&value)
+}
+
+/// `pong`; `ts` is the client's own number as it came.
+pub fn pong(ts: &str, server_ts: i64) -> Bytes {
+    framed(|out| {
+        let _ = write!(out, "{{\"type\":\"pong\",\"ts\":{ts},\"server_ts\":{server_ts}}}");
+    })
+}
+
+/// The most bytes of a snapshot part's payload.
+pub const MAX_PART_BYTES: usize = 256 * 1024;
+
+/// Cuts a canvas's state into framed `snapshot` parts of at most [`MAX_PART_BYTES`] each. There is
+/// always at least one. An entry larger than a part has one of its own.
+pub fn snapshot_parts(
+    epoch: Epoch,
+    seq: u64,
+    objects: &[String],
+    chat: &[String],
+) -> Vec<Bytes> {
+    // Head, tail and commas stay below this.
+    let budget = MAX_PART_BYTES - 256;
+    let mut groups: Vec<(Vec<&str>, Vec<&str>)> = vec![Default::default()];
+    let mut size = 0;
+    let entries = objects.iter().map(|o| (true, o)).chain(chat.iter().map(|c| (false, c)));
+    for (is_object, text) in entries {
+        let empty = groups.last().is_some_and(|(o, c)| o.is_empty() && c.is_empty());
+        if size + text.len() + 1 > budget && !empty {
+            groups.push(Default::default());
+            size = 0;
+        }
+        size += text.len() + 1;
+        if let Some((objects, chat)) = groups.last_mut() {
+            if is_object { objects.push(text) } else { chat.push(text) }
+        }
+    }
+    let last = groups.len() - 1;
+    let part = |(i, (objects, chat)): (usize, (Vec<&str>, Vec<&str>))| {
+        framed(|out| {
+            let _ = write!(
+                out,
+                "{{\"type\":\"snapshot\",\"epoch\":\"{epoch}\",\"seq\":{seq},\"part\":{i},\
+                 \"last\":{},\"objects\":[{}],\"chat\":[{}]}}",
+                i == last,
+                objects.join(","),
+                chat.join(",")
+            );
+        })
+    };
+    groups.into_iter().enumerate().map(part).collect()
+}
