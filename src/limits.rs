@@ -42,6 +42,8 @@ pub const ROOM_INBOX_BYTES: usize = 4 * 1024 * 1024;
 pub const ROOM_INBOX_ITEMS: usize = 8_192;
 /// Bytes of one read from the log for a connection that catches up.
 pub const CATCH_UP_BYTES: usize = 64 * 1024;
+/// The pause before a failed read is tried again.
+pub const READ_RETRY: Duration = Duration::from_millis(100);
 /// How long a snapshot is shared by those who join.
 pub const SNAPSHOT_REUSE: Duration = Duration::from_secs(5);
 /// Chat messages kept per canvas, and told in a snapshot.
