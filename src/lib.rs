@@ -21,6 +21,8 @@ pub mod queue;
 pub mod room;
 pub mod socket;
 
+pub mod telemetry;
+
 pub mod http;
 pub mod relay;
 
