@@ -36,6 +36,11 @@ pub const WATERMARK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a client's highest op is remembered after its last use.
 pub const CLIENT_MEMORY: Duration = Duration::from_secs(48 * 3600);
 
+/// Bytes of one canvas's log in the in-process backplane: older messages go before their TTL ends, and who needs them gets a snapshot.
+pub const MEMORY_LOG_BYTES: usize = 16 * 1024 * 1024;
+/// How often the in-process backplane looks for what has expired.
+pub const MEMORY_SWEEP: Duration = Duration::from_millis(250);
+
 /// Bytes of log that wait for a room; beyond, the room reads from the queue.
 pub const ROOM_INBOX_BYTES: usize = 4 * 1024 * 1024;
 /// Deliveries that wait for a room, for the same reason.
