@@ -8,9 +8,10 @@ import { Emitter } from "./emitter.js";
 import type { Environment } from "./environment.js";
 import { copyJson, copyObject } from "./json.js";
 import { OpHandle } from "./op.js";
-import type { Entry, OpBody } from "./outbox.js";
+import type { Entry, OpBody } from "./entry.js";
 import { PresenceSender } from "./presence.js";
-import { Session, type SessionEffect } from "./session.js";
+import type { SessionEffect } from "./effects.js";
+import { Session } from "./session.js";
 import type { Loaded, Store } from "./store.js";
 
 /** An op unanswered for this long means that the connection, or something behind it, hangs. */

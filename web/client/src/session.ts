@@ -3,34 +3,16 @@
  * Pure: messages and calls in (with the time), effects out. The shell around it owns the socket, the clock and the store.
  */
 
-import type { ChatMessage, ErrorCode, Limits, Op, OpResult, RoomEvents, SyncState, User } from "./types.js";
+import type { ChatMessage, Limits, Op, OpResult, SyncState, User } from "./types.js";
 import { Canvas } from "./canvas.js";
 import { ChatLog } from "./chat.js";
 import { CursorTracks, isCursor } from "./cursors.js";
-import { type Entry, Outbox, type OutboxEffect, type OpBody } from "./outbox.js";
+import type { SessionEffect } from "./effects.js";
+import type { Entry, OpBody, OutboxEffect } from "./entry.js";
+import { Outbox } from "./outbox.js";
 import { Roster } from "./roster.js";
 import { type SnapshotPart, Stream } from "./stream.js";
-import { type Ack, bodyOf, type Durable, parseMessage, type ServerMessage, type Welcome } from "./wire.js";
-
-type Emit = { [K in keyof RoomEvents]: { readonly type: "emit"; readonly event: K; readonly value: RoomEvents[K] } }[Exclude<
-  keyof RoomEvents,
-  "status" | "outbox" | "error"
->];
-
-export type SessionEffect =
-  | { readonly type: "send"; readonly text: string }
-  /** Drop this connection and make another. */
-  | { readonly type: "reconnect" }
-  | { readonly type: "welcomed"; readonly welcome: Welcome }
-  | { readonly type: "goaway"; readonly retryAfterMs: number }
-  | { readonly type: "pong" }
-  | { readonly type: "save"; readonly entry: Entry }
-  | { readonly type: "forget"; readonly entry: Entry }
-  | { readonly type: "settle"; readonly entry: Entry; readonly result: OpResult }
-  | { readonly type: "reject"; readonly entry: Entry; readonly code: ErrorCode; readonly message: string }
-  | { readonly type: "error"; readonly code: ErrorCode; readonly message: string; readonly entry?: Entry }
-  | { readonly type: "outbox" }
-  | Emit;
+import { type Ack, type Durable, parseMessage, type ServerMessage, type Welcome } from "./wire.js";
 
 /** The bounds in force until the server tells its own. */
 export const DEFAULT_LIMITS: Limits = {
@@ -257,6 +239,7 @@ export class Session {
     if (snapshot === "gap") return this.gap(`snapshot part ${part.part} is out of place`);
     if (!snapshot) return;
     this.bySnapshot = true;
+    this.outbox.jumped();
     this.canvas.replace(snapshot.objects);
     this.chat.replace(snapshot.chat);
     this.arrived();
@@ -325,7 +308,7 @@ export class Session {
     else if (message.type === "broadcast") {
       const { event, data } = message;
       this.effects.push({ type: "emit", event: "broadcast", value: { event, data, client, own, seq, at } });
-    } else this.canvas.remote(bodyOf(message), client);
+    } else this.canvas.remote(message, client);
   }
 
   /** The confirmed state contains this op, or never will: nothing of it stays on top. */
@@ -372,7 +355,8 @@ export class Session {
       entry.body.type === "object-create"
         ? this.canvas.confirmed(entry.body.object.id) !== undefined
         : this.chat.messages.some((m: ChatMessage) => m.seq > 0 && m.key === `${entry.client}/${entry.op}`);
-    this.follow(this.bySnapshot ? this.outbox.snapshotTaken(shows) : this.outbox.caughtUp());
+    const exists = (id: string): boolean => this.canvas.confirmed(id) !== undefined;
+    this.follow(this.bySnapshot ? this.outbox.snapshotTaken(shows) : this.outbox.caughtUp(exists));
   }
 
   private follow(effects: readonly OutboxEffect[]): void {
