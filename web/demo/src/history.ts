@@ -22,6 +22,8 @@ export interface Doc {
   create(object: Wire): OwnOp;
   update(id: string, patch: Patch): OwnOp;
   remove(id: string): OwnOp;
+  /** False for those who may only look; asked before every change. */
+  mayWrite(): boolean;
 }
 
 type Action =
@@ -87,12 +89,13 @@ export class History {
   }
 
   create(object: Wire): void {
+    if (!this.doc.mayWrite()) return;
     this.record({ type: "create", id: object.id, op: this.doc.create(object) });
   }
 
   update(id: string, patch: Patch): void {
     const object = this.doc.get(id);
-    if (!object) return;
+    if (!object || !this.doc.mayWrite()) return;
     const before: Patch = {};
     for (const key of Object.keys(patch)) before[key] = clone(object[key] ?? null);
     this.record({ type: "update", id, op: this.doc.update(id, patch), before, after: clone(patch) });
@@ -100,7 +103,7 @@ export class History {
 
   remove(id: string): void {
     const object = this.doc.get(id);
-    if (object) this.record({ type: "delete", id, object: clone(object) as Wire, op: this.doc.remove(id) });
+    if (object && this.doc.mayWrite()) this.record({ type: "delete", id, object: clone(object) as Wire, op: this.doc.remove(id) });
   }
 
   /** Takes back what is left of the newest entry that still has an effect; returns its label. */
