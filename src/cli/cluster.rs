@@ -103,20 +103,29 @@ async fn supervise(members: Vec<Member>) -> anyhow::Result<ExitCode> {
     for member in members {
         tasks.spawn(member.tend(phases.clone()));
     }
-    let mut well = true;
+    let (mut well, mut told_by) = (true, None);
     loop {
-        tokio::select! {
+        let signal = tokio::select! {
             ended = tasks.join_next() => match ended {
                 None => break,
-                Some(Ok(true)) => {}
+                Some(Ok(true)) => continue,
                 // Killed at the end of its time, or its task broke: the others end, and the exit code tells.
                 Some(_) => {
                     well = false;
                     phase.send_if_modified(|phase| phase.raise(Phase::Drain));
+                    continue;
                 }
             },
-            _ = terminate.recv() => told_to_end(&phase, "SIGTERM"),
-            _ = interrupt.recv() => told_to_end(&phase, "SIGINT"),
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        // Only the same signal again is impatience: a terminal and a script may each send theirs at once.
+        if told_by == Some(signal) {
+            tracing::warn!(signal, "cluster kills its processes");
+            phase.send_if_modified(|phase| phase.raise(Phase::Kill));
+        } else if phase.send_if_modified(|phase| phase.raise(Phase::Drain)) {
+            tracing::info!(signal, "cluster drains; the same signal again kills");
+            told_by = Some(signal);
         }
     }
     tracing::info!("cluster ended");
@@ -125,14 +134,6 @@ async fn supervise(members: Vec<Member>) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
-}
-
-fn told_to_end(phase: &watch::Sender<Phase>, signal: &str) {
-    if phase.send_if_modified(|phase| phase.raise(Phase::Drain)) {
-        tracing::info!(signal, "cluster drains; the same signal again kills");
-    } else if phase.send_if_modified(|phase| phase.raise(Phase::Kill)) {
-        tracing::warn!(signal, "cluster kills its processes");
-    }
 }
 
 /// Ends this process with SIGTERM when its standard input closes. The supervisor holds the other end and
