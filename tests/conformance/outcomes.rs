@@ -113,7 +113,8 @@ pub fn an_object_over_the_limit_is_refused<C: Cluster>() {
     assert_eq!(code(&refused), ErrorCode::TooLarge);
     let refused = seat.ask(&mut client, &create("p", &json!({ "a": pad, "b": pad })));
     assert_eq!(code(&refused), ErrorCode::TooLarge);
-    // The author's next op is taken, and the object is as it was.
+    // A final refusal uses its number up: the author's next op is taken, and the object is as it was.
+    assert_duplicate_of(&seat.ask_as(&client, 3, &event("e")), 0);
     assert_eq!(
         seat.ask(&mut client, &update("o", &json!({"a": 1}))),
         Ended::Committed(2)

@@ -17,13 +17,18 @@ pub fn after_open_nothing_is_missed<C: Cluster>() {
     let late: Vec<Seat> = std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
             let mut client = writing.client("author");
-            for _ in 0..sent {
+            for n in 0..sent {
                 writing.send(&mut client, &event("e"));
+                if n % 10 == 0 {
+                    // Slow enough for others to open in between.
+                    std::thread::park_timeout(Duration::from_micros(200));
+                }
             }
         });
         let mut late = Vec::new();
         while !writer.is_finished() || late.len() < 5 {
             late.push(relay.seat(1, "canvas"));
+            std::thread::park_timeout(Duration::from_millis(1));
         }
         late
     });
