@@ -317,7 +317,7 @@ pub enum Read {
 pub struct Snapshot {
     /// Exactly where.
     pub at: Position,
-    /// The objects in the order of their creation, each a JSON object.
+    /// The objects in the order of their creation, each a JSON object. One that was replaced keeps its place.
     pub objects: Vec<String>,
     /// The latest chat messages in `seq` order, each a JSON object.
     pub chat: Vec<String>,

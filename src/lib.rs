@@ -11,6 +11,7 @@
 
 pub mod config;
 pub mod limits;
+pub mod tasks;
 pub mod protocol;
 
 pub mod backplane;
@@ -19,6 +20,8 @@ pub mod queue;
 
 pub mod room;
 pub mod socket;
+
+pub mod telemetry;
 
 pub mod http;
 pub mod relay;

@@ -16,7 +16,7 @@ use anyhow::Context;
 
 /// What `scumble load` takes.
 #[derive(Debug, clap::Args)]
-pub struct LoadArgs {
+pub struct Args {
     #[command(subcommand)]
     command: Command,
 }
@@ -33,7 +33,7 @@ enum Command {
 ///
 /// # Errors
 /// When the load could not be run at all: no relay at the URL, a file that can't be opened.
-pub fn run(args: LoadArgs) -> anyhow::Result<ExitCode> {
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     // The relay under test usually shares the machine: half of it is the generator's.
     let threads = std::thread::available_parallelism().map_or(1, |n| (n.get() / 2).max(1));
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -110,7 +110,7 @@ mod tests {
     #[derive(Debug, Parser)]
     struct Cli {
         #[command(flatten)]
-        load: LoadArgs,
+        load: Args,
     }
 
     fn parse(line: &str) -> Result<Cli, clap::Error> {

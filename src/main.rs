@@ -1,1 +1,47 @@
-fn main(){}
+//! The `scumble` binary: parse, log, dispatch.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use scumble::config::{Cli, Command, Config, ServeArgs};
+use scumble::{cli, load, relay, telemetry};
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            cli::complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve(args) => serve(args),
+        Command::Cluster(args) => cli::cluster::run(args),
+        Command::Tail(args) => cli::tail::run(&args),
+        Command::Stats(args) => cli::stats::run(&args),
+        Command::Doctor(args) => cli::doctor::run(&args),
+        Command::Backup(args) => cli::backup::run(&args),
+        Command::Load(args) => load::run(args),
+    }
+}
+
+fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
+    let (print_config, until_stdin_closes) = (args.print_config, args.until_stdin_closes);
+    let config = Config::from_args(args).unwrap_or_else(|error| error.into_usage_error().exit());
+    if print_config {
+        cli::print_config(&config)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    telemetry::start_logging(config.log_format, config.log_level);
+    if until_stdin_closes {
+        cli::cluster::end_with_stdin()?;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(relay::run(config))?;
+    Ok(ExitCode::SUCCESS)
+}

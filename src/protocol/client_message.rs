@@ -55,6 +55,8 @@ pub enum ClientMessage {
 /// The first message.
 #[derive(Debug)]
 pub struct Hello {
+    /// The protocol version it speaks; 0 if it does not say.
+    pub v: u64,
     /// Who this is, for as long as the tab lives.
     pub client: ClientId,
     /// Name and colour, as a JSON object of at most those two.
@@ -302,8 +304,11 @@ fn object(name: &str, raw: Option<&RawValue>) -> Parsed<serde_json::Map<String, 
 }
 
 fn hello(m: &Envelope<'_>) -> Parsed<Hello> {
-    if need("v", m.v)? != "1" {
-        return bad("v must be 1");
+    let v = m.v.and_then(|raw| raw.get().parse().ok()).unwrap_or(0);
+    if v != super::VERSION {
+        // The rest is another version's business.
+        let client = ClientId::parse("unknown0").or_else(|e| bad(e.to_string()))?;
+        return Ok(Hello { v, client, user: "{}".to_owned(), token: None, since: None });
     }
     let client = ClientId::parse(&string("client", m.client)?).or_else(|e| bad(e.to_string()))?;
     let token = m.token.map(|raw| string("token", Some(raw))).transpose()?;
@@ -311,7 +316,7 @@ fn hello(m: &Envelope<'_>) -> Parsed<Hello> {
         Some(raw) if raw.get() != "null" => since(raw)?,
         _ => None,
     };
-    Ok(Hello { client, user: user(m.user)?, token, since })
+    Ok(Hello { v, client, user: user(m.user)?, token, since })
 }
 
 fn since(raw: &RawValue) -> Parsed<Option<Position>> {

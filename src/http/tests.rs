@@ -1,0 +1,1 @@
+//! The routes, over a backplane that says what it is told to.
