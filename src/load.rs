@@ -6,8 +6,10 @@
 
 mod clients;
 mod latency;
+mod ops;
 mod pacer;
 mod report;
+mod wire;
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -3,13 +3,11 @@
 mod client;
 mod hearing;
 mod ledger;
-mod ops;
 mod summary;
 mod tally;
 #[cfg(test)]
 mod tests;
 mod url;
-mod wire;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

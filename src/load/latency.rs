@@ -23,6 +23,12 @@ impl Latency {
         self.0.saturating_record(us.max(1));
     }
 
+    /// Counts all of another's.
+    pub fn add(&mut self, other: &Self) {
+        // Both have the same bounds.
+        self.0.add(&other.0).unwrap_or_else(|_| unreachable!());
+    }
+
     /// How many were counted.
     pub fn count(&self) -> u64 {
         self.0.len()

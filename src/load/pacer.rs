@@ -44,6 +44,11 @@ impl<S: Copy> Schedule<S> {
         self.heap.peek().map(|Reverse((due, _))| *due)
     }
 
+    /// The next beat.
+    pub fn peek(&self) -> Option<Beat<S>> {
+        self.heap.peek().map(|Reverse((_, i))| self.beats[*i])
+    }
+
     /// Takes the next beat, with its due time.
     pub fn take(&mut self) -> Option<(u64, Beat<S>)> {
         let mut top = self.heap.peek_mut()?;

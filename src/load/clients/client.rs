@@ -14,10 +14,10 @@ use tungstenite::client::IntoClientRequest;
 use tungstenite::protocol::WebSocketConfig;
 use tungstenite::{Message, Utf8Bytes};
 
-use super::hearing::{Hearing, Step};
+use super::hearing::Hearing;
 use super::tally::Shared;
 use super::url::Url;
-use super::wire;
+use crate::load::wire;
 
 /// What is due and waits for its client. 30 a second for half a minute.
 pub const DUE_QUEUE: usize = 1024;
@@ -243,14 +243,10 @@ impl Client {
         socket: &mut Socket,
     ) -> ControlFlow<End, Vec<Utf8Bytes>> {
         let mut texts = Vec::new();
-        let mut next = Some(frame);
-        for _ in 0..READ_BURST {
-            let Some(frame) = next else { break };
+        let mut frame = frame;
+        for more in (0..READ_BURST).rev() {
             match frame {
-                Some(Ok(Message::Text(text))) => match self.hearing.hear(&text) {
-                    Step::Nothing => {}
-                    Step::Say(more) => texts.extend(more),
-                },
+                Some(Ok(Message::Text(text))) => texts.extend(self.hearing.hear(&text)),
                 Some(Ok(Message::Close(close))) => {
                     let code = close.map_or(1005, |c| u16::from(c.code));
                     return ControlFlow::Break(self.closed(code));
@@ -258,7 +254,11 @@ impl Client {
                 Some(Ok(_)) => {}
                 Some(Err(_)) | None => return ControlFlow::Break(self.closed(1006)),
             }
-            next = socket.next().now_or_never();
+            // What was taken must be looked at, so nothing is taken after the last.
+            match (more > 0).then(|| socket.next().now_or_never()).flatten() {
+                Some(next) => frame = next,
+                None => break,
+            }
         }
         ControlFlow::Continue(texts)
     }

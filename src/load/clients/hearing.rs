@@ -8,20 +8,11 @@ use tungstenite::Utf8Bytes;
 
 use super::client::Plan;
 use super::ledger::STRANGER;
-use super::ops::{Op, Ops};
 use super::tally::Shared;
-use super::wire::{self, Heard};
+use crate::load::ops::{Op, Ops};
+use crate::load::wire::{self, Heard};
 use crate::protocol::client_message::Kind;
 use crate::protocol::ids::{Epoch, Position};
-
-/// What follows from a frame.
-#[derive(Debug)]
-pub enum Step {
-    /// Nothing to say.
-    Nothing,
-    /// Something to say.
-    Say(Vec<Utf8Bytes>),
-}
 
 /// A client's side of the conversation.
 #[derive(Debug)]
@@ -81,12 +72,12 @@ impl Hearing {
         ready
     }
 
-    /// Takes one message.
-    pub fn hear(&mut self, text: &str) -> Step {
+    /// Takes one message. Returns what to say to it.
+    pub fn hear(&mut self, text: &str) -> Vec<Utf8Bytes> {
         let now = self.shared.us(Instant::now());
         let Ok(heard) = serde_json::from_str::<Heard<'_>>(text) else {
             self.shared.tally.lock().unreadable += 1;
-            return Step::Nothing;
+            return Vec::new();
         };
         match &*heard.kind {
             kind if Kind::parse(kind).is_some() => self.delivered(&heard, now),
@@ -102,10 +93,10 @@ impl Hearing {
             }
             _ => {}
         }
-        Step::Nothing
+        Vec::new()
     }
 
-    fn welcomed(&mut self, heard: &Heard<'_>) -> Step {
+    fn welcomed(&mut self, heard: &Heard<'_>) -> Vec<Utf8Bytes> {
         self.shared.moved(self.canvas, self.member, &heard.instance);
         self.acked_op = heard.acked_op;
         {
@@ -114,7 +105,7 @@ impl Hearing {
             tally.resumes += u64::from(heard.mode == "resume");
         }
         if heard.mode != "resume" {
-            return Step::Nothing;
+            return Vec::new();
         }
         self.shared
             .ledger(self.canvas)
@@ -123,7 +114,7 @@ impl Hearing {
         self.joined()
     }
 
-    fn snapshot(&mut self, heard: &Heard<'_>) -> Step {
+    fn snapshot(&mut self, heard: &Heard<'_>) -> Vec<Utf8Bytes> {
         let epoch = Epoch::parse(&heard.epoch).map_or(0, |epoch| epoch.0);
         self.shared
             .ledger(self.canvas)
@@ -131,13 +122,13 @@ impl Hearing {
             .snapshot(self.member, epoch, heard.seq);
         self.shared.tally.lock().snapshots += 1;
         if self.live {
-            Step::Nothing
+            Vec::new()
         } else {
             self.joined()
         }
     }
 
-    fn joined(&mut self) -> Step {
+    fn joined(&mut self) -> Vec<Utf8Bytes> {
         self.live = true;
         self.times_live += 1;
         let (done, mut texts) = self.ops.reconnected(self.acked_op);
@@ -148,7 +139,7 @@ impl Hearing {
             let create = wire::create(self.ops.next(), self.member);
             texts.extend(self.ops.push(create.into(), None));
         }
-        Step::Say(texts)
+        texts
     }
 
     fn delivered(&mut self, heard: &Heard<'_>, now: u64) {

@@ -7,8 +7,8 @@ use std::time::Instant;
 use parking_lot::Mutex;
 
 use super::ledger::{Faults, Ledger};
-use super::wire::Names;
 use crate::load::latency::Latency;
+use crate::load::wire::Names;
 
 /// Counts by name, and latencies.
 #[derive(Debug, Default)]

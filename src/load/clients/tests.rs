@@ -35,6 +35,8 @@ enum Habit {
     Refuses,
     /// Every connection is closed with 4503 after 20 ops.
     Restarts,
+    /// Says nothing for a while, then everything at once.
+    Stutters,
 }
 
 #[derive(Default)]
@@ -153,11 +155,20 @@ async fn serve(stream: TcpStream, habit: Habit, canvas: Arc<Mutex<Canvas>>) {
         .await
         .unwrap();
     let (to, mut out) = mpsc::channel(100_000);
+    // Long enough for more than a client takes in one go.
+    let mut stutter = tokio::time::interval(Duration::from_millis(600));
     let (mut client, mut held, mut ops) = (String::new(), 0, 0);
     loop {
         let text = tokio::select! {
-            Some(frame) = out.recv() => {
+            Some(frame) = out.recv(), if habit != Habit::Stutters => {
                 let Ok(()) = socket.send(frame).await else { return };
+                continue;
+            }
+            _ = stutter.tick(), if habit == Habit::Stutters => {
+                while let Ok(frame) = out.try_recv() {
+                    let Ok(()) = socket.feed(frame).await else { return };
+                }
+                let Ok(()) = socket.flush().await else { return };
                 continue;
             }
             frame = socket.next() => match frame {
@@ -293,6 +304,12 @@ async fn who_is_sent_away_comes_back_and_goes_on() {
         "{tally:?}"
     );
     assert!(tally.errors["closed-4503"] >= 4, "{tally:?}");
+}
+
+#[tokio::test]
+async fn everything_at_once_is_still_everything() {
+    let (_, run) = load(Habit::Stutters, "2", "10").await;
+    assert!(run.is_right(), "{run:?}");
 }
 
 #[tokio::test]

@@ -41,6 +41,11 @@ impl Ops {
         self.open.is_empty()
     }
 
+    /// The first that has no answer.
+    pub fn first(&self) -> Option<u64> {
+        self.open.front().map(|o| o.op)
+    }
+
     /// Takes the op numbered [`Self::next`]. Returns what to send now: nothing while an earlier one waits to be said again.
     pub fn push(&mut self, text: Utf8Bytes, due_us: Option<u64>) -> Option<Utf8Bytes> {
         self.last += 1;
