@@ -57,14 +57,22 @@ pub struct Author {
 impl Author {
     /// An author whose ops are not held.
     pub fn new(conn: ConnId, client: ClientId, user: String, subject: String) -> Self {
-        Self { conn, client, user, subject, held_op: AtomicU64::new(0) }
+        Self {
+            conn,
+            client,
+            user,
+            subject,
+            held_op: AtomicU64::new(0),
+        }
     }
 
     /// Holds all ops from `op` on, after a retryable refusal of it: if `op + 1` were committed, a resent `op` would look like a duplicate.
     pub fn hold(&self, op: u64) {
         let lower = |held| (held == 0 || op < held).then_some(op);
         // `Err` only says that a lower op is held already.
-        let _ = self.held_op.fetch_update(Ordering::AcqRel, Ordering::Acquire, lower);
+        let _ = self
+            .held_op
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, lower);
     }
 
     /// Whether `op` may be taken: nothing is held, or it is the held op itself, which ends the hold.
@@ -354,13 +362,23 @@ pub trait Backplane: Send + Sync + 'static {
     fn append(&self, canvas: &Canvas, entry: Entry) -> Result<(), Refusal>;
 
     /// Reads the log after a position, up to about `max_bytes`.
-    fn read<'a>(&'a self, canvas: &'a Canvas, after: Position, max_bytes: usize) -> Answer<'a, Read>;
+    fn read<'a>(
+        &'a self,
+        canvas: &'a Canvas,
+        after: Position,
+        max_bytes: usize,
+    ) -> Answer<'a, Read>;
 
     /// Reads the state at some position not before the head at the time of the call.
     fn snapshot<'a>(&'a self, canvas: &'a Canvas) -> Answer<'a, Snapshot>;
 
     /// Reads who is here, with the version that it is at.
     fn members<'a>(&'a self, canvas: &'a Canvas) -> Answer<'a, (u64, Vec<Member>)>;
+
+    /// How long the last commit took. The cursor flusher paces itself by it.
+    fn last_commit(&self) -> std::time::Duration {
+        std::time::Duration::ZERO
+    }
 
     /// Whether entries can be committed now; the reason if not.
     fn ready<'a>(&'a self) -> Answer<'a, ()>;
@@ -440,7 +458,13 @@ pub struct LogBuilder {
 impl LogBuilder {
     /// An empty run that begins at `first_seq`.
     pub fn new(epoch: Epoch, first_seq: u64) -> Self {
-        Self { epoch, first_seq, frames: Vec::new(), marks: Vec::new(), at_ms: 0 }
+        Self {
+            epoch,
+            first_seq,
+            frames: Vec::new(),
+            marks: Vec::new(),
+            at_ms: 0,
+        }
     }
 
     /// The `seq` that the next message must have.
@@ -459,10 +483,22 @@ impl LogBuilder {
     }
 
     /// Appends the message numbered [`Self::next_seq`].
-    pub fn push(&mut self, kind: Kind, origin: ConnId, op: u64, client: &str, at_ms: i64, body: &[u8]) {
+    pub fn push(
+        &mut self,
+        kind: Kind,
+        origin: ConnId,
+        op: u64,
+        client: &str,
+        at_ms: i64,
+        body: &[u8],
+    ) {
         let seq = self.next_seq();
         crate::protocol::server_message::durable(&mut self.frames, kind, seq, client, at_ms, body);
-        self.marks.push(Mark { op, origin, end: self.frames.len() });
+        self.marks.push(Mark {
+            op,
+            origin,
+            end: self.frames.len(),
+        });
         self.at_ms = at_ms;
     }
 

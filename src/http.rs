@@ -18,8 +18,10 @@ mod api;
 mod assets;
 mod diagnosis;
 mod health;
+pub mod listener;
 mod metrics;
 mod monitor;
+pub mod upgrade;
 
 pub use monitor::Monitor;
 

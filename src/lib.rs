@@ -11,8 +11,8 @@
 
 pub mod config;
 pub mod limits;
-pub mod tasks;
 pub mod protocol;
+pub mod tasks;
 
 pub mod backplane;
 pub mod memory;

@@ -74,6 +74,8 @@ pub const HEARTBEAT_PING: Duration = Duration::from_secs(25);
 pub const PONG_TIMEOUT: Duration = Duration::from_secs(20);
 /// Bad messages in a row that end a connection.
 pub const MAX_BAD_IN_A_ROW: u32 = 10;
+/// What is read and thrown away after a close frame of ours, so that the client gets to read it.
+pub const LINGER_BYTES: usize = 1024 * 1024;
 /// Peers get this long to answer a close frame.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -82,3 +84,10 @@ const _: () = assert!(MAX_IN_FLIGHT_OPS as usize * 2 <= CANVAS_QUEUE_ENTRIES);
 const _: () = assert!(CATCH_UP_BYTES * 2 <= OUTBOX_BYTES);
 const _: () = assert!(MAX_OBJECT_BYTES * 2 <= crate::protocol::server_message::MAX_PART_BYTES);
 const _: () = assert!(HEARTBEAT.as_millis() * 3 < HEARTBEAT_STALE.as_millis());
+
+/// The HTTP head of a request, in bytes.
+pub const HTTP_HEAD_BYTES: usize = 16 * 1024;
+/// How often the event loop's lag is measured.
+pub const LAG_INTERVAL: Duration = Duration::from_secs(1);
+/// Clients of a draining instance come back spread over this.
+pub const GOAWAY_SPREAD: Duration = Duration::from_secs(2);

@@ -7,6 +7,7 @@ use scumble::config::{Cli, Command, Config, ServeArgs};
 use scumble::{cli, load, relay, telemetry};
 
 fn main() -> ExitCode {
+    abort_on_panic();
     match run(Cli::parse().command) {
         Ok(code) => code,
         Err(error) => {
@@ -14,6 +15,16 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// A panic is a bug. The process says so and ends at once, like after a kill -9, which loses nothing:
+/// better than going on without a thread or a task.
+fn abort_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::abort();
+    }));
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {

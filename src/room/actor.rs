@@ -108,7 +108,9 @@ impl<L: Link> Actor<L> {
     }
 
     fn append(&self, state: &mut State<L>, entry: Entry, now: Instant) {
-        let Some(canvas) = self.handle.canvas() else { return };
+        let Some(canvas) = self.handle.canvas() else {
+            return;
+        };
         let about = About::of(&entry);
         if let Err(refusal) = self.backplane.append(canvas, entry) {
             state.not_taken(about, &refusal, now);
@@ -124,7 +126,10 @@ impl<L: Link> Actor<L> {
 
     fn snapshot(&self, reads: &mut JoinSet<()>) {
         self.ask(reads, move |backplane, canvas, inbox| async move {
-            let parts = backplane.snapshot(&canvas).await.map(|s| Arc::new(framed(&s)));
+            let parts = backplane
+                .snapshot(&canvas)
+                .await
+                .map(|s| Arc::new(framed(&s)));
             inbox.put(Event::SnapshotDone(parts));
         });
     }
@@ -150,13 +155,19 @@ impl<L: Link> Actor<L> {
         read: impl FnOnce(Arc<dyn Backplane>, Canvas, Arc<Inbox<L>>) -> F,
     ) {
         if let Some(canvas) = self.handle.canvas() {
-            reads.spawn(read(self.backplane.clone(), canvas.clone(), self.handle.inbox.clone()));
+            reads.spawn(read(
+                self.backplane.clone(),
+                canvas.clone(),
+                self.handle.inbox.clone(),
+            ));
         }
     }
 }
 
 fn framed(snapshot: &Snapshot) -> Parts {
     let Snapshot { at, objects, chat } = snapshot;
-    Parts { at: *at, parts: snapshot_parts(at.epoch, at.seq, objects, chat) }
+    Parts {
+        at: *at,
+        parts: snapshot_parts(at.epoch, at.seq, objects, chat),
+    }
 }
-

@@ -54,22 +54,34 @@ pub enum Step {
 impl Place {
     /// Live from `next` on.
     pub fn live(next: u64) -> Self {
-        Self { next, mode: Mode::Live }
+        Self {
+            next,
+            mode: Mode::Live,
+        }
     }
 
     /// A read from `next` on is under way.
     pub fn reading(next: u64) -> Self {
-        Self { next, mode: Mode::Reading }
+        Self {
+            next,
+            mode: Mode::Reading,
+        }
     }
 
     /// To be read from `next` on.
     pub fn behind(next: u64) -> Self {
-        Self { next, mode: Mode::Full }
+        Self {
+            next,
+            mode: Mode::Full,
+        }
     }
 
     /// Without a place until a snapshot gives one.
     pub fn waiting() -> Self {
-        Self { next: 0, mode: Mode::Waiting }
+        Self {
+            next: 0,
+            mode: Mode::Waiting,
+        }
     }
 
     /// Whether it waits for a snapshot.
@@ -208,8 +220,14 @@ mod tests {
 
     #[test]
     fn a_snapshot_is_fed_part_by_part_then_the_log() {
-        let at = Position { epoch: Epoch(1), seq: 7 };
-        let parts = Arc::new(Parts { at, parts: vec!["a".into(), "b".into()] });
+        let at = Position {
+            epoch: Epoch(1),
+            seq: 7,
+        };
+        let parts = Arc::new(Parts {
+            at,
+            parts: vec!["a".into(), "b".into()],
+        });
         let mut place = Place::waiting();
         assert!(matches!(place.step(9), Step::None));
         place.snapshot(parts);
@@ -221,7 +239,10 @@ mod tests {
         }
         assert_eq!(fed, ["a", "b"]);
         assert_eq!(place.next(), 8);
-        assert!(place.read_done(), "the step after the last part asks for the log");
+        assert!(
+            place.read_done(),
+            "the step after the last part asks for the log"
+        );
     }
 
     #[test]

@@ -24,7 +24,10 @@ pub struct Pointers {
 impl Pointers {
     /// Nobody points yet. After `quiet` without a batch the next cursor is a leading edge.
     pub fn new(quiet: Duration) -> Self {
-        Self { quiet, ..Self::default() }
+        Self {
+            quiet,
+            ..Self::default()
+        }
     }
 
     /// A client points there.
@@ -35,7 +38,10 @@ impl Pointers {
 
     /// Whether the next cursor is a leading edge.
     pub fn is_quiet(&self, now: Instant) -> bool {
-        !self.tick_wanted && self.last_batch.is_none_or(|at| now.duration_since(at) >= self.quiet)
+        !self.tick_wanted
+            && self
+                .last_batch
+                .is_none_or(|at| now.duration_since(at) >= self.quiet)
     }
 
     /// Whether a tick must be asked for; it is, by asking.
@@ -76,7 +82,12 @@ pub struct Flusher<L> {
 impl<L: Link> Flusher<L> {
     /// A flusher between those intervals.
     pub fn new(min: Duration, max: Duration) -> Self {
-        Self { rooms: Mutex::default(), wanted: tokio::sync::Notify::new(), min, max }
+        Self {
+            rooms: Mutex::default(),
+            wanted: tokio::sync::Notify::new(),
+            min,
+            max,
+        }
     }
 
     /// Ticks that room next time.

@@ -100,8 +100,15 @@ pub struct Inbox<L> {
 
 impl<L> Default for Inbox<L> {
     fn default() -> Self {
-        let waiting = Waiting { events: Vec::new(), log_bytes: 0, lagged: None };
-        Self { waiting: Mutex::new(waiting), notify: Notify::new() }
+        let waiting = Waiting {
+            events: Vec::new(),
+            log_bytes: 0,
+            lagged: None,
+        };
+        Self {
+            waiting: Mutex::new(waiting),
+            notify: Notify::new(),
+        }
     }
 }
 
@@ -124,7 +131,8 @@ impl<L> Inbox<L> {
 
     fn log(&self, batch: LogBatch) {
         let mut waiting = self.waiting.lock();
-        let full = waiting.events.len() >= ROOM_INBOX_ITEMS || waiting.log_bytes >= ROOM_INBOX_BYTES;
+        let full =
+            waiting.events.len() >= ROOM_INBOX_ITEMS || waiting.log_bytes >= ROOM_INBOX_BYTES;
         if full || waiting.lagged.is_some() {
             waiting.lagged = Some((batch.epoch, batch.last_seq()));
         } else {

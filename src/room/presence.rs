@@ -56,9 +56,21 @@ impl Roster {
     pub fn new(version: u64, members: Vec<Member>) -> Self {
         let present = members
             .into_iter()
-            .map(|member| (member.client.clone(), Present { member, cursor: None }))
+            .map(|member| {
+                (
+                    member.client.clone(),
+                    Present {
+                        member,
+                        cursor: None,
+                    },
+                )
+            })
             .collect();
-        Self { version, present, users: None }
+        Self {
+            version,
+            present,
+            users: None,
+        }
     }
 
     /// The client's row, if it is here or away.
@@ -73,7 +85,8 @@ impl Roster {
 
     /// Whether somebody who is not away is on another instance.
     pub fn has_remote(&self, instance: u32) -> bool {
-        self.iter().any(|p| !p.member.away && p.member.conn.instance() != instance)
+        self.iter()
+            .any(|p| !p.member.away && p.member.conn.instance() != instance)
     }
 
     /// Applies one change of the table.
@@ -118,7 +131,13 @@ impl Roster {
     fn set(&mut self, member: Member, told: &mut Vec<Told>) {
         self.users = None;
         let client = member.client.clone();
-        let mut tell = |lane, frame| told.push(Told { client: client.clone(), lane, frame });
+        let mut tell = |lane, frame| {
+            told.push(Told {
+                client: client.clone(),
+                lane,
+                frame,
+            })
+        };
         let state = member.state.as_deref();
         match self.present.get_mut(&client) {
             Some(known) => {
@@ -126,7 +145,10 @@ impl Roster {
                 if old.user != member.user {
                     tell(Latest::Roster, user_connected(&client, &member.user, state));
                 } else if old.state != member.state {
-                    tell(Latest::State, presence(&client, Some(state.unwrap_or("{}")), None));
+                    tell(
+                        Latest::State,
+                        presence(&client, Some(state.unwrap_or("{}")), None),
+                    );
                 }
                 if old.away != member.away {
                     tell(Latest::Away, presence(&client, None, Some(member.away)));
@@ -138,7 +160,13 @@ impl Roster {
                 if member.away {
                     tell(Latest::Away, presence(&client, None, Some(true)));
                 }
-                self.present.insert(client, Present { member, cursor: None });
+                self.present.insert(
+                    client,
+                    Present {
+                        member,
+                        cursor: None,
+                    },
+                );
             }
         }
     }
@@ -147,13 +175,19 @@ impl Roster {
         self.users = None;
         if self.present.remove(client).is_some() {
             let frame = user_disconnected(client, reason);
-            told.push(Told { client: client.clone(), lane: Latest::Roster, frame });
+            told.push(Told {
+                client: client.clone(),
+                lane: Latest::Roster,
+                frame,
+            });
         }
     }
 
     /// Remembers where a client points. `false` if it is not here.
     pub fn point(&mut self, client: &ClientId, cursor: Arc<str>) -> bool {
-        let Some(present) = self.present.get_mut(client) else { return false };
+        let Some(present) = self.present.get_mut(client) else {
+            return false;
+        };
         self.users = None;
         present.cursor = Some(cursor);
         true
@@ -168,7 +202,14 @@ impl Roster {
         for (i, p) in self.present.values().enumerate() {
             out.push_str(if i > 0 { ",{" } else { "{" });
             let m = &p.member;
-            user_fields(&mut out, &m.client, &m.user, m.state.as_deref(), p.cursor.as_deref(), m.away);
+            user_fields(
+                &mut out,
+                &m.client,
+                &m.user,
+                m.state.as_deref(),
+                p.cursor.as_deref(),
+                m.away,
+            );
             out.push('}');
         }
         out.push(']');
@@ -198,12 +239,19 @@ mod tests {
     }
 
     fn set(version: u64, member: Member) -> PresenceEvent {
-        PresenceEvent { version, change: PresenceChange::Set(member) }
+        PresenceEvent {
+            version,
+            change: PresenceChange::Set(member),
+        }
     }
 
     fn told(applied: Applied) -> Vec<String> {
-        let Applied::Told(told) = applied else { panic!("{applied:?}") };
-        told.iter().map(|t| String::from_utf8_lossy(&t.frame[2..]).into_owned()).collect()
+        let Applied::Told(told) = applied else {
+            panic!("{applied:?}")
+        };
+        told.iter()
+            .map(|t| String::from_utf8_lossy(&t.frame[2..]).into_owned())
+            .collect()
     }
 
     #[test]
@@ -211,10 +259,19 @@ mod tests {
         let mut roster = Roster::default();
         assert_eq!(told(roster.apply(set(1, member(1, false)))).len(), 1);
         let away = told(roster.apply(set(2, member(1, true))));
-        assert_eq!(away, [r#"{"type":"presence","client":"client-aa","away":true}"#]);
+        assert_eq!(
+            away,
+            [r#"{"type":"presence","client":"client-aa","away":true}"#]
+        );
         let back = told(roster.apply(set(3, member(2, false))));
-        assert_eq!(back, [r#"{"type":"presence","client":"client-aa","away":false}"#]);
-        assert!(told(roster.apply(set(4, member(3, false)))).is_empty(), "a takeover is silent");
+        assert_eq!(
+            back,
+            [r#"{"type":"presence","client":"client-aa","away":false}"#]
+        );
+        assert!(
+            told(roster.apply(set(4, member(3, false)))).is_empty(),
+            "a takeover is silent"
+        );
     }
 
     #[test]

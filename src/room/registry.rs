@@ -51,7 +51,13 @@ impl<L: Link> Registry<L> {
         settings: Arc<Settings>,
         spawner: Spawner,
     ) -> Arc<Self> {
-        Arc::new(Self { rooms: Mutex::default(), backplane, flusher, settings, spawner })
+        Arc::new(Self {
+            rooms: Mutex::default(),
+            backplane,
+            flusher,
+            settings,
+            spawner,
+        })
     }
 
     /// How many rooms are open.
@@ -77,7 +83,10 @@ impl<L: Link> Registry<L> {
         since: Option<Position>,
     ) -> Arc<Handle<L>> {
         let mut rooms = self.rooms.lock();
-        let handle = rooms.entry(id.clone()).or_insert_with(|| self.start(id)).clone();
+        let handle = rooms
+            .entry(id.clone())
+            .or_insert_with(|| self.start(id))
+            .clone();
         // Under the lock, so that a room about to end sees it.
         handle.inbox.put(Event::Join { link, since });
         handle
@@ -108,7 +117,10 @@ impl<L: Link> Registry<L> {
         if !room.inbox.is_empty() {
             return false;
         }
-        if rooms.get(&room.id).is_some_and(|known| Arc::ptr_eq(known, room)) {
+        if rooms
+            .get(&room.id)
+            .is_some_and(|known| Arc::ptr_eq(known, room))
+        {
             rooms.remove(&room.id);
         }
         true

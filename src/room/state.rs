@@ -12,7 +12,9 @@ use super::cursors::Pointers;
 use super::inbox::{Event, Retry};
 use super::presence::Roster;
 use super::{Link, Settings, conn_of};
-use crate::backplane::{Author, Delivery, Entry, LogBatch, Opened, Outcome, Read, Refusal, Unavailable};
+use crate::backplane::{
+    Author, Delivery, Entry, LogBatch, Opened, Outcome, Read, Refusal, Unavailable,
+};
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::ids::{ConnId, Epoch, Position};
 use crate::protocol::server_message as say;
@@ -153,7 +155,11 @@ impl<L: Link> State<L> {
             Event::Drained(conn) => self.feed(conn),
             Event::Cursor(conn, fields) => self.cursor(conn, fields, now),
             Event::Presence(conn, patch) => self.presence(conn, patch),
-            Event::Signals { conn, frames, bodies } => self.signals(conn, &frames, bodies),
+            Event::Signals {
+                conn,
+                frames,
+                bodies,
+            } => self.signals(conn, &frames, bodies),
             Event::CursorTick => self.cursor_tick(now),
             Event::ReadDone(Some(conn), read) => self.read_done(conn, read, now),
             Event::ReadDone(None, read) => self.filled(read),
@@ -214,14 +220,20 @@ impl<L: Link> State<L> {
             Delivery::Presence(event) => self.presence_event(event, now),
             Delivery::Joined { conn, acked_op } => self.joined(conn, acked_op, now),
             Delivery::Outcome { conn, op, outcome } => self.outcome(conn, op, &outcome),
-            Delivery::Signal { client, origin, body } => self.remote_signal(&client, origin, &body),
+            Delivery::Signal {
+                client,
+                origin,
+                body,
+            } => self.remote_signal(&client, origin, &body),
             Delivery::Cursors { instance, cursors } => self.remote_cursors(instance, cursors),
             Delivery::Reset { epoch, seq } => self.reset(epoch, seq),
         }
     }
 
     fn outcome(&mut self, conn: ConnId, op: u64, outcome: &Outcome) {
-        let Some(seat) = self.seats.get(&conn) else { return };
+        let Some(seat) = self.seats.get(&conn) else {
+            return;
+        };
         let frame = match outcome {
             Outcome::Ack { seq, status } => {
                 let mut out = Vec::with_capacity(64);
@@ -275,12 +287,19 @@ impl<L: Link> State<L> {
     }
 
     fn head(&self) -> Position {
-        Position { epoch: self.epoch, seq: self.delivered }
+        Position {
+            epoch: self.epoch,
+            seq: self.delivered,
+        }
     }
 
     /// Nobody can be continued: all wait for a snapshot, which also gives the room its place.
     fn all_lost(&mut self, reason: &str) {
-        for seat in self.seats.values_mut().filter(|seat| seat.joining.is_none()) {
+        for seat in self
+            .seats
+            .values_mut()
+            .filter(|seat| seat.joining.is_none())
+        {
             seat.link.reply(say::resync(reason));
             seat.place.lost();
         }
@@ -317,12 +336,17 @@ impl<L: Link> State<L> {
 
     /// Feeds a member that is not live, as far as its outbox takes it.
     fn feed(&mut self, conn: ConnId) {
-        let Some(seat) = self.seats.get_mut(&conn) else { return };
+        let Some(seat) = self.seats.get_mut(&conn) else {
+            return;
+        };
         loop {
             match seat.place.step(self.delivered) {
                 Step::None => return,
                 Step::Read(after) => {
-                    let after = Position { epoch: self.epoch, seq: after };
+                    let after = Position {
+                        epoch: self.epoch,
+                        seq: after,
+                    };
                     return self.effects.push(Effect::Read(Some(conn), after));
                 }
                 Step::Part(part) => {
@@ -340,7 +364,12 @@ impl<L: Link> State<L> {
 fn turn_away<L: Link>(link: &L, reason: &str) {
     tracing::warn!(conn = conn_of(link).0, reason, "a join failed");
     let retry_after_ms = Some(crate::limits::RETRY_AFTER_MS);
-    link.reply(say::error(say::ErrorCode::Overloaded, reason, None, retry_after_ms));
+    link.reply(say::error(
+        say::ErrorCode::Overloaded,
+        reason,
+        None,
+        retry_after_ms,
+    ));
     link.close(CloseCode::Restarting, "the queue is not available");
 }
 

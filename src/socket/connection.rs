@@ -14,7 +14,8 @@ use super::outbound::Outbound;
 use crate::backplane::{Author, Backplane};
 use crate::config::Config;
 use crate::limits::{
-    CLOSE_TIMEOUT, HEARTBEAT_PING, HELLO_TIMEOUT, MAX_IN_FLIGHT_OPS, OUTBOX_BYTES, PONG_TIMEOUT,
+    CLOSE_TIMEOUT, HEARTBEAT_PING, HELLO_TIMEOUT, LINGER_BYTES, MAX_IN_FLIGHT_OPS, OUTBOX_BYTES,
+    PONG_TIMEOUT,
 };
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::ids::{CanvasId, ClientId};
@@ -65,7 +66,11 @@ impl Hub {
 
     /// Those who said hello.
     pub fn peers(&self) -> Vec<Arc<Peer>> {
-        self.open.lock().values().filter_map(Weak::upgrade).collect()
+        self.open
+            .lock()
+            .values()
+            .filter_map(Weak::upgrade)
+            .collect()
     }
 
     /// Tells every client to come back elsewhere, spread over `spread`, and reads nothing more.
@@ -75,13 +80,18 @@ impl Hub {
         let spread_ms = u64::try_from(spread.as_millis()).unwrap_or(u64::MAX);
         for (i, peer) in (0_u64..).zip(&peers) {
             let retry_after_ms = spread_ms * i / peers.len() as u64;
-            peer.out.reply(say::goaway("this instance is shutting down", retry_after_ms));
+            peer.out.reply(say::goaway(
+                "this instance is shutting down",
+                retry_after_ms,
+            ));
             peer.out.wake.notify_one();
         }
     }
 
     pub(super) fn add(&self, peer: &Arc<Peer>) {
-        self.open.lock().insert(peer.author.conn.0, Arc::downgrade(peer));
+        self.open
+            .lock()
+            .insert(peer.author.conn.0, Arc::downgrade(peer));
     }
 }
 
@@ -98,7 +108,13 @@ pub struct Peer {
 impl Peer {
     pub(super) fn new(author: Arc<Author>, out: Arc<Outbound>) -> Self {
         let (in_flight, welcomed) = (AtomicU32::new(0), AtomicU64::new(0));
-        Self { author, out, room: OnceLock::new(), in_flight, welcomed }
+        Self {
+            author,
+            out,
+            room: OnceLock::new(),
+            in_flight,
+            welcomed,
+        }
     }
 
     pub(super) fn seat(&self, room: Arc<Handle<Peer>>) {
@@ -194,14 +210,42 @@ pub async fn serve(hub: Arc<Hub>, canvas: CanvasId, stream: TcpStream, leftover:
     let out = Arc::new(Outbound::new(stream));
     let mut inbound = Inbound::new(hub.clone(), canvas, out.clone(), leftover);
     let end = run(&hub, &out, &mut inbound).await;
+    linger(&out).await;
     if let Some(peer) = inbound.peer() {
         hub.open.lock().remove(&peer.author.conn.0);
         if let Some(room) = peer.room() {
             let clean = end == End::Clean;
-            room.inbox.put(Event::Leave { conn: peer.author.conn, clean });
+            room.inbox.put(Event::Leave {
+                conn: peer.author.conn,
+                clean,
+            });
         }
     }
     hub.connections.fetch_sub(1, Ordering::Relaxed);
+}
+
+/// After a close frame of ours: reads on until the client has read it, else the kernel would answer
+/// what it still sends with a reset, and the close frame would be lost on the way.
+async fn linger(out: &Outbound) {
+    let standing = out.standing();
+    if standing.closing.is_none() || standing.broken || !standing.empty {
+        return;
+    }
+    // Fails only if the socket is gone already.
+    let _ = rustix::net::shutdown(out.stream(), rustix::net::Shutdown::Write);
+    let drain = async {
+        let (mut buffer, mut left) = ([0; 4096], LINGER_BYTES);
+        while left > 0 && out.stream().readable().await.is_ok() {
+            match out.stream().try_read(&mut buffer) {
+                Ok(0) => return,
+                Ok(n) => left = left.saturating_sub(n),
+                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+        }
+    };
+    // The bound on the wait; the socket is dropped either way.
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, drain).await;
 }
 
 /// When what has to happen at the latest.
@@ -214,7 +258,12 @@ struct Clock {
 
 async fn run(hub: &Hub, out: &Outbound, inbound: &mut Inbound) -> End {
     let now = Instant::now();
-    let mut clock = Clock { began: now, heard: now, pinged: None, closing: None };
+    let mut clock = Clock {
+        began: now,
+        heard: now,
+        pinged: None,
+        closing: None,
+    };
     // What came behind the handshake is in the parser already.
     let mut readable = true;
     loop {

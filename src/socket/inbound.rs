@@ -14,11 +14,11 @@ use super::op_window::{OpWindow, Verdict};
 use super::outbound::Outbound;
 use crate::backplane::{Author, Entry};
 use crate::limits::{MAX_BAD_IN_A_ROW, READ_BUFFER_BYTES};
+use crate::protocol::VERSION;
 use crate::protocol::client_message::{ClientMessage, Durable, Hello, Refused, parse};
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::ids::CanvasId;
 use crate::protocol::server_message::{self as say, ErrorCode};
-use crate::protocol::{VERSION, frame};
 use crate::room::Link;
 use crate::room::inbox::Event;
 
@@ -37,7 +37,8 @@ impl Read for Io {
 
 impl Write for Io {
     fn write(&mut self, frame: &[u8]) -> io::Result<usize> {
-        self.0.with(|outbox| outbox.reply(Bytes::copy_from_slice(frame)));
+        self.0
+            .with(|outbox| outbox.reply(Bytes::copy_from_slice(frame)));
         Ok(frame.len())
     }
 
@@ -87,8 +88,7 @@ impl Inbound {
             .max_message_size(Some(max))
             .max_frame_size(Some(max));
         let io = Io(out.clone());
-        let socket =
-            WebSocket::from_partially_read(io, leftover, Role::Server, Some(config));
+        let socket = WebSocket::from_partially_read(io, leftover, Role::Server, Some(config));
         Self {
             hub,
             canvas,
@@ -158,22 +158,25 @@ impl Inbound {
     /// Whether what was read last means that the task must look before it reads on.
     fn stops(&self) -> bool {
         self.out.paused.load(Ordering::Relaxed)
-            || self.peer.as_ref().is_some_and(|peer| peer.acked_op().is_none())
-            || self.peer.as_ref().is_some_and(|peer| {
-                peer.in_flight() >= crate::limits::MAX_IN_FLIGHT_OPS
-            })
+            || self
+                .peer
+                .as_ref()
+                .is_some_and(|peer| peer.acked_op().is_none())
+            || self
+                .peer
+                .as_ref()
+                .is_some_and(|peer| peer.in_flight() >= crate::limits::MAX_IN_FLIGHT_OPS)
     }
 
     fn failed(&mut self, error: Error) -> Turn {
         let close = match error {
-            Error::Capacity(_) => Some((CloseCode::TooBig.number(), "over max_message_bytes")),
-            Error::Protocol(_) => Some((1002, "against RFC 6455")),
-            Error::Utf8(_) => Some((1007, "text must be UTF-8")),
+            Error::Capacity(_) => Some((CloseCode::TooBig, "over max_message_bytes")),
+            Error::Protocol(_) => Some((CloseCode::Protocol, "against RFC 6455")),
+            Error::Utf8(_) => Some((CloseCode::InvalidData, "text must be UTF-8")),
             _ => None,
         };
         if let Some((code, reason)) = close {
-            self.out.with(|outbox| outbox.close(Bytes::from(frame::close(code, reason))));
-            self.out.flush();
+            self.out.close(code, reason);
         }
         Turn::Ended(if self.said_bye { End::Clean } else { End::Lost })
     }
@@ -209,7 +212,8 @@ impl Inbound {
                 self.signals.bodies.push(body);
             }
             ClientMessage::Ping(ts) => {
-                self.out.with(|outbox| outbox.reply(say::pong(&ts, wall_clock_ms())));
+                self.out
+                    .with(|outbox| outbox.reply(say::pong(&ts, wall_clock_ms())));
             }
             ClientMessage::Refresh(_) => {}
             ClientMessage::Bye => {
@@ -230,8 +234,11 @@ impl Inbound {
             ClientMessage::Hello(hello) if hello.v == VERSION => hello,
             ClientMessage::Hello(hello) => {
                 let message = format!("v must be {VERSION}, not {}", hello.v);
-                self.out.reply(say::error(ErrorCode::BadMessage, &message, None, None));
-                return self.out.close(CloseCode::Malformed, "wrong protocol version");
+                self.out
+                    .reply(say::error(ErrorCode::BadMessage, &message, None, None));
+                return self
+                    .out
+                    .close(CloseCode::Malformed, "wrong protocol version");
             }
             other => {
                 let op = match other {
@@ -255,20 +262,33 @@ impl Inbound {
         let peer = Arc::new(Peer::new(Arc::new(author), self.out.clone()));
         self.hub.add(&peer);
         self.peer = Some(peer.clone());
-        let room = self.hub.registry.join(&self.canvas, peer.clone(), hello.since);
+        let room = self
+            .hub
+            .registry
+            .join(&self.canvas, peer.clone(), hello.since);
         peer.seat(room);
     }
 
     fn durable(&mut self, peer: &Arc<Peer>, message: Durable) {
         let op = message.op;
-        let window =
-            self.window.get_or_insert_with(|| OpWindow::new(peer.acked_op().unwrap_or(0)));
+        let window = self
+            .window
+            .get_or_insert_with(|| OpWindow::new(peer.acked_op().unwrap_or(0)));
         if let Verdict::BadOp(message) = window.check(op) {
-            return self.refuse(&Refused { code: ErrorCode::BadOp, message, op: Some(op) });
+            return self.refuse(&Refused {
+                code: ErrorCode::BadOp,
+                message,
+                op: Some(op),
+            });
         }
-        let Some(canvas) = peer.room().and_then(|room| room.canvas()) else { return };
+        let Some(canvas) = peer.room().and_then(|room| room.canvas()) else {
+            return;
+        };
         peer.in_flight.fetch_add(1, Ordering::AcqRel);
-        let entry = Entry::Durable { author: peer.author().clone(), message };
+        let entry = Entry::Durable {
+            author: peer.author().clone(),
+            message,
+        };
         if let Err(refusal) = self.hub.backplane.append(canvas, entry) {
             peer.in_flight.fetch_sub(1, Ordering::AcqRel);
             let retry = refusal.retry_after_ms;
@@ -287,7 +307,11 @@ impl Inbound {
             && let Some(room) = peer.room()
         {
             let frames = Bytes::from(frames);
-            room.inbox.offer(Event::Signals { conn: peer.author().conn, frames, bodies });
+            room.inbox.offer(Event::Signals {
+                conn: peer.author().conn,
+                frames,
+                bodies,
+            });
         }
     }
 
@@ -304,7 +328,8 @@ impl Inbound {
         self.out.with(|outbox| outbox.reply(error));
         self.bad_in_a_row += 1;
         if self.bad_in_a_row >= MAX_BAD_IN_A_ROW {
-            self.out.close(CloseCode::Malformed, "ten bad messages in a row");
+            self.out
+                .close(CloseCode::Malformed, "ten bad messages in a row");
         }
     }
 }
@@ -312,5 +337,8 @@ impl Inbound {
 /// Milliseconds since the epoch, for `pong` only: nothing is decided by it.
 fn wall_clock_ms() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.ok().and_then(|d| i64::try_from(d.as_millis()).ok()).unwrap_or(0)
+    since
+        .ok()
+        .and_then(|d| i64::try_from(d.as_millis()).ok())
+        .unwrap_or(0)
 }

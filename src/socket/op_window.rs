@@ -29,7 +29,10 @@ pub enum Verdict {
 impl OpWindow {
     /// The window of a connection whose client had committed `acked` when it came.
     pub fn new(acked: u64) -> Self {
-        Self { acked, used: VecDeque::new() }
+        Self {
+            acked,
+            used: VecDeque::new(),
+        }
     }
 
     /// The highest number so far.
@@ -80,7 +83,11 @@ mod tests {
     #[test]
     fn resends_pass_and_mistakes_do_not() {
         let mut window = OpWindow::new(3);
-        assert_eq!(window.check(2), Verdict::Pass, "before this connection: the store knows");
+        assert_eq!(
+            window.check(2),
+            Verdict::Pass,
+            "before this connection: the store knows"
+        );
         assert_eq!(window.check(5), Verdict::Pass, "numbers may be skipped");
         assert_eq!(window.check(5), Verdict::Pass, "a resend");
         assert!(matches!(window.check(4), Verdict::BadOp(_)), "never sent");

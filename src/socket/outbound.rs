@@ -55,7 +55,12 @@ impl Outbound {
     /// An empty outbox for that socket.
     pub fn new(stream: TcpStream) -> Self {
         let outbox = Outbox::new(OUTBOX_BYTES);
-        let lane = Lane { outbox, blocked: None, closing: None, broken: false };
+        let lane = Lane {
+            outbox,
+            blocked: None,
+            closing: None,
+            broken: false,
+        };
         Self {
             stream,
             lane: Mutex::new(lane),
@@ -85,7 +90,8 @@ impl Outbound {
         let mut lane = self.lane.lock();
         if lane.closing.is_none() {
             lane.closing = Some(code);
-            lane.outbox.close(Bytes::from(frame::close(code.number(), reason)));
+            lane.outbox
+                .close(Bytes::from(frame::close(code.number(), reason)));
         }
         drop(lane);
         self.flush();
@@ -138,11 +144,17 @@ impl Outbound {
             [one] => self.stream.try_write(one)?,
             many => self.stream.try_write_vectored(many)?,
         };
-        if taken == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(taken) }
+        if taken == 0 {
+            Err(io::ErrorKind::WriteZero.into())
+        } else {
+            Ok(taken)
+        }
     }
 
     /// Whether the socket took no byte for that long.
     pub fn stalled_for(&self, timeout: Duration) -> bool {
-        self.standing().blocked.is_some_and(|since| since.elapsed() >= timeout)
+        self.standing()
+            .blocked
+            .is_some_and(|since| since.elapsed() >= timeout)
     }
 }

@@ -172,7 +172,9 @@ impl Outbox {
         }
         if !self.cursors.is_empty() {
             let cursors = std::mem::take(&mut self.cursors);
-            self.append(cursor_batch(cursors.iter().map(|(client, fields)| (client, &**fields))));
+            self.append(cursor_batch(
+                cursors.iter().map(|(client, fields)| (client, &**fields)),
+            ));
         }
     }
 
@@ -270,7 +272,10 @@ mod tests {
         assert!(outbox.push(Bytes::from_static(b"bbbb")));
         take(&mut outbox, 2);
         outbox.close(Bytes::from_static(b"X"));
-        assert!(outbox.push(Bytes::from_static(b"cccc")), "taken and dropped");
+        assert!(
+            outbox.push(Bytes::from_static(b"cccc")),
+            "taken and dropped"
+        );
         assert_eq!(take(&mut outbox, 100), b"aaX");
         assert!(outbox.is_empty());
     }

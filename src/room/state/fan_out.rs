@@ -47,7 +47,11 @@ pub(super) fn give<L: Link>(
 fn for_member(batch: &LogBatch, conn: ConnId, from: u64) -> (Bytes, u32) {
     let skip = usize::try_from(from - batch.first_seq).unwrap_or(usize::MAX);
     let marks = &batch.marks[skip.min(batch.marks.len())..];
-    let start = if skip == 0 { 0 } else { batch.marks[skip - 1].end };
+    let start = if skip == 0 {
+        0
+    } else {
+        batch.marks[skip - 1].end
+    };
     if !marks.iter().any(|mark| mark.origin == conn) {
         return (batch.frames.slice(start..), 0);
     }

@@ -15,10 +15,19 @@ impl<L: Link> State<L> {
     /// A connection said hello. It is committed to the presence table before anything is answered.
     pub(super) fn join(&mut self, link: Arc<L>, since: Option<Position>) {
         let conn = conn_of(&*link);
-        let joining = Some(Joining { since, acked_op: None });
+        let joining = Some(Joining {
+            since,
+            acked_op: None,
+        });
         let place = Place::waiting();
-        let seat =
-            Seat { link, place, joining, seated: false, wanted_state: None, state_in_flight: false };
+        let seat = Seat {
+            link,
+            place,
+            joining,
+            seated: false,
+            wanted_state: None,
+            state_in_flight: false,
+        };
         self.seats.insert(conn, seat);
         if self.canvas.is_some() {
             self.append_join(conn);
@@ -35,12 +44,17 @@ impl<L: Link> State<L> {
     /// The join is committed (or not): decide between resume and snapshot.
     pub(super) fn joined(&mut self, conn: ConnId, acked: Result<u64, Refusal>, now: Instant) {
         let head = self.head();
-        let Some(seat) = self.seats.get_mut(&conn) else { return };
-        let Some(joining) = &mut seat.joining else { return };
+        let Some(seat) = self.seats.get_mut(&conn) else {
+            return;
+        };
+        let Some(joining) = &mut seat.joining else {
+            return;
+        };
         let acked_op = match acked {
             Ok(op) => op,
             Err(refusal) if refusal.code == say::ErrorCode::Forbidden => {
-                seat.link.reply(say::error(refusal.code, &refusal.message, None, None));
+                seat.link
+                    .reply(say::error(refusal.code, &refusal.message, None, None));
                 seat.link.close(
                     crate::protocol::close_code::CloseCode::Forbidden,
                     "this client id belongs to somebody else",
@@ -71,8 +85,12 @@ impl<L: Link> State<L> {
     /// `seq`: what the member has or is about to get, which may be ahead of the room.
     fn welcome(&mut self, conn: ConnId, resume: bool, seq: u64) {
         let Some(canvas) = &self.canvas else { return };
-        let Some(seat) = self.seats.get_mut(&conn) else { return };
-        let Some(joining) = seat.joining.take() else { return };
+        let Some(seat) = self.seats.get_mut(&conn) else {
+            return;
+        };
+        let Some(joining) = seat.joining.take() else {
+            return;
+        };
         let author = seat.link.author();
         let welcome = say::Welcome {
             instance: &self.settings.instance,
@@ -99,7 +117,9 @@ impl<L: Link> State<L> {
         read: Result<Read, Unavailable>,
         now: Instant,
     ) {
-        let Some(seat) = self.seats.get_mut(&conn) else { return };
+        let Some(seat) = self.seats.get_mut(&conn) else {
+            return;
+        };
         if let Some(joining) = &seat.joining {
             let Some(since) = joining.since else { return };
             match read {
@@ -118,7 +138,9 @@ impl<L: Link> State<L> {
 
     fn caught(&mut self, conn: ConnId, read: Result<Read, Unavailable>, now: Instant) {
         let epoch = self.epoch;
-        let Some(seat) = self.seats.get_mut(&conn) else { return };
+        let Some(seat) = self.seats.get_mut(&conn) else {
+            return;
+        };
         if !seat.place.read_done() {
             return;
         }
@@ -139,7 +161,8 @@ impl<L: Link> State<L> {
             }
             Ok(Read::Batch(_)) => self.feed(conn),
             Ok(Read::Gone) => {
-                seat.link.reply(say::resync("the messages since were cleaned up"));
+                seat.link
+                    .reply(say::resync("the messages since were cleaned up"));
                 seat.place.lost();
                 self.want_snapshot(conn, now);
             }
@@ -175,9 +198,13 @@ impl<L: Link> State<L> {
     fn start_empty(&mut self, conn: ConnId) {
         let head = self.head();
         self.welcome(conn, false, head.seq);
-        let Some(seat) = self.seats.get_mut(&conn) else { return };
+        let Some(seat) = self.seats.get_mut(&conn) else {
+            return;
+        };
         if !self.settings.snapshots {
-            seat.link.reply(say::resync("snapshots are switched off: earlier state is not sent"));
+            seat.link.reply(say::resync(
+                "snapshots are switched off: earlier state is not sent",
+            ));
         }
         for part in say::snapshot_parts(head.epoch, head.seq, &[], &[]) {
             seat.link.reply(part);
@@ -210,8 +237,12 @@ impl<L: Link> State<L> {
             let wants = |j: &Joining| j.acked_op.is_some() && j.since.is_none();
             seat.place.is_waiting() && seat.joining.as_ref().is_none_or(wants)
         };
-        let waiting: Vec<ConnId> =
-            self.seats.iter().filter(|(_, seat)| waits(seat)).map(|(conn, _)| *conn).collect();
+        let waiting: Vec<ConnId> = self
+            .seats
+            .iter()
+            .filter(|(_, seat)| waits(seat))
+            .map(|(conn, _)| *conn)
+            .collect();
         for conn in waiting {
             self.give_snapshot(conn, parts.clone());
         }
@@ -227,11 +258,14 @@ impl<L: Link> State<L> {
 
     /// A connection ended. Others hear of it when the presence table has it.
     pub(super) fn leave(&mut self, conn: ConnId, clean: bool) {
-        let Some(seat) = self.seats.remove(&conn) else { return };
+        let Some(seat) = self.seats.remove(&conn) else {
+            return;
+        };
         self.pointers.forget(conn);
         if self.canvas.is_some() {
             let author = seat.link.author().clone();
-            self.effects.push(Effect::Append(Entry::Leave { author, clean }));
+            self.effects
+                .push(Effect::Append(Entry::Leave { author, clean }));
         }
     }
 }

@@ -39,7 +39,12 @@ impl<L: Link> State<L> {
     }
 
     fn tell(&self, told: &[Told]) {
-        for Told { client, lane, frame } in told {
+        for Told {
+            client,
+            lane,
+            frame,
+        } in told
+        {
             for seat in self.seats.values().filter(|seat| seat.joining.is_none()) {
                 if seat.link.author().client != *client {
                     seat.link.latest(*lane, client, frame);
@@ -56,7 +61,10 @@ impl<L: Link> State<L> {
         }
         for (older, seat) in &self.seats {
             if *older != conn && seat.seated && seat.link.author().client == *client {
-                seat.link.close(CloseCode::Replaced, "a newer connection of this client took over");
+                seat.link.close(
+                    CloseCode::Replaced,
+                    "a newer connection of this client took over",
+                );
             }
         }
     }
@@ -90,7 +98,9 @@ impl<L: Link> State<L> {
         conn: ConnId,
         patch: serde_json::Map<String, serde_json::Value>,
     ) {
-        let Some(seat) = self.seats.get_mut(&conn) else { return };
+        let Some(seat) = self.seats.get_mut(&conn) else {
+            return;
+        };
         let base = seat.wanted_state.as_deref().or_else(|| {
             let present = self.roster.client(&seat.link.author().client)?;
             present.member.state.as_deref()
@@ -102,7 +112,8 @@ impl<L: Link> State<L> {
         let state = state.to_string();
         if state.len() > MAX_STATE_BYTES {
             let message = format!("state is at most {MAX_STATE_BYTES} bytes after the merge");
-            seat.link.reply(say::error(say::ErrorCode::TooLarge, &message, None, None));
+            seat.link
+                .reply(say::error(say::ErrorCode::TooLarge, &message, None, None));
             return;
         }
         seat.wanted_state = Some(state);
@@ -110,18 +121,27 @@ impl<L: Link> State<L> {
     }
 
     pub(super) fn send_state(&mut self, conn: ConnId) {
-        let Some(seat) = self.seats.get_mut(&conn) else { return };
+        let Some(seat) = self.seats.get_mut(&conn) else {
+            return;
+        };
         let joined = seat.joining.is_none();
-        if let Some(state) = seat.wanted_state.clone().filter(|_| joined && !seat.state_in_flight) {
+        if let Some(state) = seat
+            .wanted_state
+            .clone()
+            .filter(|_| joined && !seat.state_in_flight)
+        {
             seat.state_in_flight = true;
             let author = seat.link.author().clone();
-            self.effects.push(Effect::Append(Entry::State { author, state }));
+            self.effects
+                .push(Effect::Append(Entry::State { author, state }));
         }
     }
 
     /// The table has a row of this connection: what it wanted meanwhile goes next.
     fn state_committed(&mut self, conn: ConnId) {
-        let Some(seat) = self.seats.get_mut(&conn) else { return };
+        let Some(seat) = self.seats.get_mut(&conn) else {
+            return;
+        };
         let committed = self.roster.client(&seat.link.author().client);
         let committed = committed.and_then(|p| p.member.state.as_deref());
         if seat.state_in_flight {
@@ -134,7 +154,9 @@ impl<L: Link> State<L> {
     }
 
     pub(super) fn cursor(&mut self, conn: ConnId, fields: String, now: Instant) {
-        let Some(seat) = self.seats.get(&conn).filter(|seat| seat.joining.is_none()) else { return };
+        let Some(seat) = self.seats.get(&conn).filter(|seat| seat.joining.is_none()) else {
+            return;
+        };
         let client = seat.link.author().client.clone();
         let fields: Arc<str> = fields.into();
         self.roster.point(&client, fields.clone());
@@ -156,7 +178,8 @@ impl<L: Link> State<L> {
             self.cursors_to_members(&cursors);
         }
         if !self.settings.local_broadcast || self.roster.has_remote(self.instance) {
-            self.effects.push(Effect::Append(Entry::Cursors { cursors }));
+            self.effects
+                .push(Effect::Append(Entry::Cursors { cursors }));
         }
     }
 
@@ -183,7 +206,9 @@ impl<L: Link> State<L> {
 
     /// A client's ephemeral events, in its order: to own members now, to other instances through the queue.
     pub(super) fn signals(&mut self, conn: ConnId, frames: &Bytes, bodies: Vec<String>) {
-        let Some(seat) = self.seats.get(&conn).filter(|seat| seat.joining.is_none()) else { return };
+        let Some(seat) = self.seats.get(&conn).filter(|seat| seat.joining.is_none()) else {
+            return;
+        };
         let author = seat.link.author().clone();
         if self.settings.local_broadcast {
             self.droppable_to_others(frames, conn);
@@ -191,7 +216,8 @@ impl<L: Link> State<L> {
         if !self.settings.local_broadcast || self.roster.has_remote(self.instance) {
             for body in bodies {
                 let author = author.clone();
-                self.effects.push(Effect::Append(Entry::Signal { author, body }));
+                self.effects
+                    .push(Effect::Append(Entry::Signal { author, body }));
             }
         }
     }
