@@ -409,10 +409,16 @@ pub struct Stats {
     pub commits: u64,
     /// Entries refused as `overloaded` since it started.
     pub overloaded: u64,
-    /// Median and 99th percentile of a poll's query, in milliseconds.
+    /// Queries of polls since the start.
+    pub polls: u64,
+    /// Median, 95th, 99th percentile and maximum of a poll's query, in milliseconds.
     pub poll_p50_ms: f64,
     /// See `poll_p50_ms`.
+    pub poll_p95_ms: f64,
+    /// See `poll_p50_ms`.
     pub poll_p99_ms: f64,
+    /// See `poll_p50_ms`.
+    pub poll_max_ms: f64,
     /// Median and 99th percentile from taking an entry to its commit, in milliseconds.
     pub write_p50_ms: f64,
     /// See `write_p50_ms`.
