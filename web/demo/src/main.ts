@@ -154,7 +154,8 @@ class Page implements App {
     room.on("objects", ({ changes, reset }) => {
       if (reset) for (const id of this.scene.ids()) if (!room.objects.has(id)) this.gone(id);
       for (const change of changes) {
-        if (!change.own && change.client) this.history.remoteChange(change.id, (change as { patch?: Patch }).patch);
+        const { patch } = change as { patch?: Patch };
+        if (!change.own && patch) this.history.remoteChange(change.id, patch);
         const object = room.objects.get(change.id);
         if (object) this.scene.set(change.id, object);
         else this.gone(change.id);
