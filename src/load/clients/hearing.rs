@@ -121,11 +121,7 @@ impl Hearing {
             .lock()
             .snapshot(self.member, epoch, heard.seq);
         self.shared.tally.lock().snapshots += 1;
-        if self.live {
-            Vec::new()
-        } else {
-            self.joined()
-        }
+        if self.live { Vec::new() } else { self.joined() }
     }
 
     fn joined(&mut self) -> Vec<Utf8Bytes> {
