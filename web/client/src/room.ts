@@ -40,7 +40,8 @@ export class Room implements api.Room {
   private readonly handles = new WeakMap<Entry, OpHandle>();
   private readonly cursorSender = new CursorSender();
   private readonly presenceSender = new PresenceSender();
-  private readonly pings: { startedAt: number; resolve: (ms: number) => void; reject: (error: Error) => void }[] = [];
+  /** Pings under way, by the time they were sent at. */
+  private readonly pings = new Map<number, { resolve: () => void; reject: (error: Error) => void }>();
   private outboxList: readonly Op[] | undefined;
   private token: RoomOptions["token"];
   private cancelTick: (() => void) | undefined;
@@ -213,11 +214,14 @@ export class Room implements api.Room {
 
   ping(): Promise<number> {
     return new Promise((resolve, reject) => {
-      const startedAt = this.env.now();
-      if (!this.connection.send(JSON.stringify({ type: "ping", ts: Math.round(startedAt) }))) {
+      const now = this.env.now();
+      // Two in one tick of the clock still are two; the connection's own pings are whole numbers.
+      let ts = Math.floor(now) + 0.5;
+      while (this.pings.has(ts)) ts += 0.0625;
+      if (!this.connection.send(JSON.stringify({ type: "ping", ts }))) {
         return reject(new ScumbleError("closed", "there is no connection"));
       }
-      this.pings.push({ startedAt, resolve, reject });
+      this.pings.set(ts, { resolve: () => resolve(this.env.now() - now), reject });
     });
   }
 
@@ -233,7 +237,8 @@ export class Room implements api.Room {
       message: (text) => this.run(this.session.frame(text, this.env.now())),
       lost: () => {
         this.run(this.session.lost());
-        for (const { reject } of this.pings.splice(0)) reject(new ScumbleError("closed", "the connection was lost"));
+        for (const { reject } of this.pings.values()) reject(new ScumbleError("closed", "the connection was lost"));
+        this.pings.clear();
       },
       status: (status) => this.emitter.emit("status", status),
       newIdentity: async () => {
@@ -302,11 +307,10 @@ export class Room implements api.Room {
       case "goaway":
         this.connection.goaway(effect.retryAfterMs);
         break;
-      case "pong": {
-        const ping = this.pings.shift();
-        ping?.resolve(this.env.now() - ping.startedAt);
+      case "pong":
+        this.pings.get(effect.ts ?? -1)?.resolve();
+        this.pings.delete(effect.ts ?? -1);
         break;
-      }
       case "save":
         this.store.save(effect.entry);
         this.store.numbered(this.session.outbox.next);

@@ -180,7 +180,7 @@ export class Session {
         this.effects.push({ type: "goaway", retryAfterMs: message.retry_after_ms ?? 0 });
         return;
       case "pong":
-        this.effects.push({ type: "pong" });
+        this.effects.push({ type: "pong", ts: message.ts });
         return;
       default:
         this.people.hear(message, this.client, now);

@@ -74,7 +74,7 @@ class Page implements App {
       remove: (id) => room.objects.delete(id),
       mayWrite: () => room.role === "write" || (this.toast("You may look around here, but not draw"), false),
     });
-    this.renderer = new Renderer(byId<HTMLCanvasElement>("scene"), this.scene, this.camera);
+    this.renderer = new Renderer(byId<HTMLCanvasElement>("scene"), this.scene, this.camera, () => this.invalidate());
     this.overlay = new Overlay(byId<HTMLCanvasElement>("overlay"), this.scene, this.camera, this.selection);
     this.drafts = new Drafts(this.scene, (draft) => void room.signal("draft", draft as never));
     this.editor = new TextEditor(byId("editor-layer"), () => this);
@@ -154,7 +154,8 @@ class Page implements App {
     room.on("objects", ({ changes, reset }) => {
       if (reset) for (const id of this.scene.ids()) if (!room.objects.has(id)) this.gone(id);
       for (const change of changes) {
-        if (!change.own && change.client) this.history.remoteChange(change.id, (change as { patch?: Patch }).patch);
+        const { patch } = change as { patch?: Patch };
+        if (!change.own && patch) this.history.remoteChange(change.id, patch);
         const object = room.objects.get(change.id);
         if (object) this.scene.set(change.id, object);
         else this.gone(change.id);
@@ -193,7 +194,7 @@ class Page implements App {
   private frame(now: number): void {
     this.frameAsked = false;
     const following = this.follow.frame(now);
-    this.renderer.frame();
+    this.renderer.frame(now);
     this.overlay.showHandles = this.tool === "select" && !this.editor.isOpen;
     this.overlay.frame();
     if (this.editor.isOpen) this.editor.place();
