@@ -112,18 +112,27 @@ export class Drawer {
   private async askForControls(): Promise<void> {
     try {
       const answer = await fetch("/api/v1/demo", { headers: { accept: "application/json" } });
-      const body = answer.ok ? ((await answer.json()) as { kill?: unknown }) : {};
-      byId("kill").hidden = body.kill !== true;
+      const body = answer.ok ? ((await answer.json()) as { controls?: unknown; kill?: unknown }) : {};
+      byId("kill").hidden = body.controls !== true && body.kill !== true;
     } catch {
       // Offline just now: the next opening asks again.
       this.asked = false;
     }
   }
 
+  /** Behind a load balancer the request may reach another process than the socket did; the answer says which one died. */
   private async kill(): Promise<void> {
-    this.toast(`Killing ${this.room.instance}. Keep drawing.`);
-    // The process answers, or dies before it does; either way the socket tells what became of it.
-    await fetch("/api/v1/demo/kill", { method: "POST" }).catch(() => undefined);
+    const here = this.room.instance;
+    try {
+      const answer = await fetch("/api/v1/demo/kill", { method: "POST" });
+      if (!answer.ok) return this.toast("The server refused to be killed");
+      const { killed } = (await answer.json()) as { killed?: unknown };
+      const other = typeof killed === "string" && killed !== here;
+      this.toast(other ? `The load balancer chose ${killed}: it is gone now` : `${here} is gone. Keep drawing.`);
+    } catch {
+      // It may die before it answers; the socket tells what became of it.
+      this.toast(`${here} is going. Keep drawing.`);
+    }
   }
 }
 
