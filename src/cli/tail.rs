@@ -41,7 +41,7 @@ pub fn run(args: &TailArgs) -> anyhow::Result<ExitCode> {
         drop(out);
         match more {
             Ok((true, ())) => {}
-            Ok((false, ())) => runtime.block_on(tokio::time::sleep(POLL)),
+            Ok((false, ())) => runtime.block_on(async { tokio::time::sleep(POLL).await }),
             Err(error) if is_broken_pipe(&error) => return Ok(ExitCode::SUCCESS),
             Err(error) => return Err(error.context(args.db.display().to_string())),
         }

@@ -24,15 +24,21 @@ fn run(args: &[&str]) -> Output {
 
 /// The output of a command that ends by itself; one that doesn't is killed, and the test fails.
 fn output_of(command: &mut Command) -> Output {
-    let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let command = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let child = command.spawn().unwrap();
     let pid = Pid::from_child(&child);
     let (sender, ended) = sync_channel(1);
     std::thread::spawn(move || sender.send(child.wait_with_output()));
-    ended.recv_timeout(Duration::from_secs(30)).map(Result::unwrap).unwrap_or_else(|_| {
-        kill_process(pid, Signal::KILL).unwrap();
-        panic!("{command:?} does not end");
-    })
+    ended
+        .recv_timeout(Duration::from_secs(30))
+        .map(Result::unwrap)
+        .unwrap_or_else(|_| {
+            kill_process(pid, Signal::KILL).unwrap();
+            panic!("{command:?} does not end");
+        })
 }
 
 fn stdout(output: &Output) -> String {

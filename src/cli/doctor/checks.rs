@@ -8,8 +8,9 @@ use rusqlite::{Connection, params};
 use rustix::fs::{FlockOperation, flock, statvfs};
 
 use super::{Patient, Verdict};
-use crate::cli::file::{SCHEMA_VERSION, beside};
+use crate::cli::file::beside;
 use crate::limits::{HEARTBEAT_STALE, WAL_RESTART_BYTES};
+use crate::queue::VERSION;
 
 type Verdicts = anyhow::Result<Vec<Verdict>>;
 
@@ -39,11 +40,11 @@ pub(super) fn schema(patient: &Patient<'_>) -> Verdicts {
     let version: i64 = patient
         .conn
         .pragma_query_value(None, "user_version", |row| row.get(0))?;
-    Ok(vec![if version == SCHEMA_VERSION {
+    Ok(vec![if version == VERSION {
         Verdict::Fine(format!("version {version}"))
     } else {
         Verdict::finding(
-            format!("version {version}, this scumble knows {SCHEMA_VERSION}"),
+            format!("version {version}, this scumble knows {VERSION}"),
             "use the scumble that made the file, or start on a new file",
         )
     }])
