@@ -116,6 +116,37 @@ fn tail_prints_what_is_kept_and_follows() {
 }
 
 #[test]
+fn tail_waits_for_a_canvas_and_shows_all_of_it() {
+    let fixture = Fixture::new();
+    fixture
+        .conn
+        .execute("UPDATE canvases SET canvas_id = 'other'", [])
+        .unwrap();
+    let mut child = scumble()
+        .args(["tail", "board", "--db", &fixture.db()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stderr.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    assert_eq!(line, "-- there is no canvas board yet: waiting\n");
+    fixture
+        .conn
+        .execute("UPDATE canvases SET canvas_id = 'board'", [])
+        .unwrap();
+    line.clear();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(line, "-- 1 messages before seq 2 have expired\n");
+}
+
+#[test]
 fn tail_in_json_is_what_clients_get_and_ends_with_its_reader() {
     let fixture = Fixture::new();
     let mut child = scumble()
@@ -231,6 +262,9 @@ fn doctor_can_not_examine_what_is_no_database() {
 fn a_backup_is_whole_and_begins_new_epochs() {
     let fixture = Fixture::new();
     let (db, to) = (fixture.db(), fixture.path("copy.db"));
+    fixture.instance("one", fixture.folder.path(), 0);
+    let here = "INSERT INTO presence VALUES (1, 'client-1', 'one', 1, '{}', NULL, NULL)";
+    fixture.conn.execute(here, []).unwrap();
     let output = run(&["backup", "--db", &db, "--to", &to]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let copy = Connection::open(&to).unwrap();
@@ -243,6 +277,9 @@ fn a_backup_is_whole_and_begins_new_epochs() {
     assert_eq!(text("SELECT canvas_id || seq FROM canvases"), "board3");
     let epoch = text("SELECT epoch FROM canvases");
     assert!(epoch.len() == 16 && epoch != "00000000000000aa", "{epoch}");
+    // Nobody is here in a copy: it must not go by the locks of the source's processes.
+    assert_eq!(text("SELECT count(*) || '' FROM instances"), "0");
+    assert_eq!(text("SELECT count(*) || '' FROM presence"), "0");
     drop(copy);
 
     let again = run(&["backup", "--db", &db, "--to", &to]);
