@@ -153,15 +153,10 @@ mod tests {
 
     #[test]
     fn canvas_ids_follow_the_pattern() {
-        for good in [
-            "a",
-            "A9",
-            "room:1.2_x".trim_end_matches("_x"),
-            &"x".repeat(128),
-        ] {
+        for good in ["a", "A9", "room:1.2_x", &"x".repeat(128)] {
             assert!(CanvasId::parse(good).is_ok(), "{good}");
         }
-        for bad in ["", ".a", "a/b", "a b", "ä", "a_b", &"x".repeat(129)] {
+        for bad in ["", ".a", "a/b", "a b", "ä", "_a", &"x".repeat(129)] {
             assert!(CanvasId::parse(bad).is_err(), "{bad}");
         }
     }

@@ -10,6 +10,8 @@ import type { Box } from "./types";
 const REFRESH_MS = 500;
 /** Outbox rows shown; the rest is a number. */
 const ROWS = 40;
+/** Samples in the small chart; three units of its view box each. */
+const BARS = 48;
 
 export class Drawer {
   private timer: ReturnType<typeof setInterval> | undefined;
@@ -162,8 +164,8 @@ function renderLatency(kind: "same" | "cross", summary: Summary): void {
   set(`latency-${kind}-p50`, ms(summary.p50));
   set(`latency-${kind}-p95`, ms(summary.p95));
   set(`latency-${kind}-n`, summary.n === 0 ? "no one to ask" : `${summary.n} samples`);
-  const recent = summary.samples.slice(-48);
+  const recent = summary.samples.slice(-BARS);
   const top = Math.max(4, ...recent);
-  const d = recent.map((value, i) => `M${i * 3 + 1} 24V${(24 - Math.max(1, (value / top) * 22)).toFixed(1)}`).join("");
+  const d = recent.map((value, i) => `M${(BARS - recent.length + i) * 3 + 1} 24V${(24 - Math.max(1, (value / top) * 22)).toFixed(1)}`).join("");
   byId(`latency-${kind}-chart`).firstElementChild!.setAttribute("d", d || "M0 24");
 }
