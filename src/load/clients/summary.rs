@@ -23,7 +23,6 @@ pub struct Rates {
 pub struct Progress {
     shared: Arc<Shared>,
     start: Instant,
-    acks_before: u64,
 }
 
 impl Progress {
@@ -45,7 +44,7 @@ impl Progress {
             elapsed_s,
             messages: per_second(tally.messages, elapsed_s),
             deliveries: per_second(tally.deliveries, elapsed_s),
-            acks: per_second(tally.acks - self.acks_before, elapsed_s),
+            acks: per_second(tally.acks, elapsed_s),
             cursors: per_second(tally.cursors, elapsed_s),
         }
     }
