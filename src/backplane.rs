@@ -168,7 +168,7 @@ pub enum Outcome {
         /// `dup` or `ignored`.
         status: AckStatus,
     },
-    /// It was refused after it had been taken.
+    /// It was refused after it had been taken. A refusal that is not retryable uses its `op` up: sent again, it is a `dup`.
     Refused(Refusal),
 }
 
@@ -255,7 +255,7 @@ pub enum Delivery {
     Joined {
         /// Whose.
         conn: ConnId,
-        /// The client's highest committed op, or why the join was refused.
+        /// The client's highest op that was committed, ignored or refused for good; or why the join was refused.
         acked_op: Result<u64, Refusal>,
     },
     /// How an appended entry ended that did not take a place in the log.

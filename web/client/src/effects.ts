@@ -15,7 +15,7 @@ export type SessionEffect =
   | { readonly type: "reconnect" }
   | { readonly type: "welcomed"; readonly welcome: Welcome }
   | { readonly type: "goaway"; readonly retryAfterMs: number }
-  | { readonly type: "pong" }
+  | { readonly type: "pong"; readonly ts: number | null }
   | { readonly type: "save"; readonly entry: Entry }
   | { readonly type: "forget"; readonly entry: Entry }
   | { readonly type: "settle"; readonly entry: Entry; readonly result: OpResult }

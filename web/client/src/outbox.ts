@@ -11,6 +11,7 @@
 import type { ErrorCode, OpResult } from "./types.js";
 import { type Entry, objectIdOf, type OpBody, type OutboxEffect } from "./entry.js";
 import { composePatches } from "./json.js";
+import { Pacer } from "./pacer.js";
 
 /** Ops in flight. With 64 KiB messages and a slow line more would only delay what comes after them. */
 export const WINDOW_OPS = 32;
@@ -48,8 +49,7 @@ export class Outbox {
   private orphans: Entry[] = [];
   private blockedAt: number | undefined;
   private retryAt = 0;
-  private tokens = 1;
-  private refilledAt = 0;
+  private readonly pacer = new Pacer();
   private updatesNotBefore = 0;
   /** Unsent ops other than updates: they do not wait for {@link UPDATE_INTERVAL_MS}. */
   private urgent = 0;
@@ -148,8 +148,7 @@ export class Outbox {
     this.lost();
     this.connected = true;
     this.limits = limits;
-    this.tokens = this.burst();
-    this.refilledAt = now;
+    this.pacer.start(limits.opsPerS, now);
     this.nextOp = Math.max(this.nextOp, ackedOp + 1);
     let stale = false;
     for (const entry of this.queue.values()) {
@@ -199,7 +198,11 @@ export class Outbox {
         this.wake = this.updatesNotBefore;
         break;
       }
-      if (!this.takeToken(now)) break;
+      const waitMs = this.pacer.take(now);
+      if (waitMs > 0) {
+        this.wake = now + waitMs;
+        break;
+      }
       this.launch(entry, now, effects);
       updated ||= isUpdate;
     }
@@ -235,25 +238,6 @@ export class Outbox {
     entry.state = "sent";
     effects.push({ type: "send", entry, text });
     if (changed) effects.push({ type: "changed", entry });
-  }
-
-  private burst(): number {
-    return Math.max(1, Math.floor(this.limits.opsPerS / 2));
-  }
-
-  /** Keeps to nine tenths of the server's rate: being refused costs a round trip and a wait. */
-  private takeToken(now: number): boolean {
-    const { opsPerS } = this.limits;
-    if (opsPerS <= 0) return true;
-    const perMs = (opsPerS * 0.9) / 1000;
-    this.tokens = Math.min(this.burst(), this.tokens + Math.max(0, now - this.refilledAt) * perMs);
-    this.refilledAt = now;
-    if (this.tokens < 1) {
-      this.wake = now + Math.ceil((1 - this.tokens) / perMs);
-      return false;
-    }
-    this.tokens -= 1;
-    return true;
   }
 
   private landed(op: number): void {

@@ -6,11 +6,10 @@
 import type { ChatMessage, Limits, Op, OpResult, SyncState, User } from "./types.js";
 import { Canvas } from "./canvas.js";
 import { ChatLog } from "./chat.js";
-import { CursorTracks, isCursor } from "./cursors.js";
 import type { SessionEffect } from "./effects.js";
 import type { Entry, OpBody, OutboxEffect } from "./entry.js";
 import { Outbox } from "./outbox.js";
-import { Roster } from "./roster.js";
+import { People } from "./people.js";
 import { type SnapshotPart, Stream } from "./stream.js";
 import { type Ack, type Durable, parseMessage, type ServerMessage, type Welcome } from "./wire.js";
 
@@ -38,8 +37,7 @@ type Ordered = Durable | Ack;
 
 export class Session {
   readonly canvas = new Canvas();
-  readonly roster = new Roster();
-  readonly cursors = new CursorTracks();
+  readonly people = new People();
   readonly chat: ChatLog;
   readonly outbox: Outbox;
   user: User;
@@ -182,38 +180,11 @@ export class Session {
         this.effects.push({ type: "goaway", retryAfterMs: message.retry_after_ms ?? 0 });
         return;
       case "pong":
-        this.effects.push({ type: "pong" });
+        this.effects.push({ type: "pong", ts: message.ts });
         return;
       default:
-        return this.ephemeral(message, now);
+        this.people.hear(message, this.client, now);
     }
-  }
-
-  private ephemeral(message: ServerMessage, now: number): void {
-    if (message.type === "cursor-batch") {
-      const moved = message.cursors.filter(
-        (cursor) => isCursor(cursor) && cursor.client !== this.client && this.cursors.receive(cursor.client, cursor, now),
-      );
-      if (moved.length > 0) this.emitCursors(moved.map((cursor) => (cursor as { client: string }).client));
-      return;
-    }
-    if (!("client" in message) || message.client === this.client) return;
-    if (message.type === "presence") this.roster.update(message.client, message.state, message.away);
-    else if (message.type === "user-connected") this.roster.join(message);
-    else if (message.type === "user-disconnected") this.left(message.client);
-    else if (message.type === "signal") {
-      const { client, event, data } = message;
-      this.effects.push({ type: "emit", event: "signal", value: { client, event, data } });
-    }
-  }
-
-  private left(client: string): void {
-    this.roster.leave(client);
-    if (this.cursors.remove(client)) this.emitCursors([client]);
-  }
-
-  private emitCursors(clients: readonly string[]): void {
-    this.effects.push({ type: "emit", event: "cursors", value: clients });
   }
 
   private welcome(welcome: Welcome, now: number): void {
@@ -224,10 +195,7 @@ export class Session {
     this.instance = welcome.instance;
     this.role = welcome.role;
     this.limits = { ...DEFAULT_LIMITS, ...welcome.limits };
-    for (const client of this.roster.replace(welcome.users, this.client)) this.left(client);
-    for (const { client, cursor } of welcome.users) {
-      if (cursor && client !== this.client) this.cursors.receive(client, cursor, now);
-    }
+    this.people.welcome(welcome.users, this.client, now);
     const { max_message_bytes: maxMessageBytes, ops_per_s: opsPerS } = this.limits;
     this.effects.push({ type: "welcomed", welcome });
     this.follow(this.outbox.welcome(welcome.acked_op, { maxMessageBytes, opsPerS }, now));
@@ -412,7 +380,7 @@ export class Session {
     const objects = this.canvas.takeChanges();
     if (objects) effects.push({ type: "emit", event: "objects", value: objects });
     if (this.chat.takeDirty()) effects.push({ type: "emit", event: "chat", value: this.chat.messages });
-    if (this.roster.takeDirty()) effects.push({ type: "emit", event: "others", value: this.roster.others });
+    effects.push(...this.people.take());
     if (this.outboxDirty) effects.push({ type: "outbox" });
     this.outboxDirty = false;
     const sync: SyncState = this.stream.caughtUp ? "synchronized" : "synchronizing";

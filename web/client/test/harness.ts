@@ -8,7 +8,7 @@ import { type Listen, type Page, seeded, World } from "./world.js";
 
 /** A store that outlives the page, as IndexedDB does: what is in it is a copy. */
 export class DurableStore implements Store {
-  readonly durable = true;
+  readonly durable: boolean = true;
   readonly ops = new Map<number, Entry>();
   nextOp = 1;
   constructor(public client: string) {}
@@ -35,7 +35,7 @@ export class DurableStore implements Store {
 }
 
 export class MemoryOnly extends DurableStore {
-  override readonly durable = false as true;
+  override readonly durable = false;
 }
 
 export interface Seat {

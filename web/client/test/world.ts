@@ -61,13 +61,13 @@ export class Line implements SocketLike {
 
   close(code?: number): void {
     this.closeCode = code;
-    this.end(false);
+    this.end();
   }
 
   /** The line breaks: what is under way in either direction is lost. */
   cut(code = 1006): void {
     if (!this.alive) return;
-    this.end(false);
+    this.end();
     this.onclose?.({ code, reason: "" });
   }
 
@@ -77,7 +77,7 @@ export class Line implements SocketLike {
     this.world.after(this.downAt - this.world.time, () => this.cut(code));
   }
 
-  private end(_: boolean): void {
+  private end(): void {
     if (!this.alive) return;
     this.alive = false;
     this.peer?.closed();
