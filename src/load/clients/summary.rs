@@ -28,12 +28,7 @@ pub struct Progress {
 impl Progress {
     /// From `start` on.
     pub fn new(shared: Arc<Shared>, start: Instant) -> Self {
-        let acks_before = shared.tally.lock().acks;
-        Self {
-            shared,
-            start,
-            acks_before,
-        }
+        Self { shared, start }
     }
 
     /// Counts per second so far.
