@@ -57,7 +57,9 @@ struct Reader(Mutex<Seen>);
 
 impl Sink for Reader {
     fn deliver(&self, delivery: Delivery) {
-        let Delivery::Log(batch) = delivery else { return };
+        let Delivery::Log(batch) = delivery else {
+            return;
+        };
         let mut seen = self.0.lock();
         for seq in batch.first_seq..=batch.last_seq() {
             match seq.cmp(&(seen.head + 1)) {
@@ -87,14 +89,23 @@ pub async fn run(args: PollingArgs) -> anyhow::Result<bool> {
     let scratch = Scratch::new(args.db.clone())?;
     let interval = humantime::format_duration(args.poll_interval).to_string();
     let idle = humantime::format_duration(args.poll_interval.max(Duration::from_millis(200)));
-    let flags = ["--poll-interval", &interval, "--poll-idle", &idle.to_string()];
+    let flags = [
+        "--poll-interval",
+        &interval,
+        "--poll-idle",
+        &idle.to_string(),
+    ];
     let reading = scratch.open(&flags)?;
     let writing = scratch.open(&[])?;
     let run = put_on(&args, &reading, &writing).await;
     writing.shutdown().await;
     reading.shutdown().await;
     let run = run?;
-    let json = if args.json { json(&args, &run) } else { json!(null) };
+    let json = if args.json {
+        json(&args, &run)
+    } else {
+        json!(null)
+    };
     report::result(args.json, &json, &lines(&run))?;
     Ok(run.lost + run.duplicated + run.disordered == 0)
 }
@@ -111,7 +122,9 @@ async fn put_on(
     for _ in 0..args.canvases {
         let canvas = CanvasId::parse(&format!("load-{}", uuid::Uuid::new_v4()))?;
         let reader = Arc::new(Reader::default());
-        let opened = reading.open(&canvas, Arc::clone(&reader) as Arc<dyn Sink>).await?;
+        let opened = reading
+            .open(&canvas, Arc::clone(&reader) as Arc<dyn Sink>)
+            .await?;
         reader.0.lock().head = opened.head.seq;
         readers.push((opened.canvas, reader));
         let writer = Writer::open(writing, &canvas, start, &bell, (200, WINDOW)).await?;
@@ -120,9 +133,20 @@ async fn put_on(
     let from = Instant::now();
     let end = from + args.duration;
     let each = args.messages_per_sec / f64::from(args.canvases);
-    let pace = Pace { rate: each, from, start, end, drain: DRAIN };
+    let pace = Pace {
+        rate: each,
+        from,
+        start,
+        end,
+        drain: DRAIN,
+    };
     let running = if each > 0.0 {
-        vec![writer::spawn("writer".to_owned(), writers.clone(), bell, pace)?]
+        vec![writer::spawn(
+            "writer".to_owned(),
+            writers.clone(),
+            bell,
+            pace,
+        )?]
     } else {
         Vec::new()
     };
@@ -132,8 +156,15 @@ async fn put_on(
     report::progress_end();
     let (written, _) = writer::sum(&writers);
     let stats = reading.stats().await.context("the reader's numbers")?;
-    let mut run =
-        Run { elapsed_s, written, delivered: 0, lost, duplicated: 0, disordered: 0, stats };
+    let mut run = Run {
+        elapsed_s,
+        written,
+        delivered: 0,
+        lost,
+        duplicated: 0,
+        disordered: 0,
+        stats,
+    };
     for (canvas, reader) in &readers {
         reading.close(canvas, &(Arc::clone(reader) as Arc<dyn Sink>));
         let seen = reader.0.lock();
@@ -148,7 +179,9 @@ async fn put_on(
 async fn caught_up(readers: &[(Canvas, Arc<Reader>)], writers: &[Arc<Writer>]) -> u64 {
     let behind = || {
         let each = readers.iter().zip(writers).map(|((_, reader), writer)| {
-            writer.look(|written| written.head).saturating_sub(reader.0.lock().head)
+            writer
+                .look(|written| written.head)
+                .saturating_sub(reader.0.lock().head)
         });
         each.sum::<u64>()
     };
@@ -212,7 +245,9 @@ mod tests {
         let cli = Cli::parse_from(line.split(' '));
         let (reading, writing) = in_memory_pair();
         let run = put_on(&cli.args, &reading, &writing);
-        let run = tokio::time::timeout(Duration::from_secs(30), run).await.expect("bounded");
+        let run = tokio::time::timeout(Duration::from_secs(30), run)
+            .await
+            .expect("bounded");
         let run = run.expect("ran");
         assert!((180..=220).contains(&run.delivered), "{}", run.delivered);
         assert_eq!(run.delivered, run.written.sent);

@@ -59,7 +59,11 @@ pub async fn run(args: QueueArgs) -> anyhow::Result<bool> {
     let run = put_on(&args, &queue).await;
     queue.shutdown().await;
     let run = run?;
-    let json = if args.json { json(&args, &run) } else { json!(null) };
+    let json = if args.json {
+        json(&args, &run)
+    } else {
+        json!(null)
+    };
     report::result(args.json, &json, &lines(&run))?;
     Ok(run.lost + run.written.duplicated + run.written.disordered == 0)
 }
@@ -84,7 +88,13 @@ async fn put_on(args: &QueueArgs, queue: &Arc<dyn Backplane>) -> anyhow::Result<
     let end = start + opened + args.duration;
     let mut running = Vec::new();
     for (name, writer, bell) in threads {
-        let pace = Pace { rate: args.messages_per_sec, from: start + opened, start, end, drain: DRAIN };
+        let pace = Pace {
+            rate: args.messages_per_sec,
+            from: start + opened,
+            start,
+            end,
+            drain: DRAIN,
+        };
         running.push(writer::spawn(name, vec![writer], bell, pace)?);
     }
     let told = follow(&writers, start + opened, end).await;
@@ -136,7 +146,10 @@ fn lines(run: &Run) -> Vec<(&'static str, String)> {
     let w = &run.written;
     vec![
         ("sent", w.sent.to_string()),
-        ("committed", format!("{} ({:.0}/s)", w.committed, run.committed_per_s)),
+        (
+            "committed",
+            format!("{} ({:.0}/s)", w.committed, run.committed_per_s),
+        ),
         ("commits", run.stats.commits.to_string()),
         ("errors", w.errors.to_string()),
         ("write latency", w.latency.text()),
@@ -171,7 +184,10 @@ mod tests {
         let run = load("--threads 4 --messages-per-sec 100 --duration 500ms").await;
         let w = &run.written;
         assert!((180..=204).contains(&w.sent), "{run:?}");
-        assert_eq!((w.committed, w.latency.count(), run.lost), (w.sent, w.sent, 0));
+        assert_eq!(
+            (w.committed, w.latency.count(), run.lost),
+            (w.sent, w.sent, 0)
+        );
         assert_eq!((w.errors, w.duplicated, w.disordered), (0, 0, 0));
     }
 

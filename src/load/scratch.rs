@@ -24,11 +24,17 @@ impl Scratch {
     /// When the temporary folder can't be made.
     pub fn new(db: Option<PathBuf>) -> anyhow::Result<Self> {
         if let Some(db) = db {
-            return Ok(Self { db, temporary: None });
+            return Ok(Self {
+                db,
+                temporary: None,
+            });
         }
         let folder = std::env::temp_dir().join(format!("scumble-load-{}", uuid::Uuid::new_v4()));
         std::fs::create_dir(&folder).with_context(|| format!("making {}", folder.display()))?;
-        Ok(Self { db: folder.join("queue.db"), temporary: Some(folder) })
+        Ok(Self {
+            db: folder.join("queue.db"),
+            temporary: Some(folder),
+        })
     }
 
     /// A handle of its own on the queue, as a relay process started with these flags would have it.

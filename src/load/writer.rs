@@ -115,7 +115,9 @@ impl Inbox {
             match ops.answered(mark.op) {
                 Some(op) => {
                     written.committed += 1;
-                    written.latency.record(now.saturating_sub(op.due_us.unwrap_or(now)));
+                    written
+                        .latency
+                        .record(now.saturating_sub(op.due_us.unwrap_or(now)));
                 }
                 None => written.duplicated += 1,
             }
@@ -158,7 +160,9 @@ impl Writer {
             conn: Mutex::new(None),
             state: Mutex::default(),
         });
-        let opened = backplane.open(canvas, Arc::clone(&inbox) as Arc<dyn Sink>).await?;
+        let opened = backplane
+            .open(canvas, Arc::clone(&inbox) as Arc<dyn Sink>)
+            .await?;
         let conn = backplane.new_conn();
         *inbox.conn.lock() = Some(conn);
         let client = ClientId::parse(&format!("writer-{}", uuid::Uuid::new_v4().simple()))?;
@@ -203,7 +207,10 @@ impl Writer {
         };
         let op = message.op;
         let author = Arc::clone(&self.author);
-        if let Err(refusal) = self.backplane.append(&self.canvas, Entry::Durable { author, message }) {
+        if let Err(refusal) = self
+            .backplane
+            .append(&self.canvas, Entry::Durable { author, message })
+        {
             self.inbox.outcome(op, &Outcome::Refused(refusal));
         }
         Ok(())
@@ -220,7 +227,8 @@ impl Writer {
     }
 
     fn close(&self) {
-        self.backplane.close(&self.canvas, &(Arc::clone(&self.inbox) as Arc<dyn Sink>));
+        self.backplane
+            .close(&self.canvas, &(Arc::clone(&self.inbox) as Arc<dyn Sink>));
     }
 }
 
@@ -245,7 +253,11 @@ pub struct Pace {
 pub fn drive(writers: &[Arc<Writer>], bell: &Bell, pace: &Pace) -> anyhow::Result<()> {
     let every = super::pacer::interval_ns(pace.rate);
     let beats = every.iter().flat_map(|every_ns| {
-        (0..writers.len()).map(|who| Beat { who, stream: (), every_ns: *every_ns })
+        (0..writers.len()).map(|who| Beat {
+            who,
+            stream: (),
+            every_ns: *every_ns,
+        })
     });
     let mut schedule = Schedule::new(beats.collect());
     let at = |us: u64| pace.start + Duration::from_micros(us);
@@ -280,7 +292,9 @@ fn write_due(
         if due > Instant::now() {
             return Ok(Some(due));
         }
-        let Some(writer) = schedule.peek().map(|beat| &writers[beat.who]) else { break };
+        let Some(writer) = schedule.peek().map(|beat| &writers[beat.who]) else {
+            break;
+        };
         if !writer.has_room() {
             return Ok(None);
         }
@@ -335,7 +349,9 @@ pub async fn join(
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         anyhow::ensure!(thread.is_finished(), "a writer's thread does not end");
-        thread.join().map_err(|_| anyhow::anyhow!("a writer's thread died"))??;
+        thread
+            .join()
+            .map_err(|_| anyhow::anyhow!("a writer's thread died"))??;
     }
     Ok(())
 }

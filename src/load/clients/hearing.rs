@@ -121,11 +121,7 @@ impl Hearing {
             .lock()
             .snapshot(self.member, epoch, heard.seq);
         self.shared.tally.lock().snapshots += 1;
-        if self.live {
-            Vec::new()
-        } else {
-            self.joined()
-        }
+        if self.live { Vec::new() } else { self.joined() }
     }
 
     fn joined(&mut self) -> Vec<Utf8Bytes> {
@@ -185,7 +181,9 @@ impl Hearing {
                 .lock()
                 .got(self.member, heard.seq, by, heard.op);
         }
-        let Some(op) = self.ops.answered(heard.op) else { return };
+        let Some(op) = self.ops.answered(heard.op) else {
+            return;
+        };
         let Some(due) = op.due_us else { return };
         self.answered(&op);
         let mut tally = self.shared.tally.lock();

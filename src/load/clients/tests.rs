@@ -248,7 +248,10 @@ async fn a_relay_that_does_right_is_found_right() {
     assert!(tally.messages >= 4 * 50, "{tally:?}");
     // Each of them was acked and got to the other three.
     assert_eq!(tally.acks, tally.messages);
-    assert_eq!((tally.deliveries, tally.same.count()), (3 * tally.messages, 3 * tally.messages));
+    assert_eq!(
+        (tally.deliveries, tally.same.count()),
+        (3 * tally.messages, 3 * tally.messages)
+    );
     assert_eq!(
         (tally.cross.count(), run.instances, tally.skipped),
         (0, 1, 0)
