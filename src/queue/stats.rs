@@ -1,10 +1,12 @@
 //! Counters, and how long things take.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
+
+use super::tail::{Committed, Step};
 
 /// Latencies of the last moments, in microseconds.
 #[derive(Debug)]
@@ -70,4 +72,25 @@ pub(super) struct Counters {
     pub(super) failing: AtomicBool,
     pub(super) write: Latency,
     pub(super) poll: Latency,
+}
+
+impl Counters {
+    /// Counts a commit and how long its entries took. A commit without entries (a heartbeat) is none to speak of.
+    pub(super) fn count(
+        &self,
+        committed: &Committed,
+        took: impl ExactSizeIterator<Item = Duration>,
+    ) {
+        if took.len() == 0 {
+            return;
+        }
+        let logged = committed
+            .steps
+            .iter()
+            .filter(|step| matches!(step, Step::Log(_)))
+            .count();
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        self.committed.fetch_add(logged as u64, Ordering::Relaxed);
+        self.write.record(took);
+    }
 }
