@@ -57,25 +57,35 @@ pub struct Author {
 impl Author {
     /// An author whose ops are not held.
     pub fn new(conn: ConnId, client: ClientId, user: String, subject: String) -> Self {
-        Self { conn, client, user, subject, held_op: AtomicU64::new(0) }
+        Self {
+            conn,
+            client,
+            user,
+            subject,
+            held_op: AtomicU64::new(0),
+        }
     }
 
     /// Holds all ops from `op` on, after a retryable refusal of it: if `op + 1` were committed, a resent `op` would look like a duplicate.
     pub fn hold(&self, op: u64) {
         let lower = |held| (held == 0 || op < held).then_some(op);
         // `Err` only says that a lower op is held already.
-        let _ = self.held_op.fetch_update(Ordering::AcqRel, Ordering::Acquire, lower);
+        let _ = self
+            .held_op
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, lower);
     }
 
-    /// Whether `op` may be taken: nothing is held, or it is the held op itself, which ends the hold.
+    /// Whether `op` may be taken: nothing is held, or it is the held op itself, which ends the hold, or a lower one.
     /// Must be called under the same lock as [`Self::hold`] of the same backplane.
     pub fn admits(&self, op: u64) -> bool {
         match self.held_op.load(Ordering::Acquire) {
             0 => true,
-            held if op <= held => {
+            held if op == held => {
                 self.held_op.store(0, Ordering::Release);
                 true
             }
+            // A resend of what was answered before: it changes nothing for what waits.
+            held if op < held => true,
             _ => false,
         }
     }
@@ -160,7 +170,7 @@ pub enum Outcome {
         /// `dup` or `ignored`.
         status: AckStatus,
     },
-    /// It was refused after it had been taken.
+    /// It was refused after it had been taken. A refusal that is not retryable uses its `op` up: sent again, it is a `dup`.
     Refused(Refusal),
 }
 
@@ -247,7 +257,7 @@ pub enum Delivery {
     Joined {
         /// Whose.
         conn: ConnId,
-        /// The client's highest committed op, or why the join was refused.
+        /// The client's highest op that was committed, ignored or refused for good; or why the join was refused.
         acked_op: Result<u64, Refusal>,
     },
     /// How an appended entry ended that did not take a place in the log.
@@ -317,7 +327,7 @@ pub enum Read {
 pub struct Snapshot {
     /// Exactly where.
     pub at: Position,
-    /// The objects in the order of their creation, each a JSON object.
+    /// The objects in the order of their creation, each a JSON object. One that was replaced keeps its place.
     pub objects: Vec<String>,
     /// The latest chat messages in `seq` order, each a JSON object.
     pub chat: Vec<String>,
@@ -354,13 +364,23 @@ pub trait Backplane: Send + Sync + 'static {
     fn append(&self, canvas: &Canvas, entry: Entry) -> Result<(), Refusal>;
 
     /// Reads the log after a position, up to about `max_bytes`.
-    fn read<'a>(&'a self, canvas: &'a Canvas, after: Position, max_bytes: usize) -> Answer<'a, Read>;
+    fn read<'a>(
+        &'a self,
+        canvas: &'a Canvas,
+        after: Position,
+        max_bytes: usize,
+    ) -> Answer<'a, Read>;
 
     /// Reads the state at some position not before the head at the time of the call.
     fn snapshot<'a>(&'a self, canvas: &'a Canvas) -> Answer<'a, Snapshot>;
 
     /// Reads who is here, with the version that it is at.
     fn members<'a>(&'a self, canvas: &'a Canvas) -> Answer<'a, (u64, Vec<Member>)>;
+
+    /// How long the last commit took. The cursor flusher paces itself by it.
+    fn last_commit(&self) -> std::time::Duration {
+        std::time::Duration::ZERO
+    }
 
     /// Whether entries can be committed now; the reason if not.
     fn ready<'a>(&'a self) -> Answer<'a, ()>;
@@ -391,10 +411,16 @@ pub struct Stats {
     pub commits: u64,
     /// Entries refused as `overloaded` since it started.
     pub overloaded: u64,
-    /// Median and 99th percentile of a poll's query, in milliseconds.
+    /// Queries of polls since the start.
+    pub polls: u64,
+    /// Median, 95th, 99th percentile and maximum of a poll's query, in milliseconds.
     pub poll_p50_ms: f64,
     /// See `poll_p50_ms`.
+    pub poll_p95_ms: f64,
+    /// See `poll_p50_ms`.
     pub poll_p99_ms: f64,
+    /// See `poll_p50_ms`.
+    pub poll_max_ms: f64,
     /// Median and 99th percentile from taking an entry to its commit, in milliseconds.
     pub write_p50_ms: f64,
     /// See `write_p50_ms`.
@@ -434,7 +460,13 @@ pub struct LogBuilder {
 impl LogBuilder {
     /// An empty run that begins at `first_seq`.
     pub fn new(epoch: Epoch, first_seq: u64) -> Self {
-        Self { epoch, first_seq, frames: Vec::new(), marks: Vec::new(), at_ms: 0 }
+        Self {
+            epoch,
+            first_seq,
+            frames: Vec::new(),
+            marks: Vec::new(),
+            at_ms: 0,
+        }
     }
 
     /// The `seq` that the next message must have.
@@ -453,10 +485,22 @@ impl LogBuilder {
     }
 
     /// Appends the message numbered [`Self::next_seq`].
-    pub fn push(&mut self, kind: Kind, origin: ConnId, op: u64, client: &str, at_ms: i64, body: &[u8]) {
+    pub fn push(
+        &mut self,
+        kind: Kind,
+        origin: ConnId,
+        op: u64,
+        client: &str,
+        at_ms: i64,
+        body: &[u8],
+    ) {
         let seq = self.next_seq();
         crate::protocol::server_message::durable(&mut self.frames, kind, seq, client, at_ms, body);
-        self.marks.push(Mark { op, origin, end: self.frames.len() });
+        self.marks.push(Mark {
+            op,
+            origin,
+            end: self.frames.len(),
+        });
         self.at_ms = at_ms;
     }
 

@@ -1,18 +1,60 @@
-//! Configuration: parsed twice, first as flags and environment (`Cli`), then as something meaningful ([`Config`]).
+//! Configuration: parsed twice, first as flags and environment ([`Cli`]), then as something meaningful ([`Config`]).
 //! Nothing else reads the environment.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::{Parser, Subcommand, ValueEnum};
+
 use crate::protocol::ids::InstanceId;
+
+mod effective;
+mod resolve;
+mod serve_args;
+mod tool_args;
+mod values;
+
+pub use resolve::ConfigError;
+pub(crate) use resolve::usage_error;
+pub use serve_args::{Profile, ServeArgs};
+pub use tool_args::{BackupArgs, ClusterArgs, DoctorArgs, StatsArgs, TailArgs};
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(name = "scumble", version, about, term_width = 100)]
+#[command(propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run one relay process. Several on the same --db are one relay
+    Serve(ServeArgs),
+    /// Run several relay processes over one file, and restart those that die
+    Cluster(ClusterArgs),
+    /// Follow one canvas, read from the file
+    Tail(TailArgs),
+    /// Print the numbers of a running relay
+    Stats(StatsArgs),
+    /// Examine a file, and say what to do about what was found
+    Doctor(DoctorArgs),
+    /// Copy a file while relays use it
+    Backup(BackupArgs),
+    /// Measure the queue, polling or whole relays
+    Load(crate::load::Args),
+}
 
 /// Everything `serve` needs to know, checked.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where to listen.
+    /// Where to listen. Port 0 lets the system choose.
     pub listen: SocketAddr,
-    /// The queue file and how it is used; `None` for `--queue off`.
+    /// The queue file and how it is used; of no meaning with [`Config::in_memory`].
     pub queue: QueueConfig,
     /// `--queue off`: this process alone, in memory.
     pub in_memory: bool,
@@ -34,6 +76,14 @@ pub struct Config {
     pub write_timeout: Duration,
     /// With snapshots off, who can't resume starts empty and is told so.
     pub snapshots: bool,
+    /// Which column of defaults was taken.
+    pub profile: Profile,
+    /// How log lines are written.
+    pub log_format: LogFormat,
+    /// What is logged.
+    pub log_level: LogLevel,
+    /// Whether the demo may kill this process; only ever on a loopback address.
+    pub demo_controls: bool,
 }
 
 /// What the queue needs to know.
@@ -66,10 +116,51 @@ pub struct QueueConfig {
 }
 
 /// What a commit waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Synchronous {
     /// The kernel has it: survives the process, not a power cut.
     Normal,
-    /// The disk has it.
+    /// The disk has it: survives a power cut too, if the disk honours sync.
     Full,
+}
+
+/// How log lines are written to standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The least that a log line must matter to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "the words are the documentation")]
+pub enum LogLevel {
+    Off,
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl Config {
+    /// Parses flags as `scumble serve` would; the environment counts too.
+    ///
+    /// # Errors
+    /// A usage error that names the flag and says what would be right.
+    pub fn from_flags<I, T>(flags: I) -> Result<Self, clap::Error>
+    where
+        I: IntoIterator<Item = T>,
+        T: Into<std::ffi::OsString> + Clone,
+    {
+        #[derive(Parser)]
+        #[command(name = "serve", no_binary_name = true)]
+        struct Flags {
+            #[command(flatten)]
+            serve: ServeArgs,
+        }
+        Self::from_args(Flags::try_parse_from(flags)?.serve).map_err(ConfigError::into_usage_error)
+    }
 }

@@ -12,6 +12,7 @@
 pub mod config;
 pub mod limits;
 pub mod protocol;
+pub mod tasks;
 
 pub mod backplane;
 pub mod memory;
@@ -19,6 +20,8 @@ pub mod queue;
 
 pub mod room;
 pub mod socket;
+
+pub mod telemetry;
 
 pub mod http;
 pub mod relay;

@@ -36,12 +36,19 @@ pub const WATERMARK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a client's highest op is remembered after its last use.
 pub const CLIENT_MEMORY: Duration = Duration::from_secs(48 * 3600);
 
+/// Bytes of one canvas's log in the in-process backplane: older messages go before their TTL ends, and who needs them gets a snapshot.
+pub const MEMORY_LOG_BYTES: usize = 16 * 1024 * 1024;
+/// How often the in-process backplane looks for what has expired.
+pub const MEMORY_SWEEP: Duration = Duration::from_millis(250);
+
 /// Bytes of log that wait for a room; beyond, the room reads from the queue.
 pub const ROOM_INBOX_BYTES: usize = 4 * 1024 * 1024;
 /// Deliveries that wait for a room, for the same reason.
 pub const ROOM_INBOX_ITEMS: usize = 8_192;
 /// Bytes of one read from the log for a connection that catches up.
 pub const CATCH_UP_BYTES: usize = 64 * 1024;
+/// The pause before a failed read is tried again.
+pub const READ_RETRY: Duration = Duration::from_millis(100);
 /// How long a snapshot is shared by those who join.
 pub const SNAPSHOT_REUSE: Duration = Duration::from_secs(5);
 /// Chat messages kept per canvas, and told in a snapshot.
@@ -67,6 +74,8 @@ pub const HEARTBEAT_PING: Duration = Duration::from_secs(25);
 pub const PONG_TIMEOUT: Duration = Duration::from_secs(20);
 /// Bad messages in a row that end a connection.
 pub const MAX_BAD_IN_A_ROW: u32 = 10;
+/// What is read and thrown away after a close frame of ours, so that the client gets to read it.
+pub const LINGER_BYTES: usize = 1024 * 1024;
 /// Peers get this long to answer a close frame.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -75,3 +84,10 @@ const _: () = assert!(MAX_IN_FLIGHT_OPS as usize * 2 <= CANVAS_QUEUE_ENTRIES);
 const _: () = assert!(CATCH_UP_BYTES * 2 <= OUTBOX_BYTES);
 const _: () = assert!(MAX_OBJECT_BYTES * 2 <= crate::protocol::server_message::MAX_PART_BYTES);
 const _: () = assert!(HEARTBEAT.as_millis() * 3 < HEARTBEAT_STALE.as_millis());
+
+/// The HTTP head of a request, in bytes.
+pub const HTTP_HEAD_BYTES: usize = 16 * 1024;
+/// How often the event loop's lag is measured.
+pub const LAG_INTERVAL: Duration = Duration::from_secs(1);
+/// Clients of a draining instance come back spread over this.
+pub const GOAWAY_SPREAD: Duration = Duration::from_secs(2);

@@ -1,1 +1,58 @@
-fn main(){}
+//! The `scumble` binary: parse, log, dispatch.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use scumble::config::{Cli, Command, Config, ServeArgs};
+use scumble::{cli, load, relay, telemetry};
+
+fn main() -> ExitCode {
+    abort_on_panic();
+    match run(Cli::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            cli::complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A panic is a bug. The process says so and ends at once, like after a kill -9, which loses nothing:
+/// better than going on without a thread or a task.
+fn abort_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::abort();
+    }));
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve(args) => serve(args),
+        Command::Cluster(args) => cli::cluster::run(args),
+        Command::Tail(args) => cli::tail::run(&args),
+        Command::Stats(args) => cli::stats::run(&args),
+        Command::Doctor(args) => cli::doctor::run(&args),
+        Command::Backup(args) => cli::backup::run(&args),
+        Command::Load(args) => load::run(args),
+    }
+}
+
+fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
+    let (print_config, until_stdin_closes) = (args.print_config, args.until_stdin_closes);
+    let config = Config::from_args(args).unwrap_or_else(|error| error.into_usage_error().exit());
+    if print_config {
+        cli::print_config(&config)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    telemetry::start_logging(config.log_format, config.log_level);
+    if until_stdin_closes {
+        cli::cluster::end_with_stdin()?;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(relay::run(config))?;
+    Ok(ExitCode::SUCCESS)
+}

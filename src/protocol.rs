@@ -6,6 +6,7 @@ pub mod client_message;
 pub mod close_code;
 pub mod frame;
 pub mod ids;
+pub mod merge_patch;
 pub mod server_message;
 
 /// The subprotocol that is selected when a client offers it.

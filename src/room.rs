@@ -1,1 +1,93 @@
-//! x
+//! Rooms: one per canvas with members on this instance. Knows neither WebSockets nor SQLite.
+//!
+//! [`registry`] finds or opens the room of a canvas; [`actor`] is its task; [`state`] decides what happens
+//! (pure: events in, pushes to links and effects out); [`catch_up`] is the one mechanism behind resume, late join
+//! and slow readers; [`cursors`] paces cursor batches; [`presence`] is who is here.
+
+pub mod actor;
+pub mod catch_up;
+pub mod cursors;
+pub mod inbox;
+pub mod presence;
+pub mod registry;
+pub mod state;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::backplane::Author;
+use crate::protocol::close_code::CloseCode;
+use crate::protocol::ids::{ClientId, ConnId, InstanceId};
+use crate::protocol::server_message::Limits;
+
+/// A member's connection as its room sees it. Nothing here waits: what the socket can't take stays in its outbox, which is bounded.
+pub trait Link: Send + Sync + 'static {
+    /// Who this is.
+    fn author(&self) -> &Arc<Author>;
+
+    /// What the client may do: `"write"` or `"read"`.
+    fn role(&self) -> &'static str;
+
+    /// Puts frames on the ordered lane. `false`: the lane is full, nothing was taken, and
+    /// [`inbox::Event::Drained`] follows once there is room.
+    fn push(&self, frames: Bytes) -> bool;
+
+    /// Puts an answer to the client's own message on the ordered lane, full or not: their number is
+    /// bounded by what is read from the client.
+    fn reply(&self, frame: Bytes);
+
+    /// Puts a frame about `client` on the ordered lane, or in its place on the latest-wins lane.
+    fn latest(&self, lane: Latest, client: &ClientId, frame: &Bytes);
+
+    /// Puts a cursor batch on the ordered lane, or its cursors on the latest-wins lane.
+    fn cursors(&self, frame: &Bytes, cursors: &[(ClientId, Arc<str>)]);
+
+    /// Puts frames that may be lost on the ordered lane if it has room.
+    fn droppable(&self, frames: &Bytes);
+
+    /// The member is welcome; its highest committed op is this.
+    fn welcomed(&self, acked_op: u64);
+
+    /// So many of the connection's ops were answered.
+    fn answered(&self, ops: u32);
+
+    /// Writes what the socket takes now.
+    fn flush(&self);
+
+    /// Ends the connection after what was pushed.
+    fn close(&self, code: CloseCode, reason: &'static str);
+}
+
+/// The latest-wins slots that a client has in another's outbox.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Latest {
+    /// `user-connected`, `user-disconnected`
+    Roster,
+    /// `presence` with a state
+    State,
+    /// `presence` with an away mark
+    Away,
+}
+
+/// What rooms are told at start.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// This process.
+    pub instance: InstanceId,
+    /// Own ephemeral messages are heard without a round through the queue.
+    pub local_broadcast: bool,
+    /// After this long without a cursor batch the next cursor goes out at once.
+    pub cursor_quiet: std::time::Duration,
+    /// With snapshots off, who can't resume starts empty.
+    pub snapshots: bool,
+    /// Told in `welcome`.
+    pub limits: Limits,
+    /// Told in `welcome`, milliseconds.
+    pub heartbeat_ms: u64,
+}
+
+/// The connection of a link.
+fn conn_of<L: Link + ?Sized>(link: &L) -> ConnId {
+    link.author().conn
+}

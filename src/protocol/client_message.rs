@@ -55,6 +55,8 @@ pub enum ClientMessage {
 /// The first message.
 #[derive(Debug)]
 pub struct Hello {
+    /// The protocol version it speaks; 0 if it does not say.
+    pub v: u64,
     /// Who this is, for as long as the tab lives.
     pub client: ClientId,
     /// Name and colour, as a JSON object of at most those two.
@@ -94,9 +96,15 @@ impl Kind {
 
     /// The kind of that `type`; `None` for types that are not durable.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::ObjectCreate, Self::ObjectUpdate, Self::ObjectDelete, Self::Chat, Self::Broadcast]
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
+        [
+            Self::ObjectCreate,
+            Self::ObjectUpdate,
+            Self::ObjectDelete,
+            Self::Chat,
+            Self::Broadcast,
+        ]
+        .into_iter()
+        .find(|kind| kind.as_str() == text)
     }
 }
 
@@ -191,7 +199,11 @@ struct Envelope<'a> {
 type Parsed<T> = Result<T, Refused>;
 
 fn bad<T>(message: impl Into<String>) -> Parsed<T> {
-    Err(Refused { code: ErrorCode::BadMessage, message: message.into(), op: None })
+    Err(Refused {
+        code: ErrorCode::BadMessage,
+        message: message.into(),
+        op: None,
+    })
 }
 
 /// Reads one text frame.
@@ -204,7 +216,11 @@ pub fn parse(text: &str) -> Parsed<ClientMessage> {
         Ok(envelope) => envelope,
         Err(e) if e.is_data() => return bad(format!("a message is one JSON object: {e}")),
         Err(e) => {
-            return Err(Refused { code: ErrorCode::BadJson, message: e.to_string(), op: None });
+            return Err(Refused {
+                code: ErrorCode::BadJson,
+                message: e.to_string(),
+                op: None,
+            });
         }
     };
     let op = envelope.op.and_then(|raw| raw.get().parse::<u64>().ok());
@@ -302,8 +318,17 @@ fn object(name: &str, raw: Option<&RawValue>) -> Parsed<serde_json::Map<String, 
 }
 
 fn hello(m: &Envelope<'_>) -> Parsed<Hello> {
-    if need("v", m.v)? != "1" {
-        return bad("v must be 1");
+    let v = m.v.and_then(|raw| raw.get().parse().ok()).unwrap_or(0);
+    if v != super::VERSION {
+        // The rest is another version's business.
+        let client = ClientId::parse("unknown0").or_else(|e| bad(e.to_string()))?;
+        return Ok(Hello {
+            v,
+            client,
+            user: "{}".to_owned(),
+            token: None,
+            since: None,
+        });
     }
     let client = ClientId::parse(&string("client", m.client)?).or_else(|e| bad(e.to_string()))?;
     let token = m.token.map(|raw| string("token", Some(raw))).transpose()?;
@@ -311,7 +336,13 @@ fn hello(m: &Envelope<'_>) -> Parsed<Hello> {
         Some(raw) if raw.get() != "null" => since(raw)?,
         _ => None,
     };
-    Ok(Hello { client, user: user(m.user)?, token, since })
+    Ok(Hello {
+        v,
+        client,
+        user: user(m.user)?,
+        token,
+        since,
+    })
 }
 
 fn since(raw: &RawValue) -> Parsed<Option<Position>> {
@@ -322,7 +353,10 @@ fn since(raw: &RawValue) -> Parsed<Option<Position>> {
     }
     let since: Since = serde_json::from_str(raw.get())
         .or_else(|e| bad(format!("since must be {{epoch, seq}}: {e}")))?;
-    Ok(Epoch::parse(&since.epoch).map(|epoch| Position { epoch, seq: since.seq }))
+    Ok(Epoch::parse(&since.epoch).map(|epoch| Position {
+        epoch,
+        seq: since.seq,
+    }))
 }
 
 /// `user` with nothing but a name and a colour, since it is sent to everyone.
@@ -339,7 +373,9 @@ fn user(raw: Option<&RawValue>) -> Parsed<String> {
                 kept.insert(field.to_owned(), Value::String(text.clone()));
             }
             Some(_) => {
-                return bad(format!("user.{field} must be a string of at most {MAX_USER_CHARS}"));
+                return bad(format!(
+                    "user.{field} must be a string of at most {MAX_USER_CHARS}"
+                ));
             }
         }
     }
@@ -364,7 +400,10 @@ fn durable(kind: Kind, m: &Envelope<'_>) -> Parsed<Durable> {
     let change = match kind {
         Kind::ObjectCreate => {
             let id = created(&object("object", m.object)?)?;
-            Change::Put { id, object: body.field("object", need("object", m.object)?) }
+            Change::Put {
+                id,
+                object: body.field("object", need("object", m.object)?),
+            }
         }
         Kind::ObjectUpdate => {
             let id = short_string("id", m.id, MAX_OBJECT_ID_CHARS)?;
@@ -372,7 +411,10 @@ fn durable(kind: Kind, m: &Envelope<'_>) -> Parsed<Durable> {
             check_patch(&id, &patch)?;
             body.field("id", need("id", m.id)?);
             body.field("patch", need("patch", m.patch)?);
-            Change::Merge { id, patch: Value::Object(patch) }
+            Change::Merge {
+                id,
+                patch: Value::Object(patch),
+            }
         }
         Kind::ObjectDelete => {
             let id = short_string("id", m.id, MAX_OBJECT_ID_CHARS)?;
@@ -395,14 +437,21 @@ fn durable(kind: Kind, m: &Envelope<'_>) -> Parsed<Durable> {
             Change::None
         }
     };
-    Ok(Durable { kind, op, body: body.finish(), change })
+    Ok(Durable {
+        kind,
+        op,
+        body: body.finish(),
+        change,
+    })
 }
 
 /// The checks on a new object; gives its id.
 fn created(object: &serde_json::Map<String, Value>) -> Parsed<String> {
     let text = |field: &str, max: usize| match object.get(field) {
         Some(Value::String(text)) if (1..=max).contains(&text.chars().count()) => Ok(text.clone()),
-        _ => bad(format!("object.{field} must be a string of 1 to {max} characters")),
+        _ => bad(format!(
+            "object.{field} must be a string of 1 to {max} characters"
+        )),
     };
     text("kind", MAX_KIND_CHARS)?;
     text("id", MAX_OBJECT_ID_CHARS)
@@ -416,7 +465,9 @@ fn check_patch(id: &str, patch: &serde_json::Map<String, Value>) -> Parsed<()> {
     match patch.get("kind") {
         None => Ok(()),
         Some(Value::String(kind)) if (1..=MAX_KIND_CHARS).contains(&kind.chars().count()) => Ok(()),
-        Some(_) => bad(format!("patch.kind must be a string of 1 to {MAX_KIND_CHARS} characters")),
+        Some(_) => bad(format!(
+            "patch.kind must be a string of 1 to {MAX_KIND_CHARS} characters"
+        )),
     }
 }
 
@@ -460,7 +511,9 @@ fn cursor(text: &str) -> Parsed<String> {
         }
     }
     if out.0.len() > MAX_CURSOR_BYTES {
-        return bad(format!("a cursor's fields are at most {MAX_CURSOR_BYTES} bytes"));
+        return bad(format!(
+            "a cursor's fields are at most {MAX_CURSOR_BYTES} bytes"
+        ));
     }
     Ok(out.text())
 }

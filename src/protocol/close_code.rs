@@ -6,6 +6,10 @@
 pub enum CloseCode {
     /// The client said `bye`.
     Normal = 1000,
+    /// Against RFC 6455.
+    Protocol = 1002,
+    /// Text that is not UTF-8.
+    InvalidData = 1007,
     /// A message over `--max-message-bytes`.
     TooBig = 1009,
     /// Ten bad messages in a row, or `hello` missing or of the wrong version.
@@ -34,6 +38,8 @@ impl CloseCode {
     pub fn word(self) -> &'static str {
         match self {
             Self::Normal => "normal",
+            Self::Protocol => "protocol-error",
+            Self::InvalidData => "invalid-data",
             Self::TooBig => "too-big",
             Self::Malformed => "malformed",
             Self::Unauthorized => "unauthorized",

@@ -56,7 +56,9 @@ macro_rules! name {
 fn starts_alphanumeric(text: &[u8], max: usize) -> bool {
     (1..=max).contains(&text.len())
         && text[0].is_ascii_alphanumeric()
-        && text.iter().all(|c| c.is_ascii_alphanumeric() || b"._:-".contains(c))
+        && text
+            .iter()
+            .all(|c| c.is_ascii_alphanumeric() || b"._:-".contains(c))
 }
 
 name!(
@@ -100,7 +102,10 @@ impl ConnId {
     }
 
     /// The number of the instance that the connection belongs to.
-    #[expect(clippy::cast_possible_truncation, reason = "instance numbers are below 2^27")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "instance numbers are below 2^27"
+    )]
     pub fn instance(self) -> u32 {
         (self.0 >> Self::CONN_BITS) as u32
     }
@@ -121,7 +126,9 @@ impl Epoch {
 
     /// Reads what [`fmt::Display`] wrote; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
-        (text.len() == 16).then(|| u64::from_str_radix(text, 16).ok().map(Self)).flatten()
+        (text.len() == 16)
+            .then(|| u64::from_str_radix(text, 16).ok().map(Self))
+            .flatten()
     }
 }
 
@@ -146,10 +153,10 @@ mod tests {
 
     #[test]
     fn canvas_ids_follow_the_pattern() {
-        for good in ["a", "A9", "room:1.2_x".trim_end_matches("_x"), &"x".repeat(128)] {
+        for good in ["a", "A9", "room:1.2_x", &"x".repeat(128)] {
             assert!(CanvasId::parse(good).is_ok(), "{good}");
         }
-        for bad in ["", ".a", "a/b", "a b", "ä", "a_b", &"x".repeat(129)] {
+        for bad in ["", ".a", "a/b", "a b", "ä", "_a", &"x".repeat(129)] {
             assert!(CanvasId::parse(bad).is_err(), "{bad}");
         }
     }

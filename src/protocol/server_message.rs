@@ -281,7 +281,10 @@ pub fn presence(client: &ClientId, state: Option<&str>, away: Option<bool>) -> B
 /// `signal`; `body` is `"event":…,"data":…`.
 pub fn signal(out: &mut Vec<u8>, client: &ClientId, body: &str) {
     frame::text(out, |out| {
-        let _ = write!(out, "{{\"type\":\"signal\",\"client\":\"{client}\",{body}}}");
+        let _ = write!(
+            out,
+            "{{\"type\":\"signal\",\"client\":\"{client}\",{body}}}"
+        );
     });
 }
 
@@ -308,7 +311,12 @@ pub fn goaway(reason: &str, retry_after_ms: u64) -> Bytes {
 }
 
 /// `error`
-pub fn error(code: ErrorCode, message: &str, op: Option<u64>, retry_after_ms: Option<u64>) -> Bytes {
+pub fn error(
+    code: ErrorCode,
+    message: &str,
+    op: Option<u64>,
+    retry_after_ms: Option<u64>,
+) -> Bytes {
     let mut value = json!({"type": "error", "code": code.as_str(), "message": message});
     if let Some(op) = op {
         value["op"] = op.into();
@@ -322,7 +330,10 @@ pub fn error(code: ErrorCode, message: &str, op: Option<u64>, retry_after_ms: Op
 /// `pong`; `ts` is the client's own number as it came.
 pub fn pong(ts: &str, server_ts: i64) -> Bytes {
     framed(|out| {
-        let _ = write!(out, "{{\"type\":\"pong\",\"ts\":{ts},\"server_ts\":{server_ts}}}");
+        let _ = write!(
+            out,
+            "{{\"type\":\"pong\",\"ts\":{ts},\"server_ts\":{server_ts}}}"
+        );
     })
 }
 
@@ -331,26 +342,30 @@ pub const MAX_PART_BYTES: usize = 256 * 1024;
 
 /// Cuts a canvas's state into framed `snapshot` parts of at most [`MAX_PART_BYTES`] each. There is
 /// always at least one. An entry larger than a part has one of its own.
-pub fn snapshot_parts(
-    epoch: Epoch,
-    seq: u64,
-    objects: &[String],
-    chat: &[String],
-) -> Vec<Bytes> {
+pub fn snapshot_parts(epoch: Epoch, seq: u64, objects: &[String], chat: &[String]) -> Vec<Bytes> {
     // Head, tail and commas stay below this.
     let budget = MAX_PART_BYTES - 256;
     let mut groups: Vec<(Vec<&str>, Vec<&str>)> = vec![Default::default()];
     let mut size = 0;
-    let entries = objects.iter().map(|o| (true, o)).chain(chat.iter().map(|c| (false, c)));
+    let entries = objects
+        .iter()
+        .map(|o| (true, o))
+        .chain(chat.iter().map(|c| (false, c)));
     for (is_object, text) in entries {
-        let empty = groups.last().is_some_and(|(o, c)| o.is_empty() && c.is_empty());
+        let empty = groups
+            .last()
+            .is_some_and(|(o, c)| o.is_empty() && c.is_empty());
         if size + text.len() + 1 > budget && !empty {
             groups.push(Default::default());
             size = 0;
         }
         size += text.len() + 1;
         if let Some((objects, chat)) = groups.last_mut() {
-            if is_object { objects.push(text) } else { chat.push(text) }
+            if is_object {
+                objects.push(text)
+            } else {
+                chat.push(text)
+            }
         }
     }
     let last = groups.len() - 1;

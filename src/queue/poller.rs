@@ -146,10 +146,9 @@ impl Poller {
                 self.shared.config.max_messages_per_poll,
             );
             let read = self.shared.tail.catch_up(&self.conn, now, limit.max(1))?;
-            self.shared
-                .counters
-                .poll
-                .record(std::iter::once(started.elapsed()));
+            let counters = &self.shared.counters;
+            counters.polls.fetch_add(1, Ordering::Relaxed);
+            counters.poll.record(std::iter::once(started.elapsed()));
             total += read;
             if read < limit as usize || self.shared.stopping() {
                 return Ok(total);

@@ -45,19 +45,32 @@ impl Latency {
         }
     }
 
-    /// Median and 99th percentile, in milliseconds; 0 without samples.
+    /// The distribution in milliseconds; zeros without samples.
     #[expect(
         clippy::cast_precision_loss,
         reason = "at most a minute in microseconds"
     )]
-    pub(super) fn quantiles_ms(&self) -> (f64, f64) {
+    pub(super) fn quantiles_ms(&self) -> Quantiles {
         let halves = self.halves.lock();
         let mut all = halves.1.clone();
         // Both have the same bounds.
         let _ = all.add(&halves.0);
         let at = |q| all.value_at_quantile(q) as f64 / 1_000.0;
-        (at(0.5), at(0.99))
+        Quantiles {
+            p50: at(0.5),
+            p95: at(0.95),
+            p99: at(0.99),
+            max: at(1.0),
+        }
     }
+}
+
+/// A distribution, in milliseconds.
+pub(super) struct Quantiles {
+    pub(super) p50: f64,
+    pub(super) p95: f64,
+    pub(super) p99: f64,
+    pub(super) max: f64,
 }
 
 /// What the threads count.
@@ -65,6 +78,7 @@ impl Latency {
 pub(super) struct Counters {
     pub(super) committed: AtomicU64,
     pub(super) commits: AtomicU64,
+    pub(super) polls: AtomicU64,
     pub(super) overloaded: AtomicU64,
     /// The write-ahead log's length in pages at the last commit that this process knows of.
     pub(super) wal_frames: AtomicU32,

@@ -318,6 +318,15 @@ impl Writer {
         tx.execute("DELETE FROM instances WHERE number = ?1", [own.number])?;
         txn.lose_all(&own.instance_id)?;
         let (committed, _) = txn.finish()?;
+        // Nobody's from here on, and away: back elsewhere within the grace they have not flickered.
+        tx.execute(
+            "UPDATE presence SET instance_id = '' WHERE instance_id = ?1",
+            [&own.instance_id],
+        )?;
+        tx.execute(
+            "DELETE FROM presence WHERE NOT EXISTS (SELECT 1 FROM instances)",
+            [],
+        )?;
         tx.execute(
             "UPDATE meta SET value = '1' WHERE key = 'clean' AND NOT EXISTS (SELECT 1 FROM instances)",
             [],

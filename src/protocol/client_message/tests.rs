@@ -11,16 +11,25 @@ fn code(text: &str) -> ErrorCode {
 #[test]
 fn a_durable_message_keeps_the_senders_bytes() {
     let text = r#"{"type":"broadcast", "op": 7, "event":"e","data":{"a" : [1, 2]}, "junk":1}"#;
-    let Ok(ClientMessage::Durable(m)) = parse(text) else { panic!() };
+    let Ok(ClientMessage::Durable(m)) = parse(text) else {
+        panic!()
+    };
     assert_eq!((m.kind, m.op), (Kind::Broadcast, 7));
-    assert_eq!(&m.body[..], br#"{"op":7,"event":"e","data":{"a" : [1, 2]}}"#);
+    assert_eq!(
+        &m.body[..],
+        br#"{"op":7,"event":"e","data":{"a" : [1, 2]}}"#
+    );
 }
 
 #[test]
 fn an_object_is_found_in_the_body() {
     let text = r#"{"type":"object-create","op":1,"object":{"id":"a","kind":"rect","x":1}}"#;
-    let Ok(ClientMessage::Durable(m)) = parse(text) else { panic!() };
-    let Change::Put { id, object } = m.change else { panic!() };
+    let Ok(ClientMessage::Durable(m)) = parse(text) else {
+        panic!()
+    };
+    let Change::Put { id, object } = m.change else {
+        panic!()
+    };
     assert_eq!(id, "a");
     assert_eq!(&m.body[object], br#"{"id":"a","kind":"rect","x":1}"#);
 }
@@ -44,7 +53,10 @@ fn each_kind_of_rubbish_has_its_code() {
         let text = format!(r#"{{"type":"object-delete","id":"a","op":{op}}}"#);
         assert_eq!(code(&text), ErrorCode::BadOp, "{op}");
     }
-    assert_eq!(code(r#"{"type":"object-delete","id":"a"}"#), ErrorCode::BadOp);
+    assert_eq!(
+        code(r#"{"type":"object-delete","id":"a"}"#),
+        ErrorCode::BadOp
+    );
     let deep = format!("{}{}", "[".repeat(20), "]".repeat(20));
     assert_eq!(
         code(&format!(r#"{{"type":"signal","event":"e","data":{deep}}}"#)),
@@ -54,21 +66,31 @@ fn each_kind_of_rubbish_has_its_code() {
         code(r#"{"type":"object-update","op":1,"id":"a","patch":{"id":"b"}}"#),
         ErrorCode::BadMessage
     );
-    assert_eq!(code(r#"{"type":"cursor","x":"1","y":2}"#), ErrorCode::BadMessage);
-    assert_eq!(code(r#"{"type":"hello","v":2,"client":"aaaaaaaa"}"#), ErrorCode::BadMessage);
+    assert_eq!(
+        code(r#"{"type":"cursor","x":"1","y":2}"#),
+        ErrorCode::BadMessage
+    );
+    assert_eq!(
+        code(r#"{"type":"hello","v":1,"client":"short"}"#),
+        ErrorCode::BadMessage
+    );
 }
 
 #[test]
 fn a_cursor_loses_type_and_client_and_keeps_small_fields() {
     let text = r#"{"type":"cursor","x":1.5,"y":2,"client":"someone","t":"a\"b"}"#;
-    let Ok(ClientMessage::Cursor(fields)) = parse(text) else { panic!() };
+    let Ok(ClientMessage::Cursor(fields)) = parse(text) else {
+        panic!()
+    };
     assert_eq!(fields, r#""x":1.5,"y":2,"t":"a\"b""#);
 }
 
 #[test]
 fn a_user_is_a_name_and_a_colour_only() {
     let text = r#"{"type":"hello","v":1,"client":"aaaaaaaa","user":{"name":"A","admin":true}}"#;
-    let Ok(ClientMessage::Hello(hello)) = parse(text) else { panic!() };
+    let Ok(ClientMessage::Hello(hello)) = parse(text) else {
+        panic!()
+    };
     assert_eq!(hello.user, r#"{"name":"A"}"#);
 }
 

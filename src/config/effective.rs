@@ -1,0 +1,105 @@
+//! The effective configuration as flags: for `--print-config`, and for the processes of a cluster.
+
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use super::Config;
+use super::values::Switch;
+
+fn word<T: ValueEnum>(value: T) -> String {
+    value
+        .to_possible_value()
+        .map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
+fn span(value: Duration) -> String {
+    humantime::format_duration(value).to_string()
+}
+
+fn switch(on: bool) -> String {
+    Switch::word(on).to_owned()
+}
+
+impl Config {
+    /// Every flag that takes a value, with the value in force. Parsed again they give the same configuration.
+    pub fn effective(&self) -> Vec<(&'static str, String)> {
+        let queue = &self.queue;
+        vec![
+            ("listen", self.listen.to_string()),
+            ("db", queue.db.display().to_string()),
+            ("instance-id", queue.instance_id.to_string()),
+            ("profile", word(self.profile)),
+            ("poll-interval", span(queue.poll_interval)),
+            ("poll-idle", span(queue.poll_idle)),
+            (
+                "max-messages-per-poll",
+                queue.max_messages_per_poll.to_string(),
+            ),
+            ("cursor-flush-min", span(self.cursor_flush_min)),
+            ("cursor-flush-max", span(self.cursor_flush_max)),
+            ("message-ttl", span(queue.message_ttl)),
+            ("cursor-ttl", span(queue.cursor_ttl)),
+            ("cleanup-interval", span(queue.cleanup_interval)),
+            ("local-broadcast", switch(self.local_broadcast)),
+            ("queue", switch(!self.in_memory)),
+            ("synchronous", word(queue.synchronous)),
+            ("presence-grace", span(queue.presence_grace)),
+            ("drain-timeout", span(self.drain_timeout)),
+            ("write-timeout", span(self.write_timeout)),
+            ("max-message-bytes", self.max_message_bytes.to_string()),
+            (
+                "max-clients-per-canvas",
+                self.max_clients_per_canvas.to_string(),
+            ),
+            ("max-objects", self.max_objects.to_string()),
+            ("snapshots", switch(self.snapshots)),
+            ("log-format", word(self.log_format)),
+            ("log-level", word(self.log_level)),
+            ("demo-controls", self.demo_controls.to_string()),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::config::Cli;
+
+    #[test]
+    fn every_flag_is_in_it() {
+        let mut cli = Cli::command();
+        let serve = cli.find_subcommand_mut("serve").unwrap();
+        let flags: BTreeSet<_> = serve
+            .get_arguments()
+            .filter(|arg| !arg.is_hide_set())
+            .filter_map(|arg| arg.get_long().map(str::to_owned))
+            .filter(|flag| !["help", "version", "print-config"].contains(&flag.as_str()))
+            .collect();
+        let config = Config::from_flags(["--queue=off"]).unwrap();
+        let effective = config
+            .effective()
+            .iter()
+            .map(|(flag, _)| (*flag).to_owned())
+            .collect();
+        assert_eq!(flags, effective);
+    }
+
+    #[test]
+    fn it_reads_back_as_itself() {
+        for profile in ["low-latency", "balanced", "high-throughput"] {
+            let first = Config::from_flags(["--profile", profile, "--poll-idle=1500ms"]).unwrap();
+            let flags = first
+                .effective()
+                .into_iter()
+                .filter(|(flag, _)| *flag != "demo-controls")
+                .map(|(flag, value)| format!("--{flag}={value}"));
+            let again = Config::from_flags(flags).unwrap();
+            assert_eq!(first.effective(), again.effective());
+        }
+    }
+}

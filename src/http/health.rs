@@ -1,0 +1,39 @@
+//! `/healthz`: the process is alive. `/readyz`: it can take clients and commit what they say.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::json;
+use tokio::time::timeout;
+
+use super::{HttpState, QUEUE_ANSWER_TIMEOUT, json_response};
+
+/// Answers as long as the process can.
+pub(super) async fn healthz() -> Response {
+    json_response(StatusCode::OK, &json!({ "alive": true }))
+}
+
+/// 200, or 503 with the reason.
+pub(super) async fn readyz(State(state): State<HttpState>) -> Response {
+    match unready(&state).await {
+        None => json_response(StatusCode::OK, &json!({ "ready": true })),
+        Some(reason) => {
+            let body = json!({ "ready": false, "reason": reason });
+            json_response(StatusCode::SERVICE_UNAVAILABLE, &body)
+        }
+    }
+}
+
+async fn unready(state: &HttpState) -> Option<String> {
+    if state.relay.draining() {
+        return Some("draining: this process is shutting down".to_owned());
+    }
+    match timeout(QUEUE_ANSWER_TIMEOUT, state.backplane.ready()).await {
+        Err(_) => Some("the queue does not answer".to_owned()),
+        Ok(Err(error)) => Some(error.to_string()),
+        Ok(Ok(())) => state.monitor.is_critical().then(|| {
+            "the queue is critical: see queue_size and oldest_unprocessed_ms in /api/v1/stats"
+                .to_owned()
+        }),
+    }
+}

@@ -1,0 +1,57 @@
+//! Accepts connections and speaks HTTP/1.1 on them until they end or become WebSockets.
+
+use std::io;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::limits::{HANDSHAKE_TIMEOUT, HTTP_HEAD_BYTES};
+use crate::tasks::Spawner;
+
+/// Accepts for ever.
+pub async fn accept(listener: TcpListener, router: Router, spawner: Spawner) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let router = router.clone();
+                spawner.spawn(async move { speak_http(stream, router).await });
+            }
+            Err(e) => {
+                // Out of file descriptors, mostly: those who have one go on, the next has to wait.
+                tracing::warn!(error = %e, "a connection was not accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+async fn speak_http(stream: TcpStream, router: Router) {
+    // Small frames must not wait for an ack of the peer's kernel.
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HANDSHAKE_TIMEOUT)
+        .max_buf_size(HTTP_HEAD_BYTES);
+    let connection = http
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .with_upgrades();
+    if let Err(e) = connection.await {
+        tracing::debug!(error = %e, "an HTTP connection ended");
+    }
+}
+
+/// Binds the listening socket.
+///
+/// # Errors
+/// The system's, with the address in the text.
+pub async fn bind(address: std::net::SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|e| io::Error::new(e.kind(), format!("--listen {address}: {e}")))
+}

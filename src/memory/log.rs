@@ -1,0 +1,121 @@
+//! The log of one canvas in memory: the youngest messages, contiguous up to the head.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::backplane::{LogBatch, LogBuilder, Read};
+use crate::limits::MEMORY_LOG_BYTES;
+use crate::protocol::client_message::Kind;
+use crate::protocol::ids::{ClientId, ConnId, Epoch, Position};
+
+/// What a row costs beside its body, in bytes, as far as the bound is concerned.
+const ROW_BYTES: usize = 160;
+
+/// One committed message.
+#[derive(Debug)]
+pub struct Row {
+    /// Which of the five.
+    pub kind: Kind,
+    /// The connection that sent it.
+    pub origin: ConnId,
+    /// The author's own number.
+    pub op: u64,
+    /// The author.
+    pub client: ClientId,
+    /// When it was committed, ms since the epoch.
+    pub at_ms: i64,
+    /// The sender's fields, a JSON object.
+    pub body: Bytes,
+}
+
+impl Row {
+    fn bytes(&self) -> usize {
+        ROW_BYTES + self.body.len()
+    }
+
+    fn push_to(&self, run: &mut LogBuilder) {
+        run.push(
+            self.kind,
+            self.origin,
+            self.op,
+            self.client.as_str(),
+            self.at_ms,
+            &self.body,
+        );
+    }
+}
+
+/// The retained messages of a canvas and its head, which outlives them.
+#[derive(Debug)]
+pub struct Log {
+    head: Position,
+    rows: VecDeque<Row>,
+    bytes: usize,
+}
+
+impl Log {
+    /// An empty log; its first message gets `seq` 1.
+    pub fn new(epoch: Epoch) -> Self {
+        Self {
+            head: Position { epoch, seq: 0 },
+            rows: VecDeque::new(),
+            bytes: 0,
+        }
+    }
+
+    /// The position of the youngest message ever committed.
+    pub fn head(&self) -> Position {
+        self.head
+    }
+
+    /// Messages retained.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether nothing is retained.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Commits a message as the new head; gives it framed.
+    pub fn push(&mut self, row: Row) -> Option<LogBatch> {
+        let mut run = LogBuilder::new(self.head.epoch, self.head.seq + 1);
+        row.push_to(&mut run);
+        self.head.seq += 1;
+        self.bytes += row.bytes();
+        self.rows.push_back(row);
+        run.finish()
+    }
+
+    /// Removes the oldest message if it was committed at or before `until_ms`, or if the log is over
+    /// its bound. The youngest message is never too large to keep.
+    pub fn pop_expired(&mut self, until_ms: i64) -> Option<Row> {
+        let oldest = self.rows.front()?;
+        let over = self.bytes > MEMORY_LOG_BYTES && self.rows.len() > 1;
+        if oldest.at_ms > until_ms && !over {
+            return None;
+        }
+        self.bytes -= oldest.bytes();
+        self.rows.pop_front()
+    }
+
+    /// The messages after a position: see [`crate::backplane::Backplane::read`].
+    pub fn read(&self, after: Position, max_bytes: usize) -> Read {
+        let before_oldest = self.head.seq - self.rows.len() as u64;
+        if after.epoch != self.head.epoch || !(before_oldest..=self.head.seq).contains(&after.seq) {
+            return Read::Gone;
+        }
+        // At most the number of rows, which is a usize.
+        let skip = usize::try_from(after.seq - before_oldest).unwrap_or(usize::MAX);
+        let mut run = LogBuilder::new(after.epoch, after.seq + 1);
+        for row in self.rows.iter().skip(skip) {
+            if !run.is_empty() && run.len() + row.bytes() > max_bytes {
+                break;
+            }
+            row.push_to(&mut run);
+        }
+        Read::Batch(run.finish())
+    }
+}

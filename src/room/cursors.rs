@@ -1,0 +1,110 @@
+//! Cursors: the latest per client since the last batch ([`Pointers`], pure), and the flusher, one task
+//! for all rooms that ticks those with something to say.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::Link;
+use super::inbox::{Event, Inbox};
+use crate::protocol::ids::{ClientId, ConnId};
+
+/// A room's own clients' cursors.
+#[derive(Debug, Default)]
+pub struct Pointers {
+    known: BTreeMap<ConnId, (ClientId, Arc<str>)>,
+    moved: BTreeMap<ConnId, (ClientId, Arc<str>)>,
+    last_batch: Option<Instant>,
+    tick_wanted: bool,
+    quiet: Duration,
+}
+
+impl Pointers {
+    /// Nobody points yet. After `quiet` without a batch the next cursor is a leading edge.
+    pub fn new(quiet: Duration) -> Self {
+        Self {
+            quiet,
+            ..Self::default()
+        }
+    }
+
+    /// A client points there.
+    pub fn moved(&mut self, conn: ConnId, client: ClientId, fields: Arc<str>) {
+        self.known.insert(conn, (client.clone(), fields.clone()));
+        self.moved.insert(conn, (client, fields));
+    }
+
+    /// Whether the next cursor is a leading edge.
+    pub fn is_quiet(&self, now: Instant) -> bool {
+        !self.tick_wanted
+            && self
+                .last_batch
+                .is_none_or(|at| now.duration_since(at) >= self.quiet)
+    }
+
+    /// Whether a tick must be asked for; it is, by asking.
+    pub fn wants_tick(&mut self) -> bool {
+        !std::mem::replace(&mut self.tick_wanted, true)
+    }
+
+    /// Everybody's cursor counts as moved.
+    pub fn mark_all(&mut self) {
+        self.moved = self.known.clone();
+    }
+
+    /// The connection ended.
+    pub fn forget(&mut self, conn: ConnId) {
+        self.known.remove(&conn);
+        self.moved.remove(&conn);
+    }
+
+    /// What moved since the last batch.
+    pub fn take(&mut self, now: Instant) -> Vec<(ClientId, Arc<str>)> {
+        self.tick_wanted = false;
+        if self.moved.is_empty() {
+            return Vec::new();
+        }
+        self.last_batch = Some(now);
+        std::mem::take(&mut self.moved).into_values().collect()
+    }
+}
+
+/// Ticks the rooms that asked for it, all at once, at the shortest interval that can be afforded.
+pub struct Flusher<L> {
+    rooms: Mutex<Vec<Arc<Inbox<L>>>>,
+    wanted: tokio::sync::Notify,
+    min: Duration,
+    max: Duration,
+}
+
+impl<L: Link> Flusher<L> {
+    /// A flusher between those intervals.
+    pub fn new(min: Duration, max: Duration) -> Self {
+        Self {
+            rooms: Mutex::default(),
+            wanted: tokio::sync::Notify::new(),
+            min,
+            max,
+        }
+    }
+
+    /// Ticks that room next time.
+    pub fn tick(&self, room: Arc<Inbox<L>>) {
+        self.rooms.lock().push(room);
+        self.wanted.notify_one();
+    }
+
+    /// Runs for ever. Costs nothing while no room asks.
+    pub async fn run(&self, last_flush: impl Fn() -> Duration + Send) {
+        loop {
+            self.wanted.notified().await;
+            let interval = (last_flush() * 10).clamp(self.min, self.max);
+            tokio::time::sleep(interval).await;
+            for room in std::mem::take(&mut *self.rooms.lock()) {
+                room.put(Event::CursorTick);
+            }
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! What waits for a room: deliveries of the backplane, messages of its members, answers to its reads.
+//!
+//! One lock, one wake-up for many events. Bounded: what can be read again (the log) or superseded
+//! (cursors, signals) is dropped when full; what can't is bounded by the number of connections and their ops in flight.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::Link;
+use crate::backplane::{Delivery, LogBatch, Member, Opened, Read, Sink, Unavailable};
+use crate::limits::{ROOM_INBOX_BYTES, ROOM_INBOX_ITEMS};
+use crate::protocol::ids::{ConnId, Epoch, Position};
+
+/// A canvas's state, framed once for all who join.
+#[derive(Debug)]
+pub struct Parts {
+    /// Exactly where.
+    pub at: Position,
+    /// The framed `snapshot` messages.
+    pub parts: Vec<bytes::Bytes>,
+}
+
+/// What happens to a room.
+pub enum Event<L> {
+    /// The backplane opened the canvas.
+    Opened(Result<Opened, Unavailable>),
+    /// The backplane delivered.
+    Delivery(Delivery),
+    /// Log batches were dropped because the inbox was full; the last one ended there.
+    Lagged(Epoch, u64),
+    /// A connection said `hello`.
+    Join {
+        /// The connection.
+        link: Arc<L>,
+        /// What it holds already.
+        since: Option<Position>,
+    },
+    /// A connection ended.
+    Leave {
+        /// Which.
+        conn: ConnId,
+        /// After `bye` or close 1000/1001.
+        clean: bool,
+    },
+    /// A connection that was full has room again.
+    Drained(ConnId),
+    /// The client moved its cursor to these fields.
+    Cursor(ConnId, String),
+    /// The client changed its presence state by this merge patch.
+    Presence(ConnId, serde_json::Map<String, serde_json::Value>),
+    /// The client's ephemeral events.
+    Signals {
+        /// Through which connection.
+        conn: ConnId,
+        /// Framed, back to back.
+        frames: bytes::Bytes,
+        /// Each alone, for other instances.
+        bodies: Vec<String>,
+    },
+    /// The flusher's tick.
+    CursorTick,
+    /// A read for a member (or, without one, for the room) came back.
+    ReadDone(Option<ConnId>, Result<Read, Unavailable>),
+    /// A snapshot came back.
+    SnapshotDone(Result<Arc<Parts>, Unavailable>),
+    /// The presence table came back.
+    MembersDone(Result<(u64, Vec<Member>), Unavailable>),
+    /// A pause after a failure is over.
+    Retry(Retry),
+}
+
+/// What is tried again after a pause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// The member's catch-up.
+    Member(ConnId),
+    /// The room's own gap.
+    Room,
+    /// A snapshot that somebody waits for.
+    Snapshot,
+    /// The presence table.
+    Members,
+    /// Entries about leaving that the queue did not take.
+    Leaves,
+}
+
+struct Waiting<L> {
+    events: Vec<Event<L>>,
+    log_bytes: usize,
+    lagged: Option<(Epoch, u64)>,
+}
+
+/// A room's inbox; the room's [`Sink`].
+pub struct Inbox<L> {
+    waiting: Mutex<Waiting<L>>,
+    notify: Notify,
+}
+
+impl<L> Default for Inbox<L> {
+    fn default() -> Self {
+        let waiting = Waiting {
+            events: Vec::new(),
+            log_bytes: 0,
+            lagged: None,
+        };
+        Self {
+            waiting: Mutex::new(waiting),
+            notify: Notify::new(),
+        }
+    }
+}
+
+impl<L> Inbox<L> {
+    /// Puts an event that must not be lost.
+    pub fn put(&self, event: Event<L>) {
+        self.waiting.lock().events.push(event);
+        self.notify.notify_one();
+    }
+
+    /// Puts an event that may be lost when too much waits.
+    pub fn offer(&self, event: Event<L>) {
+        let mut waiting = self.waiting.lock();
+        if waiting.events.len() < ROOM_INBOX_ITEMS {
+            waiting.events.push(event);
+            drop(waiting);
+            self.notify.notify_one();
+        }
+    }
+
+    fn log(&self, batch: LogBatch) {
+        let mut waiting = self.waiting.lock();
+        let full =
+            waiting.events.len() >= ROOM_INBOX_ITEMS || waiting.log_bytes >= ROOM_INBOX_BYTES;
+        if full || waiting.lagged.is_some() {
+            waiting.lagged = Some((batch.epoch, batch.last_seq()));
+        } else {
+            waiting.log_bytes += batch.frames.len();
+            waiting.events.push(Event::Delivery(Delivery::Log(batch)));
+        }
+        drop(waiting);
+        self.notify.notify_one();
+    }
+
+    /// Waits until something is there.
+    pub async fn ready(&self) {
+        self.notify.notified().await;
+    }
+
+    /// Takes all that waits, in order. `into` must be empty; its allocation is reused.
+    pub fn take(&self, into: &mut Vec<Event<L>>) {
+        let mut waiting = self.waiting.lock();
+        std::mem::swap(&mut waiting.events, into);
+        waiting.log_bytes = 0;
+        if let Some((epoch, seq)) = waiting.lagged.take() {
+            into.push(Event::Lagged(epoch, seq));
+        }
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        let waiting = self.waiting.lock();
+        waiting.events.is_empty() && waiting.lagged.is_none()
+    }
+}
+
+impl<L: Link> Sink for Inbox<L> {
+    fn deliver(&self, delivery: Delivery) {
+        match delivery {
+            Delivery::Log(batch) => self.log(batch),
+            ephemeral @ (Delivery::Signal { .. } | Delivery::Cursors { .. }) => {
+                self.offer(Event::Delivery(ephemeral));
+            }
+            kept => self.put(Event::Delivery(kept)),
+        }
+    }
+}

@@ -1,0 +1,377 @@
+//! What a room does with what happens to it. Pure: no clock, no I/O; pushes go to [`Link`]s (in memory),
+//! everything else comes out as [`Effect`]s for the actor.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::catch_up::{Place, Step};
+use super::cursors::Pointers;
+use super::inbox::{Event, Retry};
+use super::presence::Roster;
+use super::{Link, Settings, conn_of};
+use crate::backplane::{
+    Author, Delivery, Entry, LogBatch, Opened, Outcome, Read, Refusal, Unavailable,
+};
+use crate::protocol::close_code::CloseCode;
+use crate::protocol::ids::{ConnId, Epoch, Position};
+use crate::protocol::server_message as say;
+
+mod fan_out;
+mod join;
+mod people;
+
+/// What the actor does for the room.
+#[derive(Debug)]
+pub enum Effect {
+    /// Append to the backplane.
+    Append(Entry),
+    /// Read the log, for a member or for the room itself.
+    Read(Option<ConnId>, Position),
+    /// Read and frame a snapshot.
+    Snapshot,
+    /// Read the presence table.
+    Members,
+    /// Try that again after a pause.
+    Retry(Retry),
+    /// Have the flusher tick this room.
+    CursorTick,
+}
+
+/// What an entry was about, for when the backplane does not take it.
+pub enum About {
+    /// A join.
+    Join(ConnId),
+    /// A presence state.
+    State(ConnId),
+    /// A leave, which must not be lost.
+    Leave(Arc<Author>, bool),
+    /// What may be lost.
+    Ephemeral,
+}
+
+impl About {
+    /// What that entry is about.
+    pub fn of(entry: &Entry) -> Self {
+        match entry {
+            Entry::Join { author } => Self::Join(author.conn),
+            Entry::State { author, .. } => Self::State(author.conn),
+            Entry::Leave { author, clean } => Self::Leave(author.clone(), *clean),
+            Entry::Durable { .. } | Entry::Signal { .. } | Entry::Cursors { .. } => Self::Ephemeral,
+        }
+    }
+}
+
+/// A connection in the room.
+struct Seat<L> {
+    link: Arc<L>,
+    place: Place,
+    /// Asked for before the welcome; `None` afterwards.
+    joining: Option<Joining>,
+    /// The presence table has (or had) this connection in its client's place.
+    seated: bool,
+    /// The presence state it wants, where the table is not there yet.
+    wanted_state: Option<String>,
+    /// A state entry is under way.
+    state_in_flight: bool,
+}
+
+/// What a connection said in its hello, and how far its join is.
+struct Joining {
+    /// What it wants to go on from; `None` once it gets a snapshot instead.
+    since: Option<Position>,
+    /// Known once the join is committed.
+    acked_op: Option<u64>,
+}
+
+/// A room.
+pub struct State<L> {
+    settings: Arc<Settings>,
+    /// This instance's number.
+    instance: u32,
+    canvas: Option<crate::backplane::Canvas>,
+    epoch: Epoch,
+    /// The last `seq` that was fanned out.
+    delivered: u64,
+    /// The room itself reads the log: live batches were missed. Holds the highest `seq` known of.
+    filling: Option<u64>,
+    /// What the room delivered can't be continued: the next snapshot gives it its place.
+    lost: bool,
+    /// A snapshot is being read.
+    snapshot_loading: bool,
+    shared_snapshot: Option<(Instant, Arc<super::inbox::Parts>)>,
+    members_loading: bool,
+    seats: BTreeMap<ConnId, Seat<L>>,
+    roster: Roster,
+    pointers: Pointers,
+    /// Leaves that the queue did not take.
+    leaves: Vec<Entry>,
+    effects: Vec<Effect>,
+}
+
+impl<L: Link> State<L> {
+    /// A room that is not open yet.
+    pub fn new(settings: Arc<Settings>, instance: u32) -> Self {
+        let quiet = settings.cursor_quiet;
+        Self {
+            settings,
+            instance,
+            canvas: None,
+            epoch: Epoch(0),
+            delivered: 0,
+            filling: None,
+            lost: false,
+            snapshot_loading: false,
+            shared_snapshot: None,
+            members_loading: false,
+            seats: BTreeMap::new(),
+            roster: Roster::default(),
+            pointers: Pointers::new(quiet),
+            leaves: Vec::new(),
+            effects: Vec::new(),
+        }
+    }
+
+    /// Whether nobody is here and nothing is owed.
+    pub fn is_empty(&self) -> bool {
+        self.seats.is_empty() && self.leaves.is_empty()
+    }
+
+    /// Takes what is to be done. Empty once everything is.
+    pub fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
+    /// Everything that happens to a room.
+    pub fn handle(&mut self, event: Event<L>, now: Instant) {
+        match event {
+            Event::Opened(opened) => self.opened(opened),
+            Event::Delivery(delivery) => self.delivery(delivery, now),
+            Event::Lagged(epoch, seq) => self.missed(epoch, seq),
+            Event::Join { link, since } => self.join(link, since),
+            Event::Leave { conn, clean } => self.leave(conn, clean),
+            Event::Drained(conn) => self.feed(conn),
+            Event::Cursor(conn, fields) => self.cursor(conn, fields, now),
+            Event::Presence(conn, patch) => self.presence(conn, patch),
+            Event::Signals {
+                conn,
+                frames,
+                bodies,
+            } => self.signals(conn, &frames, bodies),
+            Event::CursorTick => self.cursor_tick(now),
+            Event::ReadDone(Some(conn), read) => self.read_done(conn, read, now),
+            Event::ReadDone(None, read) => self.filled(read),
+            Event::SnapshotDone(parts) => self.snapshot_done(parts, now),
+            Event::MembersDone(members) => self.members_done(members),
+            Event::Retry(retry) => self.retry(retry),
+        }
+    }
+
+    /// Writes what was pushed. Once per round of events, so that one write carries many messages.
+    pub fn flush(&self) {
+        for seat in self.seats.values() {
+            seat.link.flush();
+        }
+    }
+
+    /// The backplane did not take an entry.
+    pub fn not_taken(&mut self, about: About, refusal: &Refusal, now: Instant) {
+        match about {
+            About::Join(conn) => self.joined(conn, Err(refusal.clone()), now),
+            About::State(conn) => {
+                if let Some(seat) = self.seats.get_mut(&conn) {
+                    seat.state_in_flight = false;
+                    self.effects.push(Effect::Retry(Retry::Member(conn)));
+                }
+            }
+            About::Leave(author, clean) => {
+                self.leaves.push(Entry::Leave { author, clean });
+                self.effects.push(Effect::Retry(Retry::Leaves));
+            }
+            About::Ephemeral => {}
+        }
+    }
+
+    fn opened(&mut self, opened: Result<Opened, Unavailable>) {
+        match opened {
+            Ok(opened) => {
+                self.canvas = Some(opened.canvas);
+                self.epoch = opened.head.epoch;
+                self.delivered = opened.head.seq;
+                self.roster = Roster::new(opened.presence_version, opened.members);
+                let joins: Vec<ConnId> = self.seats.keys().copied().collect();
+                for conn in joins {
+                    self.append_join(conn);
+                }
+            }
+            Err(e) => {
+                for seat in self.seats.values() {
+                    turn_away(&*seat.link, &e.to_string());
+                }
+            }
+        }
+    }
+
+    fn delivery(&mut self, delivery: Delivery, now: Instant) {
+        match delivery {
+            Delivery::Log(batch) => self.log(&batch),
+            Delivery::Presence(event) => self.presence_event(event, now),
+            Delivery::Joined { conn, acked_op } => self.joined(conn, acked_op, now),
+            Delivery::Outcome { conn, op, outcome } => self.outcome(conn, op, &outcome),
+            Delivery::Signal {
+                client,
+                origin,
+                body,
+            } => self.remote_signal(&client, origin, &body),
+            Delivery::Cursors { instance, cursors } => self.remote_cursors(instance, cursors),
+            Delivery::Reset { epoch, seq } => self.reset(epoch, seq),
+        }
+    }
+
+    fn outcome(&mut self, conn: ConnId, op: u64, outcome: &Outcome) {
+        let Some(seat) = self.seats.get(&conn) else {
+            return;
+        };
+        let frame = match outcome {
+            Outcome::Ack { seq, status } => {
+                let mut out = Vec::with_capacity(64);
+                say::ack(&mut out, op, *seq, *status);
+                Bytes::from(out)
+            }
+            Outcome::Refused(r) => say::error(r.code, &r.message, Some(op), r.retry_after_ms),
+        };
+        seat.link.reply(frame);
+        seat.link.answered(1);
+    }
+
+    /// A contiguous run of the log, live.
+    fn log(&mut self, batch: &LogBatch) {
+        if batch.epoch != self.epoch || batch.last_seq() <= self.delivered {
+            return;
+        }
+        if self.filling.is_some() || self.lost || batch.first_seq > self.delivered + 1 {
+            return self.missed(batch.epoch, batch.last_seq());
+        }
+        self.fan_out(batch);
+    }
+
+    /// Live batches up to `seq` were missed: the room reads them from the log.
+    fn missed(&mut self, epoch: Epoch, seq: u64) {
+        if epoch != self.epoch || seq <= self.delivered || self.lost {
+            return;
+        }
+        match &mut self.filling {
+            Some(highest) => *highest = seq.max(*highest),
+            None => {
+                self.filling = Some(seq);
+                self.effects.push(Effect::Read(None, self.head()));
+            }
+        }
+    }
+
+    fn filled(&mut self, read: Result<Read, Unavailable>) {
+        let Some(highest) = self.filling else { return };
+        match read {
+            Ok(Read::Batch(Some(batch))) if batch.epoch == self.epoch => {
+                if batch.last_seq() > self.delivered {
+                    self.fan_out(&batch);
+                }
+                self.effects.push(Effect::Read(None, self.head()));
+            }
+            Ok(Read::Batch(_)) if self.delivered >= highest => self.filling = None,
+            Ok(Read::Batch(_)) | Err(_) => self.effects.push(Effect::Retry(Retry::Room)),
+            Ok(Read::Gone) => self.all_lost("the messages since were cleaned up"),
+        }
+    }
+
+    fn head(&self) -> Position {
+        Position {
+            epoch: self.epoch,
+            seq: self.delivered,
+        }
+    }
+
+    /// Nobody can be continued: all wait for a snapshot, which also gives the room its place.
+    fn all_lost(&mut self, reason: &str) {
+        for seat in self
+            .seats
+            .values_mut()
+            .filter(|seat| seat.joining.is_none())
+        {
+            seat.link.reply(say::resync(reason));
+            seat.place.lost();
+        }
+        self.shared_snapshot = None;
+        self.lost = true;
+        self.filling = None;
+        self.load_snapshot();
+    }
+
+    fn reset(&mut self, epoch: Epoch, seq: u64) {
+        if epoch == self.epoch {
+            return;
+        }
+        self.epoch = epoch;
+        self.delivered = seq;
+        self.all_lost("the canvas began anew");
+    }
+
+    fn retry(&mut self, retry: Retry) {
+        match retry {
+            Retry::Member(conn) => {
+                self.send_state(conn);
+                self.feed(conn);
+            }
+            Retry::Room => self.effects.push(Effect::Read(None, self.head())),
+            Retry::Snapshot => self.load_snapshot(),
+            Retry::Members => self.load_members(),
+            Retry::Leaves => {
+                let leaves = std::mem::take(&mut self.leaves);
+                self.effects.extend(leaves.into_iter().map(Effect::Append));
+            }
+        }
+    }
+
+    /// Feeds a member that is not live, as far as its outbox takes it.
+    fn feed(&mut self, conn: ConnId) {
+        let Some(seat) = self.seats.get_mut(&conn) else {
+            return;
+        };
+        loop {
+            match seat.place.step(self.delivered) {
+                Step::None => return,
+                Step::Read(after) => {
+                    let after = Position {
+                        epoch: self.epoch,
+                        seq: after,
+                    };
+                    return self.effects.push(Effect::Read(Some(conn), after));
+                }
+                Step::Part(part) => {
+                    if !seat.link.push(part) {
+                        return;
+                    }
+                    seat.place.part_taken();
+                }
+            }
+        }
+    }
+}
+
+/// Says that the queue can't take a connection now, and ends it.
+fn turn_away<L: Link>(link: &L, reason: &str) {
+    tracing::warn!(conn = conn_of(link).0, reason, "a join failed");
+    let retry_after_ms = Some(crate::limits::RETRY_AFTER_MS);
+    link.reply(say::error(
+        say::ErrorCode::Overloaded,
+        reason,
+        None,
+        retry_after_ms,
+    ));
+    link.close(CloseCode::Restarting, "the queue is not available");
+}
+
+#[cfg(test)]
+mod tests;

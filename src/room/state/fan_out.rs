@@ -1,0 +1,70 @@
+//! One committed run to every member: the same bytes for all, acks in their place for the authors.
+
+use bytes::Bytes;
+
+use super::{Link, State};
+use crate::backplane::{LogBatch, Mark};
+use crate::protocol::ids::ConnId;
+use crate::protocol::server_message::{AckStatus, ack};
+use crate::room::catch_up::{Live, Place};
+
+impl<L: Link> State<L> {
+    /// Pushes a run that follows on what was delivered (its head may overlap) to all live members.
+    pub(super) fn fan_out(&mut self, batch: &LogBatch) {
+        let (first, last) = (batch.first_seq, batch.last_seq());
+        debug_assert!(first <= self.delivered + 1, "a gap must be filled first");
+        for (conn, seat) in &mut self.seats {
+            match seat.place.on_live(first, last) {
+                Live::Skip => {}
+                Live::All => give(&*seat.link, *conn, &mut seat.place, batch, first),
+                Live::From(from) => give(&*seat.link, *conn, &mut seat.place, batch, from),
+            }
+        }
+        self.delivered = last;
+    }
+}
+
+/// Pushes a run from `from` on to one member; a full outbox sends it to the log.
+pub(super) fn give<L: Link>(
+    link: &L,
+    conn: ConnId,
+    place: &mut Place,
+    batch: &LogBatch,
+    from: u64,
+) {
+    let (frames, own) = for_member(batch, conn, from);
+    if link.push(frames) {
+        place.delivered(batch.last_seq());
+        if own > 0 {
+            link.answered(own);
+        }
+    } else {
+        place.full();
+    }
+}
+
+/// The run's bytes for one member: shared, unless it wrote some of them. Also how many it wrote.
+fn for_member(batch: &LogBatch, conn: ConnId, from: u64) -> (Bytes, u32) {
+    let skip = usize::try_from(from - batch.first_seq).unwrap_or(usize::MAX);
+    let marks = &batch.marks[skip.min(batch.marks.len())..];
+    let start = if skip == 0 {
+        0
+    } else {
+        batch.marks[skip - 1].end
+    };
+    if !marks.iter().any(|mark| mark.origin == conn) {
+        return (batch.frames.slice(start..), 0);
+    }
+    let mut out = Vec::with_capacity(marks.len() * 64);
+    let (mut own, mut at) = (0, start);
+    for (seq, Mark { op, origin, end }) in (from..).zip(marks) {
+        if *origin == conn {
+            ack(&mut out, *op, seq, AckStatus::Ok);
+            own += 1;
+        } else {
+            out.extend_from_slice(&batch.frames[at..*end]);
+        }
+        at = *end;
+    }
+    (Bytes::from(out), own)
+}

@@ -1,0 +1,292 @@
+//! Coming, catching up and going.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Effect, Joining, Link, Seat, State, conn_of, fan_out, turn_away};
+use crate::backplane::{Entry, Read, Refusal, Unavailable};
+use crate::limits::SNAPSHOT_REUSE;
+use crate::protocol::ids::{ConnId, Position};
+use crate::protocol::server_message as say;
+use crate::room::catch_up::Place;
+use crate::room::inbox::{Parts, Retry};
+
+impl<L: Link> State<L> {
+    /// A connection said hello. It is committed to the presence table before anything is answered.
+    pub(super) fn join(&mut self, link: Arc<L>, since: Option<Position>) {
+        let conn = conn_of(&*link);
+        let joining = Some(Joining {
+            since,
+            acked_op: None,
+        });
+        let place = Place::waiting();
+        let seat = Seat {
+            link,
+            place,
+            joining,
+            seated: false,
+            wanted_state: None,
+            state_in_flight: false,
+        };
+        self.seats.insert(conn, seat);
+        if self.canvas.is_some() {
+            self.append_join(conn);
+        }
+    }
+
+    pub(super) fn append_join(&mut self, conn: ConnId) {
+        if let Some(seat) = self.seats.get(&conn) {
+            let author = seat.link.author().clone();
+            self.effects.push(Effect::Append(Entry::Join { author }));
+        }
+    }
+
+    /// The join is committed (or not): decide between resume and snapshot.
+    pub(super) fn joined(&mut self, conn: ConnId, acked: Result<u64, Refusal>, now: Instant) {
+        let head = self.head();
+        let Some(seat) = self.seats.get_mut(&conn) else {
+            return;
+        };
+        let Some(joining) = &mut seat.joining else {
+            return;
+        };
+        let acked_op = match acked {
+            Ok(op) => op,
+            Err(refusal) if refusal.code == say::ErrorCode::Forbidden => {
+                seat.link
+                    .reply(say::error(refusal.code, &refusal.message, None, None));
+                seat.link.close(
+                    crate::protocol::close_code::CloseCode::Forbidden,
+                    "this client id belongs to somebody else",
+                );
+                return;
+            }
+            Err(refusal) => return turn_away(&*seat.link, &refusal.message),
+        };
+        joining.acked_op = Some(acked_op);
+        match joining.since {
+            Some(since) if since == head && !self.lost => {
+                self.welcome(conn, true, since.seq);
+                self.seat_live(conn, self.delivered + 1);
+            }
+            Some(since) if since.epoch == self.epoch => {
+                self.effects.push(Effect::Read(Some(conn), since));
+            }
+            _ => self.want_snapshot(conn, now),
+        }
+    }
+
+    fn seat_live(&mut self, conn: ConnId, next: u64) {
+        if let Some(seat) = self.seats.get_mut(&conn) {
+            seat.place = Place::live(next);
+        }
+    }
+
+    /// `seq`: what the member has or is about to get, which may be ahead of the room.
+    fn welcome(&mut self, conn: ConnId, resume: bool, seq: u64) {
+        let Some(canvas) = &self.canvas else { return };
+        let Some(seat) = self.seats.get_mut(&conn) else {
+            return;
+        };
+        let Some(joining) = seat.joining.take() else {
+            return;
+        };
+        let author = seat.link.author();
+        let welcome = say::Welcome {
+            instance: &self.settings.instance,
+            canvas: &canvas.id,
+            client: &author.client,
+            user: &author.user,
+            role: seat.link.role(),
+            epoch: self.epoch,
+            seq: seq.max(self.delivered),
+            resume,
+            acked_op: joining.acked_op.unwrap_or(0),
+            users: &self.roster.users(),
+            limits: &self.settings.limits,
+            heartbeat_ms: self.settings.heartbeat_ms,
+        };
+        seat.link.reply(say::welcome(&welcome));
+        seat.link.welcomed(welcome.acked_op);
+    }
+
+    /// A read for a member came back: the answer to its `since`, or the next piece of its catch-up.
+    pub(super) fn read_done(
+        &mut self,
+        conn: ConnId,
+        read: Result<Read, Unavailable>,
+        now: Instant,
+    ) {
+        let Some(seat) = self.seats.get_mut(&conn) else {
+            return;
+        };
+        if let Some(joining) = &seat.joining {
+            let Some(since) = joining.since else { return };
+            match read {
+                Ok(Read::Batch(_)) if since.epoch == self.epoch => {
+                    self.welcome(conn, true, since.seq);
+                    if let Some(seat) = self.seats.get_mut(&conn) {
+                        seat.place = Place::reading(since.seq + 1);
+                    }
+                }
+                Ok(_) => return self.want_snapshot(conn, now),
+                Err(e) => return turn_away(&*seat.link, &e.to_string()),
+            }
+        }
+        self.caught(conn, read, now);
+    }
+
+    fn caught(&mut self, conn: ConnId, read: Result<Read, Unavailable>, now: Instant) {
+        let epoch = self.epoch;
+        let Some(seat) = self.seats.get_mut(&conn) else {
+            return;
+        };
+        if !seat.place.read_done() {
+            return;
+        }
+        match read {
+            Ok(Read::Batch(Some(batch))) if batch.epoch == epoch => {
+                let next = seat.place.next();
+                if batch.first_seq <= next && next <= batch.last_seq() {
+                    fan_out::give(&*seat.link, conn, &mut seat.place, &batch, next);
+                    if seat.place.next() == next {
+                        return; // the outbox is full; it says when it has room
+                    }
+                }
+                self.feed(conn);
+            }
+            // At the log's head, which the room may not have delivered yet: the place says what to skip.
+            Ok(Read::Batch(_)) if seat.place.next() > self.delivered => {
+                seat.place = Place::live(seat.place.next());
+            }
+            Ok(Read::Batch(_)) => self.feed(conn),
+            Ok(Read::Gone) => {
+                seat.link
+                    .reply(say::resync("the messages since were cleaned up"));
+                // A shared one may be as old as what was lost.
+                self.shared_snapshot = None;
+                seat.place.lost();
+                self.want_snapshot(conn, now);
+            }
+            Err(_) => self.effects.push(Effect::Retry(Retry::Member(conn))),
+        }
+    }
+
+    /// The member gets the room's shared snapshot if it is young, else a new one.
+    fn want_snapshot(&mut self, conn: ConnId, now: Instant) {
+        if !self.settings.snapshots || self.is_blank() {
+            return self.start_empty(conn);
+        }
+        if let Some(seat) = self.seats.get_mut(&conn) {
+            seat.place.lost();
+            if let Some(joining) = &mut seat.joining {
+                joining.since = None;
+            }
+        }
+        match &self.shared_snapshot {
+            Some((at, parts)) if now.duration_since(*at) < SNAPSHOT_REUSE => {
+                let parts = parts.clone();
+                self.give_snapshot(conn, parts);
+            }
+            _ => self.load_snapshot(),
+        }
+    }
+
+    /// Nothing was ever written here: the snapshot is known without reading it.
+    fn is_blank(&self) -> bool {
+        self.delivered == 0 && !self.lost
+    }
+
+    fn start_empty(&mut self, conn: ConnId) {
+        let head = self.head();
+        self.welcome(conn, false, head.seq);
+        let Some(seat) = self.seats.get_mut(&conn) else {
+            return;
+        };
+        if !self.settings.snapshots {
+            seat.link.reply(say::resync(
+                "snapshots are switched off: earlier state is not sent",
+            ));
+        }
+        for part in say::snapshot_parts(head.epoch, head.seq, &[], &[]) {
+            seat.link.reply(part);
+        }
+        seat.place = Place::live(head.seq + 1);
+    }
+
+    pub(super) fn load_snapshot(&mut self) {
+        if !self.snapshot_loading {
+            self.snapshot_loading = true;
+            self.effects.push(Effect::Snapshot);
+        }
+    }
+
+    pub(super) fn snapshot_done(&mut self, parts: Result<Arc<Parts>, Unavailable>, now: Instant) {
+        self.snapshot_loading = false;
+        let Ok(parts) = parts else {
+            return self.effects.push(Effect::Retry(Retry::Snapshot));
+        };
+        if parts.at.epoch != self.epoch {
+            // A reset overtook it, or is on its way: the next one tells.
+            return self.effects.push(Effect::Retry(Retry::Snapshot));
+        }
+        if std::mem::take(&mut self.lost) {
+            self.go_on_from(parts.at.seq);
+        }
+        self.shared_snapshot = Some((now, parts.clone()));
+        let waits = |seat: &Seat<L>| {
+            let wants = |j: &Joining| j.acked_op.is_some() && j.since.is_none();
+            seat.place.is_waiting() && seat.joining.as_ref().is_none_or(wants)
+        };
+        let waiting: Vec<ConnId> = self
+            .seats
+            .iter()
+            .filter(|(_, seat)| waits(seat))
+            .map(|(conn, _)| *conn)
+            .collect();
+        for conn in waiting {
+            self.give_snapshot(conn, parts.clone());
+        }
+    }
+
+    /// A room that was lost goes on from the snapshot's place, and reads what came meanwhile. Who
+    /// came to be live before that reads what the room jumped over.
+    fn go_on_from(&mut self, seq: u64) {
+        self.delivered = self.delivered.max(seq);
+        self.filling = Some(self.delivered);
+        self.effects.push(Effect::Read(None, self.head()));
+        let jumped: Vec<ConnId> = self
+            .seats
+            .iter()
+            .filter(|(_, seat)| seat.place.is_live() && seat.place.next() <= self.delivered)
+            .map(|(conn, _)| *conn)
+            .collect();
+        for conn in jumped {
+            if let Some(seat) = self.seats.get_mut(&conn) {
+                seat.place = Place::behind(seat.place.next());
+            }
+            self.feed(conn);
+        }
+    }
+
+    fn give_snapshot(&mut self, conn: ConnId, parts: Arc<Parts>) {
+        self.welcome(conn, false, parts.at.seq);
+        if let Some(seat) = self.seats.get_mut(&conn) {
+            seat.place.snapshot(parts);
+        }
+        self.feed(conn);
+    }
+
+    /// A connection ended. Others hear of it when the presence table has it.
+    pub(super) fn leave(&mut self, conn: ConnId, clean: bool) {
+        let Some(seat) = self.seats.remove(&conn) else {
+            return;
+        };
+        self.pointers.forget(conn);
+        if self.canvas.is_some() {
+            let author = seat.link.author().clone();
+            self.effects
+                .push(Effect::Append(Entry::Leave { author, clean }));
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Presence, cursors and signals: the ephemeral lane.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::{Effect, Link, State};
+use crate::backplane::{Entry, Member, PresenceChange, PresenceEvent, Unavailable};
+use crate::limits::MAX_STATE_BYTES;
+use crate::protocol::close_code::CloseCode;
+use crate::protocol::ids::{ClientId, ConnId};
+use crate::protocol::merge_patch;
+use crate::protocol::server_message as say;
+use crate::room::inbox::Retry;
+use crate::room::presence::{Applied, Told};
+
+impl<L: Link> State<L> {
+    pub(super) fn presence_event(&mut self, event: PresenceEvent, now: Instant) {
+        let set = match &event.change {
+            PresenceChange::Set(member) => Some((member.client.clone(), member.conn)),
+            PresenceChange::Gone { .. } => None,
+        };
+        let had_remote = self.roster.has_remote(self.instance);
+        match self.roster.apply(event) {
+            Applied::Told(told) => self.tell(&told),
+            Applied::Old => return,
+            Applied::Gap => return self.load_members(),
+        }
+        if let Some((client, conn)) = set {
+            self.replace_older(&client, conn);
+            self.state_committed(conn);
+        }
+        if !had_remote && self.roster.has_remote(self.instance) {
+            // Another instance began to listen: it gets where everybody points now.
+            self.pointers.mark_all();
+            self.cursor_tick(now);
+        }
+    }
+
+    fn tell(&self, told: &[Told]) {
+        for Told {
+            client,
+            lane,
+            frame,
+        } in told
+        {
+            for seat in self.seats.values().filter(|seat| seat.joining.is_none()) {
+                if seat.link.author().client != *client {
+                    seat.link.latest(*lane, client, frame);
+                }
+            }
+        }
+    }
+
+    /// The table gave the client's place to `conn`: an older one that had it is closed. One that is
+    /// still to be seated comes later than `conn`.
+    fn replace_older(&mut self, client: &ClientId, conn: ConnId) {
+        if let Some(seat) = self.seats.get_mut(&conn) {
+            seat.seated = true;
+        }
+        for (older, seat) in &self.seats {
+            if *older != conn && seat.seated && seat.link.author().client == *client {
+                seat.link.close(
+                    CloseCode::Replaced,
+                    "a newer connection of this client took over",
+                );
+            }
+        }
+    }
+
+    pub(super) fn load_members(&mut self) {
+        if !self.members_loading {
+            self.members_loading = true;
+            self.effects.push(Effect::Members);
+        }
+    }
+
+    pub(super) fn members_done(&mut self, members: Result<(u64, Vec<Member>), Unavailable>) {
+        self.members_loading = false;
+        match members {
+            Ok((version, members)) => {
+                let places: Vec<(ClientId, ConnId)> =
+                    members.iter().map(|m| (m.client.clone(), m.conn)).collect();
+                let told = self.roster.reload(version, members);
+                self.tell(&told);
+                for (client, conn) in places {
+                    self.replace_older(&client, conn);
+                }
+            }
+            Err(_) => self.effects.push(Effect::Retry(Retry::Members)),
+        }
+    }
+
+    /// A client changes its presence. One change at a time is under way: what comes meanwhile is merged.
+    pub(super) fn presence(
+        &mut self,
+        conn: ConnId,
+        patch: serde_json::Map<String, serde_json::Value>,
+    ) {
+        let Some(seat) = self.seats.get_mut(&conn) else {
+            return;
+        };
+        let base = seat.wanted_state.as_deref().or_else(|| {
+            let present = self.roster.client(&seat.link.author().client)?;
+            present.member.state.as_deref()
+        });
+        let mut state = base
+            .and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_else(|| serde_json::Value::Object(serde_json::Map::new()));
+        merge_patch::apply(&mut state, serde_json::Value::Object(patch));
+        let state = state.to_string();
+        if state.len() > MAX_STATE_BYTES {
+            let message = format!("state is at most {MAX_STATE_BYTES} bytes after the merge");
+            seat.link
+                .reply(say::error(say::ErrorCode::TooLarge, &message, None, None));
+            return;
+        }
+        seat.wanted_state = Some(state);
+        self.send_state(conn);
+    }
+
+    pub(super) fn send_state(&mut self, conn: ConnId) {
+        let Some(seat) = self.seats.get_mut(&conn) else {
+            return;
+        };
+        let joined = seat.joining.is_none();
+        if let Some(state) = seat
+            .wanted_state
+            .clone()
+            .filter(|_| joined && !seat.state_in_flight)
+        {
+            seat.state_in_flight = true;
+            let author = seat.link.author().clone();
+            self.effects
+                .push(Effect::Append(Entry::State { author, state }));
+        }
+    }
+
+    /// The table has a row of this connection: what it wanted meanwhile goes next.
+    fn state_committed(&mut self, conn: ConnId) {
+        let Some(seat) = self.seats.get_mut(&conn) else {
+            return;
+        };
+        let committed = self.roster.client(&seat.link.author().client);
+        let committed = committed.and_then(|p| p.member.state.as_deref());
+        if seat.state_in_flight {
+            seat.state_in_flight = false;
+            if seat.wanted_state.as_deref() == committed {
+                seat.wanted_state = None;
+            }
+            self.send_state(conn);
+        }
+    }
+
+    pub(super) fn cursor(&mut self, conn: ConnId, fields: String, now: Instant) {
+        let Some(seat) = self.seats.get(&conn).filter(|seat| seat.joining.is_none()) else {
+            return;
+        };
+        let client = seat.link.author().client.clone();
+        let fields: Arc<str> = fields.into();
+        self.roster.point(&client, fields.clone());
+        self.pointers.moved(conn, client, fields);
+        if self.pointers.is_quiet(now) {
+            self.cursor_tick(now);
+        } else if self.pointers.wants_tick() {
+            self.effects.push(Effect::CursorTick);
+        }
+    }
+
+    /// At most one batch per tick: to own members now, to other instances through the queue.
+    pub(super) fn cursor_tick(&mut self, now: Instant) {
+        let cursors = self.pointers.take(now);
+        if cursors.is_empty() {
+            return;
+        }
+        if self.settings.local_broadcast {
+            self.cursors_to_members(&cursors);
+        }
+        if !self.settings.local_broadcast || self.roster.has_remote(self.instance) {
+            self.effects
+                .push(Effect::Append(Entry::Cursors { cursors }));
+        }
+    }
+
+    fn cursors_to_members(&self, cursors: &[(ClientId, Arc<str>)]) {
+        let only = (cursors.len() == 1).then(|| &cursors[0].0);
+        let frame = say::cursor_batch(cursors.iter().map(|(client, fields)| (client, &**fields)));
+        for seat in self.seats.values().filter(|seat| seat.joining.is_none()) {
+            // Its own cursor alone is nothing to tell a client.
+            if only != Some(&seat.link.author().client) {
+                seat.link.cursors(&frame, cursors);
+            }
+        }
+    }
+
+    pub(super) fn remote_cursors(&mut self, instance: u32, cursors: Vec<(ClientId, Arc<str>)>) {
+        if instance == self.instance && self.settings.local_broadcast {
+            return;
+        }
+        for (client, fields) in &cursors {
+            self.roster.point(client, fields.clone());
+        }
+        self.cursors_to_members(&cursors);
+    }
+
+    /// A client's ephemeral events, in its order: to own members now, to other instances through the queue.
+    pub(super) fn signals(&mut self, conn: ConnId, frames: &Bytes, bodies: Vec<String>) {
+        let Some(seat) = self.seats.get(&conn).filter(|seat| seat.joining.is_none()) else {
+            return;
+        };
+        let author = seat.link.author().clone();
+        if self.settings.local_broadcast {
+            self.droppable_to_others(frames, conn);
+        }
+        if !self.settings.local_broadcast || self.roster.has_remote(self.instance) {
+            for body in bodies {
+                let author = author.clone();
+                self.effects
+                    .push(Effect::Append(Entry::Signal { author, body }));
+            }
+        }
+    }
+
+    pub(super) fn remote_signal(&mut self, client: &ClientId, origin: ConnId, body: &str) {
+        if origin.instance() == self.instance && self.settings.local_broadcast {
+            return;
+        }
+        let mut frame = Vec::with_capacity(body.len() + 64);
+        say::signal(&mut frame, client, body);
+        self.droppable_to_others(&Bytes::from(frame), origin);
+    }
+
+    fn droppable_to_others(&self, frames: &Bytes, sender: ConnId) {
+        for (conn, seat) in &self.seats {
+            if *conn != sender && seat.joining.is_none() {
+                seat.link.droppable(frames);
+            }
+        }
+    }
+}

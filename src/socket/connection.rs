@@ -1,0 +1,368 @@
+//! A connection's task, and the connection as its room sees it ([`Peer`]).
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::net::TcpStream;
+
+use super::inbound::{Inbound, Turn};
+use super::outbound::Outbound;
+use crate::backplane::{Author, Backplane};
+use crate::config::Config;
+use crate::limits::{
+    CLOSE_TIMEOUT, HEARTBEAT_PING, HELLO_TIMEOUT, LINGER_BYTES, MAX_IN_FLIGHT_OPS, OUTBOX_BYTES,
+    PONG_TIMEOUT,
+};
+use crate::protocol::close_code::CloseCode;
+use crate::protocol::ids::{CanvasId, ClientId};
+use crate::protocol::{frame, server_message as say};
+use crate::room::inbox::Event;
+use crate::room::registry::{Handle, Registry};
+use crate::room::{Latest, Link};
+
+/// What all connections of this instance share.
+pub struct Hub {
+    /// The rooms.
+    pub registry: Arc<Registry<Peer>>,
+    /// Where durable messages go.
+    pub backplane: Arc<dyn Backplane>,
+    /// Limits and timeouts.
+    pub config: Arc<Config>,
+    open: Mutex<HashMap<u64, Weak<Peer>>>,
+    connections: AtomicU64,
+    draining: AtomicBool,
+}
+
+impl Hub {
+    /// No connections yet.
+    pub fn new(
+        registry: Arc<Registry<Peer>>,
+        backplane: Arc<dyn Backplane>,
+        config: Arc<Config>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            registry,
+            backplane,
+            config,
+            open: Mutex::default(),
+            connections: AtomicU64::new(0),
+            draining: AtomicBool::new(false),
+        })
+    }
+
+    /// Open connections.
+    pub fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Whether the instance is on its way out.
+    pub fn draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Those who said hello.
+    pub fn peers(&self) -> Vec<Arc<Peer>> {
+        self.open
+            .lock()
+            .values()
+            .filter_map(Weak::upgrade)
+            .collect()
+    }
+
+    /// Tells every client to come back elsewhere, spread over `spread`, and reads nothing more.
+    pub fn go_away(&self, spread: Duration) {
+        self.draining.store(true, Ordering::Release);
+        let peers = self.peers();
+        let spread_ms = u64::try_from(spread.as_millis()).unwrap_or(u64::MAX);
+        for (i, peer) in (0_u64..).zip(&peers) {
+            let retry_after_ms = spread_ms * i / peers.len() as u64;
+            peer.out.reply(say::goaway(
+                "this instance is shutting down",
+                retry_after_ms,
+            ));
+            peer.out.wake.notify_one();
+        }
+    }
+
+    pub(super) fn add(&self, peer: &Arc<Peer>) {
+        self.open
+            .lock()
+            .insert(peer.author.conn.0, Arc::downgrade(peer));
+    }
+}
+
+/// A connection after its hello.
+pub struct Peer {
+    author: Arc<Author>,
+    pub(super) out: Arc<Outbound>,
+    room: OnceLock<Arc<Handle<Peer>>>,
+    pub(super) in_flight: AtomicU32,
+    /// The highest committed op at the welcome, plus one; 0 before it.
+    welcomed: AtomicU64,
+}
+
+impl Peer {
+    pub(super) fn new(author: Arc<Author>, out: Arc<Outbound>) -> Self {
+        let (in_flight, welcomed) = (AtomicU32::new(0), AtomicU64::new(0));
+        Self {
+            author,
+            out,
+            room: OnceLock::new(),
+            in_flight,
+            welcomed,
+        }
+    }
+
+    pub(super) fn seat(&self, room: Arc<Handle<Peer>>) {
+        // Set once, right after the join.
+        let _ = self.room.set(room);
+    }
+
+    pub(super) fn room(&self) -> Option<&Arc<Handle<Peer>>> {
+        self.room.get()
+    }
+
+    /// The highest committed op at the welcome; `None` before it.
+    pub(super) fn acked_op(&self) -> Option<u64> {
+        self.welcomed.load(Ordering::Acquire).checked_sub(1)
+    }
+
+    /// Ops that wait for their answer.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Acquire)
+    }
+
+    pub(super) fn flushed(&self) {
+        if self.out.flush()
+            && let Some(room) = self.room()
+        {
+            room.inbox.put(Event::Drained(self.author.conn));
+        }
+    }
+}
+
+impl Link for Peer {
+    fn author(&self) -> &Arc<Author> {
+        &self.author
+    }
+
+    fn role(&self) -> &'static str {
+        "write"
+    }
+
+    fn push(&self, frames: Bytes) -> bool {
+        self.out.with(|outbox| outbox.push(frames))
+    }
+
+    fn reply(&self, frame: Bytes) {
+        self.out.with(|outbox| outbox.reply(frame));
+    }
+
+    fn latest(&self, lane: Latest, client: &ClientId, frame: &Bytes) {
+        self.out.with(|outbox| outbox.latest(lane, client, frame));
+    }
+
+    fn cursors(&self, frame: &Bytes, cursors: &[(ClientId, Arc<str>)]) {
+        self.out.with(|outbox| outbox.cursors(frame, cursors));
+    }
+
+    fn droppable(&self, frames: &Bytes) {
+        self.out.with(|outbox| outbox.droppable(frames));
+    }
+
+    fn welcomed(&self, acked_op: u64) {
+        self.welcomed.store(acked_op + 1, Ordering::Release);
+        self.out.wake.notify_one();
+    }
+
+    fn answered(&self, ops: u32) {
+        self.in_flight.fetch_sub(ops, Ordering::AcqRel);
+        if self.out.paused.load(Ordering::Acquire) {
+            self.out.wake.notify_one();
+        }
+    }
+
+    fn flush(&self) {
+        self.flushed();
+    }
+
+    fn close(&self, code: CloseCode, reason: &'static str) {
+        self.out.close(code, reason);
+    }
+}
+
+/// How a connection ended, for its room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The client said so: `bye`, or close 1000, 1001 or without a code.
+    Clean,
+    /// Anything else.
+    Lost,
+}
+
+/// Serves one upgraded socket until it ends. `leftover`: bytes that came behind the handshake.
+pub async fn serve(hub: Arc<Hub>, canvas: CanvasId, stream: TcpStream, leftover: Vec<u8>) {
+    hub.connections.fetch_add(1, Ordering::Relaxed);
+    let out = Arc::new(Outbound::new(stream));
+    let mut inbound = Inbound::new(hub.clone(), canvas, out.clone(), leftover);
+    let end = run(&hub, &out, &mut inbound).await;
+    linger(&out).await;
+    if let Some(peer) = inbound.peer() {
+        hub.open.lock().remove(&peer.author.conn.0);
+        if let Some(room) = peer.room() {
+            let clean = end == End::Clean;
+            room.inbox.put(Event::Leave {
+                conn: peer.author.conn,
+                clean,
+            });
+        }
+    }
+    hub.connections.fetch_sub(1, Ordering::Relaxed);
+}
+
+/// After a close frame of ours: reads on until the client has read it, else the kernel would answer
+/// what it still sends with a reset, and the close frame would be lost on the way.
+async fn linger(out: &Outbound) {
+    let standing = out.standing();
+    if standing.closing.is_none() || standing.broken || !standing.empty {
+        return;
+    }
+    // Fails only if the socket is gone already.
+    let _ = rustix::net::shutdown(out.stream(), rustix::net::Shutdown::Write);
+    let drain = async {
+        let (mut buffer, mut left) = ([0; 4096], LINGER_BYTES);
+        while left > 0 && out.stream().readable().await.is_ok() {
+            match out.stream().try_read(&mut buffer) {
+                Ok(0) => return,
+                Ok(n) => left = left.saturating_sub(n),
+                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+        }
+    };
+    // The bound on the wait; the socket is dropped either way.
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, drain).await;
+}
+
+/// When what has to happen at the latest.
+struct Clock {
+    began: Instant,
+    heard: Instant,
+    pinged: Option<Instant>,
+    closing: Option<Instant>,
+}
+
+async fn run(hub: &Hub, out: &Outbound, inbound: &mut Inbound) -> End {
+    let now = Instant::now();
+    let mut clock = Clock {
+        began: now,
+        heard: now,
+        pinged: None,
+        closing: None,
+    };
+    // What came behind the handshake is in the parser already.
+    let mut readable = true;
+    loop {
+        let may_read = may_read(hub, out, inbound);
+        if readable && may_read {
+            match inbound.turn() {
+                Turn::Idle => readable = false,
+                Turn::More => tokio::task::yield_now().await,
+                Turn::Ended(end) => return end,
+            }
+            clock.heard = Instant::now();
+            clock.pinged = None;
+            continue;
+        }
+        let standing = out.standing();
+        if standing.broken {
+            return End::Lost;
+        }
+        if let Some(end) = clock.due(hub, out, inbound, Instant::now()) {
+            return end;
+        }
+        let deadline = clock.next(hub, inbound.peer().is_some(), standing.blocked);
+        tokio::select! {
+            ready = out.stream().readable(), if may_read && !readable => {
+                if ready.is_err() { return End::Lost }
+                readable = true;
+            }
+            () = out.wake.notified() => {}
+            ready = out.stream().writable(), if standing.blocked.is_some() => {
+                if ready.is_err() { return End::Lost }
+                inbound.flush();
+            }
+            () = tokio::time::sleep_until(deadline.into()) => {}
+        }
+    }
+}
+
+/// Not while the join is under way, too many ops wait for their ack, or the client doesn't read its
+/// answers: TCP tells it to wait.
+fn may_read(hub: &Hub, out: &Outbound, inbound: &Inbound) -> bool {
+    let free = |inbound: &Inbound| {
+        out.standing().bytes < OUTBOX_BYTES
+            && inbound.peer().is_none_or(|peer| {
+                peer.acked_op().is_some() && peer.in_flight() < MAX_IN_FLIGHT_OPS
+            })
+    };
+    if out.standing().closing.is_some() {
+        return true; // for the answer to the close frame
+    }
+    if hub.draining() {
+        return false;
+    }
+    if free(inbound) {
+        out.paused.store(false, Ordering::Release);
+        return true;
+    }
+    out.paused.store(true, Ordering::Release);
+    // What made room before the flag was seen would not have woken this task.
+    free(inbound)
+}
+
+impl Clock {
+    /// Does what is due now. `Some` ends the connection.
+    fn due(&mut self, hub: &Hub, out: &Outbound, inbound: &Inbound, now: Instant) -> Option<End> {
+        let standing = out.standing();
+        if standing.closing.is_some() {
+            let since = *self.closing.get_or_insert(now);
+            return (now >= since + CLOSE_TIMEOUT).then_some(End::Lost);
+        }
+        if out.stalled_for(hub.config.write_timeout) {
+            out.close(CloseCode::Timeout, "the socket takes nothing");
+            return Some(End::Lost);
+        }
+        if inbound.peer().is_none() && now >= self.began + HELLO_TIMEOUT {
+            out.close(CloseCode::Malformed, "hello must come within 10 seconds");
+        } else if self.pinged.is_some_and(|at| now >= at + PONG_TIMEOUT) {
+            out.close(CloseCode::Timeout, "no pong within the heartbeat timeout");
+        } else if self.pinged.is_none() && now >= self.heard + HEARTBEAT_PING {
+            self.pinged = Some(now);
+            out.reply(Bytes::from_static(&frame::PING));
+        }
+        None
+    }
+
+    /// When to look again at the latest.
+    fn next(&self, hub: &Hub, hello: bool, blocked: Option<Instant>) -> Instant {
+        if let Some(since) = self.closing {
+            return since + CLOSE_TIMEOUT;
+        }
+        let mut next = match self.pinged {
+            Some(at) => at + PONG_TIMEOUT,
+            None => self.heard + HEARTBEAT_PING,
+        };
+        if !hello {
+            next = next.min(self.began + HELLO_TIMEOUT);
+        }
+        if let Some(since) = blocked {
+            next = next.min(since + hub.config.write_timeout);
+        }
+        next
+    }
+}

@@ -1,0 +1,344 @@
+//! The reading half: tungstenite's frames in, the room's events and the queue's entries out.
+
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use tungstenite::protocol::frame::coding::CloseCode as WsCode;
+use tungstenite::protocol::{Role, WebSocketConfig};
+use tungstenite::{Error, Message, WebSocket};
+
+use super::connection::{End, Hub, Peer};
+use super::op_window::{OpWindow, Verdict};
+use super::outbound::Outbound;
+use crate::backplane::{Author, Entry};
+use crate::limits::{MAX_BAD_IN_A_ROW, READ_BUFFER_BYTES};
+use crate::protocol::VERSION;
+use crate::protocol::client_message::{ClientMessage, Durable, Hello, Refused, parse};
+use crate::protocol::close_code::CloseCode;
+use crate::protocol::ids::CanvasId;
+use crate::protocol::server_message::{self as say, ErrorCode};
+use crate::room::Link;
+use crate::room::inbox::Event;
+
+/// Messages handled before other tasks get a turn.
+const MESSAGES_PER_TURN: u32 = 64;
+
+/// The socket as tungstenite sees it: reads come from the stream, what it writes itself (pongs, close
+/// answers) goes through the outbox like everything else.
+struct Io(Arc<Outbound>);
+
+impl Read for Io {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.stream().try_read(buffer)
+    }
+}
+
+impl Write for Io {
+    fn write(&mut self, frame: &[u8]) -> io::Result<usize> {
+        self.0
+            .with(|outbox| outbox.reply(Bytes::copy_from_slice(frame)));
+        Ok(frame.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush();
+        Ok(())
+    }
+}
+
+/// What a turn of reading came to.
+pub enum Turn {
+    /// Nothing more to read now.
+    Idle,
+    /// There may be more.
+    More,
+    /// The connection is over.
+    Ended(End),
+}
+
+/// Signals of one turn: framed for this instance's members, and alone for others.
+#[derive(Default)]
+struct Signals {
+    frames: Vec<u8>,
+    bodies: Vec<String>,
+}
+
+/// See the module's head.
+pub struct Inbound {
+    hub: Arc<Hub>,
+    canvas: CanvasId,
+    out: Arc<Outbound>,
+    socket: WebSocket<Io>,
+    peer: Option<Arc<Peer>>,
+    window: Option<OpWindow>,
+    signals: Signals,
+    bad_in_a_row: u32,
+    said_bye: bool,
+}
+
+impl Inbound {
+    /// The reading half of a connection that has said nothing yet.
+    pub fn new(hub: Arc<Hub>, canvas: CanvasId, out: Arc<Outbound>, leftover: Vec<u8>) -> Self {
+        let max = hub.config.max_message_bytes;
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER_BYTES)
+            .write_buffer_size(0)
+            .max_message_size(Some(max))
+            .max_frame_size(Some(max));
+        let io = Io(out.clone());
+        let socket = WebSocket::from_partially_read(io, leftover, Role::Server, Some(config));
+        Self {
+            hub,
+            canvas,
+            out,
+            socket,
+            peer: None,
+            window: None,
+            signals: Signals::default(),
+            bad_in_a_row: 0,
+            said_bye: false,
+        }
+    }
+
+    /// Who it is, after the hello.
+    pub fn peer(&self) -> Option<&Arc<Peer>> {
+        self.peer.as_ref()
+    }
+
+    /// Writes what waits, and tells the room if it may push again.
+    pub fn flush(&self) {
+        match &self.peer {
+            Some(peer) => peer.flushed(),
+            None => {
+                self.out.flush();
+            }
+        }
+    }
+
+    /// Reads and handles what has come, up to a bound.
+    pub fn turn(&mut self) -> Turn {
+        let turn = self.read_messages();
+        self.send_signals();
+        self.flush();
+        turn
+    }
+
+    fn read_messages(&mut self) -> Turn {
+        for _ in 0..MESSAGES_PER_TURN {
+            let message = match self.socket.read() {
+                Ok(message) => message,
+                Err(Error::Io(e)) if e.kind() == io::ErrorKind::WouldBlock => return Turn::Idle,
+                Err(e) => return self.failed(e),
+            };
+            match message {
+                Message::Text(text) => self.text(text.as_str()),
+                Message::Binary(_) => self.refuse(&Refused {
+                    code: ErrorCode::BadMessage,
+                    message: "messages are text frames".to_owned(),
+                    op: None,
+                }),
+                Message::Close(close) => {
+                    let clean = close.is_none_or(|close| {
+                        matches!(close.code, WsCode::Normal | WsCode::Away | WsCode::Status)
+                    });
+                    // The answer is written by the next read, which then says that it is over.
+                    self.said_bye |= clean && self.out.standing().closing.is_none();
+                }
+                Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+            }
+            if self.stops() {
+                return Turn::More;
+            }
+        }
+        Turn::More
+    }
+
+    /// Whether what was read last means that the task must look before it reads on.
+    fn stops(&self) -> bool {
+        self.out.paused.load(Ordering::Relaxed)
+            || self
+                .peer
+                .as_ref()
+                .is_some_and(|peer| peer.acked_op().is_none())
+            || self
+                .peer
+                .as_ref()
+                .is_some_and(|peer| peer.in_flight() >= crate::limits::MAX_IN_FLIGHT_OPS)
+    }
+
+    fn failed(&mut self, error: Error) -> Turn {
+        let close = match error {
+            Error::Capacity(_) => Some((CloseCode::TooBig, "over max_message_bytes")),
+            Error::Protocol(_) => Some((CloseCode::Protocol, "against RFC 6455")),
+            Error::Utf8(_) => Some((CloseCode::InvalidData, "text must be UTF-8")),
+            _ => None,
+        };
+        if let Some((code, reason)) = close {
+            self.out.close(code, reason);
+        }
+        Turn::Ended(if self.said_bye { End::Clean } else { End::Lost })
+    }
+
+    fn text(&mut self, text: &str) {
+        let message = match parse(text) {
+            Ok(message) => message,
+            Err(refused) => return self.refuse(&refused),
+        };
+        let Some(peer) = self.peer.clone() else {
+            return self.first(message);
+        };
+        if !matches!(message, ClientMessage::Signal(_)) {
+            self.send_signals();
+        }
+        self.bad_in_a_row = 0;
+        self.act(&peer, message);
+    }
+
+    fn act(&mut self, peer: &Arc<Peer>, message: ClientMessage) {
+        let conn = peer.author().conn;
+        let tell = |event| {
+            if let Some(room) = peer.room() {
+                room.inbox.offer(event);
+            }
+        };
+        match message {
+            ClientMessage::Durable(message) => self.durable(peer, message),
+            ClientMessage::Cursor(fields) => tell(Event::Cursor(conn, fields)),
+            ClientMessage::Presence(patch) => tell(Event::Presence(conn, patch)),
+            ClientMessage::Signal(body) => {
+                say::signal(&mut self.signals.frames, &peer.author().client, &body);
+                self.signals.bodies.push(body);
+            }
+            ClientMessage::Ping(ts) => {
+                self.out
+                    .with(|outbox| outbox.reply(say::pong(&ts, wall_clock_ms())));
+            }
+            ClientMessage::Refresh(_) => {}
+            ClientMessage::Bye => {
+                self.said_bye = true;
+                self.out.close(CloseCode::Normal, "bye");
+            }
+            ClientMessage::Hello(_) => self.refuse(&Refused {
+                code: ErrorCode::BadMessage,
+                message: "hello was said already".to_owned(),
+                op: None,
+            }),
+        }
+    }
+
+    /// The first message must be a hello of our version.
+    fn first(&mut self, message: ClientMessage) {
+        let hello = match message {
+            ClientMessage::Hello(hello) if hello.v == VERSION => hello,
+            ClientMessage::Hello(hello) => {
+                let message = format!("v must be {VERSION}, not {}", hello.v);
+                self.out
+                    .reply(say::error(ErrorCode::BadMessage, &message, None, None));
+                return self
+                    .out
+                    .close(CloseCode::Malformed, "wrong protocol version");
+            }
+            other => {
+                let op = match other {
+                    ClientMessage::Durable(message) => Some(message.op),
+                    _ => None,
+                };
+                return self.refuse(&Refused {
+                    code: ErrorCode::NotReady,
+                    message: "hello must be the first message".to_owned(),
+                    op,
+                });
+            }
+        };
+        self.bad_in_a_row = 0;
+        self.enter(hello);
+    }
+
+    fn enter(&mut self, hello: Hello) {
+        let conn = self.hub.backplane.new_conn();
+        let author = Author::new(conn, hello.client, hello.user, String::new());
+        let peer = Arc::new(Peer::new(Arc::new(author), self.out.clone()));
+        self.hub.add(&peer);
+        self.peer = Some(peer.clone());
+        let room = self
+            .hub
+            .registry
+            .join(&self.canvas, peer.clone(), hello.since);
+        peer.seat(room);
+    }
+
+    fn durable(&mut self, peer: &Arc<Peer>, message: Durable) {
+        let op = message.op;
+        let window = self
+            .window
+            .get_or_insert_with(|| OpWindow::new(peer.acked_op().unwrap_or(0)));
+        if let Verdict::BadOp(message) = window.check(op) {
+            return self.refuse(&Refused {
+                code: ErrorCode::BadOp,
+                message,
+                op: Some(op),
+            });
+        }
+        let Some(canvas) = peer.room().and_then(|room| room.canvas()) else {
+            return;
+        };
+        peer.in_flight.fetch_add(1, Ordering::AcqRel);
+        let entry = Entry::Durable {
+            author: peer.author().clone(),
+            message,
+        };
+        if let Err(refusal) = self.hub.backplane.append(canvas, entry) {
+            peer.in_flight.fetch_sub(1, Ordering::AcqRel);
+            let retry = refusal.retry_after_ms;
+            let error = say::error(refusal.code, &refusal.message, Some(op), retry);
+            self.out.with(|outbox| outbox.reply(error));
+        }
+    }
+
+    /// Hands over the signals read so far, in one piece.
+    fn send_signals(&mut self) {
+        if self.signals.bodies.is_empty() {
+            return;
+        }
+        let Signals { frames, bodies } = std::mem::take(&mut self.signals);
+        if let Some(peer) = &self.peer
+            && let Some(room) = peer.room()
+        {
+            let frames = Bytes::from(frames);
+            room.inbox.offer(Event::Signals {
+                conn: peer.author().conn,
+                frames,
+                bodies,
+            });
+        }
+    }
+
+    /// Answers a bad message. Too many in a row end the connection.
+    fn refuse(&mut self, refused: &Refused) {
+        if let (Some(op), Some(peer)) = (refused.op, &self.peer)
+            && refused.code != ErrorCode::BadOp
+        {
+            self.window
+                .get_or_insert_with(|| OpWindow::new(peer.acked_op().unwrap_or(0)))
+                .refused(op);
+        }
+        let error = say::error(refused.code, &refused.message, refused.op, None);
+        self.out.with(|outbox| outbox.reply(error));
+        self.bad_in_a_row += 1;
+        if self.bad_in_a_row >= MAX_BAD_IN_A_ROW {
+            self.out
+                .close(CloseCode::Malformed, "ten bad messages in a row");
+        }
+    }
+}
+
+/// Milliseconds since the epoch, for `pong` only: nothing is decided by it.
+fn wall_clock_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since
+        .ok()
+        .and_then(|d| i64::try_from(d.as_millis()).ok())
+        .unwrap_or(0)
+}

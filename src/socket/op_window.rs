@@ -1,0 +1,107 @@
+//! Which op numbers a connection has used, to tell a resend from a mistake. Pure.
+//!
+//! The store's answer to any number at or below the client's highest is "already committed". That would be a lie
+//! about a number that was never sent, or was refused for good: those are `bad-op` here.
+
+use std::collections::VecDeque;
+
+/// Numbers remembered. Older ones are left to the store.
+const REMEMBERED: usize = 1_024;
+
+/// The numbers that one connection used.
+#[derive(Debug)]
+pub struct OpWindow {
+    /// Up to here the store knows: committed before this connection began, or no longer remembered.
+    left_to_store: u64,
+    /// Increasing; `false` where the number was refused for good.
+    used: VecDeque<(u64, bool)>,
+}
+
+/// Whether an op may go on to the store.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// New, or a resend that the store knows how to answer.
+    Pass,
+    /// Neither: the text says what would be right.
+    BadOp(String),
+}
+
+impl OpWindow {
+    /// The window of a connection whose client had committed `acked` when it came.
+    pub fn new(acked: u64) -> Self {
+        Self {
+            left_to_store: acked,
+            used: VecDeque::new(),
+        }
+    }
+
+    /// The highest number so far.
+    fn highest(&self) -> u64 {
+        self.used.back().map_or(self.left_to_store, |(op, _)| *op)
+    }
+
+    /// Judges a number and notes that it was used.
+    pub fn check(&mut self, op: u64) -> Verdict {
+        if op > self.highest() {
+            self.note(op, true);
+            return Verdict::Pass;
+        }
+        match self.used.binary_search_by_key(&op, |(used, _)| *used) {
+            Ok(i) if self.used[i].1 => Verdict::Pass,
+            Ok(_) => Verdict::BadOp(format!("op {op} was refused for good: use a higher number")),
+            Err(_) if op <= self.left_to_store => Verdict::Pass,
+            Err(_) => Verdict::BadOp(format!(
+                "op {op} was never sent before {}: numbers must increase",
+                self.highest()
+            )),
+        }
+    }
+
+    /// The number was refused for good.
+    pub fn refused(&mut self, op: u64) {
+        match self.used.binary_search_by_key(&op, |(used, _)| *used) {
+            Ok(i) => self.used[i].1 = false,
+            Err(_) if op > self.highest() => self.note(op, false),
+            Err(_) => {}
+        }
+    }
+
+    fn note(&mut self, op: u64, usable: bool) {
+        if self.used.len() == REMEMBERED {
+            let forgotten = self.used.pop_front();
+            self.left_to_store = forgotten.map_or(self.left_to_store, |(op, _)| op);
+        }
+        self.used.push_back((op, usable));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resends_pass_and_mistakes_do_not() {
+        let mut window = OpWindow::new(3);
+        assert_eq!(
+            window.check(2),
+            Verdict::Pass,
+            "before this connection: the store knows"
+        );
+        assert_eq!(window.check(5), Verdict::Pass, "numbers may be skipped");
+        assert_eq!(window.check(5), Verdict::Pass, "a resend");
+        assert!(matches!(window.check(4), Verdict::BadOp(_)), "never sent");
+        window.refused(6);
+        assert!(matches!(window.check(6), Verdict::BadOp(_)), "used up");
+        assert_eq!(window.check(7), Verdict::Pass);
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut window = OpWindow::new(0);
+        for op in 1..=5_000 {
+            assert_eq!(window.check(op), Verdict::Pass);
+        }
+        assert_eq!(window.used.len(), REMEMBERED);
+        assert_eq!(window.check(1), Verdict::Pass, "forgotten: the store knows");
+    }
+}

@@ -1,0 +1,286 @@
+//! What waits for one socket. Pure.
+//!
+//! Two lanes. The ordered lane holds frames in their order, bounded in bytes. The latest-wins lane holds at most one
+//! value per slot and client, shared with every other outbox, and is emptied when the ordered lane has room.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::protocol::ids::ClientId;
+use crate::protocol::server_message::cursor_batch;
+use crate::room::Latest;
+
+/// See the module's head.
+#[derive(Debug)]
+pub struct Outbox {
+    ordered: VecDeque<Bytes>,
+    /// Bytes of the first frame that the socket has already.
+    sent: usize,
+    bytes: usize,
+    bound: usize,
+    latest: BTreeMap<(Latest, ClientId), Bytes>,
+    cursors: BTreeMap<ClientId, Arc<str>>,
+    /// Somebody was told that there is no room.
+    refused: bool,
+    closed: bool,
+}
+
+impl Outbox {
+    /// An empty outbox whose ordered lane holds `bound` bytes.
+    pub fn new(bound: usize) -> Self {
+        Self {
+            ordered: VecDeque::new(),
+            sent: 0,
+            bytes: 0,
+            bound,
+            latest: BTreeMap::new(),
+            cursors: BTreeMap::new(),
+            refused: false,
+            closed: false,
+        }
+    }
+
+    /// Bytes that wait on the ordered lane.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether nothing waits at all.
+    pub fn is_empty(&self) -> bool {
+        self.ordered.is_empty() && self.latest.is_empty() && self.cursors.is_empty()
+    }
+
+    /// Puts frames on the ordered lane. `false`: they would pass the bound, nothing was taken. An
+    /// empty lane takes anything, so that a message larger than the bound gets through.
+    pub fn push(&mut self, frames: Bytes) -> bool {
+        if self.closed {
+            return true;
+        }
+        if self.bytes > 0 && self.bytes + frames.len() > self.bound {
+            self.refused = true;
+            return false;
+        }
+        self.append(frames);
+        true
+    }
+
+    /// Puts an answer on the ordered lane, full or not.
+    pub fn reply(&mut self, frame: Bytes) {
+        if !self.closed {
+            self.append(frame);
+        }
+    }
+
+    /// Puts a frame about a client on the ordered lane if it is moving, else in its slot.
+    pub fn latest(&mut self, lane: Latest, client: &ClientId, frame: &Bytes) {
+        if self.closed {
+        } else if self.has_room() && self.latest.is_empty() {
+            self.append(frame.clone());
+        } else {
+            if lane == Latest::Roster {
+                // Who comes or goes makes what was said about it before meaningless.
+                self.latest.remove(&(Latest::State, client.clone()));
+                self.latest.remove(&(Latest::Away, client.clone()));
+            }
+            self.latest.insert((lane, client.clone()), frame.clone());
+        }
+    }
+
+    /// Puts a cursor batch on the ordered lane if it is moving, else each cursor in its slot.
+    pub fn cursors(&mut self, frame: &Bytes, cursors: &[(ClientId, Arc<str>)]) {
+        if self.closed {
+        } else if self.has_room() && self.cursors.is_empty() {
+            self.append(frame.clone());
+        } else {
+            self.cursors.extend(cursors.iter().cloned());
+        }
+    }
+
+    /// Puts frames that may be lost on the ordered lane if it is moving.
+    pub fn droppable(&mut self, frames: &Bytes) {
+        if !self.closed && self.has_room() {
+            self.append(frames.clone());
+        }
+    }
+
+    /// Drops what has not begun to be sent, puts `close` last and takes nothing more.
+    pub fn close(&mut self, close: Bytes) {
+        if self.closed {
+            return;
+        }
+        let keep = if self.sent > 0 { 1 } else { 0 };
+        // What is small goes out before: the goaway or the error that says why.
+        if self.bytes > self.bound / 2 {
+            self.ordered.truncate(keep);
+        }
+        self.latest.clear();
+        self.cursors.clear();
+        self.append(close);
+        self.bytes = self.ordered.iter().map(Bytes::len).sum::<usize>() - self.sent;
+        self.closed = true;
+    }
+
+    /// The frames to write next, as many as fit. Returns how many were put into `slices`.
+    pub fn gather<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let mut filled = 0;
+        for (slice, frame) in slices.iter_mut().zip(&self.ordered) {
+            let from = if filled == 0 { self.sent } else { 0 };
+            *slice = IoSlice::new(&frame[from..]);
+            filled += 1;
+        }
+        filled
+    }
+
+    /// The socket took so many bytes.
+    pub fn advance(&mut self, mut taken: usize) {
+        self.bytes -= taken;
+        taken += self.sent;
+        while let Some(front) = self.ordered.front() {
+            if taken < front.len() {
+                break;
+            }
+            taken -= front.len();
+            self.ordered.pop_front();
+        }
+        self.sent = taken;
+        if self.ordered.is_empty() {
+            self.emit_latest();
+            self.shed();
+        }
+    }
+
+    /// Whether somebody who was refused can be told that there is room now; asks once.
+    pub fn take_drained(&mut self) -> bool {
+        self.refused && self.has_room() && std::mem::replace(&mut self.refused, false)
+    }
+
+    fn has_room(&self) -> bool {
+        self.bytes <= self.bound / 2
+    }
+
+    fn append(&mut self, frame: Bytes) {
+        self.bytes += frame.len();
+        self.ordered.push_back(frame);
+    }
+
+    fn emit_latest(&mut self) {
+        for (_, frame) in std::mem::take(&mut self.latest) {
+            self.append(frame);
+        }
+        if !self.cursors.is_empty() {
+            let cursors = std::mem::take(&mut self.cursors);
+            self.append(cursor_batch(
+                cursors.iter().map(|(client, fields)| (client, &**fields)),
+            ));
+        }
+    }
+
+    /// An idle connection holds no buffer.
+    fn shed(&mut self) {
+        if self.ordered.is_empty() && self.ordered.capacity() > 16 {
+            self.ordered = VecDeque::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn client(n: u8) -> ClientId {
+        ClientId::parse(&format!("client-{n:02}")).expect("id")
+    }
+
+    /// Takes up to `n` bytes as a socket would.
+    fn take(outbox: &mut Outbox, n: usize) -> Vec<u8> {
+        let mut slices = [IoSlice::new(&[]); 4];
+        let filled = outbox.gather(&mut slices);
+        let mut bytes: Vec<u8> = slices[..filled].iter().flat_map(|s| s.to_vec()).collect();
+        bytes.truncate(n);
+        outbox.advance(bytes.len());
+        bytes
+    }
+
+    proptest! {
+        /// Whatever the sizes of frames and writes: what was taken comes out whole and in order, the bound
+        /// holds, and who was refused hears of room.
+        #[test]
+        fn ordered_and_bounded(steps in prop::collection::vec((any::<bool>(), 1..60_usize), 1..200)) {
+            let mut outbox = Outbox::new(100);
+            let (mut pushed, mut got, mut n, mut waiting) = (Vec::new(), Vec::new(), 0_u8, false);
+            for (push, len) in steps {
+                if push {
+                    n = n.wrapping_add(1);
+                    if outbox.push(Bytes::from(vec![n; len])) {
+                        pushed.extend(std::iter::repeat_n(n, len));
+                    } else {
+                        waiting = true;
+                    }
+                    prop_assert!(outbox.bytes() <= 100);
+                } else {
+                    got.extend(take(&mut outbox, len));
+                    waiting &= !outbox.take_drained();
+                }
+            }
+            while outbox.bytes() > 0 {
+                got.extend(take(&mut outbox, 7));
+            }
+            waiting &= !outbox.take_drained();
+            prop_assert!(!waiting);
+            prop_assert_eq!(pushed, got);
+        }
+
+        /// A stalled reader's latest lane holds one value a slot, and the last one wins.
+        #[test]
+        fn latest_wins(values in prop::collection::vec((0..5_u8, any::<u8>()), 1..100)) {
+            let mut outbox = Outbox::new(100);
+            assert!(outbox.push(Bytes::from(vec![0; 90])));
+            let mut last = BTreeMap::new();
+            for (who, value) in values {
+                outbox.latest(Latest::State, &client(who), &Bytes::from(vec![value]));
+                last.insert(who, value);
+            }
+            take(&mut outbox, 90);
+            let mut got = Vec::new();
+            while !outbox.is_empty() {
+                got.extend(take(&mut outbox, 100));
+            }
+            prop_assert_eq!(got, last.into_values().collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_stalled_reader_gets_one_batch_with_the_last_cursors() {
+        let mut outbox = Outbox::new(100);
+        assert!(outbox.push(Bytes::from(vec![0; 90])));
+        for x in ["\"x\":1", "\"x\":2"] {
+            outbox.cursors(&Bytes::from_static(b"frame"), &[(client(1), x.into())]);
+        }
+        take(&mut outbox, 90);
+        let frame = take(&mut outbox, 500);
+        assert_eq!(
+            std::str::from_utf8(&frame[2..]),
+            Ok(r#"{"type":"cursor-batch","cursors":[{"client":"client-01","x":2}]}"#)
+        );
+    }
+
+    #[test]
+    fn a_close_comes_after_the_frame_that_was_begun() {
+        let mut outbox = Outbox::new(10);
+        assert!(outbox.push(Bytes::from_static(b"aaaa")));
+        assert!(outbox.push(Bytes::from_static(b"bbbb")));
+        take(&mut outbox, 2);
+        outbox.close(Bytes::from_static(b"X"));
+        assert!(
+            outbox.push(Bytes::from_static(b"cccc")),
+            "taken and dropped"
+        );
+        assert_eq!(take(&mut outbox, 100), b"aaX");
+        assert!(outbox.is_empty());
+    }
+}

@@ -1,0 +1,13 @@
+/**
+ * scumble-client: a canvas that stays in sync over a scumble relay.
+ *
+ * `connect` gives a room at once, connected or not. Everything is optimistic: calls show immediately and are sent,
+ * resent and confirmed behind the scenes.
+ */
+import type { ConnectOptions, Room } from "./types.js";
+export * from "./types.js";
+/**
+ * Opens a room. Resolves as soon as it can be drawn on, which does not wait for the server: see `room.whenSynced()`.
+ * Rejects with `TypeError` for a bad canvas, client id or url, or where there is no WebSocket.
+ */
+export declare function connect(options: ConnectOptions): Promise<Room>;

@@ -1,0 +1,213 @@
+/**
+ * The canvas: confirmed objects, which are the server's, and one's own pending ops laid over them. Pure.
+ *
+ * Only objects with pending ops have an overlay, whose value is those ops applied to the confirmed object. So a remote
+ * change shows at once, except in properties that an own unacked op has set, and taking an op away is the rollback.
+ */
+
+import type { CanvasObject, ObjectChange, ObjectsEvent } from "./types.js";
+import { type Entry, objectIdOf, type OpBody } from "./entry.js";
+import { mergePatch, sameMembers } from "./json.js";
+
+interface Overlay {
+  ops: Entry[];
+  value: CanvasObject | undefined;
+  /**
+   * The ops make the object anew: it is shown after the confirmed ones, where it will be once confirmed. An object that
+   * is created over an existing one takes its place instead, as at the server.
+   */
+  created: boolean;
+}
+
+type Value = CanvasObject | undefined;
+type ObjectBody = Extract<OpBody, { type: `object-${string}` }>;
+
+function apply(value: Value, body: ObjectBody): Value {
+  switch (body.type) {
+    case "object-create":
+      return body.object;
+    case "object-update":
+      // Delete wins over a later update.
+      return value && (mergePatch(value, body.patch) as CanvasObject);
+    case "object-delete":
+      return undefined;
+  }
+}
+
+/** Only ops on objects are ever put into an overlay. */
+const bodyOf = (entry: Entry): ObjectBody => entry.body as ObjectBody;
+
+function sameJson(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
+  if (Array.isArray(a) !== Array.isArray(b)) return false;
+  const keys = Object.keys(a);
+  return (
+    keys.length === Object.keys(b).length &&
+    keys.every((key) => Object.hasOwn(b, key) && sameJson((a as Record<string, unknown>)[key], (b as Record<string, unknown>)[key]))
+  );
+}
+
+export class Canvas {
+  private objects = new Map<string, CanvasObject>();
+  private readonly overlays = new Map<string, Overlay>();
+  private changes = new Map<string, ObjectChange>();
+  private reset = false;
+  private list: readonly CanvasObject[] | undefined;
+
+  get(id: string): Value {
+    const overlay = this.overlays.get(id);
+    return overlay ? overlay.value : this.objects.get(id);
+  }
+
+  confirmed(id: string): Value {
+    return this.objects.get(id);
+  }
+
+  /** Shown objects in creation order. Lazy, so that a loop may stop early. */
+  *values(): Generator<CanvasObject> {
+    for (const [id, object] of this.objects) {
+      const overlay = this.overlays.get(id);
+      if (!overlay) yield object;
+      else if (overlay.value && !overlay.created) yield overlay.value;
+    }
+    for (const overlay of this.overlays.values()) if (overlay.created && overlay.value) yield overlay.value;
+  }
+
+  /** All shown objects; the same array until one of them changes. */
+  all(): readonly CanvasObject[] {
+    return (this.list ??= [...this.values()]);
+  }
+
+  get size(): number {
+    let size = this.objects.size;
+    for (const [id, overlay] of this.overlays) size += (overlay.value ? 1 : 0) - (this.objects.has(id) ? 1 : 0);
+    return size;
+  }
+
+  /** Lays an own op on top. */
+  push(entry: Entry): void {
+    const id = objectIdOf(entry.body);
+    if (id === undefined) return;
+    const before = this.get(id);
+    const overlay = this.overlays.get(id) ?? { ops: [], value: before, created: false };
+    overlay.ops.push(entry);
+    overlay.value = apply(before, bodyOf(entry));
+    if (!before && overlay.value) {
+      overlay.created = true;
+      this.overlays.delete(id);
+    }
+    this.overlays.set(id, overlay);
+    this.note(id, before, overlay.value, entry.client, true);
+  }
+
+  /** An op in the overlay has taken in another patch. */
+  remerged(entry: Entry): void {
+    const id = objectIdOf(entry.body);
+    if (id !== undefined) this.refresh(id, entry.client, true);
+  }
+
+  /** Takes an own op away without effect: refused, discarded, ignored, or contained in the confirmed state already. */
+  drop(entry: Entry): void {
+    const id = objectIdOf(entry.body);
+    if (id === undefined || !this.take(id, entry)) return;
+    this.refresh(id, entry.client, true);
+  }
+
+  private take(id: string, entry: Entry): boolean {
+    const overlay = this.overlays.get(id);
+    const at = overlay ? overlay.ops.indexOf(entry) : -1;
+    if (!overlay || at < 0) return false;
+    overlay.ops.splice(at, 1);
+    return true;
+  }
+
+  /** An own op took its place in the order. */
+  confirm(entry: Entry): void {
+    const id = objectIdOf(entry.body);
+    if (id === undefined) return;
+    const overlay = this.overlays.get(id);
+    const first = overlay?.ops[0] === entry;
+    this.store(id, apply(this.objects.get(id), bodyOf(entry)));
+    this.take(id, entry);
+    if (overlay && first && overlay.ops.length === 0) {
+      // What is shown stays the same, the very object: it has only sunk from the overlay into the ground.
+      this.overlays.delete(id);
+      if (overlay.value) this.objects.set(id, overlay.value);
+      return;
+    }
+    this.refresh(id, entry.client, true);
+  }
+
+  /** Somebody's op took its place in the order. */
+  remote(body: OpBody, client: string): void {
+    const id = objectIdOf(body);
+    if (id === undefined) return;
+    const before = this.get(id);
+    this.store(id, apply(this.objects.get(id), body as ObjectBody));
+    if (this.overlays.has(id)) this.refresh(id, client, false);
+    else this.note(id, before, this.objects.get(id), client, false);
+  }
+
+  private store(id: string, value: Value): void {
+    this.list = undefined;
+    if (value) this.objects.set(id, value);
+    else this.objects.delete(id);
+  }
+
+  /** Makes the overlay's value anew after the ground or its ops changed. */
+  private refresh(id: string, client: string, own: boolean): void {
+    const overlay = this.overlays.get(id);
+    if (!overlay) return;
+    const before = overlay.value;
+    let value = this.objects.get(id);
+    overlay.created = false;
+    for (const op of overlay.ops) {
+      const next = apply(value, bodyOf(op));
+      overlay.created ||= !value && next !== undefined;
+      value = next;
+    }
+    if (overlay.ops.length === 0) this.overlays.delete(id);
+    // A change that own ops mask is none on the screen.
+    else if (before && value && sameMembers(before, value)) value = before;
+    overlay.value = value;
+    this.note(id, before, value, client, own);
+  }
+
+  /** Replaces the confirmed state. Objects that did not change keep their identity. */
+  replace(objects: Iterable<CanvasObject>): void {
+    const old = this.objects;
+    const before = new Map<string, Value>();
+    for (const id of this.overlays.keys()) before.set(id, this.get(id));
+    this.objects = new Map();
+    this.reset = true;
+    this.list = undefined;
+    for (const object of objects) {
+      const known = old.get(object.id);
+      this.objects.set(object.id, known && sameJson(known, object) ? known : object);
+    }
+    for (const [id, object] of this.objects) {
+      if (!this.overlays.has(id) && object !== old.get(id)) this.note(id, old.get(id), object, "", false);
+    }
+    for (const [id, object] of old) {
+      if (!this.overlays.has(id) && !this.objects.has(id)) this.note(id, object, undefined, "", false);
+    }
+    for (const id of before.keys()) this.refresh(id, "", false);
+  }
+
+  private note(id: string, before: Value, after: Value, client: string, own: boolean): void {
+    this.list = undefined;
+    if (before === after) return;
+    const type = after === undefined ? "delete" : before === undefined ? "create" : "update";
+    this.changes.set(id, { id, type, client, own });
+  }
+
+  /** What changed on the screen since the last call. */
+  takeChanges(): ObjectsEvent | undefined {
+    if (this.changes.size === 0 && !this.reset) return undefined;
+    const event = { ids: [...this.changes.keys()], changes: [...this.changes.values()], reset: this.reset };
+    this.changes = new Map();
+    this.reset = false;
+    return event;
+  }
+}

@@ -1,0 +1,108 @@
+/** The world around the library: clock, timers, sockets, browser events. Tests bring their own. */
+
+import type { WebSocketConstructor } from "./types.js";
+
+/** What is used of a WebSocket. */
+export interface SocketLike {
+  onopen: (() => void) | null;
+  onmessage: ((event: { data: unknown }) => void) | null;
+  onclose: ((event: { code: number; reason: string }) => void) | null;
+  onerror: (() => void) | null;
+  readonly bufferedAmount: number;
+  send(text: string): void;
+  close(code?: number, reason?: string): void;
+}
+
+export interface PageEvents {
+  /** The network came back, or the tab became visible. */
+  wakened(): void;
+  /** The page goes, for good or into the back-forward cache. */
+  left(): void;
+  /** It is back from there. */
+  cameBack(): void;
+}
+
+export interface Environment {
+  /** Milliseconds on a clock that never goes back. */
+  now(): number;
+  /** Milliseconds since the epoch. */
+  date(): number;
+  /** In [0, 1). */
+  random(): number;
+  /** A fresh identifier: at least 8 of `[A-Za-z0-9_-]`, never made before. */
+  makeId(): string;
+  /** Runs `task` after `ms`; returns what cancels it. */
+  after(ms: number, task: () => void): () => void;
+  /** Runs `task` before the next paint, or soon where nothing is painted. */
+  nextFrame(task: () => void): void;
+  openSocket(url: string): SocketLike;
+  /** Tells of what happens to the page; returns what ends it. */
+  watch(page: PageEvents): () => void;
+  /** Asks before the page is left, while on. */
+  guard(on: boolean): void;
+}
+
+const ID_CHARS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+/** 21 characters of 64 are 126 random bits. */
+const ID_LENGTH = 21;
+
+function makeId(): string {
+  // Unlike randomUUID it is there without https, too.
+  const bytes = crypto.getRandomValues(new Uint8Array(ID_LENGTH));
+  return Array.from(bytes, (byte) => ID_CHARS[byte & 63]).join("");
+}
+
+function after(ms: number, task: () => void): () => void {
+  const timer = setTimeout(task, ms);
+  return () => clearTimeout(timer);
+}
+
+function nextFrame(task: () => void): void {
+  // A hidden page has no frames, but may have a bot in it.
+  if (typeof requestAnimationFrame === "function" && document.visibilityState === "visible") requestAnimationFrame(task);
+  else after(16, task);
+}
+
+const inPage = (): boolean => typeof addEventListener === "function" && typeof document !== "undefined";
+
+function watch(page: PageEvents): () => void {
+  if (!inPage()) return () => {};
+  const ended = new AbortController();
+  const { signal } = ended;
+  const onVisible = (): void => {
+    if (document.visibilityState === "visible") page.wakened();
+  };
+  addEventListener("online", () => page.wakened(), { signal });
+  addEventListener("pagehide", () => page.left(), { signal });
+  addEventListener("pageshow", (event) => event.persisted && page.cameBack(), { signal });
+  document.addEventListener("visibilitychange", onVisible, { signal });
+  return () => ended.abort();
+}
+
+function onBeforeUnload(event: Event): void {
+  event.preventDefault();
+}
+
+function guard(on: boolean): void {
+  if (!inPage()) return;
+  // Only while needed: such a listener keeps a page out of the back-forward cache.
+  if (on) addEventListener("beforeunload", onBeforeUnload);
+  else removeEventListener("beforeunload", onBeforeUnload);
+}
+
+/** The browser's or Node's world. Throws `TypeError` where there is no WebSocket and none is given. */
+export function realEnvironment(WebSocket: WebSocketConstructor | undefined): Environment {
+  const Constructor = WebSocket ?? (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket;
+  if (!Constructor) throw new TypeError("there is no global WebSocket here: give one as options.WebSocket");
+  return {
+    now: () => performance.now(),
+    date: () => Date.now(),
+    random: () => Math.random(),
+    makeId,
+    after,
+    nextFrame,
+    openSocket: (url) => new Constructor(url, "scumble.v1") as SocketLike,
+    watch,
+    guard,
+  };
+}

@@ -1,0 +1,368 @@
+/** The room an application holds: the session's effects carried out, and calls carried in. */
+
+import type * as api from "./types.js";
+import { type Json, type Op, type RoomEvents, ScumbleError, type User } from "./types.js";
+import { eventName, makeChat, makeObjects } from "./calls.js";
+import { Connection } from "./connection.js";
+import { CursorSender } from "./cursors.js";
+import { Emitter } from "./emitter.js";
+import type { Environment } from "./environment.js";
+import { copyJson, copyObject } from "./json.js";
+import { OpHandle } from "./op.js";
+import type { Entry, OpBody } from "./entry.js";
+import { PresenceSender } from "./presence.js";
+import type { SessionEffect } from "./effects.js";
+import { Session } from "./session.js";
+import type { Loaded, Store } from "./store.js";
+
+/** An op unanswered for this long means that the connection, or something behind it, hangs. */
+const ACK_WITHIN_MS = 20_000;
+/** Options of {@link connect}, checked, with everything filled in. */
+export interface RoomOptions {
+  readonly socketUrl: string;
+  readonly canvas: string;
+  readonly user: User;
+  readonly token: string | (() => string | Promise<string>) | undefined;
+  /** The client id was made here, so it may be changed. */
+  readonly ownIdentity: boolean;
+}
+
+export class Room implements api.Room {
+  readonly canvas: string;
+  readonly objects: api.Objects;
+  readonly chat: api.Chat;
+  readonly cursors: api.Cursors;
+  readonly cursor: api.Room["cursor"];
+  readonly presence: api.Room["presence"];
+  private readonly session: Session;
+  private readonly connection: Connection;
+  private readonly emitter = new Emitter();
+  private readonly handles = new WeakMap<Entry, OpHandle>();
+  private readonly cursorSender = new CursorSender();
+  private readonly presenceSender = new PresenceSender();
+  /** Pings under way, by the time they were sent at. */
+  private readonly pings = new Map<number, { resolve: () => void; reject: (error: Error) => void }>();
+  private outboxList: readonly Op[] | undefined;
+  private token: RoomOptions["token"];
+  private cancelTick: (() => void) | undefined;
+  private tickAt = Infinity;
+  private framed = false;
+  private readonly unwatch: () => void;
+  private closed = false;
+
+  constructor(
+    private readonly env: Environment,
+    options: RoomOptions,
+    private readonly store: Store,
+    loaded: Loaded,
+  ) {
+    this.canvas = options.canvas;
+    this.token = options.token;
+    this.session = new Session({
+      client: loaded.client,
+      user: options.user,
+      nextOp: loaded.nextOp,
+      handleOf: (entry) => this.handleOf(entry),
+      random: () => env.random(),
+      date: () => env.date(),
+    });
+    this.connection = new Connection(env, options.socketUrl, this.connectionHandler(), {
+      canRenewToken: typeof options.token === "function",
+      canChangeIdentity: options.ownIdentity,
+    });
+    this.objects = makeObjects(this.session.canvas, (body) => this.perform(body), env.makeId);
+    this.chat = makeChat(this.session.chat, (body) => this.perform(body));
+    this.cursors = {
+      sample: (now = env.now()) => this.session.people.cursors.sample(now),
+      at: (client, now = env.now()) => this.session.people.cursors.at(client, now),
+    };
+    this.cursor = this.makeCursor();
+    this.presence = this.makePresence();
+    this.unwatch = env.watch({
+      wakened: () => this.connection.wakened(),
+      left: () => store.leave(),
+      cameBack: () => store.comeBack(),
+    });
+    this.run(this.session.restore(loaded.entries));
+    this.connection.connect();
+  }
+
+  // ---- what there is ----
+
+  get client(): string {
+    return this.session.client;
+  }
+  get user(): User {
+    return this.session.user;
+  }
+  get role(): "read" | "write" {
+    return this.session.role;
+  }
+  get instance(): string {
+    return this.session.instance;
+  }
+  get epoch(): string {
+    return this.session.epoch;
+  }
+  get seq(): number {
+    return this.session.seq;
+  }
+  get limits(): api.Limits {
+    return this.session.limits;
+  }
+  get status(): api.Status {
+    return this.connection.status;
+  }
+  get sync(): api.SyncState {
+    return this.session.sync;
+  }
+  get others(): readonly api.Other[] {
+    return this.session.people.roster.others;
+  }
+  get outbox(): readonly Op[] {
+    return (this.outboxList ??= this.session.outbox.entries().map((entry) => this.handleOf(entry)));
+  }
+
+  on<K extends keyof RoomEvents>(event: K, listener: (value: RoomEvents[K]) => void): () => void {
+    return this.emitter.on(event, listener);
+  }
+
+  // ---- durable calls ----
+
+  private perform(body: OpBody): OpHandle {
+    if (this.closed) throw new ScumbleError("closed", "the room is closed");
+    const { entry, effects } = this.session.perform(body, this.env.now());
+    this.run(effects);
+    return this.handleOf(entry);
+  }
+
+  private handleOf(entry: Entry): OpHandle {
+    let handle = this.handles.get(entry);
+    if (!handle) {
+      handle = new OpHandle(entry, {
+        retry: (failed) => this.run(this.session.retry(failed, this.env.now())),
+        discard: (unwanted) => {
+          const effects = this.session.discard(unwanted);
+          this.run(effects);
+          return effects.length > 0;
+        },
+      });
+      this.handles.set(entry, handle);
+    }
+    return handle;
+  }
+
+  broadcast(event: string, data: Json = null): Op {
+    return this.perform({ type: "broadcast", event: eventName(event), data: copyJson(data) });
+  }
+
+  // ---- ephemeral calls ----
+
+  signal(event: string, data: Json = null): boolean {
+    const message = { type: "signal", event: eventName(event), data: copyJson(data) };
+    return this.connection.send(JSON.stringify(message));
+  }
+
+  private makeCursor(): api.Room["cursor"] {
+    return {
+      set: (point) => {
+        this.cursorSender.set(point);
+        this.sampleCursor();
+      },
+      clear: () => {
+        this.cursorSender.clear();
+        this.sampleCursor();
+      },
+    };
+  }
+
+  /** Movements between two frames are one. */
+  private sampleCursor(): void {
+    if (this.framed) return;
+    this.framed = true;
+    this.env.nextFrame(() => {
+      this.framed = false;
+      this.tick();
+    });
+  }
+
+  private makePresence(): api.Room["presence"] {
+    const sender = this.presenceSender;
+    return {
+      get state() {
+        return sender.state;
+      },
+      update: (patch) => {
+        sender.update(copyObject(patch, "a patch"));
+        this.tick();
+      },
+    };
+  }
+
+  setUser(user: User): void {
+    const changed = copyObject({ ...user }, "user") as User;
+    this.session.user = { ...this.session.user, ...changed };
+    // The wire tells a user at joining only; what changes later travels in the presence state.
+    this.presence.update({ user: { ...this.session.user } });
+  }
+
+  refreshToken(token: string): void {
+    // A function is asked again at the next connection and knows better than this one.
+    if (typeof this.token !== "function") this.token = token;
+    if (!this.connection.send(JSON.stringify({ type: "refresh", token }))) this.connection.restart();
+  }
+
+  ping(): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const now = this.env.now();
+      // Two in one tick of the clock still are two; the connection's own pings are whole numbers.
+      let ts = Math.floor(now) + 0.5;
+      while (this.pings.has(ts)) ts += 0.0625;
+      if (!this.connection.send(JSON.stringify({ type: "ping", ts }))) {
+        return reject(new ScumbleError("closed", "there is no connection"));
+      }
+      this.pings.set(ts, { resolve: () => resolve(this.env.now() - now), reject });
+    });
+  }
+
+  cut(awayMs = 0): void {
+    this.connection.cut(awayMs);
+  }
+
+  // ---- coming and going ----
+
+  private connectionHandler(): ConstructorParameters<typeof Connection>[2] {
+    return {
+      hello: async () => this.session.hello(typeof this.token === "function" ? await this.token() : this.token),
+      message: (text) => this.run(this.session.frame(text, this.env.now())),
+      lost: () => {
+        this.run(this.session.lost());
+        for (const { reject } of this.pings.values()) reject(new ScumbleError("closed", "the connection was lost"));
+        this.pings.clear();
+      },
+      status: (status) => this.emitter.emit("status", status),
+      newIdentity: async () => {
+        this.run(this.session.changeClient(this.env.makeId()));
+        await this.store.changeClient(this.session.client, this.session.outbox.entries());
+      },
+      problem: (code, message) => this.emitter.emit("error", new ScumbleError(code, message)),
+    };
+  }
+
+  /** The store does not work: ops do not outlive the page. */
+  storageFailed(message: string): void {
+    this.emitter.emit("error", new ScumbleError("storage", message));
+  }
+
+  whenSynced(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const stop: (() => void)[] = [];
+      const check = (): void => {
+        const gone = this.status === "disconnected";
+        if (!gone && this.sync !== "synchronized") return;
+        for (const off of stop) off();
+        if (gone) reject(new ScumbleError("closed", "the room is disconnected"));
+        else resolve();
+      };
+      stop.push(this.on("sync", check), this.on("status", check));
+      check();
+    });
+  }
+
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.connection.close();
+    this.cancelTick?.();
+    this.unwatch();
+    this.env.guard(false);
+    this.store.close();
+    for (const op of this.outbox) {
+      if (op.state !== "failed") (op as OpHandle).fail("closed", "the room was closed before the op was acked");
+    }
+  }
+
+  // ---- carrying out ----
+
+  private run(effects: readonly SessionEffect[]): void {
+    for (const effect of effects) this.carryOut(effect);
+    if (effects.length > 0) this.schedule();
+  }
+
+  private carryOut(effect: SessionEffect): void {
+    switch (effect.type) {
+      case "send":
+        this.connection.send(effect.text);
+        break;
+      case "reconnect":
+        this.connection.drop();
+        break;
+      case "welcomed":
+        this.cursorSender.intervalMs = Math.max(33, effect.welcome.limits.cursor_interval_ms ?? 0);
+        this.cursorSender.reconnected();
+        this.presenceSender.reconnected();
+        this.connection.welcomed(effect.welcome.heartbeat_ms);
+        this.tick();
+        break;
+      case "goaway":
+        this.connection.goaway(effect.retryAfterMs);
+        break;
+      case "pong":
+        this.pings.get(effect.ts ?? -1)?.resolve();
+        this.pings.delete(effect.ts ?? -1);
+        break;
+      case "save":
+        this.store.save(effect.entry);
+        this.store.numbered(this.session.outbox.next);
+        break;
+      case "forget":
+        this.store.forget(effect.entry);
+        break;
+      case "settle":
+        this.handleOf(effect.entry).settle(effect.result);
+        break;
+      case "reject":
+        this.handleOf(effect.entry).fail(effect.code, effect.message);
+        break;
+      case "error":
+        this.emitter.emit("error", new ScumbleError(effect.code, effect.message, effect.entry && this.handleOf(effect.entry)));
+        break;
+      case "outbox":
+        this.outboxList = undefined;
+        this.env.guard(!this.store.durable && this.session.outbox.size > 0 && !this.closed);
+        this.emitter.emit("outbox", this.outbox);
+        break;
+      case "emit":
+        this.emitter.emit(effect.event, effect.value as never);
+    }
+  }
+
+  /** What is due now: the outbox, cursor and presence, and a look at ops that nobody answers. */
+  private tick(): void {
+    const now = this.env.now();
+    this.run(this.session.tick(now));
+    const { connected } = this.connection;
+    const alone = this.session.people.roster.size === 0;
+    const cursor = this.cursorSender.tick(now, { connected, alone, bufferedBytes: this.connection.bufferedBytes });
+    if (cursor.send !== undefined) this.connection.send(cursor.send);
+    const presence = this.presenceSender.tick(now, connected);
+    for (const text of presence.send ?? []) this.connection.send(text);
+    const waits = [cursor.againInMs, presence.againInMs].filter((ms) => ms !== undefined);
+    this.schedule(waits.length > 0 ? now + Math.min(...waits) : Infinity);
+    const { waitingSince } = this.session.outbox;
+    if (connected && waitingSince !== undefined && now - waitingSince >= ACK_WITHIN_MS) this.connection.drop();
+  }
+
+  /** Makes sure of a tick at the next time something is due. */
+  private schedule(at = Infinity): void {
+    const { wakeAt, waitingSince } = this.session.outbox;
+    const due = Math.min(at, wakeAt ?? Infinity, waitingSince === undefined ? Infinity : waitingSince + ACK_WITHIN_MS);
+    if (this.closed || due >= this.tickAt) return;
+    this.cancelTick?.();
+    this.tickAt = due;
+    this.cancelTick = this.env.after(Math.max(0, due - this.env.now()), () => {
+      this.tickAt = Infinity;
+      this.tick();
+    });
+  }
+}

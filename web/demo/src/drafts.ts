@@ -1,0 +1,213 @@
+/**
+ * What is being done and not yet done: a stroke under the pen, a shape being pulled open, a selection being dragged.
+ * It is shown here at once, told to others through `signal`s (ephemeral, so a drag stores nothing), and becomes one
+ * durable op per object on release. Undo is then one step, and a lost signal costs a frame of somebody's preview.
+ */
+
+import { mapShape, round1, type Mapping } from "./geometry";
+import type { Scene } from "./scene";
+import { toShape } from "./scene";
+import type { Shape, Wire } from "./types";
+
+/** Others see 20 positions a second; more would not look smoother after the relay's own tick. */
+const SEND_EVERY_MS = 50;
+/** A drag of more objects than this is shown to others on release only: the list of ids would fill every signal. */
+const MAX_IDS = 100;
+/** Points per signal; the rest follows in the next one. */
+const MAX_POINTS = 200;
+/** After the end the preview stays until the durable change arrives, at most this long. */
+const LINGER_MS = 800;
+/** A preview whose author went silent (tab closed, connection cut) is dropped. */
+const SILENCE_MS = 4000;
+
+type Draft =
+  | { k: "map"; ids: string[]; f: number[]; t: number[] }
+  | { k: "shape"; o: Wire }
+  | { k: "stroke"; o: Wire; at: number; p: number[] }
+  | { k: "end" };
+
+interface RemoteDraft {
+  ids: Set<string>;
+  ghost: string | undefined;
+  origin: Wire | undefined;
+  points: number[];
+  timer: ReturnType<typeof setTimeout> | undefined;
+}
+
+export class Drafts {
+  private readonly remote = new Map<string, RemoteDraft>();
+  private readonly local = new Set<string>();
+  private ghostId: string | undefined;
+  private queued: (() => Draft | undefined) | undefined;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private strokeSent = 0;
+
+  constructor(private readonly scene: Scene, private readonly send: (draft: Draft) => void) {}
+
+  get busy(): boolean {
+    return this.local.size > 0 || this.ghostId !== undefined;
+  }
+
+  /** Shows settled objects mapped. Returns their new shapes, to be committed at the end. */
+  map(ids: Iterable<string>, mapping: Mapping): Shape[] {
+    const shapes: Shape[] = [];
+    for (const id of ids) {
+      const settled = this.scene.settled(id);
+      if (!settled) continue;
+      const shape = mapShape(settled, mapping);
+      shapes.push(shape);
+      this.local.add(id);
+      this.scene.preview(id, shape);
+    }
+    const { from, to } = mapping;
+    const list = shapes.map((shape) => shape.id);
+    if (list.length <= MAX_IDS) {
+      this.queue(() => ({
+        k: "map", ids: list, f: [from.x, from.y, from.w, from.h].map(round1), t: [to.x, to.y, to.w, to.h].map(round1),
+      }));
+    }
+    return shapes;
+  }
+
+  /** Shows an object that is being made, or an existing one in a new form. */
+  shape(wire: Wire): void {
+    this.showOwn(wire);
+    this.queue(() => ({ k: "shape", o: wire }));
+  }
+
+  /** Shows a stroke under the pen. `points` are absolute and only ever appended to. */
+  stroke(wire: Wire, points: readonly number[]): void {
+    this.showOwn({ ...wire, ...relative(points) });
+    this.queue(() => {
+      const at = this.strokeSent;
+      const p = points.slice(at, at + 2 * MAX_POINTS);
+      this.strokeSent = at + p.length;
+      return p.length > 0 ? { k: "stroke", o: wire, at, p } : undefined;
+    });
+  }
+
+  /** Takes the previews away; call it after the durable ops were made, so that nothing flickers. */
+  end(): void {
+    for (const id of this.local) this.scene.preview(id, undefined);
+    this.local.clear();
+    if (this.ghostId) this.scene.ghost(this.ghostId, undefined);
+    this.ghostId = undefined;
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    this.queued = undefined;
+    this.strokeSent = 0;
+    this.send({ k: "end" });
+  }
+
+  private showOwn(wire: Wire): void {
+    if (this.scene.settled(wire.id)) {
+      this.local.add(wire.id);
+      this.scene.preview(wire.id, toShape(wire));
+    } else {
+      this.ghostId = wire.id;
+      this.scene.ghost(wire.id, toShape(wire));
+    }
+  }
+
+  private queue(draft: () => Draft | undefined): void {
+    this.queued = draft;
+    this.timer ??= setTimeout(() => {
+      this.timer = undefined;
+      const ready = this.queued?.();
+      this.queued = undefined;
+      if (ready) this.send(ready);
+    }, SEND_EVERY_MS);
+  }
+
+  /** A "draft" signal came in. Its content is another program's word: nothing in it is taken for granted. */
+  receive(client: string, data: unknown): void {
+    const draft = data as Partial<Record<string, unknown>> | null;
+    if (!draft || typeof draft !== "object") return;
+    const state = this.remote.get(client) ?? { ids: new Set(), ghost: undefined, origin: undefined, points: [], timer: undefined };
+    this.remote.set(client, state);
+    clearTimeout(state.timer);
+    state.timer = setTimeout(() => this.forget(client), draft.k === "end" ? LINGER_MS : SILENCE_MS);
+    if (draft.k === "map") this.receiveMap(state, draft);
+    else if (draft.k === "shape") this.receiveShape(state, draft.o);
+    else if (draft.k === "stroke") this.receiveStroke(state, draft);
+  }
+
+  private receiveMap(state: RemoteDraft, draft: Partial<Record<string, unknown>>): void {
+    const { ids, f, t } = draft;
+    if (!Array.isArray(ids) || !isFour(f) || !isFour(t)) return;
+    const [fx, fy, fw, fh] = f;
+    const [tx, ty, tw, th] = t;
+    const mapping = { from: { x: fx, y: fy, w: fw, h: fh }, to: { x: tx, y: ty, w: tw, h: th } };
+    for (const id of ids.slice(0, MAX_IDS)) {
+      const settled = this.scene.settled(String(id));
+      if (!settled || this.local.has(settled.id)) continue;
+      state.ids.add(settled.id);
+      this.scene.preview(settled.id, mapShape(settled, mapping));
+    }
+  }
+
+  private receiveShape(state: RemoteDraft, raw: unknown): void {
+    if (!isWire(raw) || this.local.has(raw.id)) return;
+    if (this.scene.settled(raw.id)) {
+      state.ids.add(raw.id);
+      this.scene.preview(raw.id, toShape(raw));
+    } else this.showGhost(state, raw);
+  }
+
+  private receiveStroke(state: RemoteDraft, draft: Partial<Record<string, unknown>>): void {
+    const { o, p, at } = draft;
+    if (!isWire(o) || !Array.isArray(p) || this.scene.settled(o.id)) return;
+    if (state.origin?.id !== o.id || at === 0) state.points = [];
+    state.origin = o;
+    // A lost signal leaves a straight piece in the preview; the finished stroke will be whole.
+    for (const value of p) state.points.push(typeof value === "number" && Number.isFinite(value) ? value : 0);
+    if (state.points.length > 40_000) state.points.length = 40_000;
+    this.showGhost(state, { ...o, ...relative(state.points) });
+  }
+
+  private showGhost(state: RemoteDraft, wire: Wire): void {
+    if (state.ghost && state.ghost !== wire.id) this.scene.ghost(state.ghost, undefined);
+    state.ghost = wire.id;
+    this.scene.ghost(wire.id, toShape(wire));
+  }
+
+  /** The real thing arrived: it takes the preview's place. */
+  objectChanged(id: string): void {
+    for (const state of this.remote.values()) {
+      if (state.ids.delete(id) && !this.local.has(id)) this.scene.preview(id, undefined);
+      if (state.ghost === id) {
+        this.scene.ghost(id, undefined);
+        state.ghost = undefined;
+      }
+    }
+  }
+
+  forget(client: string): void {
+    const state = this.remote.get(client);
+    if (!state) return;
+    clearTimeout(state.timer);
+    this.remote.delete(client);
+    for (const id of state.ids) if (!this.local.has(id)) this.scene.preview(id, undefined);
+    if (state.ghost) this.scene.ghost(state.ghost, undefined);
+  }
+}
+
+/** Absolute points as an object's x, y, w, h and relative points. */
+export function relative(points: readonly number[]): { x: number; y: number; w: number; h: number; points: number[] } {
+  let [left, top, right, bottom] = [Infinity, Infinity, -Infinity, -Infinity];
+  for (let i = 0; i + 1 < points.length; i += 2) {
+    left = Math.min(left, points[i]!);
+    right = Math.max(right, points[i]!);
+    top = Math.min(top, points[i + 1]!);
+    bottom = Math.max(bottom, points[i + 1]!);
+  }
+  if (left === Infinity) return { x: 0, y: 0, w: 0, h: 0, points: [] };
+  const out = points.map((value, i) => round1(value - (i % 2 === 0 ? left : top)));
+  return { x: round1(left), y: round1(top), w: round1(right - left), h: round1(bottom - top), points: out };
+}
+
+const isFour = (value: unknown): value is [number, number, number, number] =>
+  Array.isArray(value) && value.length === 4 && value.every((n) => Number.isFinite(n));
+
+const isWire = (value: unknown): value is Wire =>
+  typeof value === "object" && value !== null && typeof (value as Wire).id === "string" && typeof (value as Wire).kind === "string";
