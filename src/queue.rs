@@ -402,6 +402,10 @@ impl Backplane for SqliteQueue {
             .boxed()
     }
 
+    fn last_commit(&self) -> Duration {
+        Duration::from_micros(self.shared.counters.last_commit_us.load(Ordering::Relaxed))
+    }
+
     fn ready<'a>(&'a self) -> Answer<'a, ()> {
         self.ready().boxed()
     }

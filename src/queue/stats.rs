@@ -80,6 +80,8 @@ pub(super) struct Counters {
     pub(super) commits: AtomicU64,
     pub(super) polls: AtomicU64,
     pub(super) overloaded: AtomicU64,
+    /// How long the last commit took, the wait for its turn included, in microseconds.
+    pub(super) last_commit_us: AtomicU64,
     /// The write-ahead log's length in pages at the last commit that this process knows of.
     pub(super) wal_frames: AtomicU32,
     /// The last transaction failed.
@@ -93,6 +95,7 @@ impl Counters {
     pub(super) fn count(
         &self,
         committed: &Committed,
+        commit: Duration,
         took: impl ExactSizeIterator<Item = Duration>,
     ) {
         if took.len() == 0 {
@@ -104,6 +107,8 @@ impl Counters {
             .filter(|step| matches!(step, Step::Log(_)))
             .count();
         self.commits.fetch_add(1, Ordering::Relaxed);
+        let commit_us = u64::try_from(commit.as_micros()).unwrap_or(u64::MAX);
+        self.last_commit_us.store(commit_us, Ordering::Relaxed);
         self.committed.fetch_add(logged as u64, Ordering::Relaxed);
         self.write.record(took);
     }

@@ -84,6 +84,7 @@ impl Writer {
 
     /// One transaction, and what follows from how it ended.
     fn turn(&mut self) -> Result<(), Fatal> {
+        let started = Instant::now();
         match self.transact() {
             Ok(done) => {
                 if self.failures > 0 {
@@ -91,7 +92,7 @@ impl Writer {
                     self.shared.counters.failing.store(false, Ordering::Release);
                     tracing::info!("the queue commits again");
                 }
-                self.publish(done);
+                self.publish(done, started);
                 Ok(())
             }
             Err(failed) => self.recover(failed),
@@ -172,7 +173,7 @@ impl Writer {
     }
 
     /// Tells peers, rooms and whoever waits: those who are farthest first.
-    fn publish(&mut self, done: Done) {
+    fn publish(&mut self, done: Done, started: Instant) {
         let Done {
             applied:
                 Applied {
@@ -196,6 +197,7 @@ impl Writer {
         }
         shared.counters.count(
             &committed,
+            now - started,
             batch.iter().map(|w| now.duration_since(w.since)),
         );
         let from_memory = shared.config.local_broadcast;
