@@ -75,15 +75,17 @@ impl Author {
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, lower);
     }
 
-    /// Whether `op` may be taken: nothing is held, or it is the held op itself, which ends the hold.
+    /// Whether `op` may be taken: nothing is held, or it is the held op itself, which ends the hold, or a lower one.
     /// Must be called under the same lock as [`Self::hold`] of the same backplane.
     pub fn admits(&self, op: u64) -> bool {
         match self.held_op.load(Ordering::Acquire) {
             0 => true,
-            held if op <= held => {
+            held if op == held => {
                 self.held_op.store(0, Ordering::Release);
                 true
             }
+            // A resend of what was answered before: it changes nothing for what waits.
+            held if op < held => true,
             _ => false,
         }
     }
@@ -168,7 +170,7 @@ pub enum Outcome {
         /// `dup` or `ignored`.
         status: AckStatus,
     },
-    /// It was refused after it had been taken.
+    /// It was refused after it had been taken. A refusal that is not retryable uses its `op` up: sent again, it is a `dup`.
     Refused(Refusal),
 }
 
@@ -255,7 +257,7 @@ pub enum Delivery {
     Joined {
         /// Whose.
         conn: ConnId,
-        /// The client's highest committed op, or why the join was refused.
+        /// The client's highest op that was committed, ignored or refused for good; or why the join was refused.
         acked_op: Result<u64, Refusal>,
     },
     /// How an appended entry ended that did not take a place in the log.
@@ -409,10 +411,16 @@ pub struct Stats {
     pub commits: u64,
     /// Entries refused as `overloaded` since it started.
     pub overloaded: u64,
-    /// Median and 99th percentile of a poll's query, in milliseconds.
+    /// Queries of polls since the start.
+    pub polls: u64,
+    /// Median, 95th, 99th percentile and maximum of a poll's query, in milliseconds.
     pub poll_p50_ms: f64,
     /// See `poll_p50_ms`.
+    pub poll_p95_ms: f64,
+    /// See `poll_p50_ms`.
     pub poll_p99_ms: f64,
+    /// See `poll_p50_ms`.
+    pub poll_max_ms: f64,
     /// Median and 99th percentile from taking an entry to its commit, in milliseconds.
     pub write_p50_ms: f64,
     /// See `write_p50_ms`.

@@ -7,6 +7,7 @@ use crate::config::Config;
 pub mod backup;
 pub mod cluster;
 pub mod doctor;
+mod file;
 pub mod stats;
 pub mod tail;
 

@@ -16,6 +16,7 @@ mod tool_args;
 mod values;
 
 pub use resolve::ConfigError;
+pub(crate) use resolve::usage_error;
 pub use serve_args::{Profile, ServeArgs};
 pub use tool_args::{BackupArgs, ClusterArgs, DoctorArgs, StatsArgs, TailArgs};
 

@@ -1,15 +1,146 @@
-//! The load generator: its own engineer's.
+//! `scumble load …`: puts a measured load on a running relay ([`clients`]) or on the queue alone
+//! ([`queue`], [`polling`]), and checks what comes back.
+//!
+//! All three are open loops unless told otherwise: a message counts from the moment it was due, so a relay (or
+//! a generator) that falls behind shows it as latency instead of sending less.
+
+mod clients;
+mod latency;
+mod ops;
+mod pacer;
+mod report;
+mod wire;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-/// Nothing yet.
+use anyhow::Context;
+
+/// What `scumble load` takes.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
 
-/// Nothing yet.
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Connect WebSocket clients to running relays and check every message they get
+    Clients(clients::ClientsArgs),
+}
+
+/// Runs one load to its end. Blocks, on a runtime of its own.
+///
+/// The exit code is 1 when anything was lost, repeated or out of order.
 ///
 /// # Errors
-/// None.
-pub fn run(_: Args) -> anyhow::Result<ExitCode> {
-    Ok(ExitCode::SUCCESS)
+/// When the load could not be run at all: no relay at the URL, a file that can't be opened.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    // The relay under test usually shares the machine: half of it is the generator's.
+    let threads = std::thread::available_parallelism().map_or(1, |n| (n.get() / 2).max(1));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build()
+        .context("the runtime did not start")?;
+    let ok = runtime.block_on(async {
+        match args.command {
+            Command::Clients(args) => clients::run(args).await,
+        }
+    });
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    Ok(if ok? {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// The longest run, in hours: a load is bounded.
+const MAX_HOURS: u64 = 24;
+
+fn duration(text: &str, unit: &str, min: Duration) -> Result<Duration, String> {
+    let bare = text.parse::<f64>().is_ok();
+    let whole = if bare {
+        format!("{text}{unit}")
+    } else {
+        text.to_owned()
+    };
+    let parsed = match text.parse::<f64>() {
+        // humantime knows no fractions; a bare number may have one.
+        Ok(n) if unit == "s" && n.is_finite() && n >= 0.0 => Duration::try_from_secs_f64(n).ok(),
+        _ => humantime::parse_duration(&whole).ok(),
+    };
+    match parsed {
+        Some(d) if d >= min && d <= Duration::from_secs(MAX_HOURS * 3600) => Ok(d),
+        Some(_) => Err(format!("must be from {min:?} to {MAX_HOURS}h")),
+        None => Err(format!(
+            "must be a number ({unit}) or a duration such as 500ms, 60s, 2m"
+        )),
+    }
+}
+
+/// A duration whose bare number means seconds.
+fn seconds(text: &str) -> Result<Duration, String> {
+    duration(text, "s", Duration::from_millis(100))
+}
+
+/// A duration whose bare number means seconds, and that may be nothing.
+fn seconds_or_none(text: &str) -> Result<Duration, String> {
+    duration(text, "s", Duration::ZERO)
+}
+
+/// A duration whose bare number means milliseconds.
+fn milliseconds(text: &str) -> Result<Duration, String> {
+    duration(text, "ms", Duration::from_millis(1))
+}
+
+/// How often something happens in a second: 0 for never, at most 100,000.
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if (0.0..=100_000.0).contains(&rate) => Ok(rate),
+        _ => Err("must be a number from 0 to 100000".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(flatten)]
+        load: Args,
+    }
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(["x"].into_iter().chain(line.split(' ')))
+    }
+
+    #[test]
+    fn bare_numbers_and_units_are_both_taken() {
+        assert_eq!(seconds("60"), Ok(Duration::from_secs(60)));
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        assert_eq!(seconds("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(milliseconds("50"), Ok(Duration::from_millis(50)));
+        assert_eq!(milliseconds("1s"), Ok(Duration::from_secs(1)));
+        for bad in ["", "-1", "0", "NaN", "inf", "x", "25h", "1e300"] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_documented_lines_are_taken() {
+        for line in [
+            "clients --url http://127.0.0.1:8080 --url ws://127.0.0.1:8081 --canvases 10 \
+             --clients-per-canvas 10 --cursor-rate 30 --object-rate 0.2 --duration 10",
+        ] {
+            let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
+            parse(&line).unwrap_or_else(|e| panic!("{line}: {e}"));
+        }
+        assert!(parse("clients --cursor-rate -1").is_err());
+        assert!(parse("clients --url https://example.org").is_err());
+    }
 }

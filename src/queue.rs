@@ -1,1 +1,413 @@
-//! x
+//! The SQLite backplane: processes of one host share one file, and wake each other with datagrams.
+//!
+//! Three threads a process: the [`writer`] commits what waits, the [`poller`] reads what others wrote, and
+//! [`maintenance`] keeps house. What they deliver goes through the [`tail`], where there is one order. Everything
+//! else reads through a small pool ([`reader`]).
+
+mod apply;
+mod checkpoint;
+mod cleanup;
+mod clock;
+mod instances;
+mod intake;
+mod maintenance;
+mod objects;
+mod poller;
+mod presence;
+mod reader;
+mod rows;
+mod schema;
+mod sql;
+mod stats;
+mod tail;
+mod turnstile;
+mod wake;
+mod watermarks;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use rusqlite::OptionalExtension;
+
+pub use schema::{StartError, VERSION};
+
+use crate::backplane::{
+    Answer, Backplane, Canvas, Entry, Member, Opened, Read, Refusal, Sink, Snapshot, Stats,
+    Unavailable,
+};
+use crate::config::QueueConfig;
+use crate::limits;
+use crate::protocol::ids::{CanvasId, ConnId, Epoch, InstanceId, Position};
+use clock::Clock;
+use instances::Registration;
+use intake::{Intake, Job};
+use maintenance::{Maintenance, Nudge};
+use poller::Poller;
+use reader::{Reader, unavailable};
+use schema::Files;
+use tail::{Opening, Tail};
+use wake::Peers;
+use writer::Writer;
+
+/// How long a shutdown waits for the writer to commit what was taken; the relay has a deadline of its own.
+const DRAIN: Duration = Duration::from_secs(8);
+/// How long a shutdown waits for each of the other threads.
+const STOP: Duration = Duration::from_secs(2);
+/// The stack of each thread.
+const STACK_BYTES: usize = 1024 * 1024;
+
+/// Why a thread cannot go on; the process must end.
+#[derive(Debug)]
+struct Fatal(String);
+
+/// What the threads and the handle share.
+struct Shared {
+    config: QueueConfig,
+    files: Files,
+    clock: Clock,
+    own: Registration,
+    intake: Intake,
+    tail: Tail,
+    peers: Peers,
+    nudge: Nudge,
+    counters: stats::Counters,
+    stopping: AtomicBool,
+    failed: tokio::sync::watch::Sender<Option<String>>,
+}
+
+impl Shared {
+    fn stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+}
+
+/// The backplane over one SQLite file. Dropping it stops its threads as a crash would: [`Backplane::shutdown`] is the clean end.
+pub struct SqliteQueue {
+    shared: Arc<Shared>,
+    reader: Reader,
+    conns: AtomicU64,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl SqliteQueue {
+    /// Opens the file, creating it if need be, registers this instance and starts its threads. Blocks for
+    /// milliseconds, at most 20 s where another process holds the write lock.
+    ///
+    /// # Errors
+    /// [`StartError`] says what is wrong with the file, its folder or the instance's name.
+    pub fn start(config: QueueConfig) -> Result<Arc<Self>, StartError> {
+        let mut prepared = schema::prepare(&config)?;
+        let (own, bell) = instances::register(&mut prepared, &config)?;
+        let schema::Prepared {
+            conn,
+            files,
+            turnstile,
+            clock,
+        } = prepared;
+        let io = |path: &std::path::Path| {
+            let path = path.to_owned();
+            move |error| StartError::Io { path, error }
+        };
+        let sqlite = |error| StartError::Sqlite {
+            path: files.db.clone(),
+            error,
+        };
+        let peers = Peers::new(&own.wake_path).map_err(io(&own.wake_path))?;
+        let poll_conn = schema::open_reader(&files.db).map_err(sqlite)?;
+        let keep_conn = schema::open_reader(&files.db).map_err(sqlite)?;
+        peers.set(instances::peers(&keep_conn, own.setup.number).map_err(sqlite)?);
+        let leader = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&files.leader);
+        let leader = leader.map_err(io(&files.leader))?;
+        let reader = Reader::new(&files.db).map_err(|e| StartError::Io {
+            path: files.db.clone(),
+            error: std::io::Error::other(e),
+        })?;
+        let shared = Arc::new(Shared {
+            config,
+            files,
+            clock,
+            own,
+            intake: Intake::default(),
+            tail: Tail::new(),
+            peers,
+            nudge: Nudge::default(),
+            counters: stats::Counters::default(),
+            stopping: AtomicBool::new(false),
+            failed: tokio::sync::watch::Sender::new(None),
+        });
+        let writer = Writer::new(conn, turnstile, shared.clone());
+        let poller = Poller::new(poll_conn, bell, shared.clone());
+        let maintenance = Maintenance::new(keep_conn, leader, shared.clone());
+        let queue = Self {
+            shared,
+            reader,
+            conns: AtomicU64::new(1),
+            threads: Mutex::default(),
+        };
+        queue.spawn("queue-writer", move || writer.run())?;
+        queue.spawn("queue-poller", move || poller.run())?;
+        queue.spawn("queue-house", move || maintenance.run())?;
+        queue.shared.peers.hello();
+        Ok(Arc::new(queue))
+    }
+
+    /// Resolves when one of the threads has ended though nobody asked it to, with the reason: the process must go down.
+    pub async fn failed(&self) -> String {
+        let mut failed = self.shared.failed.subscribe();
+        match failed.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone().unwrap_or_default(),
+            Err(_) => "the queue is gone".to_owned(),
+        }
+    }
+
+    fn spawn(
+        &self,
+        name: &str,
+        body: impl FnOnce() -> Result<(), Fatal> + Send + 'static,
+    ) -> Result<(), StartError> {
+        let (shared, title) = (self.shared.clone(), name.to_owned());
+        let run = move || {
+            let reason = match catch_unwind(AssertUnwindSafe(body)) {
+                Ok(Ok(())) => "it ended".to_owned(),
+                Ok(Err(Fatal(reason))) => reason,
+                Err(_) => "it panicked".to_owned(),
+            };
+            if !shared.stopping() {
+                tracing::error!(thread = title, reason, "a thread of the queue has ended");
+                shared
+                    .failed
+                    .send_replace(Some(format!("{title}: {reason}")));
+            }
+        };
+        let thread = std::thread::Builder::new()
+            .name(name.to_owned())
+            .stack_size(STACK_BYTES);
+        let thread = thread.spawn(run);
+        let path = self.shared.files.db.clone();
+        self.threads
+            .lock()
+            .push(thread.map_err(|error| StartError::Io { path, error })?);
+        Ok(())
+    }
+
+    async fn open(&self, id: &CanvasId, sink: Arc<dyn Sink>) -> Result<Opened, Unavailable> {
+        let (shared, name) = (self.shared.clone(), id.clone());
+        let found = self.reader.read(move |conn| canvas(conn, &name)).await?;
+        if found.is_none() {
+            let name = id.clone();
+            self.ask(Job::CreateCanvas(name)).await?;
+        }
+        let id = id.clone();
+        let opened = self.reader.run(move |pool| {
+            let conn = pool.get().map_err(unavailable)?;
+            let (key, epoch) = canvas(&conn, &id)
+                .map_err(unavailable)?
+                .ok_or_else(|| unavailable("the canvas is gone"))?;
+            // First the place in the live stream, then the tables: nothing falls in between.
+            let first = shared.tail.rooms() == 0;
+            shared
+                .tail
+                .open(
+                    &conn,
+                    Opening {
+                        key,
+                        sink: sink.clone(),
+                        epoch,
+                    },
+                )
+                .map_err(unavailable)?;
+            if first {
+                // The poller sleeps longer without rooms.
+                shared.peers.poke();
+            }
+            let read = reader::at_one_moment(&conn, |conn| {
+                Ok((reader::head(conn, key)?, reader::members(conn, key)?))
+            });
+            let canvas = Canvas { id, key };
+            match read {
+                Ok((head, (presence_version, members))) => {
+                    shared.tail.opened(key, head.seq, presence_version);
+                    let head = Position {
+                        epoch: head.epoch,
+                        seq: head.seq,
+                    };
+                    Ok(Opened {
+                        canvas,
+                        head,
+                        presence_version,
+                        members,
+                    })
+                }
+                Err(error) => {
+                    shared.tail.close(key, &sink);
+                    Err(error)
+                }
+            }
+        });
+        opened.await
+    }
+
+    /// Has the writer do a job, and waits for its commit.
+    async fn ask(&self, job: Job) -> Result<i64, Unavailable> {
+        let shared = self.shared.clone();
+        let asked = self.reader.run(move |_| {
+            let (answer, done) = sync_channel(1);
+            if !shared.intake.submit(job, Some(answer)) {
+                return Err(unavailable("the writer is stopping or has too much to do"));
+            }
+            done.recv_timeout(limits::MAX_QUEUE_WAIT)
+                .map_err(|_| unavailable("the writer could not commit in time"))
+        });
+        asked.await
+    }
+
+    async fn ready(&self) -> Result<(), Unavailable> {
+        if self.shared.stopping() {
+            return Err(unavailable("this instance is stopping"));
+        }
+        let probe = tokio::time::timeout(limits::BUSY_TIMEOUT, self.ask(Job::Beat));
+        match probe.await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(e)) => Err(e),
+            Err(_) => Err(unavailable("the writer did not commit in time")),
+        }
+    }
+
+    async fn stop(&self) {
+        let shared = self.shared.clone();
+        shared.stopping.store(true, Ordering::Release);
+        shared.intake.finish();
+        shared.peers.poke();
+        shared.nudge.ring();
+        let threads: Vec<_> = self.threads.lock().drain(..).collect();
+        let joined = tokio::task::spawn_blocking(move || {
+            let mut limit = DRAIN;
+            for thread in threads {
+                let until = std::time::Instant::now() + limit;
+                while !thread.is_finished() && std::time::Instant::now() < until {
+                    std::thread::park_timeout(Duration::from_millis(2));
+                }
+                if !thread.is_finished() {
+                    tracing::error!(
+                        "a thread of the queue does not end; what it holds was not acked"
+                    );
+                    shared.intake.abandon();
+                }
+                limit = STOP;
+            }
+            shared.own.remove_files();
+        });
+        if let Err(error) = joined.await {
+            tracing::error!(%error, "the queue's end failed");
+        }
+    }
+}
+
+impl Drop for SqliteQueue {
+    fn drop(&mut self) {
+        self.shared.stopping.store(true, Ordering::Release);
+        self.shared.intake.abandon();
+        self.shared.peers.poke();
+        self.shared.nudge.ring();
+    }
+}
+
+fn canvas(conn: &rusqlite::Connection, id: &CanvasId) -> rusqlite::Result<Option<(i64, Epoch)>> {
+    let mut statement = conn.prepare_cached(sql::CANVAS)?;
+    let read = |row: &rusqlite::Row<'_>| {
+        Ok((
+            row.get(0)?,
+            Epoch::parse(row.get_ref(1)?.as_str()?).unwrap_or(Epoch(0)),
+        ))
+    };
+    statement.query_row([id.as_str()], read).optional()
+}
+
+impl Backplane for SqliteQueue {
+    fn instance_id(&self) -> &InstanceId {
+        &self.shared.config.instance_id
+    }
+
+    fn new_conn(&self) -> ConnId {
+        ConnId::new(
+            self.shared.own.setup.number,
+            self.conns.fetch_add(1, Ordering::Relaxed),
+        )
+    }
+
+    fn open<'a>(&'a self, canvas: &'a CanvasId, sink: Arc<dyn Sink>) -> Answer<'a, Opened> {
+        self.open(canvas, sink).boxed()
+    }
+
+    fn close(&self, canvas: &Canvas, sink: &Arc<dyn Sink>) {
+        self.shared.tail.close(canvas.key, sink);
+    }
+
+    fn append(&self, canvas: &Canvas, entry: Entry) -> Result<(), Refusal> {
+        let taken = self.shared.intake.append(canvas.key, entry);
+        if taken.is_err() {
+            self.shared
+                .counters
+                .overloaded
+                .fetch_add(1, Ordering::Relaxed);
+        }
+        taken
+    }
+
+    fn read<'a>(
+        &'a self,
+        canvas: &'a Canvas,
+        after: Position,
+        max_bytes: usize,
+    ) -> Answer<'a, Read> {
+        let (key, clock) = (canvas.key, self.shared.clock);
+        self.reader
+            .read(move |conn| reader::log(conn, key, after, max_bytes, clock.now_ms()))
+            .boxed()
+    }
+
+    fn snapshot<'a>(&'a self, canvas: &'a Canvas) -> Answer<'a, Snapshot> {
+        let key = canvas.key;
+        self.reader
+            .read(move |conn| reader::snapshot(conn, key))
+            .boxed()
+    }
+
+    fn members<'a>(&'a self, canvas: &'a Canvas) -> Answer<'a, (u64, Vec<Member>)> {
+        let key = canvas.key;
+        self.reader
+            .read(move |conn| reader::members(conn, key))
+            .boxed()
+    }
+
+    fn ready<'a>(&'a self) -> Answer<'a, ()> {
+        self.ready().boxed()
+    }
+
+    fn stats<'a>(&'a self) -> Answer<'a, Stats> {
+        let shared = self.shared.clone();
+        self.reader
+            .read(move |conn| watermarks::stats(conn, &shared))
+            .boxed()
+    }
+
+    fn shutdown<'a>(&'a self) -> BoxFuture<'a, ()> {
+        self.stop().boxed()
+    }
+}

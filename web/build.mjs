@@ -4,6 +4,8 @@
  *   node build.mjs           client/dist/ and demo/dist/
  *   node build.mjs --check   fails when the committed dist folders are not what the sources give
  *   node build.mjs --test    bundles client/test/*.test.ts and runs them with node:test
+ *   node build.mjs --test-browser   the same with client/test/*.browser.ts, which need Chromium (SCUMBLE_CHROMIUM,
+ *                                   default /usr/bin/chromium) and the built library
  *
  * The demo imports the library as "scumble-client" (or "/client.js"), which stays an import of "/client.js" in the
  * bundle: the server has it there, and a browser loads it once for everything.
@@ -96,11 +98,11 @@ async function check() {
   process.exit(1);
 }
 
-async function test() {
+async function test(ending) {
   const tests = join(web, "client/test");
   const out = join(web, ".build/test");
   rmSync(out, { recursive: true, force: true });
-  const entryPoints = readdirSync(tests).filter((file) => file.endsWith(".test.ts")).map((file) => join(tests, file));
+  const entryPoints = readdirSync(tests).filter((file) => file.endsWith(ending)).map((file) => join(tests, file));
   await build({
     entryPoints,
     outdir: out,
@@ -110,6 +112,7 @@ async function test() {
     platform: "node",
     target: "node20",
     packages: "external",
+    external: ["/client.js"],
     sourcemap: "inline",
   });
   const bundles = entryPoints.map((file) => relative(web, join(out, basename(file).replace(/\.ts$/, ".mjs"))));
@@ -124,7 +127,10 @@ switch (process.argv[2]) {
     await check();
     break;
   case "--test":
-    await test();
+    await test(".test.ts");
+    break;
+  case "--test-browser":
+    await test(".browser.ts");
     break;
   default:
     console.error(`unknown argument ${process.argv[2]}`);

@@ -1,13 +1,76 @@
-//! `scumble backup`.
+//! `scumble backup`: a copy of the file at one moment, while relays use it.
 
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
+use anyhow::{Context, ensure};
+use rusqlite::Connection;
+use rusqlite::backup::{Backup, StepResult};
+
+use super::file;
 use crate::config::BackupArgs;
 
-/// Runs it.
+/// Copies the file through SQLite's backup interface, all pages in one read transaction: writers go on
+/// meanwhile, and the copy is what was committed at its begin.
 ///
 /// # Errors
-/// Always, so far.
-pub fn run(_: &BackupArgs) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not there yet")
+/// When the file can't be read, or the copy is there already or can't be written.
+pub fn run(args: &BackupArgs) -> anyhow::Result<ExitCode> {
+    let source = file::open(&args.db)?;
+    ensure!(
+        !args.to.exists(),
+        "--to {}: is there already; name a new file",
+        args.to.display()
+    );
+    let partial = file::beside(&args.to, ".partial");
+    ensure!(
+        !partial.exists(),
+        "{}: is left of a backup that did not end; delete it first",
+        partial.display()
+    );
+    let copied = copy(&source, &partial).and_then(|canvases| {
+        fs::rename(&partial, &args.to)?;
+        sync_folder(&args.to)?;
+        Ok(canvases)
+    });
+    // Half a copy is of no use; after a success there is nothing left to delete.
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = fs::remove_file(file::beside(&partial, suffix));
+    }
+    let canvases = copied.with_context(|| format!("--to {}", args.to.display()))?;
+    let bytes = fs::metadata(&args.to)?.len();
+    writeln!(
+        std::io::stdout(),
+        "{}: {canvases} canvases, {bytes} bytes, checked. Each canvas has a new epoch in it, so that after a \
+         restore no client resumes onto reissued numbers.",
+        args.to.display()
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Copies, and makes the copy ready to be a relay's file; the number of its canvases.
+fn copy(source: &Connection, to: &Path) -> anyhow::Result<usize> {
+    let mut target = Connection::open(to)?;
+    let step = Backup::new(source, &mut target)?.step(-1)?;
+    ensure!(step == StepResult::Done, "the file is locked; try again");
+    // Clients may be ahead of what a restore brings back.
+    let canvases = target.execute("UPDATE canvases SET epoch = lower(hex(randomblob(8)))", [])?;
+    let check: String = target.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    ensure!(
+        check == "ok",
+        "the copy is damaged ({check}); run `scumble doctor` on the source"
+    );
+    target.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    target.close().map_err(|(_, error)| error)?;
+    File::open(to)?.sync_all()?;
+    Ok(canvases)
+}
+
+fn sync_folder(file: &Path) -> std::io::Result<()> {
+    let folder = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }

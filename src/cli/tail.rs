@@ -1,13 +1,208 @@
-//! `scumble tail`.
+//! `scumble tail`: follows one canvas's log, read from the file by a connection of its own.
 
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
+use std::time::{Duration, UNIX_EPOCH};
 
+use anyhow::Context;
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::value::RawValue;
+
+use super::file;
 use crate::config::TailArgs;
+use crate::protocol::ids::CanvasId;
 
-/// Runs it.
+/// How often the file is looked at. A person is reading: there is no hurry.
+const POLL: Duration = Duration::from_millis(100);
+/// Rows of one look, so that no read stays open for long.
+const ROWS: u32 = 500;
+
+/// Follows the canvas until the reader of standard output is gone, or the process is ended.
 ///
 /// # Errors
-/// Always, so far.
-pub fn run(_: &TailArgs) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not there yet")
+/// When the file can't be read.
+pub fn run(args: &TailArgs) -> anyhow::Result<ExitCode> {
+    let conn = file::open(&args.db)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()?;
+    let mut tail = Tail {
+        conn,
+        canvas: args.canvas.clone(),
+        json: args.json,
+        at: None,
+    };
+    let mut next = args.since;
+    loop {
+        let mut out = std::io::stdout().lock();
+        let more = tail
+            .step(&mut next, &mut out)
+            .and_then(|more| Ok((more, out.flush()?)));
+        drop(out);
+        match more {
+            Ok((true, ())) => {}
+            Ok((false, ())) => runtime.block_on(tokio::time::sleep(POLL)),
+            Err(error) if is_broken_pipe(&error) => return Ok(ExitCode::SUCCESS),
+            Err(error) => return Err(error.context(args.db.display().to_string())),
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}
+
+/// Where the reading is.
+struct At {
+    key: i64,
+    epoch: String,
+    /// Rows up to this one have been looked at.
+    row: i64,
+    seq: i64,
+}
+
+struct Tail {
+    conn: Connection,
+    canvas: CanvasId,
+    json: bool,
+    at: Option<At>,
+}
+
+struct Message {
+    row: i64,
+    seq: i64,
+    kind: String,
+    client: String,
+    at_ms: i64,
+    payload: String,
+}
+
+impl Tail {
+    /// Prints what is new; `true` if there may be more already. `since` is where to begin, if it is given.
+    fn step(&mut self, since: &mut Option<i64>, out: &mut impl Write) -> anyhow::Result<bool> {
+        let Some((key, epoch, seq)) = self.head()? else {
+            return Ok(false);
+        };
+        let newest: i64 = self
+            .conn
+            .query_row(
+                "SELECT coalesce(max(id), 0) FROM message_queue",
+                [],
+                |row| row.get(0),
+            )
+            .context("message_queue")?;
+        if self
+            .at
+            .as_ref()
+            .is_some_and(|at| at.key != key || at.epoch != epoch)
+        {
+            self.note(
+                out,
+                &format!("the numbering begins anew: epoch {epoch}, at seq {seq}"),
+            )?;
+            self.at = None;
+            *since = Some(0);
+        }
+        let at = self.at.get_or_insert_with(|| match since.take() {
+            Some(since) => At {
+                key,
+                epoch,
+                row: 0,
+                seq: since,
+            },
+            None => At {
+                key,
+                epoch,
+                row: newest,
+                seq,
+            },
+        });
+        let messages = read(&self.conn, at, newest)?;
+        let full = messages.len() >= ROWS as usize;
+        at.row = if full {
+            messages.last().map_or(newest, |last| last.row)
+        } else {
+            newest
+        };
+        for message in &messages {
+            self.print(message, out)?;
+        }
+        Ok(full)
+    }
+
+    /// The canvas's key, epoch and head; `None` while there is no such canvas.
+    fn head(&self) -> anyhow::Result<Option<(i64, String, i64)>> {
+        self.conn
+            .prepare_cached("SELECT key, epoch, seq FROM canvases WHERE canvas_id = ?1")?
+            .query_row([self.canvas.as_str()], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })
+            .optional()
+            .context("canvases")
+    }
+
+    fn print(&mut self, message: &Message, out: &mut impl Write) -> anyhow::Result<()> {
+        let Some(at) = &mut self.at else {
+            return Ok(());
+        };
+        let missing = message.seq - at.seq - 1;
+        at.seq = message.seq;
+        if missing > 0 {
+            self.note(
+                out,
+                &format!("{missing} messages before seq {} have expired", message.seq),
+            )?;
+        }
+        let Message {
+            seq,
+            kind,
+            client,
+            at_ms,
+            payload,
+            ..
+        } = message;
+        if self.json {
+            // As on the wire: the server's fields first, then the sender's.
+            let fields = payload.strip_prefix('{').unwrap_or("}");
+            let line = format!(
+                "{{\"type\":\"{kind}\",\"seq\":{seq},\"client\":\"{client}\",\"at\":{at_ms},{fields}"
+            );
+            let line: Box<RawValue> = RawValue::from_string(line).context("a stored message")?;
+            writeln!(out, "{line}")?;
+        } else {
+            let at = UNIX_EPOCH + Duration::from_millis(u64::try_from(*at_ms).unwrap_or(0));
+            let time = humantime::format_rfc3339_millis(at);
+            writeln!(out, "{time} {seq:>6} {kind:<13} {client} {payload}")?;
+        }
+        Ok(())
+    }
+
+    /// A remark: between the lines in text, on standard error with `--json`.
+    fn note(&self, out: &mut impl Write, text: &str) -> std::io::Result<()> {
+        if self.json {
+            writeln!(std::io::stderr(), "-- {text}")
+        } else {
+            writeln!(out, "-- {text}")
+        }
+    }
+}
+
+/// The log messages of the canvas among the rows after `at` up to `newest`. Only new rows are looked at.
+fn read(conn: &Connection, at: &At, newest: i64) -> anyhow::Result<Vec<Message>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT id, seq, message_type, client, created_at, payload FROM message_queue
+         WHERE id > ?1 AND id <= ?2 AND canvas_id = ?3 AND seq > ?4 ORDER BY id LIMIT ?5",
+    )?;
+    let rows = statement.query_map(params![at.row, newest, at.key, at.seq, ROWS], |row| {
+        Ok(Message {
+            row: row.get(0)?,
+            seq: row.get(1)?,
+            kind: row.get(2)?,
+            client: row.get(3)?,
+            at_ms: row.get(4)?,
+            payload: row.get(5)?,
+        })
+    })?;
+    rows.collect::<Result<_, _>>().context("message_queue")
 }

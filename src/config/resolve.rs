@@ -4,14 +4,13 @@ use std::fmt::Display;
 use std::path::Path;
 use std::time::Duration;
 
-use clap::CommandFactory;
 use clap::error::ErrorKind;
 use thiserror::Error;
 use uuid::Uuid;
 
 use super::serve_args::ServeArgs;
 use super::values::Switch;
-use super::{Cli, Config, QueueConfig};
+use super::{Config, QueueConfig};
 use crate::protocol::ids::InstanceId;
 
 /// Flags that are right each by itself, but not together or not here.
@@ -34,8 +33,14 @@ impl ConfigError {
 
     /// The same in the form of every other usage error: exits with code 2.
     pub fn into_usage_error(self) -> clap::Error {
-        Cli::command().error(ErrorKind::ValueValidation, self)
+        usage_error(&self.to_string())
     }
+}
+
+/// A usage error of our own in the form of clap's.
+pub(crate) fn usage_error(message: &str) -> clap::Error {
+    let text = format!("{message}\n\nFor more information, try '--help'.\n");
+    clap::Error::raw(ErrorKind::ValueValidation, text)
 }
 
 impl Config {

@@ -37,8 +37,8 @@ pub struct TailArgs {
     pub db: PathBuf,
 
     /// Begin after this seq, as far as it is kept [default: the head, only what is new]
-    #[arg(long, value_name = "SEQ")]
-    pub since: Option<u64>,
+    #[arg(long, value_name = "SEQ", value_parser = clap::value_parser!(i64).range(0..))]
+    pub since: Option<i64>,
 
     /// One JSON object a line, as clients get them
     #[arg(long)]

@@ -59,7 +59,7 @@ impl Monitor {
         self.seen.lock().messages_per_second
     }
 
-    fn look(&self, stats: &Stats, event_loop_lag_ms: f64) {
+    pub(super) fn look(&self, stats: &Stats, event_loop_lag_ms: f64) {
         self.count(Instant::now(), stats.committed);
         let health = stats.queue_health;
         if !self.changes_to(health) {

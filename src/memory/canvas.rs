@@ -172,10 +172,11 @@ impl CanvasState {
                 status: AckStatus::Dup,
             });
         }
+        // However it ends, it uses its number up.
+        client.last_op = op;
         match self.objects.apply(&message, self.rules.max_objects) {
             Err(refusal) => return answer(Outcome::Refused(refusal)),
             Ok(false) => {
-                client.last_op = op;
                 return answer(Outcome::Ack {
                     seq: 0,
                     status: AckStatus::Ignored,
@@ -184,7 +185,6 @@ impl CanvasState {
             Ok(true) => {}
         }
         let seq = self.log.head().seq + 1;
-        client.last_op = op;
         client.retained.push_back((op, seq));
         let Durable { kind, mut body, .. } = message;
         if kind == Kind::Chat {
@@ -214,7 +214,7 @@ impl CanvasState {
         if client.subject.is_empty() {
             client.subject.clone_from(&author.subject);
         }
-        let acked_op = if client.subject == author.subject {
+        let acked_op = if author.subject.is_empty() || client.subject == author.subject {
             out.push(Delivery::Presence(self.presence.join(author)));
             Ok(client.last_op)
         } else {

@@ -103,7 +103,7 @@ impl Table {
     fn held(&mut self, author: &Author) -> Option<&mut Member> {
         self.rows
             .get_mut(&author.client)
-            .filter(|member| member.conn == author.conn && !member.away)
+            .filter(|member| member.conn == author.conn)
     }
 
     fn remove(&mut self, client: &ClientId, reason: LeaveReason) -> PresenceEvent {

@@ -203,7 +203,7 @@ fn a_client_is_forgotten_days_after_its_last_use_unless_it_is_here() {
 }
 
 #[test]
-fn a_refused_message_leaves_nothing_behind() {
+fn a_refused_message_leaves_nothing_behind_but_its_number() {
     let (mut canvas, author) = (canvas(), author("aaaaaaaa", 1, ""));
     for op in 1..=4 {
         let text =
@@ -212,6 +212,6 @@ fn a_refused_message_leaves_nothing_behind() {
         assert_eq!(matches!(answer, Delivery::Log(_)), op <= 3, "{answer:?}");
     }
     assert_eq!(canvas.head().seq, 3);
-    assert_eq!(join(&mut canvas, &author, 0), Ok(3));
+    assert_eq!(join(&mut canvas, &author, 0), Ok(4));
     assert_eq!(canvas.snapshot().objects.len(), 3);
 }

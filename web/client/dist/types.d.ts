@@ -30,7 +30,7 @@ export interface OpResult {
  * Why something did not work: the server's error codes, and the client's own:
  * `gap` (a message was missing; healed by reconnecting), `bad-frame` (the server sent what could not be read),
  * `unknown-outcome` (an op may or may not have been committed), `discarded`, `closed`, `unauthorized`, `replaced`,
- * `refused` (the server closed for good), `storage`, `listener` (a listener of yours threw).
+ * `refused` (the server closed for good, or refused an op for good and the reason was lost), `storage`, `listener` (a listener of yours threw).
  */
 export type ErrorCode = "bad-json" | "bad-message" | "unknown-type" | "too-large" | "bad-op" | "forbidden" | "rate-limited" | "overloaded" | "not-ready" | "gap" | "bad-frame" | "unknown-outcome" | "discarded" | "closed" | "unauthorized" | "replaced" | "refused" | "storage" | "listener" | (string & {});
 /** One durable change on its way. Returned at once by every call that changes the canvas. */

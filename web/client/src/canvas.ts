@@ -6,13 +6,16 @@
  */
 
 import type { CanvasObject, ObjectChange, ObjectsEvent } from "./types.js";
-import { type Entry, objectIdOf, type OpBody } from "./outbox.js";
+import { type Entry, objectIdOf, type OpBody } from "./entry.js";
 import { mergePatch, sameMembers } from "./json.js";
 
 interface Overlay {
   ops: Entry[];
   value: CanvasObject | undefined;
-  /** One of the ops creates the object: it is shown after the confirmed ones, where it will be once confirmed. */
+  /**
+   * The ops make the object anew: it is shown after the confirmed ones, where it will be once confirmed. An object that
+   * is created over an existing one takes its place instead, as at the server.
+   */
   created: boolean;
 }
 
@@ -90,7 +93,7 @@ export class Canvas {
     const overlay = this.overlays.get(id) ?? { ops: [], value: before, created: false };
     overlay.ops.push(entry);
     overlay.value = apply(before, bodyOf(entry));
-    if (entry.body.type === "object-create") {
+    if (!before && overlay.value) {
       overlay.created = true;
       this.overlays.delete(id);
     }
@@ -116,7 +119,6 @@ export class Canvas {
     const at = overlay ? overlay.ops.indexOf(entry) : -1;
     if (!overlay || at < 0) return false;
     overlay.ops.splice(at, 1);
-    overlay.created = overlay.ops.some((op) => op.body.type === "object-create");
     return true;
   }
 
@@ -126,17 +128,14 @@ export class Canvas {
     if (id === undefined) return;
     const overlay = this.overlays.get(id);
     const first = overlay?.ops[0] === entry;
-    this.store(id, apply(this.objects.get(id), bodyOf(entry)), entry.body.type === "object-create");
-    if (overlay && first) {
-      // What is shown stays the same: the op has only sunk from the overlay into the ground.
-      this.take(id, entry);
-      if (overlay.ops.length === 0) {
-        this.overlays.delete(id);
-        if (overlay.value) this.objects.set(id, overlay.value);
-      }
+    this.store(id, apply(this.objects.get(id), bodyOf(entry)));
+    this.take(id, entry);
+    if (overlay && first && overlay.ops.length === 0) {
+      // What is shown stays the same, the very object: it has only sunk from the overlay into the ground.
+      this.overlays.delete(id);
+      if (overlay.value) this.objects.set(id, overlay.value);
       return;
     }
-    this.take(id, entry);
     this.refresh(id, entry.client, true);
   }
 
@@ -145,15 +144,15 @@ export class Canvas {
     const id = objectIdOf(body);
     if (id === undefined) return;
     const before = this.get(id);
-    this.store(id, apply(this.objects.get(id), body as ObjectBody), body.type === "object-create");
+    this.store(id, apply(this.objects.get(id), body as ObjectBody));
     if (this.overlays.has(id)) this.refresh(id, client, false);
     else this.note(id, before, this.objects.get(id), client, false);
   }
 
-  private store(id: string, value: Value, created: boolean): void {
+  private store(id: string, value: Value): void {
     this.list = undefined;
-    if (!value || created) this.objects.delete(id);
     if (value) this.objects.set(id, value);
+    else this.objects.delete(id);
   }
 
   /** Makes the overlay's value anew after the ground or its ops changed. */
@@ -162,7 +161,12 @@ export class Canvas {
     if (!overlay) return;
     const before = overlay.value;
     let value = this.objects.get(id);
-    for (const op of overlay.ops) value = apply(value, bodyOf(op));
+    overlay.created = false;
+    for (const op of overlay.ops) {
+      const next = apply(value, bodyOf(op));
+      overlay.created ||= !value && next !== undefined;
+      value = next;
+    }
     if (overlay.ops.length === 0) this.overlays.delete(id);
     // A change that own ops mask is none on the screen.
     else if (before && value && sameMembers(before, value)) value = before;

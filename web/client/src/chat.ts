@@ -1,7 +1,7 @@
 /** The chat: confirmed messages in order, then one's own that are not confirmed. Pure. */
 
 import type { ChatMessage, Op, User } from "./types.js";
-import type { Entry } from "./outbox.js";
+import type { Entry } from "./entry.js";
 
 /** Confirmed messages kept; the oldest go. A page that shows more has a scrollbar nobody drags to the top. */
 export const MAX_MESSAGES = 1000;

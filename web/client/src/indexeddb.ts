@@ -4,7 +4,7 @@
  * taken over by the next tab that comes, under the same client id, so that the server recognises what it has.
  */
 
-import type { Entry } from "./outbox.js";
+import type { Entry } from "./entry.js";
 import type { Identity, IdentityShelf, Loaded, Store } from "./store.js";
 
 const DATABASE = "scumble";

@@ -1,7 +1,7 @@
 /** The Op an application holds: a view of an outbox entry, and a promise. */
 
 import { type ErrorCode, type Op, type OpResult, type OpState, ScumbleError } from "./types.js";
-import { type Entry, objectIdOf } from "./outbox.js";
+import { type Entry, objectIdOf } from "./entry.js";
 
 export interface OpActions {
   retry(entry: Entry): void;

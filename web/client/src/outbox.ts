@@ -8,8 +8,10 @@
  * A number is never used for two contents.
  */
 
-import type { CanvasObject, ErrorCode, Json, JsonObject, OpResult, OpState } from "./types.js";
+import type { ErrorCode, OpResult } from "./types.js";
+import { type Entry, objectIdOf, type OpBody, type OutboxEffect } from "./entry.js";
 import { composePatches } from "./json.js";
+import { Pacer } from "./pacer.js";
 
 /** Ops in flight. With 64 KiB messages and a slow line more would only delay what comes after them. */
 export const WINDOW_OPS = 32;
@@ -21,47 +23,6 @@ export const MAX_REFUSALS = 3;
 export const UPDATE_INTERVAL_MS = 33;
 const BASE_BACKOFF_MS = 250;
 const RETRYABLE: readonly string[] = ["overloaded", "rate-limited", "not-ready"];
-
-/** What an op says, without its number. */
-export type OpBody =
-  | { readonly type: "object-create"; readonly object: CanvasObject }
-  | { readonly type: "object-update"; readonly id: string; readonly patch: JsonObject }
-  | { readonly type: "object-delete"; readonly id: string }
-  | { readonly type: "chat"; readonly text: string; readonly reply_to?: number }
-  | { readonly type: "broadcast"; readonly event: string; readonly data: Json };
-
-/** One op on its way. Only the outbox changes it. */
-export interface Entry {
-  /** Identity within a page's life and in the store. */
-  readonly key: number;
-  /** The client id and number it has on the wire. */
-  client: string;
-  op: number;
-  body: OpBody;
-  state: OpState;
-  /** Was, or may have been, handed to a socket: its number and content are fixed. */
-  attempted: boolean;
-  /** The server says it is committed; its place in the stream is still to come. */
-  committed: boolean;
-  refusals: number;
-  error?: { readonly code: ErrorCode; readonly message: string } | undefined;
-}
-
-export type OutboxEffect =
-  | { readonly type: "send"; readonly entry: Entry; readonly text: string }
-  /** New, or different from before: to be stored and shown. */
-  | { readonly type: "changed"; readonly entry: Entry }
-  | { readonly type: "settled"; readonly entry: Entry; readonly result: OpResult }
-  | { readonly type: "failed"; readonly entry: Entry }
-  | { readonly type: "discarded"; readonly entry: Entry }
-  /** The connection waits for an op that will not come again; only a new one takes others. */
-  | { readonly type: "unblock" };
-
-/** The object an op concerns. */
-export function objectIdOf(body: OpBody): string | undefined {
-  if (body.type === "object-create") return body.object.id;
-  return body.type === "object-update" || body.type === "object-delete" ? body.id : undefined;
-}
 
 const wireKey = (client: string, op: number): string => `${client}/${op}`;
 
@@ -88,8 +49,7 @@ export class Outbox {
   private orphans: Entry[] = [];
   private blockedAt: number | undefined;
   private retryAt = 0;
-  private tokens = 1;
-  private refilledAt = 0;
+  private readonly pacer = new Pacer();
   private updatesNotBefore = 0;
   /** Unsent ops other than updates: they do not wait for {@link UPDATE_INTERVAL_MS}. */
   private urgent = 0;
@@ -129,7 +89,8 @@ export class Outbox {
 
   /** Takes up what a former page left. Their numbers are fixed: nobody knows which of them were sent. */
   restore(entries: readonly Entry[]): void {
-    for (const entry of entries) {
+    // By number, not by age: an old op that was retried has a new number.
+    for (const entry of [...entries].sort((a, b) => a.op - b.op)) {
       this.nextKey = Math.max(this.nextKey, entry.key + 1);
       this.nextOp = Math.max(this.nextOp, entry.op + 1);
       entry.attempted = true;
@@ -150,6 +111,7 @@ export class Outbox {
       state: "pending",
       attempted: false,
       committed: false,
+      mayBeContained: false,
       refusals: 0,
     };
     this.enqueue(entry);
@@ -186,8 +148,7 @@ export class Outbox {
     this.lost();
     this.connected = true;
     this.limits = limits;
-    this.tokens = this.burst();
-    this.refilledAt = now;
+    this.pacer.start(limits.opsPerS, now);
     this.nextOp = Math.max(this.nextOp, ackedOp + 1);
     let stale = false;
     for (const entry of this.queue.values()) {
@@ -208,7 +169,7 @@ export class Outbox {
     return entries.map((entry) => {
       entry.client = this.client;
       entry.op = this.nextOp++;
-      entry.attempted = false;
+      entry.attempted = entry.committed = entry.mayBeContained = false;
       entry.state = "pending";
       this.enqueue(entry);
       return { type: "changed", entry };
@@ -237,7 +198,11 @@ export class Outbox {
         this.wake = this.updatesNotBefore;
         break;
       }
-      if (!this.takeToken(now)) break;
+      const waitMs = this.pacer.take(now);
+      if (waitMs > 0) {
+        this.wake = now + waitMs;
+        break;
+      }
       this.launch(entry, now, effects);
       updated ||= isUpdate;
     }
@@ -273,25 +238,6 @@ export class Outbox {
     entry.state = "sent";
     effects.push({ type: "send", entry, text });
     if (changed) effects.push({ type: "changed", entry });
-  }
-
-  private burst(): number {
-    return Math.max(1, Math.floor(this.limits.opsPerS / 2));
-  }
-
-  /** Keeps to nine tenths of the server's rate: being refused costs a round trip and a wait. */
-  private takeToken(now: number): boolean {
-    const { opsPerS } = this.limits;
-    if (opsPerS <= 0) return true;
-    const perMs = (opsPerS * 0.9) / 1000;
-    this.tokens = Math.min(this.burst(), this.tokens + Math.max(0, now - this.refilledAt) * perMs);
-    this.refilledAt = now;
-    if (this.tokens < 1) {
-      this.wake = now + Math.ceil((1 - this.tokens) / perMs);
-      return false;
-    }
-    this.tokens -= 1;
-    return true;
   }
 
   private landed(op: number): void {
@@ -386,24 +332,47 @@ export class Outbox {
     return [{ type: "discarded", entry }, ...this.unblockFrom(entry)];
   }
 
-  /** The stream has reached the head that the welcome told: what it did not bring is not in it. */
-  caughtUp(): OutboxEffect[] {
-    return [...this.settleCommitted(), ...this.requeueOrphans(() => false)];
+  /** A snapshot replaced what the stream had brought: what is not answered yet may be in it. */
+  jumped(): void {
+    for (const entry of this.queue.values()) {
+      if (!entry.attempted) break;
+      entry.mayBeContained = true;
+    }
   }
 
   /**
-   * A snapshot was taken over. `contains` says whether it shows an op of a former client id; of one it does not show
-   * nobody can tell whether it was committed, and guessing would lose or double it.
+   * The stream has come without a jump to the head that the welcome told, so it has brought every own op that was
+   * committed. One that the server counts as done and that did not come was ignored, or refused for good in an answer
+   * that was lost. `exists` says whether an object is there.
    */
-  snapshotTaken(contains: (entry: Entry) => boolean): OutboxEffect[] {
-    const settled = this.orphans.filter(contains).flatMap((entry) => this.settle(entry, { seq: 0, status: "dup" }));
-    return [...this.settleCommitted(), ...settled, ...this.requeueOrphans((entry) => entry.body.type !== "object-create" && entry.body.type !== "chat")];
+  caughtUp(exists: (id: string) => boolean): OutboxEffect[] {
+    const missing = this.committed().flatMap((entry) => {
+      if (entry.mayBeContained) return this.settle(entry, { seq: 0, status: "dup" });
+      const change = entry.body.type === "object-update" || entry.body.type === "object-delete" ? entry.body : undefined;
+      if (change && !exists(change.id)) return this.settle(entry, { seq: 0, status: "ignored" });
+      return this.fail(entry, "refused", "the server refused it for good; its reason was lost with the connection");
+    });
+    return [...missing, ...this.requeueOrphans(() => false)];
   }
 
-  private settleCommitted(): OutboxEffect[] {
+  /**
+   * The head is reached after a snapshot. `contains` says whether it shows an op of a former client id; of one it does
+   * not show nobody can tell whether it was committed, and guessing would lose or double it.
+   */
+  snapshotTaken(contains: (entry: Entry) => boolean): OutboxEffect[] {
+    const settle = (entry: Entry): OutboxEffect[] => this.settle(entry, { seq: 0, status: "dup" });
+    const settled = [...this.committed(), ...this.orphans.filter(contains)].flatMap(settle);
+    const told = (entry: Entry): boolean => entry.body.type === "object-create" || entry.body.type === "chat";
+    return [...settled, ...this.requeueOrphans((entry) => !told(entry))];
+  }
+
+  private committed(): Entry[] {
     const committed: Entry[] = [];
-    for (const entry of this.queue.values()) if (entry.committed) committed.push(entry);
-    return committed.flatMap((entry) => this.settle(entry, { seq: 0, status: "dup" }));
+    for (const entry of this.queue.values()) {
+      if (!entry.attempted) break;
+      if (entry.committed) committed.push(entry);
+    }
+    return committed;
   }
 
   private requeueOrphans(unknowable: (entry: Entry) => boolean): OutboxEffect[] {

@@ -2,24 +2,21 @@
 
 import type * as api from "./types.js";
 import { type Json, type Op, type RoomEvents, ScumbleError, type User } from "./types.js";
+import { eventName, makeChat, makeObjects } from "./calls.js";
 import { Connection } from "./connection.js";
 import { CursorSender } from "./cursors.js";
 import { Emitter } from "./emitter.js";
 import type { Environment } from "./environment.js";
 import { copyJson, copyObject } from "./json.js";
 import { OpHandle } from "./op.js";
-import type { Entry, OpBody } from "./outbox.js";
+import type { Entry, OpBody } from "./entry.js";
 import { PresenceSender } from "./presence.js";
-import { Session, type SessionEffect } from "./session.js";
+import type { SessionEffect } from "./effects.js";
+import { Session } from "./session.js";
 import type { Loaded, Store } from "./store.js";
 
 /** An op unanswered for this long means that the connection, or something behind it, hangs. */
 const ACK_WITHIN_MS = 20_000;
-const MAX_CHAT_CHARS = 4_000;
-const MAX_ID_CHARS = 64;
-const MAX_KIND_CHARS = 32;
-const MAX_EVENT_CHARS = 64;
-
 /** Options of {@link connect}, checked, with everything filled in. */
 export interface RoomOptions {
   readonly socketUrl: string;
@@ -28,12 +25,6 @@ export interface RoomOptions {
   readonly token: string | (() => string | Promise<string>) | undefined;
   /** The client id was made here, so it may be changed. */
   readonly ownIdentity: boolean;
-}
-
-function bounded(text: unknown, what: string, max: number): string {
-  const length = typeof text === "string" ? [...text].length : 0;
-  if (length < 1 || length > max) throw new RangeError(`${what} must be a string of 1 to ${max} characters`);
-  return copyJson(text) as string;
 }
 
 export class Room implements api.Room {
@@ -49,7 +40,8 @@ export class Room implements api.Room {
   private readonly handles = new WeakMap<Entry, OpHandle>();
   private readonly cursorSender = new CursorSender();
   private readonly presenceSender = new PresenceSender();
-  private readonly pings: { startedAt: number; resolve: (ms: number) => void; reject: (error: Error) => void }[] = [];
+  /** Pings under way, by the time they were sent at. */
+  private readonly pings = new Map<number, { resolve: () => void; reject: (error: Error) => void }>();
   private outboxList: readonly Op[] | undefined;
   private token: RoomOptions["token"];
   private cancelTick: (() => void) | undefined;
@@ -78,11 +70,11 @@ export class Room implements api.Room {
       canRenewToken: typeof options.token === "function",
       canChangeIdentity: options.ownIdentity,
     });
-    this.objects = this.makeObjects();
-    this.chat = this.makeChat();
+    this.objects = makeObjects(this.session.canvas, (body) => this.perform(body), env.makeId);
+    this.chat = makeChat(this.session.chat, (body) => this.perform(body));
     this.cursors = {
-      sample: (now = env.now()) => this.session.cursors.sample(now),
-      at: (client, now = env.now()) => this.session.cursors.at(client, now),
+      sample: (now = env.now()) => this.session.people.cursors.sample(now),
+      at: (client, now = env.now()) => this.session.people.cursors.at(client, now),
     };
     this.cursor = this.makeCursor();
     this.presence = this.makePresence();
@@ -125,7 +117,7 @@ export class Room implements api.Room {
     return this.session.sync;
   }
   get others(): readonly api.Other[] {
-    return this.session.roster.others;
+    return this.session.people.roster.others;
   }
   get outbox(): readonly Op[] {
     return (this.outboxList ??= this.session.outbox.entries().map((entry) => this.handleOf(entry)));
@@ -160,63 +152,14 @@ export class Room implements api.Room {
     return handle;
   }
 
-  private makeObjects(): api.Objects {
-    const { canvas } = this.session;
-    const idOf = (id: unknown): string => bounded(id, "id", MAX_ID_CHARS);
-    return {
-      get size() {
-        return canvas.size;
-      },
-      get: (id) => canvas.get(id),
-      has: (id) => canvas.get(id) !== undefined,
-      *ids() {
-        for (const { id } of canvas.values()) yield id;
-      },
-      values: () => canvas.values(),
-      [Symbol.iterator]: () => canvas.values(),
-      all: () => canvas.all(),
-      confirmed: (id) => canvas.confirmed(id),
-      create: (given) => {
-        const object = copyObject(given, "an object");
-        const id = object.id === undefined ? this.env.makeId() : idOf(object.id);
-        const kind = bounded(object.kind, "kind", MAX_KIND_CHARS);
-        return this.perform({ type: "object-create", object: { ...object, id, kind } });
-      },
-      update: (id, given) => {
-        const patch = copyObject(given, "a patch");
-        if (patch.id !== undefined && patch.id !== id) throw new TypeError("a patch must not change the id");
-        if (patch.kind !== undefined) bounded(patch.kind, "kind", MAX_KIND_CHARS);
-        return this.perform({ type: "object-update", id: idOf(id), patch });
-      },
-      delete: (id) => this.perform({ type: "object-delete", id: idOf(id) }),
-    };
-  }
-
-  private makeChat(): api.Chat {
-    const { chat } = this.session;
-    return {
-      get messages() {
-        return chat.messages;
-      },
-      send: (text, options) => {
-        if (typeof text !== "string") {
-          text.retry();
-          return text;
-        }
-        const body = { type: "chat", text: bounded(text, "text", MAX_CHAT_CHARS) } as const;
-        return this.perform(options?.replyTo ? { ...body, reply_to: options.replyTo } : body);
-      },
-    };
-  }
-
   broadcast(event: string, data: Json = null): Op {
-    return this.perform({ type: "broadcast", event: bounded(event, "event", MAX_EVENT_CHARS), data: copyJson(data) });
+    return this.perform({ type: "broadcast", event: eventName(event), data: copyJson(data) });
   }
 
   // ---- ephemeral calls ----
 
   signal(event: string, data: Json = null): boolean {
-    const message = { type: "signal", event: bounded(event, "event", MAX_EVENT_CHARS), data: copyJson(data) };
+    const message = { type: "signal", event: eventName(event), data: copyJson(data) };
     return this.connection.send(JSON.stringify(message));
   }
 
@@ -271,11 +214,14 @@ export class Room implements api.Room {
 
   ping(): Promise<number> {
     return new Promise((resolve, reject) => {
-      const startedAt = this.env.now();
-      if (!this.connection.send(JSON.stringify({ type: "ping", ts: Math.round(startedAt) }))) {
+      const now = this.env.now();
+      // Two in one tick of the clock still are two; the connection's own pings are whole numbers.
+      let ts = Math.floor(now) + 0.5;
+      while (this.pings.has(ts)) ts += 0.0625;
+      if (!this.connection.send(JSON.stringify({ type: "ping", ts }))) {
         return reject(new ScumbleError("closed", "there is no connection"));
       }
-      this.pings.push({ startedAt, resolve, reject });
+      this.pings.set(ts, { resolve: () => resolve(this.env.now() - now), reject });
     });
   }
 
@@ -291,7 +237,8 @@ export class Room implements api.Room {
       message: (text) => this.run(this.session.frame(text, this.env.now())),
       lost: () => {
         this.run(this.session.lost());
-        for (const { reject } of this.pings.splice(0)) reject(new ScumbleError("closed", "the connection was lost"));
+        for (const { reject } of this.pings.values()) reject(new ScumbleError("closed", "the connection was lost"));
+        this.pings.clear();
       },
       status: (status) => this.emitter.emit("status", status),
       newIdentity: async () => {
@@ -360,11 +307,10 @@ export class Room implements api.Room {
       case "goaway":
         this.connection.goaway(effect.retryAfterMs);
         break;
-      case "pong": {
-        const ping = this.pings.shift();
-        ping?.resolve(this.env.now() - ping.startedAt);
+      case "pong":
+        this.pings.get(effect.ts ?? -1)?.resolve();
+        this.pings.delete(effect.ts ?? -1);
         break;
-      }
       case "save":
         this.store.save(effect.entry);
         this.store.numbered(this.session.outbox.next);
@@ -396,7 +342,7 @@ export class Room implements api.Room {
     const now = this.env.now();
     this.run(this.session.tick(now));
     const { connected } = this.connection;
-    const alone = this.session.roster.size === 0;
+    const alone = this.session.people.roster.size === 0;
     const cursor = this.cursorSender.tick(now, { connected, alone, bufferedBytes: this.connection.bufferedBytes });
     if (cursor.send !== undefined) this.connection.send(cursor.send);
     const presence = this.presenceSender.tick(now, connected);

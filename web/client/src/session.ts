@@ -3,34 +3,15 @@
  * Pure: messages and calls in (with the time), effects out. The shell around it owns the socket, the clock and the store.
  */
 
-import type { ChatMessage, ErrorCode, Limits, Op, OpResult, RoomEvents, SyncState, User } from "./types.js";
+import type { ChatMessage, Limits, Op, OpResult, SyncState, User } from "./types.js";
 import { Canvas } from "./canvas.js";
 import { ChatLog } from "./chat.js";
-import { CursorTracks, isCursor } from "./cursors.js";
-import { type Entry, Outbox, type OutboxEffect, type OpBody } from "./outbox.js";
-import { Roster } from "./roster.js";
+import type { SessionEffect } from "./effects.js";
+import type { Entry, OpBody, OutboxEffect } from "./entry.js";
+import { Outbox } from "./outbox.js";
+import { People } from "./people.js";
 import { type SnapshotPart, Stream } from "./stream.js";
-import { type Ack, bodyOf, type Durable, parseMessage, type ServerMessage, type Welcome } from "./wire.js";
-
-type Emit = { [K in keyof RoomEvents]: { readonly type: "emit"; readonly event: K; readonly value: RoomEvents[K] } }[Exclude<
-  keyof RoomEvents,
-  "status" | "outbox" | "error"
->];
-
-export type SessionEffect =
-  | { readonly type: "send"; readonly text: string }
-  /** Drop this connection and make another. */
-  | { readonly type: "reconnect" }
-  | { readonly type: "welcomed"; readonly welcome: Welcome }
-  | { readonly type: "goaway"; readonly retryAfterMs: number }
-  | { readonly type: "pong" }
-  | { readonly type: "save"; readonly entry: Entry }
-  | { readonly type: "forget"; readonly entry: Entry }
-  | { readonly type: "settle"; readonly entry: Entry; readonly result: OpResult }
-  | { readonly type: "reject"; readonly entry: Entry; readonly code: ErrorCode; readonly message: string }
-  | { readonly type: "error"; readonly code: ErrorCode; readonly message: string; readonly entry?: Entry }
-  | { readonly type: "outbox" }
-  | Emit;
+import { type Ack, type Durable, parseMessage, type ServerMessage, type Welcome } from "./wire.js";
 
 /** The bounds in force until the server tells its own. */
 export const DEFAULT_LIMITS: Limits = {
@@ -56,8 +37,7 @@ type Ordered = Durable | Ack;
 
 export class Session {
   readonly canvas = new Canvas();
-  readonly roster = new Roster();
-  readonly cursors = new CursorTracks();
+  readonly people = new People();
   readonly chat: ChatLog;
   readonly outbox: Outbox;
   user: User;
@@ -200,38 +180,11 @@ export class Session {
         this.effects.push({ type: "goaway", retryAfterMs: message.retry_after_ms ?? 0 });
         return;
       case "pong":
-        this.effects.push({ type: "pong" });
+        this.effects.push({ type: "pong", ts: message.ts });
         return;
       default:
-        return this.ephemeral(message, now);
+        this.people.hear(message, this.client, now);
     }
-  }
-
-  private ephemeral(message: ServerMessage, now: number): void {
-    if (message.type === "cursor-batch") {
-      const moved = message.cursors.filter(
-        (cursor) => isCursor(cursor) && cursor.client !== this.client && this.cursors.receive(cursor.client, cursor, now),
-      );
-      if (moved.length > 0) this.emitCursors(moved.map((cursor) => (cursor as { client: string }).client));
-      return;
-    }
-    if (!("client" in message) || message.client === this.client) return;
-    if (message.type === "presence") this.roster.update(message.client, message.state, message.away);
-    else if (message.type === "user-connected") this.roster.join(message);
-    else if (message.type === "user-disconnected") this.left(message.client);
-    else if (message.type === "signal") {
-      const { client, event, data } = message;
-      this.effects.push({ type: "emit", event: "signal", value: { client, event, data } });
-    }
-  }
-
-  private left(client: string): void {
-    this.roster.leave(client);
-    if (this.cursors.remove(client)) this.emitCursors([client]);
-  }
-
-  private emitCursors(clients: readonly string[]): void {
-    this.effects.push({ type: "emit", event: "cursors", value: clients });
   }
 
   private welcome(welcome: Welcome, now: number): void {
@@ -242,10 +195,7 @@ export class Session {
     this.instance = welcome.instance;
     this.role = welcome.role;
     this.limits = { ...DEFAULT_LIMITS, ...welcome.limits };
-    for (const client of this.roster.replace(welcome.users, this.client)) this.left(client);
-    for (const { client, cursor } of welcome.users) {
-      if (cursor && client !== this.client) this.cursors.receive(client, cursor, now);
-    }
+    this.people.welcome(welcome.users, this.client, now);
     const { max_message_bytes: maxMessageBytes, ops_per_s: opsPerS } = this.limits;
     this.effects.push({ type: "welcomed", welcome });
     this.follow(this.outbox.welcome(welcome.acked_op, { maxMessageBytes, opsPerS }, now));
@@ -257,6 +207,7 @@ export class Session {
     if (snapshot === "gap") return this.gap(`snapshot part ${part.part} is out of place`);
     if (!snapshot) return;
     this.bySnapshot = true;
+    this.outbox.jumped();
     this.canvas.replace(snapshot.objects);
     this.chat.replace(snapshot.chat);
     this.arrived();
@@ -325,7 +276,7 @@ export class Session {
     else if (message.type === "broadcast") {
       const { event, data } = message;
       this.effects.push({ type: "emit", event: "broadcast", value: { event, data, client, own, seq, at } });
-    } else this.canvas.remote(bodyOf(message), client);
+    } else this.canvas.remote(message, client);
   }
 
   /** The confirmed state contains this op, or never will: nothing of it stays on top. */
@@ -372,7 +323,8 @@ export class Session {
       entry.body.type === "object-create"
         ? this.canvas.confirmed(entry.body.object.id) !== undefined
         : this.chat.messages.some((m: ChatMessage) => m.seq > 0 && m.key === `${entry.client}/${entry.op}`);
-    this.follow(this.bySnapshot ? this.outbox.snapshotTaken(shows) : this.outbox.caughtUp());
+    const exists = (id: string): boolean => this.canvas.confirmed(id) !== undefined;
+    this.follow(this.bySnapshot ? this.outbox.snapshotTaken(shows) : this.outbox.caughtUp(exists));
   }
 
   private follow(effects: readonly OutboxEffect[]): void {
@@ -428,7 +380,7 @@ export class Session {
     const objects = this.canvas.takeChanges();
     if (objects) effects.push({ type: "emit", event: "objects", value: objects });
     if (this.chat.takeDirty()) effects.push({ type: "emit", event: "chat", value: this.chat.messages });
-    if (this.roster.takeDirty()) effects.push({ type: "emit", event: "others", value: this.roster.others });
+    effects.push(...this.people.take());
     if (this.outboxDirty) effects.push({ type: "outbox" });
     this.outboxDirty = false;
     const sync: SyncState = this.stream.caughtUp ? "synchronized" : "synchronizing";

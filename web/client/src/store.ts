@@ -1,6 +1,6 @@
 /** Where unacked ops and the client's identity live: in memory, or (see indexeddb.ts) beyond the page. */
 
-import type { Entry } from "./outbox.js";
+import type { Entry } from "./entry.js";
 
 /** What a page starts from. */
 export interface Loaded {

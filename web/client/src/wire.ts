@@ -1,7 +1,7 @@
 /** What the server says, read once. Pure: text in, a message or `undefined` out. */
 
-import type { CanvasObject, Json, JsonObject, Limits, User } from "./types.js";
-import type { OpBody } from "./outbox.js";
+import type { Json, JsonObject, Limits, User } from "./types.js";
+import type { OpBody } from "./entry.js";
 import type { SnapshotPart } from "./stream.js";
 import type { WireUser } from "./roster.js";
 import { isObject } from "./json.js";
@@ -92,10 +92,3 @@ export function parseMessage(text: string): ServerMessage | undefined {
   }
   return message as unknown as ServerMessage;
 }
-
-/** The op in a durable message, for applying it. */
-export function bodyOf(message: Durable): OpBody {
-  return message;
-}
-
-export type { CanvasObject };

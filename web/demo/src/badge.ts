@@ -7,17 +7,20 @@ import { byId } from "./dom";
 import type { Room } from "./room";
 
 interface Words {
-  state: "saved" | "saving" | "offline" | "failed" | "connecting";
+  state: "saved" | "saving" | "offline" | "failed" | "connecting" | "readonly";
   text: string;
   detail: string;
 }
 
-export function wordsFor(room: Pick<Room, "outbox" | "status">): Words {
+export function wordsFor(room: Pick<Room, "outbox" | "status" | "role">): Words {
   const waiting = room.outbox.filter((op) => op.state !== "failed" && op.state !== "acked").length;
   const failed = room.outbox.filter((op) => op.state === "failed").length;
   const changes = `${waiting} change${waiting === 1 ? "" : "s"}`;
   if (room.status === "connecting" && waiting === 0) {
     return { state: "connecting", text: "Connecting…", detail: "Looking for the server" };
+  }
+  if (room.status === "disconnected") {
+    return { state: "offline", text: "Offline", detail: "The server ended this connection for good. Reload the page to try again" };
   }
   if (room.status !== "connected") {
     const kept = waiting > 0 ? `${changes} kept on this device, sent when the connection is back` : "Everything so far is saved";
@@ -25,6 +28,7 @@ export function wordsFor(room: Pick<Room, "outbox" | "status">): Words {
   }
   if (failed > 0) return { state: "failed", text: `Not saved · ${failed}`, detail: "The server refused; see the outbox under the hood" };
   if (waiting > 0) return { state: "saving", text: "Saving…", detail: `${changes} on the way` };
+  if (room.role === "read") return { state: "readonly", text: "View only", detail: "You may look, but not draw" };
   return { state: "saved", text: "Saved", detail: "The server has everything" };
 }
 

@@ -22,12 +22,15 @@ export interface Doc {
   create(object: Wire): OwnOp;
   update(id: string, patch: Patch): OwnOp;
   remove(id: string): OwnOp;
+  /** False for those who may only look; asked before every change. */
+  mayWrite(): boolean;
 }
 
-type Action =
-  | { type: "create"; id: string; op: OwnOp }
-  | { type: "delete"; id: string; op: OwnOp; object: Wire }
-  | { type: "update"; id: string; op: OwnOp; before: Patch; after: Patch };
+type Action = { id: string; op: OwnOp; /** Counts own ops as they are made. */ order: number } & (
+  | { type: "create" }
+  | { type: "delete"; object: Wire }
+  | { type: "update"; before: Patch; after: Patch }
+);
 
 export interface Entry {
   label: string;
@@ -49,6 +52,7 @@ export class History {
   private undos: Entry[] = [];
   private redos: Entry[] = [];
   private open: Entry | undefined;
+  private made = 0;
 
   constructor(private readonly doc: Doc, private readonly now: () => number = () => performance.now()) {}
 
@@ -87,20 +91,22 @@ export class History {
   }
 
   create(object: Wire): void {
-    this.record({ type: "create", id: object.id, op: this.doc.create(object) });
+    if (!this.doc.mayWrite()) return;
+    this.record({ type: "create", id: object.id, op: this.doc.create(object), order: this.made++ });
   }
 
   update(id: string, patch: Patch): void {
     const object = this.doc.get(id);
-    if (!object) return;
+    if (!object || !this.doc.mayWrite()) return;
     const before: Patch = {};
     for (const key of Object.keys(patch)) before[key] = clone(object[key] ?? null);
-    this.record({ type: "update", id, op: this.doc.update(id, patch), before, after: clone(patch) });
+    this.record({ type: "update", id, op: this.doc.update(id, patch), order: this.made++, before, after: clone(patch) });
   }
 
   remove(id: string): void {
     const object = this.doc.get(id);
-    if (object) this.record({ type: "delete", id, object: clone(object) as Wire, op: this.doc.remove(id) });
+    if (!object || !this.doc.mayWrite()) return;
+    this.record({ type: "delete", id, object: clone(object) as Wire, op: this.doc.remove(id), order: this.made++ });
   }
 
   /** Takes back what is left of the newest entry that still has an effect; returns its label. */
@@ -114,15 +120,26 @@ export class History {
     return this.step(this.redos, this.undos);
   }
 
-  /** Somebody else's confirmed change. An undefined patch means the object was deleted or replaced as a whole. */
-  remoteChange(id: string, patch: Patch | undefined): void {
+  /**
+   * Somebody else's confirmed change. Where an own op is still on its way, theirs came before it; where ours was
+   * confirmed, theirs came after it and the property is no longer ours to take back.
+   */
+  remoteChange(id: string, patch: Patch): void {
     const entries = this.open ? [...this.undos, ...this.redos, this.open] : [...this.undos, ...this.redos];
-    for (const entry of entries) {
-      for (const action of entry.actions) {
-        if (action.id !== id || !unacked(action.op) || !patch) continue;
-        if (action.type === "update") {
-          for (const key of Object.keys(patch)) if (key in action.before) action.before[key] = clone(patch[key]);
-        } else if (action.type === "delete") Object.assign(action.object, clone(patch));
+    const actions = entries.flatMap((entry) => entry.actions).filter((action) => action.id === id);
+    actions.sort((a, b) => a.order - b.order);
+    for (const key of Object.keys(patch)) {
+      for (const action of actions) {
+        if (unacked(action.op)) {
+          // Only the oldest: what stood before the later ones is what the earlier ones wrote.
+          if (action.type === "delete") action.object[key] = clone(patch[key]);
+          else if (action.type === "update" && key in action.before) action.before[key] = clone(patch[key]);
+          else if (action.type === "update") continue;
+          break;
+        }
+        if (action.type !== "update") continue;
+        delete action.before[key];
+        delete action.after[key];
       }
     }
   }
@@ -152,21 +169,22 @@ export class History {
 
   private invert(action: Action): Action | undefined {
     const { id } = action;
+    const order = this.made++;
     const object = this.doc.get(id);
     // A refused op was rolled back already: there is nothing of it to undo.
     if (action.op.state === "failed") return undefined;
     switch (action.type) {
       case "create":
-        return object && { type: "delete", id, object: clone(object) as Wire, op: this.doc.remove(id) };
+        return object && { type: "delete", id, order, object: clone(object) as Wire, op: this.doc.remove(id) };
       case "delete":
-        return object ? undefined : { type: "create", id, op: this.doc.create(withoutNulls(action.object)) };
+        return object ? undefined : { type: "create", id, order, op: this.doc.create(withoutNulls(action.object)) };
       case "update": {
         if (!object) return undefined;
         const keys = Object.keys(action.after).filter((key) => same(object[key], action.after[key]));
         if (keys.length === 0) return undefined;
         const pick = (patch: Patch): Patch => Object.fromEntries(keys.map((key) => [key, clone(patch[key])]));
         const after = pick(action.before);
-        return { type: "update", id, op: this.doc.update(id, clone(after)), before: pick(action.after), after };
+        return { type: "update", id, order, op: this.doc.update(id, clone(after)), before: pick(action.after), after };
       }
     }
   }

@@ -72,8 +72,9 @@ class Page implements App {
       create: (object) => room.objects.create(object as never),
       update: (id, patch) => room.objects.update(id, patch as never),
       remove: (id) => room.objects.delete(id),
+      mayWrite: () => room.role === "write" || (this.toast("You may look around here, but not draw"), false),
     });
-    this.renderer = new Renderer(byId<HTMLCanvasElement>("scene"), this.scene, this.camera);
+    this.renderer = new Renderer(byId<HTMLCanvasElement>("scene"), this.scene, this.camera, () => this.invalidate());
     this.overlay = new Overlay(byId<HTMLCanvasElement>("overlay"), this.scene, this.camera, this.selection);
     this.drafts = new Drafts(this.scene, (draft) => void room.signal("draft", draft as never));
     this.editor = new TextEditor(byId("editor-layer"), () => this);
@@ -153,7 +154,8 @@ class Page implements App {
     room.on("objects", ({ changes, reset }) => {
       if (reset) for (const id of this.scene.ids()) if (!room.objects.has(id)) this.gone(id);
       for (const change of changes) {
-        if (!change.own && change.client) this.history.remoteChange(change.id, (change as { patch?: Patch }).patch);
+        const { patch } = change as { patch?: Patch };
+        if (!change.own && patch) this.history.remoteChange(change.id, patch);
         const object = room.objects.get(change.id);
         if (object) this.scene.set(change.id, object);
         else this.gone(change.id);
@@ -165,6 +167,10 @@ class Page implements App {
     });
     room.on("signal", ({ client, event, data }) => event === "draft" && this.drafts.receive(client, data));
     room.on("others", () => this.showOutlines());
+    room.on("error", (error) => {
+      if (error.op) this.toast(`Not saved: ${error.message}`);
+      else if (["unauthorized", "refused", "replaced", "storage"].includes(error.code)) this.toast(error.message);
+    });
     room.on("sync", () => (byId("empty").hidden = this.scene.size > 0));
   }
 
@@ -188,7 +194,8 @@ class Page implements App {
   private frame(now: number): void {
     this.frameAsked = false;
     const following = this.follow.frame(now);
-    this.renderer.frame();
+    this.renderer.frame(now);
+    this.overlay.showHandles = this.tool === "select" && !this.editor.isOpen;
     this.overlay.frame();
     if (this.editor.isOpen) this.editor.place();
     if (this.cursors.frame(now) || following) this.invalidate();
@@ -199,7 +206,6 @@ class Page implements App {
     this.editor.close();
     this.tool = tool;
     if (tool !== "select") this.selection.clear();
-    this.overlay.showHandles = tool === "select";
     showTool(tool);
     this.styleBar.update();
     this.stage.updateCursor();

@@ -13,6 +13,8 @@ export const stateOf = (other: Other): PresenceState => other.state as PresenceS
 
 export function initials(name: string): string {
   const words = name.split(/\s+/).filter(Boolean);
+  // "Bot 17" is told from "Bot 18" by its number.
+  if (words.length > 1 && /^\d{1,3}$/.test(words.at(-1)!)) return words.at(-1)!;
   const letters = words.length > 1 ? [words[0]!, words.at(-1)!] : words;
   return letters.map((word) => [...word][0]!.toUpperCase()).join("") || "?";
 }
@@ -45,7 +47,7 @@ export class People {
     const others = [...this.room.others].sort(
       (a, b) => Number(stateOf(a).bot ?? false) - Number(stateOf(b).bot ?? false) || nameOf(a).localeCompare(nameOf(b)),
     );
-    const room = matchMedia("(max-width: 640px)").matches ? 2 : 5;
+    const room = matchMedia("(max-width: 640px)").matches ? 1 : 5;
     const direct = others.length <= room ? others : others.slice(0, room - 1);
     const rest = others.length - direct.length;
     this.keepFocus(this.stack, () => {

@@ -85,6 +85,8 @@ export function startShortcuts(app: App, page: PageActions, onSpace: (held: bool
     hit.run(event);
     app.invalidate();
   });
+  document.addEventListener("keydown", (event) => event.key === "Tab" && document.documentElement.toggleAttribute("data-tabbing", true), true);
+  document.addEventListener("pointerdown", () => document.documentElement.removeAttribute("data-tabbing"), true);
   document.addEventListener("keyup", (event) => event.key === " " && onSpace(false));
   window.addEventListener("blur", () => onSpace(false));
 }

@@ -35,6 +35,19 @@ export function buildToolbar(app: App): void {
       onclick: () => app.setTool(name),
     }, icon(name)));
   }
+  arrowKeys(bar);
+}
+
+/** Left and right go along a tool bar, as its role promises; Tab works as well. */
+function arrowKeys(bar: HTMLElement): void {
+  bar.addEventListener("keydown", (event) => {
+    const step = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
+    const buttons = [...bar.querySelectorAll<HTMLElement>("button")].filter((button) => button.offsetParent !== null);
+    const at = buttons.indexOf(event.target as HTMLElement);
+    if (step === 0 || at < 0) return;
+    event.preventDefault();
+    buttons[(at + step + buttons.length) % buttons.length]?.focus();
+  });
 }
 
 export function showTool(tool: ToolName): void {
@@ -64,6 +77,7 @@ export class StyleBar {
       this.action("trash", "Delete (Del)", () => deleteSelection(app)),
     );
     this.recolor();
+    arrowKeys(this.bar);
   }
 
   /** Swatches show colours as the theme paints them. */

@@ -1,0 +1,99 @@
+-- The queue file of scumble, version 1 (PRAGMA user_version). Times are integer milliseconds of the relay's clock.
+-- Applied once, by the first process that finds no tables.
+
+-- Facts about the file itself: boot_id, clean, synchronous, clock_offset_ms.
+CREATE TABLE meta (
+    key   TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- The head of each canvas. Outlives its messages, so that a quiet canvas is always recoverable.
+CREATE TABLE canvases (
+    key              INTEGER PRIMARY KEY,
+    canvas_id        TEXT    NOT NULL UNIQUE,
+    epoch            TEXT    NOT NULL,
+    seq              INTEGER NOT NULL DEFAULT 0,
+    head_id          INTEGER NOT NULL DEFAULT 0, -- the row of its last log message
+    presence_version INTEGER NOT NULL DEFAULT 0,
+    objects          INTEGER NOT NULL DEFAULT 0, -- how many there are
+    created_at       INTEGER NOT NULL
+) STRICT;
+
+-- Everything that must reach another process, in the order of commits. Ids are never reused and have no holes.
+-- Log messages have a seq; cursors, signals and presence changes have none.
+CREATE TABLE message_queue (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    canvas_id    INTEGER NOT NULL, -- canvases.key
+    seq          INTEGER,
+    message_type TEXT    NOT NULL,
+    origin       INTEGER NOT NULL, -- the connection it came through; its upper bits are the instance's number
+    client       TEXT    NOT NULL,
+    op           INTEGER NOT NULL,
+    prev_id      INTEGER NOT NULL, -- the row of the log message before it on its canvas: the log is read along this
+    created_at   INTEGER NOT NULL,
+    expires_at   INTEGER NOT NULL,
+    payload      TEXT    NOT NULL  -- last, so that a walk along prev_id does not touch it
+) STRICT;
+
+-- The only index: one entry in 64 messages, where a walk along prev_id can begin. A full index on
+-- (canvas_id, seq) would cost two thirds of the write rate.
+CREATE INDEX message_anchor ON message_queue (canvas_id, seq) WHERE seq % 64 = 0;
+
+CREATE TABLE canvas_objects (
+    canvas_id   INTEGER NOT NULL,
+    object_id   TEXT    NOT NULL,
+    created_seq INTEGER NOT NULL,
+    updated_seq INTEGER NOT NULL,
+    props       TEXT    NOT NULL, -- the whole object, its id and kind included
+    PRIMARY KEY (canvas_id, object_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE canvas_chat (
+    canvas_id INTEGER NOT NULL,
+    seq       INTEGER NOT NULL,
+    entry     TEXT    NOT NULL, -- as a snapshot tells it
+    PRIMARY KEY (canvas_id, seq)
+) STRICT, WITHOUT ROWID;
+
+-- Idempotence: the highest op of each client, and the subject that owns the client's name.
+CREATE TABLE canvas_clients (
+    canvas_id INTEGER NOT NULL,
+    client    TEXT    NOT NULL,
+    user_id   TEXT    NOT NULL,
+    last_op   INTEGER NOT NULL,
+    last_seq  INTEGER NOT NULL, -- the place of last_op, 0 if it took none
+    used_at   INTEGER NOT NULL,
+    PRIMARY KEY (canvas_id, client)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE presence (
+    canvas_id   INTEGER NOT NULL,
+    client      TEXT    NOT NULL,
+    instance_id TEXT    NOT NULL,
+    conn        INTEGER NOT NULL,
+    user        TEXT    NOT NULL,
+    state       TEXT,
+    away_at     INTEGER, -- since when it is lost
+    PRIMARY KEY (canvas_id, client)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX presence_away ON presence (away_at) WHERE away_at IS NOT NULL;
+
+CREATE TABLE instances (
+    number       INTEGER PRIMARY KEY AUTOINCREMENT, -- the upper bits of its connections' numbers
+    instance_id  TEXT    NOT NULL UNIQUE,
+    pid          INTEGER NOT NULL,
+    wake_path    TEXT    NOT NULL, -- its datagram socket
+    lock_path    TEXT    NOT NULL, -- the file it holds a lock on while it lives
+    started_at   INTEGER NOT NULL,
+    heartbeat_at INTEGER NOT NULL
+) STRICT;
+
+-- How far each instance is on the canvases it has rooms for. Written lazily: at most once a second.
+CREATE TABLE canvas_watermarks (
+    canvas_id          INTEGER NOT NULL,
+    server_instance_id TEXT    NOT NULL,
+    last_processed_id  INTEGER NOT NULL,
+    updated_at         INTEGER NOT NULL,
+    PRIMARY KEY (canvas_id, server_instance_id)
+) STRICT, WITHOUT ROWID;

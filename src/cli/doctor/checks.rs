@@ -1,0 +1,243 @@
+//! The single checks of `scumble doctor`. Each reads, none writes.
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use anyhow::Context;
+use rusqlite::{Connection, params};
+use rustix::fs::{FlockOperation, flock, statvfs};
+
+use super::{Patient, Verdict};
+use crate::cli::file::{SCHEMA_VERSION, beside};
+use crate::limits::{HEARTBEAT_STALE, WAL_RESTART_BYTES};
+
+type Verdicts = anyhow::Result<Vec<Verdict>>;
+
+/// Less free space than this is a finding: a few minutes of heavy writing.
+const FREE_BYTES: u64 = 512 << 20;
+/// A backlog above this is a warning by the queue's own thresholds.
+const LAG_ROWS: i64 = 1_000;
+/// Rows that expired this long ago should be gone: several times the longest sensible cleanup interval.
+const OVERDUE_MS: i64 = 5 * 60 * 1_000;
+
+/// The SQLite that reads here has the WAL-reset fix, as a relay's must.
+pub(super) fn sqlite(_: &Patient<'_>) -> Verdicts {
+    let (version, number) = (rusqlite::version(), rusqlite::version_number());
+    let fixed = number >= 3_053_000 || (3_051_003..3_052_000).contains(&number);
+    Ok(vec![if fixed {
+        Verdict::Fine(version.to_owned())
+    } else {
+        Verdict::finding(
+            format!("{version} can lose committed rows when the write-ahead log is reset"),
+            "build scumble with its bundled SQLite: 3.51.3, or 3.53.0 and later",
+        )
+    }])
+}
+
+/// The tables are those that this program knows.
+pub(super) fn schema(patient: &Patient<'_>) -> Verdicts {
+    let version: i64 = patient
+        .conn
+        .pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(vec![if version == SCHEMA_VERSION {
+        Verdict::Fine(format!("version {version}"))
+    } else {
+        Verdict::finding(
+            format!("version {version}, this scumble knows {SCHEMA_VERSION}"),
+            "use the scumble that made the file, or start on a new file",
+        )
+    }])
+}
+
+/// The file's structure; with `--thorough` each index entry too.
+pub(super) fn integrity(patient: &Patient<'_>) -> Verdicts {
+    let pragma = if patient.args.thorough {
+        "integrity_check"
+    } else {
+        "quick_check"
+    };
+    let mut statement = patient.conn.prepare(&format!("PRAGMA {pragma}(5)"))?;
+    let lines = statement.query_map([], |row| row.get::<_, String>(0))?;
+    let lines: Vec<String> = lines.collect::<Result<_, _>>()?;
+    if lines == ["ok"] {
+        return Ok(vec![Verdict::Fine(format!("{pragma} ok"))]);
+    }
+    let todo = "stop all processes, keep the file for analysis, restore the last backup (docs/OPERATIONS.md)";
+    Ok(lines
+        .into_iter()
+        .map(|line| Verdict::finding(line, todo))
+        .collect())
+}
+
+/// WAL mode, and a log that checkpoints keep small.
+pub(super) fn journal(patient: &Patient<'_>) -> Verdicts {
+    let mode: String = patient
+        .conn
+        .pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    let bytes = fs::metadata(beside(&patient.args.db, "-wal")).map_or(0, |wal| wal.len());
+    Ok(vec![if mode != "wal" {
+        Verdict::finding(
+            format!("journal mode is {mode}"),
+            "something changed it: no other program may write to this file; the next start sets it to wal",
+        )
+    } else if bytes > 4 * WAL_RESTART_BYTES {
+        Verdict::finding(
+            format!("the write-ahead log has {} MiB", bytes >> 20),
+            "a long read holds checkpoints up: end shells and backups on the file; the log shrinks by itself after",
+        )
+    } else {
+        Verdict::Fine(format!("wal, {} KiB", bytes >> 10))
+    }])
+}
+
+/// Room to write.
+pub(super) fn disk(patient: &Patient<'_>) -> Verdicts {
+    let db = &patient.args.db;
+    let folder = db.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let space = statvfs(folder.unwrap_or(Path::new("."))).context("the file's disk")?;
+    let free = space.f_bavail.saturating_mul(space.f_frsize);
+    Ok(vec![if free < FREE_BYTES {
+        Verdict::finding(
+            format!("{} MiB are free", free >> 20),
+            "make room: with a full disk nothing is acked, and /readyz fails",
+        )
+    } else {
+        Verdict::Fine(format!("{} MiB free", free >> 20))
+    }])
+}
+
+struct Instance {
+    id: String,
+    pid: u32,
+    lock_path: String,
+    age_ms: i64,
+}
+
+fn registered(patient: &Patient<'_>) -> anyhow::Result<Vec<Instance>> {
+    let sql = "SELECT instance_id, pid, lock_path, heartbeat_at FROM instances ORDER BY number";
+    let mut statement = patient.conn.prepare(sql)?;
+    let rows = statement.query_map([], |row| {
+        Ok(Instance {
+            id: row.get(0)?,
+            pid: row.get(1)?,
+            lock_path: row.get(2)?,
+            age_ms: patient.now_ms - row.get::<_, i64>(3)?,
+        })
+    })?;
+    rows.collect::<Result<_, _>>().context("instances")
+}
+
+/// Whether a process holds its lock, which the kernel frees when it dies. Held by us for a moment if it is free.
+fn lock_is_held(path: &str) -> bool {
+    File::open(path).is_ok_and(|lock| flock(&lock, FlockOperation::NonBlockingLockShared).is_err())
+}
+
+/// Each registered instance lives and says so.
+pub(super) fn instances(patient: &Patient<'_>) -> Verdicts {
+    let stale_ms = i64::try_from(HEARTBEAT_STALE.as_millis()).unwrap_or(i64::MAX);
+    let verdicts = registered(patient)?.into_iter().map(|instance| {
+        let Instance { id, pid, lock_path, age_ms } = instance;
+        if !lock_is_held(&lock_path) {
+            Verdict::finding(
+                format!("{id} (pid {pid}) is dead: its lock is free, its row is still there"),
+                "start any process on the file: it reaps the dead; nothing acked is lost",
+            )
+        } else if age_ms > stale_ms {
+            Verdict::finding(
+                format!("{id} (pid {pid}) lives, but its last heartbeat is {} s old", age_ms / 1_000),
+                "it is stopped, or can't commit: see its log; continue it (SIGCONT) or end it (SIGTERM, then SIGKILL)",
+            )
+        } else {
+            Verdict::Fine(format!("{id} (pid {pid}), heartbeat {age_ms} ms ago"))
+        }
+    });
+    let verdicts: Vec<_> = verdicts.collect();
+    Ok(if verdicts.is_empty() {
+        vec![Verdict::Fine("none is running".to_owned())]
+    } else {
+        verdicts
+    })
+}
+
+/// Who is here is here through an instance that is registered.
+pub(super) fn presence(patient: &Patient<'_>) -> Verdicts {
+    let sql = "SELECT count(*), count(*) FILTER (WHERE away_at IS NULL AND instance_id NOT IN
+               (SELECT instance_id FROM instances)) FROM presence";
+    let (all, orphans): (i64, i64) = patient
+        .conn
+        .query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .context("presence")?;
+    Ok(vec![if orphans > 0 {
+        Verdict::finding(
+            format!("{orphans} of {all} clients are here through an instance that is gone"),
+            "start any process on the file: it turns them away and reaps them; if they stay, report a bug",
+        )
+    } else {
+        Verdict::Fine(format!("{all} clients"))
+    }])
+}
+
+/// How many log messages each instance has yet to process.
+pub(super) fn lag(patient: &Patient<'_>) -> Verdicts {
+    let sql = "SELECT w.server_instance_id,
+                 (SELECT count(*) FROM canvas_watermarks own JOIN message_queue m
+                    ON m.canvas_id = own.canvas_id AND m.id > own.last_processed_id
+                  WHERE own.server_instance_id = w.server_instance_id
+                    AND m.seq IS NOT NULL AND m.expires_at > ?1)
+               FROM canvas_watermarks w GROUP BY w.server_instance_id";
+    let mut statement = patient.conn.prepare(sql).context("canvas_watermarks")?;
+    let rows = statement.query_map([patient.now_ms], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut verdicts = Vec::new();
+    for row in rows {
+        let (id, behind): (String, i64) = row?;
+        verdicts.push(if !is_registered(&patient.conn, &id)? {
+            Verdict::finding(
+                format!("watermarks of {id}, which is gone"),
+                "start any process on the file: its cleanup removes them",
+            )
+        } else if behind > LAG_ROWS {
+            Verdict::finding(
+                format!("{id} is {behind} messages behind"),
+                "see its log and processor time; if it does not recover, restart it: clients resume elsewhere",
+            )
+        } else {
+            Verdict::Fine(format!("{id} is {behind} messages behind"))
+        });
+    }
+    Ok(if verdicts.is_empty() {
+        vec![Verdict::Fine("no watermarks".to_owned())]
+    } else {
+        verdicts
+    })
+}
+
+fn is_registered(conn: &Connection, id: &str) -> rusqlite::Result<bool> {
+    conn.query_row(
+        "SELECT count(*) FROM instances WHERE instance_id = ?1",
+        [id],
+        |row| row.get(0),
+    )
+}
+
+/// Expired rows go.
+pub(super) fn cleanup(patient: &Patient<'_>) -> Verdicts {
+    let sql = "SELECT count(*), count(*) FILTER (WHERE expires_at < ?1) FROM message_queue";
+    let overdue_before = patient.now_ms - OVERDUE_MS;
+    let (all, overdue): (i64, i64) = patient
+        .conn
+        .query_row(sql, params![overdue_before], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .context("message_queue")?;
+    let alive = registered(patient)?
+        .iter()
+        .any(|instance| lock_is_held(&instance.lock_path));
+    Ok(vec![if overdue > 0 && alive {
+        Verdict::finding(
+            format!("{overdue} of {all} rows expired over five minutes ago and are still there"),
+            "no process cleans up: see the logs for errors of the cleanup; restart the processes one by one",
+        )
+    } else {
+        Verdict::Fine(format!("{all} rows kept"))
+    }])
+}

@@ -1,0 +1,361 @@
+//! One load client: connects, joins, says what is due, hears everything, and comes back when it is sent away.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use futures::{FutureExt, SinkExt, StreamExt};
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tungstenite::client::IntoClientRequest;
+use tungstenite::protocol::WebSocketConfig;
+use tungstenite::{Message, Utf8Bytes};
+
+use super::hearing::Hearing;
+use super::tally::Shared;
+use super::url::Url;
+use crate::load::wire;
+
+/// What is due and waits for its client. 30 a second for half a minute.
+pub const DUE_QUEUE: usize = 1024;
+/// Ops without an answer beyond which a client says no more: less than what a server takes from one connection.
+const MAX_IN_FLIGHT: usize = 512;
+/// Frames that are read in one go before what is due is looked at again.
+const READ_BURST: usize = 64;
+/// Connecting, joining, and writing may take this long each.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A client whose first connection fails this often gives up.
+const FIRST_TRIES: u32 = 6;
+/// A cursor this late is not worth saying.
+const CURSOR_AGE_US: u64 = 1_000_000;
+/// The largest frame: a snapshot part, with much room.
+const MAX_FRAME: usize = 16 << 20;
+
+/// What a client does when it is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Stream {
+    /// Move its cursor.
+    Cursor,
+    /// Update its object.
+    Object,
+    /// Broadcast an event.
+    Message,
+}
+
+/// Something is due.
+#[derive(Debug, Clone, Copy)]
+pub struct Due {
+    /// Microseconds of the load's clock.
+    pub us: u64,
+    /// What.
+    pub stream: Stream,
+}
+
+/// Who a client is and what it does.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The relays, tried in turn; the first is this client's own.
+    pub urls: Vec<Url>,
+    /// The canvas's number in this load.
+    pub canvas: usize,
+    /// The canvas's name.
+    pub canvas_id: String,
+    /// The client's number on the canvas.
+    pub member: usize,
+    /// Whether it has an object.
+    pub object: bool,
+    /// Bytes of a broadcast.
+    pub message_bytes: usize,
+}
+
+type Socket = WebSocketStream<TcpStream>;
+
+/// How a connection ended.
+enum End {
+    /// The load is over.
+    Stopped,
+    /// The server said not to come back.
+    Refused,
+    /// To be tried again, after that long if the server said so.
+    Again(Option<Duration>),
+}
+
+/// One client.
+pub struct Client {
+    plan: Plan,
+    shared: Arc<Shared>,
+    hearing: Hearing,
+    due: mpsc::Receiver<Due>,
+    stop: watch::Receiver<bool>,
+    ready: mpsc::Sender<Result<(), String>>,
+    ramp: Arc<Semaphore>,
+    cursors: u64,
+}
+
+impl Client {
+    /// A client that is not connected yet. It says on `ready`, once, when the load can begin for it, or why not.
+    pub fn new(
+        plan: Plan,
+        shared: Arc<Shared>,
+        due: mpsc::Receiver<Due>,
+        stop: watch::Receiver<bool>,
+        ready: mpsc::Sender<Result<(), String>>,
+        ramp: Arc<Semaphore>,
+    ) -> Self {
+        let hearing = Hearing::new(&plan, Arc::clone(&shared));
+        Self {
+            plan,
+            shared,
+            hearing,
+            due,
+            stop,
+            ready,
+            ramp,
+            cursors: 0,
+        }
+    }
+
+    /// Lives until the load is over.
+    pub async fn run(mut self) {
+        let ramp = Arc::clone(&self.ramp);
+        // Closed only when the load is given up.
+        let Ok(permit) = ramp.acquire().await else {
+            return;
+        };
+        let mut permit = Some(permit);
+        let mut failures = 0;
+        for attempt in 0.. {
+            if *self.stop.borrow() {
+                return;
+            }
+            let url = self.plan.urls[attempt % self.plan.urls.len()].clone();
+            let was_live = self.hearing.times_live;
+            let end = match self.connect(&url).await {
+                Ok(socket) => self.session(socket, &mut permit).await,
+                Err(error) if self.hearing.times_live == 0 && failures + 1 >= FIRST_TRIES => {
+                    let _ = self.ready.try_send(Err(format!("{url}: {error}")));
+                    return;
+                }
+                Err(_) => End::Again(None),
+            };
+            if self.hearing.times_live > was_live {
+                failures = 0;
+            }
+            let wait = match end {
+                End::Stopped => return,
+                End::Refused => {
+                    self.shared.tally.lock().stopped += 1;
+                    let _ = self
+                        .ready
+                        .try_send(Err(format!("{url}: refused by the server")));
+                    return;
+                }
+                End::Again(wait) => wait.unwrap_or_else(|| backoff(failures)),
+            };
+            failures += 1;
+            // A stop that comes now is seen at the top.
+            let _ = timeout(wait, self.stop.changed()).await;
+        }
+    }
+
+    async fn connect(&mut self, url: &Url) -> anyhow::Result<Socket> {
+        let mut request = format!(
+            "ws://{}{}/ws/{}",
+            url.authority, url.path, self.plan.canvas_id
+        )
+        .into_client_request()?;
+        let subprotocol = crate::protocol::SUBPROTOCOL.parse()?;
+        request
+            .headers_mut()
+            .insert("Sec-WebSocket-Protocol", subprotocol);
+        // Small, since an idle client has one of each.
+        let config = WebSocketConfig::default()
+            .read_buffer_size(4 * 1024)
+            .max_message_size(Some(MAX_FRAME))
+            .max_frame_size(Some(MAX_FRAME));
+        let shake = async {
+            let stream = TcpStream::connect(&url.authority).await?;
+            stream.set_nodelay(true)?;
+            let config = Some(config);
+            let (socket, _) =
+                tokio_tungstenite::client_async_with_config(request, stream, config).await?;
+            anyhow::Ok(socket)
+        };
+        timeout(PATIENCE, shake).await?
+    }
+
+    /// One connection from hello to its end.
+    async fn session<P>(&mut self, mut socket: Socket, permit: &mut Option<P>) -> End {
+        let hello = self.hearing.hello();
+        if say(&mut socket, vec![hello.into()]).await.is_err() {
+            return End::Again(None);
+        }
+        let joined_by = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            if self.hearing.live {
+                // The next client may connect.
+                drop(permit.take());
+            }
+            let again = self.hearing.ops.again_at().map(|us| self.shared.at(us));
+            let leave = self.hearing.leave_at;
+            let room = self.hearing.live && self.hearing.ops.len() < MAX_IN_FLIGHT;
+            let mut texts = Vec::new();
+            tokio::select! {
+                frame = socket.next() => match self.hear(frame, &mut socket) {
+                    ControlFlow::Continue(more) => texts = more,
+                    ControlFlow::Break(end) => return end,
+                },
+                Some(due) = self.due.recv(), if room => {
+                    texts.extend(self.say_due(due));
+                    while texts.len() < READ_BURST && self.hearing.ops.len() < MAX_IN_FLIGHT {
+                        let Ok(due) = self.due.try_recv() else { break };
+                        texts.extend(self.say_due(due));
+                    }
+                }
+                () = until(again), if again.is_some() => texts = self.hearing.again(),
+                () = until(leave), if leave.is_some() => return End::Again(Some(Duration::ZERO)),
+                () = tokio::time::sleep_until(joined_by), if !self.hearing.live => {
+                    return End::Again(None);
+                }
+                _ = self.stop.changed() => {
+                    goodbye(&mut socket).await;
+                    return End::Stopped;
+                }
+            }
+            if !texts.is_empty() && say(&mut socket, texts).await.is_err() {
+                return End::Again(None);
+            }
+            if self.hearing.is_ready() {
+                // The one who waits may have given up.
+                let _ = self.ready.try_send(Ok(()));
+            }
+        }
+    }
+
+    /// Takes a frame and those that came with it. Returns what to say to them.
+    fn hear(
+        &mut self,
+        frame: Option<Result<Message, tungstenite::Error>>,
+        socket: &mut Socket,
+    ) -> ControlFlow<End, Vec<Utf8Bytes>> {
+        let mut texts = Vec::new();
+        let mut frame = frame;
+        for more in (0..READ_BURST).rev() {
+            match frame {
+                Some(Ok(Message::Text(text))) => texts.extend(self.hearing.hear(&text)),
+                Some(Ok(Message::Close(close))) => {
+                    let code = close.map_or(1005, |c| u16::from(c.code));
+                    return ControlFlow::Break(self.closed(code));
+                }
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return ControlFlow::Break(self.closed(1006)),
+            }
+            // What was taken must be looked at, so nothing is taken after the last.
+            match (more > 0).then(|| socket.next().now_or_never()).flatten() {
+                Some(next) => frame = next,
+                None => break,
+            }
+        }
+        ControlFlow::Continue(texts)
+    }
+
+    fn closed(&mut self, code: u16) -> End {
+        *self
+            .shared
+            .tally
+            .lock()
+            .errors
+            .entry(format!("closed-{code}"))
+            .or_default() += 1;
+        let wait = self.hearing.leave_at.take();
+        match code {
+            4413 => End::Again(None),
+            1009 | 4400..4500 => End::Refused,
+            _ => End::Again(wait.map(|at| at.saturating_duration_since(Instant::now()))),
+        }
+    }
+
+    /// What a due beat makes the client say, if anything.
+    fn say_due(&mut self, due: Due) -> Option<Utf8Bytes> {
+        let now = self.shared.us(Instant::now());
+        let late = now.saturating_sub(due.us);
+        if due.stream == Stream::Cursor {
+            self.shared.open.fetch_sub(1, Ordering::Relaxed);
+            let mut tally = self.shared.tally.lock();
+            if late > CURSOR_AGE_US {
+                tally.skipped += 1;
+                return None;
+            }
+            tally.cursors_sent += 1;
+            tally.lag.record(late);
+            self.cursors += 1;
+            return Some(wire::cursor(self.cursors, due.us).into());
+        }
+        {
+            let mut tally = self.shared.tally.lock();
+            tally.messages += 1;
+            tally.lag.record(late);
+        }
+        let op = self.hearing.ops.next();
+        let text = match due.stream {
+            Stream::Object => wire::update(op, self.plan.member, due.us),
+            _ => wire::broadcast(op, due.us, self.plan.message_bytes),
+        };
+        self.hearing.ops.push(text.into(), Some(due.us))
+    }
+}
+
+async fn say(socket: &mut Socket, texts: Vec<Utf8Bytes>) -> anyhow::Result<()> {
+    let all = async {
+        for text in texts {
+            socket.feed(Message::Text(text)).await?;
+        }
+        socket.flush().await
+    };
+    Ok(timeout(PATIENCE, all).await??)
+}
+
+async fn goodbye(socket: &mut Socket) {
+    let bye = async {
+        if say(socket, vec!["{\"type\":\"bye\"}".into()]).await.is_ok() {
+            // The server answers with a close frame; what comes before it no longer counts.
+            while let Some(Ok(_)) = socket.next().await {}
+        }
+    };
+    // A server that doesn't answer finds the connection gone.
+    let _ = timeout(crate::limits::CLOSE_TIMEOUT, bye).await;
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Exponential, 0.25 s to 10 s, with full jitter, as the protocol asks of clients.
+fn backoff(failures: u32) -> Duration {
+    let cap = Duration::from_millis(250)
+        .saturating_mul(1 << failures.min(6))
+        .min(PATIENCE);
+    // A version 4 UUID is random but for six bits, none of them among these.
+    let (_, random) = uuid::Uuid::new_v4().as_u64_pair();
+    cap * u32::try_from(random % 1000).unwrap_or(0) / 1000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backoff_stays_in_its_bounds() {
+        for failures in 0..40 {
+            assert!(backoff(failures) <= PATIENCE);
+        }
+        assert!(backoff(0) <= Duration::from_millis(250));
+    }
+}

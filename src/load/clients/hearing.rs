@@ -1,0 +1,255 @@
+//! What a load client makes of what it hears: no sockets here, only text in and text out.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use tungstenite::Utf8Bytes;
+
+use super::client::Plan;
+use super::ledger::STRANGER;
+use super::tally::Shared;
+use crate::load::ops::{Op, Ops};
+use crate::load::wire::{self, Heard};
+use crate::protocol::client_message::Kind;
+use crate::protocol::ids::{Epoch, Position};
+
+/// A client's side of the conversation.
+#[derive(Debug)]
+pub struct Hearing {
+    shared: Arc<Shared>,
+    canvas: usize,
+    member: usize,
+    name: String,
+    object: bool,
+    created: bool,
+    told_ready: bool,
+    acked_op: u64,
+    /// Its own ops.
+    pub ops: Ops,
+    /// Whether it has joined on this connection.
+    pub live: bool,
+    /// On how many connections it has joined.
+    pub times_live: u64,
+    /// When to leave a server that is going away.
+    pub leave_at: Option<Instant>,
+}
+
+impl Hearing {
+    /// A client that has heard nothing.
+    pub fn new(plan: &Plan, shared: Arc<Shared>) -> Self {
+        Self {
+            name: shared.names.client(plan.canvas, plan.member),
+            shared,
+            canvas: plan.canvas,
+            member: plan.member,
+            object: plan.object,
+            created: false,
+            told_ready: false,
+            acked_op: 0,
+            ops: Ops::default(),
+            live: false,
+            times_live: 0,
+            leave_at: None,
+        }
+    }
+
+    /// The first thing to say on a new connection.
+    pub fn hello(&mut self) -> String {
+        (self.live, self.leave_at) = (false, None);
+        let at = self.shared.ledger(self.canvas).lock().position(self.member);
+        let since = at.map(|(epoch, seq)| Position {
+            epoch: Epoch(epoch),
+            seq,
+        });
+        wire::hello(&self.name, self.member, since)
+    }
+
+    /// Whether the load can begin for this client; true once.
+    pub fn is_ready(&mut self) -> bool {
+        let ready = self.live && !self.told_ready && (!self.object || self.ops.is_empty());
+        self.told_ready |= ready;
+        ready
+    }
+
+    /// Takes one message. Returns what to say to it.
+    pub fn hear(&mut self, text: &str) -> Vec<Utf8Bytes> {
+        let now = self.shared.us(Instant::now());
+        let Ok(heard) = serde_json::from_str::<Heard<'_>>(text) else {
+            self.shared.tally.lock().unreadable += 1;
+            return Vec::new();
+        };
+        match &*heard.kind {
+            kind if Kind::parse(kind).is_some() => self.delivered(&heard, now),
+            "ack" => self.acked(&heard, now),
+            "cursor-batch" => self.cursors(&heard, now),
+            "welcome" => return self.welcomed(&heard),
+            "snapshot" if heard.last => return self.snapshot(&heard),
+            "error" => self.refused(&heard, now),
+            "resync" => self.shared.tally.lock().resyncs += 1,
+            "goaway" => {
+                let wait = Duration::from_millis(heard.retry_after_ms.unwrap_or(0).min(60_000));
+                self.leave_at = Some(Instant::now() + wait);
+            }
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    fn welcomed(&mut self, heard: &Heard<'_>) -> Vec<Utf8Bytes> {
+        self.shared.moved(self.canvas, self.member, &heard.instance);
+        self.acked_op = heard.acked_op;
+        {
+            let mut tally = self.shared.tally.lock();
+            tally.reconnects += u64::from(self.times_live > 0);
+            tally.resumes += u64::from(heard.mode == "resume");
+        }
+        if heard.mode != "resume" {
+            return Vec::new();
+        }
+        self.shared
+            .ledger(self.canvas)
+            .lock()
+            .resumed(self.member, heard.seq);
+        self.joined()
+    }
+
+    fn snapshot(&mut self, heard: &Heard<'_>) -> Vec<Utf8Bytes> {
+        let epoch = Epoch::parse(&heard.epoch).map_or(0, |epoch| epoch.0);
+        self.shared
+            .ledger(self.canvas)
+            .lock()
+            .snapshot(self.member, epoch, heard.seq);
+        self.shared.tally.lock().snapshots += 1;
+        if self.live { Vec::new() } else { self.joined() }
+    }
+
+    fn joined(&mut self) -> Vec<Utf8Bytes> {
+        self.live = true;
+        self.times_live += 1;
+        let (done, mut texts) = self.ops.reconnected(self.acked_op);
+        self.shared.tally.lock().resent += texts.len() as u64;
+        done.iter().for_each(|op| self.answered(op));
+        if self.object && !self.created {
+            self.created = true;
+            let create = wire::create(self.ops.next(), self.member);
+            texts.extend(self.ops.push(create.into(), None));
+        }
+        texts
+    }
+
+    fn delivered(&mut self, heard: &Heard<'_>, now: u64) {
+        let author = self.shared.member(&heard.client);
+        let by = author.unwrap_or(STRANGER);
+        if !self
+            .shared
+            .ledger(self.canvas)
+            .lock()
+            .got(self.member, heard.seq, by, heard.op)
+        {
+            return;
+        }
+        if author == u32::try_from(self.member).ok() {
+            // Its own, through an earlier connection.
+            return;
+        }
+        let due = author.zip(heard.due_us());
+        let mut tally = self.shared.tally.lock();
+        tally.deliveries += 1;
+        if let Some((author, due)) = due {
+            let us = now.saturating_sub(due);
+            if self
+                .shared
+                .together(self.canvas, author as usize, self.member)
+            {
+                tally.same.record(us);
+            } else {
+                tally.cross.record(us);
+            }
+        }
+    }
+
+    fn acked(&mut self, heard: &Heard<'_>, now: u64) {
+        if heard.status == "ok" {
+            let by = u32::try_from(self.member).unwrap_or(STRANGER);
+            self.shared
+                .ledger(self.canvas)
+                .lock()
+                .got(self.member, heard.seq, by, heard.op);
+        }
+        let op = self.ops.answered(heard.op);
+        let mut tally = self.shared.tally.lock();
+        match &*heard.status {
+            "ok" => tally.acks += 1,
+            "dup" => tally.acks_dup += 1,
+            _ => tally.acks_ignored += 1,
+        }
+        if let Some(due) = op.as_ref().and_then(|op| op.due_us) {
+            tally.ack.record(now.saturating_sub(due));
+        }
+        drop(tally);
+        if let Some(op) = op {
+            self.answered(&op);
+        }
+    }
+
+    fn refused(&mut self, heard: &Heard<'_>, now: u64) {
+        {
+            let mut tally = self.shared.tally.lock();
+            let count = tally
+                .errors
+                .entry(heard.code.clone().into_owned())
+                .or_default();
+            *count += 1;
+            if *count == 1 {
+                tracing::warn!(code = %heard.code, message = %heard.message, "first error of its kind");
+            }
+        }
+        if heard.op == 0 {
+            return;
+        }
+        if matches!(&*heard.code, "overloaded" | "rate-limited") {
+            let wait = heard
+                .retry_after_ms
+                .unwrap_or(crate::limits::RETRY_AFTER_MS);
+            self.ops
+                .refused(heard.op, now + wait.clamp(1, 60_000) * 1000);
+        } else if let Some(op) = self.ops.answered(heard.op) {
+            self.shared.tally.lock().refused += 1;
+            self.answered(&op);
+        }
+    }
+
+    fn answered(&self, op: &Op) {
+        if op.due_us.is_some() {
+            self.shared.open.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    fn cursors(&self, heard: &Heard<'_>, now: u64) {
+        let mut tally = self.shared.tally.lock();
+        tally.cursor_frames += 1;
+        for cursor in heard.cursors.iter().filter(|c| c.client != self.name) {
+            tally.cursors += 1;
+            let (Some(author), Some(due)) = (self.shared.member(&cursor.client), cursor.t) else {
+                continue;
+            };
+            let us = now.saturating_sub(due);
+            if self
+                .shared
+                .together(self.canvas, author as usize, self.member)
+            {
+                tally.cursor_same.record(us);
+            } else {
+                tally.cursor_cross.record(us);
+            }
+        }
+    }
+
+    /// What must be said again now, after a refusal.
+    pub fn again(&mut self) -> Vec<Utf8Bytes> {
+        let texts = self.ops.again(self.shared.us(Instant::now()));
+        self.shared.tally.lock().resent += texts.len() as u64;
+        texts
+    }
+}

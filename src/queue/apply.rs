@@ -1,0 +1,382 @@
+//! One transaction of the writer: each entry's message, its place, its effect on the canvas's state and its author's
+//! `op` together. Heads and clients are read and written once a transaction, however many entries name them.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::intake::Waiting;
+use super::objects::Effect;
+use super::rows;
+use super::sql;
+use super::tail::{Committed, Logged, Step};
+use crate::backplane::{Author, Delivery, Entry, Outcome, Refusal};
+use crate::protocol::client_message::Durable;
+use crate::protocol::ids::{ClientId, ConnId};
+use crate::protocol::server_message::{AckStatus, ErrorCode};
+
+/// How far back the place of a resent op is looked for. A client resends its last few ops.
+const DUP_STEPS: usize = 64;
+
+/// What does not change from one transaction to the next.
+#[derive(Debug, Clone)]
+pub(super) struct Setup {
+    pub(super) instance_id: String,
+    pub(super) number: u32,
+    pub(super) message_ttl_ms: i64,
+    pub(super) cursor_ttl_ms: i64,
+    pub(super) grace_ms: i64,
+    pub(super) max_objects: usize,
+}
+
+/// A canvas's head while the transaction runs.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Head {
+    pub(super) seq: u64,
+    pub(super) head_id: i64,
+    pub(super) presence_version: u64,
+    pub(super) objects: i64,
+    pub(super) chatted: bool,
+    dirty: bool,
+}
+
+/// A client's idempotence row while the transaction runs.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Client {
+    pub(super) user_id: String,
+    pub(super) last_op: u64,
+    pub(super) last_seq: u64,
+    pub(super) dirty: bool,
+}
+
+/// A place in the presence table that this process has taken, to take it again should the table forget.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    pub(super) author: Arc<Author>,
+    pub(super) state: Option<Arc<str>>,
+}
+
+/// How the set of held places changes when the transaction is committed.
+#[derive(Debug)]
+pub(super) enum HeldChange {
+    Take(i64, Held),
+    Drop(i64, ClientId, ConnId),
+}
+
+/// A row to be written.
+pub(super) struct NewRow<'a> {
+    pub(super) key: i64,
+    pub(super) kind: &'a str,
+    pub(super) origin: ConnId,
+    pub(super) client: &'a str,
+    pub(super) payload: &'a str,
+}
+
+/// An open transaction.
+pub(super) struct Txn<'a> {
+    pub(super) conn: &'a Connection,
+    pub(super) setup: &'a Setup,
+    pub(super) now_ms: i64,
+    /// No other instance is there: what is not kept for anyone needs no row.
+    pub(super) alone: bool,
+    pub(super) out: Committed,
+    pub(super) held: Vec<HeldChange>,
+    heads: HashMap<i64, Head>,
+    clients: HashMap<(i64, ClientId), Client>,
+}
+
+impl<'a> Txn<'a> {
+    pub(super) fn new(conn: &'a Connection, setup: &'a Setup, now_ms: i64, alone: bool) -> Self {
+        let out = Committed {
+            now_ms,
+            ..Committed::default()
+        };
+        let (heads, clients) = Default::default();
+        Self {
+            conn,
+            setup,
+            now_ms,
+            alone,
+            out,
+            held: Vec::new(),
+            heads,
+            clients,
+        }
+    }
+
+    /// Does what an entry asks for.
+    pub(super) fn apply(&mut self, waiting: &Waiting) -> rusqlite::Result<()> {
+        let key = waiting.key;
+        match &waiting.entry {
+            Entry::Durable { author, message } => self.durable(key, author, message),
+            Entry::Join { author } => self.join(key, author),
+            Entry::State { author, state } => self.state(key, author, state),
+            Entry::Leave { author, clean } => self.leave(key, author, *clean),
+            Entry::Signal { author, body } => self.signal(key, author, body),
+            Entry::Cursors { cursors } => self.cursors(key, cursors),
+        }
+    }
+
+    /// Writes what was collected, and gives what the rooms are to be told once it is committed.
+    pub(super) fn finish(mut self) -> rusqlite::Result<(Committed, Vec<HeldChange>)> {
+        let mut set_head = self.conn.prepare_cached(sql::SET_HEAD)?;
+        let mut trim = self.conn.prepare_cached(sql::TRIM_CHAT)?;
+        for (key, head) in self.heads.iter().filter(|(_, head)| head.dirty) {
+            let (seq, version) = (head.seq.cast_signed(), head.presence_version.cast_signed());
+            set_head.execute(params![key, seq, head.head_id, version, head.objects])?;
+            if head.chatted {
+                trim.execute(params![key, crate::limits::CHAT_HISTORY])?;
+            }
+        }
+        let mut set_client = self.conn.prepare_cached(sql::SET_CLIENT)?;
+        for ((key, name), client) in self.clients.iter().filter(|(_, client)| client.dirty) {
+            let (op, seq) = (client.last_op.cast_signed(), client.last_seq.cast_signed());
+            let row = params![key, name.as_str(), client.user_id, op, seq, self.now_ms];
+            set_client.execute(row)?;
+        }
+        Ok((std::mem::take(&mut self.out), self.held))
+    }
+
+    fn durable(&mut self, key: i64, author: &Author, m: &Durable) -> rusqlite::Result<()> {
+        let client = self.client(key, &author.client)?;
+        if m.op <= client.last_op {
+            let seq = if m.op == client.last_op {
+                client.last_seq
+            } else {
+                0
+            };
+            let seq = if m.op < client.last_op {
+                self.place_of(key, author, m.op)?
+            } else {
+                seq
+            };
+            let outcome = Outcome::Ack {
+                seq,
+                status: AckStatus::Dup,
+            };
+            return self.answer(key, author, m.op, outcome);
+        }
+        let (seq, outcome) = match self.change(key, author, m)? {
+            Effect::Logged(body) => (self.log(key, author, m, body)?, None),
+            Effect::Ignored => (
+                0,
+                Some(Outcome::Ack {
+                    seq: 0,
+                    status: AckStatus::Ignored,
+                }),
+            ),
+            Effect::Refused(code, message) => (0, Some(refused(code, message))),
+        };
+        let client = self.client(key, &author.client)?;
+        (client.last_op, client.last_seq, client.dirty) = (m.op, seq, true);
+        match outcome {
+            Some(outcome) => self.answer(key, author, m.op, outcome),
+            None => Ok(()),
+        }
+    }
+
+    fn answer(
+        &mut self,
+        key: i64,
+        author: &Author,
+        op: u64,
+        outcome: Outcome,
+    ) -> rusqlite::Result<()> {
+        let delivery = Delivery::Outcome {
+            conn: author.conn,
+            op,
+            outcome,
+        };
+        self.out.steps.push(Step::Answer { key, delivery });
+        Ok(())
+    }
+
+    /// Gives the message the next place in its canvas's log.
+    fn log(
+        &mut self,
+        key: i64,
+        author: &Author,
+        m: &Durable,
+        body: Bytes,
+    ) -> rusqlite::Result<u64> {
+        let (now_ms, expires_at) = (self.now_ms, self.now_ms + self.setup.message_ttl_ms);
+        let head = self.head(key)?;
+        let (seq, prev_id) = (head.seq + 1, head.head_id);
+        let payload = std::str::from_utf8(&body)?;
+        self.conn.prepare_cached(sql::INSERT_ROW)?.execute(params![
+            key,
+            seq.cast_signed(),
+            m.kind.as_str(),
+            author.conn.0.cast_signed(),
+            author.client.as_str(),
+            m.op.cast_signed(),
+            prev_id,
+            now_ms,
+            expires_at,
+            payload
+        ])?;
+        let id = self.note_row();
+        let head = self.head(key)?;
+        (head.seq, head.head_id, head.dirty) = (seq, id, true);
+        let (origin, client) = (author.conn, author.client.clone());
+        let logged = Logged {
+            key,
+            seq,
+            kind: m.kind,
+            origin,
+            op: m.op,
+            client,
+            body,
+        };
+        self.out.steps.push(Step::Log(logged));
+        Ok(seq)
+    }
+
+    fn note_row(&mut self) -> i64 {
+        let id = self.conn.last_insert_rowid();
+        if self.out.first_id == 0 {
+            self.out.first_id = id;
+        }
+        self.out.last_id = id;
+        id
+    }
+
+    /// Writes a row of the ephemeral lane.
+    pub(super) fn row(&mut self, row: &NewRow<'_>, delivery: Delivery) -> rusqlite::Result<()> {
+        self.conn.prepare_cached(sql::INSERT_ROW)?.execute(params![
+            row.key,
+            None::<i64>,
+            row.kind,
+            row.origin.0.cast_signed(),
+            row.client,
+            0,
+            0,
+            self.now_ms,
+            self.now_ms + self.setup.cursor_ttl_ms,
+            row.payload
+        ])?;
+        self.note_row();
+        self.out.steps.push(Step::Row {
+            key: row.key,
+            delivery,
+        });
+        Ok(())
+    }
+
+    fn signal(&mut self, key: i64, author: &Author, body: &str) -> rusqlite::Result<()> {
+        let (client, origin) = (author.client.clone(), author.conn);
+        let delivery = Delivery::Signal {
+            client,
+            origin,
+            body: body.into(),
+        };
+        if self.alone {
+            self.out.steps.push(Step::Answer { key, delivery });
+            return Ok(());
+        }
+        let (client, payload) = (author.client.as_str(), rows::signal(body));
+        let row = NewRow {
+            key,
+            kind: rows::SIGNAL,
+            origin,
+            client,
+            payload: &payload,
+        };
+        self.row(&row, delivery)
+    }
+
+    fn cursors(&mut self, key: i64, cursors: &[(ClientId, Arc<str>)]) -> rusqlite::Result<()> {
+        let delivery = Delivery::Cursors {
+            instance: self.setup.number,
+            cursors: cursors.to_vec(),
+        };
+        if self.alone {
+            self.out.steps.push(Step::Answer { key, delivery });
+            return Ok(());
+        }
+        let (origin, payload) = (ConnId::new(self.setup.number, 0), rows::cursors(cursors));
+        let row = NewRow {
+            key,
+            kind: rows::CURSORS,
+            origin,
+            client: "",
+            payload: &payload,
+        };
+        self.row(&row, delivery)
+    }
+
+    /// The place that a client's op has had; 0 if it is not among the last few messages, or had none.
+    fn place_of(&mut self, key: i64, author: &Author, op: u64) -> rusqlite::Result<u64> {
+        let mut id = self.head(key)?.head_id;
+        let mut step = self.conn.prepare_cached(sql::STEP)?;
+        for _ in 0..DUP_STEPS {
+            let mut rows = step.query([id])?;
+            let Some(row) = rows.next()? else { break };
+            if row.get::<_, i64>(2)? == op.cast_signed()
+                && row.get_ref(3)?.as_str()? == author.client.as_str()
+            {
+                return Ok(row.get::<_, i64>(0)?.cast_unsigned());
+            }
+            id = row.get(1)?;
+        }
+        Ok(0)
+    }
+
+    /// The canvas's head, read once a transaction.
+    pub(super) fn head(&mut self, key: i64) -> rusqlite::Result<&mut Head> {
+        match self.heads.entry(key) {
+            Slot::Occupied(slot) => Ok(slot.into_mut()),
+            Slot::Vacant(slot) => {
+                let mut statement = self.conn.prepare_cached(sql::HEAD)?;
+                let head = statement.query_row([key], |row| {
+                    Ok(Head {
+                        seq: row.get::<_, i64>(1)?.cast_unsigned(),
+                        head_id: row.get(2)?,
+                        presence_version: row.get::<_, i64>(3)?.cast_unsigned(),
+                        objects: row.get(4)?,
+                        ..Head::default()
+                    })
+                })?;
+                Ok(slot.insert(head))
+            }
+        }
+    }
+
+    /// The canvas's next presence version.
+    pub(super) fn next_version(&mut self, key: i64) -> rusqlite::Result<u64> {
+        let head = self.head(key)?;
+        head.presence_version += 1;
+        head.dirty = true;
+        Ok(head.presence_version)
+    }
+
+    /// The client's row, read once a transaction.
+    pub(super) fn client(&mut self, key: i64, name: &ClientId) -> rusqlite::Result<&mut Client> {
+        match self.clients.entry((key, name.clone())) {
+            Slot::Occupied(slot) => Ok(slot.into_mut()),
+            Slot::Vacant(slot) => {
+                let mut statement = self.conn.prepare_cached(sql::CLIENT)?;
+                let client = statement.query_row(params![key, name.as_str()], |row| {
+                    Ok(Client {
+                        user_id: row.get(0)?,
+                        last_op: row.get::<_, i64>(1)?.cast_unsigned(),
+                        last_seq: row.get::<_, i64>(2)?.cast_unsigned(),
+                        dirty: false,
+                    })
+                });
+                Ok(slot.insert(client.optional()?.unwrap_or_default()))
+            }
+        }
+    }
+}
+
+fn refused(code: ErrorCode, message: String) -> Outcome {
+    Outcome::Refused(Refusal {
+        code,
+        message,
+        retry_after_ms: None,
+    })
+}

@@ -1,0 +1,50 @@
+//! The relay's clock: the same in all processes of this host, and steady.
+//!
+//! It counts with the kernel's boot clock from an offset that the first process after a boot takes from the
+//! wall clock and stores in the file. A step of the wall clock can then neither expire a row early nor keep it.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// Milliseconds since the epoch, as all processes on this file count them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clock {
+    offset_ms: i64,
+}
+
+impl Clock {
+    /// A clock that is `offset_ms` ahead of [`since_boot_ms`].
+    pub(super) fn new(offset_ms: i64) -> Self {
+        Self { offset_ms }
+    }
+
+    /// Now, in milliseconds since the epoch.
+    pub(super) fn now_ms(self) -> i64 {
+        since_boot_ms() + self.offset_ms
+    }
+}
+
+/// Milliseconds since the kernel booted, time asleep included.
+pub(super) fn since_boot_ms() -> i64 {
+    let now = clock_gettime(ClockId::Boottime);
+    now.tv_sec * 1_000 + now.tv_nsec / 1_000_000
+}
+
+/// The wall clock, in milliseconds since the epoch.
+pub(super) fn wall_ms() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The kernel's name for this boot.
+///
+/// # Errors
+/// Where `/proc` cannot be read.
+pub(super) fn boot_id() -> std::io::Result<String> {
+    Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?
+        .trim()
+        .to_owned())
+}

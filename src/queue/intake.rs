@@ -1,0 +1,525 @@
+//! Where entries wait for the writer: bounded, and fair between canvases.
+//!
+//! Each canvas has a lane; the writer takes from the lanes in turn (deficit round robin), so that a canvas
+//! that floods waits for itself only. Refusals are decided under the same lock as admissions: an op that was
+//! refused holds the author's later ones, and none of those can slip in between.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::backplane::{Author, Delivery, Entry, Outcome, Refusal};
+use crate::limits;
+use crate::protocol::client_message::Durable;
+use crate::protocol::ids::{CanvasId, ConnId};
+use crate::protocol::server_message::ErrorCode;
+
+/// Jobs that may wait: each kind comes from one thread, or from an `open` that waits for it.
+const MAX_JOBS: usize = 256;
+
+/// An entry that waits, or that is being committed.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) key: i64,
+    pub(super) entry: Entry,
+    /// When it was taken.
+    pub(super) since: Instant,
+}
+
+/// Something else that the writer does in its transaction: there is one writer a process, and one place where the
+/// turnstile is waited for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Job {
+    /// Gives the canvas a key. The answer is the key.
+    CreateCanvas(CanvasId),
+    /// Says that this instance lives. The answer is 0 if it had been reaped.
+    Beat,
+    /// Writes how far this instance is: `(canvas, row)`; `None` where it has no room any more.
+    Watermarks(Vec<(i64, Option<i64>)>),
+    /// Removes a dead instance. The answer is 0 if another was first.
+    Reap {
+        number: i64,
+        /// For one that is silent: only if it has not been heard since.
+        silent_since: Option<i64>,
+    },
+    /// Removes those who were away for too long. The answer is how many.
+    Sweep,
+    /// Deletes expired rows with `after < id <= upto`.
+    Clean { after: i64, upto: i64 },
+    /// Forgets clients and watermarks that nobody will ask for.
+    Forget,
+    /// Gives pages back to the file system.
+    Vacuum,
+    /// Starts the write-ahead log from its beginning.
+    RestartWal,
+}
+
+/// A job and who waits for its answer.
+#[derive(Debug)]
+pub(super) struct Task {
+    pub(super) job: Job,
+    pub(super) answer: Option<SyncSender<i64>>,
+}
+
+/// What the writer finds when it looks.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// There is work.
+    Work,
+    /// Everything is done, and nothing more will come.
+    Finished,
+    /// The writer is to end now.
+    Abandoned,
+}
+
+#[derive(Debug, Default)]
+struct Lane {
+    waiting: VecDeque<Waiting>,
+    deficit: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    lanes: HashMap<i64, Lane>,
+    /// Lanes that are not empty, in the order of their turns.
+    turns: VecDeque<i64>,
+    entries: usize,
+    bytes: usize,
+    tasks: VecDeque<Task>,
+    /// Nothing is taken any more.
+    closed: bool,
+    /// The writer ends when it has done what is here.
+    finish: bool,
+    /// The writer ends now.
+    abandon: bool,
+}
+
+/// The queue before the writer.
+#[derive(Debug, Default)]
+pub(super) struct Intake {
+    state: Mutex<State>,
+    bell: Condvar,
+}
+
+/// The refusal that asks for a resend.
+pub(super) fn overloaded(message: &str) -> Refusal {
+    Refusal {
+        code: ErrorCode::Overloaded,
+        message: message.to_owned(),
+        retry_after_ms: Some(limits::RETRY_AFTER_MS),
+    }
+}
+
+/// Answers to be given to sinks once the intake's lock is free.
+pub(super) type Answers = Vec<(i64, Delivery)>;
+
+impl Intake {
+    /// Takes an entry, or says why not. Cursors and signals are dropped without a word when there is no room.
+    pub(super) fn append(&self, key: i64, entry: Entry) -> Result<(), Refusal> {
+        let mut state = self.state.lock();
+        let op = match &entry {
+            Entry::Durable { author, message } => Some((author.clone(), message.op)),
+            _ => None,
+        };
+        if let Some((author, op)) = &op
+            && !author.admits(*op)
+        {
+            return Err(overloaded("an earlier op was refused: send that first"));
+        }
+        match state.room_for(key, &entry) {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(refusal) => {
+                if let Some((author, op)) = op {
+                    author.hold(op);
+                }
+                return Err(refusal);
+            }
+        }
+        let idle = state.entries == 0;
+        state.push(Waiting {
+            key,
+            entry,
+            since: Instant::now(),
+        });
+        drop(state);
+        if idle {
+            self.bell.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Takes a job; `false` if there are too many.
+    pub(super) fn submit(&self, job: Job, answer: Option<SyncSender<i64>>) -> bool {
+        let mut state = self.state.lock();
+        if state.tasks.len() >= MAX_JOBS || state.finish || state.abandon {
+            return false;
+        }
+        if answer.is_none() && state.tasks.iter().any(|task| task.job == job) {
+            return true;
+        }
+        state.tasks.push_back(Task { job, answer });
+        drop(state);
+        self.bell.notify_one();
+        true
+    }
+
+    /// Waits until there is work.
+    pub(super) fn wait(&self) -> Look {
+        let mut state = self.state.lock();
+        loop {
+            if state.abandon {
+                return Look::Abandoned;
+            }
+            if state.entries > 0 || !state.tasks.is_empty() {
+                return Look::Work;
+            }
+            if state.finish {
+                return Look::Finished;
+            }
+            self.bell.wait(&mut state);
+        }
+    }
+
+    /// Waits for `pause`, less if the writer is to end.
+    pub(super) fn pause(&self, pause: Duration) {
+        let until = Instant::now() + pause;
+        let mut state = self.state.lock();
+        while !state.abandon && !self.bell.wait_until(&mut state, until).timed_out() {}
+    }
+
+    /// One transaction's worth: the jobs, then entries of the canvases in turn.
+    pub(super) fn drain(&self) -> (Vec<Task>, Vec<Waiting>) {
+        let mut state = self.state.lock();
+        let tasks = state.tasks.drain(..).collect();
+        let mut batch = Vec::with_capacity(state.entries.min(limits::BATCH_ENTRIES));
+        let mut bytes = 0;
+        while batch.len() < limits::BATCH_ENTRIES && bytes < limits::BATCH_BYTES {
+            let Some(key) = state.turns.pop_front() else {
+                break;
+            };
+            let State {
+                lanes,
+                entries,
+                bytes: total,
+                ..
+            } = &mut *state;
+            let Some(lane) = lanes.get_mut(&key) else {
+                continue;
+            };
+            lane.deficit += limits::CANVAS_QUANTUM_BYTES;
+            while let Some(size) = lane.waiting.front().map(|w| w.entry.size()) {
+                let full = batch.len() >= limits::BATCH_ENTRIES || bytes >= limits::BATCH_BYTES;
+                if size > lane.deficit || full {
+                    break;
+                }
+                lane.deficit -= size;
+                bytes += size;
+                *total -= size;
+                *entries -= 1;
+                batch.extend(lane.waiting.pop_front());
+            }
+            if lane.waiting.is_empty() {
+                lanes.remove(&key);
+            } else {
+                state.turns.push_back(key);
+            }
+        }
+        (tasks, batch)
+    }
+
+    /// What could not be committed: refused, with all later ops of the same authors. Changes of presence that
+    /// must not be lost go back to the front.
+    pub(super) fn refuse(&self, batch: Vec<Waiting>, why: &str) -> Answers {
+        let mut state = self.state.lock();
+        state.refuse(batch, why)
+    }
+
+    /// Refuses what has waited too long. It is removed under the lock, so it is surely not committed.
+    pub(super) fn refuse_old(&self, older_than: Duration) -> Answers {
+        let Some(cutoff) = Instant::now().checked_sub(older_than) else {
+            return Vec::new();
+        };
+        let mut state = self.state.lock();
+        let old = |waiting: &Waiting| waiting.since <= cutoff && !must_stay(&waiting.entry);
+        if !state
+            .lanes
+            .values()
+            .any(|lane| lane.waiting.front().is_some_and(|w| w.since <= cutoff))
+        {
+            return Vec::new();
+        }
+        let keys: Vec<i64> = state.lanes.keys().copied().collect();
+        let mut refused = Vec::new();
+        for key in keys {
+            refused.extend(state.take_out(key, old));
+        }
+        state.refuse(refused, "the queue did not get to it in time")
+    }
+
+    /// Entries that wait.
+    pub(super) fn depth(&self) -> usize {
+        self.state.lock().entries
+    }
+
+    /// The writer ends when it has committed what is here.
+    pub(super) fn finish(&self) {
+        let mut state = self.state.lock();
+        (state.closed, state.finish) = (true, true);
+        self.bell.notify_all();
+    }
+
+    /// The writer ends at once.
+    pub(super) fn abandon(&self) {
+        let mut state = self.state.lock();
+        (state.closed, state.abandon) = (true, true);
+        self.bell.notify_all();
+    }
+}
+
+/// A lost leave would leave a ghost, and a lost state would never be told: both wait for as long as it takes.
+fn must_stay(entry: &Entry) -> bool {
+    matches!(entry, Entry::Leave { .. } | Entry::State { .. })
+}
+
+impl State {
+    /// `Ok(false)`: not worth a word. Presence has as much again to itself, and leaves (one a connection) always fit.
+    fn room_for(&self, key: i64, entry: &Entry) -> Result<bool, Refusal> {
+        let lane = self.lanes.get(&key).map_or(0, |lane| lane.waiting.len());
+        let fits = |times: usize| {
+            self.entries < times * limits::WRITER_QUEUE_ENTRIES
+                && self.bytes + entry.size() <= times * limits::WRITER_QUEUE_BYTES
+                && lane < times * limits::CANVAS_QUEUE_ENTRIES
+        };
+        match entry {
+            Entry::Leave { .. } => Ok(!self.abandon),
+            Entry::Signal { .. } | Entry::Cursors { .. } => Ok(!self.closed && fits(1)),
+            _ if self.closed => Err(overloaded("this instance is stopping")),
+            Entry::Join { .. } | Entry::State { .. } if fits(2) => Ok(true),
+            Entry::Durable { .. } if fits(1) => Ok(true),
+            _ => Err(overloaded("the queue is full")),
+        }
+    }
+
+    fn push(&mut self, waiting: Waiting) {
+        self.entries += 1;
+        self.bytes += waiting.entry.size();
+        let key = waiting.key;
+        let lane = self.lanes.entry(key).or_default();
+        if lane.waiting.is_empty() {
+            self.turns.push_back(key);
+        }
+        lane.waiting.push_back(waiting);
+    }
+
+    /// Removes the entries of a lane that `which` names.
+    fn take_out(&mut self, key: i64, which: impl Fn(&Waiting) -> bool) -> Vec<Waiting> {
+        let Some(lane) = self.lanes.get_mut(&key) else {
+            return Vec::new();
+        };
+        let (out, stay): (Vec<_>, VecDeque<_>) = {
+            let mut out = Vec::new();
+            let mut stay = VecDeque::new();
+            for waiting in lane.waiting.drain(..) {
+                if which(&waiting) {
+                    out.push(waiting)
+                } else {
+                    stay.push_back(waiting)
+                }
+            }
+            (out, stay)
+        };
+        lane.waiting = stay;
+        if lane.waiting.is_empty() {
+            self.lanes.remove(&key);
+            self.turns.retain(|turn| *turn != key);
+        }
+        self.entries -= out.len();
+        self.bytes -= out.iter().map(|w| w.entry.size()).sum::<usize>();
+        out
+    }
+
+    fn refuse(&mut self, batch: Vec<Waiting>, why: &str) -> Answers {
+        let mut answers = Vec::new();
+        let mut authors: Vec<(i64, Arc<Author>)> = Vec::new();
+        let mut back = Vec::new();
+        for waiting in batch {
+            match &waiting.entry {
+                Entry::Durable { author, message } => {
+                    refuse_op(&mut answers, waiting.key, author, message, why);
+                    if !authors.iter().any(|(_, known)| Arc::ptr_eq(known, author)) {
+                        authors.push((waiting.key, author.clone()));
+                    }
+                }
+                Entry::Join { author } => answers.push((
+                    waiting.key,
+                    Delivery::Joined {
+                        conn: author.conn,
+                        acked_op: Err(overloaded(why)),
+                    },
+                )),
+                Entry::State { .. } | Entry::Leave { .. } => back.push(waiting),
+                Entry::Signal { .. } | Entry::Cursors { .. } => {}
+            }
+        }
+        for (key, author) in authors {
+            let later =
+                |w: &Waiting| durable_of(&w.entry).is_some_and(|(a, _)| Arc::ptr_eq(a, &author));
+            for waiting in self.take_out(key, later) {
+                if let Some((author, message)) = durable_of(&waiting.entry) {
+                    refuse_op(&mut answers, key, author, message, why);
+                }
+            }
+        }
+        for waiting in back.into_iter().rev() {
+            self.push_front(waiting);
+        }
+        answers
+    }
+
+    fn push_front(&mut self, waiting: Waiting) {
+        let key = waiting.key;
+        self.push(waiting);
+        if let Some(lane) = self.lanes.get_mut(&key) {
+            lane.waiting.rotate_right(1);
+        }
+    }
+}
+
+fn durable_of(entry: &Entry) -> Option<(&Arc<Author>, &Durable)> {
+    match entry {
+        Entry::Durable { author, message } => Some((author, message)),
+        _ => None,
+    }
+}
+
+fn refuse_op(answers: &mut Answers, key: i64, author: &Author, message: &Durable, why: &str) {
+    author.hold(message.op);
+    let conn: ConnId = author.conn;
+    let outcome = Outcome::Refused(overloaded(why));
+    answers.push((
+        key,
+        Delivery::Outcome {
+            conn,
+            op: message.op,
+            outcome,
+        },
+    ));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::tests::{author, durable};
+
+    fn ops(batch: &[Waiting]) -> Vec<(i64, u64)> {
+        let op = |w: &Waiting| durable_of(&w.entry).map_or(0, |(_, m)| m.op);
+        batch.iter().map(|w| (w.key, op(w))).collect()
+    }
+
+    fn refused(answers: &Answers) -> Vec<u64> {
+        let op = |d: &Delivery| {
+            if let Delivery::Outcome { op, .. } = d {
+                *op
+            } else {
+                0
+            }
+        };
+        answers.iter().map(|(_, d)| op(d)).collect()
+    }
+
+    #[test]
+    fn a_flooding_canvas_waits_for_itself_only() {
+        let intake = Intake::default();
+        let (a, b) = (author(1), author(2));
+        let mut taken = 0;
+        while intake.append(1, durable(&a, taken + 1, 1_000)).is_ok() {
+            taken += 1;
+        }
+        assert_eq!(taken, limits::CANVAS_QUEUE_ENTRIES as u64);
+        intake.append(2, durable(&b, 1, 10)).unwrap();
+        let (_, batch) = intake.drain();
+        let place = ops(&batch).iter().position(|(key, _)| *key == 2).unwrap();
+        assert!(place <= limits::CANVAS_QUANTUM_BYTES / 1_000, "{place}");
+    }
+
+    #[test]
+    fn after_a_refusal_later_ops_wait_for_it() {
+        let intake = Intake::default();
+        let a = author(1);
+        for op in 1..=5 {
+            intake.append(1, durable(&a, op, 10)).unwrap();
+        }
+        let (_, mut batch) = intake.drain();
+        intake.append(1, durable(&a, 6, 10)).unwrap();
+        batch.drain(..2);
+        let answers = intake.refuse(batch, "x");
+        assert_eq!(refused(&answers), [3, 4, 5, 6]);
+        assert!(intake.append(1, durable(&a, 7, 10)).is_err());
+        for op in 3..=7 {
+            intake.append(1, durable(&a, op, 10)).unwrap();
+        }
+        assert_eq!(
+            ops(&intake.drain().1),
+            [(1, 3), (1, 4), (1, 5), (1, 6), (1, 7)]
+        );
+    }
+
+    #[test]
+    fn old_entries_are_refused_but_leaves_stay() {
+        let intake = Intake::default();
+        let a = author(1);
+        intake
+            .append(
+                1,
+                Entry::Leave {
+                    author: a.clone(),
+                    clean: false,
+                },
+            )
+            .unwrap();
+        intake.append(1, durable(&a, 1, 10)).unwrap();
+        intake.append(1, Entry::Join { author: a.clone() }).unwrap();
+        assert!(intake.refuse_old(Duration::from_secs(60)).is_empty());
+        let answers = intake.refuse_old(Duration::ZERO);
+        assert_eq!(answers.len(), 2);
+        assert_eq!(intake.depth(), 1);
+        assert!(matches!(intake.drain().1[0].entry, Entry::Leave { .. }));
+    }
+
+    #[test]
+    fn an_entry_larger_than_the_quantum_gets_through() {
+        let intake = Intake::default();
+        let a = author(1);
+        intake
+            .append(1, durable(&a, 1, 5 * limits::CANVAS_QUANTUM_BYTES))
+            .unwrap();
+        intake.append(1, durable(&a, 2, 10)).unwrap();
+        assert_eq!(ops(&intake.drain().1), [(1, 1), (1, 2)]);
+        assert_eq!(intake.depth(), 0);
+    }
+
+    #[test]
+    fn a_leave_that_was_not_committed_comes_first_again() {
+        let intake = Intake::default();
+        let a = author(1);
+        intake
+            .append(
+                1,
+                Entry::Leave {
+                    author: a.clone(),
+                    clean: true,
+                },
+            )
+            .unwrap();
+        let (_, batch) = intake.drain();
+        intake.append(1, Entry::Join { author: a }).unwrap();
+        assert!(intake.refuse(batch, "x").is_empty());
+        let (_, batch) = intake.drain();
+        assert!(matches!(batch[0].entry, Entry::Leave { .. }));
+        assert!(matches!(batch[1].entry, Entry::Join { .. }));
+    }
+}

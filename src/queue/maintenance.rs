@@ -1,0 +1,190 @@
+//! The thread that keeps house: heartbeats, peers, watermarks; and, on the one instance that leads, lost clients,
+//! expired rows and the log's length. It reads; whatever has to be written goes through the writer.
+
+use std::fs::File;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use rusqlite::Connection;
+
+use super::cleanup::Cleanup;
+use super::intake::Job;
+use super::schema::millis;
+use super::{Fatal, Shared, checkpoint, instances, sql};
+use crate::limits;
+
+/// How often the log's length is looked at while it grows.
+const BUSY_TICK: Duration = Duration::from_millis(100);
+
+/// Wakes the thread before its time.
+#[derive(Debug, Default)]
+pub(super) struct Nudge {
+    rung: Mutex<bool>,
+    bell: Condvar,
+}
+
+impl Nudge {
+    pub(super) fn ring(&self) {
+        *self.rung.lock() = true;
+        self.bell.notify_all();
+    }
+
+    fn wait(&self, limit: Duration) {
+        let mut rung = self.rung.lock();
+        if !*rung {
+            self.bell.wait_for(&mut rung, limit);
+        }
+        *rung = false;
+    }
+}
+
+pub(super) struct Maintenance {
+    conn: Connection,
+    shared: Arc<Shared>,
+    leader_lock: File,
+    leads: bool,
+    cleanup: Cleanup,
+    /// When the heartbeat and the watermarks are due.
+    beat: Instant,
+    marks: Instant,
+    ticked: Instant,
+    /// Until then the heartbeats of others say nothing: this process was stopped, and they may have been too.
+    judge_after: Instant,
+    /// `PRAGMA data_version` when the presence table was last looked at, and who was the first to be lost.
+    version: Option<i64>,
+    first_away: Option<i64>,
+    failing: bool,
+}
+
+impl Maintenance {
+    pub(super) fn new(conn: Connection, leader_lock: File, shared: Arc<Shared>) -> Self {
+        let now = Instant::now();
+        Self {
+            conn,
+            shared,
+            leader_lock,
+            leads: false,
+            cleanup: Cleanup::new(),
+            beat: now + limits::HEARTBEAT,
+            marks: now,
+            ticked: now,
+            judge_after: now,
+            version: None,
+            first_away: None,
+            failing: false,
+        }
+    }
+
+    /// Runs until the queue stops.
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "the three threads have one type of end"
+    )]
+    pub(super) fn run(mut self) -> Result<(), Fatal> {
+        let mut busy = false;
+        while !self.shared.stopping() {
+            let tick = match (self.cleanup.busy(), busy) {
+                (true, _) => Duration::from_millis(1),
+                (false, true) => BUSY_TICK,
+                (false, false) => limits::PROBE_INTERVAL,
+            };
+            self.shared.nudge.wait(tick);
+            match self.tick() {
+                Ok(now_busy) => (busy, self.failing) = (now_busy, false),
+                Err(error) => {
+                    // The next tick tries again; readiness and the writer report what lasts.
+                    if !self.failing {
+                        tracing::warn!(%error, "keeping house failed");
+                    }
+                    (busy, self.failing) = (false, true);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self) -> rusqlite::Result<bool> {
+        let now = Instant::now();
+        if now - self.ticked > limits::HEARTBEAT {
+            self.judge_after = now + 2 * limits::HEARTBEAT;
+        }
+        self.ticked = now;
+        let beat = now >= self.beat;
+        if beat {
+            self.beat = now + limits::HEARTBEAT;
+            self.shared.intake.submit(Job::Beat, None);
+        }
+        if self.shared.peers.take_stale() || beat {
+            self.shared
+                .peers
+                .set(instances::peers(&self.conn, self.shared.own.setup.number)?);
+        }
+        self.probe(now);
+        if now >= self.marks {
+            self.marks = now + limits::WATERMARK_INTERVAL;
+            let changed = self.shared.tail.take_watermarks();
+            if !changed.is_empty() {
+                self.shared.intake.submit(Job::Watermarks(changed), None);
+            }
+        }
+        self.leads = self.leads || instances::try_lead(&self.leader_lock);
+        if !self.leads {
+            return Ok(false);
+        }
+        let busy = checkpoint::round(&self.conn, &self.shared)?;
+        self.sweep()?;
+        let idle = !busy && self.shared.intake.depth() == 0;
+        self.cleanup.round(&self.conn, &self.shared, idle)?;
+        Ok(busy)
+    }
+
+    /// Has dead peers removed: those whose lock is free, and those that are silent for too long.
+    fn probe(&self, now: Instant) {
+        let silent_since = self.shared.clock.now_ms() - millis(limits::HEARTBEAT_STALE);
+        for peer in self.shared.peers.list() {
+            let number = peer.number;
+            if instances::is_dead(&peer.lock_path) {
+                self.shared.intake.submit(
+                    Job::Reap {
+                        number,
+                        silent_since: None,
+                    },
+                    None,
+                );
+                instances::remove(&peer.wake_path);
+                instances::remove(&peer.lock_path);
+            } else if peer.heartbeat_at < silent_since && now >= self.judge_after {
+                let silent_since = Some(silent_since);
+                self.shared.intake.submit(
+                    Job::Reap {
+                        number,
+                        silent_since,
+                    },
+                    None,
+                );
+            } else {
+                continue;
+            }
+            self.shared.peers.mark_stale();
+        }
+    }
+
+    /// Has those removed who were away for longer than the grace. Looks at the table only when something was committed,
+    /// or when the first of them is due.
+    fn sweep(&mut self) -> rusqlite::Result<()> {
+        let version = self
+            .conn
+            .pragma_query_value(None, "data_version", |row| row.get(0))?;
+        if self.version.replace(version) != Some(version) {
+            let mut first = self.conn.prepare_cached(sql::FIRST_AWAY)?;
+            let mut rows = first.query([])?;
+            self.first_away = rows.next()?.map(|row| row.get(0)).transpose()?;
+        }
+        let due = self.shared.clock.now_ms() - self.shared.own.setup.grace_ms;
+        if self.first_away.is_some_and(|at| at <= due) {
+            self.shared.intake.submit(Job::Sweep, None);
+        }
+        Ok(())
+    }
+}

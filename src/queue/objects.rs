@@ -1,0 +1,200 @@
+//! What a durable message does to its canvas's state.
+
+use bytes::Bytes;
+use rusqlite::{OptionalExtension, params};
+use serde_json::Value;
+
+use super::apply::Txn;
+use super::sql;
+use crate::backplane::Author;
+use crate::limits;
+use crate::protocol::client_message::{Change, Durable};
+use crate::protocol::server_message::ErrorCode;
+
+/// How a message ends.
+pub(super) enum Effect {
+    /// It takes the next place, with this body.
+    Logged(Bytes),
+    /// It had nothing to change.
+    Ignored,
+    /// It can't be done, now or later.
+    Refused(ErrorCode, String),
+}
+
+impl Txn<'_> {
+    /// Changes the state as the message says. The message takes the place after the head.
+    pub(super) fn change(
+        &mut self,
+        key: i64,
+        author: &Author,
+        m: &Durable,
+    ) -> rusqlite::Result<Effect> {
+        if std::str::from_utf8(&m.body).is_err() {
+            let message = "the message is not UTF-8".to_owned();
+            return Ok(Effect::Refused(ErrorCode::BadMessage, message));
+        }
+        match &m.change {
+            Change::None => Ok(Effect::Logged(m.body.clone())),
+            Change::Chat => self.chat(key, author, m),
+            Change::Put { id, object } => {
+                let props = m.body.get(object.clone()).unwrap_or_default();
+                self.put(key, id, std::str::from_utf8(props)?, m)
+            }
+            Change::Merge { id, patch } => self.merge(key, id, patch, m),
+            Change::Remove { id } => {
+                let mut statement = self.conn.prepare_cached(sql::DELETE_OBJECT)?;
+                if statement.execute(params![key, id])? == 0 {
+                    return Ok(Effect::Ignored);
+                }
+                self.head(key)?.objects -= 1;
+                Ok(Effect::Logged(m.body.clone()))
+            }
+        }
+    }
+
+    fn object(&self, key: i64, id: &str) -> rusqlite::Result<Option<String>> {
+        let mut statement = self.conn.prepare_cached(sql::OBJECT)?;
+        statement
+            .query_row(params![key, id], |row| row.get(0))
+            .optional()
+    }
+
+    fn write(&mut self, key: i64, id: &str, props: &str) -> rusqlite::Result<()> {
+        let seq = (self.head(key)?.seq + 1).cast_signed();
+        self.conn
+            .prepare_cached(sql::PUT_OBJECT)?
+            .execute(params![key, id, seq, props])?;
+        Ok(())
+    }
+
+    fn put(&mut self, key: i64, id: &str, props: &str, m: &Durable) -> rusqlite::Result<Effect> {
+        if props.len() > limits::MAX_OBJECT_BYTES {
+            return Ok(too_large(props.len()));
+        }
+        if !self
+            .conn
+            .prepare_cached(sql::OBJECT)?
+            .exists(params![key, id])?
+        {
+            let max = self.setup.max_objects;
+            let head = self.head(key)?;
+            if usize::try_from(head.objects).unwrap_or(0) >= max {
+                let message = format!("a canvas has at most {max} objects (max_objects)");
+                return Ok(Effect::Refused(ErrorCode::TooLarge, message));
+            }
+            head.objects += 1;
+        }
+        self.write(key, id, props)?;
+        Ok(Effect::Logged(m.body.clone()))
+    }
+
+    fn merge(
+        &mut self,
+        key: i64,
+        id: &str,
+        patch: &Value,
+        m: &Durable,
+    ) -> rusqlite::Result<Effect> {
+        let Some(props) = self.object(key, id)? else {
+            return Ok(Effect::Ignored);
+        };
+        let mut object: Value = serde_json::from_str(&props).unwrap_or(Value::Null);
+        merge_patch(&mut object, patch);
+        let props = object.to_string();
+        if props.len() > limits::MAX_OBJECT_BYTES {
+            return Ok(too_large(props.len()));
+        }
+        self.write(key, id, &props)?;
+        Ok(Effect::Logged(m.body.clone()))
+    }
+
+    /// Chat is told with who the author was then: in a snapshot they may be long gone.
+    fn chat(&mut self, key: i64, author: &Author, m: &Durable) -> rusqlite::Result<Effect> {
+        let body = std::str::from_utf8(&m.body)?;
+        let open = body.strip_suffix('}').unwrap_or(body);
+        let body = format!("{open},\"user\":{}}}", author.user);
+        let now_ms = self.now_ms;
+        let head = self.head(key)?;
+        head.chatted = true;
+        let seq = head.seq + 1;
+        let entry = format!(
+            "{{\"seq\":{seq},\"client\":\"{}\",\"at\":{now_ms},{}",
+            author.client,
+            body.strip_prefix('{').unwrap_or(&body)
+        );
+        self.conn
+            .prepare_cached(sql::PUT_CHAT)?
+            .execute(params![key, seq.cast_signed(), entry])?;
+        Ok(Effect::Logged(Bytes::from(body)))
+    }
+}
+
+fn too_large(bytes: usize) -> Effect {
+    let max = limits::MAX_OBJECT_BYTES;
+    Effect::Refused(
+        ErrorCode::TooLarge,
+        format!("the object would have {bytes} bytes; at most {max}"),
+    )
+}
+
+/// RFC 7396.
+fn merge_patch(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(serde_json::Map::new());
+    }
+    let Value::Object(target) = target else {
+        return;
+    };
+    for (name, value) in patch {
+        if value.is_null() {
+            target.remove(name);
+        } else {
+            merge_patch(target.entry(name.as_str()).or_insert(Value::Null), value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// The table of RFC 7396, appendix A.
+    #[test]
+    fn patches_merge_as_the_rfc_says() {
+        for (mut target, patch, result) in [
+            (json!({"a":"b"}), json!({"a":"c"}), json!({"a":"c"})),
+            (json!({"a":"b"}), json!({"b":"c"}), json!({"a":"b","b":"c"})),
+            (json!({"a":"b"}), json!({"a":null}), json!({})),
+            (
+                json!({"a":"b","b":"c"}),
+                json!({"a":null}),
+                json!({"b":"c"}),
+            ),
+            (json!({"a":["b"]}), json!({"a":"c"}), json!({"a":"c"})),
+            (json!({"a":"c"}), json!({"a":["b"]}), json!({"a":["b"]})),
+            (
+                json!({"a":{"b":"c"}}),
+                json!({"a":{"b":"d","c":null}}),
+                json!({"a":{"b":"d"}}),
+            ),
+            (json!({"a":[{"b":"c"}]}), json!({"a":[1]}), json!({"a":[1]})),
+            (json!(["a", "b"]), json!(["c", "d"]), json!(["c", "d"])),
+            (json!({"a":"b"}), json!(["c"]), json!(["c"])),
+            (json!({"e":null}), json!({"a":1}), json!({"e":null,"a":1})),
+            (json!([1, 2]), json!({"a":"b","c":null}), json!({"a":"b"})),
+            (
+                json!({}),
+                json!({"a":{"bb":{"ccc":null}}}),
+                json!({"a":{"bb":{}}}),
+            ),
+        ] {
+            merge_patch(&mut target, &patch);
+            assert_eq!(target, result);
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The thread that reads what other processes wrote.
+//!
+//! It sleeps on the wake socket; the safety poll finds what a lost wake would have told. All rooms share it: they
+//! stand at one position, so every room's poll would be the same statement, and one thread runs it for all.
+
+use std::os::unix::net::UnixDatagram;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ErrorCode};
+
+use super::wake::{self, Heard};
+use super::{Fatal, Shared};
+use crate::limits;
+
+/// How long the thread sleeps without rooms: it also looks for entries that have waited too long.
+const WITHOUT_ROOMS: Duration = Duration::from_secs(1);
+/// The longest pause after errors.
+const MAX_BACKOFF: Duration = Duration::from_secs(1);
+/// A look that comes this late may have missed rows with a short TTL.
+const STOPPED: Duration = Duration::from_secs(2);
+
+pub(super) struct Poller {
+    conn: Connection,
+    bell: UnixDatagram,
+    shared: Arc<Shared>,
+    interval: Duration,
+    /// `PRAGMA data_version` at the last look: while it stays, nobody else has committed.
+    version: Option<i64>,
+    looked: Instant,
+    failures: u32,
+}
+
+impl Poller {
+    pub(super) fn new(conn: Connection, bell: UnixDatagram, shared: Arc<Shared>) -> Self {
+        let interval = shared.config.poll_idle;
+        Self {
+            conn,
+            bell,
+            shared,
+            interval,
+            version: None,
+            looked: Instant::now(),
+            failures: 0,
+        }
+    }
+
+    /// Runs until the queue stops.
+    pub(super) fn run(mut self) -> Result<(), Fatal> {
+        while !self.shared.stopping() {
+            let limit = if self.shared.tail.rooms() == 0 {
+                WITHOUT_ROOMS
+            } else {
+                self.interval
+            };
+            let heard = wake::listen(&self.bell, limit)
+                .map_err(|error| Fatal(format!("the wake socket failed: {error}")))?;
+            self.refuse_old();
+            if heard.hello {
+                self.shared.peers.mark_stale();
+                self.shared.nudge.ring();
+            }
+            if heard.wal_frames > 0 {
+                self.shared
+                    .counters
+                    .wal_frames
+                    .store(heard.wal_frames, Ordering::Relaxed);
+            }
+            self.look(&heard)?;
+        }
+        Ok(())
+    }
+
+    /// The writer may be stuck behind others; this thread never waits for a lock of theirs.
+    fn refuse_old(&self) {
+        let answers = self.shared.intake.refuse_old(limits::MAX_QUEUE_WAIT);
+        if !answers.is_empty() {
+            tracing::warn!(
+                entries = answers.len(),
+                "entries waited too long for the writer and were refused"
+            );
+            self.shared
+                .counters
+                .overloaded
+                .fetch_add(answers.len() as u64, Ordering::Relaxed);
+            self.shared.tail.answer(answers);
+        }
+    }
+
+    fn look(&mut self, heard: &Heard) -> Result<(), Fatal> {
+        if self.shared.tail.rooms() == 0 {
+            self.version = None;
+            return Ok(());
+        }
+        let late = self.looked.elapsed() > STOPPED + self.interval;
+        self.looked = Instant::now();
+        if late {
+            self.shared.tail.suspect();
+        }
+        let named = heard.keys.as_ref();
+        if !late
+            && !heard.nothing
+            && named.is_some_and(|keys| !self.shared.tail.wants(keys.iter().copied()))
+        {
+            return Ok(());
+        }
+        match self.poll(heard.nothing && !late) {
+            Ok(read) => {
+                self.failures = 0;
+                let (low, high) = (
+                    self.shared.config.poll_interval,
+                    self.shared.config.poll_idle,
+                );
+                self.interval = if read > 0 {
+                    low
+                } else {
+                    (self.interval * 3 / 2).min(high.max(low))
+                };
+                Ok(())
+            }
+            Err(error) => self.back_off(&error),
+        }
+    }
+
+    /// Reads until there is nothing more; gives how much there was.
+    fn poll(&mut self, only_if_changed: bool) -> rusqlite::Result<usize> {
+        let version = self
+            .conn
+            .pragma_query_value(None, "data_version", |row| row.get(0))?;
+        let changed = self.version.replace(version) != Some(version);
+        if only_if_changed && !changed {
+            return Ok(0);
+        }
+        let mut total = 0;
+        loop {
+            let started = Instant::now();
+            let (now, limit) = (
+                self.shared.clock.now_ms(),
+                self.shared.config.max_messages_per_poll,
+            );
+            let read = self.shared.tail.catch_up(&self.conn, now, limit.max(1))?;
+            let counters = &self.shared.counters;
+            counters.polls.fetch_add(1, Ordering::Relaxed);
+            counters.poll.record(std::iter::once(started.elapsed()));
+            total += read;
+            if read < limit as usize || self.shared.stopping() {
+                return Ok(total);
+            }
+        }
+    }
+
+    fn back_off(&mut self, error: &rusqlite::Error) -> Result<(), Fatal> {
+        if let Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) =
+            error.sqlite_error_code()
+        {
+            return Err(Fatal(format!(
+                "the queue file is damaged: {error}; run `scumble doctor`"
+            )));
+        }
+        self.version = None;
+        self.failures += 1;
+        if self.failures == 1 {
+            tracing::error!(%error, "the queue cannot be read; trying again with longer and longer pauses");
+        }
+        self.interval = (self.interval * 2).min(MAX_BACKOFF);
+        Ok(())
+    }
+}

@@ -1,0 +1,395 @@
+//! Opening the file: its settings, its tables, its version, and what a start after a power cut must do.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
+use thiserror::Error;
+
+use super::clock::{self, Clock};
+use super::turnstile::Turnstile;
+use crate::config::{QueueConfig, Synchronous};
+use crate::limits;
+
+/// The version of `schema.sql`, in `PRAGMA user_version`.
+pub const VERSION: i64 = 1;
+
+/// What another process may take to let this one in at start.
+const START_WAIT: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Why a queue could not be started. The message says what to do.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The linked SQLite can lose committed rows when the write-ahead log is reset.
+    #[error(
+        "SQLite {0} has a known fault in resetting its log; build with 3.51.3, or 3.53.0 and later"
+    )]
+    OldSqlite(String),
+    /// The file has tables, but not those of this version.
+    #[error(
+        "{path}: schema version {found}, this scumble reads {VERSION}; use another --db, or the scumble that made it"
+    )]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        found: i64,
+    },
+    /// A live process has this name.
+    #[error("an instance named {0:?} is running on this file; choose another --instance-id")]
+    NameTaken(String),
+    /// The turnstile was not passed in time.
+    #[error("{0}: another process holds the write lock; is one stopped or stuck?")]
+    Locked(PathBuf),
+    /// A file beside the database could not be used.
+    #[error("{path}: {error}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// SQLite refused.
+    #[error("{path}: {error}")]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: rusqlite::Error,
+    },
+}
+
+/// The files of one queue.
+#[derive(Debug, Clone)]
+pub(super) struct Files {
+    /// The database.
+    pub(super) db: PathBuf,
+    /// The turnstile.
+    pub(super) lock: PathBuf,
+    /// Held by the one instance that cleans up.
+    pub(super) leader: PathBuf,
+    /// Sockets and locks of instances.
+    pub(super) wake: PathBuf,
+}
+
+impl Files {
+    /// Where they are. The path is made canonical first: two names of one file must lead to one turnstile.
+    fn of(db: &Path) -> Result<Self, StartError> {
+        let io = |error| StartError::Io {
+            path: db.to_owned(),
+            error,
+        };
+        let db = if db.exists() {
+            db.canonicalize().map_err(io)?
+        } else {
+            let parent = db.parent().filter(|p| !p.as_os_str().is_empty());
+            let parent = parent
+                .unwrap_or(Path::new("."))
+                .canonicalize()
+                .map_err(io)?;
+            let name = db
+                .file_name()
+                .ok_or_else(|| io(std::io::ErrorKind::InvalidInput.into()))?;
+            parent.join(name)
+        };
+        let beside = |suffix: &str| {
+            let mut name = OsString::from(&db);
+            name.push(suffix);
+            PathBuf::from(name)
+        };
+        Ok(Self {
+            lock: beside(".lock"),
+            leader: beside(".leader"),
+            wake: beside(".wake"),
+            db,
+        })
+    }
+
+    /// The write-ahead log, to be looked at and never opened: closing it would drop SQLite's locks.
+    pub(super) fn wal(&self) -> PathBuf {
+        let mut name = OsString::from(&self.db);
+        name.push("-wal");
+        PathBuf::from(name)
+    }
+}
+
+/// A file that is ready to be used.
+pub(super) struct Prepared {
+    pub(super) conn: Connection,
+    pub(super) files: Files,
+    pub(super) turnstile: Turnstile,
+    pub(super) clock: Clock,
+}
+
+/// Opens the file, creating and filling it if need be. Two processes may do so at the same moment.
+pub(super) fn prepare(config: &QueueConfig) -> Result<Prepared, StartError> {
+    check_sqlite(rusqlite::version_number())?;
+    let files = Files::of(&config.db)?;
+    let turnstile = Turnstile::open(&files.lock).map_err(|error| StartError::Io {
+        path: files.lock.clone(),
+        error,
+    })?;
+    let io = |error| StartError::Io {
+        path: files.lock.clone(),
+        error,
+    };
+    let boot_id = clock::boot_id().map_err(io)?;
+    let turn = turnstile.enter_within(START_WAIT).map_err(io)?;
+    let turn = turn.ok_or_else(|| StartError::Locked(files.lock.clone()))?;
+
+    let sqlite = |error| StartError::Sqlite {
+        path: files.db.clone(),
+        error,
+    };
+    let mut conn = open(&files.db).map_err(sqlite)?;
+    create(&conn, &files.db)?;
+    // Whatever the mode, the mark that says "in use" must be on the disk before anything is acked.
+    conn.pragma_update(None, "synchronous", "FULL")
+        .map_err(sqlite)?;
+    let clock = mark_in_use(&mut conn, config, &boot_id).map_err(sqlite)?;
+    set_synchronous(&conn, config.synchronous).map_err(sqlite)?;
+    drop(turn);
+    Ok(Prepared {
+        conn,
+        files,
+        turnstile,
+        clock,
+    })
+}
+
+/// The connection's `PRAGMA synchronous`.
+pub(super) fn set_synchronous(conn: &Connection, mode: Synchronous) -> rusqlite::Result<()> {
+    let mode = match mode {
+        Synchronous::Normal => "NORMAL",
+        Synchronous::Full => "FULL",
+    };
+    conn.pragma_update(None, "synchronous", mode)
+}
+
+/// <https://sqlite.org/wal.html>, "The WAL-reset bug": fixed in 3.51.3 and from 3.53.0 on.
+fn check_sqlite(version: i32) -> Result<(), StartError> {
+    let fixed = version >= 3_053_000 || (3_051_003..3_052_000).contains(&version);
+    if fixed {
+        Ok(())
+    } else {
+        Err(StartError::OldSqlite(rusqlite::version().to_owned()))
+    }
+}
+
+/// A connection that writes.
+pub(super) fn open(db: &Path) -> rusqlite::Result<Connection> {
+    // Each connection has one thread at a time: SQLite need not lock it.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(db, flags)?;
+    conn.busy_timeout(limits::BUSY_TIMEOUT)?;
+    conn.set_prepared_statement_cache_capacity(64);
+    // Auto-vacuum can be chosen only before the first page is written, so it comes before the journal mode.
+    // Checkpoints stay out of commits: one instance runs them aside.
+    conn.execute_batch(
+        "PRAGMA auto_vacuum = INCREMENTAL;
+         PRAGMA journal_mode = WAL;
+         PRAGMA wal_autocheckpoint = 0;
+         PRAGMA journal_size_limit = 33554432;
+         PRAGMA mmap_size = 0;
+         PRAGMA foreign_keys = OFF;
+         PRAGMA cache_size = -4096;",
+    )?;
+    Ok(conn)
+}
+
+/// A connection that only reads.
+pub(super) fn tune_reader(conn: &Connection) -> rusqlite::Result<()> {
+    conn.busy_timeout(limits::BUSY_TIMEOUT)?;
+    conn.execute_batch(
+        "PRAGMA query_only = ON; PRAGMA wal_autocheckpoint = 0; PRAGMA mmap_size = 0;
+         PRAGMA cache_size = -512;",
+    )
+}
+
+/// Opens a connection that only reads.
+pub(super) fn open_reader(db: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(db, flags)?;
+    tune_reader(&conn)?;
+    Ok(conn)
+}
+
+fn create(conn: &Connection, path: &Path) -> Result<(), StartError> {
+    let sqlite = |error| StartError::Sqlite {
+        path: path.to_owned(),
+        error,
+    };
+    let version = |name| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let found = version("user_version").map_err(sqlite)?;
+    let tables: i64 = conn
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(sqlite)?;
+    match (found, tables) {
+        (0, 0) => conn
+            .execute_batch(&format!(
+                "BEGIN IMMEDIATE;\n{}\nPRAGMA user_version = {VERSION};\nCOMMIT;",
+                include_str!("../../schema.sql")
+            ))
+            .map_err(sqlite),
+        (VERSION, _) => Ok(()),
+        _ => Err(StartError::Version {
+            path: path.to_owned(),
+            found,
+        }),
+    }
+}
+
+/// Marks the file as in use under this boot, and gives the clock that all processes of this boot share.
+fn mark_in_use(
+    conn: &mut Connection,
+    config: &QueueConfig,
+    boot_id: &str,
+) -> rusqlite::Result<Clock> {
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let meta = |key: &str| {
+        tx.query_row("SELECT value FROM meta WHERE key = ?1", [key], |r| {
+            r.get::<_, String>(0)
+        })
+        .optional()
+    };
+    let same_boot = meta("boot_id")?.as_deref() == Some(boot_id);
+    let stored = meta("clock_offset_ms")?.and_then(|text| text.parse().ok());
+    let offset_ms = match stored {
+        Some(offset) if same_boot => offset,
+        _ => clock::wall_ms() - clock::since_boot_ms(),
+    };
+    let was_clean = meta("clean")?.is_none_or(|clean| clean == "1");
+    let was_full = meta("synchronous")?.as_deref() == Some("full");
+    if !same_boot {
+        begin_boot(&tx, config, Clock::new(offset_ms))?;
+        if !was_clean && !was_full {
+            let renewed =
+                tx.execute("UPDATE canvases SET epoch = lower(hex(randomblob(8)))", [])?;
+            tracing::warn!(
+                canvases = renewed,
+                "the host stopped while the queue was in use, and the last moments' messages may be gone: \
+                 every canvas begins a new epoch, so clients take a snapshot instead of resuming"
+            );
+        }
+    }
+    // One instance in normal mode is enough for acked messages to be at risk, until a clean end.
+    let full = config.synchronous == Synchronous::Full && (was_clean || was_full);
+    for (key, value) in [
+        ("boot_id", boot_id),
+        ("clock_offset_ms", &offset_ms.to_string()),
+        ("clean", "0"),
+        ("synchronous", if full { "full" } else { "normal" }),
+    ] {
+        tx.execute(
+            "INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)",
+            [key, value],
+        )?;
+    }
+    tx.commit()?;
+    Ok(Clock::new(offset_ms))
+}
+
+/// The clock may have been wrong before this boot: nothing may be kept longer than it would be from now on.
+fn begin_boot(conn: &Connection, config: &QueueConfig, clock: Clock) -> rusqlite::Result<()> {
+    let now = clock.now_ms();
+    let ttl = millis(config.message_ttl.max(config.cursor_ttl));
+    conn.execute(
+        "UPDATE message_queue SET expires_at = ?1 WHERE expires_at > ?1",
+        params![now + ttl],
+    )?;
+    conn.execute("UPDATE presence SET away_at = ?1 WHERE away_at > ?1", [now])?;
+    conn.execute(
+        "UPDATE canvas_clients SET used_at = ?1 WHERE used_at > ?1",
+        [now],
+    )?;
+    Ok(())
+}
+
+/// A duration in milliseconds.
+pub(super) fn millis(duration: std::time::Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::tests::config;
+
+    #[test]
+    fn a_file_of_another_version_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(dir.path(), "one");
+        drop(prepare(&config).unwrap());
+        drop(prepare(&config).unwrap());
+        let conn = Connection::open(&config.db).unwrap();
+        conn.pragma_update(None, "user_version", 9).unwrap();
+        drop(conn);
+        assert!(matches!(
+            prepare(&config),
+            Err(StartError::Version { found: 9, .. })
+        ));
+    }
+
+    #[test]
+    fn sqlite_without_the_fix_is_refused() {
+        for (version, good) in [
+            (3_051_002, false),
+            (3_051_003, true),
+            (3_052_000, false),
+            (3_053_002, true),
+        ] {
+            assert_eq!(check_sqlite(version).is_ok(), good, "{version}");
+        }
+    }
+
+    fn epoch_after(config: &QueueConfig, sql: &str) -> (String, String) {
+        let conn = prepare(config).unwrap().conn;
+        conn.execute(
+            "INSERT OR IGNORE INTO canvases (canvas_id, epoch, created_at) VALUES ('c', 'e', 1)",
+            [],
+        )
+        .unwrap();
+        let epoch = |conn: &Connection| {
+            conn.query_row("SELECT epoch FROM canvases", [], |r| r.get(0))
+                .unwrap()
+        };
+        let before = epoch(&conn);
+        conn.execute_batch(sql).unwrap();
+        drop(conn);
+        (before, epoch(&prepare(config).unwrap().conn))
+    }
+
+    #[test]
+    fn epochs_are_new_after_a_power_cut_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(dir.path(), "one");
+        let other_boot = "UPDATE meta SET value = 'x' WHERE key = 'boot_id';";
+        let clean = "UPDATE meta SET value = '1' WHERE key = 'clean';";
+        let full = "UPDATE meta SET value = 'full' WHERE key = 'synchronous';";
+        for (sql, same) in [
+            (String::new(), true),
+            (format!("{other_boot}{clean}"), true),
+            (format!("{other_boot}{full}"), true),
+            (other_boot.to_owned(), false),
+        ] {
+            let (before, after) = epoch_after(&config, &sql);
+            assert_eq!(before == after, same, "{sql}");
+        }
+    }
+
+    #[test]
+    fn two_threads_may_create_the_file_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(dir.path(), "one");
+        std::thread::scope(|scope| {
+            let all: Vec<_> = (0..4)
+                .map(|_| scope.spawn(|| prepare(&config).map(|_| ())))
+                .collect();
+            for one in all {
+                one.join().unwrap().unwrap();
+            }
+        });
+    }
+}

@@ -1,0 +1,179 @@
+//! The statements that run again and again, in one place: a test asks SQLite how it would run each of them.
+
+/// A canvas by its name.
+pub(super) const CANVAS: &str = "SELECT key, epoch FROM canvases WHERE canvas_id = ?1";
+/// A new canvas; nothing if another process was first.
+pub(super) const CREATE_CANVAS: &str =
+    "INSERT INTO canvases (canvas_id, epoch, created_at) VALUES (?1, ?2, ?3)
+     ON CONFLICT (canvas_id) DO NOTHING";
+/// A canvas's head.
+pub(super) const HEAD: &str =
+    "SELECT epoch, seq, head_id, presence_version, objects FROM canvases WHERE key = ?1";
+/// Writes a canvas's head.
+pub(super) const SET_HEAD: &str = "UPDATE canvases SET seq = ?2, head_id = ?3, presence_version = ?4, objects = ?5 WHERE key = ?1";
+/// The id of the last row ever written.
+pub(super) const LAST_ID: &str = "SELECT seq FROM sqlite_sequence WHERE name = 'message_queue'";
+
+/// A row for everybody.
+pub(super) const INSERT_ROW: &str = "INSERT INTO message_queue
+     (canvas_id, seq, message_type, origin, client, op, prev_id, created_at, expires_at, payload)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+/// What came after a row, for all canvases.
+pub(super) const ROWS_AFTER: &str =
+    "SELECT id, canvas_id, seq, message_type, origin, client, op, created_at, expires_at, payload
+     FROM message_queue WHERE id > ?1 ORDER BY id LIMIT ?2";
+/// The first place at or after a seq where a walk can begin.
+pub(super) const ANCHOR: &str =
+    "SELECT id FROM message_queue WHERE canvas_id = ?1 AND seq >= ?2 AND seq % 64 = 0
+     ORDER BY seq LIMIT 1";
+/// One step of a walk towards older messages.
+pub(super) const STEP: &str =
+    "SELECT seq, prev_id, op, client, expires_at FROM message_queue WHERE id = ?1";
+/// A message to be told.
+pub(super) const MESSAGE: &str =
+    "SELECT message_type, origin, op, client, created_at, payload FROM message_queue WHERE id = ?1";
+/// Expired rows of a range of ids.
+pub(super) const COUNT_EXPIRED: &str =
+    "SELECT count(*) FROM message_queue WHERE id > ?1 AND id <= ?2 AND expires_at <= ?3";
+/// Removes them.
+pub(super) const DELETE_EXPIRED: &str =
+    "DELETE FROM message_queue WHERE id > ?1 AND id <= ?2 AND expires_at <= ?3";
+
+/// An object.
+pub(super) const OBJECT: &str =
+    "SELECT props FROM canvas_objects WHERE canvas_id = ?1 AND object_id = ?2";
+/// Writes an object; one that is there keeps its place in the order of creation.
+pub(super) const PUT_OBJECT: &str =
+    "INSERT INTO canvas_objects (canvas_id, object_id, created_seq, updated_seq, props)
+     VALUES (?1, ?2, ?3, ?3, ?4)
+     ON CONFLICT (canvas_id, object_id)
+     DO UPDATE SET updated_seq = excluded.updated_seq, props = excluded.props";
+/// Removes an object.
+pub(super) const DELETE_OBJECT: &str =
+    "DELETE FROM canvas_objects WHERE canvas_id = ?1 AND object_id = ?2";
+/// All objects of a canvas.
+pub(super) const OBJECTS: &str =
+    "SELECT created_seq, props FROM canvas_objects WHERE canvas_id = ?1";
+/// A chat message.
+pub(super) const PUT_CHAT: &str =
+    "INSERT INTO canvas_chat (canvas_id, seq, entry) VALUES (?1, ?2, ?3)";
+/// Forgets all but the latest chat messages.
+pub(super) const TRIM_CHAT: &str = "DELETE FROM canvas_chat WHERE canvas_id = ?1 AND seq <=
+     (SELECT seq FROM canvas_chat WHERE canvas_id = ?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2)";
+/// The latest chat messages, latest first.
+pub(super) const CHAT: &str =
+    "SELECT entry FROM canvas_chat WHERE canvas_id = ?1 ORDER BY seq DESC LIMIT ?2";
+
+/// What is remembered of a client.
+pub(super) const CLIENT: &str =
+    "SELECT user_id, last_op, last_seq FROM canvas_clients WHERE canvas_id = ?1 AND client = ?2";
+/// Remembers it.
+pub(super) const SET_CLIENT: &str =
+    "INSERT INTO canvas_clients (canvas_id, client, user_id, last_op, last_seq, used_at)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+     ON CONFLICT (canvas_id, client) DO UPDATE SET user_id = excluded.user_id,
+     last_op = excluded.last_op, last_seq = excluded.last_seq, used_at = excluded.used_at";
+
+/// One place in the presence table.
+pub(super) const PLACE: &str =
+    "SELECT conn, user, state, away_at FROM presence WHERE canvas_id = ?1 AND client = ?2";
+/// Takes or changes a place.
+pub(super) const SET_PLACE: &str =
+    "INSERT INTO presence (canvas_id, client, instance_id, conn, user, state, away_at)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+     ON CONFLICT (canvas_id, client) DO UPDATE SET instance_id = excluded.instance_id,
+     conn = excluded.conn, user = excluded.user, state = excluded.state, away_at = excluded.away_at";
+/// Gives a place up.
+pub(super) const DELETE_PLACE: &str = "DELETE FROM presence WHERE canvas_id = ?1 AND client = ?2";
+/// Who is on a canvas.
+pub(super) const MEMBERS: &str =
+    "SELECT client, conn, user, state, away_at FROM presence WHERE canvas_id = ?1 ORDER BY client";
+/// When the first of those who are away was lost.
+pub(super) const FIRST_AWAY: &str =
+    "SELECT away_at FROM presence WHERE away_at IS NOT NULL ORDER BY away_at LIMIT 1";
+/// Who was lost long enough ago.
+pub(super) const AWAY: &str = "SELECT canvas_id, client, instance_id, conn FROM presence
+     WHERE away_at IS NOT NULL AND away_at <= ?1 ORDER BY away_at LIMIT ?2";
+
+/// An instance says that it lives.
+pub(super) const BEAT: &str = "UPDATE instances SET heartbeat_at = ?2 WHERE number = ?1";
+/// The registry.
+pub(super) const INSTANCES: &str =
+    "SELECT number, instance_id, pid, wake_path, lock_path, heartbeat_at FROM instances";
+/// How far an instance is on a canvas.
+pub(super) const SET_WATERMARK: &str =
+    "INSERT INTO canvas_watermarks (canvas_id, server_instance_id, last_processed_id, updated_at)
+     VALUES (?1, ?2, ?3, ?4) ON CONFLICT (canvas_id, server_instance_id)
+     DO UPDATE SET last_processed_id = excluded.last_processed_id, updated_at = excluded.updated_at";
+/// The instance has no room for the canvas any more.
+pub(super) const DELETE_WATERMARK: &str =
+    "DELETE FROM canvas_watermarks WHERE canvas_id = ?1 AND server_instance_id = ?2";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::tests::config;
+
+    /// Every statement of the hot path finds its rows by a key or a range of ids: none scans the queue, none sorts.
+    #[test]
+    fn no_hot_statement_scans_or_sorts() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(dir.path(), "plans");
+        let conn = crate::queue::schema::prepare(&config).unwrap().conn;
+        let statements = [
+            CANVAS,
+            CREATE_CANVAS,
+            HEAD,
+            SET_HEAD,
+            INSERT_ROW,
+            ROWS_AFTER,
+            ANCHOR,
+            STEP,
+            MESSAGE,
+            COUNT_EXPIRED,
+            DELETE_EXPIRED,
+            OBJECT,
+            PUT_OBJECT,
+            DELETE_OBJECT,
+            OBJECTS,
+            PUT_CHAT,
+            TRIM_CHAT,
+            CHAT,
+            CLIENT,
+            SET_CLIENT,
+            PLACE,
+            SET_PLACE,
+            DELETE_PLACE,
+            MEMBERS,
+            FIRST_AWAY,
+            AWAY,
+            BEAT,
+            SET_WATERMARK,
+            DELETE_WATERMARK,
+        ];
+        for sql in statements {
+            let plan = plan(&conn, sql);
+            assert!(!plan.contains("TEMP B-TREE"), "{sql}\n{plan}");
+            for line in plan.lines() {
+                let sparse = line.contains("SCAN presence USING") && line.contains("presence_away");
+                assert!(!line.contains("SCAN") || sparse, "{sql}\n{plan}");
+            }
+        }
+        assert!(plan(&conn, ANCHOR).contains("INDEX message_anchor (canvas_id=? AND seq>?)"));
+        assert!(plan(&conn, ROWS_AFTER).contains("INTEGER PRIMARY KEY (rowid>?)"));
+    }
+
+    fn plan(conn: &rusqlite::Connection, sql: &str) -> String {
+        let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        for i in 1..=statement.parameter_count() {
+            statement.raw_bind_parameter(i, 1).unwrap();
+        }
+        let mut rows = statement.raw_query();
+        let mut plan = String::new();
+        while let Some(row) = rows.next().unwrap() {
+            plan.push_str(&row.get::<_, String>(3).unwrap());
+            plan.push('\n');
+        }
+        plan
+    }
+}

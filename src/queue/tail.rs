@@ -1,0 +1,449 @@
+//! What was committed goes to the rooms of this process, in one order.
+//!
+//! Ids are given in the order of commits and have no holes, so one number says how far this process is: `position`.
+//! The writer moves it when its own batch follows directly, and reads the gap first when it does not; the
+//! poller moves it by reading. Whichever holds the lock moves on from where the other stopped, so nothing is
+//! delivered twice, and all rooms share one read.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use parking_lot::{Mutex, RwLock};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::intake::Answers;
+use super::rows::{self, Ephemeral};
+use super::sql;
+use crate::backplane::{Delivery, LogBuilder, PresenceChange, PresenceEvent, Sink};
+use crate::protocol::client_message::Kind;
+use crate::protocol::ids::{ClientId, ConnId, Epoch};
+
+/// A log message on its way.
+#[derive(Debug)]
+pub(super) struct Logged {
+    pub(super) key: i64,
+    pub(super) seq: u64,
+    pub(super) kind: Kind,
+    pub(super) origin: ConnId,
+    pub(super) op: u64,
+    pub(super) client: ClientId,
+    pub(super) body: Bytes,
+}
+
+/// What a transaction has for the rooms, in its order.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// A row of the log.
+    Log(Logged),
+    /// Another row.
+    Row { key: i64, delivery: Delivery },
+    /// Something that has no row: an answer, or what nobody else needs to hear.
+    Answer { key: i64, delivery: Delivery },
+}
+
+/// What the writer committed.
+#[derive(Debug, Default)]
+pub(super) struct Committed {
+    /// The first row's id; 0 if there is none.
+    pub(super) first_id: i64,
+    /// The last row's id; 0 if there is none.
+    pub(super) last_id: i64,
+    /// The relay's clock in it.
+    pub(super) now_ms: i64,
+    pub(super) steps: Vec<Step>,
+}
+
+struct Room {
+    sink: Arc<dyn Sink>,
+    epoch: Epoch,
+    last_seq: u64,
+    presence_version: u64,
+    /// Its opener has read the tables: from then on it can be compared with them.
+    opened: bool,
+    /// The log messages of this pass that are not delivered yet.
+    run: Option<LogBuilder>,
+    /// Its watermark has to be written.
+    moved: bool,
+}
+
+#[derive(Default)]
+struct State {
+    /// The last row that was dispatched. Means nothing while there are no rooms.
+    position: i64,
+    rooms: HashMap<i64, Room>,
+    /// Rooms that have a run.
+    running: Vec<i64>,
+    /// Rows were skipped or are missing: rooms must be compared with the tables.
+    astray: bool,
+    /// Rooms that went, for the watermarks.
+    closed: Vec<i64>,
+}
+
+/// The end of the log as this process has delivered it.
+pub(super) struct Tail {
+    state: Mutex<State>,
+    /// The keys of rooms, for the poller to look at without waiting for the writer.
+    open: RwLock<std::collections::HashSet<i64>>,
+    rooms: AtomicUsize,
+    position: AtomicI64,
+}
+
+/// A room to be opened, as the tables had it a moment ago.
+pub(super) struct Opening {
+    pub(super) key: i64,
+    pub(super) sink: Arc<dyn Sink>,
+    pub(super) epoch: Epoch,
+}
+
+impl Tail {
+    pub(super) fn new() -> Self {
+        Self {
+            state: Mutex::default(),
+            open: RwLock::default(),
+            rooms: AtomicUsize::new(0),
+            position: AtomicI64::new(0),
+        }
+    }
+
+    /// Rooms that are delivered to.
+    pub(super) fn rooms(&self) -> usize {
+        self.rooms.load(Ordering::Acquire)
+    }
+
+    /// The last row that was dispatched.
+    pub(super) fn position(&self) -> i64 {
+        self.position.load(Ordering::Acquire)
+    }
+
+    /// Whether there is a room for one of the canvases.
+    pub(super) fn wants(&self, keys: impl IntoIterator<Item = i64>) -> bool {
+        let open = self.open.read();
+        keys.into_iter().any(|key| open.contains(&key))
+    }
+
+    /// Delivers to the room from here on. The first room sets the position: what was committed before is
+    /// for its caller to read.
+    pub(super) fn open(&self, conn: &Connection, opening: Opening) -> rusqlite::Result<()> {
+        let mut state = self.state.lock();
+        if state.rooms.is_empty() {
+            state.position = last_id(conn)?;
+            state.astray = false;
+            self.position.store(state.position, Ordering::Release);
+        }
+        let Opening { key, sink, epoch } = opening;
+        let room = Room {
+            sink,
+            epoch,
+            last_seq: 0,
+            presence_version: 0,
+            opened: false,
+            run: None,
+            moved: true,
+        };
+        state.closed.retain(|closed| *closed != key);
+        state.rooms.insert(key, room);
+        self.open.write().insert(key);
+        self.rooms.store(state.rooms.len(), Ordering::Release);
+        Ok(())
+    }
+
+    /// What the opened room was told: rows beyond are still to come, and if they never do it is astray.
+    pub(super) fn opened(&self, key: i64, seq: u64, presence_version: u64) {
+        if let Some(room) = self.state.lock().rooms.get_mut(&key) {
+            room.opened = true;
+            room.last_seq = room.last_seq.max(seq);
+            room.presence_version = room.presence_version.max(presence_version);
+        }
+    }
+
+    /// Ends delivery, if the sink is still the one.
+    pub(super) fn close(&self, key: i64, sink: &Arc<dyn Sink>) {
+        let mut state = self.state.lock();
+        let same = |room: &Room| std::ptr::addr_eq(Arc::as_ptr(&room.sink), Arc::as_ptr(sink));
+        if state.rooms.get(&key).is_some_and(same) {
+            state.rooms.remove(&key);
+            state.closed.push(key);
+            self.open.write().remove(&key);
+            self.rooms.store(state.rooms.len(), Ordering::Release);
+        }
+    }
+
+    /// The writer's own commit: from memory if it follows directly, after the gap if not, and not at all if the
+    /// poller was faster. Answers follow in any case.
+    ///
+    /// # Errors
+    /// When the gap could not be read; answers are delivered even so, rows will be by the poller.
+    pub(super) fn publish(
+        &self,
+        conn: &Connection,
+        committed: Committed,
+        from_memory: bool,
+    ) -> rusqlite::Result<()> {
+        let mut state = self.state.lock();
+        let mut result = Ok(());
+        let answers = committed
+            .steps
+            .iter()
+            .any(|step| matches!(step, Step::Answer { .. }));
+        let rows = committed.last_id > 0 && !state.rooms.is_empty();
+        let upto = if from_memory {
+            committed.first_id - 1
+        } else {
+            committed.last_id
+        };
+        if rows && (from_memory || answers) {
+            while state.position < upto && result.is_ok() {
+                result = state
+                    .read_on(conn, committed.now_ms, 1_000, Some(upto))
+                    .map(|_| ());
+            }
+        }
+        let mine =
+            rows && from_memory && result.is_ok() && state.position == committed.first_id - 1;
+        for step in committed.steps {
+            match step {
+                Step::Log(m) if mine => state.log(&m, committed.now_ms),
+                Step::Row { key, delivery } if mine => state.deliver(key, delivery),
+                Step::Answer { key, delivery } => state.deliver(key, delivery),
+                Step::Log(_) | Step::Row { .. } => {}
+            }
+        }
+        if mine {
+            state.position = committed.last_id;
+        }
+        state.flush();
+        self.position.store(state.position, Ordering::Release);
+        result
+    }
+
+    /// Reads and dispatches up to `limit` rows; gives how many there were.
+    pub(super) fn catch_up(
+        &self,
+        conn: &Connection,
+        now_ms: i64,
+        limit: u32,
+    ) -> rusqlite::Result<usize> {
+        let mut state = self.state.lock();
+        if state.rooms.is_empty() {
+            return Ok(0);
+        }
+        let read = state.read_on(conn, now_ms, limit, None);
+        state.flush();
+        self.position.store(state.position, Ordering::Release);
+        let read = read?;
+        if read == 0 && state.astray {
+            state.realign(conn)?;
+            self.position.store(state.position, Ordering::Release);
+        }
+        Ok(read)
+    }
+
+    /// This process was stopped for so long that rows may have come and gone unseen.
+    pub(super) fn suspect(&self) {
+        self.state.lock().astray = true;
+    }
+
+    /// Delivers what has no place in the log.
+    pub(super) fn answer(&self, answers: Answers) {
+        let mut state = self.state.lock();
+        for (key, delivery) in answers {
+            state.deliver(key, delivery);
+        }
+    }
+
+    /// The watermarks that changed since the last call: `(canvas, row)`, `None` for rooms that went.
+    pub(super) fn take_watermarks(&self) -> Vec<(i64, Option<i64>)> {
+        let mut state = self.state.lock();
+        let position = state.position;
+        let mut changed: Vec<_> = state.closed.drain(..).map(|key| (key, None)).collect();
+        for (key, room) in &mut state.rooms {
+            if std::mem::take(&mut room.moved) {
+                changed.push((*key, Some(position)));
+            }
+        }
+        changed
+    }
+
+    /// All watermarks are to be written again.
+    pub(super) fn forget_watermarks(&self) {
+        self.state
+            .lock()
+            .rooms
+            .values_mut()
+            .for_each(|room| room.moved = true);
+    }
+}
+
+/// The id of the last row ever written.
+pub(super) fn last_id(conn: &Connection) -> rusqlite::Result<i64> {
+    let mut statement = conn.prepare_cached(sql::LAST_ID)?;
+    Ok(statement
+        .query_row([], |row| row.get(0))
+        .optional()?
+        .unwrap_or(0))
+}
+
+impl State {
+    fn read_on(
+        &mut self,
+        conn: &Connection,
+        now_ms: i64,
+        limit: u32,
+        upto: Option<i64>,
+    ) -> rusqlite::Result<usize> {
+        let limit = match upto {
+            Some(upto) => (upto - self.position).min(i64::from(limit)),
+            None => i64::from(limit),
+        };
+        let mut statement = conn.prepare_cached(sql::ROWS_AFTER)?;
+        let mut rows = statement.query(params![self.position, limit])?;
+        let mut read = 0;
+        while let Some(row) = rows.next()? {
+            let id: i64 = row.get(0)?;
+            if upto.is_some_and(|upto| id > upto) {
+                break;
+            }
+            self.astray |= id != self.position + 1;
+            self.dispatch_row(row, now_ms)?;
+            self.position = id;
+            read += 1;
+        }
+        if let Some(upto) = upto
+            && read == 0
+        {
+            // What should be there has expired and gone.
+            self.astray = true;
+            self.position = upto;
+        }
+        Ok(read)
+    }
+
+    fn dispatch_row(&mut self, row: &Row<'_>, now_ms: i64) -> rusqlite::Result<()> {
+        let key: i64 = row.get(1)?;
+        let Some(room) = self.rooms.get_mut(&key) else {
+            return Ok(());
+        };
+        room.moved = true;
+        if row.get::<_, i64>(8)? <= now_ms {
+            self.astray = true;
+            return Ok(());
+        }
+        let seq: Option<i64> = row.get(2)?;
+        let kind = row.get_ref(3)?.as_str()?;
+        let origin = ConnId(row.get::<_, i64>(4)?.cast_unsigned());
+        let client = row.get_ref(5)?.as_str()?;
+        let payload = row.get_ref(9)?.as_str()?;
+        if let (Some(seq), Some(kind)) = (seq, Kind::parse(kind)) {
+            let op = row.get::<_, i64>(6)?.cast_unsigned();
+            let run = room.run_at(key, seq.cast_unsigned(), &mut self.running);
+            run.push(kind, origin, op, client, row.get(7)?, payload.as_bytes());
+        } else if let Some(delivery) = rows::read(&Ephemeral {
+            kind,
+            origin,
+            client,
+            payload,
+        }) {
+            self.deliver(key, delivery);
+        }
+        Ok(())
+    }
+
+    fn log(&mut self, m: &Logged, at_ms: i64) {
+        if let Some(room) = self.rooms.get_mut(&m.key) {
+            room.moved = true;
+            let run = room.run_at(m.key, m.seq, &mut self.running);
+            run.push(m.kind, m.origin, m.op, m.client.as_str(), at_ms, &m.body);
+        }
+    }
+
+    fn deliver(&mut self, key: i64, delivery: Delivery) {
+        if let Some(room) = self.rooms.get_mut(&key) {
+            room.flush();
+            if let Delivery::Presence(event) = &delivery {
+                room.presence_version = event.version;
+            }
+            room.moved = true;
+            room.sink.deliver(delivery);
+        }
+    }
+
+    fn flush(&mut self) {
+        for key in self.running.drain(..) {
+            if let Some(room) = self.rooms.get_mut(&key) {
+                room.flush();
+            }
+        }
+    }
+
+    /// Compares the rooms with the tables, once everything up to now was read: what is missing has expired
+    /// before it was seen, and won't come.
+    fn realign(&mut self, conn: &Connection) -> rusqlite::Result<()> {
+        let tx = conn.unchecked_transaction()?;
+        if last_id(&tx)? > self.position && has_rows_after(&tx, self.position)? {
+            return Ok(());
+        }
+        for (key, room) in self.rooms.iter_mut().filter(|(_, room)| room.opened) {
+            let head = tx
+                .prepare_cached(sql::HEAD)?
+                .query_row([key], |row| {
+                    Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(3)?))
+                })
+                .optional()?;
+            let Some((epoch, seq, version)) = head else {
+                continue;
+            };
+            let (seq, version): (i64, i64) = (seq, version);
+            let epoch = Epoch::parse(&epoch).unwrap_or(room.epoch);
+            if epoch != room.epoch || seq.cast_unsigned() > room.last_seq {
+                (room.epoch, room.last_seq) = (epoch, seq.cast_unsigned());
+                room.sink.deliver(Delivery::Reset {
+                    epoch,
+                    seq: room.last_seq,
+                });
+            }
+            if version.cast_unsigned() > room.presence_version {
+                room.presence_version = version.cast_unsigned();
+                // One true line with a version that shows the room what it has missed.
+                let members = super::presence::members(&tx, *key)?;
+                if let Some(member) = members.into_iter().next() {
+                    let change = PresenceChange::Set(member);
+                    let event = PresenceEvent {
+                        version: room.presence_version,
+                        change,
+                    };
+                    room.sink.deliver(Delivery::Presence(event));
+                }
+            }
+        }
+        self.position = last_id(&tx)?;
+        self.astray = false;
+        Ok(())
+    }
+}
+
+fn has_rows_after(conn: &Connection, id: i64) -> rusqlite::Result<bool> {
+    conn.prepare_cached(sql::ROWS_AFTER)?.exists(params![id, 1])
+}
+
+impl Room {
+    /// The run that a message with this `seq` belongs to. A hole ends a run: the room sees it and reads.
+    fn run_at(&mut self, key: i64, seq: u64, running: &mut Vec<i64>) -> &mut LogBuilder {
+        if self.run.as_ref().is_some_and(|run| run.next_seq() != seq) {
+            self.flush();
+        }
+        self.last_seq = seq;
+        let epoch = self.epoch;
+        self.run.get_or_insert_with(|| {
+            running.push(key);
+            LogBuilder::new(epoch, seq)
+        })
+    }
+
+    fn flush(&mut self) {
+        if let Some(batch) = self.run.take().and_then(LogBuilder::finish) {
+            self.sink.deliver(Delivery::Log(batch));
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Instances of a backplane that form one relay, and what a test may choose about them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use scumble::backplane::Backplane;
+use scumble::memory::{MemoryBackplane, MemoryConfig};
+use scumble::protocol::ids::InstanceId;
+
+/// What a test may choose. The defaults are long enough to play no part.
+#[derive(Clone)]
+pub struct Options {
+    pub message_ttl: Duration,
+    pub presence_grace: Duration,
+    pub max_objects: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let long = Duration::from_secs(600);
+        Self {
+            message_ttl: long,
+            presence_grace: long,
+            max_objects: 1_000,
+        }
+    }
+}
+
+/// A relay to which instances are added. The harness shuts them down.
+pub trait Cluster {
+    /// How many instances a test gets.
+    const INSTANCES: usize;
+
+    /// A relay without instances. Called, like [`Self::add`], within a tokio runtime.
+    fn start(options: &Options) -> Self;
+
+    /// Starts one more instance.
+    fn add(&mut self) -> Arc<dyn Backplane>;
+}
+
+/// One instance in memory.
+pub struct Memory(MemoryPeers);
+
+impl Cluster for Memory {
+    const INSTANCES: usize = 1;
+
+    fn start(options: &Options) -> Self {
+        Self(MemoryPeers::start(options))
+    }
+
+    fn add(&mut self) -> Arc<dyn Backplane> {
+        self.0.add()
+    }
+}
+
+/// Several instances in memory.
+pub struct MemoryPeers {
+    config: MemoryConfig,
+    first: Option<Arc<MemoryBackplane>>,
+    started: usize,
+}
+
+impl Cluster for MemoryPeers {
+    const INSTANCES: usize = 3;
+
+    fn start(options: &Options) -> Self {
+        let config = MemoryConfig {
+            message_ttl: options.message_ttl,
+            presence_grace: options.presence_grace,
+            max_objects: options.max_objects,
+        };
+        Self {
+            config,
+            first: None,
+            started: 0,
+        }
+    }
+
+    fn add(&mut self) -> Arc<dyn Backplane> {
+        self.started += 1;
+        let name = InstanceId::parse(&format!("instance-{}", self.started)).expect("an id");
+        match &self.first {
+            Some(first) => first.start_peer(name),
+            None => {
+                let first = MemoryBackplane::start(name, &self.config).expect("a thread");
+                self.first = Some(Arc::clone(&first));
+                first
+            }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The SQLite backplane: several instances over one file in a temporary folder.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use scumble::backplane::Backplane;
+use scumble::config::{QueueConfig, Synchronous};
+use scumble::protocol::ids::InstanceId;
+use scumble::queue::SqliteQueue;
+
+use crate::cluster::{Cluster, Options};
+
+/// Own commits are delivered from memory, or (`LOCAL` false) come round through the file.
+pub struct Sqlite<const LOCAL: bool> {
+    folder: tempfile::TempDir,
+    options: Options,
+    started: usize,
+}
+
+impl<const LOCAL: bool> Cluster for Sqlite<LOCAL> {
+    const INSTANCES: usize = 3;
+
+    fn start(options: &Options) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self {
+            folder,
+            options: options.clone(),
+            started: 0,
+        }
+    }
+
+    fn add(&mut self) -> Arc<dyn Backplane> {
+        self.started += 1;
+        let name = format!("instance-{}", self.started);
+        let config = QueueConfig {
+            db: self.folder.path().join("queue.db"),
+            instance_id: InstanceId::parse(&name).expect("an instance id"),
+            poll_interval: Duration::from_millis(50),
+            poll_idle: Duration::from_millis(200),
+            max_messages_per_poll: 100,
+            message_ttl: self.options.message_ttl,
+            cursor_ttl: Duration::from_secs(5),
+            cleanup_interval: Duration::from_millis(200),
+            local_broadcast: LOCAL,
+            synchronous: Synchronous::Normal,
+            presence_grace: self.options.presence_grace,
+            max_objects: self.options.max_objects,
+        };
+        SqliteQueue::start(config).expect("the queue starts")
+    }
+}
+
+/// Own clients hear at commit.
+mod local {
+    suite!(crate::sqlite::Sqlite<true>);
+    suite_across!(crate::sqlite::Sqlite<true>);
+}
+
+/// Everything goes round through the file.
+mod round {
+    suite!(crate::sqlite::Sqlite<false>);
+    suite_across!(crate::sqlite::Sqlite<false>);
+}

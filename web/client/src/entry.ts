@@ -1,0 +1,46 @@
+/** An op on its way, as the outbox, the canvas and the store share it. */
+
+import type { CanvasObject, ErrorCode, Json, JsonObject, OpResult, OpState } from "./types.js";
+
+/** What an op says, without its number. */
+export type OpBody =
+  | { readonly type: "object-create"; readonly object: CanvasObject }
+  | { readonly type: "object-update"; readonly id: string; readonly patch: JsonObject }
+  | { readonly type: "object-delete"; readonly id: string }
+  | { readonly type: "chat"; readonly text: string; readonly reply_to?: number }
+  | { readonly type: "broadcast"; readonly event: string; readonly data: Json };
+
+/** One op on its way. Only the outbox changes it. */
+export interface Entry {
+  /** Identity within a page's life and in the store. */
+  readonly key: number;
+  /** The client id and number it has on the wire. */
+  client: string;
+  op: number;
+  body: OpBody;
+  state: OpState;
+  /** Was, or may have been, handed to a socket: its number and content are fixed. */
+  attempted: boolean;
+  /** The server says it is committed; its place in the stream is still to come. */
+  committed: boolean;
+  /** A snapshot came after it was sent: it may be in there, without a message of its own in the stream. */
+  mayBeContained: boolean;
+  refusals: number;
+  error?: { readonly code: ErrorCode; readonly message: string } | undefined;
+}
+
+export type OutboxEffect =
+  | { readonly type: "send"; readonly entry: Entry; readonly text: string }
+  /** New, or different from before: to be stored and shown. */
+  | { readonly type: "changed"; readonly entry: Entry }
+  | { readonly type: "settled"; readonly entry: Entry; readonly result: OpResult }
+  | { readonly type: "failed"; readonly entry: Entry }
+  | { readonly type: "discarded"; readonly entry: Entry }
+  /** The connection waits for an op that will not come again; only a new one takes others. */
+  | { readonly type: "unblock" };
+
+/** The object an op concerns. */
+export function objectIdOf(body: OpBody): string | undefined {
+  if (body.type === "object-create") return body.object.id;
+  return body.type === "object-update" || body.type === "object-delete" ? body.id : undefined;
+}

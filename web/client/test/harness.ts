@@ -1,0 +1,70 @@
+/** Rooms over a model server in virtual time. */
+
+import type { Entry } from "../src/entry.js";
+import { Room } from "../src/room.js";
+import type { Loaded, Store } from "../src/store.js";
+import { ModelServer } from "./model-server.js";
+import { type Listen, type Page, seeded, World } from "./world.js";
+
+/** A store that outlives the page, as IndexedDB does: what is in it is a copy. */
+export class DurableStore implements Store {
+  readonly durable: boolean = true;
+  readonly ops = new Map<number, Entry>();
+  nextOp = 1;
+  constructor(public client: string) {}
+  save(entry: Entry): void {
+    this.ops.set(entry.key, structuredClone(entry));
+  }
+  forget(entry: Entry): void {
+    this.ops.delete(entry.key);
+  }
+  numbered(nextOp: number): void {
+    this.nextOp = nextOp;
+  }
+  async changeClient(client: string): Promise<void> {
+    this.client = client;
+    this.nextOp = 1;
+  }
+  leave(): void {}
+  comeBack(): void {}
+  close(): void {}
+  load(): Loaded {
+    const entries = [...this.ops.values()].sort((a, b) => a.key - b.key).map((entry) => structuredClone(entry));
+    return { client: this.client, nextOp: this.nextOp + 1000, entries };
+  }
+}
+
+export class MemoryOnly extends DurableStore {
+  override readonly durable = false;
+}
+
+export interface Seat {
+  page: Page;
+  room: Room;
+  store: DurableStore;
+}
+
+export class Harness {
+  readonly world: World;
+  readonly server = new ModelServer();
+
+  constructor(readonly random = seeded(1)) {
+    this.world = new World(random);
+    this.server.now = () => this.world.time;
+  }
+
+  /** A page with a room on it. */
+  open(client: string, options: { store?: DurableStore; listen?: Listen; ownIdentity?: boolean; token?: () => string } = {}): Seat {
+    const store = options.store ?? new DurableStore(client);
+    const page = this.world.page(options.listen ?? this.server.listen);
+    const { ownIdentity = true, token } = options;
+    const room = new Room(page, { socketUrl: "ws://x/ws/c", canvas: "c", user: { name: client }, token, ownIdentity }, store, store.load());
+    return { page, room, store };
+  }
+
+  /** The page goes without a word and another one comes with what the store kept. */
+  reload(seat: Seat): void {
+    seat.page.kill();
+    Object.assign(seat, this.open(seat.store.client, { store: seat.store }));
+  }
+}

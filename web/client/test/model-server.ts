@@ -1,0 +1,178 @@
+/** A model of the relay, straight from the protocol: one canvas, any number of connections, and faults on demand. */
+
+import type { OpBody } from "../src/entry.js";
+import { mergePatch } from "../src/json.js";
+import type { CanvasObject } from "../src/types.js";
+import type { Line, Peer } from "./world.js";
+
+export interface Logged {
+  readonly seq: number;
+  readonly client: string;
+  readonly op: number;
+  readonly at: number;
+  readonly body: OpBody;
+}
+
+interface Conn {
+  line: Line;
+  client: string | undefined;
+  blocked: { op: number; code: string } | undefined;
+}
+
+type Op = OpBody & { op: number };
+
+export class ModelServer {
+  epoch = "e1";
+  head = 0;
+  log: Logged[] = [];
+  /** Everything ever committed, which the log forgets. */
+  readonly history: Logged[] = [];
+  /** Messages before this are not retained. */
+  oldest = 1;
+  objects = new Map<string, CanvasObject>();
+  chat: object[] = [];
+  /** The objects at every seq. */
+  readonly states = new Map<string, string>([["e1/0", "[]"]]);
+  readonly conns = new Set<Conn>();
+  readonly lastOp = new Map<string, number>();
+  hellos: { client: string; since?: { epoch: string; seq: number } }[] = [];
+  limits = { max_message_bytes: 65536, cursor_interval_ms: 33, ops_per_s: 0, max_objects: 10_000, max_clients: 100 };
+  /** How to refuse an op that is new, if at all. */
+  refuse: (op: Op, client: string) => { code: string; retry_after_ms?: number } | undefined = () => undefined;
+  /** Whether to leave a message out of somebody's stream: a fault no server should have. */
+  skip: (client: string) => boolean = () => false;
+  /** Whether the connection that sent an op is lost before the ack. */
+  loseAck: (op: Op, client: string) => boolean = () => false;
+  /** The snapshot to send may be older than the head. */
+  snapshotLag: () => number = () => 0;
+  now: () => number = () => 0;
+  private olderSnapshots: { seq: number; objects: CanvasObject[]; chat: object[] }[] = [];
+
+  listen = (line: Line): Peer => {
+    const conn: Conn = { line, client: undefined, blocked: undefined };
+    this.conns.add(conn);
+    return {
+      received: (text) => this.received(conn, JSON.parse(text) as { type: string }),
+      closed: () => this.conns.delete(conn),
+    };
+  };
+
+  /** Forgets messages up to `seq`. */
+  forget(seq: number): void {
+    this.oldest = Math.max(this.oldest, Math.min(seq, this.head) + 1);
+    this.log = this.log.filter((m) => m.seq >= this.oldest);
+  }
+
+  /** Sends a snapshot to somebody in the middle of a connection. */
+  resync(client: string): void {
+    for (const conn of this.conns) {
+      if (conn.client !== client) continue;
+      conn.line.deliver({ type: "resync", reason: "model" });
+      this.snapshot(conn);
+    }
+  }
+
+  connOf(client: string): Conn | undefined {
+    return [...this.conns].find((conn) => conn.client === client);
+  }
+
+  private received(conn: Conn, message: { type: string } & Record<string, unknown>): void {
+    if (!this.conns.has(conn)) return;
+    if (message.type === "hello") return this.hello(conn, message as never);
+    if (message.type === "bye") return;
+    if (message.type === "ping") return conn.line.deliver({ type: "pong", ts: message.ts, server_ts: this.now() });
+    if (typeof message.op === "number") return this.op(conn, message as unknown as Op);
+    if (message.type === "presence") this.others(conn, { type: "presence", client: conn.client, state: message.state });
+  }
+
+  private hello(conn: Conn, hello: { client: string; since?: { epoch: string; seq: number } }): void {
+    for (const other of [...this.conns]) if (other.client === hello.client) other.line.closeAfter(4409), this.conns.delete(other);
+    conn.client = hello.client;
+    this.hellos.push(hello);
+    const { since } = hello;
+    const resume = since?.epoch === this.epoch && this.oldest - 1 <= since.seq && since.seq <= this.head;
+    conn.line.deliver({
+      type: "welcome", v: 1, instance: "model", canvas: "c", client: hello.client, user: {}, role: "write",
+      epoch: this.epoch, seq: this.head, mode: resume ? "resume" : "snapshot", acked_op: this.lastOp.get(hello.client) ?? 0,
+      users: [...this.conns].filter((c) => c.client).map((c) => ({ client: c.client, user: {} })),
+      limits: this.limits, heartbeat_ms: 25_000,
+    });
+    if (!resume) return this.snapshot(conn);
+    for (const m of this.log) if (m.seq > since.seq) this.whole(conn, m);
+  }
+
+  private snapshot(conn: Conn): void {
+    const usable = this.olderSnapshots.filter((s) => s.seq >= this.oldest - 1);
+    const lag = this.snapshotLag();
+    const { seq, objects, chat } = (lag > 0 && usable.at(-1 - lag)) || { seq: this.head, objects: [...this.objects.values()], chat: this.chat };
+    const half = Math.ceil(objects.length / 2);
+    const base = { type: "snapshot", epoch: this.epoch, seq };
+    conn.line.deliver({ ...base, part: 0, last: false, objects: objects.slice(0, half), chat: [] });
+    conn.line.deliver({ ...base, part: 1, last: true, objects: objects.slice(half), chat });
+    for (const m of this.log) if (m.seq > seq) this.whole(conn, m);
+  }
+
+  private whole(conn: Conn, m: Logged): void {
+    if (this.skip(conn.client ?? "")) return;
+    conn.line.deliver({ ...m.body, seq: m.seq, client: m.client, at: m.at, op: m.op });
+  }
+
+  private others(conn: Conn, message: object): void {
+    for (const other of this.conns) if (other !== conn && other.client) other.line.deliver(message);
+  }
+
+  private op(conn: Conn, message: Op): void {
+    const client = conn.client;
+    if (client === undefined) return;
+    const { op, ...body } = message;
+    const { blocked } = conn;
+    if (blocked && op > blocked.op) return conn.line.deliver({ type: "error", code: blocked.code, message: "behind", op, retry_after_ms: 50 });
+    if (blocked && op === blocked.op) conn.blocked = undefined;
+    const seen = this.log.find((m) => m.client === client && m.op === op);
+    if (op <= (this.lastOp.get(client) ?? 0)) {
+      return conn.line.deliver({ type: "ack", op, seq: seen?.seq ?? 0, status: "dup" });
+    }
+    const refusal = this.refuse(message, client);
+    if (refusal) {
+      if (refusal.code === "overloaded" || refusal.code === "rate-limited") conn.blocked = { op, code: refusal.code };
+      return conn.line.deliver({ type: "error", message: "model", op, ...refusal });
+    }
+    this.lastOp.set(client, op);
+    if (!this.apply(body as OpBody)) return conn.line.deliver({ type: "ack", op, seq: 0, status: "ignored" });
+    const logged = this.append(client, op, body as OpBody);
+    if (this.loseAck(message, client)) return conn.line.cut();
+    conn.line.deliver({ type: "ack", op, seq: logged.seq, status: "ok" });
+  }
+
+  /** Somebody's op, as if through another process. */
+  commit(client: string, body: OpBody): Logged | undefined {
+    if (!this.apply(body)) return undefined;
+    const op = (this.lastOp.get(client) ?? 0) + 1;
+    this.lastOp.set(client, op);
+    return this.append(client, op, body);
+  }
+
+  private append(client: string, op: number, body: OpBody): Logged {
+    const logged = { seq: ++this.head, client, op, at: this.now(), body };
+    this.log.push(logged);
+    this.history.push(logged);
+    if (body.type === "chat") this.chat = [...this.chat, { ...body, type: undefined, seq: logged.seq, client, at: logged.at, op, user: {} }];
+    this.states.set(`${this.epoch}/${this.head}`, JSON.stringify([...this.objects.values()]));
+    this.olderSnapshots = [...this.olderSnapshots.slice(-8), { seq: this.head, objects: [...this.objects.values()], chat: this.chat }];
+    for (const conn of this.conns) {
+      if (!conn.client || conn.client === client) continue;
+      this.whole(conn, logged);
+    }
+    return logged;
+  }
+
+  private apply(body: OpBody): boolean {
+    if (body.type === "object-create") this.objects.set(body.object.id, body.object);
+    else if (body.type === "object-update") {
+      const object = this.objects.get(body.id);
+      if (!object) return false;
+      this.objects.set(body.id, mergePatch(object, body.patch) as CanvasObject);
+    } else if (body.type === "object-delete") return this.objects.delete(body.id);
+    return true;
+  }
+}

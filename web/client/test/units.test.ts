@@ -1,0 +1,280 @@
+/** The pure modules by themselves. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Canvas } from "../src/canvas.js";
+import { ALONE_INTERVAL_MS, CursorSender, CursorTracks, DIM_AFTER_MS, HIDE_AFTER_MS, MAX_BUFFERED_BYTES } from "../src/cursors.js";
+import type { Entry, OpBody } from "../src/entry.js";
+import { composePatches, copyJson, mergePatch } from "../src/json.js";
+import { Outbox, UPDATE_INTERVAL_MS, WINDOW_OPS } from "../src/outbox.js";
+import { PresenceSender } from "../src/presence.js";
+import { MAX_CEILING_MS, Reconnect } from "../src/reconnect.js";
+import { Roster } from "../src/roster.js";
+import { isClientId, sessionShelf } from "../src/store.js";
+import { Stream } from "../src/stream.js";
+import { parseMessage } from "../src/wire.js";
+import { seeded } from "./world.js";
+
+const LIMITS = { maxMessageBytes: 65536, opsPerS: 0 };
+const chat = (text: string): OpBody => ({ type: "chat", text });
+const sends = (effects: { type: string }[]): number => effects.filter((e) => e.type === "send").length;
+
+test("merge patches follow RFC 7396", () => {
+  assert.deepEqual(mergePatch({ a: "b", c: { d: "e", f: "g" } }, { a: "z", c: { f: null } }), { a: "z", c: { d: "e" } });
+  assert.deepEqual(mergePatch({ a: [1] }, { a: { b: null, c: 1 } }), { a: { c: 1 } });
+  assert.deepEqual(mergePatch(undefined, { a: null }), {});
+  const polluted = mergePatch({}, JSON.parse('{"__proto__":{"evil":1}}'));
+  assert.equal((polluted as { evil?: number }).evil, undefined);
+});
+
+test("a composed patch has the effect of both, for random patches", () => {
+  const random = seeded(7);
+  const value = (depth: number): never => {
+    const dice = random();
+    if (depth > 0 && dice < 0.5) return Object.fromEntries(["a", "b", "c"].filter(() => random() < 0.6).map((k) => [k, value(depth - 1)])) as never;
+    return (dice < 0.7 ? null : Math.floor(dice * 100)) as never;
+  };
+  const object = (): never => ({ a: value(2), b: value(2) }) as never;
+  let composed = 0;
+  for (let i = 0; i < 3_000; i++) {
+    const [target, first, second] = [mergePatch({}, object()), object(), object()];
+    const both = composePatches(first, second);
+    if (!both) continue;
+    composed++;
+    assert.deepEqual(mergePatch(target, both), mergePatch(mergePatch(target, first), second));
+  }
+  assert.ok(composed > 500);
+});
+
+test("only what JSON holds is taken, and as a copy", () => {
+  const given = { a: [1, { b: undefined, c: "\ud800" }] };
+  assert.deepEqual(copyJson(given), { a: [1, { c: "\ufffd" }] });
+  for (const bad of [NaN, Infinity, () => 1, 1n, new Date(), new Map()]) assert.throws(() => copyJson({ bad }), TypeError);
+  let deep: object = {};
+  for (let i = 0; i < 16; i++) deep = { deep };
+  assert.throws(() => copyJson(deep), TypeError);
+});
+
+test("the outbox keeps to its window, in order", () => {
+  const outbox = new Outbox("client-1");
+  for (let i = 0; i < 100; i++) outbox.add(chat(`${i}`));
+  outbox.welcome(0, LIMITS, 0);
+  assert.equal(sends(outbox.flush(0)), WINDOW_OPS);
+  assert.equal(sends(outbox.flush(0)), 0);
+  outbox.ack(1, { seq: 1, status: "ok" });
+  const [next] = outbox.flush(0);
+  assert.equal(next?.type === "send" && next.entry.op, WINDOW_OPS + 1);
+});
+
+test("the outbox starts after acked_op with what it never sent", () => {
+  const outbox = new Outbox("client-1");
+  const { entry } = outbox.add(chat("first"));
+  outbox.welcome(41, LIMITS, 0);
+  assert.deepEqual([entry.op, sends(outbox.flush(0))], [42, 1]);
+});
+
+test("the outbox keeps to the server's rate and says when to go on", () => {
+  const outbox = new Outbox("client-1");
+  for (let i = 0; i < 30; i++) outbox.add(chat(`${i}`));
+  outbox.welcome(0, { ...LIMITS, opsPerS: 10 }, 0);
+  let total = 0;
+  let now = 0;
+  while (now < 2_000) {
+    total += sends(outbox.flush(now));
+    assert.ok(outbox.wakeAt !== undefined && outbox.wakeAt > now);
+    now = outbox.wakeAt;
+  }
+  assert.ok(total > 15 && total <= 25, `${total} in two seconds at 10/s with a burst of 5`);
+});
+
+test("updates alone wait for each other, other ops do not", () => {
+  const outbox = new Outbox("client-1");
+  outbox.welcome(0, LIMITS, 0);
+  const move = (x: number): void => void outbox.add({ type: "object-update", id: "r", patch: { x } });
+  move(1);
+  assert.equal(sends(outbox.flush(0)), 1);
+  move(2);
+  move(3);
+  assert.equal(sends(outbox.flush(1)), 0);
+  assert.equal(outbox.wakeAt, UPDATE_INTERVAL_MS);
+  assert.equal(sends(outbox.flush(UPDATE_INTERVAL_MS)), 1, "merged");
+  move(4);
+  outbox.add(chat("now"));
+  assert.equal(sends(outbox.flush(UPDATE_INTERVAL_MS + 1)), 2);
+});
+
+test("an op over the limit fails here, since the server would close the connection for good", () => {
+  const outbox = new Outbox("client-1");
+  const { entry } = outbox.add(chat("ä".repeat(60)));
+  outbox.add(chat("small"));
+  outbox.welcome(0, { maxMessageBytes: 128, opsPerS: 0 }, 0);
+  assert.equal(sends(outbox.flush(0)), 1);
+  assert.deepEqual([entry.state, entry.error?.code], ["failed", "too-large"]);
+});
+
+const entryOf = (key: number, body: OpBody): Entry => ({
+  key, client: "me-client", op: key, body, state: "pending", attempted: false, committed: false, mayBeContained: false, refusals: 0,
+});
+
+test("own creates are shown after the confirmed objects, and take their place when confirmed", () => {
+  const canvas = new Canvas();
+  const create = (id: string): OpBody => ({ type: "object-create", object: { id, kind: "rect" } });
+  canvas.remote(create("a"), "other");
+  const own = entryOf(1, create("b"));
+  const over = entryOf(2, { type: "object-create", object: { id: "a", kind: "line" } });
+  canvas.push(own);
+  canvas.push(over);
+  canvas.remote(create("c"), "other");
+  const ids = (): string => canvas.all().map((o) => o.id + o.kind[0]).join();
+  assert.equal(ids(), "al,cr,br", "a replaced object keeps its place");
+  canvas.confirm(own);
+  canvas.drop(over);
+  assert.equal(ids(), "ar,cr,br");
+  assert.equal(canvas.size, 3);
+});
+
+test("confirming an own op changes nothing on the screen, and a masked change is none", () => {
+  const canvas = new Canvas();
+  canvas.remote({ type: "object-create", object: { id: "a", kind: "rect", x: 0 } }, "other");
+  const own = entryOf(1, { type: "object-update", id: "a", patch: { x: 1 } });
+  canvas.push(own);
+  canvas.takeChanges();
+  const shown = canvas.get("a");
+  canvas.remote({ type: "object-update", id: "a", patch: { x: 2 } }, "other");
+  assert.deepEqual([canvas.takeChanges(), canvas.get("a") === shown], [undefined, true]);
+  canvas.confirm(own);
+  assert.deepEqual([canvas.takeChanges(), canvas.get("a"), canvas.confirmed("a")?.x], [undefined, shown, 1]);
+});
+
+test("a snapshot of 10,000 objects is taken, twice, and the second changes nothing", (t) => {
+  const canvas = new Canvas();
+  const objects = (): never[] => Array.from({ length: 10_000 }, (_, i) => ({ id: `o${i}`, kind: "rect", x: i, points: [i, i] }) as never);
+  const started = performance.now();
+  canvas.replace(objects());
+  t.diagnostic(`first ${(performance.now() - started).toFixed(1)} ms`);
+  assert.equal(canvas.takeChanges()?.ids.length, 10_000);
+  const again = performance.now();
+  canvas.replace(objects());
+  t.diagnostic(`again ${(performance.now() - again).toFixed(1)} ms`);
+  assert.deepEqual(canvas.takeChanges(), { ids: [], changes: [], reset: true });
+});
+
+test("messages that come while a snapshot does are held and sorted out", () => {
+  const stream = new Stream<string>();
+  stream.welcome("e", 5, "snapshot");
+  const part = { epoch: "e", seq: 5, objects: [], chat: [] };
+  assert.equal(stream.place(5, "five"), "held");
+  assert.equal(stream.part({ ...part, part: 0, last: false }), undefined);
+  assert.equal(stream.place(6, "six"), "held");
+  const done = stream.part({ ...part, part: 1, last: true });
+  assert.ok(done && done !== "gap");
+  assert.deepEqual(done.held.map((m, i) => [m, stream.place(5 + i, m)]), [["five", "repeat"], ["six", "next"]]);
+  assert.equal(stream.place(8, "eight"), "gap");
+  assert.equal(stream.part({ ...part, part: 1, last: true }), "gap");
+});
+
+test("backoff has full jitter under a doubling ceiling and obeys the close codes", () => {
+  const abilities = { canRenewToken: true, canChangeIdentity: true };
+  const policy = new Reconnect(abilities);
+  const waits = Array.from({ length: 8 }, () => policy.closed(1006, "", 0, 0.5));
+  assert.deepEqual(waits.map((d) => d.type === "wait" && d.ms), [125, 250, 500, 1000, 2000, 4000, 5000, 5000]);
+  assert.equal(policy.wakened(0), 0);
+  policy.stayAway(700, 0);
+  assert.equal(policy.wakened(100), 600);
+  for (const code of [1009, 4400, 4403, 4499]) assert.equal(new Reconnect(abilities).closed(code, "", 0, 0).type, "stop");
+  for (const code of [1000, 1001, 1006, 4503, 4504, 4599]) assert.equal(new Reconnect(abilities).closed(code, "", 0, 0).type, "wait");
+  const full = new Reconnect(abilities).closed(4413, "", 0, 1);
+  assert.ok(full.type === "wait" && full.ms >= 4_000 && full.ms <= MAX_CEILING_MS);
+});
+
+test("a refused token is renewed a few times, a lost identity changed a few times", () => {
+  const policy = new Reconnect({ canRenewToken: true, canChangeIdentity: true });
+  const types = (code: number, times: number): string[] => Array.from({ length: times }, () => policy.closed(code, "", 0, 0).type);
+  assert.deepEqual(types(4401, 3), ["wait", "wait", "stop"]);
+  assert.deepEqual(types(4409, 4), ["wait", "wait", "wait", "stop"]);
+  const fixed = new Reconnect({ canRenewToken: false, canChangeIdentity: false });
+  assert.deepEqual([fixed.closed(4401, "", 0, 0).type, fixed.closed(4409, "", 0, 0).type], ["stop", "stop"]);
+});
+
+test("cursors glide over the measured interval, snap after a gap, dim and hide", () => {
+  const tracks = new CursorTracks();
+  tracks.receive("c", { x: 0, y: 0 }, 0);
+  for (let i = 1; i <= 20; i++) tracks.receive("c", { x: i * 100, y: 0, tool: "pen" }, i * 50);
+  assert.deepEqual(tracks.at("c", 1_025), { client: "c", x: 1950, y: 0, fields: { tool: "pen" }, dim: false });
+  assert.equal(tracks.at("c", 1_200)?.x, 2_000, "never beyond the last point");
+  tracks.receive("c", { x: 0, y: 0 }, 2_000);
+  assert.equal(tracks.at("c", 2_001)?.x, 0, "snapped");
+  assert.equal(tracks.at("c", 2_000 + DIM_AFTER_MS)?.dim, true);
+  assert.deepEqual(tracks.sample(2_000 + HIDE_AFTER_MS), []);
+  tracks.receive("c", { x: 0, y: 0, hidden: true }, 70_000);
+  assert.equal(tracks.at("c", 70_000), undefined);
+});
+
+test("one's cursor is sent when moved, at most every interval, the last point always", () => {
+  const sender = new CursorSender();
+  const fine = { connected: true, bufferedBytes: 0, alone: false };
+  sender.set({ x: 1, y: 1 });
+  assert.ok(sender.tick(0, fine).send);
+  sender.set({ x: 2, y: 2 });
+  sender.set({ x: 3, y: 3 });
+  assert.deepEqual(sender.tick(10, fine), { againInMs: 23 });
+  assert.deepEqual(sender.tick(33, { ...fine, bufferedBytes: MAX_BUFFERED_BYTES + 1 }), { againInMs: 33 });
+  assert.equal(sender.tick(66, fine).send, '{"x":3,"y":3,"type":"cursor"}');
+  assert.deepEqual(sender.tick(200, fine), {}, "did not move");
+  sender.set({ x: 4, y: 4 });
+  assert.deepEqual(sender.tick(200, { ...fine, alone: true }), { againInMs: 66 + ALONE_INTERVAL_MS - 200 });
+  assert.deepEqual(sender.tick(5_000, { ...fine, connected: false }), {});
+  sender.clear();
+  assert.match(sender.tick(5_000, fine).send ?? "", /"hidden":true/);
+  assert.throws(() => sender.set({ x: NaN, y: 0 }), TypeError);
+});
+
+test("presence is merged, throttled, and told again after a reconnect", () => {
+  const sender = new PresenceSender();
+  sender.update({ a: 1 });
+  sender.update({ b: { c: 1 } });
+  assert.deepEqual(sender.tick(0, true).send, ['{"type":"presence","state":{"a":1,"b":{"c":1}}}']);
+  sender.update({ a: null });
+  assert.deepEqual(sender.tick(10, true), { againInMs: 40 });
+  assert.deepEqual(sender.tick(50, true).send, ['{"type":"presence","state":{"a":null}}']);
+  sender.reconnected();
+  assert.deepEqual(sender.tick(51, true).send, ['{"type":"presence","state":{"b":{"c":1}}}']);
+});
+
+test("nobody flickers through a reconnect", () => {
+  const roster = new Roster();
+  const ann = { client: "ann-client", user: { name: "Ann" } };
+  roster.replace([ann, { client: "me-client" }, { client: "bob-client" }], "me-client");
+  const before = roster.others;
+  assert.equal(before.length, 2);
+  roster.takeDirty();
+  assert.deepEqual(roster.replace([ann, { client: "bob-client" }], "me-client"), []);
+  assert.deepEqual([roster.takeDirty(), roster.others === before], [false, true]);
+  roster.update("ann-client", { user: { name: "Anna" } }, undefined);
+  assert.equal(roster.get("ann-client")?.user.name, "Anna");
+  assert.deepEqual(roster.replace([ann], "me-client"), ["bob-client"]);
+});
+
+test("frames that no server sends are refused, and newer ones ignored", () => {
+  assert.equal(parseMessage('{"type":"from-the-future"}'), undefined);
+  for (const bad of ["", "[]", "{}", '{"type":"ack","op":1}', '{"type":"chat","seq":null,"client":"c","text":"t"}']) {
+    assert.throws(() => parseMessage(bad));
+  }
+});
+
+test("a copied tab does not find the identity, the next page of the same tab does", () => {
+  const items = new Map<string, string>();
+  const storage = { getItem: (k: string) => items.get(k) ?? null, setItem: (k: string, v: string) => items.set(k, v), removeItem: (k: string) => items.delete(k) };
+  Object.defineProperty(globalThis, "sessionStorage", { value: storage, configurable: true });
+  try {
+    const shelf = sessionShelf("room");
+    shelf.put({ client: "client-01", nextOp: 7 });
+    assert.deepEqual(shelf.take(), { client: "client-01", nextOp: 7 });
+    assert.equal(shelf.take(), undefined);
+    items.set("room", "not json");
+    assert.equal(shelf.take(), undefined);
+  } finally {
+    Reflect.deleteProperty(globalThis, "sessionStorage");
+  }
+  assert.deepEqual([isClientId("short"), isClientId("long-enough_1")], [false, true]);
+});
