@@ -26,13 +26,6 @@ pub struct Stream {
     pub entries: Vec<Entry>,
 }
 
-impl Stream {
-    /// The last `seq`.
-    pub fn head(&self) -> u64 {
-        self.began + self.entries.len() as u64
-    }
-}
-
 /// Asserts that all streams agree on one order, in which everyone's ops stand once and in their own order, and that every op that was
 /// acknowledged stands where its ack said, in every stream that reaches there. Streams of one client's earlier lives count too.
 pub fn check_history<'a>(clients: impl IntoIterator<Item = &'a Client> + Clone) {
