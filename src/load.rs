@@ -8,8 +8,12 @@ mod clients;
 mod latency;
 mod ops;
 mod pacer;
+mod polling;
+mod queue;
 mod report;
+mod scratch;
 mod wire;
+mod writer;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -25,6 +29,10 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Write into a queue file from several threads and time the commits
+    Queue(queue::QueueArgs),
+    /// Let one queue handle poll many canvases while another writes to them, and time its queries
+    Polling(polling::PollingArgs),
     /// Connect WebSocket clients to running relays and check every message they get
     Clients(clients::ClientsArgs),
 }
@@ -45,6 +53,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         .context("the runtime did not start")?;
     let ok = runtime.block_on(async {
         match args.command {
+            Command::Queue(args) => queue::run(args).await,
+            Command::Polling(args) => polling::run(args).await,
             Command::Clients(args) => clients::run(args).await,
         }
     });
@@ -134,12 +144,15 @@ mod tests {
     #[test]
     fn the_documented_lines_are_taken() {
         for line in [
+            "queue --threads 10 --messages-per-sec 100 --duration 60",
+            "polling --canvases 50 --poll-interval 50 --duration 60 --db x.db --json",
             "clients --url http://127.0.0.1:8080 --url ws://127.0.0.1:8081 --canvases 10 \
              --clients-per-canvas 10 --cursor-rate 30 --object-rate 0.2 --duration 10",
         ] {
             let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
             parse(&line).unwrap_or_else(|e| panic!("{line}: {e}"));
         }
+        assert!(parse("queue --threads 0").is_err());
         assert!(parse("clients --cursor-rate -1").is_err());
         assert!(parse("clients --url https://example.org").is_err());
     }

@@ -154,6 +154,10 @@ impl Hearing {
             return;
         }
         let due = author.zip(heard.due_us());
+        if author.is_some() && due.is_none() {
+            // Another client's object, made before the load began.
+            return;
+        }
         let mut tally = self.shared.tally.lock();
         tally.deliveries += 1;
         if let Some((author, due)) = due {
@@ -177,20 +181,18 @@ impl Hearing {
                 .lock()
                 .got(self.member, heard.seq, by, heard.op);
         }
-        let op = self.ops.answered(heard.op);
+        let Some(op) = self.ops.answered(heard.op) else {
+            return;
+        };
+        let Some(due) = op.due_us else { return };
+        self.answered(&op);
         let mut tally = self.shared.tally.lock();
         match &*heard.status {
             "ok" => tally.acks += 1,
             "dup" => tally.acks_dup += 1,
             _ => tally.acks_ignored += 1,
         }
-        if let Some(due) = op.as_ref().and_then(|op| op.due_us) {
-            tally.ack.record(now.saturating_sub(due));
-        }
-        drop(tally);
-        if let Some(op) = op {
-            self.answered(&op);
-        }
+        tally.ack.record(now.saturating_sub(due));
     }
 
     fn refused(&mut self, heard: &Heard<'_>, now: u64) {

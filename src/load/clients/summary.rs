@@ -23,18 +23,12 @@ pub struct Rates {
 pub struct Progress {
     shared: Arc<Shared>,
     start: Instant,
-    acks_before: u64,
 }
 
 impl Progress {
     /// From `start` on.
     pub fn new(shared: Arc<Shared>, start: Instant) -> Self {
-        let acks_before = shared.tally.lock().acks;
-        Self {
-            shared,
-            start,
-            acks_before,
-        }
+        Self { shared, start }
     }
 
     /// Counts per second so far.
@@ -45,7 +39,7 @@ impl Progress {
             elapsed_s,
             messages: per_second(tally.messages, elapsed_s),
             deliveries: per_second(tally.deliveries, elapsed_s),
-            acks: per_second(tally.acks - self.acks_before, elapsed_s),
+            acks: per_second(tally.acks, elapsed_s),
             cursors: per_second(tally.cursors, elapsed_s),
         }
     }

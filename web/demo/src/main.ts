@@ -171,7 +171,10 @@ class Page implements App {
       if (error.op) this.toast(`Not saved: ${error.message}`);
       else if (["unauthorized", "refused", "replaced", "storage"].includes(error.code)) this.toast(error.message);
     });
-    room.on("sync", () => (byId("empty").hidden = this.scene.size > 0));
+    room.on("sync", (sync) => {
+      byId("empty").hidden = this.scene.size > 0;
+      if (sync === "synchronized") this.history.rebase((id) => room.objects.confirmed(id) as Wire | undefined);
+    });
   }
 
   private gone(id: string): void {

@@ -1,0 +1,100 @@
+//! The queue file of a load that was given none: in a folder of its own, gone at the end.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use crate::backplane::Backplane;
+use crate::config::Config;
+use crate::queue::SqliteQueue;
+
+/// A queue file, and the temporary folder it is in unless the user named one.
+#[derive(Debug)]
+pub struct Scratch {
+    db: PathBuf,
+    temporary: Option<PathBuf>,
+}
+
+impl Scratch {
+    /// The file that was named, or a fresh one.
+    ///
+    /// # Errors
+    /// When the temporary folder can't be made.
+    pub fn new(db: Option<PathBuf>) -> anyhow::Result<Self> {
+        if let Some(db) = db {
+            return Ok(Self {
+                db,
+                temporary: None,
+            });
+        }
+        let folder = std::env::temp_dir().join(format!("scumble-load-{}", uuid::Uuid::new_v4()));
+        std::fs::create_dir(&folder).with_context(|| format!("making {}", folder.display()))?;
+        Ok(Self {
+            db: folder.join("queue.db"),
+            temporary: Some(folder),
+        })
+    }
+
+    /// A handle of its own on the queue, as a relay process started with these flags would have it.
+    ///
+    /// # Errors
+    /// When the file can't be opened as a queue.
+    pub fn open(&self, flags: &[&str]) -> anyhow::Result<Arc<dyn Backplane>> {
+        let db = [OsStr::new("--db"), self.db.as_os_str()];
+        let config = Config::from_flags(db.into_iter().chain(flags.iter().map(OsStr::new)))?;
+        let queue = SqliteQueue::start(config.queue)
+            .with_context(|| format!("opening the queue {}", self.db.display()))?;
+        Ok(queue)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Some(folder) = &self.temporary {
+            // A temporary folder that stays behind harms nobody.
+            let _ = std::fs::remove_dir_all(folder);
+        }
+    }
+}
+
+/// A backplane to try loads on.
+#[cfg(test)]
+pub fn in_memory() -> Arc<dyn Backplane> {
+    in_memory_pair().0
+}
+
+/// Two instances of one relay to try loads on.
+#[cfg(test)]
+pub fn in_memory_pair() -> (Arc<dyn Backplane>, Arc<dyn Backplane>) {
+    use crate::memory::{MemoryBackplane, MemoryConfig};
+    use crate::protocol::ids::InstanceId;
+    let name = |name| InstanceId::parse(name).expect("a good name");
+    let config = MemoryConfig {
+        message_ttl: std::time::Duration::from_secs(60),
+        presence_grace: std::time::Duration::from_secs(10),
+        max_objects: 100,
+    };
+    let one = MemoryBackplane::start(name("one"), &config).expect("a thread");
+    let two = one.start_peer(name("two"));
+    (one, two)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_temporary_file_goes_and_a_named_one_stays() {
+        let scratch = Scratch::new(None).unwrap();
+        std::fs::write(&scratch.db, "x").unwrap();
+        let folder = scratch.db.parent().unwrap().to_owned();
+        drop(scratch);
+        assert!(!folder.exists());
+
+        let named = tempfile::NamedTempFile::new().unwrap();
+        drop(Scratch::new(Some(named.path().to_owned())).unwrap());
+        assert!(named.path().exists());
+    }
+}
