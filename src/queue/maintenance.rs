@@ -1,4 +1,4 @@
-//! The thread that keeps house: heartbeats, peers, watermarks; and, by whoever leads this round, lost clients,
+//! The thread that keeps house: heartbeats, peers, watermarks; and, on the one instance that leads, lost clients,
 //! expired rows and the log's length. It reads; whatever has to be written goes through the writer.
 
 use std::sync::Arc;

@@ -81,8 +81,6 @@ async fn wrong_values_are_refused_at_start() {
         (&["--queue", "perhaps"], "--queue"),
         // The folder of the file is not there.
         (&[], "--db"),
-        // The folder of the file is not there.
-        (&[], "--db"),
     ];
     for (flags, named) in cases {
         let mut process = Process::launch(Path::new("/nonexistent/never.db"), flags);
