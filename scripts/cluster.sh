@@ -29,7 +29,7 @@ while [ $# -gt 0 ]; do
             shift 2
             ;;
         --) shift; break ;;
-        -h | --help) sed -n '2,/^#$/s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;;
         *) die "$1: no such option (flags of serve come after --)" ;;
     esac
 done

@@ -75,15 +75,17 @@ impl Author {
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, lower);
     }
 
-    /// Whether `op` may be taken: nothing is held, or it is the held op itself, which ends the hold.
+    /// Whether `op` may be taken: nothing is held, or it is the held op itself, which ends the hold, or a lower one.
     /// Must be called under the same lock as [`Self::hold`] of the same backplane.
     pub fn admits(&self, op: u64) -> bool {
         match self.held_op.load(Ordering::Acquire) {
             0 => true,
-            held if op <= held => {
+            held if op == held => {
                 self.held_op.store(0, Ordering::Release);
                 true
             }
+            // A resend of what was answered before: it changes nothing for what waits.
+            held if op < held => true,
             _ => false,
         }
     }

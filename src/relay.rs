@@ -58,7 +58,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 }
 
 /// The queue, and what resolves if it fails.
-type Started = (Arc<dyn Backplane>, BoxFuture<'static, ()>);
+type Started = (Arc<dyn Backplane>, BoxFuture<'static, String>);
 
 fn start_backplane(config: &Config) -> anyhow::Result<Started> {
     if config.in_memory {
@@ -129,7 +129,7 @@ impl Relay {
     async fn start(
         &self,
         parts: &mut JoinSet<&'static str>,
-        failed: BoxFuture<'static, ()>,
+        failed: BoxFuture<'static, String>,
     ) -> anyhow::Result<()> {
         let listener = listener::bind(self.config.listen).await?;
         let address = listener
@@ -144,7 +144,8 @@ impl Relay {
         let (flusher, backplane) = (self.flusher.clone(), self.backplane.clone());
         let (spawner, lag) = (self.spawner.clone(), self.lag.clone());
         parts.spawn(async move {
-            failed.await;
+            let reason = failed.await;
+            tracing::error!(reason, "the queue failed");
             "the queue"
         });
         parts.spawn(async move {

@@ -1,5 +1,6 @@
 //! What the process says about itself: log lines on standard error, and the names of all metrics.
 
+use std::io::IsTerminal;
 use std::sync::OnceLock;
 
 use metrics::Unit;
@@ -32,7 +33,10 @@ pub fn start_logging(format: LogFormat, level: LogLevel) {
         .with_default(level.min(LevelFilter::INFO))
         .with_target("scumble", level);
     let registry = tracing_subscriber::registry().with(targets);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // Colours are for eyes: in a file or a pipe their codes stand between the words.
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     match format {
         LogFormat::Text => registry.with(lines.with_target(false)).init(),
         LogFormat::Json => registry.with(lines.json().flatten_event(true)).init(),

@@ -1,0 +1,138 @@
+/**
+ * Builds the client library and the demo, deterministically: the same sources and lock file give the same bytes.
+ *
+ *   node build.mjs           client/dist/ and demo/dist/
+ *   node build.mjs --check   fails when the committed dist folders are not what the sources give
+ *   node build.mjs --test    bundles client/test/*.test.ts and runs them with node:test
+ *   node build.mjs --test-browser   the same with client/test/*.browser.ts, which need Chromium (SCUMBLE_CHROMIUM,
+ *                                   default /usr/bin/chromium) and the built library
+ *
+ * The demo imports the library as "scumble-client" (or "/client.js"), which stays an import of "/client.js" in the
+ * bundle: the server has it there, and a browser loads it once for everything.
+ */
+
+import { spawnSync } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build, transform } from "esbuild";
+
+const web = dirname(fileURLToPath(import.meta.url));
+const TARGET = "es2022";
+/** The declarations an application needs; the others describe the inside. */
+const PUBLIC_TYPES = ["client.d.ts", "types.d.ts"];
+
+function run(command, args) {
+  const { status, error } = spawnSync(command, args, { cwd: web, stdio: "inherit" });
+  if (error) throw error;
+  if (status !== 0) process.exit(status ?? 1);
+}
+
+async function buildClient(out) {
+  mkdirSync(out, { recursive: true });
+  await build({
+    entryPoints: [join(web, "client/src/client.ts")],
+    outfile: join(out, "client.js"),
+    bundle: true,
+    format: "esm",
+    target: TARGET,
+    minify: true,
+    legalComments: "none",
+    banner: { js: "/* scumble-client 0.1.0, MIT OR Apache-2.0 */" },
+  });
+  const types = mkdtempSync(join(tmpdir(), "scumble-types-"));
+  run(process.execPath, [join(web, "node_modules/typescript/bin/tsc"), "-p", "tsconfig.client.json", "--outDir", types]);
+  for (const file of PUBLIC_TYPES) cpSync(join(types, file), join(out, file));
+  rmSync(types, { recursive: true });
+}
+
+const clientFromServer = {
+  name: "client-from-server",
+  setup: ({ onResolve }) => onResolve({ filter: /^(scumble-client|\/client\.js)$/ }, () => ({ path: "/client.js", external: true })),
+};
+
+async function buildDemo(out) {
+  const src = join(web, "demo/src");
+  if (!existsSync(join(src, "main.ts"))) return;
+  mkdirSync(out, { recursive: true });
+  await build({
+    entryPoints: [join(src, "main.ts")],
+    outfile: join(out, "demo.js"),
+    bundle: true,
+    format: "esm",
+    target: TARGET,
+    minify: true,
+    legalComments: "none",
+    plugins: [clientFromServer],
+  });
+  const css = readFileSync(join(src, "demo.css"), "utf8");
+  writeFileSync(join(out, "demo.css"), (await transform(css, { loader: "css", minify: true, target: TARGET })).code);
+  cpSync(join(src, "index.html"), join(out, "index.html"));
+}
+
+const parts = [
+  ["client/dist", buildClient],
+  ["demo/dist", buildDemo],
+];
+
+function filesIn(folder) {
+  return existsSync(folder) ? readdirSync(folder).sort() : [];
+}
+
+async function check() {
+  const fresh = mkdtempSync(join(tmpdir(), "scumble-web-"));
+  const wrong = [];
+  for (const [part, make] of parts) {
+    const out = join(fresh, part);
+    await make(out);
+    for (const file of new Set([...filesIn(out), ...filesIn(join(web, part))])) {
+      const [built, committed] = [join(out, file), join(web, part, file)];
+      const same = existsSync(built) && existsSync(committed) && readFileSync(built).equals(readFileSync(committed));
+      if (!same) wrong.push(`${part}/${file}`);
+    }
+  }
+  rmSync(fresh, { recursive: true });
+  if (wrong.length === 0) return console.log("the committed build is what the sources give");
+  console.error(`not what the sources give (run "npm --prefix web run build"):\n  ${wrong.join("\n  ")}`);
+  process.exit(1);
+}
+
+async function test(ending) {
+  const tests = join(web, "client/test");
+  const out = join(web, ".build/test");
+  rmSync(out, { recursive: true, force: true });
+  const entryPoints = readdirSync(tests).filter((file) => file.endsWith(ending)).map((file) => join(tests, file));
+  await build({
+    entryPoints,
+    outdir: out,
+    outExtension: { ".js": ".mjs" },
+    bundle: true,
+    format: "esm",
+    platform: "node",
+    target: "node20",
+    packages: "external",
+    external: ["/client.js"],
+    sourcemap: "inline",
+  });
+  const bundles = entryPoints.map((file) => relative(web, join(out, basename(file).replace(/\.ts$/, ".mjs"))));
+  run(process.execPath, ["--enable-source-maps", "--test", ...bundles]);
+}
+
+switch (process.argv[2]) {
+  case undefined:
+    for (const [part, make] of parts) await make(join(web, part));
+    break;
+  case "--check":
+    await check();
+    break;
+  case "--test":
+    await test(".test.ts");
+    break;
+  case "--test-browser":
+    await test(".browser.ts");
+    break;
+  default:
+    console.error(`unknown argument ${process.argv[2]}`);
+    process.exit(2);
+}

@@ -32,7 +32,8 @@ pub fn run(args: ClusterArgs) -> anyhow::Result<ExitCode> {
     if config.in_memory {
         usage_error(
             "'--queue off' leaves nothing that the processes could share; right would be on",
-        );
+        )
+        .exit();
     }
     let listens =
         listens(config.listen, args.instances).unwrap_or_else(|hint| usage_error(&hint).exit());

@@ -7,9 +7,6 @@ use anyhow::{Context, ensure};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use rustix::time::{ClockId, clock_gettime};
 
-/// `PRAGMA user_version` of the files this program knows.
-pub(super) const SCHEMA_VERSION: i64 = 1;
-
 /// How long a read waits for a lock. Readers hardly ever do, in WAL mode.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 

@@ -31,6 +31,7 @@ pub fn run(args: &TailArgs) -> anyhow::Result<ExitCode> {
         canvas: args.canvas.clone(),
         json: args.json,
         at: None,
+        waits: false,
     };
     let mut next = args.since;
     loop {
@@ -41,7 +42,7 @@ pub fn run(args: &TailArgs) -> anyhow::Result<ExitCode> {
         drop(out);
         match more {
             Ok((true, ())) => {}
-            Ok((false, ())) => runtime.block_on(tokio::time::sleep(POLL)),
+            Ok((false, ())) => runtime.block_on(async { tokio::time::sleep(POLL).await }),
             Err(error) if is_broken_pipe(&error) => return Ok(ExitCode::SUCCESS),
             Err(error) => return Err(error.context(args.db.display().to_string())),
         }
@@ -67,6 +68,8 @@ struct Tail {
     canvas: CanvasId,
     json: bool,
     at: Option<At>,
+    /// Whether it was said that there is nothing to follow yet.
+    waits: bool,
 }
 
 struct Message {
@@ -82,6 +85,16 @@ impl Tail {
     /// Prints what is new; `true` if there may be more already. `since` is where to begin, if it is given.
     fn step(&mut self, since: &mut Option<i64>, out: &mut impl Write) -> anyhow::Result<bool> {
         let Some((key, epoch, seq)) = self.head()? else {
+            if !self.waits {
+                self.waits = true;
+                writeln!(
+                    std::io::stderr(),
+                    "-- there is no canvas {} yet: waiting",
+                    self.canvas
+                )?;
+            }
+            // All of a canvas that is yet to come is new.
+            since.get_or_insert(0);
             return Ok(false);
         };
         let newest: i64 = self

@@ -38,6 +38,7 @@ impl ConfigError {
 }
 
 /// A usage error of our own in the form of clap's.
+#[must_use]
 pub(crate) fn usage_error(message: &str) -> clap::Error {
     let text = format!("{message}\n\nFor more information, try '--help'.\n");
     clap::Error::raw(ErrorKind::ValueValidation, text)

@@ -102,12 +102,9 @@ impl ConnId {
     }
 
     /// The number of the instance that the connection belongs to.
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "instance numbers are below 2^27"
-    )]
     pub fn instance(self) -> u32 {
-        (self.0 >> Self::CONN_BITS) as u32
+        // 28 bits are left: instance numbers stay below 2^28.
+        u32::try_from(self.0 >> Self::CONN_BITS).unwrap_or(u32::MAX)
     }
 }
 
@@ -153,15 +150,10 @@ mod tests {
 
     #[test]
     fn canvas_ids_follow_the_pattern() {
-        for good in [
-            "a",
-            "A9",
-            "room:1.2_x".trim_end_matches("_x"),
-            &"x".repeat(128),
-        ] {
+        for good in ["a", "A9", "room:1.2_x", &"x".repeat(128)] {
             assert!(CanvasId::parse(good).is_ok(), "{good}");
         }
-        for bad in ["", ".a", "a/b", "a b", "ä", "a_b", &"x".repeat(129)] {
+        for bad in ["", ".a", "a/b", "a b", "ä", "_a", &"x".repeat(129)] {
             assert!(CanvasId::parse(bad).is_err(), "{bad}");
         }
     }

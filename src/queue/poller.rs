@@ -69,6 +69,12 @@ impl Poller {
             }
             self.look(&heard)?;
         }
+        // With local broadcast off, what the writer committed last is told here.
+        if self.shared.tail.rooms() > 0
+            && let Err(error) = self.poll(false)
+        {
+            tracing::warn!(%error, "the last rows could not be read");
+        }
         Ok(())
     }
 
@@ -140,10 +146,9 @@ impl Poller {
                 self.shared.config.max_messages_per_poll,
             );
             let read = self.shared.tail.catch_up(&self.conn, now, limit.max(1))?;
-            self.shared
-                .counters
-                .poll
-                .record(std::iter::once(started.elapsed()));
+            let counters = &self.shared.counters;
+            counters.polls.fetch_add(1, Ordering::Relaxed);
+            counters.poll.record(std::iter::once(started.elapsed()));
             total += read;
             if read < limit as usize || self.shared.stopping() {
                 return Ok(total);

@@ -280,7 +280,8 @@ impl Txn<'_> {
             .prepare("SELECT 1 FROM instances WHERE instance_id = ?1")?;
         let mut removed = 0;
         for (key, client, instance, conn) in lost {
-            let reason = match alive.exists([&instance])? {
+            // An instance that ended cleanly has left its clients to nobody.
+            let reason = match instance.is_empty() || alive.exists([&instance])? {
                 true => LeaveReason::Timeout,
                 false => LeaveReason::InstanceLost,
             };

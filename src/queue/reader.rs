@@ -164,7 +164,7 @@ pub(super) fn log(
     }
     let mut run = LogBuilder::new(head.epoch, after.seq + 1);
     let mut message = conn.prepare_cached(sql::MESSAGE)?;
-    while run.next_seq() <= head.seq && run.len() < max_bytes {
+    while run.next_seq() <= head.seq && (run.is_empty() || run.len() < max_bytes) {
         let Some(ids) = walk(conn, key, &head, run.next_seq(), now_ms)? else {
             // Rows that went between what was read and the head would leave a gap.
             return Ok(if run.is_empty() {
@@ -175,7 +175,7 @@ pub(super) fn log(
         };
         let before = run.next_seq();
         for id in ids {
-            if run.len() >= max_bytes {
+            if !run.is_empty() && run.len() >= max_bytes {
                 break;
             }
             let mut rows = message.query([id])?;

@@ -45,8 +45,8 @@ pub(super) fn stats(conn: &Connection, shared: &Shared) -> rusqlite::Result<Stat
     }
     let oldest_unprocessed_ms = oldest.map_or(0, |at: i64| u64::try_from(now - at).unwrap_or(0));
     let counters = &shared.counters;
-    let (write_p50_ms, write_p99_ms) = counters.write.quantiles_ms();
-    let (poll_p50_ms, poll_p99_ms) = counters.poll.quantiles_ms();
+    let write = counters.write.quantiles_ms();
+    let poll = counters.poll.quantiles_ms();
     let bytes = |path| std::fs::metadata(path).map_or(0, |file| file.len());
     Ok(Stats {
         queue_size,
@@ -57,10 +57,13 @@ pub(super) fn stats(conn: &Connection, shared: &Shared) -> rusqlite::Result<Stat
         committed: counters.committed.load(Ordering::Relaxed),
         commits: counters.commits.load(Ordering::Relaxed),
         overloaded: counters.overloaded.load(Ordering::Relaxed),
-        poll_p50_ms,
-        poll_p99_ms,
-        write_p50_ms,
-        write_p99_ms,
+        polls: counters.polls.load(Ordering::Relaxed),
+        poll_p50_ms: poll.p50,
+        poll_p95_ms: poll.p95,
+        poll_p99_ms: poll.p99,
+        poll_max_ms: poll.max,
+        write_p50_ms: write.p50,
+        write_p99_ms: write.p99,
         active_poll_tasks: shared.tail.rooms() as u64,
         wal_bytes: bytes(shared.files.wal()),
         db_bytes: bytes(shared.files.db.clone()),

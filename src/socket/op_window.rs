@@ -11,8 +11,8 @@ const REMEMBERED: usize = 1_024;
 /// The numbers that one connection used.
 #[derive(Debug)]
 pub struct OpWindow {
-    /// Committed before this connection began.
-    acked: u64,
+    /// Up to here the store knows: committed before this connection began, or no longer remembered.
+    left_to_store: u64,
     /// Increasing; `false` where the number was refused for good.
     used: VecDeque<(u64, bool)>,
 }
@@ -30,14 +30,14 @@ impl OpWindow {
     /// The window of a connection whose client had committed `acked` when it came.
     pub fn new(acked: u64) -> Self {
         Self {
-            acked,
+            left_to_store: acked,
             used: VecDeque::new(),
         }
     }
 
     /// The highest number so far.
     fn highest(&self) -> u64 {
-        self.used.back().map_or(self.acked, |(op, _)| *op)
+        self.used.back().map_or(self.left_to_store, |(op, _)| *op)
     }
 
     /// Judges a number and notes that it was used.
@@ -49,9 +49,7 @@ impl OpWindow {
         match self.used.binary_search_by_key(&op, |(used, _)| *used) {
             Ok(i) if self.used[i].1 => Verdict::Pass,
             Ok(_) => Verdict::BadOp(format!("op {op} was refused for good: use a higher number")),
-            Err(_) if op <= self.acked || self.used.front().is_some_and(|(old, _)| op < *old) => {
-                Verdict::Pass
-            }
+            Err(_) if op <= self.left_to_store => Verdict::Pass,
             Err(_) => Verdict::BadOp(format!(
                 "op {op} was never sent before {}: numbers must increase",
                 self.highest()
@@ -70,7 +68,8 @@ impl OpWindow {
 
     fn note(&mut self, op: u64, usable: bool) {
         if self.used.len() == REMEMBERED {
-            self.used.pop_front();
+            let forgotten = self.used.pop_front();
+            self.left_to_store = forgotten.map_or(self.left_to_store, |(op, _)| op);
         }
         self.used.push_back((op, usable));
     }

@@ -71,4 +71,4 @@ mod memory_peers {
     suite_across!(crate::cluster::MemoryPeers);
 }
 
-// mod sqlite;
+mod sqlite;

@@ -8,8 +8,9 @@ use rusqlite::{Connection, params};
 use rustix::fs::{FlockOperation, flock, statvfs};
 
 use super::{Patient, Verdict};
-use crate::cli::file::{SCHEMA_VERSION, beside};
-use crate::limits::{HEARTBEAT_STALE, WAL_RESTART_BYTES};
+use crate::cli::file::beside;
+use crate::limits::{HEARTBEAT_STALE, WAL_RESTART_BYTES, WATERMARK_INTERVAL};
+use crate::queue::VERSION;
 
 type Verdicts = anyhow::Result<Vec<Verdict>>;
 
@@ -39,11 +40,11 @@ pub(super) fn schema(patient: &Patient<'_>) -> Verdicts {
     let version: i64 = patient
         .conn
         .pragma_query_value(None, "user_version", |row| row.get(0))?;
-    Ok(vec![if version == SCHEMA_VERSION {
+    Ok(vec![if version == VERSION {
         Verdict::Fine(format!("version {version}"))
     } else {
         Verdict::finding(
-            format!("version {version}, this scumble knows {SCHEMA_VERSION}"),
+            format!("version {version}, this scumble knows {VERSION}"),
             "use the scumble that made the file, or start on a new file",
         )
     }])
@@ -183,10 +184,15 @@ pub(super) fn lag(patient: &Patient<'_>) -> Verdicts {
                  (SELECT count(*) FROM canvas_watermarks own JOIN message_queue m
                     ON m.canvas_id = own.canvas_id AND m.id > own.last_processed_id
                   WHERE own.server_instance_id = w.server_instance_id
-                    AND m.seq IS NOT NULL AND m.expires_at > ?1)
+                    AND m.seq IS NOT NULL AND m.expires_at > ?1 AND m.created_at < ?2)
                FROM canvas_watermarks w GROUP BY w.server_instance_id";
+    // Watermarks are written lazily: what is younger than two of their intervals says nothing yet.
+    let lazy_ms = i64::try_from(2 * WATERMARK_INTERVAL.as_millis()).unwrap_or(i64::MAX);
+    let settled_ms = patient.now_ms - lazy_ms;
     let mut statement = patient.conn.prepare(sql).context("canvas_watermarks")?;
-    let rows = statement.query_map([patient.now_ms], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let rows = statement.query_map([patient.now_ms, settled_ms], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })?;
     let mut verdicts = Vec::new();
     for row in rows {
         let (id, behind): (String, i64) = row?;

@@ -163,6 +163,8 @@ impl<L: Link> State<L> {
             Ok(Read::Gone) => {
                 seat.link
                     .reply(say::resync("the messages since were cleaned up"));
+                // A shared one may be as old as what was lost.
+                self.shared_snapshot = None;
                 seat.place.lost();
                 self.want_snapshot(conn, now);
             }
@@ -229,8 +231,7 @@ impl<L: Link> State<L> {
             return self.effects.push(Effect::Retry(Retry::Snapshot));
         }
         if std::mem::take(&mut self.lost) {
-            // Nobody is live: the room goes on from here too.
-            self.delivered = self.delivered.max(parts.at.seq);
+            self.go_on_from(parts.at.seq);
         }
         self.shared_snapshot = Some((now, parts.clone()));
         let waits = |seat: &Seat<L>| {
@@ -245,6 +246,26 @@ impl<L: Link> State<L> {
             .collect();
         for conn in waiting {
             self.give_snapshot(conn, parts.clone());
+        }
+    }
+
+    /// A room that was lost goes on from the snapshot's place, and reads what came meanwhile. Who
+    /// came to be live before that reads what the room jumped over.
+    fn go_on_from(&mut self, seq: u64) {
+        self.delivered = self.delivered.max(seq);
+        self.filling = Some(self.delivered);
+        self.effects.push(Effect::Read(None, self.head()));
+        let jumped: Vec<ConnId> = self
+            .seats
+            .iter()
+            .filter(|(_, seat)| seat.place.is_live() && seat.place.next() <= self.delivered)
+            .map(|(conn, _)| *conn)
+            .collect();
+        for conn in jumped {
+            if let Some(seat) = self.seats.get_mut(&conn) {
+                seat.place = Place::behind(seat.place.next());
+            }
+            self.feed(conn);
         }
     }
 

@@ -10,6 +10,8 @@ import type { Box } from "./types";
 const REFRESH_MS = 500;
 /** Outbox rows shown; the rest is a number. */
 const ROWS = 40;
+/** Samples in the small chart; three units of its view box each. */
+const BARS = 48;
 
 export class Drawer {
   private timer: ReturnType<typeof setInterval> | undefined;
@@ -112,18 +114,27 @@ export class Drawer {
   private async askForControls(): Promise<void> {
     try {
       const answer = await fetch("/api/v1/demo", { headers: { accept: "application/json" } });
-      const body = answer.ok ? ((await answer.json()) as { kill?: unknown }) : {};
-      byId("kill").hidden = body.kill !== true;
+      const body = answer.ok ? ((await answer.json()) as { controls?: unknown; kill?: unknown }) : {};
+      byId("kill").hidden = body.controls !== true && body.kill !== true;
     } catch {
       // Offline just now: the next opening asks again.
       this.asked = false;
     }
   }
 
+  /** Behind a load balancer the request may reach another process than the socket did; the answer says which one died. */
   private async kill(): Promise<void> {
-    this.toast(`Killing ${this.room.instance}. Keep drawing.`);
-    // The process answers, or dies before it does; either way the socket tells what became of it.
-    await fetch("/api/v1/demo/kill", { method: "POST" }).catch(() => undefined);
+    const here = this.room.instance;
+    try {
+      const answer = await fetch("/api/v1/demo/kill", { method: "POST" });
+      if (!answer.ok) return this.toast("The server refused to be killed");
+      const { killed } = (await answer.json()) as { killed?: unknown };
+      const other = typeof killed === "string" && killed !== here;
+      this.toast(other ? `The load balancer chose ${killed}: it is gone now` : `${here} is gone. Keep drawing.`);
+    } catch {
+      // It may die before it answers; the socket tells what became of it.
+      this.toast(`${here} is going. Keep drawing.`);
+    }
   }
 }
 
@@ -153,8 +164,8 @@ function renderLatency(kind: "same" | "cross", summary: Summary): void {
   set(`latency-${kind}-p50`, ms(summary.p50));
   set(`latency-${kind}-p95`, ms(summary.p95));
   set(`latency-${kind}-n`, summary.n === 0 ? "no one to ask" : `${summary.n} samples`);
-  const recent = summary.samples.slice(-48);
+  const recent = summary.samples.slice(-BARS);
   const top = Math.max(4, ...recent);
-  const d = recent.map((value, i) => `M${i * 3 + 1} 24V${(24 - Math.max(1, (value / top) * 22)).toFixed(1)}`).join("");
+  const d = recent.map((value, i) => `M${(BARS - recent.length + i) * 3 + 1} 24V${(24 - Math.max(1, (value / top) * 22)).toFixed(1)}`).join("");
   byId(`latency-${kind}-chart`).firstElementChild!.setAttribute("d", d || "M0 24");
 }

@@ -26,7 +26,17 @@ export interface Doc {
   mayWrite(): boolean;
 }
 
-type Action = { id: string; op: OwnOp; /** Counts own ops as they are made. */ order: number } & (
+interface Own {
+  id: string;
+  /** The latest op of the action, */
+  op: OwnOp;
+  /** and the first, where several writes became one action. */
+  first?: OwnOp;
+  /** Counts own ops as they are made. */
+  order: number;
+}
+
+type Action = Own & (
   | { type: "create" }
   | { type: "delete"; object: Wire }
   | { type: "update"; before: Patch; after: Patch }
@@ -144,6 +154,32 @@ export class History {
     }
   }
 
+  /**
+   * After a reconnect everything others did meanwhile is confirmed and own ops are not yet: what stands confirmed is
+   * what undo has to give back for the oldest own write of each property.
+   */
+  rebase(confirmed: (id: string) => Readonly<Wire> | undefined): void {
+    const entries = this.open ? [...this.undos, ...this.redos, this.open] : [...this.undos, ...this.redos];
+    const actions = entries.flatMap((entry) => entry.actions).sort((a, b) => a.order - b.order);
+    const written = new Set<string>();
+    for (const action of actions) {
+      const { id, op, first = op } = action;
+      if (!unacked(op) || written.has(id)) continue;
+      const object = confirmed(id);
+      if (action.type === "update") {
+        for (const key of Object.keys(action.before)) {
+          const place = `${id} ${key}`;
+          if (object && unacked(first) && !written.has(place)) action.before[key] = clone(object[key] ?? null);
+          written.add(place);
+        }
+      } else {
+        const touched = [...written].some((place) => place.startsWith(`${id} `));
+        if (action.type === "delete" && object && !touched) action.object = clone(object) as Wire;
+        written.add(id);
+      }
+    }
+  }
+
   private record(action: Action): void {
     if (this.open) merge(this.open, action);
     else this.group("Edit", () => merge(this.open!, action));
@@ -203,6 +239,7 @@ function merge(entry: Entry, action: Action): void {
     if (earlier?.type === "update") {
       earlier.before = { ...action.before, ...earlier.before };
       earlier.after = { ...earlier.after, ...action.after };
+      earlier.first ??= earlier.op;
       earlier.op = action.op;
       return;
     }

@@ -74,7 +74,7 @@ class Page implements App {
       remove: (id) => room.objects.delete(id),
       mayWrite: () => room.role === "write" || (this.toast("You may look around here, but not draw"), false),
     });
-    this.renderer = new Renderer(byId<HTMLCanvasElement>("scene"), this.scene, this.camera);
+    this.renderer = new Renderer(byId<HTMLCanvasElement>("scene"), this.scene, this.camera, () => this.invalidate());
     this.overlay = new Overlay(byId<HTMLCanvasElement>("overlay"), this.scene, this.camera, this.selection);
     this.drafts = new Drafts(this.scene, (draft) => void room.signal("draft", draft as never));
     this.editor = new TextEditor(byId("editor-layer"), () => this);
@@ -171,7 +171,10 @@ class Page implements App {
       if (error.op) this.toast(`Not saved: ${error.message}`);
       else if (["unauthorized", "refused", "replaced", "storage"].includes(error.code)) this.toast(error.message);
     });
-    room.on("sync", () => (byId("empty").hidden = this.scene.size > 0));
+    room.on("sync", (sync) => {
+      byId("empty").hidden = this.scene.size > 0;
+      if (sync === "synchronized") this.history.rebase((id) => room.objects.confirmed(id) as Wire | undefined);
+    });
   }
 
   private gone(id: string): void {
@@ -194,7 +197,7 @@ class Page implements App {
   private frame(now: number): void {
     this.frameAsked = false;
     const following = this.follow.frame(now);
-    this.renderer.frame();
+    this.renderer.frame(now);
     this.overlay.showHandles = this.tool === "select" && !this.editor.isOpen;
     this.overlay.frame();
     if (this.editor.isOpen) this.editor.place();

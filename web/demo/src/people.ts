@@ -45,7 +45,7 @@ export class People {
     this.tell();
     // People before bots, then by name, so that nobody jumps about.
     const others = [...this.room.others].sort(
-      (a, b) => Number(stateOf(a).bot ?? false) - Number(stateOf(b).bot ?? false) || nameOf(a).localeCompare(nameOf(b)),
+      (a, b) => Number(stateOf(a).bot ?? false) - Number(stateOf(b).bot ?? false) || nameOf(a).localeCompare(nameOf(b), undefined, { numeric: true }),
     );
     const room = matchMedia("(max-width: 640px)").matches ? 1 : 5;
     const direct = others.length <= room ? others : others.slice(0, room - 1);

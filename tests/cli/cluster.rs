@@ -1,0 +1,147 @@
+//! `scumble cluster` with real processes: it restarts, passes signals on, and leaves nobody behind.
+
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::scumble;
+
+const WAIT: Duration = Duration::from_secs(30);
+
+struct Cluster {
+    supervisor: Child,
+    lines: Receiver<String>,
+    _folder: TempDir,
+}
+
+impl Cluster {
+    fn start(instances: usize) -> Self {
+        let folder = TempDir::new().unwrap();
+        let mut supervisor = scumble()
+            .args(["cluster", "--listen=127.0.0.1:0", "--log-format=json"])
+            .arg(format!("--instances={instances}"))
+            .arg("--db")
+            .arg(folder.path().join("relay.db"))
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stderr = BufReader::new(supervisor.stderr.take().unwrap());
+        let (sender, lines) = sync_channel(1024);
+        std::thread::spawn(move || {
+            stderr
+                .lines()
+                .map_while(Result::ok)
+                .for_each(|line| drop(sender.send(line)));
+        });
+        Self {
+            supervisor,
+            lines,
+            _folder: folder,
+        }
+    }
+
+    /// The next line with this message.
+    fn line(&self, message: &str) -> Value {
+        let deadline = Instant::now() + WAIT;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = self
+                .lines
+                .recv_timeout(left)
+                .unwrap_or_else(|_| panic!("no {message:?}"));
+            let line: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
+            if line["message"]
+                .as_str()
+                .is_some_and(|text| text.starts_with(message))
+            {
+                return line;
+            }
+        }
+    }
+
+    /// The addresses of all processes, once they are ready.
+    fn ready(&self, instances: usize) -> Vec<SocketAddr> {
+        let address = || {
+            let line = self.line("ready on http://");
+            assert!(line["process"].is_u64(), "{line}");
+            line["message"].as_str().unwrap()["ready on http://".len()..]
+                .parse()
+                .unwrap()
+        };
+        (0..instances).map(|_| address()).collect()
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.supervisor), signal).unwrap();
+    }
+
+    /// Its exit code. Its standard error ends when it does.
+    fn code(&mut self) -> Option<i32> {
+        let deadline = Instant::now() + WAIT;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    return self.supervisor.wait().unwrap().code();
+                }
+                Err(RecvTimeoutError::Timeout) => panic!("the supervisor does not end"),
+            }
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // Its processes notice. Both fail only if it has ended, as it should have.
+        let _ = self.supervisor.kill();
+        let _ = self.supervisor.wait();
+    }
+}
+
+fn pid(line: &Value) -> Pid {
+    Pid::from_raw(i32::try_from(line["pid"].as_i64().unwrap()).unwrap()).unwrap()
+}
+
+/// Waits until nobody listens there any more.
+fn gone(address: SocketAddr) {
+    let deadline = Instant::now() + WAIT;
+    while TcpStream::connect_timeout(&address, WAIT).is_ok() {
+        assert!(Instant::now() < deadline, "{address} is still there");
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_process_that_dies_is_started_again_and_all_end_well_on_a_signal() {
+    let mut cluster = Cluster::start(2);
+    let victim = pid(&cluster.line("process started"));
+    cluster.ready(2);
+    kill_process(victim, Signal::KILL).unwrap();
+    let died = cluster.line("process died");
+    assert_eq!(pid(&died), victim);
+    assert!(
+        died["status"].as_str().unwrap().contains("SIGKILL"),
+        "{died}"
+    );
+    assert_ne!(pid(&cluster.line("process started")), victim);
+    let addresses = cluster.ready(1);
+    cluster.signal(Signal::TERM);
+    assert_eq!(cluster.code(), Some(0));
+    addresses.into_iter().for_each(gone);
+}
+
+#[test]
+fn nobody_outlives_the_supervisor() {
+    let mut cluster = Cluster::start(2);
+    let addresses = cluster.ready(2);
+    cluster.signal(Signal::KILL);
+    assert_eq!(cluster.code(), None);
+    addresses.into_iter().for_each(gone);
+}
