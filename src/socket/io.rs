@@ -16,8 +16,6 @@ pub struct Io {
     out: Arc<Outbound>,
     ahead: Vec<u8>,
     at: usize,
-    /// The last read did not fill its buffer: the kernel has nothing more.
-    drained: bool,
 }
 
 impl Io {
@@ -27,32 +25,30 @@ impl Io {
             out,
             ahead: Vec::new(),
             at: 0,
-            drained: false,
         }
     }
 
     fn fill(&mut self) -> io::Result<()> {
         self.at = 0;
         self.ahead.clear();
-        let read = if std::mem::take(&mut self.drained) {
-            // A system call would only say so. Edge-triggered readiness comes anew with the next bytes.
-            self.out
-                .stream()
-                .try_io(Interest::READABLE, || Err(io::ErrorKind::WouldBlock.into()))
-        } else {
-            self.ahead.reserve_exact(READ_AHEAD_BYTES);
-            self.out.stream().try_read_buf(&mut self.ahead)
-        };
-        match read {
-            Ok(n) => {
-                self.drained = n > 0 && n < READ_AHEAD_BYTES;
-                Ok(())
+        self.ahead.reserve_exact(READ_AHEAD_BYTES);
+        let stream = self.out.stream();
+        let ahead = &mut self.ahead;
+        let read = stream.try_io(Interest::READABLE, || {
+            let n = stream.try_read_buf(ahead)?;
+            if n > 0 && n < READ_AHEAD_BYTES {
+                // The kernel has nothing more: said here, it saves the system call that would say so. Here and not
+                // later, since `try_io` clears only the readiness that it saw before the read: of bytes that come
+                // from now on the connection's task hears.
+                return Err(io::ErrorKind::WouldBlock.into());
             }
-            Err(e) => {
-                self.ahead = Vec::new();
-                Err(e)
-            }
+            Ok(())
+        });
+        if self.ahead.is_empty() {
+            self.ahead = Vec::new();
+            return read;
         }
+        Ok(())
     }
 }
 
