@@ -26,12 +26,13 @@ pub const HANDSHAKE: &str = "Host: test\r\nUpgrade: websocket\r\nConnection: Upg
 pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut out = head(first, payload.len() as u64);
     let key = [0x12, 0x34, 0x56, 0x78];
+    out.truncate(out.len() - 4);
     out.extend(key);
     out.extend(payload.iter().zip(key.iter().cycle()).map(|(b, k)| b ^ k));
     out
 }
 
-/// First byte and length of a masked frame.
+/// First byte, length and mask of a frame whose payload follows as it is: the mask is of zeros.
 pub fn head(first: u8, len: u64) -> Vec<u8> {
     let mut out = vec![first];
     match len {
@@ -45,6 +46,7 @@ pub fn head(first: u8, len: u64) -> Vec<u8> {
             out.extend(len.to_be_bytes());
         }
     }
+    out.extend([0; 4]);
     out
 }
 
