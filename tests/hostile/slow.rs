@@ -179,6 +179,7 @@ async fn write(relay: &Relay, canvas: &str, stop: tokio::sync::watch::Receiver<b
                 .await;
         }
         client.settle().await.expect("a connection");
+        sleep(Duration::from_millis(10)).await;
     }
     client.op
 }
@@ -208,7 +209,7 @@ fn follow(raw: &mut Raw, mut seq: u64) -> u64 {
 async fn a_slow_reader_misses_nothing_and_is_not_kicked() {
     let flags = [
         "--write-timeout",
-        "3s",
+        "12s",
         "--message-ttl",
         "5s",
         "--cleanup-interval",
@@ -222,8 +223,8 @@ async fn a_slow_reader_misses_nothing_and_is_not_kicked() {
     let reader = async {
         let mut seq = 0;
         // A kilobyte a second, and no pong to any ping, for far longer than the write timeout.
-        for _ in 0..100 {
-            slow.read_at_most(250).await;
+        for _ in 0..130 {
+            slow.read_at_most(250);
             seq = follow(&mut slow, seq);
             sleep(Duration::from_millis(250)).await;
         }
