@@ -102,12 +102,9 @@ impl ConnId {
     }
 
     /// The number of the instance that the connection belongs to.
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "instance numbers are below 2^27"
-    )]
     pub fn instance(self) -> u32 {
-        (self.0 >> Self::CONN_BITS) as u32
+        // 28 bits are left: instance numbers stay below 2^28.
+        u32::try_from(self.0 >> Self::CONN_BITS).unwrap_or(u32::MAX)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The reading half: tungstenite's frames in, the room's events and the queue's entries out.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -10,6 +10,7 @@ use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Error, Message, WebSocket};
 
 use super::connection::{End, Hub, Peer};
+use super::io::Io;
 use super::op_window::{OpWindow, Verdict};
 use super::outbound::Outbound;
 use crate::backplane::{Author, Entry};
@@ -24,29 +25,6 @@ use crate::room::inbox::Event;
 
 /// Messages handled before other tasks get a turn.
 const MESSAGES_PER_TURN: u32 = 64;
-
-/// The socket as tungstenite sees it: reads come from the stream, what it writes itself (pongs, close
-/// answers) goes through the outbox like everything else.
-struct Io(Arc<Outbound>);
-
-impl Read for Io {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.stream().try_read(buffer)
-    }
-}
-
-impl Write for Io {
-    fn write(&mut self, frame: &[u8]) -> io::Result<usize> {
-        self.0
-            .with(|outbox| outbox.reply(Bytes::copy_from_slice(frame)));
-        Ok(frame.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush();
-        Ok(())
-    }
-}
 
 /// What a turn of reading came to.
 pub enum Turn {
@@ -87,7 +65,7 @@ impl Inbound {
             .write_buffer_size(0)
             .max_message_size(Some(max))
             .max_frame_size(Some(max));
-        let io = Io(out.clone());
+        let io = Io::new(out.clone());
         let socket = WebSocket::from_partially_read(io, leftover, Role::Server, Some(config));
         Self {
             hub,
@@ -133,6 +111,7 @@ impl Inbound {
                 Err(e) => return self.failed(e),
             };
             match message {
+                Message::Text(_) | Message::Binary(_) if self.closing() => {}
                 Message::Text(text) => self.text(text.as_str()),
                 Message::Binary(_) => self.refuse(&Refused {
                     code: ErrorCode::BadMessage,
@@ -144,7 +123,7 @@ impl Inbound {
                         matches!(close.code, WsCode::Normal | WsCode::Away | WsCode::Status)
                     });
                     // The answer is written by the next read, which then says that it is over.
-                    self.said_bye |= clean && self.out.standing().closing.is_none();
+                    self.said_bye |= clean && !self.closing();
                 }
                 Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
             }
@@ -178,7 +157,17 @@ impl Inbound {
         if let Some((code, reason)) = close {
             self.out.close(code, reason);
         }
-        Turn::Ended(if self.said_bye { End::Clean } else { End::Lost })
+        Turn::Ended(self.end())
+    }
+
+    /// How it ends if it ends now.
+    pub fn end(&self) -> End {
+        if self.said_bye { End::Clean } else { End::Lost }
+    }
+
+    /// A close frame of ours is on its way: nothing that comes now counts.
+    fn closing(&self) -> bool {
+        self.out.standing().closing.is_some()
     }
 
     fn text(&mut self, text: &str) {
