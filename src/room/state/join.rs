@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::{Effect, Joining, Link, Seat, State, conn_of, fan_out, turn_away};
 use crate::backplane::{Entry, Read, Refusal, Unavailable};
 use crate::limits::SNAPSHOT_REUSE;
+use crate::protocol::close_code::CloseCode;
 use crate::protocol::ids::{ConnId, Position};
 use crate::protocol::server_message as say;
 use crate::room::catch_up::Place;
@@ -15,6 +16,15 @@ impl<L: Link> State<L> {
     /// A connection said hello. It is committed to the presence table before anything is answered.
     pub(super) fn join(&mut self, link: Arc<L>, since: Option<Position>) {
         let conn = conn_of(&*link);
+        let client = &link.author().client;
+        let others = |seat: &&Seat<L>| seat.link.author().client != *client;
+        // A connection that takes over an older one of its client needs no place of its own.
+        if self.seats.values().filter(others).count() >= self.settings.limits.max_clients {
+            return link.close(
+                CloseCode::Full,
+                "this canvas is full (max_clients_per_canvas)",
+            );
+        }
         let joining = Some(Joining {
             since,
             acked_op: None,
@@ -56,7 +66,7 @@ impl<L: Link> State<L> {
                 seat.link
                     .reply(say::error(refusal.code, &refusal.message, None, None));
                 seat.link.close(
-                    crate::protocol::close_code::CloseCode::Forbidden,
+                    CloseCode::Forbidden,
                     "this client id belongs to somebody else",
                 );
                 return;

@@ -147,11 +147,7 @@ impl Client {
                 part = self.socket.receive().await?;
             }
             let text = part.to_string();
-            assert!(
-                text.len() <= 256 * 1024,
-                "a part of {} bytes",
-                text.len()
-            );
+            assert!(text.len() <= 256 * 1024, "a part of {} bytes", text.len());
             assert_eq!(part["part"], n);
             assert_eq!(part["epoch"], self.epoch.as_str());
             model.part(&part);
@@ -160,7 +156,11 @@ impl Client {
                 break;
             }
         }
-        let off = |m: &Value| m["reason"].as_str().is_some_and(|r| r.contains("switched off"));
+        let off = |m: &Value| {
+            m["reason"]
+                .as_str()
+                .is_some_and(|r| r.contains("switched off"))
+        };
         model.complete = !self.heard.iter().any(off);
         self.model = model;
         Ok(())
@@ -220,7 +220,11 @@ impl Client {
     }
 
     async fn again(&mut self) -> Result<(), Gone> {
-        if self.refused { self.resend().await } else { Ok(()) }
+        if self.refused {
+            self.resend().await
+        } else {
+            Ok(())
+        }
     }
 
     /// Reads until every op has its answer, sending again what was refused for the moment.
@@ -331,7 +335,10 @@ impl Client {
             "ok" => {
                 let mut message = pending.unwrap_or_else(|| panic!("nothing waits for {ack}"));
                 let first = self.pending.keys().next();
-                assert!(first.is_none_or(|first| *first > op), "{ack} overtook {first:?}");
+                assert!(
+                    first.is_none_or(|first| *first > op),
+                    "{ack} overtook {first:?}"
+                );
                 message["seq"] = seq.into();
                 message["client"] = self.id.as_str().into();
                 self.place(self.id.clone(), message);
@@ -346,7 +353,13 @@ impl Client {
 
     /// Puts a message at the end of the stream, where it must belong.
     fn place(&mut self, client: String, mut message: Value) {
-        assert_eq!(message["seq"], self.seq + 1, "{} has {}: {message}", self.id, self.seq);
+        assert_eq!(
+            message["seq"],
+            self.seq + 1,
+            "{} has {}: {message}",
+            self.id,
+            self.seq
+        );
         self.seq += 1;
         self.model.apply(&message);
         let op = message["op"].as_u64().expect("an op");
@@ -355,6 +368,10 @@ impl Client {
             fields.remove(added);
         }
         let stream = self.streams.last_mut().expect("a welcome began one");
-        stream.entries.push(Entry { client, op, message });
+        stream.entries.push(Entry {
+            client,
+            op,
+            message,
+        });
     }
 }
