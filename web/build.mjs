@@ -4,8 +4,9 @@
  *   node build.mjs           client/dist/ and demo/dist/
  *   node build.mjs --check   fails when the committed dist folders are not what the sources give
  *   node build.mjs --test    bundles client/test/*.test.ts and runs them with node:test
- *   node build.mjs --test-browser   the same with client/test/*.browser.ts, which need Chromium (SCUMBLE_CHROMIUM,
- *                                   default /usr/bin/chromium) and the built library
+ *   node build.mjs --test-browser   the same with *.browser.ts in client/test/ and test/. They need Chromium
+ *                                   (SCUMBLE_CHROMIUM, default /usr/bin/chromium), and those of the demo the server
+ *                                   (SCUMBLE_BIN, default ../target/debug/scumble), nginx and flock
  *
  * The demo imports the library as "scumble-client" (or "/client.js"), which stays an import of "/client.js" in the
  * bundle: the server has it there, and a browser loads it once for everything.
@@ -98,11 +99,12 @@ async function check() {
   process.exit(1);
 }
 
-async function test(ending) {
-  const tests = join(web, "client/test");
+async function test(ending, only = "") {
   const out = join(web, ".build/test");
   rmSync(out, { recursive: true, force: true });
-  const entryPoints = readdirSync(tests).filter((file) => file.endsWith(ending)).map((file) => join(tests, file));
+  const folders = ["client/test", "test"].map((folder) => join(web, folder));
+  const entryPoints = folders.flatMap((folder) => filesIn(folder).map((file) => join(folder, file)))
+    .filter((file) => file.endsWith(ending) && file.includes(only));
   await build({
     entryPoints,
     outdir: out,
@@ -116,7 +118,8 @@ async function test(ending) {
     sourcemap: "inline",
   });
   const bundles = entryPoints.map((file) => relative(web, join(out, basename(file).replace(/\.ts$/, ".mjs"))));
-  run(process.execPath, ["--enable-source-maps", "--test", ...bundles]);
+  // One file after the other: a browser and several servers are enough for a small machine.
+  run(process.execPath, ["--enable-source-maps", "--test", "--test-concurrency=1", ...bundles]);
 }
 
 switch (process.argv[2]) {
@@ -130,7 +133,7 @@ switch (process.argv[2]) {
     await test(".test.ts");
     break;
   case "--test-browser":
-    await test(".browser.ts");
+    await test(".browser.ts", process.argv[3]);
     break;
   default:
     console.error(`unknown argument ${process.argv[2]}`);

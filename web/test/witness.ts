@@ -1,0 +1,63 @@
+/** Speaks the bare protocol, without the library: what it hears of a canvas is what the relay says. */
+
+import assert from "node:assert/strict";
+import WebSocket from "ws";
+import { eventually } from "./cluster.js";
+
+interface Message {
+  type: string;
+  seq: number;
+  object: { id: string; [key: string]: unknown };
+  id: string;
+  patch: Record<string, unknown>;
+  text: string;
+  objects: { id: string }[];
+  chat: { text: string }[];
+  last: boolean;
+}
+
+export class Witness {
+  /** Ids in the order their creation was heard, so a doubled one is there twice. */
+  readonly created: string[] = [];
+  readonly updated: string[] = [];
+  readonly deleted: string[] = [];
+  readonly objects = new Set<string>();
+  readonly chat: string[] = [];
+  private seq = -1;
+  private settled = false;
+
+  private constructor(private readonly socket: WebSocket) {
+    socket.on("error", () => {});
+    socket.on("message", (data) => this.heard(JSON.parse(String(data)) as Message));
+  }
+
+  static async of(instance: string, canvas: string): Promise<Witness> {
+    const socket = new WebSocket(`${instance.replace("http", "ws")}/ws/${canvas}`, "scumble.v1");
+    const witness = new Witness(socket);
+    const client = `witness-${Math.random().toString(36).slice(2, 12).padEnd(10, "0")}`;
+    socket.on("open", () => socket.send(JSON.stringify({ type: "hello", v: 1, client, user: { name: "Witness" } })));
+    await eventually("the witness has the canvas", () => witness.settled);
+    return witness;
+  }
+
+  private heard(message: Message): void {
+    if (message.type === "snapshot") {
+      for (const { id } of message.objects) this.objects.add(id);
+      this.chat.push(...message.chat.map(({ text }) => text));
+      this.seq = message.seq;
+      this.settled = message.last;
+      return;
+    }
+    if (!(message.seq > 0) || message.type === "welcome") return;
+    assert.equal(message.seq, this.seq + 1, `the stream has a hole or a repeat at ${JSON.stringify(message)}`);
+    this.seq = message.seq;
+    if (message.type === "object-create") this.created.push(message.object.id), this.objects.add(message.object.id);
+    else if (message.type === "object-update") this.updated.push(message.id);
+    else if (message.type === "object-delete") this.deleted.push(message.id), this.objects.delete(message.id);
+    else if (message.type === "chat") this.chat.push(message.text);
+  }
+
+  close(): void {
+    this.socket.terminate();
+  }
+}
