@@ -7,6 +7,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Witness } from "./witness.js";
 
 /** The tests run in `web/`. */
 export const REPOSITORY = join(process.cwd(), "..");
@@ -18,12 +19,12 @@ const NAMES = ["north", "south", "east"];
 type Truthy<T> = Exclude<T, undefined | null | false>;
 
 /** Waits until `look` gives something true, and returns it. */
-export async function eventually<T>(what: string, look: () => T | Promise<T>, withinMs = WITHIN_MS): Promise<Truthy<T>> {
-  const until = performance.now() + withinMs;
+export async function eventually<T>(what: string | (() => string), look: () => T | Promise<T>): Promise<Truthy<T>> {
+  const until = performance.now() + WITHIN_MS;
   for (;;) {
     const found = await look();
     if (found) return found as Truthy<T>;
-    assert.ok(performance.now() < until, `within ${withinMs / 1000} s: ${what}`);
+    if (performance.now() > until) assert.fail(`not within ${WITHIN_MS / 1000} s: ${typeof what === "string" ? what : what()}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
@@ -48,14 +49,15 @@ export class Child {
 
   /** Waits for a line of its output. */
   said(pattern: RegExp): Promise<RegExpExecArray> {
-    return eventually(`${this.name} says ${pattern}:\n${this.output}`, () => {
+    return eventually(() => `${this.name} says ${pattern}:\n${this.output}`, () => {
       assert.ok(!this.ended, `${this.name} ended:\n${this.output}`);
       return pattern.exec(this.output);
     });
   }
 
+  /** Does nothing more once it has ended. */
   async end(signal: NodeJS.Signals): Promise<void> {
-    this.child.kill(signal);
+    if (!this.ended) this.child.kill(signal);
     await this.gone;
     process.off("exit", this.endWithUs);
   }
@@ -71,7 +73,8 @@ export class Cluster {
   readonly folder = mkdtempSync(join(tmpdir(), "scumble-browser-"));
   readonly db = join(this.folder, "scumble.db");
   readonly instances: Instance[] = [];
-  private nginx: Child | undefined;
+  /** What ends with the cluster, before its processes. */
+  private readonly atEnd: (() => unknown)[] = [];
 
   static async start(count: number, ...flags: string[]): Promise<Cluster> {
     assert.ok(existsSync(BINARY), `${BINARY} is missing: cargo build, or name it in SCUMBLE_BIN`);
@@ -107,28 +110,41 @@ export class Cluster {
       .replace(/(?:^ *server 127\.0\.0\.1:.*\n)+/m, servers.join(""));
     writeFileSync(join(this.folder, "nginx.conf"), conf);
     const program = existsSync("/usr/sbin/nginx") ? "/usr/sbin/nginx" : "nginx";
-    this.nginx = new Child("nginx", program, ["-p", this.folder, "-c", join(this.folder, "nginx.conf"), "-g", "daemon off;"]);
+    const nginx = new Child("nginx", program, ["-p", this.folder, "-c", join(this.folder, "nginx.conf"), "-g", "daemon off;"]);
+    this.atEnd.push(() => nginx.end("SIGTERM"));
     const url = `http://127.0.0.1:${port}`;
     await eventually("nginx answers", () => {
-      assert.ok(!this.nginx!.ended, `nginx ended:\n${this.nginx!.output}`);
+      assert.ok(!nginx.ended, `nginx ended:\n${nginx.output}`);
       return fetch(`${url}/healthz`).then((answer) => answer.ok, () => false);
     });
     return url;
   }
 
+  /** A line to a process, which can be cut. */
+  async line(i: number): Promise<Line> {
+    const line = await Line.to(this.url(i));
+    this.atEnd.push(() => line.close());
+    return line;
+  }
+
+  async witness(i: number, canvas: string): Promise<Witness> {
+    const witness = new Witness(this.url(i), canvas);
+    this.atEnd.push(() => witness.close());
+    await eventually("the witness has the canvas", () => witness.settled);
+    return witness;
+  }
+
   /** Holds up every writer of the cluster, as a stuck disk would, until the returned function is called. */
   async stallWrites(): Promise<() => Promise<void>> {
-    const holder = new Child("flock", "flock", ["--exclusive", `${this.db}.lock`, "sh", "-c", "echo held; exec cat"]);
+    const holder = new Child("flock", "flock", ["--exclusive", "--no-fork", `${this.db}.lock`, "sh", "-c", "echo held; exec cat"]);
+    this.atEnd.push(() => holder.end("SIGKILL"));
     await holder.said(/held/);
-    return async () => {
-      holder.child.stdin!.end();
-      await eventually("the lock is free", () => holder.ended);
-    };
+    return () => holder.end("SIGKILL");
   }
 
   async stop(): Promise<void> {
-    await this.nginx?.end("SIGTERM");
-    for (const { process: child } of this.instances) if (!child.ended) await child.end("SIGTERM");
+    for (const end of this.atEnd) await end();
+    for (const { process: child } of this.instances) await child.end("SIGTERM");
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
@@ -142,8 +158,8 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** A TCP line to a process. Cut, it carries pages and files but no WebSocket: a page may be reloaded while offline. */
-export class Line {
+/** A TCP line. Cut, it carries pages and files but no WebSocket: a page may be reloaded while offline. */
+class Line {
   private down = false;
   private readonly sockets = new Set<Socket>();
 

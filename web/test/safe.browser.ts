@@ -3,9 +3,8 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { Browser } from "playwright-core";
-import { Cluster, eventually, Line } from "./cluster.js";
+import { Cluster, eventually } from "./cluster.js";
 import { assertTruthful, launch, Person } from "./person.js";
-import { Witness } from "./witness.js";
 
 const LIMITED = { timeout: 90_000 };
 let browser: Browser;
@@ -29,7 +28,7 @@ test("kill -9 of the page's process while it draws: it goes on with the other on
   await ada.badge("Saved");
   const killed = await ada.instance;
   const survivor = cluster.survivor(killed);
-  const witness = await Witness.of(survivor.url, "killed");
+  const witness = await cluster.witness(cluster.instances.indexOf(survivor), "killed");
   const ben = await Person.at(browser, `${survivor.url}/c/killed`, "Ben");
   await ada.watchBadge();
   for (let i = 0; i < 12; i++) {
@@ -52,14 +51,13 @@ test("kill -9 of the page's process while it draws: it goes on with the other on
   for (const word of [/^Offline/, /^Saving…$/, /^Saved$/]) {
     assert.ok(claims.some(({ text }) => word.test(text)), `${word} in ${JSON.stringify(claims)}`);
   }
-  witness.close();
   await ada.leave();
   await ben.leave();
 }));
 
 test("offline, twenty strokes, a reload, online: all twenty arrive once", LIMITED, () => withCluster(async (cluster) => {
-  const line = await Line.to(cluster.url(0));
-  const witness = await Witness.of(cluster.url(1), "offline");
+  const line = await cluster.line(0);
+  const witness = await cluster.witness(1, "offline");
   const ada = await Person.at(browser, `${line.url}/c/offline`, "Ada");
   await ada.badge("Saved");
   const client = await ada.client;
@@ -87,14 +85,12 @@ test("offline, twenty strokes, a reload, online: all twenty arrive once", LIMITE
   await ada.badge("Saved");
   await ada.shows(drawn);
   assert.equal(witness.created.length, 20);
-  witness.close();
   await ada.leave();
-  line.close();
 }));
 
 test("a double click on send sends once, and so do two lost acks", LIMITED, () => withCluster(async (cluster) => {
-  const line = await Line.to(cluster.url(0));
-  const witness = await Witness.of(cluster.url(1), "double");
+  const line = await cluster.line(0);
+  const witness = await cluster.witness(1, "double");
   const ada = await Person.at(browser, `${line.url}/c/double`, "Ada");
   await ada.openChat();
   await ada.see("chat-input").fill("once");
@@ -113,32 +109,31 @@ test("a double click on send sends once, and so do two lost acks", LIMITED, () =
   await eventually("all arrived", () => witness.chat.length >= 3);
   assert.deepEqual(witness.chat, ["once", "second", "third"]);
   assert.equal(await ada.see("chat-message").count(), 3);
-  witness.close();
   await ada.leave();
-  line.close();
 }));
 
 test("a message that the server refuses shows retry, and retry works", LIMITED, () => withCluster(async (cluster) => {
-  const witness = await Witness.of(cluster.url(1), "refused");
+  const witness = await cluster.witness(1, "refused");
   const ada = await Person.at(browser, `${cluster.url(0)}/c/refused`, "Ada");
   await ada.badge("Saved");
+  await ada.watchBadge();
   // Writes wait five seconds and are refused; after the third refusal the library gives up.
   const goOn = await cluster.stallWrites();
   await ada.say("do you read me?");
   await ada.badge("Saving…");
   await ada.see("chat-retry").waitFor({ timeout: 40_000 });
-  await ada.badge("Not saved · 1");
   assert.equal(await ada.see("chat-message").getAttribute("data-state"), "failed");
   await goOn();
+  await ada.badge("Not saved · 1");
   assert.deepEqual(witness.chat, []);
   await ada.see("chat-retry").dblclick();
   await ada.see("chat-state").getByText("Sent", { exact: true }).waitFor();
   await ada.badge("Saved");
   await eventually("it arrived", () => witness.chat.length > 0);
   await ada.say("twice?");
+  assertTruthful(await ada.claims);
   await eventually("so did the next", () => witness.chat.includes("twice?"));
   assert.deepEqual(witness.chat, ["do you read me?", "twice?"]);
-  witness.close();
   await ada.leave();
 }));
 

@@ -5,7 +5,6 @@ import { after, before, test } from "node:test";
 import type { Browser } from "playwright-core";
 import { Cluster, eventually } from "./cluster.js";
 import { launch, Person } from "./person.js";
-import { Witness } from "./witness.js";
 
 const LIMITED = { timeout: 90_000 };
 let browser: Browser;
@@ -169,7 +168,7 @@ test("fifty bots are seen from the other process, and go again", LIMITED, async 
 
 test("a copied tab gets an identity of its own", LIMITED, async () => {
   const ada = await Person.at(browser, `${cluster.url(0)}/c/copied`, "Ada");
-  const witness = await Witness.of(cluster.url(1), "copied");
+  const witness = await cluster.witness(1, "copied");
   await ada.stroke();
   await ada.badge("Saved");
   const client = await ada.client;
@@ -189,6 +188,5 @@ test("a copied tab gets an identity of its own", LIMITED, async () => {
   await eventually("all three strokes arrived", () => witness.created.length >= 3);
   assert.equal(witness.created.length, 3);
   assert.equal(await ada.client, client);
-  witness.close();
   await ada.leave();
 });

@@ -2,7 +2,6 @@
 
 import assert from "node:assert/strict";
 import WebSocket from "ws";
-import { eventually } from "./cluster.js";
 
 interface Message {
   type: string;
@@ -24,20 +23,17 @@ export class Witness {
   readonly objects = new Set<string>();
   readonly chat: string[] = [];
   private seq = -1;
-  private settled = false;
+  /** Whether the snapshot is complete. */
+  settled = false;
+  private readonly socket: WebSocket;
 
-  private constructor(private readonly socket: WebSocket) {
-    socket.on("error", () => {});
-    socket.on("message", (data) => this.heard(JSON.parse(String(data)) as Message));
-  }
-
-  static async of(instance: string, canvas: string): Promise<Witness> {
-    const socket = new WebSocket(`${instance.replace("http", "ws")}/ws/${canvas}`, "scumble.v1");
-    const witness = new Witness(socket);
+  constructor(instance: string, canvas: string) {
+    this.socket = new WebSocket(`${instance.replace("http", "ws")}/ws/${canvas}`, "scumble.v1");
+    this.socket.on("error", () => {});
+    this.socket.on("message", (data) => this.heard(JSON.parse(String(data)) as Message));
     const client = `witness-${Math.random().toString(36).slice(2, 12).padEnd(10, "0")}`;
-    socket.on("open", () => socket.send(JSON.stringify({ type: "hello", v: 1, client, user: { name: "Witness" } })));
-    await eventually("the witness has the canvas", () => witness.settled);
-    return witness;
+    const hello = { type: "hello", v: 1, client, user: { name: "Witness" } };
+    this.socket.on("open", () => this.socket.send(JSON.stringify(hello)));
   }
 
   private heard(message: Message): void {
