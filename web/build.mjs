@@ -3,10 +3,11 @@
  *
  *   node build.mjs           client/dist/ and demo/dist/
  *   node build.mjs --check   fails when the committed dist folders are not what the sources give
- *   node build.mjs --test    bundles client/test/*.test.ts and runs them with node:test
- *   node build.mjs --test-browser   the same with *.browser.ts in client/test/ and test/. They need Chromium
- *                                   (SCUMBLE_CHROMIUM, default /usr/bin/chromium), and those of the demo the server
- *                                   (SCUMBLE_BIN, default ../target/debug/scumble), nginx and flock
+ *   node build.mjs --test    bundles *.test.ts of client/test/ and demo/test/ and runs them with node:test
+ *   node build.mjs --test-browser [PART OF A NAME]
+ *                            the same with *.browser.ts of client/test/ and test/, one file after the other. They need
+ *                            Chromium (SCUMBLE_CHROMIUM, default /usr/bin/chromium); those of test/ the server as well
+ *                            (SCUMBLE_BIN, default ../target/debug/scumble), nginx and flock
  *
  * The demo imports the library as "scumble-client" (or "/client.js"), which stays an import of "/client.js" in the
  * bundle: the server has it there, and a browser loads it once for everything.
@@ -15,7 +16,7 @@
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, dirname, join, relative } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build, transform } from "esbuild";
 
@@ -102,12 +103,13 @@ async function check() {
 async function test(ending, only = "") {
   const out = join(web, ".build/test");
   rmSync(out, { recursive: true, force: true });
-  const folders = ["client/test", "test"].map((folder) => join(web, folder));
-  const entryPoints = folders.flatMap((folder) => filesIn(folder).map((file) => join(folder, file)))
-    .filter((file) => file.endsWith(ending) && file.includes(only));
+  const entryPoints = ["client/test", "demo/test", "test"].flatMap((folder) =>
+    filesIn(join(web, folder)).filter((file) => file.endsWith(ending)).map((file) => join(web, folder, file)))
+    .filter((file) => file.includes(only));
   await build({
     entryPoints,
     outdir: out,
+    outbase: web,
     outExtension: { ".js": ".mjs" },
     bundle: true,
     format: "esm",
@@ -117,7 +119,7 @@ async function test(ending, only = "") {
     external: ["/client.js"],
     sourcemap: "inline",
   });
-  const bundles = entryPoints.map((file) => relative(web, join(out, basename(file).replace(/\.ts$/, ".mjs"))));
+  const bundles = entryPoints.map((file) => join(".build/test", relative(web, file).replace(/\.ts$/, ".mjs")));
   // One file after the other: a browser and several servers are enough for a small machine.
   run(process.execPath, ["--enable-source-maps", "--test", "--test-concurrency=1", ...bundles]);
 }

@@ -5,7 +5,10 @@
 //! poller moves it by reading. Whichever holds the lock moves on from where the other stopped, so nothing is
 //! delivered twice, and all rooms share one read.
 
-use std::collections::HashMap;
+mod publish;
+mod realign;
+
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
@@ -16,7 +19,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::intake::Answers;
 use super::rows::{self, Ephemeral};
 use super::sql;
-use crate::backplane::{Delivery, LogBuilder, PresenceChange, PresenceEvent, Sink};
+use crate::backplane::{Delivery, LogBuilder, Sink};
 use crate::protocol::client_message::Kind;
 use crate::protocol::ids::{ClientId, ConnId, Epoch};
 
@@ -77,6 +80,12 @@ struct State {
     running: Vec<i64>,
     /// Rows were skipped or are missing: rooms must be compared with the tables.
     astray: bool,
+    /// The first row of the writer's open transaction: from there on the writer tells itself.
+    held_back: Option<i64>,
+    /// The poller has found rows held back, so it has to look again.
+    turned_away: bool,
+    /// The last row of the writer's last commit.
+    written: i64,
     /// Rooms that went, for the watermarks.
     closed: Vec<i64>,
 }
@@ -85,7 +94,7 @@ struct State {
 pub(super) struct Tail {
     state: Mutex<State>,
     /// The keys of rooms, for the poller to look at without waiting for the writer.
-    open: RwLock<std::collections::HashSet<i64>>,
+    open: RwLock<HashSet<i64>>,
     rooms: AtomicUsize,
     position: AtomicI64,
 }
@@ -170,54 +179,6 @@ impl Tail {
         }
     }
 
-    /// The writer's own commit: from memory if it follows directly, after the gap if not, and not at all if the
-    /// poller was faster. Answers follow in any case.
-    ///
-    /// # Errors
-    /// When the gap could not be read; answers are delivered even so, rows will be by the poller.
-    pub(super) fn publish(
-        &self,
-        conn: &Connection,
-        committed: Committed,
-        from_memory: bool,
-    ) -> rusqlite::Result<()> {
-        let mut state = self.state.lock();
-        let mut result = Ok(());
-        let answers = committed
-            .steps
-            .iter()
-            .any(|step| matches!(step, Step::Answer { .. }));
-        let rows = committed.last_id > 0 && !state.rooms.is_empty();
-        let upto = if from_memory {
-            committed.first_id - 1
-        } else {
-            committed.last_id
-        };
-        if rows && (from_memory || answers) {
-            while state.position < upto && result.is_ok() {
-                result = state
-                    .read_on(conn, committed.now_ms, 1_000, Some(upto))
-                    .map(|_| ());
-            }
-        }
-        let mine =
-            rows && from_memory && result.is_ok() && state.position == committed.first_id - 1;
-        for step in committed.steps {
-            match step {
-                Step::Log(m) if mine => state.log(&m, committed.now_ms),
-                Step::Row { key, delivery } if mine => state.deliver(key, delivery),
-                Step::Answer { key, delivery } => state.deliver(key, delivery),
-                Step::Log(_) | Step::Row { .. } => {}
-            }
-        }
-        if mine {
-            state.position = committed.last_id;
-        }
-        state.flush();
-        self.position.store(state.position, Ordering::Release);
-        result
-    }
-
     /// Reads and dispatches up to `limit` rows; gives how many there were.
     pub(super) fn catch_up(
         &self,
@@ -229,7 +190,12 @@ impl Tail {
         if state.rooms.is_empty() {
             return Ok(0);
         }
-        let read = state.read_on(conn, now_ms, limit, None);
+        let upto = state.held_back.map(|first_id| first_id - 1);
+        state.turned_away |= upto.is_some();
+        if upto.is_some_and(|upto| state.position >= upto) {
+            return Ok(0);
+        }
+        let read = state.read_on(conn, now_ms, limit, upto);
         state.flush();
         self.position.store(state.position, Ordering::Release);
         let read = read?;
@@ -376,55 +342,6 @@ impl State {
             }
         }
     }
-
-    /// Compares the rooms with the tables, once everything up to now was read: what is missing has expired
-    /// before it was seen, and won't come.
-    fn realign(&mut self, conn: &Connection) -> rusqlite::Result<()> {
-        let tx = conn.unchecked_transaction()?;
-        if last_id(&tx)? > self.position && has_rows_after(&tx, self.position)? {
-            return Ok(());
-        }
-        for (key, room) in self.rooms.iter_mut().filter(|(_, room)| room.opened) {
-            let head = tx
-                .prepare_cached(sql::HEAD)?
-                .query_row([key], |row| {
-                    Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(3)?))
-                })
-                .optional()?;
-            let Some((epoch, seq, version)) = head else {
-                continue;
-            };
-            let (seq, version): (i64, i64) = (seq, version);
-            let epoch = Epoch::parse(&epoch).unwrap_or(room.epoch);
-            if epoch != room.epoch || seq.cast_unsigned() > room.last_seq {
-                (room.epoch, room.last_seq) = (epoch, seq.cast_unsigned());
-                room.sink.deliver(Delivery::Reset {
-                    epoch,
-                    seq: room.last_seq,
-                });
-            }
-            if version.cast_unsigned() > room.presence_version {
-                room.presence_version = version.cast_unsigned();
-                // One true line with a version that shows the room what it has missed.
-                let members = super::presence::members(&tx, *key)?;
-                if let Some(member) = members.into_iter().next() {
-                    let change = PresenceChange::Set(member);
-                    let event = PresenceEvent {
-                        version: room.presence_version,
-                        change,
-                    };
-                    room.sink.deliver(Delivery::Presence(event));
-                }
-            }
-        }
-        self.position = last_id(&tx)?;
-        self.astray = false;
-        Ok(())
-    }
-}
-
-fn has_rows_after(conn: &Connection, id: i64) -> rusqlite::Result<bool> {
-    conn.prepare_cached(sql::ROWS_AFTER)?.exists(params![id, 1])
 }
 
 impl Room {
