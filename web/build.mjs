@@ -8,6 +8,7 @@
  *                            the same with *.browser.ts of client/test/ and test/, one file after the other. They need
  *                            Chromium (SCUMBLE_CHROMIUM, default /usr/bin/chromium); those of test/ the server as well
  *                            (SCUMBLE_BIN, default ../target/debug/scumble), nginx and flock
+ *   node build.mjs --measure   the same with *.measure.ts, which print numbers
  *
  * The demo imports the library as "scumble-client" (or "/client.js"), which stays an import of "/client.js" in the
  * bundle: the server has it there, and a browser loads it once for everything.
@@ -133,6 +134,9 @@ switch (process.argv[2]) {
     break;
   case "--test":
     await test(".test.ts");
+    break;
+  case "--measure":
+    await test(".measure.ts");
     break;
   case "--test-browser":
     await test(".browser.ts", process.argv[3]);

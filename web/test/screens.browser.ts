@@ -17,6 +17,8 @@ const PHONE = { viewport: { width: 390, height: 780 }, deviceScaleFactor: 2, has
 let browser: Browser;
 let cluster: Cluster;
 let others: Room[];
+/** A page on the other process, so that latencies across processes are there to be shown. */
+let theo: Person;
 let parts: Record<string, string>;
 
 before(async () => {
@@ -30,8 +32,10 @@ before(async () => {
     [0, "Friday it is. I moved the cake to the left of the sun."], [2, "I am on the other process, by the way, and you would not know."],
   ] as const;
   for (const [who, text] of said) await others[who]!.chat.send(text).done;
+  theo = await Person.at(browser, `${cluster.url(1)}/c/roadmap`, "Theo");
 });
 after(async () => {
+  await theo?.leave();
   for (const room of others ?? []) room.close();
   await browser?.close();
   await cluster?.stop();
