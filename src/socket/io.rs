@@ -6,7 +6,6 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::io::Interest;
 
 use super::outbound::Outbound;
 use crate::limits::READ_AHEAD_BYTES;
@@ -32,23 +31,13 @@ impl Io {
         self.at = 0;
         self.ahead.clear();
         self.ahead.reserve_exact(READ_AHEAD_BYTES);
-        let stream = self.out.stream();
-        let ahead = &mut self.ahead;
-        let read = stream.try_io(Interest::READABLE, || {
-            let n = stream.try_read_buf(ahead)?;
-            if n > 0 && n < READ_AHEAD_BYTES {
-                // The kernel has nothing more: said here, it saves the system call that would say so. Here and not
-                // later, since `try_io` clears only the readiness that it saw before the read: of bytes that come
-                // from now on the connection's task hears.
-                return Err(io::ErrorKind::WouldBlock.into());
+        match self.out.stream().try_read_buf(&mut self.ahead) {
+            Ok(_) => Ok(()),
+            Err(e) => {
+                self.ahead = Vec::new();
+                Err(e)
             }
-            Ok(())
-        });
-        if self.ahead.is_empty() {
-            self.ahead = Vec::new();
-            return read;
         }
-        Ok(())
     }
 }
 
