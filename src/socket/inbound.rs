@@ -1,9 +1,8 @@
 //! The reading half: tungstenite's frames in, the room's events and the queue's entries out.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use bytes::Bytes;
 use tungstenite::protocol::frame::coding::CloseCode as WsCode;
@@ -11,10 +10,10 @@ use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Error, Message, WebSocket};
 
 use super::connection::{End, Hub, Peer};
+use super::io::Io;
 use super::limiter::Limiter;
 use super::op_window::{OpWindow, Verdict};
 use super::outbound::Outbound;
-use crate::auth::Denied;
 use crate::backplane::{Author, Entry};
 use crate::limits::{MAX_BAD_IN_A_ROW, READ_BUFFER_BYTES};
 use crate::protocol::VERSION;
@@ -25,31 +24,10 @@ use crate::protocol::server_message::{self as say, ErrorCode};
 use crate::room::Link;
 use crate::room::inbox::Event;
 
+mod admission;
+
 /// Messages handled before other tasks get a turn.
 const MESSAGES_PER_TURN: u32 = 64;
-
-/// The socket as tungstenite sees it: reads come from the stream, what it writes itself (pongs, close
-/// answers) goes through the outbox like everything else.
-struct Io(Arc<Outbound>);
-
-impl Read for Io {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.stream().try_read(buffer)
-    }
-}
-
-impl Write for Io {
-    fn write(&mut self, frame: &[u8]) -> io::Result<usize> {
-        self.0
-            .with(|outbox| outbox.reply(Bytes::copy_from_slice(frame)));
-        Ok(frame.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush();
-        Ok(())
-    }
-}
 
 /// What a turn of reading came to.
 pub enum Turn {
@@ -77,6 +55,8 @@ pub struct Inbound {
     peer: Option<Arc<Peer>>,
     window: Option<OpWindow>,
     limiter: Limiter,
+    /// The highest op that the backplane took and did not refuse later, as far as known here.
+    handed_over: u64,
     signals: Signals,
     bad_in_a_row: u32,
     said_bye: bool,
@@ -92,7 +72,7 @@ impl Inbound {
             .max_message_size(Some(max))
             .max_frame_size(Some(max));
         let limiter = Limiter::new(&hub.config.limits, max);
-        let io = Io(out.clone());
+        let io = Io::new(out.clone());
         let socket = WebSocket::from_partially_read(io, leftover, Role::Server, Some(config));
         Self {
             hub,
@@ -102,6 +82,7 @@ impl Inbound {
             peer: None,
             window: None,
             limiter,
+            handed_over: 0,
             signals: Signals::default(),
             bad_in_a_row: 0,
             said_bye: false,
@@ -139,6 +120,7 @@ impl Inbound {
                 Err(e) => return self.failed(e),
             };
             match message {
+                Message::Text(_) | Message::Binary(_) if self.closing() => {}
                 Message::Text(text) => self.text(text.as_str()),
                 Message::Binary(_) => self.refuse(&Refused {
                     code: ErrorCode::BadMessage,
@@ -150,7 +132,7 @@ impl Inbound {
                         matches!(close.code, WsCode::Normal | WsCode::Away | WsCode::Status)
                     });
                     // The answer is written by the next read, which then says that it is over.
-                    self.said_bye |= clean && self.out.standing().closing.is_none();
+                    self.said_bye |= clean && !self.closing();
                 }
                 Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
             }
@@ -184,7 +166,17 @@ impl Inbound {
         if let Some((code, reason)) = close {
             self.out.close(code, reason);
         }
-        Turn::Ended(if self.said_bye { End::Clean } else { End::Lost })
+        Turn::Ended(self.end())
+    }
+
+    /// How it ends if it ends now.
+    pub fn end(&self) -> End {
+        if self.said_bye { End::Clean } else { End::Lost }
+    }
+
+    /// A close frame of ours is on its way: nothing that comes now counts.
+    fn closing(&self) -> bool {
+        self.out.standing().closing.is_some()
     }
 
     fn text(&mut self, text: &str) {
@@ -226,7 +218,7 @@ impl Inbound {
                     tell(Event::Presence(conn, patch));
                 }
             }
-            ClientMessage::Signal(_) if !peer.may_write() => {
+            ClientMessage::Signal(_) if !peer.session.may_write() => {
                 let message = "the token allows reading only: no signals";
                 let error = say::error(ErrorCode::Forbidden, message, None, None);
                 self.out.with(|outbox| outbox.reply(error));
@@ -308,67 +300,6 @@ impl Inbound {
         peer.seat(room);
     }
 
-    /// A new token before the old one expires.
-    fn refresh(&mut self, peer: &Arc<Peer>, token: &str) {
-        let Some(old) = peer.grant() else { return };
-        match self.hub.gate.refresh(&old, token, &self.canvas) {
-            Ok(new) => {
-                peer.set_grant(new.clone());
-                if self.hub.gate.is_revoked(&new) {
-                    peer.revoke();
-                }
-            }
-            Err(denied) => self.turn_out(&denied),
-        }
-    }
-
-    /// Says why, and ends the connection.
-    fn turn_out(&self, denied: &Denied) {
-        self.out.reply(say::error(
-            ErrorCode::Forbidden,
-            &denied.message,
-            None,
-            None,
-        ));
-        self.out.close(denied.code, &denied.message);
-    }
-
-    /// Whether a message of the ephemeral lane is taken. If not, the client is told, once a second at most.
-    fn takes_ephemeral(&mut self) -> bool {
-        let taken = self.limiter.ephemeral();
-        if !taken && self.limiter.tells(Instant::now()) {
-            let message = "more than ephemeral_per_s: some are dropped";
-            let error = say::error(ErrorCode::RateLimited, message, None, Some(1_000));
-            self.out.with(|outbox| outbox.reply(error));
-        }
-        taken
-    }
-
-    /// Whether the connection may send a durable message now. If not, it is told why.
-    fn takes_durable(&mut self, peer: &Peer, op: u64, bytes: usize) -> bool {
-        let author = peer.author();
-        if !peer.may_write() {
-            let message = "the token allows reading only";
-            self.use_up(op);
-            let error = say::error(ErrorCode::Forbidden, message, Some(op), None);
-            self.out.with(|outbox| outbox.reply(error));
-            return false;
-        }
-        // What waits for an earlier op is refused by the backplane, and takes nothing from the buckets.
-        if author.held(op).is_some() {
-            return true;
-        }
-        let Err((retry_after_ms, limit)) = self.limiter.durable(bytes) else {
-            return true;
-        };
-        // Only this task appends for its author, so nothing can slip in between.
-        author.hold(op, ErrorCode::RateLimited);
-        let (code, message) = (ErrorCode::RateLimited, format!("more than {limit}"));
-        let error = say::error(code, &message, Some(op), Some(retry_after_ms));
-        self.out.with(|outbox| outbox.reply(error));
-        false
-    }
-
     fn durable(&mut self, peer: &Arc<Peer>, message: Durable, bytes: usize) {
         let op = message.op;
         let window = self
@@ -392,11 +323,17 @@ impl Inbound {
             author: peer.author().clone(),
             message,
         };
-        if let Err(refusal) = self.hub.backplane.append(canvas, entry) {
-            peer.in_flight.fetch_sub(1, Ordering::AcqRel);
-            let retry = refusal.retry_after_ms;
-            let error = say::error(refusal.code, &refusal.message, Some(op), retry);
-            self.out.with(|outbox| outbox.reply(error));
+        // What came after an op that all wait for was refused with it.
+        let first_again = peer.author().awaits(op);
+        match self.hub.backplane.append(canvas, entry) {
+            Ok(()) if first_again => self.handed_over = op,
+            Ok(()) => self.handed_over = op.max(self.handed_over),
+            Err(refusal) => {
+                peer.in_flight.fetch_sub(1, Ordering::AcqRel);
+                let retry = refusal.retry_after_ms;
+                let error = say::error(refusal.code, &refusal.message, Some(op), retry);
+                self.out.with(|outbox| outbox.reply(error));
+            }
         }
     }
 

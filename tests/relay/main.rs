@@ -5,19 +5,21 @@
 
 mod harness;
 
-//mod cluster;
-//mod crash;
-//mod cursors;
-//mod drain;
+mod auth;
+mod crash;
+mod cursors;
+mod drain;
 mod joining;
-//mod members;
-//mod memory;
+mod limits;
+mod members;
+mod memory;
 mod messages;
-//mod nginx;
+mod nginx;
 mod ops;
 mod order;
-//mod overload;
-//mod pages;
-//mod retention;
-//mod slow;
+mod overload;
+mod pages;
+mod retention;
+mod slow;
+mod starting;
 mod wire;

@@ -7,7 +7,7 @@ use super::{Effect, Joining, Link, Seat, State, conn_of, fan_out, turn_away};
 use crate::backplane::{Entry, Read, Refusal, Unavailable};
 use crate::limits::SNAPSHOT_REUSE;
 use crate::protocol::close_code::CloseCode;
-use crate::protocol::ids::{ConnId, Position};
+use crate::protocol::ids::{ClientId, ConnId, Position};
 use crate::protocol::server_message as say;
 use crate::room::catch_up::Place;
 use crate::room::inbox::{Parts, Retry};
@@ -16,14 +16,8 @@ impl<L: Link> State<L> {
     /// A connection said hello. It is committed to the presence table before anything is answered.
     pub(super) fn join(&mut self, link: Arc<L>, since: Option<Position>) {
         let conn = conn_of(&*link);
-        let client = &link.author().client;
-        let others = |seat: &&Seat<L>| seat.link.author().client != *client;
-        // A connection that takes over an older one of its client needs no place of its own.
-        if self.seats.values().filter(others).count() >= self.settings.limits.max_clients {
-            return link.close(
-                CloseCode::Full,
-                "this canvas is full (max_clients_per_canvas)",
-            );
+        if self.is_full_for(&link.author().client) {
+            return link.close(CloseCode::Full, "this canvas is full on this instance");
         }
         let joining = Some(Joining {
             since,
@@ -42,6 +36,12 @@ impl<L: Link> State<L> {
         if self.canvas.is_some() {
             self.append_join(conn);
         }
+    }
+
+    /// Whether others take all places. Who takes over its own place needs none.
+    fn is_full_for(&self, client: &ClientId) -> bool {
+        let others = |seat: &&Seat<L>| seat.link.author().client != *client;
+        self.seats.values().filter(others).count() >= self.settings.limits.max_clients
     }
 
     pub(super) fn append_join(&mut self, conn: ConnId) {

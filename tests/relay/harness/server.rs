@@ -153,7 +153,8 @@ impl Process {
         std::thread::spawn(move || {
             for line in lines.lines().map_while(Result::ok) {
                 if let Some((_, url)) = line.split_once("ready on http://") {
-                    found.send_replace(url.trim().parse().ok());
+                    let address = url.split_whitespace().next();
+                    found.send_replace(address.and_then(|address| address.parse().ok()));
                 }
                 let mut log = kept.lock();
                 log.push_str(&line);
