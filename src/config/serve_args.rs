@@ -283,14 +283,6 @@ pub struct ServeArgs {
     #[arg(hide_possible_values = true)]
     pub snapshots: Switch,
 
-    /// How much one client may do
-    #[command(flatten)]
-    pub limits: LimitArgs,
-
-    /// Who may enter
-    #[command(flatten)]
-    pub security: SecurityArgs,
-
     /// How log lines are written to standard error
     #[arg(
         long,
@@ -320,4 +312,12 @@ pub struct ServeArgs {
     /// Shut down when standard input closes: how a cluster's processes notice its end
     #[arg(long, hide = true)]
     pub until_stdin_closes: bool,
+
+    /// How much one client may do
+    #[command(flatten)]
+    pub limits: LimitArgs,
+
+    /// Who may enter
+    #[command(flatten)]
+    pub security: SecurityArgs,
 }

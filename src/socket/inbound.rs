@@ -180,10 +180,6 @@ impl Inbound {
     }
 
     fn text(&mut self, text: &str) {
-        if self.out.standing().closing.is_some() {
-            // It was told to go: what it may do no longer matters.
-            return;
-        }
         let message = match parse(text) {
             Ok(message) => message,
             Err(refused) => return self.refuse(&refused),

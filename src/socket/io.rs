@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use rustix::buffer::spare_capacity;
 use tokio::io::Interest;
 
 use super::outbound::Outbound;
@@ -16,8 +17,6 @@ pub struct Io {
     out: Arc<Outbound>,
     ahead: Vec<u8>,
     at: usize,
-    /// The last read did not fill its buffer: the kernel has nothing more.
-    drained: bool,
 }
 
 impl Io {
@@ -27,31 +26,29 @@ impl Io {
             out,
             ahead: Vec::new(),
             at: 0,
-            drained: false,
         }
     }
 
     fn fill(&mut self) -> io::Result<()> {
         self.at = 0;
         self.ahead.clear();
-        let read = if std::mem::take(&mut self.drained) {
-            // A system call would only say so. Edge-triggered readiness comes anew with the next bytes.
-            self.out
-                .stream()
-                .try_io(Interest::READABLE, || Err(io::ErrorKind::WouldBlock.into()))
-        } else {
-            self.ahead.reserve_exact(READ_AHEAD_BYTES);
-            self.out.stream().try_read_buf(&mut self.ahead)
-        };
-        match read {
-            Ok(n) => {
-                self.drained = n > 0 && n < READ_AHEAD_BYTES;
-                Ok(())
+        self.ahead.reserve_exact(READ_AHEAD_BYTES);
+        let (stream, ahead) = (self.out.stream(), &mut self.ahead);
+        let read = stream.try_io(Interest::READABLE, || {
+            let n = rustix::io::read(stream, spare_capacity(ahead))?;
+            if n > 0 && n < READ_AHEAD_BYTES {
+                // The kernel has nothing more: a system call would only say so. It is said here, in the call that read, since
+                // readiness that comes between two calls would be taken back by the second.
+                return Err(io::ErrorKind::WouldBlock.into());
             }
-            Err(e) => {
+            Ok(n)
+        });
+        match read {
+            Err(e) if self.ahead.is_empty() => {
                 self.ahead = Vec::new();
                 Err(e)
             }
+            _ => Ok(()),
         }
     }
 }
