@@ -146,6 +146,7 @@ impl Inbound {
     /// Whether what was read last means that the task must look before it reads on.
     fn stops(&self) -> bool {
         self.out.paused.load(Ordering::Relaxed)
+            || self.out.standing().bytes >= crate::limits::OUTBOX_BYTES
             || self
                 .peer
                 .as_ref()

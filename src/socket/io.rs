@@ -6,8 +6,6 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rustix::buffer::spare_capacity;
-use tokio::io::Interest;
 
 use super::outbound::Outbound;
 use crate::limits::READ_AHEAD_BYTES;
@@ -33,22 +31,12 @@ impl Io {
         self.at = 0;
         self.ahead.clear();
         self.ahead.reserve_exact(READ_AHEAD_BYTES);
-        let (stream, ahead) = (self.out.stream(), &mut self.ahead);
-        let read = stream.try_io(Interest::READABLE, || {
-            let n = rustix::io::read(stream, spare_capacity(ahead))?;
-            if n > 0 && n < READ_AHEAD_BYTES {
-                // The kernel has nothing more: a system call would only say so. It is said here, in the call that read, since
-                // readiness that comes between two calls would be taken back by the second.
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
-            Ok(n)
-        });
-        match read {
-            Err(e) if self.ahead.is_empty() => {
+        match self.out.stream().try_read_buf(&mut self.ahead) {
+            Ok(_) => Ok(()),
+            Err(e) => {
                 self.ahead = Vec::new();
                 Err(e)
             }
-            _ => Ok(()),
         }
     }
 }
