@@ -251,34 +251,6 @@ impl MemoryBackplane {
         Ok(())
     }
 
-    /// Applies an entry, and delivers what follows; `then` sees it first.
-    fn apply<T>(
-        &self,
-        canvas: &Canvas,
-        entry: Entry,
-        then: impl FnOnce(&[Delivery]) -> T,
-    ) -> Result<T, Refusal> {
-        let Some(cell) = self.relay.cell(canvas) else {
-            return Err(self.relay.overloaded("the canvas is not open"));
-        };
-        let mut live = cell.lock();
-        self.admit(&entry)?;
-        let mut out = Vec::new();
-        let before = live.state.head().seq;
-        live.state
-            .apply(self.number, entry, self.relay.clock.now_ms(), &mut out);
-        self.relay
-            .committed
-            .fetch_add(live.state.head().seq - before, Ordering::Relaxed);
-        let seen = then(&out);
-        live.deliver(out);
-        if !live.swept && !live.state.is_settled() {
-            live.swept = true;
-            self.sweeper.watch(Arc::clone(&cell));
-        }
-        Ok(seen)
-    }
-
     fn check_open(&self) -> Result<(), Unavailable> {
         if self.closed.load(Ordering::Acquire) {
             return Err(Unavailable("it is shut down".to_owned()));

@@ -1,9 +1,10 @@
-//! What is asked by those who are not in a room: looking canvases up, publishing to them, deleting them.
+//! Applying an entry; and what is asked by those who are not in a room: looking canvases up, publishing to them, deleting them.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::{Live, MemoryBackplane};
-use crate::backplane::{Author, Canvas, Delivery, Entry, Found, Outcome, Unavailable};
+use crate::backplane::{Author, Canvas, Delivery, Entry, Found, Outcome, Refusal, Unavailable};
 use crate::protocol::client_message::Durable;
 use crate::protocol::ids::{CanvasId, ConnId, Epoch, Position};
 use crate::protocol::server_message::AckStatus;
@@ -48,6 +49,34 @@ impl MemoryBackplane {
             objects: live.state.objects() as u64,
             members: live.state.members().1.len() as u64,
         })
+    }
+
+    /// Applies an entry, and delivers what follows; `then` sees it first.
+    pub(super) fn apply<T>(
+        &self,
+        canvas: &Canvas,
+        entry: Entry,
+        then: impl FnOnce(&[Delivery]) -> T,
+    ) -> Result<T, Refusal> {
+        let Some(cell) = self.relay.cell(canvas) else {
+            return Err(self.relay.overloaded("the canvas is not open"));
+        };
+        let mut live = cell.lock();
+        self.admit(&entry)?;
+        let mut out = Vec::new();
+        let before = live.state.head().seq;
+        live.state
+            .apply(self.number, entry, self.relay.clock.now_ms(), &mut out);
+        self.relay
+            .committed
+            .fetch_add(live.state.head().seq - before, Ordering::Relaxed);
+        let seen = then(&out);
+        live.deliver(out);
+        if !live.swept && !live.state.is_settled() {
+            live.swept = true;
+            self.sweeper.watch(Arc::clone(&cell));
+        }
+        Ok(seen)
     }
 
     pub(super) fn publish_message(
