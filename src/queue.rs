@@ -10,6 +10,7 @@ mod cleanup;
 mod clock;
 mod instances;
 mod intake;
+mod jobs;
 mod maintenance;
 mod objects;
 mod poller;
@@ -28,13 +29,11 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -83,6 +82,9 @@ struct Shared {
     peers: Peers,
     nudge: Nudge,
     counters: stats::Counters,
+    /// The end was asked for: nothing new is taken, and threads may end.
+    ending: AtomicBool,
+    /// All threads are to end now.
     stopping: AtomicBool,
     failed: tokio::sync::watch::Sender<Option<String>>,
 }
@@ -90,6 +92,14 @@ struct Shared {
 impl Shared {
     fn stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Has all threads end now.
+    fn halt(&self) {
+        self.stopping.store(true, Ordering::Release);
+        self.intake.abandon();
+        self.peers.poke();
+        self.nudge.ring();
     }
 }
 
@@ -128,12 +138,6 @@ impl SqliteQueue {
         let poll_conn = schema::open_reader(&files.db).map_err(sqlite)?;
         let keep_conn = schema::open_reader(&files.db).map_err(sqlite)?;
         peers.set(instances::peers(&keep_conn, own.setup.number).map_err(sqlite)?);
-        let leader = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&files.leader);
-        let leader = leader.map_err(io(&files.leader))?;
         let reader = Reader::new(&files.db).map_err(|e| StartError::Io {
             path: files.db.clone(),
             error: std::io::Error::other(e),
@@ -148,12 +152,13 @@ impl SqliteQueue {
             peers,
             nudge: Nudge::default(),
             counters: stats::Counters::default(),
+            ending: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             failed: tokio::sync::watch::Sender::new(None),
         });
         let writer = Writer::new(conn, turnstile, shared.clone());
         let poller = Poller::new(poll_conn, bell, shared.clone());
-        let maintenance = Maintenance::new(keep_conn, leader, shared.clone());
+        let maintenance = Maintenance::new(keep_conn, shared.clone());
         let queue = Self {
             shared,
             reader,
@@ -184,16 +189,15 @@ impl SqliteQueue {
         let (shared, title) = (self.shared.clone(), name.to_owned());
         let run = move || {
             let reason = match catch_unwind(AssertUnwindSafe(body)) {
+                Ok(Ok(())) if shared.ending.load(Ordering::Acquire) => return,
                 Ok(Ok(())) => "it ended".to_owned(),
                 Ok(Err(Fatal(reason))) => reason,
                 Err(_) => "it panicked".to_owned(),
             };
-            if !shared.stopping() {
-                tracing::error!(thread = title, reason, "a thread of the queue has ended");
-                shared
-                    .failed
-                    .send_replace(Some(format!("{title}: {reason}")));
-            }
+            tracing::error!(thread = title, reason, "a thread of the queue has failed");
+            shared
+                .failed
+                .send_replace(Some(format!("{title}: {reason}")));
         };
         let thread = std::thread::Builder::new()
             .name(name.to_owned())
@@ -265,51 +269,47 @@ impl SqliteQueue {
 
     /// Has the writer do a job, and waits for its commit.
     async fn ask(&self, job: Job) -> Result<i64, Unavailable> {
-        let shared = self.shared.clone();
-        let asked = self.reader.run(move |_| {
-            let (answer, done) = sync_channel(1);
-            if !shared.intake.submit(job, Some(answer)) {
-                return Err(unavailable("the writer is stopping or has too much to do"));
-            }
-            done.recv_timeout(limits::MAX_QUEUE_WAIT)
-                .map_err(|_| unavailable("the writer could not commit in time"))
+        let (answer, done) = tokio::sync::oneshot::channel();
+        let reply = Box::new(move |value| {
+            // Whoever asked may have given up.
+            let _ = answer.send(value);
         });
-        asked.await
+        if !self.shared.intake.submit(job, Some(reply)) {
+            return Err(unavailable("the writer is stopping or has too much to do"));
+        }
+        let done = tokio::time::timeout(limits::MAX_QUEUE_WAIT, done).await;
+        let late = |_| unavailable("the writer could not commit in time");
+        done.map_err(late)?
+            .map_err(|_| unavailable("the writer could not commit"))
     }
 
     async fn ready(&self) -> Result<(), Unavailable> {
-        if self.shared.stopping() {
+        if self.shared.ending.load(Ordering::Acquire) {
             return Err(unavailable("this instance is stopping"));
         }
-        let probe = tokio::time::timeout(limits::BUSY_TIMEOUT, self.ask(Job::Beat));
-        match probe.await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(e)) => Err(e),
-            Err(_) => Err(unavailable("the writer did not commit in time")),
-        }
+        let probe = tokio::time::timeout(limits::BUSY_TIMEOUT, self.ask(Job::Beat)).await;
+        probe
+            .map_err(|_| unavailable("the writer did not commit in time"))?
+            .map(|_| ())
     }
 
+    /// The writer first, since the others tell what it commits; then the others.
     async fn stop(&self) {
         let shared = self.shared.clone();
-        shared.stopping.store(true, Ordering::Release);
+        shared.ending.store(true, Ordering::Release);
         shared.intake.finish();
-        shared.peers.poke();
-        shared.nudge.ring();
         let threads: Vec<_> = self.threads.lock().drain(..).collect();
         let joined = tokio::task::spawn_blocking(move || {
-            let mut limit = DRAIN;
-            for thread in threads {
-                let until = std::time::Instant::now() + limit;
-                while !thread.is_finished() && std::time::Instant::now() < until {
-                    std::thread::park_timeout(Duration::from_millis(2));
-                }
-                if !thread.is_finished() {
+            for (i, thread) in threads.iter().enumerate() {
+                if !ended_within(thread, if i == 0 { DRAIN } else { STOP }) {
+                    let name = thread.thread().name();
                     tracing::error!(
-                        "a thread of the queue does not end; what it holds was not acked"
+                        name,
+                        "a thread of the queue does not end; it is left behind"
                     );
-                    shared.intake.abandon();
                 }
-                limit = STOP;
+                // The first is the writer.
+                shared.halt();
             }
             shared.own.remove_files();
         });
@@ -319,12 +319,18 @@ impl SqliteQueue {
     }
 }
 
+fn ended_within(thread: &JoinHandle<()>, limit: Duration) -> bool {
+    let until = Instant::now() + limit;
+    while !thread.is_finished() && Instant::now() < until {
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+    thread.is_finished()
+}
+
 impl Drop for SqliteQueue {
     fn drop(&mut self) {
-        self.shared.stopping.store(true, Ordering::Release);
-        self.shared.intake.abandon();
-        self.shared.peers.poke();
-        self.shared.nudge.ring();
+        self.shared.ending.store(true, Ordering::Release);
+        self.shared.halt();
     }
 }
 
@@ -394,6 +400,10 @@ impl Backplane for SqliteQueue {
         self.reader
             .read(move |conn| reader::members(conn, key))
             .boxed()
+    }
+
+    fn last_commit(&self) -> Duration {
+        Duration::from_micros(self.shared.counters.last_commit_us.load(Ordering::Relaxed))
     }
 
     fn ready<'a>(&'a self) -> Answer<'a, ()> {

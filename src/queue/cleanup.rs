@@ -117,9 +117,13 @@ fn chunk(conn: &Connection, shared: &Shared, after: i64) -> rusqlite::Result<Opt
         .query_row(params![after, upto, now], |row| row.get(0))?;
     if expired > 0 {
         let (answer, deleted) = sync_channel(1);
+        let reply = Box::new(move |count| {
+            // A round that was given up does not listen any more.
+            let _ = answer.try_send(count);
+        });
         let taken = shared
             .intake
-            .submit(Job::Clean { after, upto }, Some(answer));
+            .submit(Job::Clean { after, upto }, Some(reply));
         if !taken || deleted.recv_timeout(CHUNK_WAIT).is_err() {
             return Ok(None);
         }

@@ -17,6 +17,7 @@ use super::schema::{Files, Prepared, StartError, millis};
 use super::sql;
 use super::wake::Peer;
 use crate::config::QueueConfig;
+use crate::limits;
 
 /// The longest path of a socket: 108 bytes on Linux with the zero at the end, 104 elsewhere.
 const MAX_SOCKET_PATH: usize = 103;
@@ -148,22 +149,30 @@ fn claim(conn: &mut Connection, own: &Registration, now_ms: i64) -> rusqlite::Re
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let before = tx
         .query_row(
-            "SELECT number, lock_path FROM instances WHERE instance_id = ?1",
+            "SELECT number, lock_path, heartbeat_at FROM instances WHERE instance_id = ?1",
             [&own.setup.instance_id],
-            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)),
+            |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?)),
         )
         .optional()?;
-    if let Some((number, lock_path)) = before {
-        if !is_dead(Path::new(&lock_path)) {
-            return Ok(None);
+    let mut lock_left = None;
+    if let Some((number, lock_path, heartbeat_at)) = before {
+        let silent = heartbeat_at < now_ms - millis(limits::HEARTBEAT_STALE);
+        match look(Path::new(&lock_path)) {
+            Sign::Dead => {}
+            Sign::Unknown if silent => {}
+            Sign::Alive | Sign::Unknown => return Ok(None),
         }
         let mut txn = Txn::new(&tx, &own.setup, now_ms, false);
         txn.reap(number, None)?;
         txn.finish()?;
-        remove(Path::new(&lock_path));
+        lock_left = Some(lock_path);
     }
     let number = own.insert(&tx, None, now_ms)?;
     tx.commit()?;
+    if let Some(path) = lock_left {
+        remove(Path::new(&path));
+        remove(&Path::new(&path).with_extension("sock"));
+    }
     Ok(Some(u32::try_from(number).unwrap_or(u32::MAX)))
 }
 
@@ -189,12 +198,27 @@ fn folder(files: &Files, name_bytes: usize) -> io::Result<PathBuf> {
     Ok(dir)
 }
 
-/// Whether the owner of a lock file is dead: the lock is free, or the file is gone.
-pub(super) fn is_dead(lock_path: &Path) -> bool {
-    match File::open(lock_path) {
-        // A shared lock, so that two who look do not take each other for the owner.
-        Ok(file) => matches!(flock(&file, FlockOperation::NonBlockingLockShared), Ok(())),
-        Err(e) => e.kind() == io::ErrorKind::NotFound,
+/// What a lock file says of its owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sign {
+    /// The kernel holds the lock for it.
+    Alive,
+    /// The lock is free.
+    Dead,
+    /// There is no such file, or it can't be looked at: heartbeats must tell.
+    Unknown,
+}
+
+/// Looks at a lock file.
+pub(super) fn look(lock_path: &Path) -> Sign {
+    let Ok(file) = File::open(lock_path) else {
+        return Sign::Unknown;
+    };
+    // A shared lock, so that two who look do not take each other for the owner.
+    match flock(&file, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Sign::Dead,
+        Err(Errno::WOULDBLOCK) => Sign::Alive,
+        Err(_) => Sign::Unknown,
     }
 }
 
@@ -223,7 +247,7 @@ pub(super) fn remove_orphans(conn: &Connection, own: &Registration) -> rusqlite:
             .and_then(|at| at.elapsed().ok());
         let lock = path.extension().is_some_and(|ending| ending == "lock");
         let old = age.is_some_and(|age| age > ORPHAN_AGE);
-        if lock && old && is_dead(&path) && !known.exists([path.to_string_lossy()])? {
+        if lock && old && look(&path) == Sign::Dead && !known.exists([path.to_string_lossy()])? {
             remove(&path.with_extension("sock"));
             remove(&path);
         }
@@ -254,16 +278,4 @@ pub(super) fn peers(conn: &Connection, own: u32) -> rusqlite::Result<Vec<Peer>> 
         }
     }
     Ok(peers)
-}
-
-/// A file lock that is held while the process lives: at most one instance has it.
-pub(super) fn try_lead(file: &File) -> bool {
-    match flock(file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => true,
-        Err(Errno::WOULDBLOCK | Errno::INTR) => false,
-        Err(error) => {
-            tracing::warn!(%error, "the cleaner's lock cannot be taken");
-            false
-        }
-    }
 }

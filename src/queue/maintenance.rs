@@ -1,7 +1,6 @@
 //! The thread that keeps house: heartbeats, peers, watermarks; and, on the one instance that leads, lost clients,
 //! expired rows and the log's length. It reads; whatever has to be written goes through the writer.
 
-use std::fs::File;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,8 +8,10 @@ use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
 
 use super::cleanup::Cleanup;
+use super::instances::Sign;
 use super::intake::Job;
 use super::schema::millis;
+use super::wake::Peer;
 use super::{Fatal, Shared, checkpoint, instances, sql};
 use crate::limits;
 
@@ -42,8 +43,8 @@ impl Nudge {
 pub(super) struct Maintenance {
     conn: Connection,
     shared: Arc<Shared>,
-    leader_lock: File,
-    leads: bool,
+    /// Peers that are dead: their files go once their rows are gone.
+    dead: Vec<Peer>,
     cleanup: Cleanup,
     /// When the heartbeat and the watermarks are due.
     beat: Instant,
@@ -58,13 +59,12 @@ pub(super) struct Maintenance {
 }
 
 impl Maintenance {
-    pub(super) fn new(conn: Connection, leader_lock: File, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(conn: Connection, shared: Arc<Shared>) -> Self {
         let now = Instant::now();
         Self {
             conn,
             shared,
-            leader_lock,
-            leads: false,
+            dead: Vec::new(),
             cleanup: Cleanup::new(),
             beat: now + limits::HEARTBEAT,
             marks: now,
@@ -116,9 +116,7 @@ impl Maintenance {
             self.shared.intake.submit(Job::Beat, None);
         }
         if self.shared.peers.take_stale() || beat {
-            self.shared
-                .peers
-                .set(instances::peers(&self.conn, self.shared.own.setup.number)?);
+            self.refresh()?;
         }
         self.probe(now);
         if now >= self.marks {
@@ -128,8 +126,7 @@ impl Maintenance {
                 self.shared.intake.submit(Job::Watermarks(changed), None);
             }
         }
-        self.leads = self.leads || instances::try_lead(&self.leader_lock);
-        if !self.leads {
+        if !self.leads() {
             return Ok(false);
         }
         let busy = checkpoint::round(&self.conn, &self.shared)?;
@@ -139,34 +136,54 @@ impl Maintenance {
         Ok(busy)
     }
 
+    /// The oldest live instance leads. No lock says so: one that is stopped would keep it. Two that both believe it
+    /// for a moment do no harm, since every job looks again within its transaction.
+    fn leads(&self) -> bool {
+        let own = i64::from(self.shared.own.setup.number);
+        self.shared
+            .peers
+            .list()
+            .iter()
+            .all(|peer| peer.number > own)
+    }
+
+    /// Reads who is there.
+    fn refresh(&mut self) -> rusqlite::Result<()> {
+        let peers = instances::peers(&self.conn, self.shared.own.setup.number)?;
+        self.dead.retain(|dead| {
+            let there = peers.iter().any(|peer| peer.number == dead.number);
+            if !there {
+                instances::remove(&dead.wake_path);
+                instances::remove(&dead.lock_path);
+            }
+            there
+        });
+        self.shared.peers.set(peers);
+        Ok(())
+    }
+
     /// Has dead peers removed: those whose lock is free, and those that are silent for too long.
-    fn probe(&self, now: Instant) {
+    fn probe(&mut self, now: Instant) {
         let silent_since = self.shared.clock.now_ms() - millis(limits::HEARTBEAT_STALE);
         for peer in self.shared.peers.list() {
             let number = peer.number;
-            if instances::is_dead(&peer.lock_path) {
-                self.shared.intake.submit(
-                    Job::Reap {
-                        number,
-                        silent_since: None,
-                    },
-                    None,
-                );
-                instances::remove(&peer.wake_path);
-                instances::remove(&peer.lock_path);
-            } else if peer.heartbeat_at < silent_since && now >= self.judge_after {
-                let silent_since = Some(silent_since);
-                self.shared.intake.submit(
-                    Job::Reap {
-                        number,
-                        silent_since,
-                    },
-                    None,
-                );
-            } else {
-                continue;
-            }
+            let silent = peer.heartbeat_at < silent_since && now >= self.judge_after;
+            let silent_since = match instances::look(&peer.lock_path) {
+                Sign::Dead => None,
+                _ if silent => Some(silent_since),
+                _ => continue,
+            };
+            self.shared.intake.submit(
+                Job::Reap {
+                    number,
+                    silent_since,
+                },
+                None,
+            );
             self.shared.peers.mark_stale();
+            if silent_since.is_none() && !self.dead.iter().any(|dead| dead.number == number) {
+                self.dead.push(peer);
+            }
         }
     }
 

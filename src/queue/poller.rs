@@ -69,6 +69,12 @@ impl Poller {
             }
             self.look(&heard)?;
         }
+        // With local broadcast off, what the writer committed last is told here.
+        if self.shared.tail.rooms() > 0
+            && let Err(error) = self.poll(false)
+        {
+            tracing::warn!(%error, "the last rows could not be read");
+        }
         Ok(())
     }
 

@@ -66,8 +66,6 @@ pub(super) struct Files {
     pub(super) db: PathBuf,
     /// The turnstile.
     pub(super) lock: PathBuf,
-    /// Held by the one instance that cleans up.
-    pub(super) leader: PathBuf,
     /// Sockets and locks of instances.
     pub(super) wake: PathBuf,
 }
@@ -99,7 +97,6 @@ impl Files {
         };
         Ok(Self {
             lock: beside(".lock"),
-            leader: beside(".leader"),
             wake: beside(".wake"),
             db,
         })

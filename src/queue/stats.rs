@@ -1,10 +1,12 @@
 //! Counters, and how long things take.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
+
+use super::tail::{Committed, Step};
 
 /// Latencies of the last moments, in microseconds.
 #[derive(Debug)]
@@ -78,10 +80,36 @@ pub(super) struct Counters {
     pub(super) commits: AtomicU64,
     pub(super) polls: AtomicU64,
     pub(super) overloaded: AtomicU64,
+    /// How long the last commit took, the wait for its turn included, in microseconds.
+    pub(super) last_commit_us: AtomicU64,
     /// The write-ahead log's length in pages at the last commit that this process knows of.
     pub(super) wal_frames: AtomicU32,
     /// The last transaction failed.
     pub(super) failing: AtomicBool,
     pub(super) write: Latency,
     pub(super) poll: Latency,
+}
+
+impl Counters {
+    /// Counts a commit and how long its entries took. A commit without entries (a heartbeat) is none to speak of.
+    pub(super) fn count(
+        &self,
+        committed: &Committed,
+        commit: Duration,
+        took: impl ExactSizeIterator<Item = Duration>,
+    ) {
+        if took.len() == 0 {
+            return;
+        }
+        let logged = committed
+            .steps
+            .iter()
+            .filter(|step| matches!(step, Step::Log(_)))
+            .count();
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        let commit_us = u64::try_from(commit.as_micros()).unwrap_or(u64::MAX);
+        self.last_commit_us.store(commit_us, Ordering::Relaxed);
+        self.committed.fetch_add(logged as u64, Ordering::Relaxed);
+        self.write.record(took);
+    }
 }

@@ -5,7 +5,9 @@
 //! poller moves it by reading. Whichever holds the lock moves on from where the other stopped, so nothing is
 //! delivered twice, and all rooms share one read.
 
-use std::collections::HashMap;
+mod realign;
+
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
@@ -16,7 +18,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::intake::Answers;
 use super::rows::{self, Ephemeral};
 use super::sql;
-use crate::backplane::{Delivery, LogBuilder, PresenceChange, PresenceEvent, Sink};
+use crate::backplane::{Delivery, LogBuilder, Sink};
 use crate::protocol::client_message::Kind;
 use crate::protocol::ids::{ClientId, ConnId, Epoch};
 
@@ -85,7 +87,7 @@ struct State {
 pub(super) struct Tail {
     state: Mutex<State>,
     /// The keys of rooms, for the poller to look at without waiting for the writer.
-    open: RwLock<std::collections::HashSet<i64>>,
+    open: RwLock<HashSet<i64>>,
     rooms: AtomicUsize,
     position: AtomicI64,
 }
@@ -376,55 +378,6 @@ impl State {
             }
         }
     }
-
-    /// Compares the rooms with the tables, once everything up to now was read: what is missing has expired
-    /// before it was seen, and won't come.
-    fn realign(&mut self, conn: &Connection) -> rusqlite::Result<()> {
-        let tx = conn.unchecked_transaction()?;
-        if last_id(&tx)? > self.position && has_rows_after(&tx, self.position)? {
-            return Ok(());
-        }
-        for (key, room) in self.rooms.iter_mut().filter(|(_, room)| room.opened) {
-            let head = tx
-                .prepare_cached(sql::HEAD)?
-                .query_row([key], |row| {
-                    Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(3)?))
-                })
-                .optional()?;
-            let Some((epoch, seq, version)) = head else {
-                continue;
-            };
-            let (seq, version): (i64, i64) = (seq, version);
-            let epoch = Epoch::parse(&epoch).unwrap_or(room.epoch);
-            if epoch != room.epoch || seq.cast_unsigned() > room.last_seq {
-                (room.epoch, room.last_seq) = (epoch, seq.cast_unsigned());
-                room.sink.deliver(Delivery::Reset {
-                    epoch,
-                    seq: room.last_seq,
-                });
-            }
-            if version.cast_unsigned() > room.presence_version {
-                room.presence_version = version.cast_unsigned();
-                // One true line with a version that shows the room what it has missed.
-                let members = super::presence::members(&tx, *key)?;
-                if let Some(member) = members.into_iter().next() {
-                    let change = PresenceChange::Set(member);
-                    let event = PresenceEvent {
-                        version: room.presence_version,
-                        change,
-                    };
-                    room.sink.deliver(Delivery::Presence(event));
-                }
-            }
-        }
-        self.position = last_id(&tx)?;
-        self.astray = false;
-        Ok(())
-    }
-}
-
-fn has_rows_after(conn: &Connection, id: i64) -> rusqlite::Result<bool> {
-    conn.prepare_cached(sql::ROWS_AFTER)?.exists(params![id, 1])
 }
 
 impl Room {

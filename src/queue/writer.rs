@@ -2,21 +2,19 @@
 //! while the last one was written.
 
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode, params};
+use rusqlite::{Connection, ErrorCode};
 
-use super::apply::{Held, HeldChange, Txn};
+use super::apply::{HeldChange, Txn};
 use super::intake::{Job, Look, Task, Waiting};
+use super::jobs::{self, Places};
 use super::tail::{Committed, Step};
 use super::turnstile::Turnstile;
-use super::{Fatal, Shared, sql};
+use super::{Fatal, Shared};
 use crate::limits;
-use crate::protocol::ids::{ClientId, Epoch};
 
 /// The longest pause after a failed transaction.
 const MAX_BACKOFF: Duration = Duration::from_secs(1);
@@ -32,22 +30,29 @@ pub(super) struct Writer {
     conn: Connection,
     turnstile: Turnstile,
     shared: Arc<Shared>,
-    /// The places of this process's clients, for the case that a peer takes this process for dead.
-    held: HashMap<(i64, ClientId), Held>,
+    places: Places,
     failures: u32,
 }
 
 /// A transaction that was not committed.
 struct Failed {
     error: rusqlite::Error,
+    tasks: Vec<Task>,
     batch: Vec<Waiting>,
 }
 
-/// A transaction that was.
-struct Done {
+/// What a transaction did.
+struct Applied {
     committed: Committed,
     held: Vec<HeldChange>,
-    answers: Vec<(Option<SyncSender<i64>>, i64)>,
+    /// One for each task.
+    answers: Vec<i64>,
+}
+
+/// A transaction that was committed.
+struct Done {
+    applied: Applied,
+    tasks: Vec<Task>,
     batch: Vec<Waiting>,
 }
 
@@ -61,7 +66,7 @@ impl Writer {
             conn,
             turnstile,
             shared,
-            held: HashMap::new(),
+            places: Places::new(),
             failures: 0,
         }
     }
@@ -79,6 +84,7 @@ impl Writer {
 
     /// One transaction, and what follows from how it ended.
     fn turn(&mut self) -> Result<(), Fatal> {
+        let started = Instant::now();
         match self.transact() {
             Ok(done) => {
                 if self.failures > 0 {
@@ -86,7 +92,7 @@ impl Writer {
                     self.shared.counters.failing.store(false, Ordering::Release);
                     tracing::info!("the queue commits again");
                 }
-                self.publish(done);
+                self.publish(done, started);
                 Ok(())
             }
             Err(failed) => self.recover(failed),
@@ -96,143 +102,86 @@ impl Writer {
     /// Enters the turnstile, then takes the batch: what came while it waited is in it, and what waited too long
     /// has been refused and is not.
     fn transact(&mut self) -> Result<Done, Failed> {
-        let fail = |error, batch| Failed { error, batch };
-        let turn = self.turnstile.enter();
-        let turn = turn.map_err(|error| fail(io_error(&error), self.shared.intake.drain().1))?;
-        if let Err(error) = self
-            .conn
-            .prepare_cached("BEGIN IMMEDIATE")
-            .and_then(|mut s| s.execute([]))
-        {
-            return Err(fail(error, self.shared.intake.drain().1));
-        }
+        let begun = self
+            .turnstile
+            .enter()
+            .map_err(|error| io_error(&error))
+            .and_then(|turn| {
+                self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+                Ok(turn)
+            });
         let (tasks, batch) = self.shared.intake.drain();
-        let (asides, tasks): (Vec<_>, Vec<_>) = tasks
-            .into_iter()
-            .partition(|task| matches!(task.job, Job::RestartWal));
-        let (committed, held, answers) = match self.apply(tasks, &batch) {
-            Ok(applied) => applied,
-            Err(error) => return Err(fail(error, batch)),
+        let turn = match begun {
+            Ok(turn) => turn,
+            Err(error) => {
+                return Err(Failed {
+                    error,
+                    tasks,
+                    batch,
+                });
+            }
         };
-        if let Err(error) = self
-            .conn
-            .prepare_cached("COMMIT")
-            .and_then(|mut s| s.execute([]))
+        match self
+            .apply(&tasks, &batch)
+            .and_then(|applied| self.commit().map(|()| applied))
         {
-            return Err(fail(error, batch));
+            Ok(applied) => {
+                if tasks.iter().any(|task| task.job == Job::RestartWal) {
+                    self.restart_wal();
+                }
+                drop(turn);
+                Ok(Done {
+                    applied,
+                    tasks,
+                    batch,
+                })
+            }
+            Err(error) => {
+                // While it still has its turn. Whether it succeeded is looked at when recovering.
+                let _ = self.conn.execute_batch("ROLLBACK");
+                drop(turn);
+                Err(Failed {
+                    error,
+                    tasks,
+                    batch,
+                })
+            }
         }
-        if !asides.is_empty() {
-            self.restart_wal();
-        }
-        drop(turn);
-        Ok(Done {
-            committed,
-            held,
-            answers,
-            batch,
-        })
     }
 
-    #[expect(clippy::type_complexity, reason = "three results of one transaction")]
-    fn apply(
-        &self,
-        tasks: Vec<Task>,
-        batch: &[Waiting],
-    ) -> rusqlite::Result<(
-        Committed,
-        Vec<HeldChange>,
-        Vec<(Option<SyncSender<i64>>, i64)>,
-    )> {
+    fn apply(&self, tasks: &[Task], batch: &[Waiting]) -> rusqlite::Result<Applied> {
         let shared = &self.shared;
         let (now_ms, alone) = (shared.clock.now_ms(), shared.peers.is_empty());
         let mut txn = Txn::new(&self.conn, &shared.own.setup, now_ms, alone);
-        let mut answers = Vec::new();
+        let mut answers = Vec::with_capacity(tasks.len());
         for task in tasks {
-            answers.push((task.answer, self.job(&mut txn, task.job)?));
+            answers.push(jobs::run(shared, &mut txn, &self.places, &task.job)?);
         }
         for waiting in batch {
             txn.apply(waiting)?;
         }
         let (committed, held) = txn.finish()?;
-        Ok((committed, held, answers))
-    }
-
-    fn job(&self, txn: &mut Txn<'_>, job: Job) -> rusqlite::Result<i64> {
-        let conn = &self.conn;
-        match job {
-            Job::CreateCanvas(id) => {
-                let epoch = Epoch::random().to_string();
-                let mut create = conn.prepare_cached(sql::CREATE_CANVAS)?;
-                create.execute(params![id.as_str(), epoch, txn.now_ms])?;
-                conn.prepare_cached(sql::CANVAS)?
-                    .query_row([id.as_str()], |row| row.get(0))
-            }
-            Job::Beat => self.beat(txn),
-            Job::Watermarks(marks) => {
-                let own = &self.shared.own.setup.instance_id;
-                for (key, position) in &marks {
-                    match position {
-                        Some(id) => conn
-                            .prepare_cached(sql::SET_WATERMARK)?
-                            .execute(params![key, own, id, txn.now_ms])?,
-                        None => conn
-                            .prepare_cached(sql::DELETE_WATERMARK)?
-                            .execute(params![key, own])?,
-                    };
-                }
-                Ok(0)
-            }
-            Job::Reap {
-                number,
-                silent_since,
-            } => {
-                let reaped = txn.reap(number, silent_since)?;
-                if reaped > 0 {
-                    tracing::info!(instance = number, "a dead instance was removed");
-                }
-                Ok(reaped)
-            }
-            Job::Sweep => txn.sweep(),
-            Job::Clean { after, upto } => {
-                let mut delete = conn.prepare_cached(sql::DELETE_EXPIRED)?;
-                let deleted = delete.execute(params![after, upto, txn.now_ms])?;
-                Ok(i64::try_from(deleted).unwrap_or(i64::MAX))
-            }
-            Job::Forget => super::cleanup::forget(conn, txn.now_ms),
-            Job::Vacuum => {
-                conn.execute_batch(super::cleanup::VACUUM)?;
-                Ok(0)
-            }
-            Job::RestartWal => Ok(0),
-        }
-    }
-
-    /// Says that this instance lives. If a peer has taken it for dead (it was stopped for a while), it comes back
-    /// under its old number, since that is in its connections' numbers, and its clients take their places again.
-    fn beat(&self, txn: &mut Txn<'_>) -> rusqlite::Result<i64> {
-        let own = &self.shared.own;
-        let number = own.setup.number;
-        let mut beat = self.conn.prepare_cached(sql::BEAT)?;
-        if beat.execute(params![number, txn.now_ms])? > 0 {
-            return Ok(1);
-        }
-        tracing::warn!(
-            "this instance was taken for dead by a peer: was it stopped? It registers again"
-        );
-        own.insert(&self.conn, Some(number), txn.now_ms)?;
-        for ((key, _), held) in &self.held {
-            txn.retake(*key, held)?;
-        }
-        self.shared.tail.forget_watermarks();
-        Ok(0)
-    }
-
-    /// Tells peers, rooms and whoever waits, in the order of who is farthest.
-    fn publish(&mut self, done: Done) {
-        let Done {
+        Ok(Applied {
             committed,
             held,
             answers,
+        })
+    }
+
+    fn commit(&self) -> rusqlite::Result<()> {
+        self.conn.prepare_cached("COMMIT")?.execute([]).map(|_| ())
+    }
+
+    /// Tells peers, rooms and whoever waits: those who are farthest first.
+    fn publish(&mut self, done: Done, started: Instant) {
+        let Done {
+            applied:
+                Applied {
+                    committed,
+                    held,
+                    answers,
+                },
+            tasks,
             batch,
         } = done;
         let shared = &self.shared;
@@ -240,54 +189,47 @@ impl Writer {
         let frames = WAL_FRAMES.get();
         shared.counters.wal_frames.store(frames, Ordering::Relaxed);
         let last_id = committed.last_id;
-        let rows = last_id > 0;
-        if rows && !shared.peers.is_empty() && !shared.peers.ring(&keys(&committed.steps), frames) {
+        if last_id > 0
+            && !shared.peers.is_empty()
+            && !shared.peers.ring(&keys(&committed.steps), frames)
+        {
             shared.nudge.ring();
         }
-        let logged = committed
-            .steps
-            .iter()
-            .filter(|step| matches!(step, Step::Log(_)))
-            .count();
+        shared.counters.count(
+            &committed,
+            now - started,
+            batch.iter().map(|w| now.duration_since(w.since)),
+        );
         let from_memory = shared.config.local_broadcast;
         if let Err(error) = shared.tail.publish(&self.conn, committed, from_memory) {
-            tracing::warn!(%error, "rows before this process's own could not be read; the poller will");
+            tracing::warn!(%error, "what others wrote before could not be read; the poller will");
         }
-        if rows && shared.tail.rooms() > 0 && shared.tail.position() < last_id {
+        if shared.tail.rooms() > 0 && shared.tail.position() < last_id {
             shared.peers.poke();
         }
-        for (answer, value) in answers {
-            if let Some(answer) = answer {
-                // Whoever asked may have given up.
-                let _ = answer.try_send(value);
+        for (task, answer) in tasks.into_iter().zip(answers) {
+            if let Some(reply) = task.reply {
+                reply(answer);
             }
         }
         for change in held {
             self.hold(change);
         }
-        let counters = &self.shared.counters;
-        counters.commits.fetch_add(1, Ordering::Relaxed);
-        counters
-            .committed
-            .fetch_add(logged as u64, Ordering::Relaxed);
-        counters
-            .write
-            .record(batch.iter().map(|w| now.saturating_duration_since(w.since)));
     }
 
     fn hold(&mut self, change: HeldChange) {
         match change {
             HeldChange::Take(key, held) => {
-                self.held.insert((key, held.author.client.clone()), held);
+                self.places.insert((key, held.author.client.clone()), held);
             }
             HeldChange::Drop(key, client, conn) => {
                 let place = (key, client);
                 if self
-                    .held
+                    .places
                     .get(&place)
                     .is_some_and(|held| held.author.conn == conn)
                 {
-                    self.held.remove(&place);
+                    self.places.remove(&place);
                 }
             }
         }
@@ -295,7 +237,11 @@ impl Writer {
 
     /// Nothing of the transaction happened: its ops are refused and held, and the writer pauses.
     fn recover(&mut self, failed: Failed) -> Result<(), Fatal> {
-        let Failed { error, batch } = failed;
+        let Failed {
+            error,
+            tasks,
+            batch,
+        } = failed;
         if !self.conn.is_autocommit()
             && let Err(error) = self.conn.execute_batch("ROLLBACK")
             && !self.conn.is_autocommit()
@@ -325,6 +271,12 @@ impl Writer {
             .overloaded
             .fetch_add(answers.len() as u64, Ordering::Relaxed);
         self.shared.tail.answer(answers);
+        for task in tasks {
+            // Watermarks are told once; everything else is asked for again, and who waits hears that it is dropped.
+            if let job @ Job::Watermarks(_) = task.job {
+                self.shared.intake.submit(job, None);
+            }
+        }
         let backoff = Duration::from_millis(10 << self.failures.min(7));
         self.shared.intake.pause(backoff.min(MAX_BACKOFF));
         Ok(())

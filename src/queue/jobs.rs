@@ -1,0 +1,92 @@
+//! What the writer does beside messages, in the same transactions.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, params};
+
+use super::apply::{Held, Txn};
+use super::intake::Job;
+use super::{Shared, cleanup, sql};
+use crate::protocol::ids::{ClientId, Epoch};
+
+/// The places of this process's clients, for the case that a peer takes this process for dead.
+pub(super) type Places = HashMap<(i64, ClientId), Held>;
+
+/// Does a job; gives its answer.
+pub(super) fn run(
+    shared: &Shared,
+    txn: &mut Txn<'_>,
+    places: &Places,
+    job: &Job,
+) -> rusqlite::Result<i64> {
+    let conn = txn.conn;
+    match job {
+        Job::CreateCanvas(id) => {
+            let mut create = conn.prepare_cached(sql::CREATE_CANVAS)?;
+            create.execute(params![
+                id.as_str(),
+                Epoch::random().to_string(),
+                txn.now_ms
+            ])?;
+            conn.prepare_cached(sql::CANVAS)?
+                .query_row([id.as_str()], |row| row.get(0))
+        }
+        Job::Beat => beat(shared, txn, places),
+        Job::Watermarks(marks) => watermarks(conn, shared, marks, txn.now_ms),
+        Job::Reap {
+            number,
+            silent_since,
+        } => {
+            let reaped = txn.reap(*number, *silent_since)?;
+            if reaped > 0 {
+                tracing::info!(instance = number, "a dead instance was removed");
+            }
+            Ok(reaped)
+        }
+        Job::Sweep => txn.sweep(),
+        Job::Clean { after, upto } => {
+            let mut delete = conn.prepare_cached(sql::DELETE_EXPIRED)?;
+            let deleted = delete.execute(params![after, upto, txn.now_ms])?;
+            Ok(i64::try_from(deleted).unwrap_or(i64::MAX))
+        }
+        Job::Forget => cleanup::forget(conn, txn.now_ms),
+        Job::Vacuum => conn.execute_batch(cleanup::VACUUM).map(|()| 0),
+        // Not within a transaction.
+        Job::RestartWal => Ok(0),
+    }
+}
+
+/// Says that this instance lives. If a peer has taken it for dead (it was stopped for a while), it comes back
+/// under its old number, since that is in its connections' numbers, and its clients take their places again.
+fn beat(shared: &Shared, txn: &mut Txn<'_>, places: &Places) -> rusqlite::Result<i64> {
+    let number = shared.own.setup.number;
+    let mut beat = txn.conn.prepare_cached(sql::BEAT)?;
+    if beat.execute(params![number, txn.now_ms])? > 0 {
+        return Ok(1);
+    }
+    tracing::warn!("a peer took this instance for dead: was it stopped? It registers again");
+    shared.own.insert(txn.conn, Some(number), txn.now_ms)?;
+    for ((key, _), held) in places {
+        txn.retake(*key, held)?;
+    }
+    shared.tail.forget_watermarks();
+    Ok(0)
+}
+
+fn watermarks(
+    conn: &Connection,
+    shared: &Shared,
+    marks: &[(i64, Option<i64>)],
+    now_ms: i64,
+) -> rusqlite::Result<i64> {
+    let own = &shared.own.setup.instance_id;
+    let mut set = conn.prepare_cached(sql::SET_WATERMARK)?;
+    let mut delete = conn.prepare_cached(sql::DELETE_WATERMARK)?;
+    for (key, position) in marks {
+        match position {
+            Some(id) => set.execute(params![key, own, id, now_ms])?,
+            None => delete.execute(params![key, own])?,
+        };
+    }
+    Ok(0)
+}
