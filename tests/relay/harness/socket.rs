@@ -1,0 +1,150 @@
+//! A WebSocket as it is: JSON in, JSON out, and how it ended.
+
+use std::net::SocketAddr;
+
+use futures::{FutureExt, SinkExt, StreamExt};
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+use tungstenite::client::IntoClientRequest;
+use tungstenite::protocol::CloseFrame;
+use tungstenite::protocol::frame::coding::CloseCode;
+use tungstenite::{Error, Message};
+
+use super::soon;
+
+/// What a WebSocket may run on.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// How a connection ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gone {
+    /// The code of the close frame; `None` if the connection just broke.
+    pub code: Option<u16>,
+    /// Its reason.
+    pub reason: String,
+}
+
+/// See the module's head.
+pub struct Socket(WebSocketStream<Box<dyn Stream>>);
+
+/// Why there is no socket: the status of the refusal, or that nobody answered.
+#[derive(Debug)]
+pub struct Refused(pub Option<u16>);
+
+impl Socket {
+    /// Opens the socket of a canvas.
+    pub async fn open(address: SocketAddr, canvas: &str) -> Result<Self, Refused> {
+        let stream = soon("a connection", TcpStream::connect(address)).await;
+        Self::over(stream.map_err(|_| Refused(None))?, canvas).await
+    }
+
+    /// Opens the socket with a receive buffer as small as the kernel lets us.
+    pub async fn open_narrow(address: SocketAddr, canvas: &str) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(4 * 1024).expect("a buffer");
+        let stream = soon("a connection", socket.connect(address)).await;
+        Self::over(stream.expect("a connection"), canvas)
+            .await
+            .expect("an upgrade")
+    }
+
+    /// Speaks WebSocket over a stream that is there.
+    pub async fn over(stream: impl Stream + 'static, canvas: &str) -> Result<Self, Refused> {
+        let request = format!("ws://relay/ws/{canvas}").into_client_request();
+        let mut request = request.expect("a request");
+        let protocol = "scumble.v1".parse().expect("a header");
+        request.headers_mut().insert("sec-websocket-protocol", protocol);
+        let stream: Box<dyn Stream> = Box::new(stream);
+        let upgraded = client_async_with_config(request, stream, None);
+        match soon("the upgrade", upgraded).await {
+            Ok((socket, _)) => Ok(Self(socket)),
+            Err(Error::Http(response)) => Err(Refused(Some(response.status().as_u16()))),
+            Err(_) => Err(Refused(None)),
+        }
+    }
+
+    /// Sends a message.
+    pub async fn send(&mut self, message: &Value) -> Result<(), Gone> {
+        self.send_raw(Message::text(message.to_string())).await
+    }
+
+    /// Sends text, whatever it is.
+    pub async fn send_text(&mut self, text: &str) -> Result<(), Gone> {
+        self.send_raw(Message::text(text)).await
+    }
+
+    /// Sends any frame.
+    pub async fn send_raw(&mut self, message: Message) -> Result<(), Gone> {
+        let sent = soon("the socket to take a message", self.0.send(message)).await;
+        sent.map_err(broken)
+    }
+
+    /// The next message.
+    pub async fn receive(&mut self) -> Result<Value, Gone> {
+        loop {
+            let next = soon("a message", self.0.next()).await;
+            if let Some(message) = read(next)? {
+                return Ok(message);
+            }
+        }
+    }
+
+    /// The next message, if it has come already.
+    pub fn receive_now(&mut self) -> Result<Option<Value>, Gone> {
+        loop {
+            match self.0.next().now_or_never() {
+                None => return Ok(None),
+                Some(next) => {
+                    if let Some(message) = read(next)? {
+                        return Ok(Some(message));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads on to the end, and says how it came.
+    pub async fn ended(&mut self) -> Gone {
+        loop {
+            if let Err(gone) = self.receive().await {
+                return gone;
+            }
+        }
+    }
+
+    /// Begins the closing handshake.
+    pub async fn close(&mut self, code: u16) {
+        let frame = CloseFrame {
+            code: CloseCode::from(code),
+            reason: "".into(),
+        };
+        // The other side may have been faster.
+        let _ = soon("the close frame to leave", self.0.close(Some(frame))).await;
+    }
+}
+
+fn broken(error: Error) -> Gone {
+    Gone {
+        code: None,
+        reason: error.to_string(),
+    }
+}
+
+fn read(next: Option<Result<Message, Error>>) -> Result<Option<Value>, Gone> {
+    match next {
+        Some(Ok(Message::Text(text))) => {
+            Ok(Some(serde_json::from_str(&text).expect("every message is JSON")))
+        }
+        Some(Ok(Message::Close(frame))) => Err(Gone {
+            code: frame.as_ref().map(|frame| frame.code.into()),
+            reason: frame.map_or(String::new(), |frame| frame.reason.to_string()),
+        }),
+        Some(Ok(Message::Binary(_))) => panic!("the server sends text frames only"),
+        Some(Ok(_)) => Ok(None),
+        Some(Err(error)) => Err(broken(error)),
+        None => Err(broken(Error::ConnectionClosed)),
+    }
+}

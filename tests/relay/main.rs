@@ -1,0 +1,23 @@
+//! The relay end to end: real `scumble serve` processes over one file, real clients, real signals.
+//!
+//! [`harness`] is the one door to all of it. Tests run in parallel and in any order: each has its own
+//! folder, its own file, its own processes on ports that the system chose.
+
+mod harness;
+
+//mod cluster;
+//mod crash;
+//mod cursors;
+//mod drain;
+mod joining;
+//mod members;
+//mod memory;
+mod messages;
+//mod nginx;
+mod ops;
+mod order;
+//mod overload;
+//mod pages;
+//mod retention;
+//mod slow;
+mod wire;
