@@ -311,7 +311,8 @@ impl<L: Link> State<L> {
 
     fn reset(&mut self, epoch: Epoch, seq: u64) {
         if epoch == self.epoch {
-            return;
+            // Only messages were missed, all of them expired: reading them tells.
+            return self.missed(epoch, seq);
         }
         self.epoch = epoch;
         self.delivered = seq;
