@@ -210,18 +210,22 @@ pub async fn serve(hub: Arc<Hub>, canvas: CanvasId, stream: TcpStream, leftover:
     let out = Arc::new(Outbound::new(stream));
     let mut inbound = Inbound::new(hub.clone(), canvas, out.clone(), leftover);
     let end = run(&hub, &out, &mut inbound).await;
+    leave(&hub, &inbound, end);
     linger(&out).await;
+    hub.connections.fetch_sub(1, Ordering::Relaxed);
+}
+
+/// Takes the connection out of its room: once it is decided that it ends, since its last bytes may take
+/// seconds. A second time is nothing.
+fn leave(hub: &Hub, inbound: &Inbound, end: End) {
     if let Some(peer) = inbound.peer() {
-        hub.open.lock().remove(&peer.author.conn.0);
+        let conn = peer.author.conn;
+        hub.open.lock().remove(&conn.0);
         if let Some(room) = peer.room() {
             let clean = end == End::Clean;
-            room.inbox.put(Event::Leave {
-                conn: peer.author.conn,
-                clean,
-            });
+            room.inbox.put(Event::Leave { conn, clean });
         }
     }
-    hub.connections.fetch_sub(1, Ordering::Relaxed);
 }
 
 /// After a close frame of ours: reads on until the client has read it, else the kernel would answer
@@ -267,6 +271,12 @@ async fn run(hub: &Hub, out: &Outbound, inbound: &mut Inbound) -> End {
     // What came behind the handshake is in the parser already.
     let mut readable = true;
     loop {
+        // Before reading, so that a client that never stops talking ends in time too.
+        if out.standing().closing.is_some()
+            && let Some(end) = clock.due(hub, out, inbound, Instant::now())
+        {
+            return end;
+        }
         let may_read = may_read(hub, out, inbound);
         if readable && may_read {
             match inbound.turn() {
@@ -280,7 +290,7 @@ async fn run(hub: &Hub, out: &Outbound, inbound: &mut Inbound) -> End {
         }
         let standing = out.standing();
         if standing.broken {
-            return End::Lost;
+            return inbound.end();
         }
         if let Some(end) = clock.due(hub, out, inbound, Instant::now()) {
             return end;
@@ -330,8 +340,11 @@ impl Clock {
     fn due(&mut self, hub: &Hub, out: &Outbound, inbound: &Inbound, now: Instant) -> Option<End> {
         let standing = out.standing();
         if standing.closing.is_some() {
-            let since = *self.closing.get_or_insert(now);
-            return (now >= since + CLOSE_TIMEOUT).then_some(End::Lost);
+            let since = *self.closing.get_or_insert_with(|| {
+                leave(hub, inbound, inbound.end());
+                now
+            });
+            return (now >= since + CLOSE_TIMEOUT).then(|| inbound.end());
         }
         if out.stalled_for(hub.config.write_timeout) {
             out.close(CloseCode::Timeout, "the socket takes nothing");

@@ -133,6 +133,7 @@ impl Inbound {
                 Err(e) => return self.failed(e),
             };
             match message {
+                Message::Text(_) | Message::Binary(_) if self.closing() => {}
                 Message::Text(text) => self.text(text.as_str()),
                 Message::Binary(_) => self.refuse(&Refused {
                     code: ErrorCode::BadMessage,
@@ -144,7 +145,7 @@ impl Inbound {
                         matches!(close.code, WsCode::Normal | WsCode::Away | WsCode::Status)
                     });
                     // The answer is written by the next read, which then says that it is over.
-                    self.said_bye |= clean && self.out.standing().closing.is_none();
+                    self.said_bye |= clean && !self.closing();
                 }
                 Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
             }
@@ -178,7 +179,17 @@ impl Inbound {
         if let Some((code, reason)) = close {
             self.out.close(code, reason);
         }
-        Turn::Ended(if self.said_bye { End::Clean } else { End::Lost })
+        Turn::Ended(self.end())
+    }
+
+    /// How it ends if it ends now.
+    pub fn end(&self) -> End {
+        if self.said_bye { End::Clean } else { End::Lost }
+    }
+
+    /// A close frame of ours is on its way: nothing that comes now counts.
+    fn closing(&self) -> bool {
+        self.out.standing().closing.is_some()
     }
 
     fn text(&mut self, text: &str) {

@@ -17,7 +17,9 @@ async fn join_since(relay: &Relay, process: usize, since: Value) -> Client {
 async fn what_is_recoverable_and_what_is_not() {
     let relay = Relay::start(2, &[]).await;
     let mut ada = relay.join(0, "board").await;
-    ada.write(&mut Random::new(), 60, 8).await.expect("connected");
+    ada.write(&mut Random::new(), 60, 8)
+        .await
+        .expect("connected");
     let head = ada.seq;
     let mut clients = vec![];
     for process in [0, 1] {
@@ -77,8 +79,10 @@ async fn a_large_canvas_comes_in_parts() {
     let mut ada = relay.join(0, "board").await;
     for n in 0..30 {
         let object = json!({"id": format!("{n}"), "kind": "blob", "data": "x".repeat(40_000)});
-        ada.op(json!({"type": "object-create", "object": object})).await;
-        ada.op(json!({"type": "chat", "text": "y".repeat(3_000)})).await;
+        ada.op(json!({"type": "object-create", "object": object}))
+            .await;
+        ada.op(json!({"type": "chat", "text": "y".repeat(3_000)}))
+            .await;
     }
     ada.settle().await.expect("connected");
     let mut late = Socket::open(relay.address(1), "board").await.expect("up");

@@ -22,7 +22,10 @@ async fn objects_are_merged_replaced_and_removed() {
         create("a", 1),
         create("b", 2),
         create("c", 3),
-        update("a", json!({"n": null, "deep": {"x": 1, "y": [1, {"z": null}]}})),
+        update(
+            "a",
+            json!({"n": null, "deep": {"x": 1, "y": [1, {"z": null}]}}),
+        ),
         update("a", json!({"deep": {"x": null, "w": {"v": null}}})),
         // Replacing keeps the place among the others, and nothing of what was there.
         create("b", 4),
@@ -33,7 +36,12 @@ async fn objects_are_merged_replaced_and_removed() {
     for message in messages {
         ada.commit(message).await;
     }
-    let ids: Vec<&str> = ada.model.objects.iter().map(|(id, _)| id.as_str()).collect();
+    let ids: Vec<&str> = ada
+        .model
+        .objects
+        .iter()
+        .map(|(id, _)| id.as_str())
+        .collect();
     assert_eq!(ids, ["b", "c", "a"]);
     let late = relay.join(1, "board").await;
     check_agreement(&mut [ada, bob, late]).await;
@@ -68,7 +76,9 @@ async fn chat_has_replies_and_a_history_with_names() {
     let hello = json!({"client": "client-ada", "user": {"name": "Ada", "color": "red"}});
     let mut ada = Client::enter(socket, "board", hello).await;
     let mut bob = relay.join(1, "board").await;
-    let first = ada.commit(json!({"type": "chat", "text": "hello \u{1f600}"})).await;
+    let first = ada
+        .commit(json!({"type": "chat", "text": "hello \u{1f600}"}))
+        .await;
     bob.reach(first).await;
     let reply = json!({"type": "chat", "text": "hi", "reply_to": first});
     let second = bob.commit(reply).await;
@@ -97,7 +107,8 @@ async fn the_chat_history_is_the_latest_two_hundred() {
     let relay = Relay::start(1, &[]).await;
     let mut ada = relay.join(0, "board").await;
     for n in 0..230 {
-        ada.op(json!({"type": "chat", "text": format!("{n}")})).await;
+        ada.op(json!({"type": "chat", "text": format!("{n}")}))
+            .await;
     }
     ada.settle().await.expect("connected");
     let late = relay.join(0, "board").await;
@@ -111,12 +122,16 @@ async fn a_broadcast_is_durable_and_leaves_no_state() {
     let mut ada = relay.join(0, "board").await;
     let mut bob = relay.join(1, "board").await;
     let data = json!({"dice": [1, 2], "to": null});
-    ada.commit(json!({"type": "broadcast", "event": "roll", "data": data})).await;
+    ada.commit(json!({"type": "broadcast", "event": "roll", "data": data}))
+        .await;
     let heard = bob.until(|m| m["type"] == "broadcast").await;
     assert_eq!((&heard["event"], &heard["data"]), (&json!("roll"), &data));
     assert_eq!(heard["client"], ada.id.as_str());
     let late = relay.join(1, "board").await;
-    assert_eq!((late.seq, late.model.objects.len(), late.model.chat.len()), (1, 0, 0));
+    assert_eq!(
+        (late.seq, late.model.objects.len(), late.model.chat.len()),
+        (1, 0, 0)
+    );
     check_agreement(&mut [ada, bob, late]).await;
 }
 
@@ -129,7 +144,11 @@ async fn canvases_do_not_hear_each_other() {
     ada.commit(create("a", 1)).await;
     ada.say(json!({"type": "cursor", "x": 1, "y": 1})).await;
     ada.say(json!({"type": "signal", "event": "e"})).await;
-    assert_eq!(bob.commit(create("b", 1)).await, 1, "numbers are per canvas");
+    assert_eq!(
+        bob.commit(create("b", 1)).await,
+        1,
+        "numbers are per canvas"
+    );
     assert_eq!(ada.commit(create("c", 1)).await, 2);
     for (client, others) in [(&ada, 0), (&bob, 0)] {
         assert_eq!(client.heard.len(), others, "{:?}", client.heard);
@@ -147,9 +166,13 @@ async fn a_canvas_holds_so_many_objects() {
     }
     let op = ada.op(create("d", 1)).await;
     let error = ada.until(|m| m["type"] == "error").await;
-    assert_eq!((&error["code"], &error["op"]), (&json!("too-large"), &json!(op)));
+    assert_eq!(
+        (&error["code"], &error["op"]),
+        (&json!("too-large"), &json!(op))
+    );
     ada.commit(create("c", 2)).await;
-    ada.commit(json!({"type": "object-delete", "id": "a"})).await;
+    ada.commit(json!({"type": "object-delete", "id": "a"}))
+        .await;
     ada.commit(create("d", 1)).await;
     let late = relay.join(1, "board").await;
     check_agreement(&mut [ada, late]).await;

@@ -30,23 +30,35 @@ async fn a_resent_op_has_no_effect_anywhere() {
     let seq = client.commit(json!({"type": "chat", "text": "once"})).await;
     let op = client.op;
     let again = send_as(&mut client, op, "once").await;
-    assert_eq!((&again["status"], &again["seq"]), (&json!("dup"), &json!(seq)));
+    assert_eq!(
+        (&again["status"], &again["seq"]),
+        (&json!("dup"), &json!(seq))
+    );
     client.resume(relay.address(1)).await.expect("resumed");
     assert_eq!(client.welcome["acked_op"], op);
     let again = send_as(&mut client, op, "once").await;
-    assert_eq!((&again["status"], &again["seq"]), (&json!("dup"), &json!(seq)));
+    assert_eq!(
+        (&again["status"], &again["seq"]),
+        (&json!("dup"), &json!(seq))
+    );
     for process in [0, 1] {
         relay.process(process).kill().await;
     }
     let restarted = relay.add(&[]).await;
     for client in [&mut client, &mut other] {
-        client.resume(relay.address(restarted)).await.expect("resumed");
+        client
+            .resume(relay.address(restarted))
+            .await
+            .expect("resumed");
         assert_eq!(client.welcome["mode"], "resume");
     }
     let again = send_as(&mut client, op, "once").await;
     assert_eq!(again["status"], "dup");
     assert!([0, seq].contains(&again["seq"].as_u64().expect("a seq")));
-    assert_eq!(client.commit(json!({"type": "chat", "text": "next"})).await, seq + 1);
+    assert_eq!(
+        client.commit(json!({"type": "chat", "text": "next"})).await,
+        seq + 1
+    );
     check_agreement(&mut [client, other]).await;
 }
 
@@ -58,7 +70,9 @@ async fn what_is_not_there_cannot_change() {
     let update = json!({"type": "object-update", "id": "a", "patch": {"x": 1}});
     let delete = json!({"type": "object-delete", "id": "a"});
     let create = json!({"type": "object-create", "object": {"id": "a", "kind": "box"}});
-    for message in [&update, &delete, &create, &update, &delete, &update, &create] {
+    for message in [
+        &update, &delete, &create, &update, &delete, &update, &create,
+    ] {
         client.op(message.clone()).await;
     }
     client.settle().await.expect("connected");
@@ -84,7 +98,10 @@ async fn an_ignored_op_uses_its_number_up() {
     client.settle().await.expect("connected");
     client.resume(relay.address(0)).await.expect("resumed");
     assert_eq!(client.welcome["acked_op"], 1);
-    assert_eq!(send_as(&mut client, 1, "not a delete").await["status"], "dup");
+    assert_eq!(
+        send_as(&mut client, 1, "not a delete").await["status"],
+        "dup"
+    );
 }
 
 #[tokio::test]
@@ -104,7 +121,10 @@ async fn numbers_may_be_skipped_but_not_go_back() {
     client.say(bad).await;
     assert_eq!(client.until(|m| m["op"] == 11).await["code"], "bad-message");
     let used_up = send_as(&mut client, 11, "now good").await;
-    assert_eq!(used_up["code"], "bad-op", "a final refusal uses its number up");
+    assert_eq!(
+        used_up["code"], "bad-op",
+        "a final refusal uses its number up"
+    );
     assert_eq!(send_as(&mut client, 12, "x").await["status"], "ok");
 }
 
@@ -131,7 +151,9 @@ async fn many_ops_in_flight_are_answered_in_order() {
     let other = relay.join(1, "board").await;
     // More than may wait for an ack: the server stops reading until there is room.
     for n in 0..3_000 {
-        client.op(json!({"type": "broadcast", "event": "n", "data": n})).await;
+        client
+            .op(json!({"type": "broadcast", "event": "n", "data": n}))
+            .await;
     }
     client.settle().await.expect("connected");
     assert_eq!(client.seq, 3_000);

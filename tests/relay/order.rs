@@ -81,7 +81,10 @@ async fn who_comes_during_heavy_writing_sees_what_everyone_sees() {
         heads.push(client.seq);
         late.push(client);
     }
-    assert!(heads.iter().any(|head| *head > 0), "they came in the middle");
+    assert!(
+        heads.iter().any(|head| *head > 0),
+        "they came in the middle"
+    );
     let mut clients = writers.join_all().await;
     clients.append(&mut late);
     clients.push(watcher);

@@ -102,11 +102,14 @@ impl Relay {
     pub fn number(&self, sql: &str) -> i64 {
         let conn = Connection::open_with_flags(self.db(), OpenFlags::SQLITE_OPEN_READ_ONLY);
         let conn = conn.expect("the file");
-        conn.busy_timeout(Duration::from_secs(5)).expect("a timeout");
+        conn.busy_timeout(Duration::from_secs(5))
+            .expect("a timeout");
         let mut statement = conn.prepare(sql).expect("a statement");
         let mut rows = statement.query([]).expect("rows");
         let row = rows.next().expect("a row");
-        row.map_or(0, |row| row.get::<_, Option<i64>>(0).expect("a number").unwrap_or(0))
+        row.map_or(0, |row| {
+            row.get::<_, Option<i64>>(0).expect("a number").unwrap_or(0)
+        })
     }
 
     /// Waits until that number is as wanted.
@@ -120,7 +123,8 @@ impl Relay {
     /// A connection that can write: for tests that get in the way.
     pub fn writer(&self) -> Connection {
         let conn = Connection::open(self.db()).expect("the file");
-        conn.busy_timeout(Duration::from_secs(10)).expect("a timeout");
+        conn.busy_timeout(Duration::from_secs(10))
+            .expect("a timeout");
         conn
     }
 }
@@ -149,7 +153,8 @@ impl Process {
         std::thread::spawn(move || {
             for line in lines.lines().map_while(Result::ok) {
                 if let Some((_, url)) = line.split_once("ready on http://") {
-                    found.send_replace(url.trim().parse().ok());
+                    let address = url.split_whitespace().next();
+                    found.send_replace(address.and_then(|address| address.parse().ok()));
                 }
                 let mut log = kept.lock();
                 log.push_str(&line);
@@ -170,7 +175,10 @@ impl Process {
         let ready = soon("ready", self.ready.wait_for(Option::is_some)).await;
         let address = ready.ok().and_then(|address| *address);
         let Some(address) = address else {
-            panic!("the process ended before it was ready:\n{}", self.log.lock())
+            panic!(
+                "the process ended before it was ready:\n{}",
+                self.log.lock()
+            )
         };
         self.address = Some(address);
         address

@@ -56,7 +56,9 @@ impl Socket {
         let request = format!("ws://relay/ws/{canvas}").into_client_request();
         let mut request = request.expect("a request");
         let protocol = "scumble.v1".parse().expect("a header");
-        request.headers_mut().insert("sec-websocket-protocol", protocol);
+        request
+            .headers_mut()
+            .insert("sec-websocket-protocol", protocol);
         let stream: Box<dyn Stream> = Box::new(stream);
         let upgraded = client_async_with_config(request, stream, None);
         match soon("the upgrade", upgraded).await {
@@ -84,9 +86,13 @@ impl Socket {
 
     /// The next message.
     pub async fn receive(&mut self) -> Result<Value, Gone> {
+        soon("a message", self.receive_at_last()).await
+    }
+
+    /// The next message; the caller bounds the wait.
+    pub async fn receive_at_last(&mut self) -> Result<Value, Gone> {
         loop {
-            let next = soon("a message", self.0.next()).await;
-            if let Some(message) = read(next)? {
+            if let Some(message) = read(self.0.next().await)? {
                 return Ok(message);
             }
         }
@@ -135,9 +141,9 @@ fn broken(error: Error) -> Gone {
 
 fn read(next: Option<Result<Message, Error>>) -> Result<Option<Value>, Gone> {
     match next {
-        Some(Ok(Message::Text(text))) => {
-            Ok(Some(serde_json::from_str(&text).expect("every message is JSON")))
-        }
+        Some(Ok(Message::Text(text))) => Ok(Some(
+            serde_json::from_str(&text).expect("every message is JSON"),
+        )),
         Some(Ok(Message::Close(frame))) => Err(Gone {
             code: frame.as_ref().map(|frame| frame.code.into()),
             reason: frame.map_or(String::new(), |frame| frame.reason.to_string()),
