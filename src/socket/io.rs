@@ -6,6 +6,8 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use rustix::buffer::spare_capacity;
+use rustix::net::{RecvFlags, recv};
 use tokio::io::Interest;
 
 use super::outbound::Outbound;
@@ -16,8 +18,6 @@ pub struct Io {
     out: Arc<Outbound>,
     ahead: Vec<u8>,
     at: usize,
-    /// The last read did not fill its buffer: the kernel has nothing more.
-    drained: bool,
 }
 
 impl Io {
@@ -27,31 +27,30 @@ impl Io {
             out,
             ahead: Vec::new(),
             at: 0,
-            drained: false,
         }
     }
 
+    /// Reads what has come. A read that does not fill the buffer has emptied the socket: readiness is cleared as
+    /// for one that found nothing, so that no system call is spent on learning it. It must be cleared for the state
+    /// from before the read (`try_io` sees to that): clearing it later would lose bytes that came meanwhile.
     fn fill(&mut self) -> io::Result<()> {
         self.at = 0;
         self.ahead.clear();
-        let read = if std::mem::take(&mut self.drained) {
-            // A system call would only say so. Edge-triggered readiness comes anew with the next bytes.
-            self.out
-                .stream()
-                .try_io(Interest::READABLE, || Err(io::ErrorKind::WouldBlock.into()))
-        } else {
-            self.ahead.reserve_exact(READ_AHEAD_BYTES);
-            self.out.stream().try_read_buf(&mut self.ahead)
-        };
-        match read {
-            Ok(n) => {
-                self.drained = n > 0 && n < READ_AHEAD_BYTES;
-                Ok(())
+        self.ahead.reserve_exact(READ_AHEAD_BYTES);
+        let (stream, ahead) = (self.out.stream(), &mut self.ahead);
+        let read = stream.try_io(Interest::READABLE, || {
+            let (_, n) = recv(stream, spare_capacity(ahead), RecvFlags::empty())?;
+            if (1..READ_AHEAD_BYTES).contains(&n) {
+                return Err(io::ErrorKind::WouldBlock.into());
             }
-            Err(e) => {
+            Ok(())
+        });
+        match read {
+            Err(e) if self.ahead.is_empty() => {
                 self.ahead = Vec::new();
                 Err(e)
             }
+            _ => Ok(()),
         }
     }
 }
@@ -78,5 +77,52 @@ impl Write for Io {
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes that come between a short read and the next look must be found by the next look.
+    #[tokio::test]
+    async fn nothing_that_comes_after_a_short_read_is_overlooked() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        server.set_nonblocking(true).unwrap();
+        let stream = tokio::net::TcpStream::from_std(server).unwrap();
+        let out = Arc::new(Outbound::new(stream));
+        let mut io = Io::new(out.clone());
+        let mut buffer = [0; 8];
+        for byte in 0..20 {
+            client.write_all(&[byte]).unwrap();
+            let read = async {
+                loop {
+                    out.stream().readable().await.unwrap();
+                    match io.read(&mut buffer) {
+                        Ok(n) => return n,
+                        Err(e) => assert_eq!(e.kind(), io::ErrorKind::WouldBlock),
+                    }
+                }
+            };
+            let limit = std::time::Duration::from_secs(5);
+            assert_eq!(tokio::time::timeout(limit, read).await, Ok(1));
+            assert_eq!(buffer[0], byte);
+            // The next byte comes, and the driver hears of it, before anybody looks again.
+            client.write_all(&[100 + byte]).unwrap();
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            let mut look = || io.read(&mut buffer);
+            let found = look().or_else(|_| look());
+            let read = match found {
+                Ok(n) => n,
+                Err(_) => {
+                    let ready = tokio::time::timeout(limit, out.stream().readable()).await;
+                    ready.expect("readiness was lost").unwrap();
+                    look().unwrap()
+                }
+            };
+            assert_eq!((read, buffer[0]), (1, 100 + byte));
+        }
     }
 }
