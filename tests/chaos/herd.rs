@@ -180,16 +180,16 @@ fn arm(random: &mut Random, spills: bool) -> Vec<String> {
     };
     let mut points = Vec::new();
     if random.below(4) > 0 {
-        let at = 1 + random.below(120);
+        let at = 1 + random.below(40);
         points.push(format!("{}=abort@{at}", step(random, &STEPS)));
     }
     if random.below(3) == 0 {
-        let (from, times) = (1 + random.below(80), random.below(7));
+        let (from, times) = (1 + random.below(40), random.below(7));
         let step = step(random, &STEPS[..4]);
         points.push(format!("{step}=error@{from}..{}", from + times));
     }
     if random.below(4) == 0 {
-        let (at, ms) = (1 + random.below(80), 50 + random.below(1_500));
+        let (at, ms) = (1 + random.below(40), 50 + random.below(1_500));
         points.push(format!("{}=delay:{ms}ms@{at}", step(random, &STEPS)));
     }
     if spills && random.below(2) == 0 {

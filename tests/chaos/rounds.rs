@@ -67,7 +67,9 @@ async fn havoc(herd: &mut Herd, crowd: &Crowd, random: &mut Random, size: &Size)
     let mut progress = crowd.progress.subscribe();
     let mut next = 0;
     for _ in 0..size.deeds {
-        next += 1 + random.below(size.writers * size.ops / size.deeds);
+        // Each message is placed by all writers of its canvas.
+        let placed = size.writers * size.ops * size.writers / 2;
+        next += 1 + random.below(placed / size.deeds);
         let waiting = Instant::now();
         while crowd.busy.load(Ordering::Acquire) > 0 && *progress.borrow_and_update() < next {
             let stuck = waiting.elapsed() > PATIENCE;
@@ -163,8 +165,8 @@ fn examine(herd: &Herd) {
 
 const SHORT: Size = Size {
     writers: 6,
-    ops: 150,
-    deeds: 8,
+    ops: 700,
+    deeds: 16,
 };
 
 /// A number from the environment, which `scripts/chaos` sets.
@@ -208,8 +210,8 @@ async fn nothing_acked_is_lost_whatever_dies() {
 async fn many_rounds() {
     let size = Size {
         writers: 8,
-        ops: 250,
-        deeds: 12,
+        ops: 900,
+        deeds: 24,
     };
     let (rounds_wanted, seed) = (given("SCUMBLE_ROUNDS"), given("SCUMBLE_SEED"));
     rounds(seed.unwrap_or(1), rounds_wanted.unwrap_or(10), &size).await;
