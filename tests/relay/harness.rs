@@ -17,7 +17,7 @@ pub use client::Client;
 pub use history::check_history;
 pub use random::Random;
 pub use server::Relay;
-pub use socket::{Gone, Socket};
+pub use socket::Socket;
 
 /// The longest that anything may take. Far above what is normal: the machine may be busy.
 pub const PATIENCE: Duration = Duration::from_secs(25);

@@ -5,19 +5,19 @@
 
 mod harness;
 
-//mod cluster;
-//mod crash;
-//mod cursors;
-//mod drain;
+mod crash;
+mod cursors;
+mod drain;
 mod joining;
-//mod members;
-//mod memory;
+mod members;
+mod memory;
 mod messages;
-//mod nginx;
+mod nginx;
 mod ops;
 mod order;
-//mod overload;
-//mod pages;
-//mod retention;
-//mod slow;
+mod overload;
+mod pages;
+mod retention;
+mod slow;
+mod starting;
 mod wire;

@@ -64,13 +64,13 @@ async fn a_welcome_says_everything() {
 async fn the_upgrade_is_refused_before_it_happens() {
     let relay = Relay::start(1, &["--queue", "off"]).await;
     let long = "x".repeat(129);
-    for bad in ["-a", ".a", "a%20b", "a_b", "a%2Fb", &long] {
+    for bad in ["-a", ".a", "_a", "a%20b", "a%C3%A4", "a%2Fb", &long] {
         let refused = Socket::open(relay.address(0), bad).await.err();
         let status = refused.and_then(|refused| refused.0);
         assert_eq!(status, Some(400), "{bad}");
     }
     let longest = "x".repeat(128);
-    for good in ["a", "A.b:c-9", &longest] {
+    for good in ["a", "A.b:c-9_", &longest] {
         assert!(Socket::open(relay.address(0), good).await.is_ok(), "{good}");
     }
     let plain = relay.get(0, "/ws/board").await.expect("an answer");
@@ -307,6 +307,11 @@ async fn a_ping_is_answered() {
         assert_eq!(pong["ts"], ts);
         assert!(pong["server_ts"].as_i64() > Some(1_600_000_000_000));
     }
+    // Without auth there is nothing to refresh, and nothing to say about it.
+    client.say(json!({"type": "refresh", "token": "x"})).await;
+    client.say(json!({"type": "ping", "ts": 2})).await;
+    client.until(|m| m["ts"] == 2).await;
+    assert!(client.heard_of("error").is_empty(), "{:?}", client.heard);
 }
 
 #[tokio::test]

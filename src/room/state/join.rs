@@ -6,7 +6,8 @@ use std::time::Instant;
 use super::{Effect, Joining, Link, Seat, State, conn_of, fan_out, turn_away};
 use crate::backplane::{Entry, Read, Refusal, Unavailable};
 use crate::limits::SNAPSHOT_REUSE;
-use crate::protocol::ids::{ConnId, Position};
+use crate::protocol::close_code::CloseCode;
+use crate::protocol::ids::{ClientId, ConnId, Position};
 use crate::protocol::server_message as say;
 use crate::room::catch_up::Place;
 use crate::room::inbox::{Parts, Retry};
@@ -15,6 +16,9 @@ impl<L: Link> State<L> {
     /// A connection said hello. It is committed to the presence table before anything is answered.
     pub(super) fn join(&mut self, link: Arc<L>, since: Option<Position>) {
         let conn = conn_of(&*link);
+        if self.is_full_for(&link.author().client) {
+            return link.close(CloseCode::Full, "this canvas is full on this instance");
+        }
         let joining = Some(Joining {
             since,
             acked_op: None,
@@ -32,6 +36,12 @@ impl<L: Link> State<L> {
         if self.canvas.is_some() {
             self.append_join(conn);
         }
+    }
+
+    /// Whether others take all places. Who takes over its own place needs none.
+    fn is_full_for(&self, client: &ClientId) -> bool {
+        let others = |seat: &&Seat<L>| seat.link.author().client != *client;
+        self.seats.values().filter(others).count() >= self.settings.limits.max_clients
     }
 
     pub(super) fn append_join(&mut self, conn: ConnId) {
@@ -56,7 +66,7 @@ impl<L: Link> State<L> {
                 seat.link
                     .reply(say::error(refusal.code, &refusal.message, None, None));
                 seat.link.close(
-                    crate::protocol::close_code::CloseCode::Forbidden,
+                    CloseCode::Forbidden,
                     "this client id belongs to somebody else",
                 );
                 return;

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use super::history::{Entry, Stream};
 use super::model::Model;
 use super::socket::{Gone, Socket};
-use super::{Random, soon};
+use super::{PATIENCE, Random};
 
 /// How an op was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -238,22 +239,29 @@ impl Client {
 
     /// Reads and checks the next message.
     pub async fn next(&mut self) -> Result<Value, Gone> {
-        let message = self.socket.receive().await?;
+        let message = self.socket.receive_at_last();
+        let Ok(message) = tokio::time::timeout(PATIENCE, message).await else {
+            let (id, seq, pending) = (&self.id, self.seq, self.pending.keys());
+            panic!(
+                "{id} at {seq} waits for more; unanswered: {pending:?}; heard: {:?}",
+                self.heard
+            )
+        };
+        let message = message?;
         self.take(message.clone()).await?;
         Ok(message)
     }
 
     /// Reads until a message is as wanted; gives it.
     pub async fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
-        soon("a certain message", async {
-            loop {
-                let message = self.next().await.expect("a connection");
-                if wanted(&message) {
-                    return message;
-                }
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let message = self.next().await.expect("a connection");
+            if wanted(&message) {
+                return message;
             }
-        })
-        .await
+            assert!(Instant::now() < deadline, "only heard {:?}", self.heard);
+        }
     }
 
     /// As [`Self::until`], if it was not heard already.
@@ -334,11 +342,6 @@ impl Client {
         match status.as_str() {
             "ok" => {
                 let mut message = pending.unwrap_or_else(|| panic!("nothing waits for {ack}"));
-                let first = self.pending.keys().next();
-                assert!(
-                    first.is_none_or(|first| *first > op),
-                    "{ack} overtook {first:?}"
-                );
                 message["seq"] = seq.into();
                 message["client"] = self.id.as_str().into();
                 self.place(self.id.clone(), message);
@@ -364,7 +367,8 @@ impl Client {
         self.model.apply(&message);
         let op = message["op"].as_u64().expect("an op");
         let fields = message.as_object_mut().expect("an object");
-        for added in ["seq", "client", "at", "op"] {
+        // A chat message also tells its author's name, for those who never met it.
+        for added in ["seq", "client", "at", "op", "user"] {
             fields.remove(added);
         }
         let stream = self.streams.last_mut().expect("a welcome began one");

@@ -26,14 +26,7 @@ pub struct Stream {
     pub entries: Vec<Entry>,
 }
 
-impl Stream {
-    /// The last `seq`.
-    pub fn head(&self) -> u64 {
-        self.began + self.entries.len() as u64
-    }
-}
-
-/// Asserts that all streams agree on one order in which nothing stands twice, and that every op that was
+/// Asserts that all streams agree on one order, in which everyone's ops stand once and in their own order, and that every op that was
 /// acknowledged stands where its ack said, in every stream that reaches there. Streams of one client's earlier lives count too.
 pub fn check_history<'a>(clients: impl IntoIterator<Item = &'a Client> + Clone) {
     let mut history: BTreeMap<u64, (&Entry, &str)> = BTreeMap::new();
@@ -50,9 +43,14 @@ pub fn check_history<'a>(clients: impl IntoIterator<Item = &'a Client> + Clone) 
         }
     }
     let mut places: HashMap<(&str, u64), u64> = HashMap::new();
+    let mut last_ops: HashMap<&str, u64> = HashMap::new();
     for (seq, (entry, _)) in &history {
-        let before = places.insert((&entry.client, entry.op), *seq);
-        assert_eq!(before, None, "{entry:?} stands at {seq} too");
+        let before = last_ops.insert(&entry.client, entry.op).unwrap_or(0);
+        assert!(
+            before < entry.op,
+            "seq {seq}, {entry:?}, stands after op {before}"
+        );
+        places.insert((&entry.client, entry.op), *seq);
     }
     for client in clients {
         for (op, acked) in &client.acked {

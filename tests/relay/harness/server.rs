@@ -88,6 +88,11 @@ impl Relay {
         self.processes[n].address.expect("it was ready")
     }
 
+    /// What a process logged so far.
+    pub fn log(&self, n: usize) -> String {
+        self.processes[n].log()
+    }
+
     /// A new client on a process.
     pub async fn join(&self, n: usize, canvas: &str) -> Client {
         Client::join(self.address(n), canvas).await
@@ -153,7 +158,8 @@ impl Process {
         std::thread::spawn(move || {
             for line in lines.lines().map_while(Result::ok) {
                 if let Some((_, url)) = line.split_once("ready on http://") {
-                    found.send_replace(url.trim().parse().ok());
+                    let address = url.split_whitespace().next();
+                    found.send_replace(address.and_then(|address| address.parse().ok()));
                 }
                 let mut log = kept.lock();
                 log.push_str(&line);

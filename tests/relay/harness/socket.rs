@@ -86,9 +86,13 @@ impl Socket {
 
     /// The next message.
     pub async fn receive(&mut self) -> Result<Value, Gone> {
+        soon("a message", self.receive_at_last()).await
+    }
+
+    /// The next message; the caller bounds the wait.
+    pub async fn receive_at_last(&mut self) -> Result<Value, Gone> {
         loop {
-            let next = soon("a message", self.0.next()).await;
-            if let Some(message) = read(next)? {
+            if let Some(message) = read(self.0.next().await)? {
                 return Ok(message);
             }
         }

@@ -1,0 +1,83 @@
+//! Several processes over one file from the first moment on.
+
+use serde_json::json;
+
+use crate::harness::history::check_agreement;
+use crate::harness::server::Process;
+use crate::harness::{Client, Relay};
+
+#[tokio::test]
+async fn processes_started_at_the_same_moment_on_no_file_are_one_relay() {
+    for _ in 0..4 {
+        let relay = Relay::start(4, &[]).await;
+        let mut clients: Vec<Client> = Vec::new();
+        for process in 0..4 {
+            clients.push(relay.join(process, "board").await);
+        }
+        for client in &mut clients {
+            client.commit(json!({"type": "chat", "text": "here"})).await;
+        }
+        check_agreement(&mut clients).await;
+        assert_eq!(clients[0].seq, 4);
+        assert_eq!(relay.number("SELECT count(*) FROM instances"), 4);
+    }
+}
+
+#[tokio::test]
+async fn a_name_belongs_to_one_live_process() {
+    let mut relay = Relay::start(1, &["--instance-id", "one"]).await;
+    let mut second = Process::launch(&relay.db(), &["--instance-id", "one"]);
+    assert_eq!(second.ended().await.code(), Some(1));
+    relay.process(0).kill().await;
+    // The name is free as soon as its owner is dead.
+    let fresh = relay.add(&[]).await;
+    let client = relay.join(fresh, "board").await;
+    assert_eq!(client.welcome["instance"], "one");
+}
+
+#[tokio::test]
+async fn a_new_process_delivers_nothing_old() {
+    let mut relay = Relay::start(1, &[]).await;
+    let mut ada = relay.join(0, "board").await;
+    for n in 0..50 {
+        ada.op(json!({"type": "broadcast", "event": "old", "data": n}))
+            .await;
+    }
+    ada.settle().await.expect("connected");
+    let fresh = relay.add(&[]).await;
+    let mut late = relay.join(fresh, "board").await;
+    assert_eq!(late.seq, 50);
+    let seq = ada
+        .commit(json!({"type": "broadcast", "event": "new"}))
+        .await;
+    late.reach(seq).await;
+    assert_eq!(
+        late.stream().entries.len(),
+        1,
+        "the client asserts that it is the next"
+    );
+}
+
+#[tokio::test]
+async fn a_canvas_that_is_full_says_so() {
+    let relay = Relay::start(1, &["--max-clients-per-canvas", "2"]).await;
+    let _first = relay.join(0, "board").await;
+    let second = relay.join(0, "board").await;
+    let mut third = crate::harness::Socket::open(relay.address(0), "board")
+        .await
+        .expect("up");
+    let hello = json!({"type": "hello", "v": 1, "client": "client-third"});
+    third.send(&hello).await.expect("sent");
+    assert_eq!(third.ended().await.code, Some(4413));
+    let _elsewhere = relay.join(0, "other").await;
+    drop(second);
+    crate::harness::eventually("a free place", || async {
+        let mut socket = crate::harness::Socket::open(relay.address(0), "board")
+            .await
+            .ok()?;
+        socket.send(&hello).await.ok()?;
+        let first = socket.receive().await.ok()?;
+        (first["type"] == "welcome").then_some(())
+    })
+    .await;
+}
