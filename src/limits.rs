@@ -62,8 +62,10 @@ pub const MAX_STATE_BYTES: usize = 8 * 1024;
 pub const MAX_IN_FLIGHT_OPS: u32 = 1_024;
 /// Bytes of one connection's ordered lane.
 pub const OUTBOX_BYTES: usize = 256 * 1024;
-/// What the WebSocket parser reads at once. Small, since every idle connection has one.
-pub const READ_BUFFER_BYTES: usize = 2 * 1024;
+/// What the WebSocket parser keeps for each connection, idle or not.
+pub const READ_BUFFER_BYTES: usize = 256;
+/// What is read from a socket at once. Only connections that have something to read hold it.
+pub const READ_AHEAD_BYTES: usize = 16 * 1024;
 /// The first message must come within this.
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 /// The HTTP head must come within this.

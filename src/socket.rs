@@ -6,6 +6,7 @@
 
 pub mod connection;
 pub mod inbound;
+pub mod io;
 pub mod op_window;
 pub mod outbound;
 pub mod outbox;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode};
 
 use super::wake::{self, Heard};
-use super::{Fatal, Shared};
+use super::{Fatal, Shared, tail};
 use crate::limits;
 
 /// How long the thread sleeps without rooms: it also looks for entries that have waited too long.
@@ -69,11 +69,23 @@ impl Poller {
             }
             self.look(&heard)?;
         }
-        // With local broadcast off, what the writer committed last is told here.
-        if self.shared.tail.rooms() > 0
-            && let Err(error) = self.poll(false)
-        {
+        if let Err(error) = self.finish() {
             tracing::warn!(%error, "the last rows could not be read");
+        }
+        Ok(())
+    }
+
+    /// With local broadcast off, what the writer committed last is told here: everything up to the row that is the last now.
+    fn finish(&self) -> rusqlite::Result<()> {
+        let (tail, limit) = (
+            &self.shared.tail,
+            self.shared.config.max_messages_per_poll.max(1),
+        );
+        let last = tail::last_id(&self.conn)?;
+        while tail.rooms() > 0 && tail.position() < last {
+            if tail.catch_up(&self.conn, self.shared.clock.now_ms(), limit)? == 0 {
+                break;
+            }
         }
         Ok(())
     }

@@ -161,6 +161,9 @@ impl Writer {
             txn.apply(waiting)?;
         }
         let (committed, held) = txn.finish()?;
+        if committed.last_id > 0 {
+            shared.tail.hold_back(committed.first_id);
+        }
         Ok(Applied {
             committed,
             held,
@@ -201,10 +204,12 @@ impl Writer {
             batch.iter().map(|w| now.duration_since(w.since)),
         );
         let from_memory = shared.config.local_broadcast;
-        if let Err(error) = shared.tail.publish(&self.conn, committed, from_memory) {
+        let told = shared.tail.publish(&self.conn, committed, from_memory);
+        let left = told.unwrap_or_else(|error| {
             tracing::warn!(%error, "what others wrote before could not be read; the poller will");
-        }
-        if shared.tail.rooms() > 0 && shared.tail.position() < last_id {
+            true
+        });
+        if left {
             shared.peers.poke();
         }
         for (task, answer) in tasks.into_iter().zip(answers) {
@@ -257,6 +262,8 @@ impl Writer {
                 "the queue file is damaged: {error}; run `scumble doctor`"
             )));
         }
+        self.shared.tail.let_go();
+        self.shared.peers.poke();
         self.shared.counters.failing.store(true, Ordering::Release);
         self.failures += 1;
         if self.failures == 1 {

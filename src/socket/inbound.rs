@@ -1,6 +1,6 @@
 //! The reading half: tungstenite's frames in, the room's events and the queue's entries out.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -10,6 +10,7 @@ use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Error, Message, WebSocket};
 
 use super::connection::{End, Hub, Peer};
+use super::io::Io;
 use super::op_window::{OpWindow, Verdict};
 use super::outbound::Outbound;
 use crate::backplane::{Author, Entry};
@@ -24,29 +25,6 @@ use crate::room::inbox::Event;
 
 /// Messages handled before other tasks get a turn.
 const MESSAGES_PER_TURN: u32 = 64;
-
-/// The socket as tungstenite sees it: reads come from the stream, what it writes itself (pongs, close
-/// answers) goes through the outbox like everything else.
-struct Io(Arc<Outbound>);
-
-impl Read for Io {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.stream().try_read(buffer)
-    }
-}
-
-impl Write for Io {
-    fn write(&mut self, frame: &[u8]) -> io::Result<usize> {
-        self.0
-            .with(|outbox| outbox.reply(Bytes::copy_from_slice(frame)));
-        Ok(frame.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush();
-        Ok(())
-    }
-}
 
 /// What a turn of reading came to.
 pub enum Turn {
@@ -87,7 +65,7 @@ impl Inbound {
             .write_buffer_size(0)
             .max_message_size(Some(max))
             .max_frame_size(Some(max));
-        let io = Io(out.clone());
+        let io = Io::new(out.clone());
         let socket = WebSocket::from_partially_read(io, leftover, Role::Server, Some(config));
         Self {
             hub,

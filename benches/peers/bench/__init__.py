@@ -1,0 +1,1 @@
+"""The parts of scripts/bench-peers and scripts/plots."""
