@@ -309,8 +309,12 @@ impl Writer {
             self.conn.busy_timeout(limits::BUSY_TIMEOUT)?;
             result
         };
+        let (started, frames) = (Instant::now(), WAL_FRAMES.get());
         match restart() {
-            Ok(()) => WAL_FRAMES.set(0),
+            Ok(()) => {
+                WAL_FRAMES.set(0);
+                tracing::debug!(frames, took = ?started.elapsed(), "the write-ahead log begins anew");
+            }
             Err(error) => tracing::debug!(%error, "the write-ahead log could not be restarted yet"),
         }
     }
