@@ -51,14 +51,36 @@ impl Socket {
             .expect("an upgrade")
     }
 
+    /// Opens the socket with further headers.
+    pub async fn open_with(
+        address: SocketAddr,
+        canvas: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Self, Refused> {
+        let stream = soon("a connection", TcpStream::connect(address)).await;
+        Self::over_with(stream.map_err(|_| Refused(None))?, canvas, headers).await
+    }
+
     /// Speaks WebSocket over a stream that is there.
     pub async fn over(stream: impl Stream + 'static, canvas: &str) -> Result<Self, Refused> {
+        Self::over_with(stream, canvas, &[]).await
+    }
+
+    async fn over_with(
+        stream: impl Stream + 'static,
+        canvas: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Self, Refused> {
         let request = format!("ws://relay/ws/{canvas}").into_client_request();
         let mut request = request.expect("a request");
         let protocol = "scumble.v1".parse().expect("a header");
         request
             .headers_mut()
             .insert("sec-websocket-protocol", protocol);
+        for (name, value) in headers {
+            let value = value.parse().expect("a header");
+            request.headers_mut().append(*name, value);
+        }
         let stream: Box<dyn Stream> = Box::new(stream);
         let upgraded = client_async_with_config(request, stream, None);
         match soon("the upgrade", upgraded).await {
