@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use rustix::buffer::spare_capacity;
 use tokio::io::Interest;
 
 use super::outbound::Outbound;
@@ -16,8 +17,6 @@ pub struct Io {
     out: Arc<Outbound>,
     ahead: Vec<u8>,
     at: usize,
-    /// The last read did not fill its buffer: the kernel has nothing more.
-    drained: bool,
 }
 
 impl Io {
@@ -27,31 +26,30 @@ impl Io {
             out,
             ahead: Vec::new(),
             at: 0,
-            drained: false,
         }
     }
 
     fn fill(&mut self) -> io::Result<()> {
         self.at = 0;
         self.ahead.clear();
-        let read = if std::mem::take(&mut self.drained) {
-            // A system call would only say so. Edge-triggered readiness comes anew with the next bytes.
-            self.out
-                .stream()
-                .try_io(Interest::READABLE, || Err(io::ErrorKind::WouldBlock.into()))
-        } else {
-            self.ahead.reserve_exact(READ_AHEAD_BYTES);
-            self.out.stream().try_read_buf(&mut self.ahead)
-        };
-        match read {
-            Ok(n) => {
-                self.drained = n > 0 && n < READ_AHEAD_BYTES;
-                Ok(())
+        let (stream, ahead) = (self.out.stream(), &mut self.ahead);
+        let read = stream.try_io(Interest::READABLE, || {
+            ahead.reserve_exact(READ_AHEAD_BYTES);
+            match rustix::io::read(stream, spare_capacity(ahead))? {
+                // Less than there was room for: the kernel has nothing more, and the next call need not ask it.
+                // Said here, it takes back only the readiness from before this read: bytes that come meanwhile
+                // are announced anew. Said any later, it would take back their announcement too.
+                1..READ_AHEAD_BYTES => Err(io::ErrorKind::WouldBlock.into()),
+                _ => Ok(()),
             }
+        });
+        match read {
+            Err(_) if !self.ahead.is_empty() => Ok(()),
             Err(e) => {
                 self.ahead = Vec::new();
                 Err(e)
             }
+            Ok(()) => Ok(()),
         }
     }
 }
