@@ -214,61 +214,58 @@ impl SqliteQueue {
         Ok(())
     }
 
+    /// First the place in the live stream, then the mark that tells other instances of this room, then the tables:
+    /// nothing falls in between.
     async fn open(&self, id: &CanvasId, sink: Arc<dyn Sink>) -> Result<Opened, Unavailable> {
-        let (shared, name) = (self.shared.clone(), id.clone());
+        let name = id.clone();
         let found = self.reader.read(move |conn| canvas(conn, &name)).await?;
         if found.is_none() {
-            let name = id.clone();
-            self.ask(Job::CreateCanvas(name)).await?;
+            self.ask(Job::CreateCanvas(id.clone())).await?;
         }
-        let id = id.clone();
-        let opened = self.reader.run(move |pool| {
+        let (shared, name, tail_sink) = (self.shared.clone(), id.clone(), sink.clone());
+        let started = self.reader.run(move |pool| {
             let conn = pool.get().map_err(unavailable)?;
-            let (key, epoch) = canvas(&conn, &id)
+            let (key, epoch) = canvas(&conn, &name)
                 .map_err(unavailable)?
                 .ok_or_else(|| unavailable("the canvas is gone"))?;
-            // First the place in the live stream, then the tables: nothing falls in between.
             let first = shared.tail.rooms() == 0;
-            shared
-                .tail
-                .open(
-                    &conn,
-                    Opening {
-                        key,
-                        sink: sink.clone(),
-                        epoch,
-                    },
-                )
-                .map_err(unavailable)?;
+            let sink = tail_sink;
+            let opening = Opening { key, sink, epoch };
+            shared.tail.open(&conn, opening).map_err(unavailable)?;
             if first {
                 // The poller sleeps longer without rooms.
                 shared.peers.poke();
             }
-            let read = reader::at_one_moment(&conn, |conn| {
-                Ok((reader::head(conn, key)?, reader::members(conn, key)?))
-            });
-            let canvas = Canvas { id, key };
-            match read {
-                Ok((head, (presence_version, members))) => {
-                    shared.tail.opened(key, head.seq, presence_version);
-                    let head = Position {
-                        epoch: head.epoch,
-                        seq: head.seq,
-                    };
-                    Ok(Opened {
-                        canvas,
-                        head,
-                        presence_version,
-                        members,
-                    })
-                }
-                Err(error) => {
-                    shared.tail.close(key, &sink);
-                    Err(error)
-                }
-            }
+            Ok(Canvas { id: name, key })
         });
-        opened.await
+        let canvas = started.await?;
+        let opened = self.read_opened(&canvas).await;
+        if opened.is_err() {
+            self.shared.tail.close(canvas.key, &sink);
+        }
+        opened
+    }
+
+    async fn read_opened(&self, canvas: &Canvas) -> Result<Opened, Unavailable> {
+        let key = canvas.key;
+        let position = self.shared.tail.position();
+        self.ask(Job::Watermarks(vec![(key, Some(position))]))
+            .await?;
+        let read = move |conn: &rusqlite::Connection| {
+            Ok((reader::head(conn, key)?, reader::members(conn, key)?))
+        };
+        let (head, (presence_version, members)) = self.reader.read(read).await?;
+        self.shared.tail.opened(key, head.seq, presence_version);
+        let head = Position {
+            epoch: head.epoch,
+            seq: head.seq,
+        };
+        Ok(Opened {
+            canvas: canvas.clone(),
+            head,
+            presence_version,
+            members,
+        })
     }
 
     /// Has the writer do a job, and waits for its commit.
