@@ -8,6 +8,7 @@ mod apply;
 mod checkpoint;
 mod cleanup;
 mod clock;
+mod fail_point;
 mod instances;
 mod intake;
 mod jobs;
@@ -50,6 +51,7 @@ use crate::config::QueueConfig;
 use crate::limits;
 use crate::protocol::ids::{CanvasId, ConnId, Epoch, InstanceId, Position};
 use clock::Clock;
+use fail_point::FailPoints;
 use instances::Registration;
 use intake::{Intake, Job};
 use maintenance::{Maintenance, Nudge};
@@ -81,6 +83,7 @@ struct Shared {
     tail: Tail,
     peers: Peers,
     nudge: Nudge,
+    fail_points: FailPoints,
     counters: stats::Counters,
     /// The end was asked for: nothing new is taken, and threads may end.
     ending: AtomicBool,
@@ -143,6 +146,7 @@ impl SqliteQueue {
             error: std::io::Error::other(e),
         })?;
         let shared = Arc::new(Shared {
+            fail_points: FailPoints::new(&config.fail_points),
             config,
             files,
             clock,

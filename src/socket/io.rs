@@ -6,7 +6,6 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::io::Interest;
 
 use super::outbound::Outbound;
 use crate::limits::READ_AHEAD_BYTES;
@@ -16,8 +15,6 @@ pub struct Io {
     out: Arc<Outbound>,
     ahead: Vec<u8>,
     at: usize,
-    /// The last read did not fill its buffer: the kernel has nothing more.
-    drained: bool,
 }
 
 impl Io {
@@ -27,27 +24,15 @@ impl Io {
             out,
             ahead: Vec::new(),
             at: 0,
-            drained: false,
         }
     }
 
     fn fill(&mut self) -> io::Result<()> {
         self.at = 0;
         self.ahead.clear();
-        let read = if std::mem::take(&mut self.drained) {
-            // A system call would only say so. Edge-triggered readiness comes anew with the next bytes.
-            self.out
-                .stream()
-                .try_io(Interest::READABLE, || Err(io::ErrorKind::WouldBlock.into()))
-        } else {
-            self.ahead.reserve_exact(READ_AHEAD_BYTES);
-            self.out.stream().try_read_buf(&mut self.ahead)
-        };
-        match read {
-            Ok(n) => {
-                self.drained = n > 0 && n < READ_AHEAD_BYTES;
-                Ok(())
-            }
+        self.ahead.reserve_exact(READ_AHEAD_BYTES);
+        match self.out.stream().try_read_buf(&mut self.ahead) {
+            Ok(_) => Ok(()),
             Err(e) => {
                 self.ahead = Vec::new();
                 Err(e)

@@ -175,17 +175,26 @@ impl Process {
         }
     }
 
+    /// Waits for the line that says where it listens. `None` if the process ends without one.
+    pub async fn started(&mut self) -> Option<SocketAddr> {
+        let ready = soon("ready", self.ready.wait_for(Option::is_some)).await;
+        self.address = ready.ok().and_then(|address| *address);
+        self.address
+    }
+
+    /// Whether it has ended already.
+    pub fn is_over(&mut self) -> bool {
+        self.child.try_wait().expect("its status").is_some()
+    }
+
     /// Waits for the line that says where it listens.
     pub async fn ready(&mut self) -> SocketAddr {
-        let ready = soon("ready", self.ready.wait_for(Option::is_some)).await;
-        let address = ready.ok().and_then(|address| *address);
-        let Some(address) = address else {
+        let Some(address) = self.started().await else {
             panic!(
                 "the process ended before it was ready:\n{}",
                 self.log.lock()
             )
         };
-        self.address = Some(address);
         address
     }
 
