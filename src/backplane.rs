@@ -50,8 +50,8 @@ pub struct Author {
     pub user: String,
     /// The `sub` of its token; empty without auth.
     pub subject: String,
-    /// The op after whose retryable refusal all later ones wait; 0 for none.
-    held_op: AtomicU64,
+    /// The op after whose retryable refusal all later ones wait, twice, and 1 more if that was `rate-limited`; 0 for none.
+    held: AtomicU64,
 }
 
 impl Author {
@@ -62,32 +62,49 @@ impl Author {
             client,
             user,
             subject,
-            held_op: AtomicU64::new(0),
+            held: AtomicU64::new(0),
         }
     }
 
     /// Holds all ops from `op` on, after a retryable refusal of it: if `op + 1` were committed, a resent `op` would look like a duplicate.
-    pub fn hold(&self, op: u64) {
-        let lower = |held| (held == 0 || op < held).then_some(op);
+    /// `code` is `rate-limited` or `overloaded`; later ops are refused with the same.
+    pub fn hold(&self, op: u64, code: ErrorCode) {
+        let new = op << 1 | u64::from(code == ErrorCode::RateLimited);
+        let lower = |held: u64| (held == 0 || op <= held >> 1).then_some(new);
         // `Err` only says that a lower op is held already.
         let _ = self
-            .held_op
+            .held
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, lower);
     }
 
-    /// Whether `op` may be taken: nothing is held, or it is the held op itself, which ends the hold, or a lower one.
-    /// Must be called under the same lock as [`Self::hold`] of the same backplane.
-    pub fn admits(&self, op: u64) -> bool {
-        match self.held_op.load(Ordering::Acquire) {
-            0 => true,
-            held if op == held => {
-                self.held_op.store(0, Ordering::Release);
-                true
-            }
-            // A resend of what was answered before: it changes nothing for what waits.
-            held if op < held => true,
-            _ => false,
+    /// The code that `op` is refused with because a lower one waits to be sent again; `None` if it is not.
+    pub fn held(&self, op: u64) -> Option<ErrorCode> {
+        let held = self.held.load(Ordering::Acquire);
+        let code = match held & 1 {
+            0 => ErrorCode::Overloaded,
+            _ => ErrorCode::RateLimited,
+        };
+        (held != 0 && op > held >> 1).then_some(code)
+    }
+
+    /// Whether `op` may be taken: nothing is held, or it is the held op itself, which ends the hold, or a lower one: a resend of
+    /// what was answered before, which changes nothing for what waits.
+    /// Must be called under the same lock as [`Self::hold`] of the same backplane, or where no other can append for this author.
+    ///
+    /// # Errors
+    /// The refusal with the code of the held op's.
+    pub fn admits(&self, op: u64) -> Result<(), Refusal> {
+        if let Some(code) = self.held(op) {
+            return Err(Refusal {
+                code,
+                message: "an earlier op was refused: send that first".to_owned(),
+                retry_after_ms: Some(crate::limits::RETRY_AFTER_MS),
+            });
         }
+        if self.held.load(Ordering::Acquire) >> 1 == op {
+            self.held.store(0, Ordering::Release);
+        }
+        Ok(())
     }
 }
 
@@ -152,7 +169,7 @@ impl Entry {
 /// Why an entry was not taken, or not committed. Nothing of it happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// `overloaded` is the only retryable one here.
+    /// `overloaded` and `rate-limited` are the retryable ones.
     pub code: ErrorCode,
     /// What would be right.
     pub message: String,
@@ -360,7 +377,7 @@ pub trait Backplane: Send + Sync + 'static {
     ///
     /// # Errors
     /// `overloaded` when the queue (or this canvas's share of it) is full or the author's ops are held;
-    /// the author's later ops are then held until this one comes again.
+    /// the author's later ops are then held until this one comes again. Held ops are refused with the code of the one they wait for.
     fn append(&self, canvas: &Canvas, entry: Entry) -> Result<(), Refusal>;
 
     /// Reads the log after a position, up to about `max_bytes`.

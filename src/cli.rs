@@ -1,4 +1,4 @@
-//! The subcommands beside `serve`: run several, look, examine, copy.
+//! The subcommands beside `serve`: run several, look, examine, copy, make tokens.
 
 use std::io::Write;
 
@@ -10,6 +10,7 @@ pub mod doctor;
 mod file;
 pub mod stats;
 pub mod tail;
+pub mod token;
 
 /// Prints the effective configuration, one `flag = value` a line.
 ///

@@ -11,7 +11,9 @@ use crate::protocol::ids::InstanceId;
 
 mod effective;
 mod fail_point;
+mod limit_args;
 mod resolve;
+mod security_args;
 mod serve_args;
 mod tool_args;
 mod values;
@@ -19,8 +21,10 @@ mod values;
 pub use fail_point::{Deed, FailPoint, Step};
 pub use resolve::ConfigError;
 pub(crate) use resolve::usage_error;
+pub use security_args::{AuthMode, Security};
 pub use serve_args::{Profile, ServeArgs};
-pub use tool_args::{BackupArgs, ClusterArgs, DoctorArgs, StatsArgs, TailArgs};
+pub use tool_args::{BackupArgs, ClusterArgs, DoctorArgs, StatsArgs, TailArgs, TokenArgs};
+pub use values::Network;
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -47,6 +51,8 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Copy a file while relays use it
     Backup(BackupArgs),
+    /// Make a token for development
+    Token(TokenArgs),
     /// Measure the queue, polling or whole relays
     Load(crate::load::Args),
 }
@@ -78,6 +84,10 @@ pub struct Config {
     pub write_timeout: Duration,
     /// With snapshots off, who can't resume starts empty and is told so.
     pub snapshots: bool,
+    /// How much one connection may do, and how many there may be.
+    pub limits: ConnectionLimits,
+    /// Who may enter.
+    pub security: Security,
     /// Which column of defaults was taken.
     pub profile: Profile,
     /// How log lines are written.
@@ -122,6 +132,23 @@ pub struct QueueConfig {
     pub spill_max_bytes: u64,
     /// Where tests let the queue fail.
     pub fail_points: Vec<FailPoint>,
+}
+
+/// How much one connection may do, and how many there may be. 0 is no limit, but for `max_connections`.
+#[derive(Debug, Clone)]
+pub struct ConnectionLimits {
+    /// Durable messages a second.
+    pub ops_per_s: u32,
+    /// Bytes of durable messages a second.
+    pub op_bytes_per_s: u32,
+    /// Cursors, presence changes and signals a second.
+    pub ephemeral_per_s: u32,
+    /// Connections of this process.
+    pub max_connections: u32,
+    /// Connections of one address.
+    pub max_connections_per_address: u32,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
 }
 
 /// What a commit waits for.

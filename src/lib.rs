@@ -14,6 +14,8 @@ pub mod limits;
 pub mod protocol;
 pub mod tasks;
 
+pub mod auth;
+
 pub mod backplane;
 pub mod memory;
 pub mod queue;

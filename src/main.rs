@@ -35,6 +35,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Stats(args) => cli::stats::run(&args),
         Command::Doctor(args) => cli::doctor::run(&args),
         Command::Backup(args) => cli::backup::run(&args),
+        Command::Token(args) => cli::token::run(args),
         Command::Load(args) => load::run(args),
     }
 }

@@ -236,20 +236,17 @@ impl MemoryBackplane {
     fn admit(&self, entry: &Entry) -> Result<(), Refusal> {
         let closed = self.closed.load(Ordering::Acquire);
         if let Entry::Durable { author, message } = entry {
-            if !closed && author.admits(message.op) {
-                return Ok(());
+            if closed {
+                author.hold(message.op, ErrorCode::Overloaded);
+            } else if let Err(refusal) = author.admits(message.op) {
+                self.relay.refused.fetch_add(1, Ordering::Relaxed);
+                return Err(refusal);
             }
-            author.hold(message.op);
         }
         if closed {
             return Err(self.relay.overloaded("the server is shutting down"));
         }
-        match entry {
-            Entry::Durable { .. } => Err(self
-                .relay
-                .overloaded("an earlier op was refused: send that one again first")),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     fn check_open(&self) -> Result<(), Unavailable> {

@@ -9,6 +9,7 @@ use futures::future::BoxFuture;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
+use crate::auth::Gate;
 use crate::backplane::Backplane;
 use crate::config::Config;
 use crate::http::{self, HttpState, Monitor, RelayStatus, listener, upgrade};
@@ -34,9 +35,15 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("can't listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("can't listen for SIGINT")?;
     let (backplane, failed) = start_backplane(&config)?;
-    let relay = Relay::new(config.clone(), backplane);
+    let relay = Relay::new(config.clone(), backplane)?;
     let mut parts = JoinSet::new();
     relay.start(&mut parts, failed).await?;
+    if config.security.is_open_at(config.listen) {
+        tracing::warn!(
+            "--auth none: whoever reaches {} may read and write every canvas; see --auth-secret-file",
+            config.listen
+        );
+    }
     let unexpected = tokio::select! {
         _ = terminate.recv() => None,
         _ = interrupt.recv() => None,
@@ -100,7 +107,10 @@ struct Relay {
 }
 
 impl Relay {
-    fn new(config: Arc<Config>, backplane: Arc<dyn Backplane>) -> Self {
+    fn new(config: Arc<Config>, backplane: Arc<dyn Backplane>) -> anyhow::Result<Self> {
+        let security = &config.security;
+        let gate = Gate::new(security.keys.clone(), security.revoked_file.clone())
+            .context("--revoked-file")?;
         let flusher = Arc::new(Flusher::new(
             config.cursor_flush_min,
             config.cursor_flush_max,
@@ -113,8 +123,8 @@ impl Relay {
             settings,
             spawner.clone(),
         );
-        let hub = Hub::new(registry.clone(), backplane.clone(), config.clone());
-        Self {
+        let hub = Hub::new(registry.clone(), backplane.clone(), config.clone(), gate);
+        Ok(Self {
             config,
             backplane,
             hub,
@@ -122,7 +132,7 @@ impl Relay {
             flusher,
             spawner,
             lag: Arc::default(),
-        }
+        })
     }
 
     /// Starts everything that runs until the end, under `parts`.
@@ -156,6 +166,17 @@ impl Relay {
             Monitor::run(state).await;
             "the health monitor"
         });
+        if self.config.security.revoked_file.is_some() {
+            let hub = self.hub.clone();
+            // Without a list, SIGHUP ends the process as usual: its terminal is gone.
+            let mut hangup = signal(SignalKind::hangup()).context("can't listen for SIGHUP")?;
+            parts.spawn(async move {
+                while hangup.recv().await.is_some() {
+                    hub.reload_revoked();
+                }
+                "the reader of --revoked-file"
+            });
+        }
         parts.spawn(async move {
             measure_lag(&lag).await;
             "the lag meter"
@@ -224,7 +245,7 @@ fn settings(config: &Config) -> Settings {
         limits: Limits {
             max_message_bytes: config.max_message_bytes,
             cursor_interval_ms: ms(config.cursor_flush_min),
-            ops_per_s: 0,
+            ops_per_s: config.limits.ops_per_s,
             max_objects: config.max_objects,
             max_clients: config.max_clients_per_canvas,
         },

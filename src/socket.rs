@@ -7,6 +7,8 @@
 pub mod connection;
 pub mod inbound;
 pub mod io;
+pub mod limiter;
 pub mod op_window;
 pub mod outbound;
 pub mod outbox;
+pub mod places;

@@ -11,14 +11,23 @@ use std::process::Command;
 const MAY_USE: &[(&str, &[&str])] = &[
     ("protocol", &[]),
     ("limits", &["protocol"]),
-    ("config", &["limits", "load", "protocol"]),
+    ("auth", &["protocol"]),
+    ("config", &["auth", "limits", "load", "protocol"]),
     ("tasks", &[]),
     ("telemetry", &["config"]),
     ("backplane", &["limits", "protocol"]),
     ("room", &["backplane", "limits", "protocol", "tasks"]),
     (
         "socket",
-        &["backplane", "config", "limits", "protocol", "room", "tasks"],
+        &[
+            "auth",
+            "backplane",
+            "config",
+            "limits",
+            "protocol",
+            "room",
+            "tasks",
+        ],
     ),
     ("memory", &["backplane", "limits", "protocol"]),
     ("queue", &["backplane", "config", "limits", "protocol"]),
@@ -26,6 +35,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "http",
         &[
+            "auth",
             "backplane",
             "config",
             "limits",
@@ -39,6 +49,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "relay",
         &[
+            "auth",
             "backplane",
             "config",
             "http",
@@ -55,6 +66,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "auth",
             "backplane",
             "config",
             "limits",
@@ -83,6 +95,7 @@ const KNOWN_BY: &[(&str, &[&str])] = &[
     ("rusqlite", &["queue", "cli", "load"]),
     ("r2d2", &["queue"]),
     ("axum", &["http"]),
+    ("jsonwebtoken", &["auth"]),
 ];
 
 /// A file is near 400 lines at most, the unit tests at its end not counted.

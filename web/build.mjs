@@ -3,8 +3,8 @@
  *
  *   node build.mjs           client/dist/ and demo/dist/
  *   node build.mjs --check   fails when the committed dist folders are not what the sources give
- *   node build.mjs --test    bundles client/test/*.test.ts and runs them with node:test
- *   node build.mjs --test-browser   the same with client/test/*.browser.ts, which need Chromium (SCUMBLE_CHROMIUM,
+ *   node build.mjs --test    bundles client/test/*.test.ts and demo/test/*.test.ts and runs them with node:test
+ *   node build.mjs --test-browser   the same with *.browser.ts, which need Chromium (SCUMBLE_CHROMIUM,
  *                                   default /usr/bin/chromium) and the built library
  *
  * The demo imports the library as "scumble-client" (or "/client.js"), which stays an import of "/client.js" in the
@@ -14,7 +14,7 @@
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, dirname, join, relative } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build, transform } from "esbuild";
 
@@ -99,13 +99,14 @@ async function check() {
 }
 
 async function test(ending) {
-  const tests = join(web, "client/test");
   const out = join(web, ".build/test");
   rmSync(out, { recursive: true, force: true });
-  const entryPoints = readdirSync(tests).filter((file) => file.endsWith(ending)).map((file) => join(tests, file));
+  const entryPoints = ["client/test", "demo/test"].flatMap((folder) =>
+    filesIn(join(web, folder)).filter((file) => file.endsWith(ending)).map((file) => join(web, folder, file)));
   await build({
     entryPoints,
     outdir: out,
+    outbase: web,
     outExtension: { ".js": ".mjs" },
     bundle: true,
     format: "esm",
@@ -115,7 +116,7 @@ async function test(ending) {
     external: ["/client.js"],
     sourcemap: "inline",
   });
-  const bundles = entryPoints.map((file) => relative(web, join(out, basename(file).replace(/\.ts$/, ".mjs"))));
+  const bundles = entryPoints.map((file) => join(".build/test", relative(web, file).replace(/\.ts$/, ".mjs")));
   run(process.execPath, ["--enable-source-maps", "--test", ...bundles]);
 }
 

@@ -22,8 +22,28 @@ fn switch(on: bool) -> String {
 }
 
 impl Config {
-    /// Every flag that takes a value, with the value in force. Parsed again they give the same configuration.
+    /// Every flag that takes a value and has one, with the value in force; a repeated flag once for each. Parsed again they
+    /// give the same configuration. Secrets from the environment are not in it.
     pub fn effective(&self) -> Vec<(&'static str, String)> {
+        let (mut all, limits) = (self.running(), &self.limits);
+        let numbers = [
+            ("ops-per-s", limits.ops_per_s),
+            ("op-bytes-per-s", limits.op_bytes_per_s),
+            ("ephemeral-per-s", limits.ephemeral_per_s),
+            ("max-connections", limits.max_connections),
+            (
+                "max-connections-per-address",
+                limits.max_connections_per_address,
+            ),
+        ];
+        all.extend(numbers.map(|(flag, number)| (flag, number.to_string())));
+        let proxies = limits.trusted_proxies.iter();
+        all.extend(proxies.map(|proxy| ("trusted-proxy", proxy.to_string())));
+        all.extend(self.security.effective());
+        all
+    }
+
+    fn running(&self) -> Vec<(&'static str, String)> {
         let queue = &self.queue;
         vec![
             ("listen", self.listen.to_string()),
@@ -88,7 +108,32 @@ mod tests {
             .filter_map(|arg| arg.get_long().map(str::to_owned))
             .filter(|flag| !["help", "version", "print-config"].contains(&flag.as_str()))
             .collect();
-        let config = Config::from_flags(["--queue=off"]).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.display().to_string()
+        };
+        let secret = file("secret", "for this test only");
+        let public = file("key", include_str!("../../tests/keys/ed25519.pub.pem"));
+        let config = Config::from_flags([
+            "--queue=off",
+            &format!("--auth-secret-file={secret}"),
+            &format!("--auth-public-key-file={public}"),
+            &format!("--revoked-file={secret}"),
+            &format!("--api-token-file={secret}"),
+            "--allowed-origin=https://a.example",
+            "--trusted-proxy=127.0.0.1",
+        ])
+        .unwrap();
+        let again: Vec<String> = config
+            .effective()
+            .iter()
+            .filter(|(flag, _)| *flag != "demo-controls")
+            .map(|(flag, value)| format!("--{flag}={value}"))
+            .collect();
+        let again = Config::from_flags(again).unwrap();
+        assert_eq!(config.effective(), again.effective());
         let effective = config
             .effective()
             .iter()

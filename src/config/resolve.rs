@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::serve_args::ServeArgs;
 use super::values::Switch;
-use super::{Config, QueueConfig};
+use super::{Config, ConnectionLimits, QueueConfig};
 use crate::protocol::ids::InstanceId;
 
 /// Flags that are right each by itself, but not together or not here.
@@ -23,7 +23,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    fn new(flag: &'static str, value: impl Display, hint: impl Into<String>) -> Self {
+    pub(super) fn new(flag: &'static str, value: impl Display, hint: impl Into<String>) -> Self {
         Self {
             flag,
             value: format!("'{value}'"),
@@ -86,6 +86,15 @@ impl Config {
             max_objects: args.max_objects as usize,
             write_timeout: args.write_timeout,
             snapshots: args.snapshots.is_on(),
+            limits: ConnectionLimits {
+                ops_per_s: args.limits.ops_per_s,
+                op_bytes_per_s: args.limits.op_bytes_per_s,
+                ephemeral_per_s: args.limits.ephemeral_per_s,
+                max_connections: args.limits.max_connections,
+                max_connections_per_address: args.limits.max_connections_per_address,
+                trusted_proxies: args.limits.trusted_proxy,
+            },
+            security: args.security.resolve()?,
             profile: args.profile,
             log_format: args.log_format,
             log_level: args.log_level,

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::limit_args::LimitArgs;
+use super::security_args::SecurityArgs;
 use super::values::{Switch, duration, instance_id, listen};
 use super::{FailPoint, LogFormat, LogLevel, Synchronous};
 use crate::limits::MAX_OBJECT_BYTES;
@@ -280,6 +282,14 @@ pub struct ServeArgs {
     )]
     #[arg(hide_possible_values = true)]
     pub snapshots: Switch,
+
+    /// How much one client may do
+    #[command(flatten)]
+    pub limits: LimitArgs,
+
+    /// Who may enter
+    #[command(flatten)]
+    pub security: SecurityArgs,
 
     /// How log lines are written to standard error
     #[arg(

@@ -1,10 +1,13 @@
 //! The raw flags of the other subcommands.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
 use super::serve_args::ServeArgs;
+use super::values::{duration, pattern};
+use crate::auth::claims::Access;
 use crate::protocol::ids::CanvasId;
 
 /// `scumble cluster`: as many processes on consecutive ports, with the same flags otherwise.
@@ -94,4 +97,37 @@ pub struct BackupArgs {
     /// The copy; must not be there yet
     #[arg(long, value_name = "FILE")]
     pub to: PathBuf,
+}
+
+/// `scumble token`: for development and tests. In production another program makes tokens.
+#[derive(Debug, Args)]
+pub struct TokenArgs {
+    /// The file that the relay is given as --auth-secret-file
+    #[arg(long, env = "SCUMBLE_AUTH_SECRET_FILE", value_name = "FILE")]
+    pub secret_file: PathBuf,
+
+    /// Who the bearer is
+    #[arg(long, value_name = "SUB")]
+    pub sub: String,
+
+    /// What the bearer may do where: a canvas, or a prefix and *, then =read or =write. Repeatable
+    #[arg(long, value_name = "PATTERN=ACCESS", required = true, value_parser = pattern)]
+    pub canvas: Vec<(String, Access)>,
+
+    /// How long the token is valid, 1s to 366 days
+    #[arg(long, value_name = "DURATION", default_value = "1h")]
+    #[arg(value_parser = duration(Duration::from_secs(1), Duration::from_secs(366 * 86_400)))]
+    pub ttl: Duration,
+
+    /// The bearer's name for others
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+
+    /// The bearer's colour
+    #[arg(long, value_name = "COLOR")]
+    pub color: Option<String>,
+
+    /// The token's own name, by which it can be revoked [default: a new UUID]
+    #[arg(long, value_name = "ID")]
+    pub jti: Option<String>,
 }

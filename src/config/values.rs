@@ -1,10 +1,12 @@
 //! Parsers of single values: each refuses a wrong one in words that say what would be right.
 
-use std::net::SocketAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use clap::ValueEnum;
 
+use crate::auth::claims::Access;
 use crate::protocol::ids::InstanceId;
 
 /// `on` or `off`.
@@ -66,6 +68,75 @@ pub fn instance_id(text: &str) -> Result<InstanceId, String> {
     InstanceId::parse(text).map_err(|error| error.to_string())
 }
 
+/// Reads the origin of a page: scheme, host and, where it is not the usual one, port.
+pub fn origin(text: &str) -> Result<String, String> {
+    let host = text
+        .split_once("://")
+        .filter(|(scheme, _)| ["http", "https"].contains(scheme));
+    let is_host = |host: &str| {
+        let forbidden = |c: char| c.is_whitespace() || "/?#*@,".contains(c);
+        !host.is_empty() && !host.contains(forbidden)
+    };
+    match host {
+        Some((_, host)) if is_host(host) => Ok(text.to_ascii_lowercase()),
+        _ => Err("must be like https://app.example.org or http://localhost:3000".to_owned()),
+    }
+}
+
+/// Reads `PATTERN=read` or `PATTERN=write`.
+pub fn pattern(text: &str) -> Result<(String, Access), String> {
+    let access = |word: &str| {
+        [Access::Read, Access::Write]
+            .into_iter()
+            .find(|access| access.word() == word)
+    };
+    text.rsplit_once('=')
+        .and_then(|(pattern, word)| Some((pattern.to_owned(), access(word)?)))
+        .filter(|(pattern, _)| !pattern.is_empty())
+        .ok_or_else(|| "must be like board-1=write or 'team-*=read'".to_owned())
+}
+
+/// Addresses that begin with the same bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    bits: u32,
+}
+
+impl Network {
+    /// Whether the address is in it.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let (width, ours, theirs) = match (self.address, address) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => (32, a.to_bits().into(), b.to_bits().into()),
+            (IpAddr::V6(a), IpAddr::V6(b)) => (128, a.to_bits(), b.to_bits()),
+            _ => return false,
+        };
+        let differ: u128 = ours ^ theirs;
+        differ.checked_shr(width - self.bits).unwrap_or(0) == 0
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.bits)
+    }
+}
+
+/// Reads an address, or a network as an address and a number of bits.
+pub fn network(text: &str) -> Result<Network, String> {
+    let wrong = || "must be an address or a network, like 127.0.0.1 or 10.0.0.0/8".to_owned();
+    let (address, bits) = text
+        .split_once('/')
+        .map_or((text, None), |(a, b)| (a, Some(b)));
+    let address: IpAddr = address.parse().map_err(|_| wrong())?;
+    let width = if address.is_ipv4() { 32 } else { 128 };
+    let bits = bits.map_or(Ok(width), str::parse).map_err(|_| wrong())?;
+    if bits > width {
+        return Err(wrong());
+    }
+    Ok(Network { address, bits })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,6 +172,40 @@ mod tests {
             "127.0.0.1:99999",
         ] {
             assert!(listen(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn networks_contain_their_addresses() {
+        let contains =
+            |net: &str, address: &str| network(net).unwrap().contains(address.parse().unwrap());
+        assert!(contains("10.0.0.0/8", "10.9.8.7") && !contains("10.0.0.0/8", "11.0.0.1"));
+        assert!(contains("127.0.0.1", "127.0.0.1") && !contains("127.0.0.1", "127.0.0.2"));
+        assert!(contains("0.0.0.0/0", "8.8.8.8") && !contains("0.0.0.0/0", "::1"));
+        assert!(contains("2001:db8::/32", "2001:db8:1::2") && !contains("::1", "::2"));
+        assert_eq!(network("10.0.0.0/8").unwrap().to_string(), "10.0.0.0/8");
+        for bad in ["", "x", "10.0.0.0/33", "::/129", "10.0.0.0/-1", "10.0.0.0/"] {
+            assert!(network(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_origin_has_a_scheme_and_no_path() {
+        assert_eq!(
+            origin("https://App.example.org").unwrap(),
+            "https://app.example.org"
+        );
+        assert!(origin("http://localhost:3000").is_ok());
+        for bad in [
+            "",
+            "app.example.org",
+            "https://",
+            "https://a/b",
+            "https://*.a",
+            "ftp://a",
+            "null",
+        ] {
+            assert!(origin(bad).is_err(), "{bad}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -16,8 +16,9 @@ use crate::tasks::Spawner;
 pub async fn accept(listener: TcpListener, router: Router, spawner: Spawner) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
-                let router = router.clone();
+            Ok((stream, peer)) => {
+                // Handlers find out here who they speak with.
+                let router = router.clone().layer(Extension(peer));
                 spawner.spawn(async move { speak_http(stream, router).await });
             }
             Err(e) => {

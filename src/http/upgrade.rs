@@ -1,5 +1,6 @@
 //! `GET /ws/{canvas_id}`: from HTTP to a WebSocket. Everything that can be refused is refused before the upgrade, with a status that proxies and logs understand.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
@@ -47,6 +48,13 @@ async fn upgrade(
         Ok(key) => key,
         Err(refusal) => return *refusal,
     };
+    if let Some(refusal) = wrong_origin(&state, request.headers()) {
+        return refusal;
+    }
+    let address = request
+        .extensions()
+        .get::<SocketAddr>()
+        .map(|peer| client_address(&state, peer.ip(), request.headers()));
     if state.hub.draining() {
         return error(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -60,7 +68,7 @@ async fn upgrade(
         // The client is gone if it fails: nothing to serve, nothing to say.
         let Ok(upgraded) = upgrade.await else { return };
         if let Some((stream, leftover)) = into_tcp(upgraded) {
-            serve(state.hub, canvas, stream, leftover).await;
+            serve(state.hub, canvas, stream, leftover, address).await;
         }
     });
     let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
@@ -77,6 +85,46 @@ async fn upgrade(
         );
     }
     response
+}
+
+/// Browsers say which page connects, and pages can't make them say another. What says nothing is no browser.
+fn wrong_origin(state: &UpgradeState, headers: &HeaderMap) -> Option<Response> {
+    let allowed = &state.hub.config.security.allowed_origins;
+    let origin = headers.get(header::ORIGIN)?;
+    let known = |origin: &str| {
+        allowed
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(origin))
+    };
+    if allowed.is_empty() || origin.to_str().is_ok_and(known) {
+        return None;
+    }
+    let message = "pages of this origin may not connect (--allowed-origin)";
+    Some(error(StatusCode::FORBIDDEN, "forbidden-origin", message))
+}
+
+/// Whose connection it is: the one that the nearest proxy we trust has seen, as long as we trust who told.
+fn client_address(state: &UpgradeState, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    let trusted = &state.hub.config.limits.trusted_proxies;
+    let forwarded = headers.get_all("x-forwarded-for");
+    let hops: Vec<&str> = forwarded
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .collect();
+    let mut hops = hops.into_iter().rev();
+    let mut address = peer;
+    while trusted
+        .iter()
+        .any(|net| net.contains(address.to_canonical()))
+    {
+        match hops.next().and_then(|hop| hop.parse().ok()) {
+            Some(hop) => address = hop,
+            None => break,
+        }
+    }
+    address
 }
 
 /// The handshake's key, if the request is a WebSocket handshake of version 13 (RFC 6455, 4.2.1).

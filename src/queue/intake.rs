@@ -125,17 +125,15 @@ impl Intake {
             Entry::Durable { author, message } => Some((author.clone(), message.op)),
             _ => None,
         };
-        if let Some((author, op)) = &op
-            && !author.admits(*op)
-        {
-            return Err(overloaded("an earlier op was refused: send that first"));
+        if let Some((author, op)) = &op {
+            author.admits(*op)?;
         }
         match state.room_for(key, &entry) {
             Ok(true) => {}
             Ok(false) => return Ok(()),
             Err(refusal) => {
                 if let Some((author, op)) = op {
-                    author.hold(op);
+                    author.hold(op, refusal.code);
                 }
                 return Err(refusal);
             }
@@ -398,7 +396,7 @@ fn durable_of(entry: &Entry) -> Option<(&Arc<Author>, &Durable)> {
 }
 
 fn refuse_op(answers: &mut Answers, key: i64, author: &Author, message: &Durable, why: &str) {
-    author.hold(message.op);
+    author.hold(message.op, ErrorCode::Overloaded);
     let conn: ConnId = author.conn;
     let outcome = Outcome::Refused(overloaded(why));
     answers.push((

@@ -5,6 +5,7 @@
 //! poller moves it by reading. Whichever holds the lock moves on from where the other stopped, so nothing is
 //! delivered twice, and all rooms share one read.
 
+mod publish;
 mod realign;
 
 use std::collections::{HashMap, HashSet};
@@ -79,6 +80,12 @@ struct State {
     running: Vec<i64>,
     /// Rows were skipped or are missing: rooms must be compared with the tables.
     astray: bool,
+    /// The first row of the writer's open transaction: from there on the writer tells itself.
+    held_back: Option<i64>,
+    /// The poller has found rows held back, so it has to look again.
+    turned_away: bool,
+    /// The last row of the writer's last commit.
+    written: i64,
     /// Rooms that went, for the watermarks.
     closed: Vec<i64>,
 }
@@ -172,54 +179,6 @@ impl Tail {
         }
     }
 
-    /// The writer's own commit: from memory if it follows directly, after the gap if not, and not at all if the
-    /// poller was faster. Answers follow in any case.
-    ///
-    /// # Errors
-    /// When the gap could not be read; answers are delivered even so, rows will be by the poller.
-    pub(super) fn publish(
-        &self,
-        conn: &Connection,
-        committed: Committed,
-        from_memory: bool,
-    ) -> rusqlite::Result<()> {
-        let mut state = self.state.lock();
-        let mut result = Ok(());
-        let answers = committed
-            .steps
-            .iter()
-            .any(|step| matches!(step, Step::Answer { .. }));
-        let rows = committed.last_id > 0 && !state.rooms.is_empty();
-        let upto = if from_memory {
-            committed.first_id - 1
-        } else {
-            committed.last_id
-        };
-        if rows && (from_memory || answers) {
-            while state.position < upto && result.is_ok() {
-                result = state
-                    .read_on(conn, committed.now_ms, 1_000, Some(upto))
-                    .map(|_| ());
-            }
-        }
-        let mine =
-            rows && from_memory && result.is_ok() && state.position == committed.first_id - 1;
-        for step in committed.steps {
-            match step {
-                Step::Log(m) if mine => state.log(&m, committed.now_ms),
-                Step::Row { key, delivery } if mine => state.deliver(key, delivery),
-                Step::Answer { key, delivery } => state.deliver(key, delivery),
-                Step::Log(_) | Step::Row { .. } => {}
-            }
-        }
-        if mine {
-            state.position = committed.last_id;
-        }
-        state.flush();
-        self.position.store(state.position, Ordering::Release);
-        result
-    }
-
     /// Reads and dispatches up to `limit` rows; gives how many there were.
     pub(super) fn catch_up(
         &self,
@@ -231,7 +190,12 @@ impl Tail {
         if state.rooms.is_empty() {
             return Ok(0);
         }
-        let read = state.read_on(conn, now_ms, limit, None);
+        let upto = state.held_back.map(|first_id| first_id - 1);
+        state.turned_away |= upto.is_some();
+        if upto.is_some_and(|upto| state.position >= upto) {
+            return Ok(0);
+        }
+        let read = state.read_on(conn, now_ms, limit, upto);
         state.flush();
         self.position.store(state.position, Ordering::Release);
         let read = read?;

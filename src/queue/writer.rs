@@ -167,6 +167,9 @@ impl Writer {
         }
         shared.fail_points.pass(FailStep::AfterInsert)?;
         let (committed, held) = txn.finish()?;
+        if committed.last_id > 0 {
+            shared.tail.hold_back(committed.first_id);
+        }
         shared.fail_points.pass(FailStep::BeforeCommit)?;
         Ok(Applied {
             committed,
@@ -210,11 +213,13 @@ impl Writer {
         );
         let from_memory = shared.config.local_broadcast;
         shared.fail_points.note(FailStep::BeforeAck);
-        if let Err(error) = shared.tail.publish(&self.conn, committed, from_memory) {
+        let told = shared.tail.publish(&self.conn, committed, from_memory);
+        let left = told.unwrap_or_else(|error| {
             tracing::warn!(%error, "what others wrote before could not be read; the poller will");
-        }
+            true
+        });
         shared.fail_points.note(FailStep::AfterAck);
-        if shared.tail.rooms() > 0 && shared.tail.position() < last_id {
+        if left {
             shared.peers.poke();
         }
         for (task, answer) in tasks.into_iter().zip(answers) {
@@ -267,6 +272,8 @@ impl Writer {
                 "the queue file is damaged: {error}; run `scumble doctor`"
             )));
         }
+        self.shared.tail.let_go();
+        self.shared.peers.poke();
         self.shared.counters.failing.store(true, Ordering::Release);
         self.failures += 1;
         if self.failures == 1 {
@@ -302,8 +309,12 @@ impl Writer {
             self.conn.busy_timeout(limits::BUSY_TIMEOUT)?;
             result
         };
+        let (started, frames) = (Instant::now(), WAL_FRAMES.get());
         match restart() {
-            Ok(()) => WAL_FRAMES.set(0),
+            Ok(()) => {
+                WAL_FRAMES.set(0);
+                tracing::debug!(frames, took = ?started.elapsed(), "the write-ahead log begins anew");
+            }
             Err(error) => tracing::debug!(%error, "the write-ahead log could not be restarted yet"),
         }
     }

@@ -1,6 +1,7 @@
 //! A connection's task, and the connection as its room sees it ([`Peer`]).
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
@@ -11,6 +12,9 @@ use tokio::net::TcpStream;
 
 use super::inbound::{Inbound, Turn};
 use super::outbound::Outbound;
+use super::places::Places;
+use crate::auth::claims::Access;
+use crate::auth::{Gate, Grant};
 use crate::backplane::{Author, Backplane};
 use crate::config::Config;
 use crate::limits::{
@@ -32,8 +36,10 @@ pub struct Hub {
     pub backplane: Arc<dyn Backplane>,
     /// Limits and timeouts.
     pub config: Arc<Config>,
+    /// Checks tokens.
+    pub gate: Gate,
     open: Mutex<HashMap<u64, Weak<Peer>>>,
-    connections: AtomicU64,
+    places: Arc<Places>,
     draining: AtomicBool,
 }
 
@@ -43,20 +49,24 @@ impl Hub {
         registry: Arc<Registry<Peer>>,
         backplane: Arc<dyn Backplane>,
         config: Arc<Config>,
+        gate: Gate,
     ) -> Arc<Self> {
+        let limits = &config.limits;
+        let places = Places::new(limits.max_connections, limits.max_connections_per_address);
         Arc::new(Self {
             registry,
             backplane,
             config,
+            gate,
             open: Mutex::default(),
-            connections: AtomicU64::new(0),
+            places,
             draining: AtomicBool::new(false),
         })
     }
 
     /// Open connections.
     pub fn connections(&self) -> u64 {
-        self.connections.load(Ordering::Relaxed)
+        self.places.taken().into()
     }
 
     /// Whether the instance is on its way out.
@@ -88,6 +98,30 @@ impl Hub {
         }
     }
 
+    /// Reads the list of who is revoked again, and ends their connections. Logs how it went.
+    pub fn reload_revoked(&self) {
+        let entries = match self.gate.reload() {
+            Ok(entries) => entries,
+            Err(error) => {
+                tracing::error!(%error, "--revoked-file could not be read: the old list stays");
+                return;
+            }
+        };
+        let revoked = |peer: &&Arc<Peer>| {
+            let grant = peer.grant.lock();
+            grant
+                .as_ref()
+                .is_some_and(|grant| self.gate.is_revoked(grant))
+        };
+        let closed = self
+            .peers()
+            .iter()
+            .filter(revoked)
+            .map(|peer| peer.revoke())
+            .count();
+        tracing::info!(entries, closed, "--revoked-file was read again");
+    }
+
     pub(super) fn add(&self, peer: &Arc<Peer>) {
         self.open
             .lock()
@@ -103,18 +137,52 @@ pub struct Peer {
     pub(super) in_flight: AtomicU32,
     /// The highest committed op at the welcome, plus one; 0 before it.
     welcomed: AtomicU64,
+    /// What its token allows; `None` where none is asked for.
+    grant: Mutex<Option<Grant>>,
+    /// Whether it may write: what the grant says, to be asked for each message.
+    writes: AtomicBool,
 }
 
 impl Peer {
-    pub(super) fn new(author: Arc<Author>, out: Arc<Outbound>) -> Self {
+    pub(super) fn new(author: Arc<Author>, out: Arc<Outbound>, grant: Option<Grant>) -> Self {
         let (in_flight, welcomed) = (AtomicU32::new(0), AtomicU64::new(0));
+        let writes = grant
+            .as_ref()
+            .is_none_or(|grant| grant.access == Access::Write);
         Self {
+            grant: Mutex::new(grant),
+            writes: AtomicBool::new(writes),
             author,
             out,
             room: OnceLock::new(),
             in_flight,
             welcomed,
         }
+    }
+
+    /// What its token allows; `None` where none is asked for.
+    pub(super) fn grant(&self) -> Option<Grant> {
+        self.grant.lock().clone()
+    }
+
+    pub(super) fn set_grant(&self, grant: Grant) {
+        let writes = grant.access == Access::Write;
+        self.writes.store(writes, Ordering::Release);
+        *self.grant.lock() = Some(grant);
+    }
+
+    /// How long its token is still valid; `None` where none is asked for.
+    fn token_left(&self) -> Option<Duration> {
+        self.grant.lock().as_ref().map(Grant::remaining)
+    }
+
+    pub(super) fn may_write(&self) -> bool {
+        self.writes.load(Ordering::Acquire)
+    }
+
+    pub(super) fn revoke(&self) {
+        self.out
+            .close(CloseCode::Unauthorized, "the token was revoked");
     }
 
     pub(super) fn seat(&self, room: Arc<Handle<Peer>>) {
@@ -151,7 +219,10 @@ impl Link for Peer {
     }
 
     fn role(&self) -> &'static str {
-        "write"
+        match self.may_write() {
+            true => Access::Write.word(),
+            false => Access::Read.word(),
+        }
     }
 
     fn push(&self, frames: Bytes) -> bool {
@@ -204,15 +275,27 @@ pub enum End {
     Lost,
 }
 
-/// Serves one upgraded socket until it ends. `leftover`: bytes that came behind the handshake.
-pub async fn serve(hub: Arc<Hub>, canvas: CanvasId, stream: TcpStream, leftover: Vec<u8>) {
-    hub.connections.fetch_add(1, Ordering::Relaxed);
+/// Serves one upgraded socket until it ends. `leftover`: bytes that came behind the handshake; `address`: whose
+/// connection it counts as.
+pub async fn serve(
+    hub: Arc<Hub>,
+    canvas: CanvasId,
+    stream: TcpStream,
+    leftover: Vec<u8>,
+    address: Option<IpAddr>,
+) {
     let out = Arc::new(Outbound::new(stream));
+    let _place = match hub.places.take(address) {
+        Ok(place) => place,
+        Err(reason) => {
+            out.close(CloseCode::Full, reason);
+            return linger(&out).await;
+        }
+    };
     let mut inbound = Inbound::new(hub.clone(), canvas, out.clone(), leftover);
     let end = run(&hub, &out, &mut inbound).await;
     leave(&hub, &inbound, end);
     linger(&out).await;
-    hub.connections.fetch_sub(1, Ordering::Relaxed);
 }
 
 /// Takes the connection out of its room: once it is decided that it ends, since its last bytes may take
@@ -295,7 +378,7 @@ async fn run(hub: &Hub, out: &Outbound, inbound: &mut Inbound) -> End {
         if let Some(end) = clock.due(hub, out, inbound, Instant::now()) {
             return end;
         }
-        let deadline = clock.next(hub, inbound.peer().is_some(), standing.blocked);
+        let deadline = clock.next(hub, inbound.peer(), standing.blocked);
         tokio::select! {
             ready = out.stream().readable(), if may_read && !readable => {
                 if ready.is_err() { return End::Lost }
@@ -352,6 +435,11 @@ impl Clock {
         }
         if inbound.peer().is_none() && now >= self.began + HELLO_TIMEOUT {
             out.close(CloseCode::Malformed, "hello must come within 10 seconds");
+        } else if inbound
+            .peer()
+            .is_some_and(|peer| peer.token_left() == Some(Duration::ZERO))
+        {
+            out.close(CloseCode::Unauthorized, "the token has expired");
         } else if self.pinged.is_some_and(|at| now >= at + PONG_TIMEOUT) {
             out.close(CloseCode::Timeout, "no pong within the heartbeat timeout");
         } else if self.pinged.is_none() && now >= self.heard + HEARTBEAT_PING {
@@ -362,7 +450,7 @@ impl Clock {
     }
 
     /// When to look again at the latest.
-    fn next(&self, hub: &Hub, hello: bool, blocked: Option<Instant>) -> Instant {
+    fn next(&self, hub: &Hub, peer: Option<&Arc<Peer>>, blocked: Option<Instant>) -> Instant {
         if let Some(since) = self.closing {
             return since + CLOSE_TIMEOUT;
         }
@@ -370,8 +458,13 @@ impl Clock {
             Some(at) => at + PONG_TIMEOUT,
             None => self.heard + HEARTBEAT_PING,
         };
-        if !hello {
-            next = next.min(self.began + HELLO_TIMEOUT);
+        match peer {
+            None => next = next.min(self.began + HELLO_TIMEOUT),
+            Some(peer) => {
+                if let Some(left) = peer.token_left() {
+                    next = next.min(Instant::now() + left);
+                }
+            }
         }
         if let Some(since) = blocked {
             next = next.min(since + hub.config.write_timeout);

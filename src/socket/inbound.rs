@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use bytes::Bytes;
 use tungstenite::protocol::frame::coding::CloseCode as WsCode;
@@ -11,8 +12,10 @@ use tungstenite::{Error, Message, WebSocket};
 
 use super::connection::{End, Hub, Peer};
 use super::io::Io;
+use super::limiter::Limiter;
 use super::op_window::{OpWindow, Verdict};
 use super::outbound::Outbound;
+use crate::auth::Denied;
 use crate::backplane::{Author, Entry};
 use crate::limits::{MAX_BAD_IN_A_ROW, READ_BUFFER_BYTES};
 use crate::protocol::VERSION;
@@ -51,6 +54,7 @@ pub struct Inbound {
     socket: WebSocket<Io>,
     peer: Option<Arc<Peer>>,
     window: Option<OpWindow>,
+    limiter: Limiter,
     signals: Signals,
     bad_in_a_row: u32,
     said_bye: bool,
@@ -66,6 +70,7 @@ impl Inbound {
             .max_message_size(Some(max))
             .max_frame_size(Some(max));
         let io = Io::new(out.clone());
+        let limiter = Limiter::new(&hub.config.limits, max);
         let socket = WebSocket::from_partially_read(io, leftover, Role::Server, Some(config));
         Self {
             hub,
@@ -74,6 +79,7 @@ impl Inbound {
             socket,
             peer: None,
             window: None,
+            limiter,
             signals: Signals::default(),
             bad_in_a_row: 0,
             said_bye: false,
@@ -171,6 +177,10 @@ impl Inbound {
     }
 
     fn text(&mut self, text: &str) {
+        if self.out.standing().closing.is_some() {
+            // It was told to go: what it may do no longer matters.
+            return;
+        }
         let message = match parse(text) {
             Ok(message) => message,
             Err(refused) => return self.refuse(&refused),
@@ -182,10 +192,10 @@ impl Inbound {
             self.send_signals();
         }
         self.bad_in_a_row = 0;
-        self.act(&peer, message);
+        self.act(&peer, message, text.len());
     }
 
-    fn act(&mut self, peer: &Arc<Peer>, message: ClientMessage) {
+    fn act(&mut self, peer: &Arc<Peer>, message: ClientMessage, bytes: usize) {
         let conn = peer.author().conn;
         let tell = |event| {
             if let Some(room) = peer.room() {
@@ -193,10 +203,27 @@ impl Inbound {
             }
         };
         match message {
-            ClientMessage::Durable(message) => self.durable(peer, message),
-            ClientMessage::Cursor(fields) => tell(Event::Cursor(conn, fields)),
-            ClientMessage::Presence(patch) => tell(Event::Presence(conn, patch)),
+            ClientMessage::Durable(message) => self.durable(peer, message, bytes),
+            ClientMessage::Cursor(fields) => {
+                // The next one supersedes it anyway.
+                if self.limiter.ephemeral() {
+                    tell(Event::Cursor(conn, fields));
+                }
+            }
+            ClientMessage::Presence(patch) => {
+                if self.takes_ephemeral() {
+                    tell(Event::Presence(conn, patch));
+                }
+            }
+            ClientMessage::Signal(_) if !peer.may_write() => {
+                let message = "the token allows reading only: no signals";
+                let error = say::error(ErrorCode::Forbidden, message, None, None);
+                self.out.with(|outbox| outbox.reply(error));
+            }
             ClientMessage::Signal(body) => {
+                if !self.takes_ephemeral() {
+                    return;
+                }
                 say::signal(&mut self.signals.frames, &peer.author().client, &body);
                 self.signals.bodies.push(body);
             }
@@ -204,7 +231,7 @@ impl Inbound {
                 self.out
                     .with(|outbox| outbox.reply(say::pong(&ts, wall_clock_ms())));
             }
-            ClientMessage::Refresh(_) => {}
+            ClientMessage::Refresh(token) => self.refresh(peer, &token),
             ClientMessage::Bye => {
                 self.said_bye = true;
                 self.out.close(CloseCode::Normal, "bye");
@@ -246,10 +273,22 @@ impl Inbound {
     }
 
     fn enter(&mut self, hello: Hello) {
+        let grant = match self.hub.gate.admit(hello.token.as_deref(), &self.canvas) {
+            Ok(grant) => grant,
+            Err(denied) => return self.turn_out(&denied),
+        };
         let conn = self.hub.backplane.new_conn();
-        let author = Author::new(conn, hello.client, hello.user, String::new());
-        let peer = Arc::new(Peer::new(Arc::new(author), self.out.clone()));
+        let (user, subject) = match &grant {
+            Some(grant) => (grant.user(&hello.user), grant.subject.clone()),
+            None => (hello.user, String::new()),
+        };
+        let author = Author::new(conn, hello.client, user, subject);
+        let peer = Arc::new(Peer::new(Arc::new(author), self.out.clone(), grant.clone()));
         self.hub.add(&peer);
+        // Whoever reads the list of the revoked from here on finds this connection.
+        if grant.is_some_and(|grant| self.hub.gate.is_revoked(&grant)) {
+            return peer.revoke();
+        }
         self.peer = Some(peer.clone());
         let room = self
             .hub
@@ -258,7 +297,68 @@ impl Inbound {
         peer.seat(room);
     }
 
-    fn durable(&mut self, peer: &Arc<Peer>, message: Durable) {
+    /// A new token before the old one expires.
+    fn refresh(&mut self, peer: &Arc<Peer>, token: &str) {
+        let Some(old) = peer.grant() else { return };
+        match self.hub.gate.refresh(&old, token, &self.canvas) {
+            Ok(new) => {
+                peer.set_grant(new.clone());
+                if self.hub.gate.is_revoked(&new) {
+                    peer.revoke();
+                }
+            }
+            Err(denied) => self.turn_out(&denied),
+        }
+    }
+
+    /// Says why, and ends the connection.
+    fn turn_out(&self, denied: &Denied) {
+        self.out.reply(say::error(
+            ErrorCode::Forbidden,
+            &denied.message,
+            None,
+            None,
+        ));
+        self.out.close(denied.code, &denied.message);
+    }
+
+    /// Whether a message of the ephemeral lane is taken. If not, the client is told, once a second at most.
+    fn takes_ephemeral(&mut self) -> bool {
+        let taken = self.limiter.ephemeral();
+        if !taken && self.limiter.tells(Instant::now()) {
+            let message = "more than ephemeral_per_s: some are dropped";
+            let error = say::error(ErrorCode::RateLimited, message, None, Some(1_000));
+            self.out.with(|outbox| outbox.reply(error));
+        }
+        taken
+    }
+
+    /// Whether the connection may send a durable message now. If not, it is told why.
+    fn takes_durable(&mut self, peer: &Peer, op: u64, bytes: usize) -> bool {
+        let author = peer.author();
+        if !peer.may_write() {
+            let message = "the token allows reading only";
+            self.use_up(op);
+            let error = say::error(ErrorCode::Forbidden, message, Some(op), None);
+            self.out.with(|outbox| outbox.reply(error));
+            return false;
+        }
+        // What waits for an earlier op is refused by the backplane, and takes nothing from the buckets.
+        if author.held(op).is_some() {
+            return true;
+        }
+        let Err((retry_after_ms, limit)) = self.limiter.durable(bytes) else {
+            return true;
+        };
+        // Only this task appends for its author, so nothing can slip in between.
+        author.hold(op, ErrorCode::RateLimited);
+        let (code, message) = (ErrorCode::RateLimited, format!("more than {limit}"));
+        let error = say::error(code, &message, Some(op), Some(retry_after_ms));
+        self.out.with(|outbox| outbox.reply(error));
+        false
+    }
+
+    fn durable(&mut self, peer: &Arc<Peer>, message: Durable, bytes: usize) {
         let op = message.op;
         let window = self
             .window
@@ -269,6 +369,9 @@ impl Inbound {
                 message,
                 op: Some(op),
             });
+        }
+        if !self.takes_durable(peer, op, bytes) {
+            return;
         }
         let Some(canvas) = peer.room().and_then(|room| room.canvas()) else {
             return;
@@ -304,14 +407,22 @@ impl Inbound {
         }
     }
 
+    /// The number was refused for good: it can't be sent again.
+    fn use_up(&mut self, op: u64) {
+        if let Some(peer) = &self.peer {
+            let acked = peer.acked_op().unwrap_or(0);
+            self.window
+                .get_or_insert_with(|| OpWindow::new(acked))
+                .refused(op);
+        }
+    }
+
     /// Answers a bad message. Too many in a row end the connection.
     fn refuse(&mut self, refused: &Refused) {
-        if let (Some(op), Some(peer)) = (refused.op, &self.peer)
+        if let Some(op) = refused.op
             && refused.code != ErrorCode::BadOp
         {
-            self.window
-                .get_or_insert_with(|| OpWindow::new(peer.acked_op().unwrap_or(0)))
-                .refused(op);
+            self.use_up(op);
         }
         let error = say::error(refused.code, &refused.message, refused.op, None);
         self.out.with(|outbox| outbox.reply(error));

@@ -185,7 +185,9 @@ pub fn later_ops_wait_for_a_refused_one<C: Cluster>() {
     let seat = relay.seat(0, "canvas");
     let client = seat.client("author");
     assert_eq!(seat.ask_as(&client, 1, &event("e")), Ended::Committed(1));
-    client.author.hold(2);
+    client
+        .author
+        .hold(2, scumble::protocol::server_message::ErrorCode::Overloaded);
     for op in [3, 4, 3] {
         let refusal = seat
             .append_durable(&client, durable(op, &event("e")))

@@ -32,8 +32,10 @@ pub fn after_open_nothing_is_missed<C: Cluster>() {
         }
         late
     });
-    let whole = writing.read_all(writing.opened.head).expect("retained");
-    assert_eq!(whole.len(), sent);
+    let whole = eventually("all of it is committed", || {
+        let whole = writing.read_all(writing.opened.head).expect("retained");
+        (whole.len() == sent).then_some(whole)
+    });
     for (i, seat) in late.iter().enumerate() {
         if i + 1 == late.len() {
             let rest = whole.len() as u64;

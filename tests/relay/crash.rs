@@ -82,7 +82,8 @@ async fn survive(flags: &[&str]) {
         field.up.lock()[victim] = relay.address(fresh);
     }
     let mut clients = writers.join_all().await;
-    for address in field.up.lock().clone() {
+    let up = field.up.lock().clone();
+    for address in up {
         clients.push(Client::join(address, "board").await);
     }
     check_agreement(&mut clients).await;

@@ -88,14 +88,18 @@ async fn a_draining_process_is_not_ready_and_takes_nobody() {
     ada.say(json!({"type": "ping", "ts": 1})).await;
     ada.until(|m| m["type"] == "pong").await;
     relay.process(0).signal(Signal::TERM);
+    eventually("the drain", || async {
+        relay.log(0).contains("draining").then_some(())
+    })
+    .await;
     let ready = eventually("not ready", || async {
         relay
             .get(0, "/readyz")
             .await
-            .filter(|answer| answer.status == 503)
+            .filter(|answer| answer.body.contains("draining"))
     })
     .await;
-    assert!(ready.body.contains("draining"), "{}", ready.body);
+    assert_eq!(ready.status, 503);
     let alive = relay.get(0, "/healthz").await.expect("an answer");
     assert_eq!(alive.status, 200, "it is alive until the end");
     let refused = Socket::open(relay.address(0), "board").await.err();

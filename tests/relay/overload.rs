@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::Relay;
 use crate::harness::history::check_agreement;
+use crate::harness::{Relay, Socket};
 
 fn chat(n: u64) -> Value {
     json!({"type": "chat", "text": format!("{n}")})
@@ -92,4 +92,25 @@ async fn a_flood_arrives_whole() {
     let mut clients = floods.join_all().await;
     assert_eq!(clients.iter().map(|client| client.seq).max(), Some(9_600));
     check_agreement(&mut clients).await;
+}
+
+/// Who can't be taken in is told so, and sent to try again.
+#[tokio::test]
+async fn a_join_that_cannot_be_committed_is_turned_away() {
+    let relay = Relay::start(1, &[]).await;
+    let ada = relay.join(0, "board").await;
+    let lock = relay.writer();
+    lock.execute_batch("BEGIN IMMEDIATE").expect("the lock");
+    let mut socket = Socket::open(relay.address(0), "board").await.expect("up");
+    let hello = json!({"type": "hello", "v": 1, "client": "client-late"});
+    socket.send(&hello).await.expect("sent");
+    let error = socket.receive().await.expect("an error");
+    assert_eq!(error["code"], "overloaded", "{error}");
+    assert!(error["retry_after_ms"].as_u64() > Some(0));
+    assert_eq!(socket.ended().await.code, Some(4503));
+    lock.execute_batch("COMMIT").expect("the end of it");
+    let late = relay.join(0, "board").await;
+    let users = late.welcome["users"].as_array().expect("users");
+    let here = |id: &str| users.iter().any(|u| u["client"] == id);
+    assert!(here(&ada.id) && !here("client-late"), "{users:?}");
 }

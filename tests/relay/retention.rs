@@ -140,7 +140,7 @@ async fn watermarks_follow_and_go_with_their_process() {
 async fn health_counts_backlog_not_what_is_kept_for_its_ttl() {
     let relay = Relay::start(2, &[]).await;
     let mut ada = relay.join(0, "board").await;
-    let _there = relay.join(1, "board").await;
+    let there = relay.join(1, "board").await;
     ada.write(&mut Random::new(), 300, 64)
         .await
         .expect("connected");
@@ -154,4 +154,15 @@ async fn health_counts_backlog_not_what_is_kept_for_its_ttl() {
     assert_eq!(stats["instances"].as_array().map(Vec::len), Some(2));
     assert_eq!(stats["connections"], 1);
     assert_eq!(stats["rooms"], 1);
+    // A canvas that everybody left costs nothing.
+    ada.say(json!({"type": "bye"})).await;
+    drop(there);
+    for process in [0, 1] {
+        crate::harness::eventually("an empty process", || async {
+            let stats = relay.get(process, "/api/v1/stats").await?.json();
+            let empty = ["connections", "rooms", "active_poll_tasks"];
+            empty.iter().all(|n| stats[n] == 0).then_some(())
+        })
+        .await;
+    }
 }

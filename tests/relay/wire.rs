@@ -307,6 +307,11 @@ async fn a_ping_is_answered() {
         assert_eq!(pong["ts"], ts);
         assert!(pong["server_ts"].as_i64() > Some(1_600_000_000_000));
     }
+    // Without auth there is nothing to refresh, and nothing to say about it.
+    client.say(json!({"type": "refresh", "token": "x"})).await;
+    client.say(json!({"type": "ping", "ts": 2})).await;
+    client.until(|m| m["ts"] == 2).await;
+    assert!(client.heard_of("error").is_empty(), "{:?}", client.heard);
 }
 
 #[tokio::test]

@@ -12,7 +12,9 @@ impl State {
     /// before it was seen, and won't come.
     pub(super) fn realign(&mut self, conn: &Connection) -> rusqlite::Result<()> {
         let tx = conn.unchecked_transaction()?;
-        if last_id(&tx)? > self.position && has_rows_after(&tx, self.position)? {
+        if self.held_back.is_some()
+            || last_id(&tx)? > self.position && has_rows_after(&tx, self.position)?
+        {
             return Ok(());
         }
         for (key, room) in self.rooms.iter_mut().filter(|(_, room)| room.opened) {

@@ -88,6 +88,11 @@ impl Relay {
         self.processes[n].address.expect("it was ready")
     }
 
+    /// What a process logged so far.
+    pub fn log(&self, n: usize) -> String {
+        self.processes[n].log()
+    }
+
     /// A new client on a process.
     pub async fn join(&self, n: usize, canvas: &str) -> Client {
         Client::join(self.address(n), canvas).await

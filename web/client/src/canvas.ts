@@ -20,6 +20,8 @@ interface Overlay {
 }
 
 type Value = CanvasObject | undefined;
+/** What a change is told with. */
+type Cause = Pick<ObjectChange, "client" | "own" | "patch">;
 type ObjectBody = Extract<OpBody, { type: `object-${string}` }>;
 
 function apply(value: Value, body: ObjectBody): Value {
@@ -33,6 +35,10 @@ function apply(value: Value, body: ObjectBody): Value {
       return undefined;
   }
 }
+
+/** A snapshot tells nobody's name. */
+const NOBODY: Cause = { client: "", own: false };
+const ownCause = (entry: Entry): Cause => ({ client: entry.client, own: true });
 
 /** Only ops on objects are ever put into an overlay. */
 const bodyOf = (entry: Entry): ObjectBody => entry.body as ObjectBody;
@@ -51,7 +57,7 @@ function sameJson(a: unknown, b: unknown): boolean {
 export class Canvas {
   private objects = new Map<string, CanvasObject>();
   private readonly overlays = new Map<string, Overlay>();
-  private changes = new Map<string, ObjectChange>();
+  private changes: ObjectChange[] = [];
   private reset = false;
   private list: readonly CanvasObject[] | undefined;
 
@@ -98,20 +104,20 @@ export class Canvas {
       this.overlays.delete(id);
     }
     this.overlays.set(id, overlay);
-    this.note(id, before, overlay.value, entry.client, true);
+    this.note(id, before, overlay.value, ownCause(entry));
   }
 
   /** An op in the overlay has taken in another patch. */
   remerged(entry: Entry): void {
     const id = objectIdOf(entry.body);
-    if (id !== undefined) this.refresh(id, entry.client, true);
+    if (id !== undefined) this.refresh(id, ownCause(entry));
   }
 
   /** Takes an own op away without effect: refused, discarded, ignored, or contained in the confirmed state already. */
   drop(entry: Entry): void {
     const id = objectIdOf(entry.body);
     if (id === undefined || !this.take(id, entry)) return;
-    this.refresh(id, entry.client, true);
+    this.refresh(id, ownCause(entry));
   }
 
   private take(id: string, entry: Entry): boolean {
@@ -136,7 +142,7 @@ export class Canvas {
       if (overlay.value) this.objects.set(id, overlay.value);
       return;
     }
-    this.refresh(id, entry.client, true);
+    this.refresh(id, ownCause(entry));
   }
 
   /** Somebody's op took its place in the order. */
@@ -144,9 +150,11 @@ export class Canvas {
     const id = objectIdOf(body);
     if (id === undefined) return;
     const before = this.get(id);
-    this.store(id, apply(this.objects.get(id), body as ObjectBody));
-    if (this.overlays.has(id)) this.refresh(id, client, false);
-    else this.note(id, before, this.objects.get(id), client, false);
+    const ground = this.objects.get(id);
+    this.store(id, apply(ground, body as ObjectBody));
+    const cause: Cause = { client, own: false, ...(ground && body.type === "object-update" && { patch: body.patch }) };
+    if (this.overlays.has(id)) this.refresh(id, cause);
+    else this.note(id, before, this.objects.get(id), cause);
   }
 
   private store(id: string, value: Value): void {
@@ -156,7 +164,7 @@ export class Canvas {
   }
 
   /** Makes the overlay's value anew after the ground or its ops changed. */
-  private refresh(id: string, client: string, own: boolean): void {
+  private refresh(id: string, cause: Cause): void {
     const overlay = this.overlays.get(id);
     if (!overlay) return;
     const before = overlay.value;
@@ -171,7 +179,7 @@ export class Canvas {
     // A change that own ops mask is none on the screen.
     else if (before && value && sameMembers(before, value)) value = before;
     overlay.value = value;
-    this.note(id, before, value, client, own);
+    this.note(id, before, value, cause);
   }
 
   /** Replaces the confirmed state. Objects that did not change keep their identity. */
@@ -187,26 +195,28 @@ export class Canvas {
       this.objects.set(object.id, known && sameJson(known, object) ? known : object);
     }
     for (const [id, object] of this.objects) {
-      if (!this.overlays.has(id) && object !== old.get(id)) this.note(id, old.get(id), object, "", false);
+      if (!this.overlays.has(id) && object !== old.get(id)) this.note(id, old.get(id), object, NOBODY);
     }
     for (const [id, object] of old) {
-      if (!this.overlays.has(id) && !this.objects.has(id)) this.note(id, object, undefined, "", false);
+      if (!this.overlays.has(id) && !this.objects.has(id)) this.note(id, object, undefined, NOBODY);
     }
-    for (const id of before.keys()) this.refresh(id, "", false);
+    for (const id of before.keys()) this.refresh(id, NOBODY);
   }
 
-  private note(id: string, before: Value, after: Value, client: string, own: boolean): void {
+  private note(id: string, before: Value, after: Value, cause: Cause): void {
     this.list = undefined;
-    if (before === after) return;
-    const type = after === undefined ? "delete" : before === undefined ? "create" : "update";
-    this.changes.set(id, { id, type, client, own });
+    // A patch that own ops mask is told all the same: undoing them has to restore what it wrote.
+    if (before === after && !cause.patch) return;
+    const type = before === after ? "update" : after === undefined ? "delete" : before === undefined ? "create" : "update";
+    this.changes.push({ id, type, ...cause });
   }
 
-  /** What changed on the screen since the last call. */
+  /** What changed since the last call. */
   takeChanges(): ObjectsEvent | undefined {
-    if (this.changes.size === 0 && !this.reset) return undefined;
-    const event = { ids: [...this.changes.keys()], changes: [...this.changes.values()], reset: this.reset };
-    this.changes = new Map();
+    const { changes, reset } = this;
+    if (changes.length === 0 && !reset) return undefined;
+    const event = { ids: [...new Set(changes.map((change) => change.id))], changes, reset };
+    this.changes = [];
     this.reset = false;
     return event;
   }

@@ -1,5 +1,6 @@
 /** The socket: opened, watched, dropped and opened again as {@link Reconnect} decides. Knows nothing of what is said. */
 
+import { describeThrown } from "./emitter.js";
 import type { Environment, SocketLike } from "./environment.js";
 import type { ErrorCode, Status } from "./types.js";
 import { type Abilities, Reconnect } from "./reconnect.js";
@@ -69,7 +70,7 @@ export class Connection {
       },
       (error: unknown) => {
         if (generation !== this.generation || this.ended) return;
-        this.handler.problem("unauthorized", `no token: ${String(error)}`);
+        this.handler.problem("unauthorized", `no token: ${describeThrown(error)}`);
         this.closed(1006, "");
       },
     );

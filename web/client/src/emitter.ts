@@ -4,6 +4,15 @@ import { type RoomEvents, ScumbleError } from "./types.js";
 
 type Listener = (value: never) => void;
 
+/** What was thrown, in words. Anything can be thrown, even what cannot be made a text. */
+export function describeThrown(thrown: unknown): string {
+  try {
+    return String(thrown);
+  } catch {
+    return "something that has no text";
+  }
+}
+
 export class Emitter {
   private readonly listeners = new Map<keyof RoomEvents, Set<Listener>>();
 
@@ -20,7 +29,7 @@ export class Emitter {
       try {
         (listener as (value: RoomEvents[K]) => void)(value);
       } catch (error) {
-        if (event !== "error") this.emit("error", new ScumbleError("listener", `a listener of "${event}" threw: ${String(error)}`));
+        if (event !== "error") this.emit("error", new ScumbleError("listener", `a listener of "${event}" threw: ${describeThrown(error)}`));
       }
     }
   }

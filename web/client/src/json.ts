@@ -107,6 +107,17 @@ export function composePatches(first: JsonObject, second: JsonObject): JsonObjec
   return both;
 }
 
+/** A patch that makes `to` of `from`, and `to` of nothing as well: all of `to`, and `null` for what else is in `from`. */
+export function patchBetween(from: JsonObject, to: JsonObject): JsonObject {
+  const patch: Mutable = {};
+  for (const key of Object.keys(from)) if (!Object.hasOwn(to, key)) put(patch, key, null);
+  for (const key of Object.keys(to)) {
+    const [before, after] = [own(from, key), to[key]];
+    if (after !== undefined) put(patch, key, isObject(before) && isObject(after) ? patchBetween(before, after) : after);
+  }
+  return patch;
+}
+
 /** Same members with identical values. */
 export function sameMembers(a: JsonObject, b: JsonObject): boolean {
   const keys = Object.keys(a);

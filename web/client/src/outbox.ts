@@ -92,10 +92,13 @@ export class Outbox {
     // By number, not by age: an old op that was retried has a new number.
     for (const entry of [...entries].sort((a, b) => a.op - b.op)) {
       this.nextKey = Math.max(this.nextKey, entry.key + 1);
-      this.nextOp = Math.max(this.nextOp, entry.op + 1);
       entry.attempted = true;
-      if (entry.state === "failed") this.aside.set(wireKey(entry.client, entry.op), entry);
+      const former = entry.client !== this.client;
+      if (!former) this.nextOp = Math.max(this.nextOp, entry.op + 1);
+      if (former || entry.state === "failed") this.aside.set(wireKey(entry.client, entry.op), entry);
       else this.enqueue(entry);
+      // The page went before it learnt what became of an op sent under another client id.
+      if (former && entry.state !== "failed") this.orphans.push(entry);
     }
   }
 

@@ -1,7 +1,7 @@
 /** One's own presence state: merged here, sent in patches, at most every 50 ms. Pure. */
 
 import type { JsonObject } from "./types.js";
-import { composePatches, mergePatch } from "./json.js";
+import { composePatches, mergePatch, patchBetween } from "./json.js";
 
 /** Twenty a second is enough for viewports that others follow. */
 export const PRESENCE_INTERVAL_MS = 50;
@@ -19,9 +19,13 @@ export class PresenceSender {
     this.patches.push(...(both ? [both] : last ? [last, patch] : [patch]));
   }
 
-  /** A new connection: the server may have forgotten everything. */
-  reconnected(): void {
-    this.patches = Object.keys(this.state).length > 0 ? [this.state] : [];
+  /**
+   * A new connection. The server has kept the state for a while or forgotten it: `kept`, which may be a former page's
+   * or from before what was taken back meanwhile. All of it is told anew, and what is not there any more is deleted.
+   */
+  reconnected(kept: JsonObject): void {
+    const patch = patchBetween(kept, this.state);
+    this.patches = Object.keys(patch).length > 0 ? [patch] : [];
     this.sentAt = -Infinity;
   }
 

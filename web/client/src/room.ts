@@ -42,6 +42,9 @@ export class Room implements api.Room {
   private readonly presenceSender = new PresenceSender();
   /** Pings under way, by the time they were sent at. */
   private readonly pings = new Map<number, { resolve: () => void; reject: (error: Error) => void }>();
+  /** Effects still to be carried out, while some are. */
+  private readonly waiting: SessionEffect[] = [];
+  private running = false;
   private outboxList: readonly Op[] | undefined;
   private token: RoomOptions["token"];
   private cancelTick: (() => void) | undefined;
@@ -284,9 +287,20 @@ export class Room implements api.Room {
 
   // ---- carrying out ----
 
+  /**
+   * Carries effects out in the order they arose. A listener called on the way may make calls of its own: what follows
+   * from them waits its turn, else its ops would be sent before older ones, and the server refuses those as `bad-op`.
+   */
   private run(effects: readonly SessionEffect[]): void {
-    for (const effect of effects) this.carryOut(effect);
-    if (effects.length > 0) this.schedule();
+    this.waiting.push(...effects);
+    if (this.running) return;
+    this.running = true;
+    try {
+      for (let effect = this.waiting.shift(); effect; effect = this.waiting.shift()) this.carryOut(effect);
+    } finally {
+      this.running = false;
+    }
+    this.schedule();
   }
 
   private carryOut(effect: SessionEffect): void {
@@ -300,7 +314,7 @@ export class Room implements api.Room {
       case "welcomed":
         this.cursorSender.intervalMs = Math.max(33, effect.welcome.limits.cursor_interval_ms ?? 0);
         this.cursorSender.reconnected();
-        this.presenceSender.reconnected();
+        this.presenceSender.reconnected(effect.welcome.users.find(({ client }) => client === this.client)?.state ?? {});
         this.connection.welcomed(effect.welcome.heartbeat_ms);
         this.tick();
         break;

@@ -18,9 +18,18 @@ interface Seat {
 
 const NOTHING: JsonObject = {};
 
-/** Name and colour given at joining, overlaid by `state.user`, where a client tells that they changed. */
+/** The server's bound for names and colours at joining. */
+const MAX_CHARS = 64;
+
+/**
+ * Name and colour given at joining, overlaid by `state.user`, where a client tells that they changed. The server does
+ * not look into the state: what is not such a text is left out.
+ */
 function shownUser(joinedAs: User, state: JsonObject): User {
-  return isObject(state.user) ? { ...joinedAs, ...(state.user as User) } : joinedAs;
+  if (!isObject(state.user)) return joinedAs;
+  const { name, color } = state.user;
+  const fits = (text: unknown): text is string => typeof text === "string" && [...text].length <= MAX_CHARS;
+  return { ...joinedAs, ...(fits(name) && { name }), ...(fits(color) && { color }) };
 }
 
 export class Roster {

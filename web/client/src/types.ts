@@ -117,18 +117,27 @@ export interface ChatMessage {
   readonly op?: Op;
 }
 
-/** One object as it changed on the screen. */
+/** One object as it changed on the screen, or as somebody else changed it behind one's own pending ops. */
 export interface ObjectChange {
   readonly id: string;
+  /** As it appears on the screen. `update` also where {@link patch} changes nothing there. */
   readonly type: "create" | "update" | "delete";
   /** Whose op it was; own id for one's own, also when it is rolled back. Empty after a snapshot. */
   readonly client: string;
   readonly own: boolean;
+  /**
+   * Somebody else's update as it was committed: their merge patch. It is told even when own pending ops mask all of it,
+   * or have deleted the object, and then before those ops are `acked`: it stands under them, so it is what taking them
+   * back has to restore. Content of other people's making: nothing in it is checked.
+   */
+  readonly patch?: JsonObject;
 }
 
 /** Fired once per message or call with everything it changed. */
 export interface ObjectsEvent {
+  /** Each object once. */
   readonly ids: readonly string[];
+  /** In the order they happened; seldom several of one object. */
   readonly changes: readonly ObjectChange[];
   /** True when a snapshot replaced the confirmed state. */
   readonly reset: boolean;
@@ -256,7 +265,7 @@ export interface Room {
   readonly presence: {
     /** One's own state as merged here. */
     readonly state: JsonObject;
-    /** Merges a patch (`null` deletes). Sent at most every 50 ms, and again after every reconnect. */
+    /** Merges a patch (`null` deletes). Sent at most every 50 ms; after a reconnect the whole state is told anew. */
     update(patch: JsonObject): void;
   };
   /** Sends a durable event of the application's: stored, ordered, resent like any op. `event` has 1–64 characters. */

@@ -2,7 +2,7 @@
 
 import type { OpBody } from "../src/entry.js";
 import { mergePatch } from "../src/json.js";
-import type { CanvasObject } from "../src/types.js";
+import type { CanvasObject, JsonObject, User } from "../src/types.js";
 import type { Line, Peer } from "./world.js";
 
 export interface Logged {
@@ -35,6 +35,10 @@ export class ModelServer {
   readonly states = new Map<string, string>([["e1/0", "[]"]]);
   readonly conns = new Set<Conn>();
   readonly lastOp = new Map<string, number>();
+  /** Every number that was ever sent, as client/op. */
+  private readonly numbers = new Set<string>();
+  /** Who everybody is and their presence, kept over connections as within the server's grace. */
+  private readonly people = new Map<string, { user: User; state: JsonObject }>();
   hellos: { client: string; since?: { epoch: string; seq: number } }[] = [];
   limits = { max_message_bytes: 65536, cursor_interval_ms: 33, ops_per_s: 0, max_objects: 10_000, max_clients: 100 };
   /** How to refuse an op that is new, if at all. */
@@ -82,19 +86,25 @@ export class ModelServer {
     if (message.type === "bye") return;
     if (message.type === "ping") return conn.line.deliver({ type: "pong", ts: message.ts, server_ts: this.now() });
     if (typeof message.op === "number") return this.op(conn, message as unknown as Op);
-    if (message.type === "presence") this.others(conn, { type: "presence", client: conn.client, state: message.state });
+    const person = this.people.get(conn.client ?? "");
+    if (message.type !== "presence" || !person) return;
+    person.state = mergePatch(person.state, message.state as JsonObject) as JsonObject;
+    this.others(conn, { type: "presence", client: conn.client, state: person.state });
   }
 
-  private hello(conn: Conn, hello: { client: string; since?: { epoch: string; seq: number } }): void {
+  private hello(conn: Conn, hello: { client: string; user?: User; since?: { epoch: string; seq: number } }): void {
     for (const other of [...this.conns]) if (other.client === hello.client) other.line.closeAfter(4409), this.conns.delete(other);
     conn.client = hello.client;
     this.hellos.push(hello);
+    const user = hello.user ?? {};
+    if (!this.people.has(hello.client)) this.others(conn, { type: "user-connected", client: hello.client, user });
+    this.people.set(hello.client, { user, state: this.people.get(hello.client)?.state ?? {} });
     const { since } = hello;
     const resume = since?.epoch === this.epoch && this.oldest - 1 <= since.seq && since.seq <= this.head;
     conn.line.deliver({
-      type: "welcome", v: 1, instance: "model", canvas: "c", client: hello.client, user: {}, role: "write",
+      type: "welcome", v: 1, instance: "model", canvas: "c", client: hello.client, user, role: "write",
       epoch: this.epoch, seq: this.head, mode: resume ? "resume" : "snapshot", acked_op: this.lastOp.get(hello.client) ?? 0,
-      users: [...this.conns].filter((c) => c.client).map((c) => ({ client: c.client, user: {} })),
+      users: [...this.conns].filter((c) => c.client).map((c) => ({ client: c.client, ...this.people.get(c.client ?? "") })),
       limits: this.limits, heartbeat_ms: 25_000,
     });
     if (!resume) return this.snapshot(conn);
@@ -114,7 +124,11 @@ export class ModelServer {
 
   private whole(conn: Conn, m: Logged): void {
     if (this.skip(conn.client ?? "")) return;
-    conn.line.deliver({ ...m.body, seq: m.seq, client: m.client, at: m.at, op: m.op });
+    conn.line.deliver({ ...m.body, seq: m.seq, client: m.client, at: m.at, op: m.op, ...this.author(m) });
+  }
+
+  private author({ body, client }: { body: OpBody; client: string }): { user?: User } {
+    return body.type === "chat" ? { user: this.people.get(client)?.user ?? {} } : {};
   }
 
   private others(conn: Conn, message: object): void {
@@ -128,6 +142,12 @@ export class ModelServer {
     const { blocked } = conn;
     if (blocked && op > blocked.op) return conn.line.deliver({ type: "error", code: blocked.code, message: "behind", op, retry_after_ms: 50 });
     if (blocked && op === blocked.op) conn.blocked = undefined;
+    const key = `${client}/${op}`;
+    const fresh = !this.numbers.has(key);
+    this.numbers.add(key);
+    if (fresh && op <= (this.lastOp.get(client) ?? 0)) {
+      return conn.line.deliver({ type: "error", code: "bad-op", message: "never sent before a higher one", op });
+    }
     const seen = this.log.find((m) => m.client === client && m.op === op);
     if (op <= (this.lastOp.get(client) ?? 0)) {
       return conn.line.deliver({ type: "ack", op, seq: seen?.seq ?? 0, status: "dup" });
@@ -156,7 +176,7 @@ export class ModelServer {
     const logged = { seq: ++this.head, client, op, at: this.now(), body };
     this.log.push(logged);
     this.history.push(logged);
-    if (body.type === "chat") this.chat = [...this.chat, { ...body, type: undefined, seq: logged.seq, client, at: logged.at, op, user: {} }];
+    if (body.type === "chat") this.chat = [...this.chat, { ...body, type: undefined, seq: logged.seq, client, at: logged.at, op, ...this.author(logged) }];
     this.states.set(`${this.epoch}/${this.head}`, JSON.stringify([...this.objects.values()]));
     this.olderSnapshots = [...this.olderSnapshots.slice(-8), { seq: this.head, objects: [...this.objects.values()], chat: this.chat }];
     for (const conn of this.conns) {

@@ -276,6 +276,75 @@ test("an op sent under the former client id is found in the stream or sent again
   }
 });
 
+test("one is not among the others, and is known to them by name", async () => {
+  const { h, a, b } = await two();
+  assert.deepEqual(a.room.others.map(({ client }) => client), [b.room.client]);
+  b.room.chat.send("live");
+  await h.world.run(100);
+  h.server.resync(a.room.client);
+  await h.world.run(100);
+  const names = (seat: Seat): unknown[] => seat.room.chat.messages.map(({ user, own }) => [user?.name, own]);
+  assert.deepEqual([names(a), names(b)], [[["bravo-0001", false]], [["bravo-0001", true]]]);
+  const c = h.open("gamma-0001");
+  await h.world.run(100);
+  assert.deepEqual(names(c), [["bravo-0001", false]], "in a snapshot, too");
+  assert.deepEqual(c.room.others.map(({ client }) => client), [a.room.client, b.room.client]);
+});
+
+test("presence state that the server kept is what it was told last, however the connection went", async () => {
+  const { h, a, b } = await two();
+  const stateOf = (): unknown => b.room.others.find(({ client }) => client === a.room.client)?.state;
+  a.room.presence.update({ typing: true, view: { x: 1, y: 1 } });
+  await h.world.run(100);
+  a.room.cut(500);
+  a.room.presence.update({ typing: null, view: { y: null }, tool: "pen" });
+  await h.world.run(100);
+  assert.deepEqual(stateOf(), { typing: true, view: { x: 1, y: 1 } });
+  await h.world.run(1_000);
+  assert.deepEqual(stateOf(), { view: { x: 1 }, tool: "pen" }, "taken back while away");
+  h.reload(a);
+  await h.world.run(200);
+  assert.deepEqual(stateOf(), {}, "a new page begins with nothing");
+});
+
+test("a patch that an own op masks is told before the op is acked", async () => {
+  for (const away of [false, true]) {
+    const { h, a } = await two();
+    a.room.objects.create(rect);
+    await h.world.run(100);
+    h.world.latency = () => 50;
+    const told: unknown[] = [];
+    if (away) a.room.cut(300);
+    const op = a.room.objects.update("r", { x: 1 });
+    a.room.on("objects", ({ changes }) => changes.forEach(({ patch, own, client }) => told.push([client, own, patch, op.state])));
+    await h.world.run(10);
+    h.server.commit("somebody-else", { type: "object-update", id: "r", patch: { x: 5 } });
+    await h.world.run(2_000);
+    assert.deepEqual(told, [["somebody-else", false, { x: 5 }, "sent"]], `away: ${away}`);
+    assert.deepEqual([op.state, a.room.objects.get("r")?.x, h.server.objects.get("r")?.x], ["acked", 1, 1]);
+  }
+});
+
+test("a reload right after the client id changed neither doubles nor loses what was sent under the former one", async () => {
+  for (const committed of [true, false]) {
+    const h = new Harness();
+    const a = h.open("same-client");
+    await h.world.run(100);
+    h.world.latency = () => 50;
+    a.room.chat.send("once");
+    await h.world.run(committed ? 70 : 30);
+    assert.equal(h.server.head, committed ? 1 : 0);
+    a.page.line?.cut(4409);
+    await h.world.run(0);
+    assert.deepEqual([a.store.client === "same-client", a.room.outbox.length], [false, 1]);
+    h.reload(a);
+    a.room.chat.send("later");
+    await h.world.run(5_000);
+    assert.deepEqual(h.server.history.map(({ body }) => (body as { text: string }).text), ["once", "later"], String(committed));
+    assert.deepEqual([a.room.outbox, a.store.ops.size], [[], 0]);
+  }
+});
+
 test("goaway is obeyed: away for that long, then back with since", async () => {
   const { h, a } = await two();
   h.server.connOf(a.room.client)?.line.deliver({ type: "goaway", reason: "drain", retry_after_ms: 3_000 });

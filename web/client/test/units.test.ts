@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { Canvas } from "../src/canvas.js";
 import { ALONE_INTERVAL_MS, CursorSender, CursorTracks, DIM_AFTER_MS, HIDE_AFTER_MS, MAX_BUFFERED_BYTES } from "../src/cursors.js";
 import type { Entry, OpBody } from "../src/entry.js";
-import { composePatches, copyJson, mergePatch } from "../src/json.js";
+import { composePatches, copyJson, mergePatch, patchBetween } from "../src/json.js";
 import { Outbox, UPDATE_INTERVAL_MS, WINDOW_OPS } from "../src/outbox.js";
 import { PresenceSender } from "../src/presence.js";
 import { MAX_CEILING_MS, Reconnect } from "../src/reconnect.js";
@@ -13,6 +13,7 @@ import { Roster } from "../src/roster.js";
 import { isClientId, sessionShelf } from "../src/store.js";
 import { Stream } from "../src/stream.js";
 import { parseMessage } from "../src/wire.js";
+import type { JsonObject } from "../src/types.js";
 import { seeded } from "./world.js";
 
 const LIMITS = { maxMessageBytes: 65536, opsPerS: 0 };
@@ -44,6 +45,20 @@ test("a composed patch has the effect of both, for random patches", () => {
     assert.deepEqual(mergePatch(target, both), mergePatch(mergePatch(target, first), second));
   }
   assert.ok(composed > 500);
+});
+
+test("a patch between two states leads from either, and from nothing, to the second", () => {
+  const random = seeded(9);
+  const value = (depth: number): never => {
+    if (depth === 0 || random() < 0.4) return Math.floor(random() * 9) as never;
+    return Object.fromEntries(["a", "b", "__proto__"].filter(() => random() < 0.6).map((k) => [k, value(depth - 1)])) as never;
+  };
+  const object = (): never => ({ a: value(2), ...(random() < 0.5 && { b: value(2) }) }) as never;
+  for (let i = 0; i < 2_000; i++) {
+    const [from, to] = [object(), object()];
+    const patch = patchBetween(from, to);
+    for (const start of [from, to, {}]) assert.deepEqual(mergePatch(start, patch), to);
+  }
 });
 
 test("only what JSON holds is taken, and as a copy", () => {
@@ -133,17 +148,46 @@ test("own creates are shown after the confirmed objects, and take their place wh
   assert.equal(canvas.size, 3);
 });
 
-test("confirming an own op changes nothing on the screen, and a masked change is none", () => {
+test("confirming an own op changes nothing on the screen, and a masked change is told for its patch alone", () => {
   const canvas = new Canvas();
   canvas.remote({ type: "object-create", object: { id: "a", kind: "rect", x: 0 } }, "other");
   const own = entryOf(1, { type: "object-update", id: "a", patch: { x: 1 } });
   canvas.push(own);
   canvas.takeChanges();
   const shown = canvas.get("a");
-  canvas.remote({ type: "object-update", id: "a", patch: { x: 2 } }, "other");
-  assert.deepEqual([canvas.takeChanges(), canvas.get("a") === shown], [undefined, true]);
+  const patch = { x: 2 };
+  canvas.remote({ type: "object-update", id: "a", patch }, "other");
+  const changes = [{ id: "a", type: "update", client: "other", own: false, patch }];
+  assert.deepEqual([canvas.takeChanges(), canvas.get("a") === shown], [{ ids: ["a"], changes, reset: false }, true]);
   canvas.confirm(own);
   assert.deepEqual([canvas.takeChanges(), canvas.get("a"), canvas.confirmed("a")?.x], [undefined, shown, 1]);
+});
+
+test("others' patches are told as they came, all of them, also of an object that an own op deletes", () => {
+  const canvas = new Canvas();
+  const update = (id: string, patch: JsonObject): void => canvas.remote({ type: "object-update", id, patch }, "other");
+  canvas.remote({ type: "object-create", object: { id: "a", kind: "rect" } }, "other");
+  canvas.remote({ type: "object-create", object: { id: "b", kind: "rect" } }, "other");
+  assert.ok(canvas.takeChanges()?.changes.every((change) => !("patch" in change)), "only updates have one");
+  canvas.push(entryOf(1, { type: "object-delete", id: "a" }));
+  canvas.push(entryOf(2, { type: "object-update", id: "b", patch: { x: 1 } }));
+  assert.ok(canvas.takeChanges()?.changes.every((change) => change.own && !("patch" in change)), "and only others'");
+  update("a", { x: 1 });
+  update("b", { x: 2, y: { z: null } });
+  update("b", { x: null, y: 3 });
+  update("nowhere", { x: 1 });
+  const event = canvas.takeChanges();
+  const base = { type: "update", client: "other", own: false };
+  assert.deepEqual(event, {
+    ids: ["a", "b"],
+    changes: [
+      { id: "a", ...base, patch: { x: 1 } },
+      { id: "b", ...base, patch: { x: 2, y: { z: null } } },
+      { id: "b", ...base, patch: { x: null, y: 3 } },
+    ],
+    reset: false,
+  });
+  assert.deepEqual([canvas.get("a"), canvas.get("b")], [undefined, { id: "b", kind: "rect", x: 1, y: 3 }]);
 });
 
 test("a snapshot of 10,000 objects is taken, twice, and the second changes nothing", (t) => {
@@ -237,8 +281,15 @@ test("presence is merged, throttled, and told again after a reconnect", () => {
   sender.update({ a: null });
   assert.deepEqual(sender.tick(10, true), { againInMs: 40 });
   assert.deepEqual(sender.tick(50, true).send, ['{"type":"presence","state":{"a":null}}']);
-  sender.reconnected();
+  sender.reconnected({});
   assert.deepEqual(sender.tick(51, true).send, ['{"type":"presence","state":{"b":{"c":1}}}']);
+  sender.update({ b: { c: null, d: 2 } });
+  sender.reconnected({ a: 1, b: { c: 1 } });
+  const [said] = sender.tick(52, true).send ?? [];
+  assert.equal(said, '{"type":"presence","state":{"a":null,"b":{"c":null,"d":2}}}', "what was taken back meanwhile is deleted");
+  sender.update({ b: null });
+  sender.reconnected({});
+  assert.deepEqual(sender.tick(53, true), {}, "nothing to tell");
 });
 
 test("nobody flickers through a reconnect", () => {

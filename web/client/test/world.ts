@@ -156,6 +156,8 @@ export class Page implements Environment {
   openSocket = (): SocketLike => {
     this.line = new Line(this.world, this.listen);
     this.world.lines.push(this.line);
+    // What a dead page had begun goes nowhere.
+    if (this.dead) this.line.close();
     return this.line;
   };
   watch = (events: PageEvents): (() => void) => {

@@ -142,8 +142,9 @@ export class History {
       for (const action of actions) {
         if (unacked(action.op)) {
           // Only the oldest: what stood before the later ones is what the earlier ones wrote.
-          if (action.type === "delete") action.object[key] = clone(patch[key]);
-          else if (action.type === "update" && key in action.before) action.before[key] = clone(patch[key]);
+          // Anything may be named in a patch of somebody else's; as a computed name even `__proto__` is a property.
+          if (action.type === "delete") action.object = { ...action.object, [key]: clone(patch[key]) };
+          else if (action.type === "update" && Object.hasOwn(action.before, key)) action.before[key] = clone(patch[key]);
           else if (action.type === "update") continue;
           break;
         }

@@ -1,0 +1,163 @@
+//! What a token says.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::protocol::client_message::MAX_USER_CHARS;
+
+/// Bytes of `sub` and of `jti`: they are kept for as long as a client is remembered.
+const MAX_ID_BYTES: usize = 256;
+
+/// What the bearer of a token may do on a canvas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Access {
+    /// Hear everything, show a cursor and be present.
+    Read,
+    /// Everything.
+    Write,
+}
+
+impl Access {
+    /// The word on the wire.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+        }
+    }
+}
+
+/// The claims of a token that mean something here; others are ignored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Claims {
+    /// Who the bearer is. A client's id is bound to it.
+    pub sub: String,
+    /// When the token ends, seconds since the epoch.
+    pub exp: f64,
+    /// When it begins, in the same unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nbf: Option<f64>,
+    /// Its own name, by which it can be revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jti: Option<String>,
+    /// Canvas, or prefix of canvases and `*`, and what is allowed there.
+    pub canvases: BTreeMap<String, Access>,
+    /// The bearer's name for others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The bearer's colour.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub color: Option<String>,
+}
+
+impl Claims {
+    /// The bounds of what is kept.
+    ///
+    /// # Errors
+    /// What would be right, naming the claim.
+    pub fn check(&self) -> Result<(), String> {
+        let fits = |text: &str| {
+            (1..=MAX_ID_BYTES).contains(&text.len()) && !text.chars().any(char::is_control)
+        };
+        let rule = format!("must be 1 to {MAX_ID_BYTES} bytes without control characters");
+        if !fits(&self.sub) {
+            return Err(format!("the token's sub {rule}"));
+        }
+        if self.jti.as_deref().is_some_and(|id| !fits(id)) {
+            return Err(format!("the token's jti {rule}"));
+        }
+        if self.exp.is_finite() {
+            Ok(())
+        } else {
+            Err("the token's exp must be a number of seconds".to_owned())
+        }
+    }
+
+    /// What is allowed on a canvas: what names it exactly beats the longest prefix. `None`: nothing.
+    pub fn access(&self, canvas: &str) -> Option<Access> {
+        if let Some(access) = self.canvases.get(canvas) {
+            return Some(*access);
+        }
+        let prefixes = self.canvases.iter().filter_map(|(pattern, access)| {
+            let prefix = pattern.strip_suffix('*')?;
+            canvas
+                .starts_with(prefix)
+                .then_some((prefix.len(), *access))
+        });
+        prefixes
+            .max_by_key(|(length, _)| *length)
+            .map(|(_, access)| access)
+    }
+}
+
+/// As much of a name or a colour as others are told.
+pub(super) fn cut(text: &str) -> String {
+    text.chars().take(MAX_USER_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claims(canvases: &[(&str, Access)]) -> Claims {
+        Claims {
+            sub: "ada".to_owned(),
+            exp: 1.0,
+            nbf: None,
+            jti: None,
+            canvases: canvases
+                .iter()
+                .map(|(p, a)| ((*p).to_owned(), *a))
+                .collect(),
+            name: None,
+            color: None,
+        }
+    }
+
+    #[test]
+    fn the_exact_name_beats_the_longest_prefix() {
+        use Access::{Read, Write};
+        let claims = claims(&[
+            ("*", Read),
+            ("team-*", Write),
+            ("team-a*", Read),
+            ("team-a1", Write),
+            ("team-a2*", Write),
+        ]);
+        for (canvas, access) in [
+            ("other", Read),
+            ("team-b", Write),
+            ("team-", Write),
+            ("team-a", Read),
+            ("team-a1", Write),
+            ("team-a1x", Read),
+            ("team-a2", Write),
+        ] {
+            assert_eq!(claims.access(canvas), Some(access), "{canvas}");
+        }
+    }
+
+    #[test]
+    fn a_star_means_something_at_the_end_only() {
+        let claims = claims(&[("a*b", Access::Write), ("c", Access::Write)]);
+        for canvas in ["a", "axb", "a*", "cc", ""] {
+            assert_eq!(claims.access(canvas), None, "{canvas}");
+        }
+        assert!(self::claims(&[]).access("a").is_none());
+    }
+
+    #[test]
+    fn ids_are_bounded() {
+        let mut claims = claims(&[]);
+        assert!(claims.check().is_ok());
+        claims.sub = "x".repeat(MAX_ID_BYTES + 1);
+        assert!(claims.check().unwrap_err().contains("sub"));
+        claims.sub = "a\nb".to_owned();
+        assert!(claims.check().unwrap_err().contains("sub"));
+        claims.sub = "ada".to_owned();
+        claims.jti = Some(String::new());
+        assert!(claims.check().unwrap_err().contains("jti"));
+    }
+}

@@ -1,0 +1,46 @@
+//! Makes tokens for development and tests. A production issuer is another program, with a key of its own.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jsonwebtoken::{EncodingKey, Header, encode};
+
+use super::claims::{Access, Claims};
+use super::now_s;
+use super::secret::Secret;
+
+/// What the token is to say.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// `sub`
+    pub subject: String,
+    /// `canvases`
+    pub canvases: BTreeMap<String, Access>,
+    /// From now on.
+    pub ttl: Duration,
+    /// `name`
+    pub name: Option<String>,
+    /// `color`
+    pub color: Option<String>,
+    /// `jti`
+    pub token_id: Option<String>,
+}
+
+/// Makes a token, signed with HS256.
+///
+/// # Errors
+/// When a claim is out of its bounds.
+pub fn mint(secret: &Secret, wanted: &Wanted) -> Result<String, String> {
+    let claims = Claims {
+        sub: wanted.subject.clone(),
+        exp: (now_s() + wanted.ttl.as_secs_f64()).floor(),
+        nbf: None,
+        jti: wanted.token_id.clone(),
+        canvases: wanted.canvases.clone(),
+        name: wanted.name.clone(),
+        color: wanted.color.clone(),
+    };
+    claims.check()?;
+    let key = EncodingKey::from_secret(secret.expose());
+    encode(&Header::default(), &claims, &key).map_err(|error| error.to_string())
+}

@@ -1,0 +1,99 @@
+//! A secret that is neither printed nor compared byte by byte.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+use subtle::ConstantTimeEq;
+
+/// The most bytes of a file with a secret or a key: anything larger is another file.
+const MAX_FILE_BYTES: u64 = 64 * 1024;
+
+/// A text that must not be seen. `Debug` hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes a text as a secret.
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// Reads a file that holds a secret and nothing else; line ends behind it do not count.
+    ///
+    /// # Errors
+    /// When the file can't be read, holds nothing, or is larger than 64 KiB.
+    pub fn read(path: &Path) -> io::Result<Self> {
+        let text = read_small(path)?;
+        let text = text.trim_end_matches(['\r', '\n']);
+        if text.is_empty() {
+            return Err(io::Error::other("the file is empty"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// Whether `given` is the same, in a time that does not tell how far they agree.
+    pub fn matches(&self, given: &str) -> bool {
+        self.0.as_bytes().ct_eq(given.as_bytes()).into()
+    }
+
+    /// The secret itself, for whoever signs or checks with it.
+    pub(super) fn expose(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
+    /// Bytes of it.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// A file that must be small and text.
+pub(super) fn read_small(path: &Path) -> io::Result<String> {
+    use std::io::Read;
+    let mut text = String::new();
+    let file = std::fs::File::open(path)?;
+    let read = file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
+    if read as u64 > MAX_FILE_BYTES {
+        return Err(io::Error::other("the file is larger than 64 KiB"));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_not_printed_and_compared_whole() {
+        let secret = Secret::new("hunter2".to_owned());
+        assert!(!format!("{secret:?}").contains("hunter"));
+        assert!(secret.matches("hunter2"));
+        for wrong in ["", "hunter", "hunter22", "Hunter2"] {
+            assert!(!secret.matches(wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn line_ends_behind_it_do_not_count() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        std::fs::write(&path, "two words \r\n").unwrap();
+        assert!(Secret::read(&path).unwrap().matches("two words "));
+        std::fs::write(&path, "\n").unwrap();
+        assert!(Secret::read(&path).is_err());
+        std::fs::write(&path, "x".repeat(70_000)).unwrap();
+        assert!(Secret::read(&path).is_err());
+    }
+}
