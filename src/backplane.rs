@@ -87,6 +87,11 @@ impl Author {
         (held != 0 && op > held >> 1).then_some(code)
     }
 
+    /// Whether `op` is the one that all later ones wait for.
+    pub fn awaits(&self, op: u64) -> bool {
+        self.held.load(Ordering::Acquire) >> 1 == op
+    }
+
     /// Whether `op` may be taken: nothing is held, or it is the held op itself, which ends the hold, or a lower one: a resend of
     /// what was answered before, which changes nothing for what waits.
     /// Must be called under the same lock as [`Self::hold`] of the same backplane, or where no other can append for this author.
@@ -101,7 +106,7 @@ impl Author {
                 retry_after_ms: Some(crate::limits::RETRY_AFTER_MS),
             });
         }
-        if self.held.load(Ordering::Acquire) >> 1 == op {
+        if self.awaits(op) {
             self.held.store(0, Ordering::Release);
         }
         Ok(())

@@ -66,7 +66,7 @@ pub fn router(state: HttpState) -> Router {
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::metrics))
         .route("/api/v1/stats", get(api::stats));
-    for asset in assets::FILES {
+    for asset in &assets::FILES {
         let serve = move |headers: HeaderMap| async move { assets::answer(asset, &headers) };
         router = router.route(asset.path, get(serve));
     }

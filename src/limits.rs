@@ -41,7 +41,7 @@ pub const MEMORY_LOG_BYTES: usize = 16 * 1024 * 1024;
 /// How often the in-process backplane looks for what has expired.
 pub const MEMORY_SWEEP: Duration = Duration::from_millis(250);
 
-/// Bytes of log that wait for a room; beyond, the room reads from the queue.
+/// Bytes of log that wait for a room; beyond, the room reads from the queue. As much again for what may be lost.
 pub const ROOM_INBOX_BYTES: usize = 4 * 1024 * 1024;
 /// Deliveries that wait for a room, for the same reason.
 pub const ROOM_INBOX_ITEMS: usize = 8_192;
@@ -84,6 +84,7 @@ pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 const _: () = assert!(CANVAS_QUEUE_ENTRIES * 2 <= WRITER_QUEUE_ENTRIES);
 const _: () = assert!(MAX_IN_FLIGHT_OPS as usize * 2 <= CANVAS_QUEUE_ENTRIES);
 const _: () = assert!(CATCH_UP_BYTES * 2 <= OUTBOX_BYTES);
+const _: () = assert!(crate::protocol::client_message::MAX_PATCH_BYTES == MAX_STATE_BYTES);
 const _: () = assert!(MAX_OBJECT_BYTES * 2 <= crate::protocol::server_message::MAX_PART_BYTES);
 const _: () = assert!(HEARTBEAT.as_millis() * 3 < HEARTBEAT_STALE.as_millis());
 

@@ -3,9 +3,12 @@
  *
  *   node build.mjs           client/dist/ and demo/dist/
  *   node build.mjs --check   fails when the committed dist folders are not what the sources give
- *   node build.mjs --test    bundles client/test/*.test.ts and demo/test/*.test.ts and runs them with node:test
- *   node build.mjs --test-browser   the same with *.browser.ts, which need Chromium (SCUMBLE_CHROMIUM,
- *                                   default /usr/bin/chromium) and the built library
+ *   node build.mjs --test    bundles *.test.ts of client/test/ and demo/test/ and runs them with node:test
+ *   node build.mjs --test-browser [PART OF A NAME]
+ *                            the same with *.browser.ts of client/test/ and test/, one file after the other. They need
+ *                            Chromium (SCUMBLE_CHROMIUM, default /usr/bin/chromium); those of test/ the server as well
+ *                            (SCUMBLE_BIN, default ../target/debug/scumble), nginx and flock
+ *   node build.mjs --measure   the same with *.measure.ts, which print numbers
  *
  * The demo imports the library as "scumble-client" (or "/client.js"), which stays an import of "/client.js" in the
  * bundle: the server has it there, and a browser loads it once for everything.
@@ -98,11 +101,12 @@ async function check() {
   process.exit(1);
 }
 
-async function test(ending) {
+async function test(ending, only = "") {
   const out = join(web, ".build/test");
   rmSync(out, { recursive: true, force: true });
-  const entryPoints = ["client/test", "demo/test"].flatMap((folder) =>
-    filesIn(join(web, folder)).filter((file) => file.endsWith(ending)).map((file) => join(web, folder, file)));
+  const entryPoints = ["client/test", "demo/test", "test"].flatMap((folder) =>
+    filesIn(join(web, folder)).filter((file) => file.endsWith(ending)).map((file) => join(web, folder, file)))
+    .filter((file) => file.includes(only));
   await build({
     entryPoints,
     outdir: out,
@@ -117,7 +121,8 @@ async function test(ending) {
     sourcemap: "inline",
   });
   const bundles = entryPoints.map((file) => join(".build/test", relative(web, file).replace(/\.ts$/, ".mjs")));
-  run(process.execPath, ["--enable-source-maps", "--test", ...bundles]);
+  // One file after the other: a browser and several servers are enough for a small machine.
+  run(process.execPath, ["--enable-source-maps", "--test", "--test-concurrency=1", ...bundles]);
 }
 
 switch (process.argv[2]) {
@@ -130,8 +135,11 @@ switch (process.argv[2]) {
   case "--test":
     await test(".test.ts");
     break;
+  case "--measure":
+    await test(".measure.ts");
+    break;
   case "--test-browser":
-    await test(".browser.ts");
+    await test(".browser.ts", process.argv[3]);
     break;
   default:
     console.error(`unknown argument ${process.argv[2]}`);

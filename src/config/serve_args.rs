@@ -283,14 +283,6 @@ pub struct ServeArgs {
     #[arg(hide_possible_values = true)]
     pub snapshots: Switch,
 
-    /// How much one client may do
-    #[command(flatten)]
-    pub limits: LimitArgs,
-
-    /// Who may enter
-    #[command(flatten)]
-    pub security: SecurityArgs,
-
     /// How log lines are written to standard error
     #[arg(
         long,
@@ -345,4 +337,11 @@ pub struct ServeArgs {
     #[arg(long, env = "SCUMBLE_FAIL_POINT", value_name = "POINT", hide = true)]
     #[arg(value_parser = FailPoint::parse, value_delimiter = ',')]
     pub fail_point: Vec<FailPoint>,
+    /// How much one client may do
+    #[command(flatten)]
+    pub limits: LimitArgs,
+
+    /// Who may enter
+    #[command(flatten)]
+    pub security: SecurityArgs,
 }

@@ -1,5 +1,6 @@
 //! The routes, over a backplane that says what it is told to say.
 
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -156,12 +157,13 @@ impl Server {
             .build();
         let agent = ureq::Agent::new_with_config(config);
         let mut response = agent.run(request.body(()).unwrap()).unwrap();
-        let body = response.body_mut().read_to_string().unwrap();
+        let bytes = response.body_mut().read_to_vec().unwrap();
         (
             response.status().as_u16(),
             Reply {
                 headers: response.headers().clone(),
-                body,
+                body: String::from_utf8_lossy(&bytes).into_owned(),
+                bytes,
             },
         )
     }
@@ -185,6 +187,7 @@ impl Server {
 struct Reply {
     headers: ureq::http::HeaderMap,
     body: String,
+    bytes: Vec<u8>,
 }
 
 impl Reply {
@@ -309,12 +312,52 @@ fn pages_are_cached_by_tag_and_sealed_by_policy() {
             (304, "", tag)
         );
     }
-    // What the page refers to is there.
+    // What the page refers to is there, and what its script imports.
     let (_, page) = server.get("/");
-    let files = page.body.split('"').filter(|part| part.starts_with('/'));
-    for file in files.map(str::to_owned).collect::<Vec<_>>() {
-        assert_eq!(server.get(&file).0, 200, "{file}");
+    let quoted = page.body.split('"').skip(1).step_by(2);
+    let files = quoted.filter(|part| part.starts_with('/'));
+    for file in files.chain(["/client.js"]) {
+        assert_eq!(server.get(file).0, 200, "{file}");
     }
+}
+
+#[test]
+fn who_takes_gzip_gets_it_under_a_tag_of_its_own() {
+    let server = Server::start(&[]);
+    let path = "/demo.js";
+    let (_, plain) = server.get(path);
+    for (accepted, gzipped) in [
+        ("gzip", true),
+        ("deflate, GZIP;q=0.5, br", true),
+        ("gzip;q=0, br", false),
+        ("identity", false),
+    ] {
+        let (status, reply) = server.request("GET", path, &[("accept-encoding", accepted)]);
+        assert_eq!(status, 200);
+        assert_eq!(reply.header("vary"), "accept-encoding");
+        assert_eq!(
+            reply.header("content-encoding") == "gzip",
+            gzipped,
+            "{accepted}"
+        );
+        assert_eq!(
+            reply.header("etag") != plain.header("etag"),
+            gzipped,
+            "{accepted}"
+        );
+        if gzipped {
+            let mut body = String::new();
+            let mut decoder = flate2::read::GzDecoder::new(reply.bytes.as_slice());
+            decoder.read_to_string(&mut body).unwrap();
+            assert_eq!(body, plain.body);
+            assert!(reply.bytes.len() * 2 < plain.bytes.len());
+        }
+    }
+    let again = [
+        ("accept-encoding", "gzip"),
+        ("if-none-match", plain.header("etag")),
+    ];
+    assert_eq!(server.request("GET", path, &again).0, 200);
 }
 
 #[test]

@@ -28,6 +28,12 @@ pub const MAX_KIND_CHARS: usize = 32;
 pub const MAX_EVENT_CHARS: usize = 64;
 /// Characters of `user.name` and `user.color`.
 pub const MAX_USER_CHARS: usize = 64;
+/// Bytes of a presence patch: none that makes a state of the size allowed is larger, but for what it removes.
+pub const MAX_PATCH_BYTES: usize = 8 * 1024;
+/// Characters of `ping.ts`, which comes back as it was: any number has fewer.
+const MAX_TS_CHARS: usize = 32;
+/// Characters of a refusal.
+const MAX_REFUSAL_CHARS: usize = 200;
 /// The largest `op`: what every JSON reader holds exactly.
 pub const MAX_OP: u64 = (1 << 53) - 1;
 
@@ -40,8 +46,8 @@ pub enum ClientMessage {
     Durable(Durable),
     /// Where this client points: the fields as a JSON object without `type`.
     Cursor(String),
-    /// A merge patch for this client's presence state.
-    Presence(serde_json::Map<String, Value>),
+    /// A merge patch for this client's presence state: a JSON object of at most [`MAX_PATCH_BYTES`].
+    Presence(String),
     /// An ephemeral application event: `"event":…,"data":…`, ready to be put into a frame.
     Signal(String),
     /// Answered with `pong`; `ts` comes back as it was.
@@ -198,12 +204,13 @@ struct Envelope<'a> {
 
 type Parsed<T> = Result<T, Refused>;
 
+fn refused<T>(code: ErrorCode, message: impl Into<String>) -> Parsed<T> {
+    let (message, op) = (cut(message.into(), MAX_REFUSAL_CHARS), None);
+    Err(Refused { code, message, op })
+}
+
 fn bad<T>(message: impl Into<String>) -> Parsed<T> {
-    Err(Refused {
-        code: ErrorCode::BadMessage,
-        message: message.into(),
-        op: None,
-    })
+    refused(ErrorCode::BadMessage, message)
 }
 
 /// Reads one text frame.
@@ -215,13 +222,7 @@ pub fn parse(text: &str) -> Parsed<ClientMessage> {
     let envelope: Envelope<'_> = match serde_json::from_str(text) {
         Ok(envelope) => envelope,
         Err(e) if e.is_data() => return bad(format!("a message is one JSON object: {e}")),
-        Err(e) => {
-            return Err(Refused {
-                code: ErrorCode::BadJson,
-                message: e.to_string(),
-                op: None,
-            });
-        }
+        Err(e) => return refused(ErrorCode::BadJson, e.to_string()),
     };
     let op = envelope.op.and_then(|raw| raw.get().parse::<u64>().ok());
     dispatch(text, &envelope).map_err(|refused| Refused { op, ..refused })
@@ -245,17 +246,19 @@ fn dispatch(text: &str, m: &Envelope<'_>) -> Parsed<ClientMessage> {
         "ping" => ping(m).map(ClientMessage::Ping),
         "refresh" => Ok(ClientMessage::Refresh(string("token", m.token)?)),
         "bye" => Ok(ClientMessage::Bye),
-        other => Err(Refused {
-            code: ErrorCode::UnknownType,
-            message: format!("unknown type {:?}", cut(other)),
-            op: None,
-        }),
+        other => refused(
+            ErrorCode::UnknownType,
+            format!("unknown type {:?}", cut(other.to_owned(), 40)),
+        ),
     }
 }
 
-/// Text of a client's that goes into a message of ours: bounded, so that an error is never larger than what caused it.
-fn cut(text: &str) -> String {
-    text.chars().take(40).collect()
+/// Refusals quote what they refuse: cut, so that an answer is never much larger than what caused it.
+fn cut(mut text: String, max_chars: usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(max_chars) {
+        text.truncate(end);
+    }
+    text
 }
 
 /// How deep the brackets go. Strings are passed over; the text is known to be valid JSON.
@@ -386,11 +389,10 @@ fn op(raw: Option<&RawValue>) -> Parsed<u64> {
     let op = raw.and_then(|raw| raw.get().parse::<u64>().ok());
     match op {
         Some(op) if (1..=MAX_OP).contains(&op) => Ok(op),
-        _ => Err(Refused {
-            code: ErrorCode::BadOp,
-            message: format!("op must be a whole number from 1 to {MAX_OP}"),
-            op: None,
-        }),
+        _ => refused(
+            ErrorCode::BadOp,
+            format!("op must be a whole number from 1 to {MAX_OP}"),
+        ),
     }
 }
 
@@ -471,8 +473,14 @@ fn check_patch(id: &str, patch: &serde_json::Map<String, Value>) -> Parsed<()> {
     }
 }
 
-fn presence(m: &Envelope<'_>) -> Parsed<serde_json::Map<String, Value>> {
-    object("state", m.state)
+fn presence(m: &Envelope<'_>) -> Parsed<String> {
+    let patch = need("state", m.state)?;
+    if patch.len() > MAX_PATCH_BYTES {
+        let message = format!("a change of state has at most {MAX_PATCH_BYTES} bytes");
+        return refused(ErrorCode::TooLarge, message);
+    }
+    object("state", m.state)?;
+    Ok(patch.to_owned())
 }
 
 fn signal(m: &Envelope<'_>) -> Parsed<String> {
@@ -483,10 +491,13 @@ fn signal(m: &Envelope<'_>) -> Parsed<String> {
 
 fn ping(m: &Envelope<'_>) -> Parsed<String> {
     let ts = m.ts.map_or("null", RawValue::get);
-    match ts.parse::<f64>() {
-        Ok(_) => Ok(ts.to_owned()),
-        Err(_) if ts == "null" => Ok(ts.to_owned()),
-        Err(_) => bad("ts must be a number"),
+    let number = ts.len() <= MAX_TS_CHARS && ts.parse::<f64>().is_ok_and(f64::is_finite);
+    if number || ts == "null" {
+        Ok(ts.to_owned())
+    } else {
+        bad(format!(
+            "ts must be a number of at most {MAX_TS_CHARS} characters"
+        ))
     }
 }
 
@@ -506,6 +517,7 @@ fn cursor(text: &str) -> Parsed<String> {
     }
     for (name, raw) in &fields {
         if !["type", "client", "x", "y"].contains(&&**name) {
+            value(name, Some(raw))?;
             let name = serde_json::to_string(name).unwrap_or_default();
             out.raw_field(&name, raw.get());
         }
@@ -545,6 +557,9 @@ impl Body {
     fn event(&mut self, m: &Envelope<'_>) -> Parsed<()> {
         short_string("event", m.event, MAX_EVENT_CHARS)?;
         self.field("event", need("event", m.event)?);
+        if m.data.is_some() {
+            value("data", m.data)?;
+        }
         self.field("data", m.data.map_or("null", RawValue::get));
         Ok(())
     }

@@ -48,8 +48,8 @@ pub enum Event<L> {
     Drained(ConnId),
     /// The client moved its cursor to these fields.
     Cursor(ConnId, String),
-    /// The client changed its presence state by this merge patch.
-    Presence(ConnId, serde_json::Map<String, serde_json::Value>),
+    /// The client changed its presence state by this merge patch, a JSON object.
+    Presence(ConnId, String),
     /// The client's ephemeral events.
     Signals {
         /// Through which connection.
@@ -86,9 +86,26 @@ pub enum Retry {
     Leaves,
 }
 
+impl<L> Event<L> {
+    /// Bytes of what may be lost.
+    fn size(&self) -> usize {
+        64 + match self {
+            Self::Cursor(_, text) | Self::Presence(_, text) => text.len(),
+            // The bodies say the same again.
+            Self::Signals { frames, .. } => 2 * frames.len(),
+            Self::Delivery(Delivery::Signal { body, .. }) => body.len(),
+            Self::Delivery(Delivery::Cursors { cursors, .. }) => {
+                cursors.iter().map(|(_, fields)| fields.len() + 64).sum()
+            }
+            _ => 0,
+        }
+    }
+}
+
 struct Waiting<L> {
     events: Vec<Event<L>>,
     log_bytes: usize,
+    offered_bytes: usize,
     lagged: Option<(Epoch, u64)>,
 }
 
@@ -103,6 +120,7 @@ impl<L> Default for Inbox<L> {
         let waiting = Waiting {
             events: Vec::new(),
             log_bytes: 0,
+            offered_bytes: 0,
             lagged: None,
         };
         Self {
@@ -122,7 +140,8 @@ impl<L> Inbox<L> {
     /// Puts an event that may be lost when too much waits.
     pub fn offer(&self, event: Event<L>) {
         let mut waiting = self.waiting.lock();
-        if waiting.events.len() < ROOM_INBOX_ITEMS {
+        if waiting.events.len() < ROOM_INBOX_ITEMS && waiting.offered_bytes < ROOM_INBOX_BYTES {
+            waiting.offered_bytes += event.size();
             waiting.events.push(event);
             drop(waiting);
             self.notify.notify_one();
@@ -152,7 +171,7 @@ impl<L> Inbox<L> {
     pub fn take(&self, into: &mut Vec<Event<L>>) {
         let mut waiting = self.waiting.lock();
         std::mem::swap(&mut waiting.events, into);
-        waiting.log_bytes = 0;
+        (waiting.log_bytes, waiting.offered_bytes) = (0, 0);
         if let Some((epoch, seq)) = waiting.lagged.take() {
             into.push(Event::Lagged(epoch, seq));
         }

@@ -154,7 +154,7 @@ impl<L: Link> State<L> {
             Event::Leave { conn, clean } => self.leave(conn, clean),
             Event::Drained(conn) => self.feed(conn),
             Event::Cursor(conn, fields) => self.cursor(conn, fields, now),
-            Event::Presence(conn, patch) => self.presence(conn, patch),
+            Event::Presence(conn, patch) => self.presence(conn, &patch),
             Event::Signals {
                 conn,
                 frames,

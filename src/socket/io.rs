@@ -6,9 +6,6 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rustix::buffer::spare_capacity;
-use rustix::net::{RecvFlags, recv};
-use tokio::io::Interest;
 
 use super::outbound::Outbound;
 use crate::limits::READ_AHEAD_BYTES;
@@ -30,27 +27,16 @@ impl Io {
         }
     }
 
-    /// Reads what has come. A read that does not fill the buffer has emptied the socket: readiness is cleared as
-    /// for one that found nothing, so that no system call is spent on learning it. It must be cleared for the state
-    /// from before the read (`try_io` sees to that): clearing it later would lose bytes that came meanwhile.
     fn fill(&mut self) -> io::Result<()> {
         self.at = 0;
         self.ahead.clear();
         self.ahead.reserve_exact(READ_AHEAD_BYTES);
-        let (stream, ahead) = (self.out.stream(), &mut self.ahead);
-        let read = stream.try_io(Interest::READABLE, || {
-            let (_, n) = recv(stream, spare_capacity(ahead), RecvFlags::empty())?;
-            if (1..READ_AHEAD_BYTES).contains(&n) {
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
-            Ok(())
-        });
-        match read {
-            Err(e) if self.ahead.is_empty() => {
+        match self.out.stream().try_read_buf(&mut self.ahead) {
+            Ok(_) => Ok(()),
+            Err(e) => {
                 self.ahead = Vec::new();
                 Err(e)
             }
-            _ => Ok(()),
         }
     }
 }

@@ -167,15 +167,29 @@ impl Outbox {
     }
 
     fn emit_latest(&mut self) {
-        for (_, frame) in std::mem::take(&mut self.latest) {
+        while self.has_room()
+            && let Some((_, frame)) = self.latest.pop_first()
+        {
             self.append(frame);
         }
-        if !self.cursors.is_empty() {
-            let cursors = std::mem::take(&mut self.cursors);
+        while self.has_room() && !self.cursors.is_empty() {
+            let batch = self.next_cursors();
             self.append(cursor_batch(
-                cursors.iter().map(|(client, fields)| (client, &**fields)),
+                batch.iter().map(|(client, fields)| (client, &**fields)),
             ));
         }
+    }
+
+    /// As many cursors as half of the bound holds, at least one.
+    fn next_cursors(&mut self) -> Vec<(ClientId, Arc<str>)> {
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while bytes <= self.bound / 2
+            && let Some((client, fields)) = self.cursors.pop_first()
+        {
+            bytes += fields.len();
+            batch.push((client, fields));
+        }
+        batch
     }
 
     /// An idle connection holds no buffer.

@@ -9,4 +9,6 @@ mod harness;
 mod raw;
 
 mod content;
+mod flood;
 mod frames;
+mod slow;

@@ -26,12 +26,13 @@ pub const HANDSHAKE: &str = "Host: test\r\nUpgrade: websocket\r\nConnection: Upg
 pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut out = head(first, payload.len() as u64);
     let key = [0x12, 0x34, 0x56, 0x78];
+    out.truncate(out.len() - 4);
     out.extend(key);
     out.extend(payload.iter().zip(key.iter().cycle()).map(|(b, k)| b ^ k));
     out
 }
 
-/// First byte and length of a masked frame.
+/// First byte, length and mask of a frame whose payload follows as it is: the mask is of zeros.
 pub fn head(first: u8, len: u64) -> Vec<u8> {
     let mut out = vec![first];
     match len {
@@ -45,6 +46,7 @@ pub fn head(first: u8, len: u64) -> Vec<u8> {
             out.extend(len.to_be_bytes());
         }
     }
+    out.extend([0; 4]);
     out
 }
 
@@ -148,6 +150,28 @@ impl Raw {
         sent
     }
 
+    /// Reads what has come; gives how much, 0 at the end.
+    pub async fn read_some(&mut self) -> usize {
+        self.fill().await
+    }
+
+    /// Reads at most so many bytes, if there are any.
+    pub async fn read_at_most(&mut self, bytes: usize) {
+        let mut chunk = vec![0; bytes];
+        match self.stream.try_read(&mut chunk) {
+            Ok(0) => panic!("the connection ended"),
+            Ok(n) => self.buffer.extend(&chunk[..n]),
+            Err(e) => assert_eq!(e.kind(), std::io::ErrorKind::WouldBlock, "{e}"),
+        }
+    }
+
+    /// Reads what has come into `bytes`; gives how much, 0 at the end.
+    pub async fn read_into(&mut self, bytes: &mut Vec<u8>) -> usize {
+        let n = self.fill().await;
+        bytes.append(&mut self.buffer);
+        n
+    }
+
     async fn fill(&mut self) -> usize {
         let mut chunk = [0; 16 * 1024];
         let n = soon("bytes from the server", self.stream.read(&mut chunk)).await;
@@ -169,7 +193,8 @@ impl Raw {
         }
     }
 
-    fn take(&mut self) -> Option<Frame> {
+    /// The next frame, if it has come whole.
+    pub fn take(&mut self) -> Option<Frame> {
         let buffer = &self.buffer;
         let (len, at) = match *buffer.get(1)? {
             126 => (

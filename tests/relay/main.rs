@@ -5,10 +5,12 @@
 
 mod harness;
 
+mod auth;
 mod crash;
 mod cursors;
 mod drain;
 mod joining;
+mod limits;
 mod members;
 mod memory;
 mod messages;

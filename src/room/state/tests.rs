@@ -119,7 +119,7 @@ fn settings(snapshots: bool) -> Arc<Settings> {
             cursor_interval_ms: 33,
             ops_per_s: 0,
             max_objects: 10,
-            max_clients: 10,
+            max_clients: 1_000,
         },
         heartbeat_ms: 25_000,
     })

@@ -2,10 +2,11 @@
 declare module "ws" {
   import type { Server } from "node:http";
   export default class WebSocket {
+    constructor(url: string, protocols?: string | string[]);
     send(text: string): void;
     close(code?: number): void;
     terminate(): void;
-    on(event: "message" | "close", listener: (data: unknown) => void): void;
+    on(event: "open" | "message" | "close" | "error", listener: (data: unknown) => void): void;
   }
   export class WebSocketServer {
     constructor(options: { server: Server; handleProtocols: () => string });

@@ -23,7 +23,8 @@ export function wordsFor(room: Pick<Room, "outbox" | "status" | "role">): Words 
     return { state: "offline", text: "Offline", detail: "The server ended this connection for good. Reload the page to try again" };
   }
   if (room.status !== "connected") {
-    const kept = waiting > 0 ? `${changes} kept on this device, sent when the connection is back` : "Everything so far is saved";
+    const refused = failed > 0 ? `${failed} not saved; see the outbox under the hood` : "Everything so far is saved";
+    const kept = waiting > 0 ? `${changes} kept on this device, sent when the connection is back` : refused;
     return { state: "offline", text: waiting > 0 ? `Offline · ${waiting}` : "Offline", detail: kept };
   }
   if (failed > 0) return { state: "failed", text: `Not saved · ${failed}`, detail: "The server refused; see the outbox under the hood" };

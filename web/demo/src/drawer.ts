@@ -69,7 +69,7 @@ export class Drawer {
     set("hood-instance", room.instance || "–");
     set("hood-seq", room.seq.toLocaleString("en"));
     set("hood-epoch", room.epoch || "–");
-    set("hood-status", `${room.status}, ${room.sync}`);
+    set("hood-status", room.status === "connected" ? `connected, ${room.sync}` : room.status);
     set("hood-client", room.client);
     set("hood-objects", room.objects.size.toLocaleString("en"));
     this.renderInstances();

@@ -1,0 +1,172 @@
+/** Somebody at a demo page: what they do by hand, and what they see. */
+
+import assert from "node:assert/strict";
+import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Locator, type Page } from "playwright-core";
+import type {} from "../demo/src/main.js";
+import { PEOPLE } from "../demo/src/palette.js";
+import { eventually, WITHIN_MS } from "./cluster.js";
+
+export function launch(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: process.env.SCUMBLE_CHROMIUM ?? "/usr/bin/chromium",
+    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+      "--disable-component-update", "--disable-sync"],
+  });
+}
+
+/** What the badge said, and what was true at that moment. */
+export interface Claim {
+  text: string;
+  status: string;
+  waiting: number;
+  failed: number;
+}
+
+export class Person {
+  /** Errors of the page and refusals of its policy. That a connection failed is the browser's own remark, and fine. */
+  readonly complaints: string[] = [];
+  private drawn = 0;
+
+  private constructor(readonly page: Page, readonly context: BrowserContext) {
+    page.setDefaultTimeout(WITHIN_MS);
+    page.on("pageerror", (error) => this.complaints.push(error.stack ?? error.message));
+    page.on("console", (message) => {
+      const text = message.text();
+      const network = text.startsWith("WebSocket connection to") || text.startsWith("Failed to load resource");
+      if (message.type() === "error" && !network) this.complaints.push(text);
+    });
+  }
+
+  /** A browser profile of their own with one tab open at `url`. */
+  static async at(browser: Browser, url: string, name: string, options: BrowserContextOptions = {}): Promise<Person> {
+    const context = await browser.newContext({ viewport: { width: 900, height: 640 }, ...options });
+    const profile = JSON.stringify({ name, color: PEOPLE[name.charCodeAt(0) % PEOPLE.length] });
+    await context.addInitScript((value) => localStorage.setItem("scumble.profile", value), profile);
+    const person = new Person(await context.newPage(), context);
+    await person.page.goto(url);
+    await person.arrived();
+    return person;
+  }
+
+  /** Another tab of the same profile that the page opened itself. */
+  static async in(page: Page): Promise<Person> {
+    const person = new Person(page, page.context());
+    await person.arrived();
+    return person;
+  }
+
+  async arrived(): Promise<void> {
+    await this.page.waitForFunction(() => document.documentElement.dataset.ready === "true");
+  }
+
+  see(testid: string): Locator {
+    return this.page.getByTestId(testid);
+  }
+
+  get client(): Promise<string> {
+    return this.page.evaluate(() => window.scumbleDemo!.room.client);
+  }
+
+  get instance(): Promise<string> {
+    return this.page.evaluate(() => window.scumbleDemo!.room.instance);
+  }
+
+  get objects(): Promise<string[]> {
+    return this.page.evaluate(() => [...window.scumbleDemo!.room.objects.ids()]);
+  }
+
+  object(id: string): Promise<Record<string, unknown> | undefined> {
+    return this.page.evaluate((wanted) => window.scumbleDemo!.room.objects.get(wanted), id);
+  }
+
+  /** The page shows the same objects, whatever their order. */
+  async shows(ids: readonly string[]): Promise<void> {
+    const wanted = [...ids].sort().join();
+    await eventually(`${ids.length} objects are shown`, async () => [...(await this.objects)].sort().join() === wanted);
+  }
+
+  async badge(text: string): Promise<void> {
+    let said: string | null = "";
+    const look = async (): Promise<boolean> => (said = await this.see("badge-text").textContent()) === text;
+    await eventually(() => `the badge says ${text} (it says ${said})`, look);
+  }
+
+  /** Draws with the pencil, somewhere else each time. Returns when the pen is up, whatever the network does. */
+  async stroke(): Promise<void> {
+    const { mouse, keyboard } = this.page;
+    await keyboard.press("p");
+    const n = this.drawn++;
+    const [x, y] = [240 + (n % 6) * 80, 150 + (Math.floor(n / 6) % 5) * 70];
+    await mouse.move(x, y);
+    await mouse.down();
+    await mouse.move(x + 20, y + 30);
+    await mouse.move(x + 45, y + 5);
+    await mouse.up();
+  }
+
+  /** Pulls a shape open with a tool, and leaves it selected. Returns its id. */
+  async drag(key: string, from: [number, number], to: [number, number]): Promise<string> {
+    const before = new Set(await this.objects);
+    await this.page.keyboard.press(key);
+    await this.pull(from, to);
+    const made = (await this.objects).filter((id) => !before.has(id));
+    assert.equal(made.length, 1, "one object was made");
+    return made[0]!;
+  }
+
+  async pull(from: [number, number], to: [number, number]): Promise<void> {
+    const { mouse } = this.page;
+    await mouse.move(...from);
+    await mouse.down();
+    await mouse.move((from[0] + to[0]) / 2, (from[1] + to[1]) / 2);
+    await mouse.move(...to);
+    await mouse.up();
+  }
+
+  async openChat(): Promise<void> {
+    if (!(await this.see("chat").isVisible())) await this.see("chat-toggle").click();
+  }
+
+  async say(text: string): Promise<void> {
+    await this.openChat();
+    await this.see("chat-input").fill(text);
+    await this.see("chat-send").click();
+  }
+
+  /** Notes what the badge claims at every change and on every frame. `claims` gives it. */
+  async watchBadge(): Promise<void> {
+    await this.page.evaluate(() => {
+      const claims: Claim[] = [];
+      Object.assign(window, { claims });
+      const note = (): void => {
+        const { room } = window.scumbleDemo!;
+        const text = document.getElementById("badge-text")!.textContent!;
+        const failed = room.outbox.filter((op) => op.state === "failed").length;
+        const claim = { text, status: room.status, waiting: room.outbox.length - failed, failed };
+        if (JSON.stringify(claim) !== JSON.stringify(claims.at(-1))) claims.push(claim);
+      };
+      new MutationObserver(note).observe(document.getElementById("badge")!, { subtree: true, childList: true, characterData: true, attributes: true });
+      const frame = (): void => (note(), void requestAnimationFrame(frame));
+      frame();
+    });
+  }
+
+  get claims(): Promise<Claim[]> {
+    return this.page.evaluate(() => (window as unknown as { claims: Claim[] }).claims);
+  }
+
+  async leave(): Promise<void> {
+    await this.context.close();
+    assert.deepEqual(this.complaints, [], "the page had nothing to complain of");
+  }
+}
+
+/** What the badge may say in each state, and nothing else. */
+export function assertTruthful(claims: readonly Claim[]): void {
+  for (const claim of claims) {
+    const { text, status, waiting, failed } = claim;
+    let right = failed > 0 ? `Not saved · ${failed}` : waiting > 0 ? "Saving…" : "Saved";
+    if (status !== "connected") right = waiting > 0 ? `Offline · ${waiting}` : status === "connecting" ? "Connecting…" : "Offline";
+    assert.equal(text, right, JSON.stringify(claim));
+  }
+}

@@ -1,0 +1,158 @@
+/** What goes wrong between a page and its process: nothing is lost, nothing is doubled, and the badge says so. */
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import type { Browser } from "playwright-core";
+import { Cluster, eventually } from "./cluster.js";
+import { assertTruthful, launch, Person } from "./person.js";
+
+const LIMITED = { timeout: 90_000 };
+let browser: Browser;
+before(async () => {
+  browser = await launch();
+});
+after(() => browser?.close());
+
+async function withCluster(run: (cluster: Cluster) => Promise<void>, ...flags: string[]): Promise<void> {
+  const cluster = await Cluster.start(2, ...flags);
+  try {
+    await run(cluster);
+  } finally {
+    await cluster.stop();
+  }
+}
+
+test("kill -9 of the page's process while it draws: it goes on with the other one", LIMITED, () => withCluster(async (cluster) => {
+  const url = await cluster.behindNginx();
+  const ada = await Person.at(browser, `${url}/c/killed`, "Ada");
+  await ada.badge("Saved");
+  const killed = await ada.instance;
+  const survivor = cluster.survivor(killed);
+  const witness = await cluster.witness(cluster.instances.indexOf(survivor), "killed");
+  const ben = await Person.at(browser, `${survivor.url}/c/killed`, "Ben");
+  await ada.watchBadge();
+  for (let i = 0; i < 12; i++) {
+    // In the middle of the seventh stroke; the pen goes on.
+    const dead = i === 6 ? cluster.kill(killed) : undefined;
+    await ada.stroke();
+    await dead;
+  }
+  await ada.badge("Saved");
+  assert.equal(await ada.instance, survivor.name);
+  await eventually("all twelve arrived", () => witness.created.length >= 12);
+  assert.deepEqual([witness.created.length, new Set(witness.created).size], [12, 12]);
+  await ada.shows(witness.created);
+  await ben.shows(witness.created);
+  // Back within the grace: away for a moment at most, never gone.
+  assert.deepEqual(await ben.page.evaluate(() => window.scumbleDemo!.room.others.map((other) => [other.user.name, other.away])
+    .filter(([name]) => name === "Ada")), [["Ada", false]]);
+  const claims = await ada.claims;
+  assertTruthful(claims);
+  for (const word of [/^Offline/, /^Saving…$/, /^Saved$/]) {
+    assert.ok(claims.some(({ text }) => word.test(text)), `${word} in ${JSON.stringify(claims)}`);
+  }
+  await ada.leave();
+  await ben.leave();
+}));
+
+test("offline, twenty strokes, a reload, online: all twenty arrive once", LIMITED, () => withCluster(async (cluster) => {
+  const line = await cluster.line(0);
+  const witness = await cluster.witness(1, "offline");
+  const ada = await Person.at(browser, `${line.url}/c/offline`, "Ada");
+  await ada.badge("Saved");
+  const client = await ada.client;
+  line.cut();
+  await ada.badge("Offline");
+  for (let i = 0; i < 20; i++) await ada.stroke();
+  await ada.badge("Offline · 20");
+  const drawn = await ada.objects;
+  assert.deepEqual([drawn.length, witness.created.length], [20, 0]);
+
+  await ada.page.reload();
+  await ada.arrived();
+  await ada.badge("Offline · 20");
+  await ada.shows(drawn);
+  await ada.watchBadge();
+
+  line.mend();
+  await ada.badge("Saved");
+  assert.equal(await ada.client, client);
+  await eventually("all of them arrived", () => witness.created.length >= 20);
+  assert.deepEqual(witness.created, drawn, "in the order they were drawn, each once");
+  assertTruthful(await ada.claims);
+  await ada.page.reload();
+  await ada.arrived();
+  await ada.badge("Saved");
+  await ada.shows(drawn);
+  assert.equal(witness.created.length, 20);
+  await ada.leave();
+}));
+
+test("a double click on send sends once, and so do two lost acks", LIMITED, () => withCluster(async (cluster) => {
+  const line = await cluster.line(0);
+  const witness = await cluster.witness(1, "double");
+  const ada = await Person.at(browser, `${line.url}/c/double`, "Ada");
+  await ada.openChat();
+  await ada.see("chat-input").fill("once");
+  await ada.see("chat-send").dblclick();
+  await ada.see("chat-state").getByText("Sent", { exact: true }).waitFor();
+  assert.deepEqual(witness.chat, ["once"]);
+  for (const text of ["second", "third"]) {
+    // Sent and cut in one turn of the page's loop: whether it was committed, nobody told the page.
+    await ada.see("chat-input").fill(text);
+    await ada.page.evaluate(() => {
+      document.querySelector<HTMLFormElement>("#chat-form")!.requestSubmit();
+      window.scumbleDemo!.room.cut();
+    });
+    await ada.badge("Saved");
+  }
+  await eventually("all arrived", () => witness.chat.length >= 3);
+  assert.deepEqual(witness.chat, ["once", "second", "third"]);
+  assert.equal(await ada.see("chat-message").count(), 3);
+  await ada.leave();
+}));
+
+test("a message that the server refuses shows retry, and retry works", LIMITED, () => withCluster(async (cluster) => {
+  const witness = await cluster.witness(1, "refused");
+  const ada = await Person.at(browser, `${cluster.url(0)}/c/refused`, "Ada");
+  await ada.badge("Saved");
+  await ada.watchBadge();
+  // Writes wait five seconds and are refused; after the third refusal the library gives up.
+  const goOn = await cluster.stallWrites();
+  await ada.say("do you read me?");
+  await ada.badge("Saving…");
+  await ada.see("chat-retry").waitFor({ timeout: 40_000 });
+  assert.equal(await ada.see("chat-message").getAttribute("data-state"), "failed");
+  await goOn();
+  await ada.badge("Not saved · 1");
+  assert.deepEqual(witness.chat, []);
+  await ada.see("chat-retry").dblclick();
+  await ada.see("chat-state").getByText("Sent", { exact: true }).waitFor();
+  await ada.badge("Saved");
+  await eventually("it arrived", () => witness.chat.length > 0);
+  await ada.say("twice?");
+  assertTruthful(await ada.claims);
+  await eventually("so did the next", () => witness.chat.includes("twice?"));
+  assert.deepEqual(witness.chat, ["do you read me?", "twice?"]);
+  await ada.leave();
+}));
+
+test("the drawer cuts the connection and kills the instance; the page goes on", LIMITED, () => withCluster(async (cluster) => {
+  const url = await cluster.behindNginx();
+  const ada = await Person.at(browser, `${url}/c/drawer`, "Ada");
+  await ada.badge("Saved");
+  await ada.watchBadge();
+  await ada.see("drawer-toggle").click();
+  await ada.see("cut").click();
+  await eventually("it was away, and is back", async () => {
+    const claims = await ada.claims;
+    return claims.some(({ text }) => text === "Offline") && claims.at(-1)!.text === "Saved";
+  });
+  await ada.see("kill").click();
+  const gone = await eventually("one of the two is dead", () => cluster.instances.find(({ process: child }) => child.ended));
+  await eventually("the page is on the other one", async () => (await ada.instance) !== gone.name);
+  await ada.badge("Saved");
+  await ada.see("hood-instance").getByText(cluster.survivor(gone.name).name).waitFor();
+  assertTruthful(await ada.claims);
+  await ada.leave();
+}, "--demo-controls"));
