@@ -167,10 +167,10 @@ impl Writer {
         }
         shared.fail_points.pass(FailStep::AfterInsert)?;
         let (committed, held) = txn.finish()?;
-        shared.fail_points.pass(FailStep::BeforeCommit)?;
         if committed.last_id > 0 {
             shared.tail.hold_back(committed.first_id);
         }
+        shared.fail_points.pass(FailStep::BeforeCommit)?;
         Ok(Applied {
             committed,
             held,
