@@ -14,6 +14,7 @@ mod intake;
 mod jobs;
 mod maintenance;
 mod objects;
+mod outside;
 mod poller;
 mod presence;
 mod reader;
@@ -44,11 +45,12 @@ use rusqlite::OptionalExtension;
 pub use schema::{StartError, VERSION};
 
 use crate::backplane::{
-    Answer, Backplane, Canvas, Entry, Member, Opened, Read, Refusal, Sink, Snapshot, Stats,
-    Unavailable,
+    Answer, Author, Backplane, Canvas, Entry, Found, Member, Opened, Outcome, Read, Refusal, Sink,
+    Snapshot, Stats, Unavailable,
 };
 use crate::config::QueueConfig;
 use crate::limits;
+use crate::protocol::client_message::Durable;
 use crate::protocol::ids::{CanvasId, ConnId, Epoch, InstanceId, Position};
 use clock::Clock;
 use fail_point::FailPoints;
@@ -255,11 +257,11 @@ impl SqliteQueue {
             Ok((reader::head(conn, key)?, reader::members(conn, key)?))
         };
         let (head, (presence_version, members)) = self.reader.read(read).await?;
-        self.shared.tail.opened(key, head.seq, presence_version);
         let head = Position {
             epoch: head.epoch,
             seq: head.seq,
         };
+        self.shared.tail.opened(key, head, presence_version);
         Ok(Opened {
             canvas: canvas.clone(),
             head,
@@ -401,6 +403,31 @@ impl Backplane for SqliteQueue {
         self.reader
             .read(move |conn| reader::members(conn, key))
             .boxed()
+    }
+
+    fn find<'a>(&'a self, id: &'a CanvasId) -> Answer<'a, Option<Found>> {
+        self.find_canvas(id).boxed()
+    }
+
+    fn create<'a>(&'a self, id: &'a CanvasId) -> Answer<'a, Canvas> {
+        self.create_canvas(id).boxed()
+    }
+
+    fn active<'a>(&'a self, after: &'a str, limit: u32) -> Answer<'a, Vec<Found>> {
+        self.active_canvases(after, limit).boxed()
+    }
+
+    fn publish<'a>(
+        &'a self,
+        canvas: &'a Canvas,
+        author: Arc<Author>,
+        message: Durable,
+    ) -> Answer<'a, Outcome> {
+        self.publish_message(canvas, author, message).boxed()
+    }
+
+    fn delete<'a>(&'a self, canvas: &'a Canvas) -> Answer<'a, Position> {
+        self.delete_canvas(canvas).boxed()
     }
 
     fn last_commit(&self) -> Duration {

@@ -114,6 +114,7 @@ impl<'a> Txn<'a> {
             Entry::Leave { author, clean } => self.leave(key, author, *clean),
             Entry::Signal { author, body } => self.signal(key, author, body),
             Entry::Cursors { cursors } => self.cursors(key, cursors),
+            Entry::Kick { conn } => self.kick(key, *conn),
         }
     }
 
@@ -169,6 +170,10 @@ impl<'a> Txn<'a> {
         };
         let client = self.client(key, &author.client)?;
         (client.last_op, client.last_seq, client.dirty) = (m.op, seq, true);
+        if client.user_id.is_empty() {
+            // An author without a seat has not joined.
+            client.user_id.clone_from(&author.subject);
+        }
         match outcome {
             Some(outcome) => self.answer(key, author, m.op, outcome),
             None => Ok(()),
@@ -347,6 +352,13 @@ impl<'a> Txn<'a> {
                 Ok(slot.insert(head))
             }
         }
+    }
+
+    /// The canvas's log ends here, and it has no objects. Gives the head.
+    pub(super) fn forget_log(&mut self, key: i64) -> rusqlite::Result<u64> {
+        let head = self.head(key)?;
+        (head.head_id, head.objects, head.dirty) = (0, 0, true);
+        Ok(head.seq)
     }
 
     /// The canvas's next presence version.

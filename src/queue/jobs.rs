@@ -50,6 +50,7 @@ pub(super) fn run(
             Ok(i64::try_from(deleted).unwrap_or(i64::MAX))
         }
         Job::Forget => cleanup::forget(conn, txn.now_ms),
+        Job::Delete { key, epoch } => txn.delete_canvas(*key, *epoch),
         Job::Vacuum => conn.execute_batch(cleanup::VACUUM).map(|()| 0),
         // Not within a transaction.
         Job::RestartWal => Ok(0),

@@ -95,6 +95,23 @@ pub(super) const FIRST_AWAY: &str =
 pub(super) const AWAY: &str = "SELECT canvas_id, client, instance_id, conn FROM presence
      WHERE away_at IS NOT NULL AND away_at <= ?1 ORDER BY away_at LIMIT ?2";
 
+/// A canvas for those who are not in it.
+pub(super) const FIND: &str = "SELECT key, epoch, seq, objects,
+     (SELECT count(*) FROM presence WHERE presence.canvas_id = canvases.key)
+     FROM canvases WHERE canvas_id = ?1";
+/// Removes all objects of a canvas.
+pub(super) const DELETE_OBJECTS: &str = "DELETE FROM canvas_objects WHERE canvas_id = ?1";
+/// Removes its chat.
+pub(super) const DELETE_CHAT: &str = "DELETE FROM canvas_chat WHERE canvas_id = ?1";
+/// The places of what its clients said mean nothing any more.
+pub(super) const FORGET_PLACES: &str =
+    "UPDATE canvas_clients SET last_seq = 0 WHERE canvas_id = ?1 AND last_seq > 0";
+/// A walk begins at one of these, and ends at the first that is expired.
+pub(super) const EXPIRE_ANCHORS: &str =
+    "UPDATE message_queue SET expires_at = 0 WHERE canvas_id = ?1 AND seq > 0 AND seq % 64 = 0";
+/// Its numbers have another name.
+pub(super) const SET_EPOCH: &str = "UPDATE canvases SET epoch = ?2 WHERE key = ?1";
+
 /// An instance says that it lives.
 pub(super) const BEAT: &str = "UPDATE instances SET heartbeat_at = ?2 WHERE number = ?1";
 /// The registry.
@@ -150,6 +167,12 @@ mod tests {
             MEMBERS,
             FIRST_AWAY,
             AWAY,
+            FIND,
+            DELETE_OBJECTS,
+            DELETE_CHAT,
+            FORGET_PLACES,
+            EXPIRE_ANCHORS,
+            SET_EPOCH,
             BEAT,
             SET_WATERMARK,
             ELSEWHERE,

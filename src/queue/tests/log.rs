@@ -259,7 +259,11 @@ async fn an_expired_row_is_never_delivered() {
         epoch: Epoch(0xaa),
     };
     tail.open(conn, opening).unwrap();
-    tail.opened(1, 0, 0);
+    let head = Position {
+        epoch: Epoch(1),
+        seq: 0,
+    };
+    tail.opened(1, head, 0);
 
     row(1, 1, now + 60_000);
     assert_eq!(tail.catch_up(conn, now, 100).unwrap(), 1);
