@@ -137,6 +137,12 @@ impl Relay {
 }
 
 impl Process {
+    /// Whether it has ended already.
+    #[allow(dead_code, reason = "for tests/chaos, which shares this harness")]
+    pub fn is_over(&mut self) -> bool {
+        self.child.try_wait().expect("its status").is_some()
+    }
+
     /// Starts a process with those flags; it may not get ready.
     pub fn launch(db: &Path, flags: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_scumble"))
