@@ -78,6 +78,10 @@ pub const HEARTBEAT_PING: Duration = Duration::from_secs(25);
 pub const PONG_TIMEOUT: Duration = Duration::from_secs(20);
 /// Bad messages in a row that end a connection.
 pub const MAX_BAD_IN_A_ROW: u32 = 10;
+/// Bytes that may lie in the kernel unsent. Without a bound a socket takes megabytes at once and then nothing for
+/// minutes: a slow reader would look like one that reads nothing, and each would hold that much of the kernel's memory.
+/// What is sent and not acknowledged doesn't count, so a fast line far away is not slowed.
+pub const UNSENT_BYTES: u32 = 16 * 1024;
 /// What is read and thrown away after a close frame of ours, so that the client gets to read it.
 pub const LINGER_BYTES: usize = 1024 * 1024;
 /// Peers get this long to answer a close frame.

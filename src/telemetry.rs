@@ -33,7 +33,6 @@ pub fn start_logging(format: LogFormat, level: LogLevel) {
         .with_default(level.min(LevelFilter::INFO))
         .with_target("scumble", level);
     let registry = tracing_subscriber::registry().with(targets);
-    // Colours are for eyes: in a file or a pipe their codes stand between the words.
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());

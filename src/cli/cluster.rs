@@ -90,7 +90,7 @@ fn listens(first: SocketAddr, instances: u16) -> Result<Vec<SocketAddr>, String>
 
 /// The effective configuration as one process's flags: its environment can't change it any more.
 fn flags(config: &Config, listen: SocketAddr, instance_id: Option<String>) -> Vec<OsString> {
-    let own = ["listen", "instance-id", "db", "demo-controls"];
+    let own = ["listen", "instance-id", "db", "spill-dir", "demo-controls"];
     let shared = config
         .effective()
         .into_iter()
@@ -103,6 +103,9 @@ fn flags(config: &Config, listen: SocketAddr, instance_id: Option<String>) -> Ve
         "--db".into(),
         config.queue.db.clone().into(),
     ]);
+    if let Some(dir) = &config.queue.spill_dir {
+        flags.extend(["--spill-dir".into(), dir.clone().into()]);
+    }
     flags.extend(instance_id.map(|id| format!("--instance-id={id}").into()));
     if config.demo_controls {
         flags.push("--demo-controls".into());

@@ -80,8 +80,6 @@ pub(super) struct Txn<'a> {
     pub(super) conn: &'a Connection,
     pub(super) setup: &'a Setup,
     pub(super) now_ms: i64,
-    /// No other instance is there: what is not kept for anyone needs no row.
-    pub(super) alone: bool,
     pub(super) out: Committed,
     pub(super) held: Vec<HeldChange>,
     heads: HashMap<i64, Head>,
@@ -89,7 +87,7 @@ pub(super) struct Txn<'a> {
 }
 
 impl<'a> Txn<'a> {
-    pub(super) fn new(conn: &'a Connection, setup: &'a Setup, now_ms: i64, alone: bool) -> Self {
+    pub(super) fn new(conn: &'a Connection, setup: &'a Setup, now_ms: i64) -> Self {
         let out = Committed {
             now_ms,
             ..Committed::default()
@@ -99,7 +97,6 @@ impl<'a> Txn<'a> {
             conn,
             setup,
             now_ms,
-            alone,
             out,
             held: Vec::new(),
             heads,
@@ -278,7 +275,7 @@ impl<'a> Txn<'a> {
             origin,
             body: body.into(),
         };
-        if self.alone {
+        if !self.elsewhere(key)? {
             self.out.steps.push(Step::Answer { key, delivery });
             return Ok(());
         }
@@ -298,7 +295,7 @@ impl<'a> Txn<'a> {
             instance: self.setup.number,
             cursors: cursors.to_vec(),
         };
-        if self.alone {
+        if !self.elsewhere(key)? {
             self.out.steps.push(Step::Answer { key, delivery });
             return Ok(());
         }
@@ -311,6 +308,13 @@ impl<'a> Txn<'a> {
             payload: &payload,
         };
         self.row(&row, delivery)
+    }
+
+    /// Whether another instance has a room for the canvas. A room has its watermark before it has members, so nobody
+    /// who has joined is missed.
+    fn elsewhere(&self, key: i64) -> rusqlite::Result<bool> {
+        let mut statement = self.conn.prepare_cached(sql::ELSEWHERE)?;
+        statement.exists(params![key, self.setup.instance_id])
     }
 
     /// The place that a client's op has had; 0 if it is not among the last few messages, or had none.

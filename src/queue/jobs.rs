@@ -71,7 +71,7 @@ fn beat(shared: &Shared, txn: &mut Txn<'_>, places: &Places) -> rusqlite::Result
         txn.retake(*key, held)?;
     }
     shared.tail.forget_watermarks();
-    Ok(0)
+    watermarks(txn.conn, shared, &shared.tail.take_watermarks(), txn.now_ms)
 }
 
 fn watermarks(
@@ -86,6 +86,8 @@ fn watermarks(
     for (key, position) in marks {
         match position {
             Some(id) => set.execute(params![key, own, id, now_ms])?,
+            // A room that has come back meanwhile is not gone.
+            None if shared.tail.wants([*key]) => 0,
             None => delete.execute(params![key, own])?,
         };
     }

@@ -7,7 +7,6 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::apply::{NewRow, Txn};
 use super::intake::Job;
 use super::reader::unavailable;
-use super::tail::Step;
 use super::{SqliteQueue, rows, sql};
 use crate::backplane::{Author, Backplane, Canvas, Delivery, Entry, Found, Outcome, Unavailable};
 use crate::limits::PUBLISH_WAIT;
@@ -134,10 +133,6 @@ impl Txn<'_> {
 
     pub(super) fn kick(&mut self, key: i64, conn: ConnId) -> rusqlite::Result<()> {
         let delivery = Delivery::Kick { conn };
-        if self.alone {
-            self.out.steps.push(Step::Answer { key, delivery });
-            return Ok(());
-        }
         let row = NewRow {
             key,
             kind: rows::KICK,

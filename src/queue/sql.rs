@@ -122,6 +122,9 @@ pub(super) const SET_WATERMARK: &str =
     "INSERT INTO canvas_watermarks (canvas_id, server_instance_id, last_processed_id, updated_at)
      VALUES (?1, ?2, ?3, ?4) ON CONFLICT (canvas_id, server_instance_id)
      DO UPDATE SET last_processed_id = excluded.last_processed_id, updated_at = excluded.updated_at";
+/// Who else has a room for the canvas.
+pub(super) const ELSEWHERE: &str = "SELECT 1 FROM canvas_watermarks
+     WHERE canvas_id = ?1 AND server_instance_id <> ?2 LIMIT 1";
 /// The instance has no room for the canvas any more.
 pub(super) const DELETE_WATERMARK: &str =
     "DELETE FROM canvas_watermarks WHERE canvas_id = ?1 AND server_instance_id = ?2";
@@ -172,6 +175,7 @@ mod tests {
             SET_EPOCH,
             BEAT,
             SET_WATERMARK,
+            ELSEWHERE,
             DELETE_WATERMARK,
         ];
         for sql in statements {

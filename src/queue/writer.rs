@@ -14,6 +14,7 @@ use super::jobs::{self, Places};
 use super::tail::{Committed, Step};
 use super::turnstile::Turnstile;
 use super::{Fatal, Shared};
+use crate::config::Step as FailStep;
 use crate::limits;
 
 /// The longest pause after a failed transaction.
@@ -102,15 +103,17 @@ impl Writer {
     /// Enters the turnstile, then takes the batch: what came while it waited is in it, and what waited too long
     /// has been refused and is not.
     fn transact(&mut self) -> Result<Done, Failed> {
+        let shared = &self.shared;
         let begun = self
             .turnstile
             .enter()
             .map_err(|error| io_error(&error))
             .and_then(|turn| {
+                shared.fail_points.pass(FailStep::BeforeBegin)?;
                 self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
                 Ok(turn)
             });
-        let (tasks, batch) = self.shared.intake.drain();
+        let (tasks, batch) = shared.intake.drain();
         let turn = match begun {
             Ok(turn) => turn,
             Err(error) => {
@@ -126,6 +129,7 @@ impl Writer {
             .and_then(|applied| self.commit().map(|()| applied))
         {
             Ok(applied) => {
+                shared.fail_points.note(FailStep::AfterCommit);
                 if tasks.iter().any(|task| task.job == Job::RestartWal) {
                     self.restart_wal();
                 }
@@ -151,8 +155,9 @@ impl Writer {
 
     fn apply(&self, tasks: &[Task], batch: &[Waiting]) -> rusqlite::Result<Applied> {
         let shared = &self.shared;
-        let (now_ms, alone) = (shared.clock.now_ms(), shared.peers.is_empty());
-        let mut txn = Txn::new(&self.conn, &shared.own.setup, now_ms, alone);
+        let now_ms = shared.clock.now_ms();
+        shared.fail_points.pass(FailStep::AfterBegin)?;
+        let mut txn = Txn::new(&self.conn, &shared.own.setup, now_ms);
         let mut answers = Vec::with_capacity(tasks.len());
         for task in tasks {
             answers.push(jobs::run(shared, &mut txn, &self.places, &task.job)?);
@@ -160,10 +165,12 @@ impl Writer {
         for waiting in batch {
             txn.apply(waiting)?;
         }
+        shared.fail_points.pass(FailStep::AfterInsert)?;
         let (committed, held) = txn.finish()?;
         if committed.last_id > 0 {
             shared.tail.hold_back(committed.first_id);
         }
+        shared.fail_points.pass(FailStep::BeforeCommit)?;
         Ok(Applied {
             committed,
             held,
@@ -192,6 +199,7 @@ impl Writer {
         let frames = WAL_FRAMES.get();
         shared.counters.wal_frames.store(frames, Ordering::Relaxed);
         let last_id = committed.last_id;
+        shared.fail_points.note(FailStep::BeforeWake);
         if last_id > 0
             && !shared.peers.is_empty()
             && !shared.peers.ring(&keys(&committed.steps), frames)
@@ -204,11 +212,13 @@ impl Writer {
             batch.iter().map(|w| now.duration_since(w.since)),
         );
         let from_memory = shared.config.local_broadcast;
+        shared.fail_points.note(FailStep::BeforeAck);
         let told = shared.tail.publish(&self.conn, committed, from_memory);
         let left = told.unwrap_or_else(|error| {
             tracing::warn!(%error, "what others wrote before could not be read; the poller will");
             true
         });
+        shared.fail_points.note(FailStep::AfterAck);
         if left {
             shared.peers.poke();
         }
@@ -263,6 +273,7 @@ impl Writer {
             )));
         }
         self.shared.tail.let_go();
+        self.shared.tail.forget_watermarks();
         self.shared.peers.poke();
         self.shared.counters.failing.store(true, Ordering::Release);
         self.failures += 1;
@@ -279,7 +290,7 @@ impl Writer {
             .fetch_add(answers.len() as u64, Ordering::Relaxed);
         self.shared.tail.answer(answers);
         for task in tasks {
-            // Watermarks are told once; everything else is asked for again, and who waits hears that it is dropped.
+            // Rooms that went are told once; everything else is asked for again, and who waits hears that it is dropped.
             if let job @ Job::Watermarks(_) = task.job {
                 self.shared.intake.submit(job, None);
             }
@@ -299,8 +310,12 @@ impl Writer {
             self.conn.busy_timeout(limits::BUSY_TIMEOUT)?;
             result
         };
+        let (started, frames) = (Instant::now(), WAL_FRAMES.get());
         match restart() {
-            Ok(()) => WAL_FRAMES.set(0),
+            Ok(()) => {
+                WAL_FRAMES.set(0);
+                tracing::debug!(frames, took = ?started.elapsed(), "the write-ahead log begins anew");
+            }
             Err(error) => tracing::debug!(%error, "the write-ahead log could not be restarted yet"),
         }
     }
@@ -323,7 +338,7 @@ impl Writer {
     fn leave(&self) -> rusqlite::Result<Committed> {
         let own = &self.shared.own.setup;
         let tx = self.conn.unchecked_transaction()?;
-        let mut txn = Txn::new(&tx, own, self.shared.clock.now_ms(), false);
+        let mut txn = Txn::new(&tx, own, self.shared.clock.now_ms());
         tx.execute("DELETE FROM instances WHERE number = ?1", [own.number])?;
         txn.lose_all(&own.instance_id)?;
         let (committed, _) = txn.finish()?;
