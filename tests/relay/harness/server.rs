@@ -182,11 +182,6 @@ impl Process {
         self.address
     }
 
-    /// Whether it has ended already.
-    pub fn is_over(&mut self) -> bool {
-        self.child.try_wait().expect("its status").is_some()
-    }
-
     /// Waits for the line that says where it listens.
     pub async fn ready(&mut self) -> SocketAddr {
         let Some(address) = self.started().await else {
