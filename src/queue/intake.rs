@@ -13,7 +13,7 @@ use parking_lot::{Condvar, Mutex};
 use crate::backplane::{Author, Delivery, Entry, Outcome, Refusal};
 use crate::limits;
 use crate::protocol::client_message::Durable;
-use crate::protocol::ids::{CanvasId, ConnId};
+use crate::protocol::ids::{CanvasId, ConnId, Epoch};
 use crate::protocol::server_message::ErrorCode;
 
 /// Jobs that may wait: each kind comes from one thread, or from an `open` that waits for it.
@@ -50,6 +50,8 @@ pub(super) enum Job {
     Clean { after: i64, upto: i64 },
     /// Forgets clients and watermarks that nobody will ask for.
     Forget,
+    /// Empties a canvas and begins this epoch. The answer is the head.
+    Delete { key: i64, epoch: Epoch },
     /// Gives pages back to the file system.
     Vacuum,
     /// Starts the write-ahead log from its beginning.
@@ -298,7 +300,7 @@ impl State {
             Entry::Signal { .. } | Entry::Cursors { .. } => Ok(!self.closed && fits(1)),
             _ if self.closed => Err(overloaded("this instance is stopping")),
             Entry::Join { .. } | Entry::State { .. } if fits(2) => Ok(true),
-            Entry::Durable { .. } if fits(1) => Ok(true),
+            Entry::Durable { .. } | Entry::Kick { .. } if fits(1) => Ok(true),
             _ => Err(overloaded("the queue is full")),
         }
     }
@@ -361,7 +363,7 @@ impl State {
                     },
                 )),
                 Entry::State { .. } | Entry::Leave { .. } => back.push(waiting),
-                Entry::Signal { .. } | Entry::Cursors { .. } => {}
+                Entry::Signal { .. } | Entry::Cursors { .. } | Entry::Kick { .. } => {}
             }
         }
         for (key, author) in authors {

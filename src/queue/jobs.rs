@@ -50,6 +50,7 @@ pub(super) fn run(
             Ok(i64::try_from(deleted).unwrap_or(i64::MAX))
         }
         Job::Forget => cleanup::forget(conn, txn.now_ms),
+        Job::Delete { key, epoch } => txn.delete_canvas(*key, *epoch),
         Job::Vacuum => conn.execute_batch(cleanup::VACUUM).map(|()| 0),
         // Not within a transaction.
         Job::RestartWal => Ok(0),
@@ -70,7 +71,7 @@ fn beat(shared: &Shared, txn: &mut Txn<'_>, places: &Places) -> rusqlite::Result
         txn.retake(*key, held)?;
     }
     shared.tail.forget_watermarks();
-    Ok(0)
+    watermarks(txn.conn, shared, &shared.tail.take_watermarks(), txn.now_ms)
 }
 
 fn watermarks(
@@ -85,6 +86,8 @@ fn watermarks(
     for (key, position) in marks {
         match position {
             Some(id) => set.execute(params![key, own, id, now_ms])?,
+            // A room that has come back meanwhile is not gone.
+            None if shared.tail.wants([*key]) => 0,
             None => delete.execute(params![key, own])?,
         };
     }

@@ -155,9 +155,9 @@ impl Writer {
 
     fn apply(&self, tasks: &[Task], batch: &[Waiting]) -> rusqlite::Result<Applied> {
         let shared = &self.shared;
-        let (now_ms, alone) = (shared.clock.now_ms(), shared.peers.is_empty());
+        let now_ms = shared.clock.now_ms();
         shared.fail_points.pass(FailStep::AfterBegin)?;
-        let mut txn = Txn::new(&self.conn, &shared.own.setup, now_ms, alone);
+        let mut txn = Txn::new(&self.conn, &shared.own.setup, now_ms);
         let mut answers = Vec::with_capacity(tasks.len());
         for task in tasks {
             answers.push(jobs::run(shared, &mut txn, &self.places, &task.job)?);
@@ -167,10 +167,10 @@ impl Writer {
         }
         shared.fail_points.pass(FailStep::AfterInsert)?;
         let (committed, held) = txn.finish()?;
-        shared.fail_points.pass(FailStep::BeforeCommit)?;
         if committed.last_id > 0 {
             shared.tail.hold_back(committed.first_id);
         }
+        shared.fail_points.pass(FailStep::BeforeCommit)?;
         Ok(Applied {
             committed,
             held,
@@ -273,6 +273,7 @@ impl Writer {
             )));
         }
         self.shared.tail.let_go();
+        self.shared.tail.forget_watermarks();
         self.shared.peers.poke();
         self.shared.counters.failing.store(true, Ordering::Release);
         self.failures += 1;
@@ -289,7 +290,7 @@ impl Writer {
             .fetch_add(answers.len() as u64, Ordering::Relaxed);
         self.shared.tail.answer(answers);
         for task in tasks {
-            // Watermarks are told once; everything else is asked for again, and who waits hears that it is dropped.
+            // Rooms that went are told once; everything else is asked for again, and who waits hears that it is dropped.
             if let job @ Job::Watermarks(_) = task.job {
                 self.shared.intake.submit(job, None);
             }
@@ -337,7 +338,7 @@ impl Writer {
     fn leave(&self) -> rusqlite::Result<Committed> {
         let own = &self.shared.own.setup;
         let tx = self.conn.unchecked_transaction()?;
-        let mut txn = Txn::new(&tx, own, self.shared.clock.now_ms(), false);
+        let mut txn = Txn::new(&tx, own, self.shared.clock.now_ms());
         tx.execute("DELETE FROM instances WHERE number = ?1", [own.number])?;
         txn.lose_all(&own.instance_id)?;
         let (committed, _) = txn.finish()?;

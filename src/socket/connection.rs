@@ -296,9 +296,7 @@ async fn run(hub: &Hub, out: &Outbound, inbound: &mut Inbound) -> End {
     let mut readable = true;
     loop {
         // Before reading, so that a client that never stops talking ends in time too.
-        if out.standing().closing.is_some()
-            && let Some(end) = clock.due(hub, out, inbound, Instant::now())
-        {
+        if let Some(end) = clock.due(hub, out, inbound, Instant::now()) {
             return end;
         }
         let may_read = may_read(hub, out, inbound);
@@ -315,9 +313,6 @@ async fn run(hub: &Hub, out: &Outbound, inbound: &mut Inbound) -> End {
         let standing = out.standing();
         if standing.broken {
             return inbound.end();
-        }
-        if let Some(end) = clock.due(hub, out, inbound, Instant::now()) {
-            return end;
         }
         let deadline = clock.next(hub, inbound.peer(), standing.blocked);
         tokio::select! {
@@ -373,6 +368,10 @@ impl Clock {
         if out.stalled_for(hub.config.write_timeout) {
             out.close(CloseCode::Timeout, "the socket takes nothing");
             return Some(End::Lost);
+        }
+        if standing.blocked.is_some() && self.pinged.is_some() {
+            // The ping is behind what the socket has not taken: until it is out only the write timeout counts.
+            self.pinged = Some(now);
         }
         if inbound.peer().is_none() && now >= self.began + HELLO_TIMEOUT {
             out.close(CloseCode::Malformed, "hello must come within 10 seconds");

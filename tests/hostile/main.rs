@@ -12,3 +12,4 @@ mod content;
 mod flood;
 mod frames;
 mod slow;
+mod stalled;
