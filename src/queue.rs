@@ -56,7 +56,8 @@ use crate::protocol::ids::{CanvasId, ConnId, Epoch, InstanceId, Position};
 use clock::Clock;
 use fail_point::FailPoints;
 use instances::Registration;
-use intake::{Intake, Job};
+use intake::Intake;
+use jobs::Job;
 use maintenance::{Maintenance, Nudge};
 use poller::Poller;
 use reader::{Reader, unavailable};
@@ -199,18 +200,28 @@ impl SqliteQueue {
             conns: AtomicU64::new(1),
             threads: Mutex::default(),
         };
-        queue.spawn("queue-writer", move || writer.run())?;
-        queue.spawn("queue-poller", move || poller.run())?;
-        queue.spawn("queue-house", move || maintenance.run())?;
-        if queue.shared.spill.is_some() {
-            let shared = queue.shared.clone();
-            queue.spawn("queue-spill", move || match &shared.spill {
+        queue.run(writer, poller, maintenance)?;
+        queue.shared.peers.hello();
+        Ok(Arc::new(queue))
+    }
+
+    fn run(
+        &self,
+        writer: Writer,
+        poller: Poller,
+        maintenance: Maintenance,
+    ) -> Result<(), StartError> {
+        self.spawn("queue-writer", move || writer.run())?;
+        self.spawn("queue-poller", move || poller.run())?;
+        self.spawn("queue-house", move || maintenance.run())?;
+        if self.shared.spill.is_some() {
+            let shared = self.shared.clone();
+            self.spawn("queue-spill", move || match &shared.spill {
                 Some(spill) => spill.run(&shared),
                 None => Ok(()),
             })?;
         }
-        queue.shared.peers.hello();
-        Ok(Arc::new(queue))
+        Ok(())
     }
 
     /// Resolves when one of the threads has ended though nobody asked it to, with the reason: the process must go down.

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::apply::{HeldChange, Txn};
-use super::intake::{Job, Look, Task, Waiting, durable_of};
-use super::jobs::{self, Places};
+use super::intake::{Look, Waiting, durable_of};
+use super::jobs::{self, Job, Places, Task};
 use super::tail::{Committed, Step};
 use super::turnstile::Turnstile;
 use super::{Fatal, Shared, damaged};
