@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::protocol::ids::InstanceId;
 
 mod effective;
+mod fail_point;
 mod limit_args;
 mod resolve;
 mod security_args;
@@ -17,6 +18,7 @@ mod serve_args;
 mod tool_args;
 mod values;
 
+pub use fail_point::{Deed, FailPoint, Step};
 pub use resolve::ConfigError;
 pub(crate) use resolve::usage_error;
 pub use security_args::{AuthMode, Security};
@@ -123,6 +125,13 @@ pub struct QueueConfig {
     pub presence_grace: Duration,
     /// Objects of one canvas.
     pub max_objects: usize,
+    /// The folder for messages that can't be committed at once; several processes, and several relays, may share it.
+    /// Without it they are refused.
+    pub spill_dir: Option<PathBuf>,
+    /// This process's file there at most, in bytes.
+    pub spill_max_bytes: u64,
+    /// Where tests let the queue fail.
+    pub fail_points: Vec<FailPoint>,
 }
 
 /// How much one connection may do, and how many there may be. 0 is no limit, but for `max_connections`.

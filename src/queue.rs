@@ -8,16 +8,19 @@ mod apply;
 mod checkpoint;
 mod cleanup;
 mod clock;
+mod fail_point;
 mod instances;
 mod intake;
 mod jobs;
 mod maintenance;
 mod objects;
+mod outside;
 mod poller;
 mod presence;
 mod reader;
 mod rows;
 mod schema;
+mod spill;
 mod sql;
 mod stats;
 mod tail;
@@ -43,19 +46,23 @@ use rusqlite::OptionalExtension;
 pub use schema::{StartError, VERSION};
 
 use crate::backplane::{
-    Answer, Backplane, Canvas, Entry, Member, Opened, Read, Refusal, Sink, Snapshot, Stats,
-    Unavailable,
+    Answer, Author, Backplane, Canvas, Entry, Found, Member, Opened, Outcome, Read, Refusal, Sink,
+    Snapshot, Stats, Unavailable,
 };
 use crate::config::QueueConfig;
 use crate::limits;
+use crate::protocol::client_message::Durable;
 use crate::protocol::ids::{CanvasId, ConnId, Epoch, InstanceId, Position};
 use clock::Clock;
+use fail_point::FailPoints;
 use instances::Registration;
-use intake::{Intake, Job};
+use intake::Intake;
+use jobs::Job;
 use maintenance::{Maintenance, Nudge};
 use poller::Poller;
 use reader::{Reader, unavailable};
 use schema::Files;
+use spill::Spill;
 use tail::{Opening, Tail};
 use wake::Peers;
 use writer::Writer;
@@ -71,6 +78,14 @@ const STACK_BYTES: usize = 1024 * 1024;
 #[derive(Debug)]
 struct Fatal(String);
 
+/// A damaged file can't be lived with: going on would make it worse.
+fn damaged(error: &rusqlite::Error) -> Result<(), Fatal> {
+    if schema::is_damage(error) {
+        return Err(Fatal(schema::damage(error)));
+    }
+    Ok(())
+}
+
 /// What the threads and the handle share.
 struct Shared {
     config: QueueConfig,
@@ -81,6 +96,11 @@ struct Shared {
     tail: Tail,
     peers: Peers,
     nudge: Nudge,
+    fail_points: FailPoints,
+    /// Where messages wait while the file can't be written, if anywhere.
+    spill: Option<Spill>,
+    /// Why the last transaction failed, if it did.
+    trouble: Mutex<Option<String>>,
     counters: stats::Counters,
     /// The end was asked for: nothing new is taken, and threads may end.
     ending: AtomicBool,
@@ -120,6 +140,9 @@ impl SqliteQueue {
     pub fn start(config: QueueConfig) -> Result<Arc<Self>, StartError> {
         let mut prepared = schema::prepare(&config)?;
         let (own, bell) = instances::register(&mut prepared, &config)?;
+        if let Some(dir) = &config.spill_dir {
+            spill::commit_leftovers(dir, &mut prepared, &own.setup)?;
+        }
         let schema::Prepared {
             conn,
             files,
@@ -138,11 +161,21 @@ impl SqliteQueue {
         let poll_conn = schema::open_reader(&files.db).map_err(sqlite)?;
         let keep_conn = schema::open_reader(&files.db).map_err(sqlite)?;
         peers.set(instances::peers(&keep_conn, own.setup.number).map_err(sqlite)?);
-        let reader = Reader::new(&files.db).map_err(|e| StartError::Io {
+        let failed = tokio::sync::watch::Sender::new(None);
+        let spill = match &config.spill_dir {
+            Some(dir) => Spill::create(&config, &files.db).map_err(io(dir))?,
+            None => None,
+        };
+        let counters = stats::Counters::default();
+        for at in [&counters.committed_at_ms, &counters.beaten_at_ms] {
+            at.store(clock.now_ms(), Ordering::Relaxed);
+        }
+        let reader = Reader::new(&files.db, failed.clone()).map_err(|e| StartError::Io {
             path: files.db.clone(),
             error: std::io::Error::other(e),
         })?;
         let shared = Arc::new(Shared {
+            fail_points: FailPoints::new(&config.fail_points),
             config,
             files,
             clock,
@@ -151,10 +184,12 @@ impl SqliteQueue {
             tail: Tail::new(),
             peers,
             nudge: Nudge::default(),
-            counters: stats::Counters::default(),
+            counters,
+            spill,
+            trouble: Mutex::default(),
             ending: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
-            failed: tokio::sync::watch::Sender::new(None),
+            failed,
         });
         let writer = Writer::new(conn, turnstile, shared.clone());
         let poller = Poller::new(poll_conn, bell, shared.clone());
@@ -165,11 +200,28 @@ impl SqliteQueue {
             conns: AtomicU64::new(1),
             threads: Mutex::default(),
         };
-        queue.spawn("queue-writer", move || writer.run())?;
-        queue.spawn("queue-poller", move || poller.run())?;
-        queue.spawn("queue-house", move || maintenance.run())?;
+        queue.run(writer, poller, maintenance)?;
         queue.shared.peers.hello();
         Ok(Arc::new(queue))
+    }
+
+    fn run(
+        &self,
+        writer: Writer,
+        poller: Poller,
+        maintenance: Maintenance,
+    ) -> Result<(), StartError> {
+        self.spawn("queue-writer", move || writer.run())?;
+        self.spawn("queue-poller", move || poller.run())?;
+        self.spawn("queue-house", move || maintenance.run())?;
+        if self.shared.spill.is_some() {
+            let shared = self.shared.clone();
+            self.spawn("queue-spill", move || match &shared.spill {
+                Some(spill) => spill.run(&shared),
+                None => Ok(()),
+            })?;
+        }
+        Ok(())
     }
 
     /// Resolves when one of the threads has ended though nobody asked it to, with the reason: the process must go down.
@@ -210,61 +262,58 @@ impl SqliteQueue {
         Ok(())
     }
 
+    /// First the place in the live stream, then the mark that tells other instances of this room, then the tables:
+    /// nothing falls in between.
     async fn open(&self, id: &CanvasId, sink: Arc<dyn Sink>) -> Result<Opened, Unavailable> {
-        let (shared, name) = (self.shared.clone(), id.clone());
+        let name = id.clone();
         let found = self.reader.read(move |conn| canvas(conn, &name)).await?;
         if found.is_none() {
-            let name = id.clone();
-            self.ask(Job::CreateCanvas(name)).await?;
+            self.ask(Job::CreateCanvas(id.clone())).await?;
         }
-        let id = id.clone();
-        let opened = self.reader.run(move |pool| {
+        let (shared, name, tail_sink) = (self.shared.clone(), id.clone(), sink.clone());
+        let started = self.reader.run(move |pool| {
             let conn = pool.get().map_err(unavailable)?;
-            let (key, epoch) = canvas(&conn, &id)
+            let (key, epoch) = canvas(&conn, &name)
                 .map_err(unavailable)?
                 .ok_or_else(|| unavailable("the canvas is gone"))?;
-            // First the place in the live stream, then the tables: nothing falls in between.
             let first = shared.tail.rooms() == 0;
-            shared
-                .tail
-                .open(
-                    &conn,
-                    Opening {
-                        key,
-                        sink: sink.clone(),
-                        epoch,
-                    },
-                )
-                .map_err(unavailable)?;
+            let sink = tail_sink;
+            let opening = Opening { key, sink, epoch };
+            shared.tail.open(&conn, opening).map_err(unavailable)?;
             if first {
                 // The poller sleeps longer without rooms.
                 shared.peers.poke();
             }
-            let read = reader::at_one_moment(&conn, |conn| {
-                Ok((reader::head(conn, key)?, reader::members(conn, key)?))
-            });
-            let canvas = Canvas { id, key };
-            match read {
-                Ok((head, (presence_version, members))) => {
-                    shared.tail.opened(key, head.seq, presence_version);
-                    let head = Position {
-                        epoch: head.epoch,
-                        seq: head.seq,
-                    };
-                    Ok(Opened {
-                        canvas,
-                        head,
-                        presence_version,
-                        members,
-                    })
-                }
-                Err(error) => {
-                    shared.tail.close(key, &sink);
-                    Err(error)
-                }
-            }
+            Ok(Canvas { id: name, key })
         });
-        opened.await
+        let canvas = started.await?;
+        let opened = self.read_opened(&canvas).await;
+        if opened.is_err() {
+            self.shared.tail.close(canvas.key, &sink);
+        }
+        opened
+    }
+
+    async fn read_opened(&self, canvas: &Canvas) -> Result<Opened, Unavailable> {
+        let key = canvas.key;
+        let position = self.shared.tail.position();
+        self.ask(Job::Watermarks(vec![(key, Some(position))]))
+            .await?;
+        let read = move |conn: &rusqlite::Connection| {
+            Ok((reader::head(conn, key)?, reader::members(conn, key)?))
+        };
+        let (head, (presence_version, members)) = self.reader.read(read).await?;
+        let head = Position {
+            epoch: head.epoch,
+            seq: head.seq,
+        };
+        self.shared.tail.opened(key, head, presence_version);
+        Ok(Opened {
+            canvas: canvas.clone(),
+            head,
+            presence_version,
+            members,
+        })
     }
 
     /// Has the writer do a job, and waits for its commit.
@@ -288,9 +337,15 @@ impl SqliteQueue {
             return Err(unavailable("this instance is stopping"));
         }
         let probe = tokio::time::timeout(limits::BUSY_TIMEOUT, self.ask(Job::Beat)).await;
-        probe
-            .map_err(|_| unavailable("the writer did not commit in time"))?
-            .map(|_| ())
+        let trouble = || self.shared.trouble.lock().clone();
+        match probe {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(trouble().map_or(error, unavailable)),
+            Err(_) => Err(unavailable(trouble().unwrap_or_else(|| {
+                "the writer did not commit in time; is another process stopped in a transaction?"
+                    .to_owned()
+            }))),
+        }
     }
 
     /// The writer first, since the others tell what it commits; then the others.
@@ -312,6 +367,9 @@ impl SqliteQueue {
                 shared.halt();
             }
             shared.own.remove_files();
+            if let Some(spill) = &shared.spill {
+                spill.remove_if_empty();
+            }
         });
         if let Err(error) = joined.await {
             tracing::error!(%error, "the queue's end failed");
@@ -366,7 +424,7 @@ impl Backplane for SqliteQueue {
     }
 
     fn append(&self, canvas: &Canvas, entry: Entry) -> Result<(), Refusal> {
-        let taken = self.shared.intake.append(canvas.key, entry);
+        let taken = self.shared.intake.append(canvas, entry);
         if taken.is_err() {
             self.shared
                 .counters
@@ -400,6 +458,31 @@ impl Backplane for SqliteQueue {
         self.reader
             .read(move |conn| reader::members(conn, key))
             .boxed()
+    }
+
+    fn find<'a>(&'a self, id: &'a CanvasId) -> Answer<'a, Option<Found>> {
+        self.find_canvas(id).boxed()
+    }
+
+    fn create<'a>(&'a self, id: &'a CanvasId) -> Answer<'a, Canvas> {
+        self.create_canvas(id).boxed()
+    }
+
+    fn active<'a>(&'a self, after: &'a str, limit: u32) -> Answer<'a, Vec<Found>> {
+        self.active_canvases(after, limit).boxed()
+    }
+
+    fn publish<'a>(
+        &'a self,
+        canvas: &'a Canvas,
+        author: Arc<Author>,
+        message: Durable,
+    ) -> Answer<'a, Outcome> {
+        self.publish_message(canvas, author, message).boxed()
+    }
+
+    fn delete<'a>(&'a self, canvas: &'a Canvas) -> Answer<'a, Position> {
+        self.delete_canvas(canvas).boxed()
     }
 
     fn last_commit(&self) -> Duration {

@@ -12,3 +12,4 @@ pub mod op_window;
 pub mod outbound;
 pub mod outbox;
 pub mod places;
+mod session;

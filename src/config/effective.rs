@@ -74,6 +74,14 @@ impl Config {
             ),
             ("max-objects", self.max_objects.to_string()),
             ("snapshots", switch(self.snapshots)),
+            (
+                "spill-dir",
+                queue
+                    .spill_dir
+                    .as_ref()
+                    .map_or_else(|| "off".to_owned(), |dir| dir.display().to_string()),
+            ),
+            ("spill-max-bytes", queue.spill_max_bytes.to_string()),
             ("log-format", word(self.log_format)),
             ("log-level", word(self.log_level)),
             ("demo-controls", self.demo_controls.to_string()),

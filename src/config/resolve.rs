@@ -72,6 +72,9 @@ impl Config {
                 synchronous: args.synchronous,
                 presence_grace: args.presence_grace,
                 max_objects: args.max_objects as usize,
+                spill_dir: Some(args.spill_dir).filter(|dir| dir.as_os_str() != "off"),
+                spill_max_bytes: u64::from(args.spill_max_bytes),
+                fail_points: args.fail_point,
             },
             in_memory,
             local_broadcast,
@@ -126,6 +129,12 @@ impl Config {
                 "--demo-controls lets any visitor kill the process: only on a loopback address, \
                  like 127.0.0.1:8080",
             ));
+        }
+        if let Some(dir) = &queue.spill_dir
+            && !dir.is_dir()
+        {
+            let hint = "is not a folder; create it first, on another disk than --db";
+            return Err(ConfigError::new("spill-dir", dir.display(), hint));
         }
         if self.in_memory {
             Ok(())

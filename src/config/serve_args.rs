@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use super::limit_args::LimitArgs;
 use super::security_args::SecurityArgs;
 use super::values::{Switch, duration, instance_id, listen};
-use super::{LogFormat, LogLevel, Synchronous};
+use super::{FailPoint, LogFormat, LogLevel, Synchronous};
 use crate::limits::MAX_OBJECT_BYTES;
 use crate::protocol::ids::InstanceId;
 
@@ -283,14 +283,6 @@ pub struct ServeArgs {
     #[arg(hide_possible_values = true)]
     pub snapshots: Switch,
 
-    /// How much one client may do
-    #[command(flatten)]
-    pub limits: LimitArgs,
-
-    /// Who may enter
-    #[command(flatten)]
-    pub security: SecurityArgs,
-
     /// How log lines are written to standard error
     #[arg(
         long,
@@ -313,6 +305,26 @@ pub struct ServeArgs {
     #[arg(long, env = "SCUMBLE_DEMO_CONTROLS")]
     pub demo_controls: bool,
 
+    /// A folder for messages that can't be committed at once: they are accepted all the same, and
+    /// committed and acknowledged when they can be. off: they are refused
+    #[arg(
+        long,
+        env = "SCUMBLE_SPILL_DIR",
+        value_name = "DIR|off",
+        default_value = "off"
+    )]
+    pub spill_dir: PathBuf,
+
+    /// Bytes of this process's spill file, 65536 to 1073741824
+    #[arg(
+        long,
+        env = "SCUMBLE_SPILL_MAX_BYTES",
+        value_name = "N",
+        default_value = "67108864"
+    )]
+    #[arg(value_parser = clap::value_parser!(u32).range(65_536..=1_073_741_824))]
+    pub spill_max_bytes: u32,
+
     /// Print the effective configuration, one "flag = value" a line, and exit
     #[arg(long)]
     pub print_config: bool,
@@ -320,4 +332,16 @@ pub struct ServeArgs {
     /// Shut down when standard input closes: how a cluster's processes notice its end
     #[arg(long, hide = true)]
     pub until_stdin_closes: bool,
+
+    /// Fail at a step of the write path, for tests: NAME=abort|error|delay:50ms, with @N or @N..M
+    #[arg(long, env = "SCUMBLE_FAIL_POINT", value_name = "POINT", hide = true)]
+    #[arg(value_parser = FailPoint::parse, value_delimiter = ',')]
+    pub fail_point: Vec<FailPoint>,
+    /// How much one client may do
+    #[command(flatten)]
+    pub limits: LimitArgs,
+
+    /// Who may enter
+    #[command(flatten)]
+    pub security: SecurityArgs,
 }

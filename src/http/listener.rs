@@ -1,10 +1,14 @@
 //! Accepts connections and speaks HTTP/1.1 on them until they end or become WebSockets.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::{Extension, Router};
+use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -17,9 +21,8 @@ pub async fn accept(listener: TcpListener, router: Router, spawner: Spawner) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                // Handlers find out here who they speak with.
-                let router = router.clone().layer(Extension(peer));
-                spawner.spawn(async move { speak_http(stream, router).await });
+                let router = router.clone();
+                spawner.spawn(async move { speak_http(stream, peer, router).await });
             }
             Err(e) => {
                 // Out of file descriptors, mostly: those who have one go on, the next has to wait.
@@ -30,7 +33,7 @@ pub async fn accept(listener: TcpListener, router: Router, spawner: Spawner) {
     }
 }
 
-async fn speak_http(stream: TcpStream, router: Router) {
+async fn speak_http(stream: TcpStream, peer: SocketAddr, router: Router) {
     // The client is gone if it fails.
     if prepare(&stream).is_err() {
         return;
@@ -39,8 +42,14 @@ async fn speak_http(stream: TcpStream, router: Router) {
     http.timer(TokioTimer::new())
         .header_read_timeout(HANDSHAKE_TIMEOUT)
         .max_buf_size(HTTP_HEAD_BYTES);
+    let routes = TowerToHyperService::new(router);
+    // Handlers find in the request whom they speak with.
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        routes.call(request)
+    });
     let connection = http
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     if let Err(e) = connection.await {
         tracing::debug!(error = %e, "an HTTP connection ended");
@@ -59,7 +68,7 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
 ///
 /// # Errors
 /// The system's, with the address in the text.
-pub async fn bind(address: std::net::SocketAddr) -> io::Result<TcpListener> {
+pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::bind(address)
         .await
         .map_err(|e| io::Error::new(e.kind(), format!("--listen {address}: {e}")))

@@ -59,7 +59,10 @@ impl About {
             Entry::Join { author } => Self::Join(author.conn),
             Entry::State { author, .. } => Self::State(author.conn),
             Entry::Leave { author, clean } => Self::Leave(author.clone(), *clean),
-            Entry::Durable { .. } | Entry::Signal { .. } | Entry::Cursors { .. } => Self::Ephemeral,
+            Entry::Durable { .. }
+            | Entry::Signal { .. }
+            | Entry::Cursors { .. }
+            | Entry::Kick { .. } => Self::Ephemeral,
         }
     }
 }
@@ -272,6 +275,12 @@ impl<L: Link> State<L> {
                 body,
             } => self.remote_signal(&client, origin, &body),
             Delivery::Cursors { instance, cursors } => self.remote_cursors(instance, cursors),
+            Delivery::Kick { conn } => {
+                if let Some(seat) = self.seats.get(&conn) {
+                    let reason = "the application ended this connection";
+                    seat.link.close(CloseCode::Forbidden, reason);
+                }
+            }
             Delivery::Reset { epoch, seq } => self.reset(epoch, seq),
         }
     }

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use super::inbound::{Inbound, Turn};
 use super::outbound::Outbound;
 use super::places::Places;
-use crate::auth::claims::Access;
+use super::session::Session;
 use crate::auth::{Gate, Grant};
 use crate::backplane::{Author, Backplane};
 use crate::config::Config;
@@ -98,30 +98,6 @@ impl Hub {
         }
     }
 
-    /// Reads the list of who is revoked again, and ends their connections. Logs how it went.
-    pub fn reload_revoked(&self) {
-        let entries = match self.gate.reload() {
-            Ok(entries) => entries,
-            Err(error) => {
-                tracing::error!(%error, "--revoked-file could not be read: the old list stays");
-                return;
-            }
-        };
-        let revoked = |peer: &&Arc<Peer>| {
-            let grant = peer.grant.lock();
-            grant
-                .as_ref()
-                .is_some_and(|grant| self.gate.is_revoked(grant))
-        };
-        let closed = self
-            .peers()
-            .iter()
-            .filter(revoked)
-            .map(|peer| peer.revoke())
-            .count();
-        tracing::info!(entries, closed, "--revoked-file was read again");
-    }
-
     pub(super) fn add(&self, peer: &Arc<Peer>) {
         self.open
             .lock()
@@ -137,52 +113,20 @@ pub struct Peer {
     pub(super) in_flight: AtomicU32,
     /// The highest committed op at the welcome, plus one; 0 before it.
     welcomed: AtomicU64,
-    /// What its token allows; `None` where none is asked for.
-    grant: Mutex<Option<Grant>>,
-    /// Whether it may write: what the grant says, to be asked for each message.
-    writes: AtomicBool,
+    pub(super) session: Session,
 }
 
 impl Peer {
     pub(super) fn new(author: Arc<Author>, out: Arc<Outbound>, grant: Option<Grant>) -> Self {
         let (in_flight, welcomed) = (AtomicU32::new(0), AtomicU64::new(0));
-        let writes = grant
-            .as_ref()
-            .is_none_or(|grant| grant.access == Access::Write);
         Self {
-            grant: Mutex::new(grant),
-            writes: AtomicBool::new(writes),
+            session: Session::new(grant),
             author,
             out,
             room: OnceLock::new(),
             in_flight,
             welcomed,
         }
-    }
-
-    /// What its token allows; `None` where none is asked for.
-    pub(super) fn grant(&self) -> Option<Grant> {
-        self.grant.lock().clone()
-    }
-
-    pub(super) fn set_grant(&self, grant: Grant) {
-        let writes = grant.access == Access::Write;
-        self.writes.store(writes, Ordering::Release);
-        *self.grant.lock() = Some(grant);
-    }
-
-    /// How long its token is still valid; `None` where none is asked for.
-    fn token_left(&self) -> Option<Duration> {
-        self.grant.lock().as_ref().map(Grant::remaining)
-    }
-
-    pub(super) fn may_write(&self) -> bool {
-        self.writes.load(Ordering::Acquire)
-    }
-
-    pub(super) fn revoke(&self) {
-        self.out
-            .close(CloseCode::Unauthorized, "the token was revoked");
     }
 
     pub(super) fn seat(&self, room: Arc<Handle<Peer>>) {
@@ -219,10 +163,7 @@ impl Link for Peer {
     }
 
     fn role(&self) -> &'static str {
-        match self.may_write() {
-            true => Access::Write.word(),
-            false => Access::Read.word(),
-        }
+        self.session.access().word()
     }
 
     fn push(&self, frames: Bytes) -> bool {
@@ -440,7 +381,7 @@ impl Clock {
             out.close(CloseCode::Malformed, "hello must come within 10 seconds");
         } else if inbound
             .peer()
-            .is_some_and(|peer| peer.token_left() == Some(Duration::ZERO))
+            .is_some_and(|peer| peer.session.left() == Some(Duration::ZERO))
         {
             out.close(CloseCode::Unauthorized, "the token has expired");
         } else if self.pinged.is_some_and(|at| now >= at + PONG_TIMEOUT) {
@@ -464,7 +405,7 @@ impl Clock {
         match peer {
             None => next = next.min(self.began + HELLO_TIMEOUT),
             Some(peer) => {
-                if let Some(left) = peer.token_left() {
+                if let Some(left) = peer.session.left() {
                     next = next.min(Instant::now() + left);
                 }
             }

@@ -3,7 +3,6 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use bytes::Bytes;
 use tungstenite::protocol::frame::coding::CloseCode as WsCode;
@@ -15,7 +14,6 @@ use super::io::Io;
 use super::limiter::Limiter;
 use super::op_window::{OpWindow, Verdict};
 use super::outbound::Outbound;
-use crate::auth::Denied;
 use crate::backplane::{Author, Entry};
 use crate::limits::{MAX_BAD_IN_A_ROW, READ_BUFFER_BYTES};
 use crate::protocol::VERSION;
@@ -25,6 +23,8 @@ use crate::protocol::ids::CanvasId;
 use crate::protocol::server_message::{self as say, ErrorCode};
 use crate::room::Link;
 use crate::room::inbox::Event;
+
+mod admission;
 
 /// Messages handled before other tasks get a turn.
 const MESSAGES_PER_TURN: u32 = 64;
@@ -55,6 +55,8 @@ pub struct Inbound {
     peer: Option<Arc<Peer>>,
     window: Option<OpWindow>,
     limiter: Limiter,
+    /// The highest op that the backplane took and did not refuse later, as far as known here.
+    handed_over: u64,
     signals: Signals,
     bad_in_a_row: u32,
     said_bye: bool,
@@ -69,8 +71,8 @@ impl Inbound {
             .write_buffer_size(0)
             .max_message_size(Some(max))
             .max_frame_size(Some(max));
-        let io = Io::new(out.clone());
         let limiter = Limiter::new(&hub.config.limits, max);
+        let io = Io::new(out.clone());
         let socket = WebSocket::from_partially_read(io, leftover, Role::Server, Some(config));
         Self {
             hub,
@@ -80,6 +82,7 @@ impl Inbound {
             peer: None,
             window: None,
             limiter,
+            handed_over: 0,
             signals: Signals::default(),
             bad_in_a_row: 0,
             said_bye: false,
@@ -169,7 +172,12 @@ impl Inbound {
 
     /// How it ends if it ends now.
     pub fn end(&self) -> End {
-        if self.said_bye { End::Clean } else { End::Lost }
+        // Who may not be here is gone for the others, not away.
+        let forbidden = self.out.standing().closing == Some(CloseCode::Forbidden);
+        match self.said_bye || forbidden {
+            true => End::Clean,
+            false => End::Lost,
+        }
     }
 
     /// A close frame of ours is on its way: nothing that comes now counts.
@@ -178,10 +186,6 @@ impl Inbound {
     }
 
     fn text(&mut self, text: &str) {
-        if self.out.standing().closing.is_some() {
-            // It was told to go: what it may do no longer matters.
-            return;
-        }
         let message = match parse(text) {
             Ok(message) => message,
             Err(refused) => return self.refuse(&refused),
@@ -216,7 +220,7 @@ impl Inbound {
                     tell(Event::Presence(conn, patch));
                 }
             }
-            ClientMessage::Signal(_) if !peer.may_write() => {
+            ClientMessage::Signal(_) if !peer.session.may_write() => {
                 let message = "the token allows reading only: no signals";
                 let error = say::error(ErrorCode::Forbidden, message, None, None);
                 self.out.with(|outbox| outbox.reply(error));
@@ -298,67 +302,6 @@ impl Inbound {
         peer.seat(room);
     }
 
-    /// A new token before the old one expires.
-    fn refresh(&mut self, peer: &Arc<Peer>, token: &str) {
-        let Some(old) = peer.grant() else { return };
-        match self.hub.gate.refresh(&old, token, &self.canvas) {
-            Ok(new) => {
-                peer.set_grant(new.clone());
-                if self.hub.gate.is_revoked(&new) {
-                    peer.revoke();
-                }
-            }
-            Err(denied) => self.turn_out(&denied),
-        }
-    }
-
-    /// Says why, and ends the connection.
-    fn turn_out(&self, denied: &Denied) {
-        self.out.reply(say::error(
-            ErrorCode::Forbidden,
-            &denied.message,
-            None,
-            None,
-        ));
-        self.out.close(denied.code, &denied.message);
-    }
-
-    /// Whether a message of the ephemeral lane is taken. If not, the client is told, once a second at most.
-    fn takes_ephemeral(&mut self) -> bool {
-        let taken = self.limiter.ephemeral();
-        if !taken && self.limiter.tells(Instant::now()) {
-            let message = "more than ephemeral_per_s: some are dropped";
-            let error = say::error(ErrorCode::RateLimited, message, None, Some(1_000));
-            self.out.with(|outbox| outbox.reply(error));
-        }
-        taken
-    }
-
-    /// Whether the connection may send a durable message now. If not, it is told why.
-    fn takes_durable(&mut self, peer: &Peer, op: u64, bytes: usize) -> bool {
-        let author = peer.author();
-        if !peer.may_write() {
-            let message = "the token allows reading only";
-            self.use_up(op);
-            let error = say::error(ErrorCode::Forbidden, message, Some(op), None);
-            self.out.with(|outbox| outbox.reply(error));
-            return false;
-        }
-        // What waits for an earlier op is refused by the backplane, and takes nothing from the buckets.
-        if author.held(op).is_some() {
-            return true;
-        }
-        let Err((retry_after_ms, limit)) = self.limiter.durable(bytes) else {
-            return true;
-        };
-        // Only this task appends for its author, so nothing can slip in between.
-        author.hold(op, ErrorCode::RateLimited);
-        let (code, message) = (ErrorCode::RateLimited, format!("more than {limit}"));
-        let error = say::error(code, &message, Some(op), Some(retry_after_ms));
-        self.out.with(|outbox| outbox.reply(error));
-        false
-    }
-
     fn durable(&mut self, peer: &Arc<Peer>, message: Durable, bytes: usize) {
         let op = message.op;
         let window = self
@@ -382,11 +325,17 @@ impl Inbound {
             author: peer.author().clone(),
             message,
         };
-        if let Err(refusal) = self.hub.backplane.append(canvas, entry) {
-            peer.in_flight.fetch_sub(1, Ordering::AcqRel);
-            let retry = refusal.retry_after_ms;
-            let error = say::error(refusal.code, &refusal.message, Some(op), retry);
-            self.out.with(|outbox| outbox.reply(error));
+        // What came after an op that all wait for was refused with it.
+        let first_again = peer.author().awaits(op);
+        match self.hub.backplane.append(canvas, entry) {
+            Ok(()) if first_again => self.handed_over = op,
+            Ok(()) => self.handed_over = op.max(self.handed_over),
+            Err(refusal) => {
+                peer.in_flight.fetch_sub(1, Ordering::AcqRel);
+                let retry = refusal.retry_after_ms;
+                let error = say::error(refusal.code, &refusal.message, Some(op), retry);
+                self.out.with(|outbox| outbox.reply(error));
+            }
         }
     }
 

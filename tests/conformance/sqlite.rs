@@ -45,6 +45,9 @@ impl<const LOCAL: bool> Cluster for Sqlite<LOCAL> {
             synchronous: Synchronous::Normal,
             presence_grace: self.options.presence_grace,
             max_objects: self.options.max_objects,
+            spill_dir: None,
+            spill_max_bytes: 1 << 20,
+            fail_points: Vec::new(),
         };
         SqliteQueue::start(config).expect("the queue starts")
     }

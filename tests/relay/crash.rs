@@ -66,11 +66,11 @@ async fn survive(flags: &[&str]) {
     let mut writers = JoinSet::new();
     for n in 0..5 {
         let client = relay.join(n % 3, "board").await;
-        writers.spawn(write_through(client, field.clone(), random.fork(), 500));
+        writers.spawn(write_through(client, field.clone(), random.fork(), 1_500));
     }
     let mut next = 0;
-    for _ in 0..4 {
-        next += 100 + random.below(300);
+    for _ in 0..8 {
+        next += 100 + random.below(500);
         soon("progress", seen.wait_for(|seq| *seq >= next))
             .await
             .expect("writers");

@@ -125,6 +125,7 @@ async fn a_drain_leaves_no_row_and_no_file() {
     assert_eq!(relay.number("SELECT count(*) FROM presence"), 1);
     assert_eq!(relay.number("SELECT count(*) FROM instances"), 1);
     relay.process(1).signal(Signal::TERM);
+    assert_eq!(watcher.closed().await, Some(4503));
     assert!(relay.process(1).ended().await.success());
     for table in ["presence", "instances", "canvas_watermarks"] {
         assert_eq!(

@@ -1,14 +1,23 @@
 //! What every test here stands on: processes ([`server`]), a client that checks its own stream ([`client`]),
 //! the canvas as clients must see it ([`model`]), and the proof over all streams ([`history`]).
 //!
+//! The paths are spelt out because `tests/chaos` stands on the same files.
+//!
 //! No wait here is without a bound: [`PATIENCE`] ends it with a failure that shows the processes' logs.
 
+#[path = "harness/client.rs"]
 pub mod client;
+#[path = "harness/history.rs"]
 pub mod history;
+#[path = "harness/http.rs"]
 pub mod http;
+#[path = "harness/model.rs"]
 pub mod model;
+#[path = "harness/random.rs"]
 pub mod random;
+#[path = "harness/server.rs"]
 pub mod server;
+#[path = "harness/socket.rs"]
 pub mod socket;
 
 use std::time::Duration;

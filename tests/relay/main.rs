@@ -5,10 +5,13 @@
 
 mod harness;
 
+mod api;
+mod auth;
 mod crash;
 mod cursors;
 mod drain;
 mod joining;
+mod limits;
 mod members;
 mod memory;
 mod messages;

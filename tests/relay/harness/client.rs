@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -11,6 +12,9 @@ use super::history::{Entry, Stream};
 use super::model::Model;
 use super::socket::{Gone, Socket};
 use super::{PATIENCE, Random};
+
+/// How long to wait before sending again what was refused.
+const AGAIN: Duration = Duration::from_millis(30);
 
 /// How an op was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +40,8 @@ pub struct Client {
     pub model: Model,
     /// What it was told beside the order, in the order of arrival.
     pub heard: Vec<Value>,
+    /// How much of it was told before the latest welcome.
+    pub heard_before: usize,
     /// Ops without an answer yet.
     pub pending: BTreeMap<u64, Value>,
     /// Ops with one.
@@ -74,6 +80,7 @@ impl Client {
             seq: 0,
             model: Model::default(),
             heard: Vec::new(),
+            heard_before: 0,
             pending: BTreeMap::new(),
             acked: BTreeMap::new(),
             op: 0,
@@ -103,13 +110,15 @@ impl Client {
         hello["v"] = 1.into();
         self.socket.send(&hello).await?;
         let welcome = self.socket.receive().await?;
-        if welcome["type"] == "error" {
+        // An instance that drains says so to whoever comes in the same moment.
+        if welcome["type"] == "error" || welcome["type"] == "goaway" {
             return Err(self.socket.ended().await);
         }
         assert_eq!(welcome["type"], "welcome", "{welcome}");
         assert_eq!(welcome["client"], self.id.as_str());
         let epoch = welcome["epoch"].as_str().expect("an epoch").to_owned();
         self.welcome = welcome;
+        self.heard_before = self.heard.len();
         if self.welcome["mode"] == "resume" {
             assert_eq!(hello["since"]["epoch"], epoch.as_str());
             let since = hello["since"]["seq"].as_u64().expect("a seq");
@@ -150,6 +159,9 @@ impl Client {
             let text = part.to_string();
             assert!(text.len() <= 256 * 1024, "a part of {} bytes", text.len());
             assert_eq!(part["part"], n);
+            if self.epoch.is_empty() {
+                self.epoch = part["epoch"].as_str().expect("an epoch").to_owned();
+            }
             assert_eq!(part["epoch"], self.epoch.as_str());
             model.part(&part);
             if part["last"] == true {
@@ -221,11 +233,15 @@ impl Client {
     }
 
     async fn again(&mut self) -> Result<(), Gone> {
-        if self.refused {
-            self.resend().await
-        } else {
-            Ok(())
+        if !self.refused {
+            return Ok(());
         }
+        // What was refused together is sent again together, or each refusal would bring as many more.
+        tokio::time::sleep(AGAIN).await;
+        while let Some(message) = self.socket.receive_now()? {
+            self.take(message).await?;
+        }
+        self.resend().await
     }
 
     /// Reads until every op has its answer, sending again what was refused for the moment.
@@ -319,6 +335,8 @@ impl Client {
             }
             "resync" => {
                 self.heard.push(message);
+                // The canvas may have begun anew.
+                self.epoch.clear();
                 self.snapshot().await?;
             }
             "object-create" | "object-update" | "object-delete" | "chat" | "broadcast" => {

@@ -11,13 +11,13 @@ pub struct Random {
 }
 
 impl Random {
-    /// From `SCUMBLE_TEST_SEED`, to repeat a failure, else from the clock.
+    /// From `SCUMBLE_SEED`, to repeat a failure, else from the clock.
     pub fn new() -> Self {
         #[expect(
             clippy::disallowed_methods,
             reason = "tests have no configuration to read it"
         )]
-        let given = std::env::var("SCUMBLE_TEST_SEED").ok();
+        let given = std::env::var("SCUMBLE_SEED").ok();
         let clock = || {
             let now = SystemTime::now().duration_since(UNIX_EPOCH);
             now.map_or(1, |now| u64::from(now.subsec_nanos()) ^ now.as_secs())
@@ -25,6 +25,11 @@ impl Random {
         let seed = given
             .and_then(|text| text.parse().ok())
             .unwrap_or_else(clock);
+        Self::seeded(seed)
+    }
+
+    /// From that seed.
+    pub fn seeded(seed: u64) -> Self {
         Self { seed, state: seed }
     }
 
@@ -75,7 +80,7 @@ impl Drop for Random {
     #[expect(clippy::print_stderr, reason = "how to repeat a failed test")]
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("to repeat: SCUMBLE_TEST_SEED={}", self.seed);
+            eprintln!("to repeat: SCUMBLE_SEED={}", self.seed);
         }
     }
 }

@@ -38,27 +38,49 @@ impl Socket {
     /// Opens the socket of a canvas.
     pub async fn open(address: SocketAddr, canvas: &str) -> Result<Self, Refused> {
         let stream = soon("a connection", TcpStream::connect(address)).await;
-        Self::over(stream.map_err(|_| Refused(None))?, canvas).await
+        Self::over(prompt(stream.map_err(|_| Refused(None))?), canvas).await
     }
 
-    /// Opens the socket with a receive buffer as small as the kernel lets us.
+    /// Opens the socket with a small receive buffer that the kernel does not enlarge.
     pub async fn open_narrow(address: SocketAddr, canvas: &str) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
-        socket.set_recv_buffer_size(4 * 1024).expect("a buffer");
+        socket.set_recv_buffer_size(64 * 1024).expect("a buffer");
         let stream = soon("a connection", socket.connect(address)).await;
-        Self::over(stream.expect("a connection"), canvas)
+        Self::over(prompt(stream.expect("a connection")), canvas)
             .await
             .expect("an upgrade")
     }
 
+    /// Opens the socket with further headers.
+    pub async fn open_with(
+        address: SocketAddr,
+        canvas: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Self, Refused> {
+        let stream = soon("a connection", TcpStream::connect(address)).await;
+        Self::over_with(stream.map_err(|_| Refused(None))?, canvas, headers).await
+    }
+
     /// Speaks WebSocket over a stream that is there.
     pub async fn over(stream: impl Stream + 'static, canvas: &str) -> Result<Self, Refused> {
+        Self::over_with(stream, canvas, &[]).await
+    }
+
+    async fn over_with(
+        stream: impl Stream + 'static,
+        canvas: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Self, Refused> {
         let request = format!("ws://relay/ws/{canvas}").into_client_request();
         let mut request = request.expect("a request");
         let protocol = "scumble.v1".parse().expect("a header");
         request
             .headers_mut()
             .insert("sec-websocket-protocol", protocol);
+        for (name, value) in headers {
+            let value = value.parse().expect("a header");
+            request.headers_mut().append(*name, value);
+        }
         let stream: Box<dyn Stream> = Box::new(stream);
         let upgraded = client_async_with_config(request, stream, None);
         match soon("the upgrade", upgraded).await {
@@ -92,8 +114,14 @@ impl Socket {
     /// The next message; the caller bounds the wait.
     pub async fn receive_at_last(&mut self) -> Result<Value, Gone> {
         loop {
-            if let Some(message) = read(self.0.next().await)? {
-                return Ok(message);
+            match read(self.0.next().await) {
+                Ok(Some(message)) => return Ok(message),
+                Ok(None) => {}
+                Err(gone) => {
+                    // The answer to its close frame leaves with the next flush, if it is still there to hear it.
+                    let _ = self.0.flush().await;
+                    return Err(gone);
+                }
             }
         }
     }
@@ -130,6 +158,12 @@ impl Socket {
         // The other side may have been faster.
         let _ = soon("the close frame to leave", self.0.close(Some(frame))).await;
     }
+}
+
+/// Small messages must not wait for the other kernel's acknowledgements.
+fn prompt(stream: TcpStream) -> TcpStream {
+    stream.set_nodelay(true).expect("a socket option");
+    stream
 }
 
 fn broken(error: Error) -> Gone {

@@ -1,0 +1,159 @@
+//! `--fail-point NAME=DEED@WHEN`: where tests let the queue fail, or die, at a chosen moment. Hidden, and inert when not given.
+
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+/// The longest delay: a test that wants more wants something else.
+const MAX_DELAY: Duration = Duration::from_secs(60);
+
+/// A step of a message's way through the queue, in the order of the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Step {
+    /// The turnstile is passed, the transaction not begun.
+    BeforeBegin,
+    /// The transaction has the write lock, nothing is written.
+    AfterBegin,
+    /// Messages have their rows; heads and clients are not written yet.
+    AfterInsert,
+    /// Everything is written.
+    BeforeCommit,
+    /// It is committed, and nobody knows.
+    AfterCommit,
+    /// The turn is given back; other processes were not woken.
+    BeforeWake,
+    /// Other processes were woken; nobody here was told, no ack is out.
+    BeforeAck,
+    /// The rooms here were told.
+    AfterAck,
+    /// Messages are about to go to the spill file.
+    BeforeSpill,
+    /// They are in it and synced.
+    AfterSpill,
+    /// Messages from the spill file are committed, and still in it.
+    AfterReplay,
+}
+
+/// What happens there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deed {
+    /// The process kills itself, as kill -9 would.
+    Abort,
+    /// The step fails like a disk that can't be written.
+    Error,
+    /// The step takes so much longer.
+    Delay(Duration),
+}
+
+/// A step, what happens there, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FailPoint {
+    /// Where.
+    pub step: Step,
+    /// What.
+    pub deed: Deed,
+    /// The first time that it happens, counted from 1.
+    pub first: u64,
+    /// The last time.
+    pub last: u64,
+}
+
+impl FailPoint {
+    /// Reads `before-commit=abort@7`, `after-begin=error@3..9` or `before-ack=delay:50ms`; without `@` it is every time.
+    ///
+    /// # Errors
+    /// Words that say what would be right.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let form = "must be NAME=abort, NAME=error or NAME=delay:50ms, each with @N or @N..M behind it if need be";
+        let (name, rest) = text.split_once('=').ok_or(form)?;
+        let step = Step::from_str(name, false).map_err(|_| unknown(name))?;
+        let (deed, when) = rest.split_once('@').unwrap_or((rest, ""));
+        let deed = match deed.split_once(':') {
+            None if deed == "abort" => Deed::Abort,
+            None if deed == "error" => Deed::Error,
+            Some(("delay", time)) => {
+                Deed::Delay(super::values::duration(Duration::ZERO, MAX_DELAY)(time)?)
+            }
+            _ => return Err(form.to_owned()),
+        };
+        if deed == Deed::Error && !step.may_fail() {
+            return Err(format!("{name} cannot fail: what is done is done"));
+        }
+        let number = |text: &str| text.parse().map_err(|_| form.to_owned());
+        let (first, last) = match when.split_once("..") {
+            _ if when.is_empty() => (1, u64::MAX),
+            None => (number(when)?, number(when)?),
+            Some((first, last)) => (number(first)?, number(last)?),
+        };
+        Ok(Self {
+            step,
+            deed,
+            first,
+            last,
+        })
+    }
+}
+
+impl Step {
+    fn may_fail(self) -> bool {
+        self <= Self::BeforeCommit || self == Self::BeforeSpill
+    }
+}
+
+fn unknown(name: &str) -> String {
+    let names: Vec<String> = Step::value_variants()
+        .iter()
+        .filter_map(|step| step.to_possible_value())
+        .map(|value| value.get_name().to_owned())
+        .collect();
+    format!("{name} is no step; there are {}", names.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_deeds_and_times() {
+        let point = |step, deed, first, last| {
+            Ok(FailPoint {
+                step,
+                deed,
+                first,
+                last,
+            })
+        };
+        for (text, expected) in [
+            (
+                "before-begin=abort@7",
+                point(Step::BeforeBegin, Deed::Abort, 7, 7),
+            ),
+            (
+                "before-commit=error@3..9",
+                point(Step::BeforeCommit, Deed::Error, 3, 9),
+            ),
+            (
+                "after-ack=delay:50ms",
+                point(
+                    Step::AfterAck,
+                    Deed::Delay(Duration::from_millis(50)),
+                    1,
+                    u64::MAX,
+                ),
+            ),
+        ] {
+            assert_eq!(FailPoint::parse(text), expected, "{text}");
+        }
+        for (text, hint) in [
+            ("before-begin", "must be NAME=abort"),
+            ("before-begin=burn", "must be NAME=abort"),
+            ("before-begin=abort@x", "must be NAME=abort"),
+            ("before-begin=delay:50", "needs a unit"),
+            ("nowhere=abort", "there are before-begin, after-begin"),
+            ("after-commit=error", "what is done is done"),
+        ] {
+            let error = FailPoint::parse(text).unwrap_err();
+            assert!(error.contains(hint), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! What a connection may say, and how much of it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Inbound, Peer};
+use crate::auth::Denied;
+use crate::protocol::server_message::{self as say, ErrorCode};
+use crate::room::Link;
+
+impl Inbound {
+    /// A new token before the old one expires.
+    pub(super) fn refresh(&mut self, peer: &Arc<Peer>, token: &str) {
+        let Some(old) = peer.session.grant() else {
+            return;
+        };
+        match self.hub.gate.refresh(&old, token, &self.canvas) {
+            Ok(new) => {
+                peer.session.replace(new.clone());
+                if self.hub.gate.is_revoked(&new) {
+                    peer.revoke();
+                }
+            }
+            Err(denied) => self.turn_out(&denied),
+        }
+    }
+
+    /// Says why, and ends the connection.
+    pub(super) fn turn_out(&self, denied: &Denied) {
+        self.out.reply(say::error(
+            ErrorCode::Forbidden,
+            &denied.message,
+            None,
+            None,
+        ));
+        self.out.close(denied.code, &denied.message);
+    }
+
+    /// Whether a message of the ephemeral lane is taken. If not, the client is told, once a second at most.
+    pub(super) fn takes_ephemeral(&mut self) -> bool {
+        let taken = self.limiter.ephemeral();
+        if !taken && self.limiter.tells(Instant::now()) {
+            let message = "more than ephemeral_per_s: some are dropped";
+            let error = say::error(ErrorCode::RateLimited, message, None, Some(1_000));
+            self.out.with(|outbox| outbox.reply(error));
+        }
+        taken
+    }
+
+    /// Whether the connection may send a durable message now. If not, it is told why.
+    pub(super) fn takes_durable(&mut self, peer: &Peer, op: u64, bytes: usize) -> bool {
+        let author = peer.author();
+        if !peer.session.may_write() {
+            let message = "the token allows reading only";
+            self.use_up(op);
+            let error = say::error(ErrorCode::Forbidden, message, Some(op), None);
+            self.out.with(|outbox| outbox.reply(error));
+            return false;
+        }
+        // What waits for an earlier op is refused by the backplane, and takes nothing from the buckets.
+        if author.held(op).is_some() {
+            return true;
+        }
+        let Err((retry_after_ms, limit)) = self.limiter.durable(bytes) else {
+            return true;
+        };
+        // A second copy of what was handed over already needs no hold: the first has an answer of its own, after which
+        // nobody would send the number again. Only this task appends for its author, so nothing can slip in between.
+        if op > self.handed_over || author.awaits(op) {
+            author.hold(op, ErrorCode::RateLimited);
+        }
+        let (code, message) = (ErrorCode::RateLimited, format!("more than {limit}"));
+        let error = say::error(code, &message, Some(op), Some(retry_after_ms));
+        self.out.with(|outbox| outbox.reply(error));
+        false
+    }
+}
