@@ -129,9 +129,10 @@ impl Early {
             Delivery::Log(batch) => self.log = Some((batch.epoch, batch.last_seq())),
             Delivery::Reset { epoch, seq } => self.reset = Some((*epoch, *seq)),
             Delivery::Presence(event) => self.presence_version = event.version,
-            // Answers come to those who asked, and nobody has; the rest may be lost.
+            // Answers come to those who asked, and nobody has; nobody is in to be sent away; the rest may be lost.
             Delivery::Joined { .. }
             | Delivery::Outcome { .. }
+            | Delivery::Kick { .. }
             | Delivery::Signal { .. }
             | Delivery::Cursors { .. } => {}
         }
