@@ -39,6 +39,8 @@ impl<L: Link> Actor<L> {
         let mut opening = true;
         loop {
             inbox.ready().await;
+            // Where there is always something, waiting is no wait: others must get their turn on this thread all the same.
+            tokio::task::coop::consume_budget().await;
             inbox.take(&mut events);
             let now = Instant::now();
             let mut open_failed = false;

@@ -23,8 +23,8 @@ pub struct Outbox {
     bound: usize,
     latest: BTreeMap<(Latest, ClientId), Bytes>,
     cursors: BTreeMap<ClientId, Arc<str>>,
-    /// Somebody was told that there is no room.
-    refused: bool,
+    /// Somebody was told that there is no room, for so many bytes; 0 for nobody.
+    refused: usize,
     closed: bool,
 }
 
@@ -38,7 +38,7 @@ impl Outbox {
             bound,
             latest: BTreeMap::new(),
             cursors: BTreeMap::new(),
-            refused: false,
+            refused: 0,
             closed: false,
         }
     }
@@ -60,7 +60,7 @@ impl Outbox {
             return true;
         }
         if self.bytes > 0 && self.bytes + frames.len() > self.bound {
-            self.refused = true;
+            self.refused = frames.len();
             return false;
         }
         self.append(frames);
@@ -152,9 +152,11 @@ impl Outbox {
         }
     }
 
-    /// Whether somebody who was refused can be told that there is room now; asks once.
+    /// Whether somebody who was refused can be told that there is room now; asks once. Room for what was refused: who
+    /// comes with it and is refused again must not be told at once, and come, and be told.
     pub fn take_drained(&mut self) -> bool {
-        self.refused && self.has_room() && std::mem::replace(&mut self.refused, false)
+        let fits = self.bytes == 0 || self.bytes + self.refused <= self.bound;
+        self.refused > 0 && self.has_room() && fits && std::mem::take(&mut self.refused) > 0
     }
 
     fn has_room(&self) -> bool {
@@ -281,6 +283,19 @@ mod tests {
             std::str::from_utf8(&frame[2..]),
             Ok(r#"{"type":"cursor-batch","cursors":[{"client":"client-01","x":2}]}"#)
         );
+    }
+
+    #[test]
+    fn who_was_refused_is_told_once_there_is_room_for_that() {
+        let mut outbox = Outbox::new(100);
+        assert!(outbox.push(Bytes::from(vec![0; 100])));
+        assert!(!outbox.push(Bytes::from(vec![1; 90])));
+        take(&mut outbox, 60);
+        assert!(!outbox.take_drained(), "40 wait, and 90 more don't fit");
+        take(&mut outbox, 30);
+        assert!(outbox.take_drained());
+        assert!(!outbox.take_drained(), "asks once");
+        assert!(outbox.push(Bytes::from(vec![1; 90])));
     }
 
     #[test]
