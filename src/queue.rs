@@ -197,18 +197,29 @@ impl SqliteQueue {
             conns: AtomicU64::new(1),
             threads: Mutex::default(),
         };
-        queue.spawn("queue-writer", move || writer.run())?;
-        queue.spawn("queue-poller", move || poller.run())?;
-        queue.spawn("queue-house", move || maintenance.run())?;
-        if queue.shared.spill.is_some() {
-            let shared = queue.shared.clone();
-            queue.spawn("queue-spill", move || match &shared.spill {
+        queue.start_threads(writer, poller, maintenance)?;
+        queue.shared.peers.hello();
+        Ok(Arc::new(queue))
+    }
+
+    fn start_threads(
+        &self,
+        writer: Writer,
+        poller: Poller,
+        maintenance: Maintenance,
+    ) -> Result<(), StartError> {
+        // The first: a stop waits for it before the others.
+        self.spawn("queue-writer", move || writer.run())?;
+        self.spawn("queue-poller", move || poller.run())?;
+        self.spawn("queue-house", move || maintenance.run())?;
+        if self.shared.spill.is_some() {
+            let shared = self.shared.clone();
+            self.spawn("queue-spill", move || match &shared.spill {
                 Some(spill) => spill.run(&shared),
                 None => Ok(()),
             })?;
         }
-        queue.shared.peers.hello();
-        Ok(Arc::new(queue))
+        Ok(())
     }
 
     /// Resolves when one of the threads has ended though nobody asked it to, with the reason: the process must go down.
