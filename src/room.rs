@@ -49,7 +49,7 @@ pub trait Link: Send + Sync + 'static {
     /// The member is welcome; its highest committed op is this.
     fn welcomed(&self, acked_op: u64);
 
-    /// So many of the connection's ops were answered.
+    /// So many of the connection's ops were answered, at most. `u32::MAX`: a snapshot stands for those that were not.
     fn answered(&self, ops: u32);
 
     /// Writes what the socket takes now.

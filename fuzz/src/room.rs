@@ -54,6 +54,9 @@ fn settings(instance: usize, local_broadcast: bool) -> Arc<Settings> {
 struct Room {
     state: State<Member>,
     opened: bool,
+    /// The backplane delivers to it; its answer to the opening may still be on the way.
+    opening: Option<Opened>,
+    attached: bool,
     inbox: VecDeque<Event<Member>>,
     /// `None`: opening the canvas.
     asked: VecDeque<Option<Effect>>,
@@ -76,7 +79,7 @@ pub fn run(data: &[u8]) {
     let flags = input.below(4);
     let mut world = World::new(flags & 1 > 0);
     if flags & 2 > 0 {
-        (0..ROOMS).for_each(|room| world.answer(room, false));
+        (0..2 * ROOMS).for_each(|n| world.answer(n / 2, false));
     }
     // Each step costs at most a few microseconds; a run stays short whatever the input.
     for _ in 0..2_000 {
@@ -97,6 +100,8 @@ impl World {
         let room = |n| Room {
             state: State::new(settings(n, local_broadcast), number(n)),
             opened: false,
+            opening: None,
+            attached: false,
             inbox: VecDeque::new(),
             asked: VecDeque::from([None]),
         };
@@ -239,7 +244,7 @@ impl World {
                     }
                     _ => number(n),
                 };
-                if only == number(n) {
+                if only == number(n) && room.attached {
                     room.inbox.push_back(Event::Delivery(delivery.clone()));
                 }
             }
@@ -327,7 +332,17 @@ impl World {
                 self.rooms[room].asked.push_front(None);
                 return;
             }
-            None => Event::Opened(Ok(self.open())),
+            None => {
+                let opened = self.open();
+                match self.rooms[room].opening.take() {
+                    Some(opened) => Event::Opened(Ok(opened)),
+                    None => {
+                        let room = &mut self.rooms[room];
+                        (room.opening, room.attached) = (Some(opened), true);
+                        return room.asked.push_front(None);
+                    }
+                }
+            }
             Some(Effect::Read(conn, _)) if fails => Event::ReadDone(conn, Err(no())),
             Some(Effect::Read(conn, after)) => {
                 Event::ReadDone(conn, Ok(self.canvas.read(after, 200)))

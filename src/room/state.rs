@@ -96,6 +96,7 @@ pub struct State<L> {
     instance: u32,
     canvas: Option<crate::backplane::Canvas>,
     epoch: Epoch,
+    early: Early,
     /// The last `seq` that was fanned out.
     delivered: u64,
     /// The room itself reads the log: live batches were missed. Holds the highest `seq` known of.
@@ -114,6 +115,30 @@ pub struct State<L> {
     effects: Vec<Effect>,
 }
 
+/// What came before the answer to the opening: the backplane delivers from the moment that it decides on one.
+#[derive(Default)]
+struct Early {
+    log: Option<(Epoch, u64)>,
+    reset: Option<(Epoch, u64)>,
+    presence_version: u64,
+}
+
+impl Early {
+    fn note(&mut self, delivery: &Delivery) {
+        match delivery {
+            Delivery::Log(batch) => self.log = Some((batch.epoch, batch.last_seq())),
+            Delivery::Reset { epoch, seq } => self.reset = Some((*epoch, *seq)),
+            Delivery::Presence(event) => self.presence_version = event.version,
+            // Answers come to those who asked, and nobody has; nobody is in to be sent away; the rest may be lost.
+            Delivery::Joined { .. }
+            | Delivery::Outcome { .. }
+            | Delivery::Kick { .. }
+            | Delivery::Signal { .. }
+            | Delivery::Cursors { .. } => {}
+        }
+    }
+}
+
 impl<L: Link> State<L> {
     /// A room that is not open yet.
     pub fn new(settings: Arc<Settings>, instance: u32) -> Self {
@@ -123,6 +148,7 @@ impl<L: Link> State<L> {
             instance,
             canvas: None,
             epoch: Epoch(0),
+            early: Early::default(),
             delivered: 0,
             filling: None,
             lost: false,
@@ -152,6 +178,9 @@ impl<L: Link> State<L> {
         match event {
             Event::Opened(opened) => self.opened(opened),
             Event::Delivery(delivery) => self.delivery(delivery, now),
+            Event::Lagged(epoch, seq) if self.canvas.is_none() => {
+                self.early.log = Some((epoch, seq))
+            }
             Event::Lagged(epoch, seq) => self.missed(epoch, seq),
             Event::Join { link, since } => self.join(link, since),
             Event::Leave { conn, clean } => self.leave(conn, clean),
@@ -204,6 +233,7 @@ impl<L: Link> State<L> {
                 self.epoch = opened.head.epoch;
                 self.delivered = opened.head.seq;
                 self.roster = Roster::new(opened.presence_version, opened.members);
+                self.catch_up_early(opened.presence_version);
                 let joins: Vec<ConnId> = self.seats.keys().copied().collect();
                 for conn in joins {
                     self.append_join(conn);
@@ -217,7 +247,24 @@ impl<L: Link> State<L> {
         }
     }
 
+    /// What was delivered while the room was being opened is read now.
+    fn catch_up_early(&mut self, presence_version: u64) {
+        let early = std::mem::take(&mut self.early);
+        if let Some((epoch, seq)) = early.reset {
+            self.reset(epoch, seq);
+        }
+        if let Some((epoch, seq)) = early.log {
+            self.missed(epoch, seq);
+        }
+        if early.presence_version > presence_version {
+            self.load_members();
+        }
+    }
+
     fn delivery(&mut self, delivery: Delivery, now: Instant) {
+        if self.canvas.is_none() {
+            return self.early.note(&delivery);
+        }
         match delivery {
             Delivery::Log(batch) => self.log(&batch),
             Delivery::Presence(event) => self.presence_event(event, now),

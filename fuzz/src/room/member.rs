@@ -38,6 +38,8 @@ struct Inner {
     /// Ops that wait for their answer, with how often they were sent.
     in_flight: BTreeMap<u64, u32>,
     unanswered: u32,
+    /// It got a snapshot in the middle.
+    forgiven: bool,
 }
 
 impl Member {
@@ -51,6 +53,7 @@ impl Member {
             last_op: 0,
             in_flight: BTreeMap::new(),
             unanswered: 0,
+            forgiven: false,
         };
         Self {
             author: Arc::new(author),
@@ -151,6 +154,8 @@ impl View<'_> {
                 let resumes = message["mode"] == "resume";
                 self.at = if resumes { self.member.since } else { None };
                 assert!(!resumes || self.at.is_some());
+                self.here.clear();
+                self.away.clear();
                 for user in message["users"].as_array().expect("users") {
                     self.came(user);
                 }
@@ -191,7 +196,9 @@ impl View<'_> {
     fn came(&mut self, user: &Value) {
         let client = user["client"].as_str().expect("a client");
         if client != self.member.author.client.as_str() {
+            // All that there is to say of somebody: without the mark it is not away.
             self.here.insert(client.to_owned());
+            self.away.remove(client);
             self.away_mark(user);
         }
     }
@@ -243,10 +250,16 @@ impl Link for Member {
 
     fn answered(&self, ops: u32) {
         let mut inner = self.inner.lock();
-        inner.unanswered = inner
-            .unanswered
-            .checked_sub(ops)
-            .expect("more answers than ops");
+        if ops == u32::MAX {
+            // A snapshot stands for some of them, which ones the server can't know: the client sends them again.
+            inner.forgiven = true;
+            inner.unanswered = 0;
+        } else if inner.forgiven {
+            inner.unanswered = inner.unanswered.saturating_sub(ops);
+        } else {
+            let left = inner.unanswered.checked_sub(ops);
+            inner.unanswered = left.expect("more answers than ops");
+        }
     }
 
     fn flush(&self) {}

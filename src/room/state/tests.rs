@@ -387,3 +387,55 @@ fn a_newer_connection_of_a_client_replaces_the_older() {
         Some(CloseCode::Replaced)
     );
 }
+
+/// What the backplane delivers between deciding on the opening and the room's hearing of it is not lost.
+#[test]
+fn a_room_reads_what_came_while_it_was_opened() {
+    let mut room: State<TestLink> = State::new(settings(true), 1);
+    let now = Instant::now();
+    let mut batch = LogBuilder::new(EPOCH, 1);
+    batch.push(
+        Kind::Broadcast,
+        ConnId::new(2, 1),
+        1,
+        "someone-1",
+        0,
+        b"{\"op\":1}",
+    );
+    let change = PresenceChange::Gone {
+        client: ClientId::parse("someone-1").expect("id"),
+        reason: say::LeaveReason::Left,
+    };
+    let event = PresenceEvent { version: 8, change };
+    let early = [
+        Delivery::Log(batch.finish().expect("a batch")),
+        Delivery::Presence(event),
+    ];
+    for delivery in early {
+        room.handle(Event::Delivery(delivery), now);
+    }
+    assert!(room.take_effects().is_empty(), "it could not ask yet");
+    let canvas = Canvas {
+        id: CanvasId::parse("c").expect("id"),
+        key: 1,
+    };
+    let (head, members) = (
+        Position {
+            epoch: EPOCH,
+            seq: 0,
+        },
+        vec![],
+    );
+    let opened = Opened {
+        canvas,
+        head,
+        presence_version: 7,
+        members,
+    };
+    room.handle(Event::Opened(Ok(opened)), now);
+    let asked = room.take_effects();
+    assert!(
+        matches!(asked[..], [Effect::Read(None, _), Effect::Members]),
+        "{asked:?}"
+    );
+}
