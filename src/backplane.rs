@@ -477,6 +477,8 @@ pub struct Stats {
     pub rows: u64,
     /// Entries waiting for this process's writer.
     pub writer_depth: u64,
+    /// Messages in this process's spill file.
+    pub spilled: u64,
     /// Messages committed by this process since it started.
     pub committed: u64,
     /// Commits since it started; messages per commit is the batch.

@@ -18,6 +18,8 @@ pub const CANVAS_QUANTUM_BYTES: usize = 16 * 1024;
 pub const MAX_QUEUE_WAIT: Duration = Duration::from_secs(5);
 /// How long a message of the server API waits for its end: what it waits for in the queue, and its transaction.
 pub const PUBLISH_WAIT: Duration = Duration::from_secs(8);
+/// With a spill file: how long a message waits for the writer before it goes there. With the file's own time it stays below a second.
+pub const SPILL_AFTER: Duration = Duration::from_millis(500);
 /// SQLite's own wait for a lock, behind the turnstile; its expiry is `overloaded`.
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// When a client should send a refused op again.

@@ -20,6 +20,7 @@ mod presence;
 mod reader;
 mod rows;
 mod schema;
+mod spill;
 mod sql;
 mod stats;
 mod tail;
@@ -55,11 +56,13 @@ use crate::protocol::ids::{CanvasId, ConnId, Epoch, InstanceId, Position};
 use clock::Clock;
 use fail_point::FailPoints;
 use instances::Registration;
-use intake::{Intake, Job};
+use intake::Intake;
+use jobs::Job;
 use maintenance::{Maintenance, Nudge};
 use poller::Poller;
 use reader::{Reader, unavailable};
 use schema::Files;
+use spill::Spill;
 use tail::{Opening, Tail};
 use wake::Peers;
 use writer::Writer;
@@ -75,6 +78,14 @@ const STACK_BYTES: usize = 1024 * 1024;
 #[derive(Debug)]
 struct Fatal(String);
 
+/// A damaged file can't be lived with: going on would make it worse.
+fn damaged(error: &rusqlite::Error) -> Result<(), Fatal> {
+    if schema::is_damage(error) {
+        return Err(Fatal(schema::damage(error)));
+    }
+    Ok(())
+}
+
 /// What the threads and the handle share.
 struct Shared {
     config: QueueConfig,
@@ -86,6 +97,10 @@ struct Shared {
     peers: Peers,
     nudge: Nudge,
     fail_points: FailPoints,
+    /// Where messages wait while the file can't be written, if anywhere.
+    spill: Option<Spill>,
+    /// Why the last transaction failed, if it did.
+    trouble: Mutex<Option<String>>,
     counters: stats::Counters,
     /// The end was asked for: nothing new is taken, and threads may end.
     ending: AtomicBool,
@@ -125,6 +140,9 @@ impl SqliteQueue {
     pub fn start(config: QueueConfig) -> Result<Arc<Self>, StartError> {
         let mut prepared = schema::prepare(&config)?;
         let (own, bell) = instances::register(&mut prepared, &config)?;
+        if let Some(dir) = &config.spill_dir {
+            spill::commit_leftovers(dir, &mut prepared, &own.setup)?;
+        }
         let schema::Prepared {
             conn,
             files,
@@ -143,7 +161,16 @@ impl SqliteQueue {
         let poll_conn = schema::open_reader(&files.db).map_err(sqlite)?;
         let keep_conn = schema::open_reader(&files.db).map_err(sqlite)?;
         peers.set(instances::peers(&keep_conn, own.setup.number).map_err(sqlite)?);
-        let reader = Reader::new(&files.db).map_err(|e| StartError::Io {
+        let failed = tokio::sync::watch::Sender::new(None);
+        let spill = match &config.spill_dir {
+            Some(dir) => Spill::create(&config, &files.db).map_err(io(dir))?,
+            None => None,
+        };
+        let counters = stats::Counters::default();
+        for at in [&counters.committed_at_ms, &counters.beaten_at_ms] {
+            at.store(clock.now_ms(), Ordering::Relaxed);
+        }
+        let reader = Reader::new(&files.db, failed.clone()).map_err(|e| StartError::Io {
             path: files.db.clone(),
             error: std::io::Error::other(e),
         })?;
@@ -157,10 +184,12 @@ impl SqliteQueue {
             tail: Tail::new(),
             peers,
             nudge: Nudge::default(),
-            counters: stats::Counters::default(),
+            counters,
+            spill,
+            trouble: Mutex::default(),
             ending: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
-            failed: tokio::sync::watch::Sender::new(None),
+            failed,
         });
         let writer = Writer::new(conn, turnstile, shared.clone());
         let poller = Poller::new(poll_conn, bell, shared.clone());
@@ -171,11 +200,28 @@ impl SqliteQueue {
             conns: AtomicU64::new(1),
             threads: Mutex::default(),
         };
-        queue.spawn("queue-writer", move || writer.run())?;
-        queue.spawn("queue-poller", move || poller.run())?;
-        queue.spawn("queue-house", move || maintenance.run())?;
+        queue.run(writer, poller, maintenance)?;
         queue.shared.peers.hello();
         Ok(Arc::new(queue))
+    }
+
+    fn run(
+        &self,
+        writer: Writer,
+        poller: Poller,
+        maintenance: Maintenance,
+    ) -> Result<(), StartError> {
+        self.spawn("queue-writer", move || writer.run())?;
+        self.spawn("queue-poller", move || poller.run())?;
+        self.spawn("queue-house", move || maintenance.run())?;
+        if self.shared.spill.is_some() {
+            let shared = self.shared.clone();
+            self.spawn("queue-spill", move || match &shared.spill {
+                Some(spill) => spill.run(&shared),
+                None => Ok(()),
+            })?;
+        }
+        Ok(())
     }
 
     /// Resolves when one of the threads has ended though nobody asked it to, with the reason: the process must go down.
@@ -291,9 +337,15 @@ impl SqliteQueue {
             return Err(unavailable("this instance is stopping"));
         }
         let probe = tokio::time::timeout(limits::BUSY_TIMEOUT, self.ask(Job::Beat)).await;
-        probe
-            .map_err(|_| unavailable("the writer did not commit in time"))?
-            .map(|_| ())
+        let trouble = || self.shared.trouble.lock().clone();
+        match probe {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(trouble().map_or(error, unavailable)),
+            Err(_) => Err(unavailable(trouble().unwrap_or_else(|| {
+                "the writer did not commit in time; is another process stopped in a transaction?"
+                    .to_owned()
+            }))),
+        }
     }
 
     /// The writer first, since the others tell what it commits; then the others.
@@ -315,6 +367,9 @@ impl SqliteQueue {
                 shared.halt();
             }
             shared.own.remove_files();
+            if let Some(spill) = &shared.spill {
+                spill.remove_if_empty();
+            }
         });
         if let Err(error) = joined.await {
             tracing::error!(%error, "the queue's end failed");
@@ -369,7 +424,7 @@ impl Backplane for SqliteQueue {
     }
 
     fn append(&self, canvas: &Canvas, entry: Entry) -> Result<(), Refusal> {
-        let taken = self.shared.intake.append(canvas.key, entry);
+        let taken = self.shared.intake.append(canvas, entry);
         if taken.is_err() {
             self.shared
                 .counters

@@ -70,6 +70,7 @@ pub mod names {
         QUEUE_SIZE = Gauge "scumble_queue_size" Count "Unexpired rows that some live instance with members has not processed.";
         QUEUE_OLDEST = Gauge "scumble_queue_oldest_unprocessed_seconds" Seconds "Age of the oldest of them.";
         QUEUE_ROWS = Gauge "scumble_queue_rows" Count "Rows of the queue, those kept only for their TTL included.";
+        SPILLED = Gauge "scumble_spilled" Count "Messages in this process's spill file.";
         WRITER_DEPTH = Gauge "scumble_writer_depth" Count "Entries waiting for this process's writer.";
         COMMITTED = Counter "scumble_messages_committed_total" Count "Messages committed by this process.";
         COMMITS = Counter "scumble_commits_total" Count "Transactions of this process's writer; messages per commit is the batch.";

@@ -68,6 +68,7 @@ const ROWS: &[(&str, &str)] = &[
     ("oldest unprocessed, ms", "oldest_unprocessed_ms"),
     ("rows kept", "rows"),
     ("waiting for the writer", "writer_depth"),
+    ("in the spill file", "spilled"),
     ("committed here", "committed"),
     ("commits here", "commits"),
     ("overloaded here", "overloaded"),

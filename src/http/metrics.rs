@@ -45,6 +45,7 @@ fn queue_gauges(stats: &Stats) {
     gauge!(names::QUEUE_OLDEST).set(seconds(stats.oldest_unprocessed_ms));
     gauge!(names::QUEUE_ROWS).set(count(stats.rows));
     gauge!(names::WRITER_DEPTH).set(count(stats.writer_depth));
+    gauge!(names::SPILLED).set(count(stats.spilled));
     counter!(names::COMMITTED).absolute(stats.committed);
     counter!(names::COMMITS).absolute(stats.commits);
     counter!(names::OVERLOADED).absolute(stats.overloaded);

@@ -10,61 +10,26 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::backplane::{Author, Delivery, Entry, Outcome, Refusal};
+use super::jobs::{Job, Reply, Task};
+use crate::backplane::{Author, Canvas, Delivery, Entry, Outcome, Refusal};
 use crate::limits;
 use crate::protocol::client_message::Durable;
-use crate::protocol::ids::{CanvasId, ConnId, Epoch};
+use crate::protocol::ids::{CanvasId, ConnId};
 use crate::protocol::server_message::ErrorCode;
 
-/// Jobs that may wait: each kind comes from one thread, or from an `open` that waits for it.
-const MAX_JOBS: usize = 256;
+/// Jobs that may wait: each kind comes from one thread, or from an `open` that waits for it; this many rooms may open at once,
+/// as after the death of another instance.
+const MAX_JOBS: usize = 16_384;
 
 /// An entry that waits, or that is being committed.
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) key: i64,
+    /// The canvas's name: a spilled entry may find other keys when it comes back.
+    pub(super) canvas: CanvasId,
     pub(super) entry: Entry,
     /// When it was taken.
     pub(super) since: Instant,
-}
-
-/// Something else that the writer does in its transaction: there is one writer a process, and one place where the
-/// turnstile is waited for.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Job {
-    /// Gives the canvas a key. The answer is the key.
-    CreateCanvas(CanvasId),
-    /// Says that this instance lives. The answer is 0 if it had been reaped.
-    Beat,
-    /// Writes how far this instance is: `(canvas, row)`; `None` where it has no room any more.
-    Watermarks(Vec<(i64, Option<i64>)>),
-    /// Removes a dead instance. The answer is 0 if another was first.
-    Reap {
-        number: i64,
-        /// For one that is silent: only if it has not been heard since.
-        silent_since: Option<i64>,
-    },
-    /// Removes those who were away for too long. The answer is how many.
-    Sweep,
-    /// Deletes expired rows with `after < id <= upto`.
-    Clean { after: i64, upto: i64 },
-    /// Forgets clients and watermarks that nobody will ask for.
-    Forget,
-    /// Empties a canvas and begins this epoch. The answer is the head.
-    Delete { key: i64, epoch: Epoch },
-    /// Gives pages back to the file system.
-    Vacuum,
-    /// Starts the write-ahead log from its beginning.
-    RestartWal,
-}
-
-/// Called with a job's answer once it is committed; dropped if it is not.
-pub(super) type Reply = Box<dyn FnOnce(i64) + Send>;
-
-/// A job and who waits for its answer.
-pub(super) struct Task {
-    pub(super) job: Job,
-    pub(super) reply: Option<Reply>,
 }
 
 /// What the writer finds when it looks.
@@ -92,6 +57,10 @@ struct State {
     entries: usize,
     bytes: usize,
     tasks: VecDeque<Task>,
+    /// The writer has taken entries, and it is not known yet what became of them.
+    in_hand: bool,
+    /// There are older entries in the spill file.
+    spilled: bool,
     /// Nothing is taken any more.
     closed: bool,
     /// The writer ends when it has done what is here.
@@ -121,7 +90,8 @@ pub(super) type Answers = Vec<(i64, Delivery)>;
 
 impl Intake {
     /// Takes an entry, or says why not. Cursors and signals are dropped without a word when there is no room.
-    pub(super) fn append(&self, key: i64, entry: Entry) -> Result<(), Refusal> {
+    pub(super) fn append(&self, canvas: &Canvas, entry: Entry) -> Result<(), Refusal> {
+        let key = canvas.key;
         let mut state = self.state.lock();
         let op = match &entry {
             Entry::Durable { author, message } => Some((author.clone(), message.op)),
@@ -143,6 +113,7 @@ impl Intake {
         let idle = state.entries == 0;
         state.push(Waiting {
             key,
+            canvas: canvas.id.clone(),
             entry,
             since: Instant::now(),
         });
@@ -175,7 +146,7 @@ impl Intake {
             if state.abandon {
                 return Look::Abandoned;
             }
-            if state.entries > 0 || !state.tasks.is_empty() {
+            if state.entries > 0 || !state.tasks.is_empty() || state.spilled {
                 return Look::Work;
             }
             if state.finish {
@@ -195,6 +166,7 @@ impl Intake {
     /// One transaction's worth: the jobs, then entries of the canvases in turn.
     pub(super) fn drain(&self) -> (Vec<Task>, Vec<Waiting>) {
         let mut state = self.state.lock();
+        state.in_hand = true;
         let tasks = state.tasks.drain(..).collect();
         let mut batch = Vec::with_capacity(state.entries.min(limits::BATCH_ENTRIES));
         let mut bytes = 0;
@@ -230,6 +202,40 @@ impl Intake {
             }
         }
         (tasks, batch)
+    }
+
+    /// The jobs only.
+    pub(super) fn drain_tasks(&self) -> Vec<Task> {
+        self.state.lock().tasks.drain(..).collect()
+    }
+
+    /// What became of the entries that the writer took is known.
+    pub(super) fn hands_free(&self) {
+        self.state.lock().in_hand = false;
+    }
+
+    /// Whether there are older entries in the spill file.
+    pub(super) fn set_spilled(&self, spilled: bool) {
+        self.state.lock().spilled = spilled;
+        self.bell.notify_one();
+    }
+
+    /// Takes all messages out, for the spill file, if one of them has waited for so long. Nothing while the writer has
+    /// older ones in hand: they must go first, wherever they go.
+    pub(super) fn take_durable(&self, older_than: Duration) -> Vec<Waiting> {
+        let mut state = self.state.lock();
+        let old = |w: &Waiting| durable_of(&w.entry).is_some() && w.since.elapsed() >= older_than;
+        let due = |lane: &Lane| lane.waiting.iter().any(old);
+        if state.in_hand || !state.lanes.values().any(due) {
+            return Vec::new();
+        }
+        let keys: Vec<i64> = state.lanes.keys().copied().collect();
+        let durable = |w: &Waiting| durable_of(&w.entry).is_some();
+        let mut taken = Vec::new();
+        for key in keys {
+            taken.extend(state.take_out(key, durable));
+        }
+        taken
     }
 
     /// What could not be committed: refused, with all later ops of the same authors. Changes of presence that
@@ -390,7 +396,7 @@ impl State {
     }
 }
 
-fn durable_of(entry: &Entry) -> Option<(&Arc<Author>, &Durable)> {
+pub(super) fn durable_of(entry: &Entry) -> Option<(&Arc<Author>, &Durable)> {
     match entry {
         Entry::Durable { author, message } => Some((author, message)),
         _ => None,

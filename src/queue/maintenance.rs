@@ -2,17 +2,19 @@
 //! expired rows and the log's length. It reads; whatever has to be written goes through the writer.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
 
+use super::checkpoint::Checkpoints;
 use super::cleanup::Cleanup;
 use super::instances::Sign;
-use super::intake::Job;
+use super::jobs::Job;
 use super::schema::millis;
 use super::wake::Peer;
-use super::{Fatal, Shared, checkpoint, instances, sql};
+use super::{Fatal, Shared, damaged, instances, sql};
 use crate::limits;
 
 /// How often the log's length is looked at while it grows.
@@ -46,11 +48,13 @@ pub(super) struct Maintenance {
     /// Peers that are dead: their files go once their rows are gone.
     dead: Vec<Peer>,
     cleanup: Cleanup,
+    checkpoints: Checkpoints,
     /// When the heartbeat and the watermarks are due.
     beat: Instant,
     marks: Instant,
     ticked: Instant,
-    /// Until then the heartbeats of others say nothing: this process was stopped, and they may have been too.
+    /// Until then the heartbeats of others say nothing: this process was stopped or could not commit, and they may have
+    /// been in the same state.
     judge_after: Instant,
     /// `PRAGMA data_version` when the presence table was last looked at, and who was the first to be lost.
     version: Option<i64>,
@@ -66,6 +70,7 @@ impl Maintenance {
             shared,
             dead: Vec::new(),
             cleanup: Cleanup::new(),
+            checkpoints: Checkpoints::default(),
             beat: now + limits::HEARTBEAT,
             marks: now,
             ticked: now,
@@ -77,10 +82,6 @@ impl Maintenance {
     }
 
     /// Runs until the queue stops.
-    #[expect(
-        clippy::unnecessary_wraps,
-        reason = "the three threads have one type of end"
-    )]
     pub(super) fn run(mut self) -> Result<(), Fatal> {
         let mut busy = false;
         while !self.shared.stopping() {
@@ -93,6 +94,7 @@ impl Maintenance {
             match self.tick() {
                 Ok(now_busy) => (busy, self.failing) = (now_busy, false),
                 Err(error) => {
+                    damaged(&error)?;
                     // The next tick tries again; readiness and the writer report what lasts.
                     if !self.failing {
                         tracing::warn!(%error, "keeping house failed");
@@ -106,7 +108,10 @@ impl Maintenance {
 
     fn tick(&mut self) -> rusqlite::Result<bool> {
         let now = Instant::now();
-        if now - self.ticked > limits::HEARTBEAT {
+        // Who could not commit its own heartbeat knows nothing of theirs.
+        let beaten_at_ms = self.shared.counters.beaten_at_ms.load(Ordering::Acquire);
+        let silent_ms = self.shared.clock.now_ms() - beaten_at_ms;
+        if now - self.ticked > limits::HEARTBEAT || silent_ms > millis(2 * limits::HEARTBEAT) {
             self.judge_after = now + 2 * limits::HEARTBEAT;
         }
         self.ticked = now;
@@ -129,7 +134,7 @@ impl Maintenance {
         if !self.leads() {
             return Ok(false);
         }
-        let busy = checkpoint::round(&self.conn, &self.shared)?;
+        let busy = self.checkpoints.round(&self.conn, &self.shared)?;
         self.sweep()?;
         let idle = !busy && self.shared.intake.depth() == 0;
         self.cleanup.round(&self.conn, &self.shared, idle)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::apply::{NewRow, Txn};
-use super::intake::Job;
+use super::jobs::Job;
 use super::reader::unavailable;
 use super::{SqliteQueue, rows, sql};
 use crate::backplane::{Author, Backplane, Canvas, Delivery, Entry, Found, Outcome, Unavailable};

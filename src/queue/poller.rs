@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 
 use super::wake::{self, Heard};
-use super::{Fatal, Shared, tail};
+use super::{Fatal, Shared, damaged, tail};
 use crate::limits;
 
 /// How long the thread sleeps without rooms: it also looks for entries that have waited too long.
@@ -169,13 +169,7 @@ impl Poller {
     }
 
     fn back_off(&mut self, error: &rusqlite::Error) -> Result<(), Fatal> {
-        if let Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) =
-            error.sqlite_error_code()
-        {
-            return Err(Fatal(format!(
-                "the queue file is damaged: {error}; run `scumble doctor`"
-            )));
-        }
+        damaged(error)?;
         self.version = None;
         self.failures += 1;
         if self.failures == 1 {

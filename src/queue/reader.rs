@@ -7,7 +7,7 @@ use std::time::Duration;
 use r2d2::Pool;
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::{schema, sql};
 use crate::backplane::{LogBuilder, Member, Read, Snapshot, Unavailable};
@@ -27,6 +27,8 @@ const WAIT: Duration = Duration::from_secs(5);
 pub(super) struct Reader {
     pool: Pool<SqliteConnectionManager>,
     turns: Arc<Semaphore>,
+    /// Told of a damaged file.
+    failed: watch::Sender<Option<String>>,
 }
 
 /// A failure of any kind is "not now" for rooms.
@@ -36,7 +38,10 @@ pub(super) fn unavailable(error: impl std::fmt::Display) -> Unavailable {
 
 impl Reader {
     /// A pool that opens connections when they are needed.
-    pub(super) fn new(db: &Path) -> Result<Self, r2d2::Error> {
+    pub(super) fn new(
+        db: &Path,
+        failed: watch::Sender<Option<String>>,
+    ) -> Result<Self, r2d2::Error> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let manager = SqliteConnectionManager::file(db)
             .with_flags(flags)
@@ -52,6 +57,7 @@ impl Reader {
         Ok(Self {
             pool,
             turns: Arc::new(Semaphore::new(THREADS)),
+            failed,
         })
     }
 
@@ -75,9 +81,15 @@ impl Reader {
         &self,
         query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Unavailable> {
+        let failed = self.failed.clone();
         let run = move |pool: &Pool<SqliteConnectionManager>| {
             let conn = pool.get().map_err(unavailable)?;
-            at_one_moment(&conn, query)
+            at_one_moment(&conn, query).map_err(|error| {
+                if schema::is_damage(&error) {
+                    failed.send_replace(Some(schema::damage(&error)));
+                }
+                unavailable(error)
+            })
         };
         self.run(run).await
     }
@@ -87,14 +99,11 @@ impl Reader {
 pub(super) fn at_one_moment<T>(
     conn: &Connection,
     query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-) -> Result<T, Unavailable> {
-    let run = || {
-        let tx = conn.unchecked_transaction()?;
-        let result = query(&tx)?;
-        tx.commit()?;
-        Ok(result)
-    };
-    run().map_err(|e: rusqlite::Error| unavailable(e))
+) -> rusqlite::Result<T> {
+    let tx = conn.unchecked_transaction()?;
+    let result = query(&tx)?;
+    tx.commit()?;
+    Ok(result)
 }
 
 /// A canvas's head as readers see it.

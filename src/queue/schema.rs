@@ -1,11 +1,13 @@
 //! Opening the file: its settings, its tables, its version, and what a start after a power cut must do.
 
 use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior, params};
 use thiserror::Error;
 
+use super::Fatal;
 use super::clock::{self, Clock};
 use super::turnstile::Turnstile;
 use crate::config::{QueueConfig, Synchronous};
@@ -49,6 +51,14 @@ pub enum StartError {
         /// Why.
         error: std::io::Error,
     },
+    /// The file is damaged, or is none of SQLite's.
+    #[error("{path}: {}", damage(.error))]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite found.
+        error: rusqlite::Error,
+    },
     /// SQLite refused.
     #[error("{path}: {error}")]
     Sqlite {
@@ -57,6 +67,29 @@ pub enum StartError {
         /// Why.
         error: rusqlite::Error,
     },
+}
+
+/// Whether the error means that the file can't be trusted any more.
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    matches!(
+        code,
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+    )
+}
+
+/// What to do about it.
+pub(super) fn damage(error: &rusqlite::Error) -> String {
+    format!(
+        "the queue file is damaged: {error}. Stop all processes of the relay, move the file and those named after it \
+         away, put the last backup in its place, and start again; `scumble doctor --thorough` tells what is wrong with it"
+    )
+}
+
+/// Device and inode.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let found = std::fs::metadata(path).ok()?;
+    Some((found.dev(), found.ino()))
 }
 
 /// The files of one queue.
@@ -68,6 +101,8 @@ pub(super) struct Files {
     pub(super) lock: PathBuf,
     /// Sockets and locks of instances.
     pub(super) wake: PathBuf,
+    /// SQLite's files as they were opened: device and inode.
+    opened: Vec<(PathBuf, (u64, u64))>,
 }
 
 impl Files {
@@ -98,8 +133,60 @@ impl Files {
         Ok(Self {
             lock: beside(".lock"),
             wake: beside(".wake"),
+            opened: Vec::new(),
             db,
         })
+    }
+
+    /// Notes which files SQLite has opened.
+    fn note_opened(&mut self) {
+        for ending in ["", "-wal", "-shm"] {
+            let mut path = OsString::from(&self.db);
+            path.push(ending);
+            let path = PathBuf::from(path);
+            self.opened.extend(identity(&path).map(|id| (path, id)));
+        }
+    }
+
+    /// Whether they are still where they were. SQLite would go on writing into a file that was moved away or deleted,
+    /// and what it says is committed would be gone with the last process.
+    ///
+    /// # Errors
+    /// An I/O error that says which file is not there.
+    pub(super) fn check(&self) -> rusqlite::Result<()> {
+        match self
+            .opened
+            .iter()
+            .find(|(path, id)| identity(path) != Some(*id))
+        {
+            None => Ok(()),
+            Some((path, _)) => {
+                let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR);
+                let text = format!("{} was moved away or deleted: put it back", path.display());
+                Err(rusqlite::Error::SqliteFailure(code, Some(text)))
+            }
+        }
+    }
+
+    /// # Errors
+    /// When another file is in the database's place: the one that is open will not come back.
+    pub(super) fn replaced(&self) -> Result<(), Fatal> {
+        match (self.opened.first(), identity(&self.db)) {
+            (Some((_, id)), Some(found)) if *id != found => Err(Fatal(format!(
+                "{} is not the file that was opened: start again to use it",
+                self.db.display()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Why a start failed.
+    pub(super) fn failed(&self, error: rusqlite::Error) -> StartError {
+        let path = self.db.clone();
+        if is_damage(&error) {
+            return StartError::Damaged { path, error };
+        }
+        StartError::Sqlite { path, error }
     }
 
     /// The write-ahead log, to be looked at and never opened: closing it would drop SQLite's locks.
@@ -121,7 +208,7 @@ pub(super) struct Prepared {
 /// Opens the file, creating and filling it if need be. Two processes may do so at the same moment.
 pub(super) fn prepare(config: &QueueConfig) -> Result<Prepared, StartError> {
     check_sqlite(rusqlite::version_number())?;
-    let files = Files::of(&config.db)?;
+    let mut files = Files::of(&config.db)?;
     let turnstile = Turnstile::open(&files.lock).map_err(|error| StartError::Io {
         path: files.lock.clone(),
         error,
@@ -134,18 +221,16 @@ pub(super) fn prepare(config: &QueueConfig) -> Result<Prepared, StartError> {
     let turn = turnstile.enter_within(START_WAIT).map_err(io)?;
     let turn = turn.ok_or_else(|| StartError::Locked(files.lock.clone()))?;
 
-    let sqlite = |error| StartError::Sqlite {
-        path: files.db.clone(),
-        error,
-    };
+    let sqlite = |error| files.failed(error);
     let mut conn = open(&files.db).map_err(sqlite)?;
-    create(&conn, &files.db)?;
+    create(&conn, &files)?;
     // Whatever the mode, the mark that says "in use" must be on the disk before anything is acked.
     conn.pragma_update(None, "synchronous", "FULL")
         .map_err(sqlite)?;
     let clock = mark_in_use(&mut conn, config, &boot_id).map_err(sqlite)?;
     set_synchronous(&conn, config.synchronous).map_err(sqlite)?;
     drop(turn);
+    files.note_opened();
     Ok(Prepared {
         conn,
         files,
@@ -213,11 +298,8 @@ pub(super) fn open_reader(db: &Path) -> rusqlite::Result<Connection> {
     Ok(conn)
 }
 
-fn create(conn: &Connection, path: &Path) -> Result<(), StartError> {
-    let sqlite = |error| StartError::Sqlite {
-        path: path.to_owned(),
-        error,
-    };
+fn create(conn: &Connection, files: &Files) -> Result<(), StartError> {
+    let sqlite = |error| files.failed(error);
     let version = |name| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let found = version("user_version").map_err(sqlite)?;
     let tables: i64 = conn
@@ -232,7 +314,7 @@ fn create(conn: &Connection, path: &Path) -> Result<(), StartError> {
             .map_err(sqlite),
         (VERSION, _) => Ok(()),
         _ => Err(StartError::Version {
-            path: path.to_owned(),
+            path: files.db.clone(),
             found,
         }),
     }

@@ -1,12 +1,12 @@
 //! Counters, and how long things take.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
 
-use super::tail::{Committed, Step};
+use super::tail::Committed;
 
 /// Latencies of the last moments, in microseconds.
 #[derive(Debug)]
@@ -86,6 +86,10 @@ pub(super) struct Counters {
     pub(super) wal_frames: AtomicU32,
     /// The last transaction failed.
     pub(super) failing: AtomicBool,
+    /// When the last transaction was committed, on the relay's clock.
+    pub(super) committed_at_ms: AtomicI64,
+    /// When the last heartbeat was.
+    pub(super) beaten_at_ms: AtomicI64,
     pub(super) write: Latency,
     pub(super) poll: Latency,
 }
@@ -101,11 +105,7 @@ impl Counters {
         if took.len() == 0 {
             return;
         }
-        let logged = committed
-            .steps
-            .iter()
-            .filter(|step| matches!(step, Step::Log(_)))
-            .count();
+        let logged = committed.logged();
         self.commits.fetch_add(1, Ordering::Relaxed);
         let commit_us = u64::try_from(commit.as_micros()).unwrap_or(u64::MAX);
         self.last_commit_us.store(commit_us, Ordering::Relaxed);

@@ -60,6 +60,14 @@ pub(super) struct Committed {
     pub(super) steps: Vec<Step>,
 }
 
+impl Committed {
+    /// Messages that took a place in a log.
+    pub(super) fn logged(&self) -> usize {
+        let logged = |step: &&Step| matches!(step, Step::Log(_));
+        self.steps.iter().filter(logged).count()
+    }
+}
+
 struct Room {
     sink: Arc<dyn Sink>,
     epoch: Epoch,

@@ -54,6 +54,7 @@ pub(super) fn stats(conn: &Connection, shared: &Shared) -> rusqlite::Result<Stat
         queue_health: health(queue_size, oldest_unprocessed_ms),
         rows: rows(conn)?,
         writer_depth: shared.intake.depth() as u64,
+        spilled: shared.spill.as_ref().map_or(0, |spill| spill.len() as u64),
         committed: counters.committed.load(Ordering::Relaxed),
         commits: counters.commits.load(Ordering::Relaxed),
         overloaded: counters.overloaded.load(Ordering::Relaxed),

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 
 use super::apply::{HeldChange, Txn};
-use super::intake::{Job, Look, Task, Waiting};
-use super::jobs::{self, Places};
+use super::intake::{Look, Waiting, durable_of};
+use super::jobs::{self, Job, Places, Task};
 use super::tail::{Committed, Step};
 use super::turnstile::Turnstile;
-use super::{Fatal, Shared};
+use super::{Fatal, Shared, damaged};
 use crate::config::Step as FailStep;
 use crate::limits;
 
@@ -38,8 +38,15 @@ pub(super) struct Writer {
 /// A transaction that was not committed.
 struct Failed {
     error: rusqlite::Error,
+    taken: Taken,
+}
+
+/// What a transaction is about.
+struct Taken {
     tasks: Vec<Task>,
     batch: Vec<Waiting>,
+    /// The batch stands in the spill file, and stays there until it is committed.
+    spilled: bool,
 }
 
 /// What a transaction did.
@@ -53,8 +60,7 @@ struct Applied {
 /// A transaction that was committed.
 struct Done {
     applied: Applied,
-    tasks: Vec<Task>,
-    batch: Vec<Waiting>,
+    taken: Taken,
 }
 
 impl Writer {
@@ -88,12 +94,17 @@ impl Writer {
         let started = Instant::now();
         match self.transact() {
             Ok(done) => {
+                let counters = &self.shared.counters;
+                let now_ms = done.applied.committed.now_ms;
+                counters.committed_at_ms.store(now_ms, Ordering::Release);
                 if self.failures > 0 {
                     self.failures = 0;
-                    self.shared.counters.failing.store(false, Ordering::Release);
+                    counters.failing.store(false, Ordering::Release);
+                    *self.shared.trouble.lock() = None;
                     tracing::info!("the queue commits again");
                 }
                 self.publish(done, started);
+                self.shared.intake.hands_free();
                 Ok(())
             }
             Err(failed) => self.recover(failed),
@@ -113,56 +124,63 @@ impl Writer {
                 self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
                 Ok(turn)
             });
-        let (tasks, batch) = shared.intake.drain();
+        let taken = self.take();
         let turn = match begun {
             Ok(turn) => turn,
-            Err(error) => {
-                return Err(Failed {
-                    error,
-                    tasks,
-                    batch,
-                });
-            }
+            Err(error) => return Err(Failed { error, taken }),
         };
         match self
-            .apply(&tasks, &batch)
+            .apply(&taken)
             .and_then(|applied| self.commit().map(|()| applied))
         {
             Ok(applied) => {
                 shared.fail_points.note(FailStep::AfterCommit);
-                if tasks.iter().any(|task| task.job == Job::RestartWal) {
+                if taken.tasks.iter().any(|task| task.job == Job::RestartWal) {
                     self.restart_wal();
                 }
                 drop(turn);
-                Ok(Done {
-                    applied,
-                    tasks,
-                    batch,
-                })
+                Ok(Done { applied, taken })
             }
             Err(error) => {
                 // While it still has its turn. Whether it succeeded is looked at when recovering.
                 let _ = self.conn.execute_batch("ROLLBACK");
                 drop(turn);
-                Err(Failed {
-                    error,
-                    tasks,
-                    batch,
-                })
+                Err(Failed { error, taken })
             }
         }
     }
 
-    fn apply(&self, tasks: &[Task], batch: &[Waiting]) -> rusqlite::Result<Applied> {
+    /// The jobs, and the oldest entries: those in the spill file come first.
+    fn take(&self) -> Taken {
         let shared = &self.shared;
+        let mut tasks = None;
+        let mut from_intake = || {
+            let (jobs, batch) = shared.intake.drain();
+            tasks = Some(jobs);
+            batch
+        };
+        let (batch, spilled) = match &shared.spill {
+            Some(spill) => spill.next(shared, from_intake),
+            None => (from_intake(), false),
+        };
+        Taken {
+            tasks: tasks.unwrap_or_else(|| shared.intake.drain_tasks()),
+            batch,
+            spilled,
+        }
+    }
+
+    fn apply(&self, taken: &Taken) -> rusqlite::Result<Applied> {
+        let shared = &self.shared;
+        shared.files.check()?;
         let now_ms = shared.clock.now_ms();
         shared.fail_points.pass(FailStep::AfterBegin)?;
         let mut txn = Txn::new(&self.conn, &shared.own.setup, now_ms);
-        let mut answers = Vec::with_capacity(tasks.len());
-        for task in tasks {
+        let mut answers = Vec::with_capacity(taken.tasks.len());
+        for task in &taken.tasks {
             answers.push(jobs::run(shared, &mut txn, &self.places, &task.job)?);
         }
-        for waiting in batch {
+        for waiting in &taken.batch {
             txn.apply(waiting)?;
         }
         shared.fail_points.pass(FailStep::AfterInsert)?;
@@ -191,9 +209,13 @@ impl Writer {
                     held,
                     answers,
                 },
+            taken,
+        } = done;
+        let Taken {
             tasks,
             batch,
-        } = done;
+            spilled,
+        } = taken;
         let shared = &self.shared;
         let now = Instant::now();
         let frames = WAL_FRAMES.get();
@@ -221,6 +243,16 @@ impl Writer {
         shared.fail_points.note(FailStep::AfterAck);
         if left {
             shared.peers.poke();
+        }
+        if let Some(spill) = shared.spill.as_ref().filter(|_| spilled) {
+            spill.committed(shared, batch.len());
+        }
+        if tasks.iter().any(|task| task.job == Job::Beat) {
+            let now_ms = shared.clock.now_ms();
+            shared
+                .counters
+                .beaten_at_ms
+                .store(now_ms, Ordering::Release);
         }
         for (task, answer) in tasks.into_iter().zip(answers) {
             if let Some(reply) = task.reply {
@@ -250,13 +282,9 @@ impl Writer {
         }
     }
 
-    /// Nothing of the transaction happened: its ops are refused and held, and the writer pauses.
+    /// Nothing of the transaction happened: its messages go to the spill file, or are refused and held, and the writer pauses.
     fn recover(&mut self, failed: Failed) -> Result<(), Fatal> {
-        let Failed {
-            error,
-            tasks,
-            batch,
-        } = failed;
+        let Failed { error, taken } = failed;
         if !self.conn.is_autocommit()
             && let Err(error) = self.conn.execute_batch("ROLLBACK")
             && !self.conn.is_autocommit()
@@ -265,39 +293,50 @@ impl Writer {
                 "a failed transaction could not be rolled back: {error}"
             )));
         }
-        if let Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) =
-            error.sqlite_error_code()
-        {
-            return Err(Fatal(format!(
-                "the queue file is damaged: {error}; run `scumble doctor`"
-            )));
-        }
-        self.shared.tail.let_go();
-        self.shared.tail.forget_watermarks();
-        self.shared.peers.poke();
-        self.shared.counters.failing.store(true, Ordering::Release);
+        damaged(&error)?;
+        self.shared.files.replaced()?;
+        let shared = &self.shared;
+        shared.tail.let_go();
+        shared.tail.forget_watermarks();
+        shared.peers.poke();
+        shared.counters.failing.store(true, Ordering::Release);
+        let why = format!("the queue cannot commit: {error}");
+        *shared.trouble.lock() = Some(why.clone());
         self.failures += 1;
         if self.failures == 1 {
-            tracing::error!(%error, "the queue cannot commit: messages are refused until it can");
+            let until = match shared.spill {
+                Some(_) => "messages go to the spill file until it can",
+                None => "messages are refused until it can",
+            };
+            tracing::error!(%error, "the queue cannot commit: {until}");
         }
-        let answers = self
-            .shared
-            .intake
-            .refuse(batch, &format!("the queue cannot commit: {error}"));
-        self.shared
-            .counters
-            .overloaded
-            .fetch_add(answers.len() as u64, Ordering::Relaxed);
-        self.shared.tail.answer(answers);
-        for task in tasks {
-            // Rooms that went are told once; everything else is asked for again, and who waits hears that it is dropped.
+        self.put_aside(taken.batch, taken.spilled, &why);
+        let shared = &self.shared;
+        shared.intake.hands_free();
+        for task in taken.tasks {
+            // Watermarks are told once; everything else is asked for again, and who waits hears that it is dropped.
             if let job @ Job::Watermarks(_) = task.job {
-                self.shared.intake.submit(job, None);
+                shared.intake.submit(job, None);
             }
         }
         let backoff = Duration::from_millis(10 << self.failures.min(7));
-        self.shared.intake.pause(backoff.min(MAX_BACKOFF));
+        shared.intake.pause(backoff.min(MAX_BACKOFF));
         Ok(())
+    }
+
+    /// What was not committed.
+    fn put_aside(&self, batch: Vec<Waiting>, spilled: bool, why: &str) {
+        let shared = &self.shared;
+        match &shared.spill {
+            Some(_) if spilled => {}
+            Some(spill) => {
+                let is_durable = |waiting: &Waiting| durable_of(&waiting.entry).is_some();
+                let (durable, others): (Vec<_>, Vec<_>) = batch.into_iter().partition(is_durable);
+                spill.take_back(shared, durable);
+                shared.refuse(others, why);
+            }
+            None => shared.refuse(batch, why),
+        }
     }
 
     /// Starts the write-ahead log from its beginning: the turnstile keeps other writers out meanwhile.
@@ -306,16 +345,19 @@ impl Writer {
             self.conn.busy_timeout(RESTART_WAIT)?;
             let result = self
                 .conn
-                .query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()));
+                .query_row("PRAGMA wal_checkpoint(RESTART)", [], |row| {
+                    row.get::<_, i64>(0)
+                });
             self.conn.busy_timeout(limits::BUSY_TIMEOUT)?;
             result
         };
         let (started, frames) = (Instant::now(), WAL_FRAMES.get());
         match restart() {
-            Ok(()) => {
+            Ok(0) => {
                 WAL_FRAMES.set(0);
                 tracing::debug!(frames, took = ?started.elapsed(), "the write-ahead log begins anew");
             }
+            Ok(_) => tracing::debug!(frames, "somebody reads in the write-ahead log: it goes on"),
             Err(error) => tracing::debug!(%error, "the write-ahead log could not be restarted yet"),
         }
     }

@@ -121,7 +121,7 @@ impl Herd {
     /// Notes which have ended by themselves; gives how many.
     pub fn count_dead(&mut self) -> usize {
         let mut n = 0;
-        while let Some(at) = self.alive.iter_mut().position(|(_, p)| p.is_over()) {
+        while let Some(at) = self.alive.iter_mut().position(|(_, p)| is_over(p)) {
             self.dead.push(self.alive.swap_remove(at).1);
             n += 1;
         }
@@ -134,7 +134,7 @@ impl Herd {
     pub async fn kill(&mut self, random: &mut Random) {
         let (_, mut process) = self.alive.swap_remove(self.pick(random));
         self.publish();
-        if !process.is_over() {
+        if !is_over(&process) {
             process.kill().await;
         }
         self.dead.push(process);
@@ -144,7 +144,7 @@ impl Herd {
     pub async fn drain(&mut self, random: &mut Random) {
         let (_, mut process) = self.alive.swap_remove(self.pick(random));
         self.publish();
-        if !process.is_over() {
+        if !is_over(&process) {
             process.signal(Signal::TERM);
             process.ended().await;
         }
@@ -155,7 +155,7 @@ impl Herd {
     pub async fn stop(&mut self, random: &mut Random, pause: Duration) {
         let at = self.pick(random);
         let process = &mut self.alive[at].1;
-        if process.is_over() {
+        if is_over(process) {
             return;
         }
         process.signal(Signal::STOP);
@@ -197,4 +197,10 @@ fn arm(random: &mut Random, spills: bool) -> Vec<String> {
         points.push(format!("{}=abort@{at}", step(random, &SPILL_STEPS)));
     }
     points
+}
+
+/// Whether a process has ended; nobody has asked for its status yet.
+fn is_over(process: &Process) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.pid()));
+    stat.expect("it was not waited for").contains(") Z ")
 }

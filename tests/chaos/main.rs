@@ -13,5 +13,8 @@
 mod harness;
 
 mod crowd;
+mod disk;
+mod file;
 mod herd;
 mod rounds;
+mod spilling;

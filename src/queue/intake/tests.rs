@@ -3,6 +3,11 @@
 use super::*;
 use crate::queue::tests::{author, durable};
 
+fn canvas(key: i64) -> Canvas {
+    let id = CanvasId::parse(&format!("c{key}")).unwrap();
+    Canvas { id, key }
+}
+
 fn ops(batch: &[Waiting]) -> Vec<(i64, u64)> {
     let op = |w: &Waiting| durable_of(&w.entry).map_or(0, |(_, m)| m.op);
     batch.iter().map(|w| (w.key, op(w))).collect()
@@ -24,11 +29,14 @@ fn a_flooding_canvas_waits_for_itself_only() {
     let intake = Intake::default();
     let (a, b) = (author(1), author(2));
     let mut taken = 0;
-    while intake.append(1, durable(&a, taken + 1, 1_000)).is_ok() {
+    while intake
+        .append(&canvas(1), durable(&a, taken + 1, 1_000))
+        .is_ok()
+    {
         taken += 1;
     }
     assert_eq!(taken, limits::CANVAS_QUEUE_ENTRIES as u64);
-    intake.append(2, durable(&b, 1, 10)).unwrap();
+    intake.append(&canvas(2), durable(&b, 1, 10)).unwrap();
     let (_, batch) = intake.drain();
     let place = ops(&batch).iter().position(|(key, _)| *key == 2).unwrap();
     assert!(place <= limits::CANVAS_QUANTUM_BYTES / 1_000, "{place}");
@@ -39,16 +47,16 @@ fn after_a_refusal_later_ops_wait_for_it() {
     let intake = Intake::default();
     let a = author(1);
     for op in 1..=5 {
-        intake.append(1, durable(&a, op, 10)).unwrap();
+        intake.append(&canvas(1), durable(&a, op, 10)).unwrap();
     }
     let (_, mut batch) = intake.drain();
-    intake.append(1, durable(&a, 6, 10)).unwrap();
+    intake.append(&canvas(1), durable(&a, 6, 10)).unwrap();
     batch.drain(..2);
     let answers = intake.refuse(batch, "x");
     assert_eq!(refused(&answers), [3, 4, 5, 6]);
-    assert!(intake.append(1, durable(&a, 7, 10)).is_err());
+    assert!(intake.append(&canvas(1), durable(&a, 7, 10)).is_err());
     for op in 3..=7 {
-        intake.append(1, durable(&a, op, 10)).unwrap();
+        intake.append(&canvas(1), durable(&a, op, 10)).unwrap();
     }
     assert_eq!(
         ops(&intake.drain().1),
@@ -62,15 +70,17 @@ fn old_entries_are_refused_but_leaves_stay() {
     let a = author(1);
     intake
         .append(
-            1,
+            &canvas(1),
             Entry::Leave {
                 author: a.clone(),
                 clean: false,
             },
         )
         .unwrap();
-    intake.append(1, durable(&a, 1, 10)).unwrap();
-    intake.append(1, Entry::Join { author: a.clone() }).unwrap();
+    intake.append(&canvas(1), durable(&a, 1, 10)).unwrap();
+    intake
+        .append(&canvas(1), Entry::Join { author: a.clone() })
+        .unwrap();
     assert!(intake.refuse_old(Duration::from_secs(60)).is_empty());
     let answers = intake.refuse_old(Duration::ZERO);
     assert_eq!(answers.len(), 2);
@@ -83,9 +93,9 @@ fn an_entry_larger_than_the_quantum_gets_through() {
     let intake = Intake::default();
     let a = author(1);
     intake
-        .append(1, durable(&a, 1, 5 * limits::CANVAS_QUANTUM_BYTES))
+        .append(&canvas(1), durable(&a, 1, 5 * limits::CANVAS_QUANTUM_BYTES))
         .unwrap();
-    intake.append(1, durable(&a, 2, 10)).unwrap();
+    intake.append(&canvas(1), durable(&a, 2, 10)).unwrap();
     assert_eq!(ops(&intake.drain().1), [(1, 1), (1, 2)]);
     assert_eq!(intake.depth(), 0);
 }
@@ -96,7 +106,7 @@ fn a_leave_that_was_not_committed_comes_first_again() {
     let a = author(1);
     intake
         .append(
-            1,
+            &canvas(1),
             Entry::Leave {
                 author: a.clone(),
                 clean: true,
@@ -104,7 +114,9 @@ fn a_leave_that_was_not_committed_comes_first_again() {
         )
         .unwrap();
     let (_, batch) = intake.drain();
-    intake.append(1, Entry::Join { author: a }).unwrap();
+    intake
+        .append(&canvas(1), Entry::Join { author: a })
+        .unwrap();
     assert!(intake.refuse(batch, "x").is_empty());
     let (_, batch) = intake.drain();
     assert!(matches!(batch[0].entry, Entry::Leave { .. }));

@@ -1,0 +1,132 @@
+//! What processes that died have left in their spill files: a process that starts commits it before it takes clients.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rusqlite::{OptionalExtension, TransactionBehavior, params};
+use rustix::fs::{FlockOperation, flock};
+
+use super::record::{self, Record};
+use crate::limits::{BATCH_ENTRIES, CLIENT_MEMORY};
+use crate::protocol::ids::{CanvasId, Epoch};
+use crate::queue::apply::{Setup, Txn};
+use crate::queue::intake::Waiting;
+use crate::queue::schema::{Prepared, StartError, millis};
+use crate::queue::{instances, sql};
+
+/// How long to wait for one's turn.
+const TURN_WAIT: Duration = Duration::from_secs(10);
+
+/// Commits what stands in the files of that folder that no living process holds, and removes them. Ops that were
+/// committed another way meanwhile are duplicates.
+///
+/// # Errors
+/// When it can't be committed: the files stay.
+pub(in crate::queue) fn commit_leftovers(
+    dir: &Path,
+    prepared: &mut Prepared,
+    setup: &Setup,
+) -> Result<(), StartError> {
+    let entries = std::fs::read_dir(dir).map_err(|error| StartError::Io {
+        path: dir.to_owned(),
+        error,
+    })?;
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path.extension().is_some_and(|ending| ending == "spill") {
+            commit_file(&path, prepared, setup)?;
+        }
+    }
+    Ok(())
+}
+
+fn commit_file(path: &Path, prepared: &mut Prepared, setup: &Setup) -> Result<(), StartError> {
+    let io = |error| StartError::Io {
+        path: path.to_owned(),
+        error,
+    };
+    let Ok(file) = File::options().read(true).write(true).open(path) else {
+        // Another process has just done it.
+        return Ok(());
+    };
+    let held = flock(&file, FlockOperation::NonBlockingLockExclusive).is_err();
+    if held || file.metadata().map_err(io)?.nlink() == 0 {
+        return Ok(());
+    }
+    let mut from = BufReader::new(&file);
+    if !record::is_of(&mut from, &prepared.files.db).map_err(io)? {
+        return Ok(());
+    }
+    let (mut read, mut committed) = (0, 0);
+    loop {
+        let mut batch = Vec::new();
+        while batch.len() < BATCH_ENTRIES
+            && let Some(record) = record::read(&mut from).map_err(io)?
+        {
+            batch.push(record);
+        }
+        if batch.is_empty() {
+            break;
+        }
+        read += batch.len();
+        let commit = commit(&batch, prepared, setup);
+        committed += commit.map_err(|error| prepared.files.failed(error))?;
+    }
+    if read > 0 {
+        tracing::info!(path = %path.display(), read, committed, "messages of a spill file were committed; the others had been already");
+    }
+    instances::remove(path);
+    Ok(())
+}
+
+/// One transaction; gives how many took a place.
+fn commit(batch: &[Record], prepared: &mut Prepared, setup: &Setup) -> rusqlite::Result<usize> {
+    let turn = prepared.turnstile.enter_within(TURN_WAIT);
+    let _turn = turn.map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
+    let now_ms = prepared.clock.now_ms();
+    let tx = prepared
+        .conn
+        .transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut txn = Txn::new(&tx, setup, now_ms);
+    for record in batch {
+        // Whose clients may be forgotten can't be told from a duplicate any more.
+        if now_ms - record.at_ms > millis(CLIENT_MEMORY / 2) {
+            tracing::warn!(
+                canvas = record.canvas,
+                "a spilled message is too old to be committed safely, and dropped"
+            );
+            continue;
+        }
+        let author = record.author();
+        let (Ok(id), Ok(author)) = (CanvasId::parse(&record.canvas), author) else {
+            continue;
+        };
+        let Ok(entry) = record.entry(author) else {
+            continue;
+        };
+        txn.apply(&Waiting {
+            key: key(&tx, &id, now_ms)?,
+            canvas: id,
+            entry,
+            since: Instant::now(),
+        })?;
+    }
+    let (committed, _) = txn.finish()?;
+    tx.commit()?;
+    Ok(committed.logged())
+}
+
+fn key(conn: &rusqlite::Connection, id: &CanvasId, now_ms: i64) -> rusqlite::Result<i64> {
+    let find = || {
+        conn.query_row(sql::CANVAS, [id.as_str()], |row| row.get(0))
+            .optional()
+    };
+    if let Some(key) = find()? {
+        return Ok(key);
+    }
+    let epoch = Epoch::random().to_string();
+    conn.execute(sql::CREATE_CANVAS, params![id.as_str(), epoch, now_ms])?;
+    Ok(conn.last_insert_rowid())
+}
