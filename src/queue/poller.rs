@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::wake::{self, Heard};
-use super::{Fatal, Shared, tail, damaged};
+use super::{Fatal, Shared, damaged, tail};
 use crate::limits;
 
 /// How long the thread sleeps without rooms: it also looks for entries that have waited too long.

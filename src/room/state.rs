@@ -78,6 +78,13 @@ struct Seat<L> {
     state_in_flight: bool,
 }
 
+/// What was delivered after the canvas was opened, and before the room heard where that was.
+#[derive(Default)]
+struct Early {
+    log: Option<(Epoch, u64)>,
+    presence_version: u64,
+}
+
 /// What a connection said in its hello, and how far its join is.
 struct Joining {
     /// What it wants to go on from; `None` once it gets a snapshot instead.
@@ -105,6 +112,7 @@ pub struct State<L> {
     members_loading: bool,
     seats: BTreeMap<ConnId, Seat<L>>,
     roster: Roster,
+    early: Early,
     pointers: Pointers,
     /// Leaves that the queue did not take.
     leaves: Vec<Entry>,
@@ -128,6 +136,7 @@ impl<L: Link> State<L> {
             members_loading: false,
             seats: BTreeMap::new(),
             roster: Roster::default(),
+            early: Early::default(),
             pointers: Pointers::new(quiet),
             leaves: Vec::new(),
             effects: Vec::new(),
@@ -149,6 +158,9 @@ impl<L: Link> State<L> {
         match event {
             Event::Opened(opened) => self.opened(opened),
             Event::Delivery(delivery) => self.delivery(delivery, now),
+            Event::Lagged(epoch, seq) if self.canvas.is_none() => {
+                self.early.log = Some((epoch, seq));
+            }
             Event::Lagged(epoch, seq) => self.missed(epoch, seq),
             Event::Join { link, since } => self.join(link, since),
             Event::Leave { conn, clean } => self.leave(conn, clean),
@@ -201,6 +213,7 @@ impl<L: Link> State<L> {
                 self.epoch = opened.head.epoch;
                 self.delivered = opened.head.seq;
                 self.roster = Roster::new(opened.presence_version, opened.members);
+                self.make_up(opened.presence_version);
                 let joins: Vec<ConnId> = self.seats.keys().copied().collect();
                 for conn in joins {
                     self.append_join(conn);
@@ -214,7 +227,33 @@ impl<L: Link> State<L> {
         }
     }
 
+    /// What came early is not in what the room was told: it is read, or it would be missed until more comes.
+    fn make_up(&mut self, presence_version: u64) {
+        let early = std::mem::take(&mut self.early);
+        match early.log {
+            Some((epoch, seq)) if epoch == self.epoch => self.missed(epoch, seq),
+            Some((epoch, seq)) => self.reset(epoch, seq),
+            None => {}
+        }
+        if early.presence_version > presence_version {
+            self.load_members();
+        }
+    }
+
+    fn come_early(&mut self, delivery: &Delivery) {
+        match delivery {
+            Delivery::Log(batch) => self.early.log = Some((batch.epoch, batch.last_seq())),
+            Delivery::Reset { epoch, seq } => self.early.log = Some((*epoch, *seq)),
+            Delivery::Presence(event) => self.early.presence_version = event.version,
+            // Nobody is here yet.
+            _ => {}
+        }
+    }
+
     fn delivery(&mut self, delivery: Delivery, now: Instant) {
+        if self.canvas.is_none() {
+            return self.come_early(&delivery);
+        }
         match delivery {
             Delivery::Log(batch) => self.log(&batch),
             Delivery::Presence(event) => self.presence_event(event, now),
@@ -301,6 +340,7 @@ impl<L: Link> State<L> {
             .filter(|seat| seat.joining.is_none())
         {
             seat.link.reply(say::resync(reason));
+            seat.link.started_over();
             seat.place.lost();
         }
         self.shared_snapshot = None;

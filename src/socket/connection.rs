@@ -192,10 +192,19 @@ impl Link for Peer {
     }
 
     fn answered(&self, ops: u32) {
-        self.in_flight.fetch_sub(ops, Ordering::AcqRel);
+        // Some may have been written off already, when the client was told to start over.
+        let left = |in_flight: u32| Some(in_flight.saturating_sub(ops));
+        let _ = self
+            .in_flight
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, left);
         if self.out.paused.load(Ordering::Acquire) {
             self.out.wake.notify_one();
         }
+    }
+
+    fn started_over(&self) {
+        self.in_flight.store(0, Ordering::Release);
+        self.out.wake.notify_one();
     }
 
     fn flush(&self) {

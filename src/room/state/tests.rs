@@ -387,3 +387,46 @@ fn a_newer_connection_of_a_client_replaces_the_older() {
         Some(CloseCode::Replaced)
     );
 }
+
+/// What is committed while the answer to `open` is on its way comes before it, and is not in it.
+#[test]
+fn nothing_is_missed_that_comes_before_the_room_knows_where_it_begins() {
+    let mut world = World::new();
+    world.room = State::new(settings(true), 1);
+    world.join(1, None);
+    // Delivered early: message 1, and the presence table's version 1.
+    world.commit(1, 9, false);
+    let early = Member {
+        client: ClientId::parse("client-0009").expect("id"),
+        conn: ConnId::new(2, 9),
+        user: "{}".into(),
+        state: None,
+        away: false,
+    };
+    world.happens(Event::Delivery(Delivery::Presence(PresenceEvent {
+        version: 1,
+        change: PresenceChange::Set(early.clone()),
+    })));
+    let canvas = Canvas {
+        id: CanvasId::parse("c").expect("id"),
+        key: 1,
+    };
+    let head = Position {
+        epoch: EPOCH,
+        seq: 0,
+    };
+    world.presence_version = 1;
+    world.happens(Event::Opened(Ok(Opened {
+        canvas,
+        head,
+        presence_version: 0,
+        members: vec![],
+    })));
+    let members = |effect: &Effect| matches!(effect, Effect::Members);
+    let asked = world.pending.iter().position(members);
+    world
+        .pending
+        .remove(asked.expect("the presence table is read again"));
+    world.settle();
+    assert_eq!(check(&world.links[&1], None), 1);
+}
