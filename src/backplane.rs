@@ -50,31 +50,54 @@ pub struct Author {
     pub user: String,
     /// The `sub` of its token; empty without auth.
     pub subject: String,
+    mark: u64,
     /// The op after whose retryable refusal all later ones wait, twice, and 1 more if that was `rate-limited`; 0 for none.
     held: AtomicU64,
+    /// The highest op that was taken and not refused since.
+    taken: AtomicU64,
+    /// The highest op that was answered for good.
+    settled: AtomicU64,
+}
+
+/// Names are compared once a member and message: numbers are faster. That two clients of a canvas share one is as likely
+/// as that two UUIDs are the same, and would only let an op pass that waits for an earlier one.
+fn client_mark(name: &str) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    std::hash::Hash::hash(name, &mut hasher);
+    std::hash::Hasher::finish(&hasher)
 }
 
 impl Author {
     /// An author whose ops are not held.
     pub fn new(conn: ConnId, client: ClientId, user: String, subject: String) -> Self {
         Self {
+            mark: client_mark(client.as_str()),
             conn,
             client,
             user,
             subject,
             held: AtomicU64::new(0),
+            taken: AtomicU64::new(0),
+            settled: AtomicU64::new(0),
         }
     }
 
     /// Holds all ops from `op` on, after a retryable refusal of it: if `op + 1` were committed, a resent `op` would look like a duplicate.
     /// `code` is `rate-limited` or `overloaded`; later ops are refused with the same.
+    /// Nothing is held for a second copy of an op that was answered for good: its author will not send it again.
     pub fn hold(&self, op: u64, code: ErrorCode) {
+        if op <= self.settled.load(Ordering::Acquire) {
+            return;
+        }
+        self.taken.fetch_min(op - 1, Ordering::AcqRel);
         let new = op << 1 | u64::from(code == ErrorCode::RateLimited);
         let lower = |held: u64| (held == 0 || op <= held >> 1).then_some(new);
         // `Err` only says that a lower op is held already.
         let _ = self
             .held
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, lower);
+        // It may have been settled in the meantime.
+        self.settle(self.settled.load(Ordering::Acquire));
     }
 
     /// The code that `op` is refused with because a lower one waits to be sent again; `None` if it is not.
@@ -110,6 +133,31 @@ impl Author {
             self.held.store(0, Ordering::Release);
         }
         Ok(())
+    }
+
+    /// `op` was taken: until it is refused, another copy of it that is refused holds nothing.
+    pub fn take(&self, op: u64) {
+        self.taken.fetch_max(op, Ordering::AcqRel);
+    }
+
+    /// Whether a copy of `op` was taken and is not refused.
+    pub fn has_taken(&self, op: u64) -> bool {
+        op <= self.taken.load(Ordering::Acquire)
+    }
+
+    /// `op` was answered for good: whatever waits for it, or for an earlier one, waits no more.
+    pub fn settle(&self, op: u64) {
+        self.settled.fetch_max(op, Ordering::AcqRel);
+        let release = |held: u64| (held != 0 && held >> 1 <= op).then_some(0);
+        // `Err` only says that nothing of it is held.
+        let _ = self
+            .held
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, release);
+    }
+
+    /// A number that stands for the client's name in [`Mark::client`].
+    pub fn mark(&self) -> u64 {
+        self.mark
     }
 }
 
@@ -208,6 +256,8 @@ pub struct Mark {
     pub op: u64,
     /// The connection that sent it; it gets an ack instead of the frame.
     pub origin: ConnId,
+    /// Its client: see [`Author::mark`].
+    pub client: u64,
     /// Where its frame ends in the batch's bytes. It begins where the one before ends.
     pub end: usize,
 }
@@ -573,6 +623,7 @@ impl LogBuilder {
         self.marks.push(Mark {
             op,
             origin,
+            client: client_mark(client),
             end: self.frames.len(),
         });
         self.at_ms = at_ms;

@@ -104,11 +104,16 @@ impl Intake {
             Ok(true) => {}
             Ok(false) => return Ok(()),
             Err(refusal) => {
-                if let Some((author, op)) = op {
+                if let Some((author, op)) = op
+                    && !author.has_taken(op)
+                {
                     author.hold(op, refusal.code);
                 }
                 return Err(refusal);
             }
+        }
+        if let Some((author, op)) = op {
+            author.take(op);
         }
         let idle = state.entries == 0;
         state.push(Waiting {

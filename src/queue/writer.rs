@@ -233,6 +233,9 @@ impl Writer {
             now - started,
             batch.iter().map(|w| now.duration_since(w.since)),
         );
+        for (author, message) in batch.iter().filter_map(|w| durable_of(&w.entry)) {
+            author.settle(message.op);
+        }
         let from_memory = shared.config.local_broadcast;
         shared.fail_points.note(FailStep::BeforeAck);
         let told = shared.tail.publish(&self.conn, committed, from_memory);

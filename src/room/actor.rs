@@ -39,7 +39,7 @@ impl<L: Link> Actor<L> {
         let mut opening = true;
         loop {
             inbox.ready().await;
-            // Where there is always something, waiting is no wait: others must get their turn on this thread all the same.
+            // A room that always has something to do must not keep its thread from looking at the sockets.
             tokio::task::coop::consume_budget().await;
             inbox.take(&mut events);
             let now = Instant::now();

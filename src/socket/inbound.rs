@@ -331,7 +331,7 @@ impl Inbound {
             Ok(()) if first_again => self.handed_over = op,
             Ok(()) => self.handed_over = op.max(self.handed_over),
             Err(refusal) => {
-                peer.in_flight.fetch_sub(1, Ordering::AcqRel);
+                peer.answered(1);
                 let retry = refusal.retry_after_ms;
                 let error = say::error(refusal.code, &refusal.message, Some(op), retry);
                 self.out.with(|outbox| outbox.reply(error));

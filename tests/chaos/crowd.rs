@@ -108,6 +108,8 @@ pub fn roster(client: &Client) -> BTreeSet<(String, bool)> {
     for user in client.welcome["users"].as_array().expect("users") {
         here.insert(text(&user["client"]), user["away"] == true);
     }
+    // Of itself it knows best: its room may be a moment behind, and tells nobody about himself.
+    here.insert(client.id.clone(), false);
     for told in &client.heard[client.heard_before..] {
         let who = text(&told["client"]);
         match told["type"].as_str() {

@@ -53,7 +53,7 @@ async function pointers(ada: Person): Promise<void> {
     room.cursor.set({ x: x + (turn % 2) * 3, y });
   });
   // One alone tells its cursor once a second only, so the first point may take that long.
-  await eventually("three cursors are shown", async () => (await ada.see("cursor").count()) >= 3);
+  for (const { user } of others) await ada.see("cursor").filter({ hasText: user.name! }).waitFor();
   // Interpolated cursors come to rest within a moment; bots do not.
   if (await ada.page.evaluate(() => window.scumbleDemo!.room.others.some((other) => other.state.bot === true))) return;
   let before = "";
@@ -83,6 +83,7 @@ test("the README's picture", LIMITED, async () => {
   for (const kind of ["same", "cross"]) await ada.page.locator(`#latency-${kind}-n`).getByText(/^\d{2,} samples$/).waitFor();
   await ada.page.evaluate((id) => window.scumbleDemo!.selection.set([id]), parts.note2!);
   await pointers(ada);
+  await eventually("the drawer counts everybody", async () => (await ada.see("hood-instances").innerText()).includes("3"));
   await eventually("nobody is dim", () => ada.page.evaluate(() => window.scumbleDemo!.room.cursors.sample().every(({ dim }) => !dim)));
   await picture(ada, "readme");
   await ada.leave();

@@ -122,3 +122,29 @@ fn a_leave_that_was_not_committed_comes_first_again() {
     assert!(matches!(batch[0].entry, Entry::Leave { .. }));
     assert!(matches!(batch[1].entry, Entry::Join { .. }));
 }
+
+#[test]
+fn a_second_copy_that_is_refused_holds_nothing() {
+    let intake = Intake::default();
+    let a = author(1);
+    let mut op = 0;
+    while intake.append(&canvas(1), durable(&a, op + 1, 10)).is_ok() {
+        op += 1;
+    }
+    // The queue is full; the first one that did not fit is held, the second copy of one that did is not.
+    let held = op + 1;
+    assert!(intake.append(&canvas(1), durable(&a, op, 10)).is_err());
+    assert!(a.awaits(held));
+    while !intake.drain().1.is_empty() {}
+    for resent in [op, held, held + 1] {
+        intake.append(&canvas(1), durable(&a, resent, 10)).unwrap();
+    }
+    // Committed, and then another copy is refused after it had been taken.
+    a.settle(held + 1);
+    intake.append(&canvas(1), durable(&a, held, 10)).unwrap();
+    let (_, batch) = intake.drain();
+    assert_eq!(refused(&intake.refuse(batch, "x")).last(), Some(&held));
+    intake
+        .append(&canvas(1), durable(&a, held + 2, 10))
+        .unwrap();
+}

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{Link, State};
-use crate::backplane::{LogBatch, Mark};
+use crate::backplane::{Author, LogBatch};
 use crate::protocol::ids::ConnId;
 use crate::protocol::server_message::{AckStatus, ack};
 use crate::room::catch_up::{Live, Place};
@@ -34,12 +34,22 @@ pub(super) fn give<L: Link>(
 ) {
     let (frames, own) = for_member(batch, conn, from);
     if link.push(frames) {
+        settle_own(link.author(), batch);
         place.delivered(batch.last_seq());
         if own > 0 {
             link.answered(own);
         }
     } else {
         place.full();
+    }
+}
+
+/// What a client sent through an earlier connection is decided when it comes. It may have been sent again and refused
+/// here; then all later ops wait for it, and the client will not send it a third time.
+fn settle_own(author: &Author, batch: &LogBatch) {
+    let own = author.mark();
+    for mark in batch.marks.iter().filter(|mark| mark.client == own) {
+        author.settle(mark.op);
     }
 }
 
@@ -57,14 +67,14 @@ fn for_member(batch: &LogBatch, conn: ConnId, from: u64) -> (Bytes, u32) {
     }
     let mut out = Vec::with_capacity(marks.len() * 64);
     let (mut own, mut at) = (0, start);
-    for (seq, Mark { op, origin, end }) in (from..).zip(marks) {
-        if *origin == conn {
-            ack(&mut out, *op, seq, AckStatus::Ok);
+    for (seq, mark) in (from..).zip(marks) {
+        if mark.origin == conn {
+            ack(&mut out, mark.op, seq, AckStatus::Ok);
             own += 1;
         } else {
-            out.extend_from_slice(&batch.frames[at..*end]);
+            out.extend_from_slice(&batch.frames[at..mark.end]);
         }
-        at = *end;
+        at = mark.end;
     }
     (Bytes::from(out), own)
 }
