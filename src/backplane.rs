@@ -203,6 +203,11 @@ pub enum Entry {
         /// The client, and the inside of its cursor object: `"x":…,"y":…`.
         cursors: Vec<(ClientId, Arc<str>)>,
     },
+    /// A connection is to be closed, on whatever instance it is. Delivered at most once, like a signal.
+    Kick {
+        /// Which.
+        conn: ConnId,
+    },
 }
 
 impl Entry {
@@ -212,7 +217,7 @@ impl Entry {
             Self::Durable { message, .. } => message.body.len(),
             Self::Join { author } => author.user.len(),
             Self::State { state, .. } => state.len(),
-            Self::Leave { .. } => 0,
+            Self::Leave { .. } | Self::Kick { .. } => 0,
             Self::Signal { body, .. } => body.len(),
             Self::Cursors { cursors } => cursors.iter().map(|(_, fields)| fields.len() + 64).sum(),
         }
@@ -357,6 +362,11 @@ pub enum Delivery {
         /// The client, and the inside of its cursor object.
         cursors: Vec<(ClientId, Arc<str>)>,
     },
+    /// A connection is to be closed, if it is one of this instance's.
+    Kick {
+        /// Which.
+        conn: ConnId,
+    },
     /// The canvas's numbering began anew (it was deleted, or the file was restored): what clients hold can't be continued.
     Reset {
         /// The new epoch.
@@ -383,6 +393,19 @@ pub struct Opened {
     pub presence_version: u64,
     /// Who is here, over all instances.
     pub members: Vec<Member>,
+}
+
+/// A canvas as those see it who are not in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The handle for everything else.
+    pub canvas: Canvas,
+    /// Its youngest message.
+    pub head: Position,
+    /// How many objects it has.
+    pub objects: u64,
+    /// How many clients are in its presence table, those who are away included.
+    pub members: u64,
 }
 
 /// The answer to [`Backplane::read`].
@@ -448,6 +471,33 @@ pub trait Backplane: Send + Sync + 'static {
 
     /// Reads who is here, with the version that it is at.
     fn members<'a>(&'a self, canvas: &'a Canvas) -> Answer<'a, (u64, Vec<Member>)>;
+
+    /// Looks a canvas up without opening it; `None` if there never was one of that name.
+    fn find<'a>(&'a self, id: &'a CanvasId) -> Answer<'a, Option<Found>>;
+
+    /// Gives the handle of a canvas without opening it, creating the canvas if it is new.
+    fn create<'a>(&'a self, id: &'a CanvasId) -> Answer<'a, Canvas>;
+
+    /// The canvases with members whose names come after `after`, at most `limit`, by name.
+    fn active<'a>(&'a self, after: &'a str, limit: u32) -> Answer<'a, Vec<Found>>;
+
+    /// Appends a message of an author without a seat, which needs no [`Backplane::open`], and says how it ended: here an `ok` is
+    /// an [`Outcome::Ack`] like the others. The message is appended when this is called, the future waits for its end; the author's connection
+    /// must have no other message under way.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when its end is not known in time. It may be committed later: sent again under the same client and op
+    /// it is a duplicate.
+    fn publish<'a>(
+        &'a self,
+        canvas: &'a Canvas,
+        author: Arc<Author>,
+        message: Durable,
+    ) -> Answer<'a, Outcome>;
+
+    /// Removes a canvas's objects and chat and begins a new epoch, in which the numbers go on. What was said before can't be read any
+    /// more; members stay, and clients' highest ops are kept. All sinks get a [`Delivery::Reset`]. Gives the new head.
+    fn delete<'a>(&'a self, canvas: &'a Canvas) -> Answer<'a, Position>;
 
     /// How long the last commit took. The cursor flusher paces itself by it.
     fn last_commit(&self) -> std::time::Duration {

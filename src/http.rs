@@ -21,6 +21,7 @@ mod health;
 pub mod listener;
 mod metrics;
 mod monitor;
+mod server_api;
 pub mod upgrade;
 
 pub use monitor::Monitor;
@@ -65,7 +66,8 @@ pub fn router(state: HttpState) -> Router {
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::metrics))
-        .route("/api/v1/stats", get(api::stats));
+        .route("/api/v1/stats", get(api::stats))
+        .merge(server_api::router(state.clone()));
     for asset in &assets::FILES {
         let serve = move |headers: HeaderMap| async move { assets::answer(asset, &headers) };
         router = router.route(asset.path, get(serve));

@@ -16,6 +16,8 @@ pub const BATCH_BYTES: usize = 2 * 1024 * 1024;
 pub const CANVAS_QUANTUM_BYTES: usize = 16 * 1024;
 /// The longest an entry waits before it is refused as `overloaded` instead.
 pub const MAX_QUEUE_WAIT: Duration = Duration::from_secs(5);
+/// How long a message of the server API waits for its end: what it waits for in the queue, and its transaction.
+pub const PUBLISH_WAIT: Duration = Duration::from_secs(8);
 /// With a spill file: how long a message waits for the writer before it goes there. With the file's own time it stays below a second.
 pub const SPILL_AFTER: Duration = Duration::from_millis(500);
 /// SQLite's own wait for a lock, behind the turnstile; its expiry is `overloaded`.
@@ -78,6 +80,10 @@ pub const HEARTBEAT_PING: Duration = Duration::from_secs(25);
 pub const PONG_TIMEOUT: Duration = Duration::from_secs(20);
 /// Bad messages in a row that end a connection.
 pub const MAX_BAD_IN_A_ROW: u32 = 10;
+/// Bytes that may lie in the kernel unsent. Without a bound a socket takes megabytes at once and then nothing for
+/// minutes: a slow reader would look like one that reads nothing, and each would hold that much of the kernel's memory.
+/// What is sent and not acknowledged doesn't count, so a fast line far away is not slowed.
+pub const UNSENT_BYTES: u32 = 16 * 1024;
 /// What is read and thrown away after a close frame of ours, so that the client gets to read it.
 pub const LINGER_BYTES: usize = 1024 * 1024;
 /// Peers get this long to answer a close frame.

@@ -19,10 +19,11 @@ use futures::future::BoxFuture;
 use parking_lot::{Mutex, RwLock};
 
 use crate::backplane::{
-    Answer, Backplane, Canvas, Delivery, Entry, InstanceStats, Member, Opened, Read, Refusal, Sink,
-    Snapshot, Stats, Unavailable,
+    Answer, Author, Backplane, Canvas, Delivery, Entry, Found, InstanceStats, Member, Opened,
+    Outcome, Read, Refusal, Sink, Snapshot, Stats, Unavailable,
 };
 use crate::limits;
+use crate::protocol::client_message::Durable;
 use crate::protocol::ids::{CanvasId, ConnId, Epoch, InstanceId, Position};
 use crate::protocol::server_message::ErrorCode;
 use canvas::{CanvasState, Rules};
@@ -31,6 +32,7 @@ use sweeper::Sweeper;
 pub mod canvas;
 mod log;
 mod objects;
+mod outside;
 mod presence;
 mod sweeper;
 
@@ -312,24 +314,39 @@ impl Backplane for MemoryBackplane {
     }
 
     fn append(&self, canvas: &Canvas, entry: Entry) -> Result<(), Refusal> {
-        let Some(cell) = self.relay.cell(canvas) else {
-            return Err(self.relay.overloaded("the canvas is not open"));
-        };
-        let mut live = cell.lock();
-        self.admit(&entry)?;
-        let mut out = Vec::new();
-        let before = live.state.head().seq;
-        live.state
-            .apply(self.number, entry, self.relay.clock.now_ms(), &mut out);
-        self.relay
-            .committed
-            .fetch_add(live.state.head().seq - before, Ordering::Relaxed);
-        live.deliver(out);
-        if !live.swept && !live.state.is_settled() {
-            live.swept = true;
-            self.sweeper.watch(Arc::clone(&cell));
+        self.apply(canvas, entry, |_| ())
+    }
+
+    fn find<'a>(&'a self, id: &'a CanvasId) -> Answer<'a, Option<Found>> {
+        async move { self.find_canvas(id) }.boxed()
+    }
+
+    fn create<'a>(&'a self, id: &'a CanvasId) -> Answer<'a, Canvas> {
+        async move {
+            self.check_open()?;
+            let (key, _) = self.relay.find_or_create(id);
+            let id = id.clone();
+            Ok(Canvas { id, key })
         }
-        Ok(())
+        .boxed()
+    }
+
+    fn active<'a>(&'a self, after: &'a str, limit: u32) -> Answer<'a, Vec<Found>> {
+        async move { self.active_canvases(after, limit) }.boxed()
+    }
+
+    fn publish<'a>(
+        &'a self,
+        canvas: &'a Canvas,
+        author: Arc<Author>,
+        message: Durable,
+    ) -> Answer<'a, Outcome> {
+        let ended = self.publish_message(canvas, author, message);
+        std::future::ready(ended).boxed()
+    }
+
+    fn delete<'a>(&'a self, canvas: &'a Canvas) -> Answer<'a, Position> {
+        async move { self.delete_canvas(canvas) }.boxed()
     }
 
     fn read<'a>(

@@ -14,6 +14,7 @@ mod intake;
 mod jobs;
 mod maintenance;
 mod objects;
+mod outside;
 mod poller;
 mod presence;
 mod reader;
@@ -45,16 +46,18 @@ use rusqlite::OptionalExtension;
 pub use schema::{StartError, VERSION};
 
 use crate::backplane::{
-    Answer, Backplane, Canvas, Entry, Member, Opened, Read, Refusal, Sink, Snapshot, Stats,
-    Unavailable,
+    Answer, Author, Backplane, Canvas, Entry, Found, Member, Opened, Outcome, Read, Refusal, Sink,
+    Snapshot, Stats, Unavailable,
 };
 use crate::config::QueueConfig;
 use crate::limits;
+use crate::protocol::client_message::Durable;
 use crate::protocol::ids::{CanvasId, ConnId, Epoch, InstanceId, Position};
 use clock::Clock;
 use fail_point::FailPoints;
 use instances::Registration;
-use intake::{Intake, Job};
+use intake::Intake;
+use jobs::Job;
 use maintenance::{Maintenance, Nudge};
 use poller::Poller;
 use reader::{Reader, unavailable};
@@ -197,18 +200,17 @@ impl SqliteQueue {
             conns: AtomicU64::new(1),
             threads: Mutex::default(),
         };
-        queue.start_threads(writer, poller, maintenance)?;
+        queue.run(writer, poller, maintenance)?;
         queue.shared.peers.hello();
         Ok(Arc::new(queue))
     }
 
-    fn start_threads(
+    fn run(
         &self,
         writer: Writer,
         poller: Poller,
         maintenance: Maintenance,
     ) -> Result<(), StartError> {
-        // The first: a stop waits for it before the others.
         self.spawn("queue-writer", move || writer.run())?;
         self.spawn("queue-poller", move || poller.run())?;
         self.spawn("queue-house", move || maintenance.run())?;
@@ -260,62 +262,58 @@ impl SqliteQueue {
         Ok(())
     }
 
+    /// First the place in the live stream, then the mark that tells other instances of this room, then the tables:
+    /// nothing falls in between.
     async fn open(&self, id: &CanvasId, sink: Arc<dyn Sink>) -> Result<Opened, Unavailable> {
-        let (shared, name) = (self.shared.clone(), id.clone());
+        let name = id.clone();
         let found = self.reader.read(move |conn| canvas(conn, &name)).await?;
         if found.is_none() {
-            let name = id.clone();
-            self.ask(Job::CreateCanvas(name)).await?;
+            self.ask(Job::CreateCanvas(id.clone())).await?;
         }
-        let id = id.clone();
-        let opened = self.reader.run(move |pool| {
+        let (shared, name, tail_sink) = (self.shared.clone(), id.clone(), sink.clone());
+        let started = self.reader.run(move |pool| {
             let conn = pool.get().map_err(unavailable)?;
-            let (key, epoch) = canvas(&conn, &id)
+            let (key, epoch) = canvas(&conn, &name)
                 .map_err(unavailable)?
                 .ok_or_else(|| unavailable("the canvas is gone"))?;
-            // First the place in the live stream, then the tables: nothing falls in between.
             let first = shared.tail.rooms() == 0;
-            shared
-                .tail
-                .open(
-                    &conn,
-                    Opening {
-                        key,
-                        sink: sink.clone(),
-                        epoch,
-                    },
-                )
-                .map_err(unavailable)?;
+            let sink = tail_sink;
+            let opening = Opening { key, sink, epoch };
+            shared.tail.open(&conn, opening).map_err(unavailable)?;
             if first {
                 // The poller sleeps longer without rooms.
                 shared.peers.poke();
             }
-            let read = reader::at_one_moment(&conn, |conn| {
-                Ok((reader::head(conn, key)?, reader::members(conn, key)?))
-            })
-            .map_err(unavailable);
-            let canvas = Canvas { id, key };
-            match read {
-                Ok((head, (presence_version, members))) => {
-                    shared.tail.opened(key, head.seq, presence_version);
-                    let head = Position {
-                        epoch: head.epoch,
-                        seq: head.seq,
-                    };
-                    Ok(Opened {
-                        canvas,
-                        head,
-                        presence_version,
-                        members,
-                    })
-                }
-                Err(error) => {
-                    shared.tail.close(key, &sink);
-                    Err(error)
-                }
-            }
+            Ok(Canvas { id: name, key })
         });
-        opened.await
+        let canvas = started.await?;
+        let opened = self.read_opened(&canvas).await;
+        if opened.is_err() {
+            self.shared.tail.close(canvas.key, &sink);
+        }
+        opened
+    }
+
+    async fn read_opened(&self, canvas: &Canvas) -> Result<Opened, Unavailable> {
+        let key = canvas.key;
+        let position = self.shared.tail.position();
+        self.ask(Job::Watermarks(vec![(key, Some(position))]))
+            .await?;
+        let read = move |conn: &rusqlite::Connection| {
+            Ok((reader::head(conn, key)?, reader::members(conn, key)?))
+        };
+        let (head, (presence_version, members)) = self.reader.read(read).await?;
+        let head = Position {
+            epoch: head.epoch,
+            seq: head.seq,
+        };
+        self.shared.tail.opened(key, head, presence_version);
+        Ok(Opened {
+            canvas: canvas.clone(),
+            head,
+            presence_version,
+            members,
+        })
     }
 
     /// Has the writer do a job, and waits for its commit.
@@ -460,6 +458,31 @@ impl Backplane for SqliteQueue {
         self.reader
             .read(move |conn| reader::members(conn, key))
             .boxed()
+    }
+
+    fn find<'a>(&'a self, id: &'a CanvasId) -> Answer<'a, Option<Found>> {
+        self.find_canvas(id).boxed()
+    }
+
+    fn create<'a>(&'a self, id: &'a CanvasId) -> Answer<'a, Canvas> {
+        self.create_canvas(id).boxed()
+    }
+
+    fn active<'a>(&'a self, after: &'a str, limit: u32) -> Answer<'a, Vec<Found>> {
+        self.active_canvases(after, limit).boxed()
+    }
+
+    fn publish<'a>(
+        &'a self,
+        canvas: &'a Canvas,
+        author: Arc<Author>,
+        message: Durable,
+    ) -> Answer<'a, Outcome> {
+        self.publish_message(canvas, author, message).boxed()
+    }
+
+    fn delete<'a>(&'a self, canvas: &'a Canvas) -> Answer<'a, Position> {
+        self.delete_canvas(canvas).boxed()
     }
 
     fn last_commit(&self) -> Duration {

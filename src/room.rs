@@ -49,12 +49,8 @@ pub trait Link: Send + Sync + 'static {
     /// The member is welcome; its highest committed op is this.
     fn welcomed(&self, acked_op: u64);
 
-    /// So many of the connection's ops were answered.
+    /// So many of the connection's ops were answered, at most. `u32::MAX`: a snapshot stands for those that were not.
     fn answered(&self, ops: u32);
-
-    /// The member was told to start over from a snapshot: its ops that are in it get no ack any more. It sends what it
-    /// has no answer for again.
-    fn started_over(&self) {}
 
     /// Writes what the socket takes now.
     fn flush(&self);

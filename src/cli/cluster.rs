@@ -42,6 +42,8 @@ pub fn run(args: ClusterArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     telemetry::start_logging(config.log_format, config.log_level);
+    let passes_hangups = config.security.revoked_file.is_some();
+    let (hangup, hangups) = watch::channel(0);
     let binary = std::env::current_exe().context("the path of this program")?;
     let members = listens.into_iter().enumerate().map(|(index, listen)| {
         let number = index + 1;
@@ -52,12 +54,26 @@ pub fn run(args: ClusterArgs) -> anyhow::Result<ExitCode> {
             flags: flags(&config, listen, id),
             json_logs: config.log_format == LogFormat::Json,
             stop_within: config.drain_timeout + GRACE,
+            hangups: hangups.clone(),
         }
     });
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(supervise(members.collect()))
+    let hangup = passes_hangups.then_some(hangup);
+    runtime.block_on(supervise(members.collect(), hangup))
+}
+
+/// Passes each SIGHUP on, for ever. Without anything to read again, SIGHUP ends the cluster as it ends any program.
+async fn pass_on(hangup: Option<watch::Sender<u64>>) -> anyhow::Result<()> {
+    let Some(hangup) = hangup else {
+        return std::future::pending().await;
+    };
+    let mut signals = signal(SignalKind::hangup())?;
+    while signals.recv().await.is_some() {
+        hangup.send_modify(|count| *count += 1);
+    }
+    std::future::pending().await
 }
 
 /// Consecutive ports from the first on. Port 0 stays 0 for all: the system chooses each.
@@ -98,7 +114,10 @@ fn flags(config: &Config, listen: SocketAddr, instance_id: Option<String>) -> Ve
 }
 
 /// Keeps all members running until SIGTERM or SIGINT; a second signal doesn't wait for them.
-async fn supervise(members: Vec<Member>) -> anyhow::Result<ExitCode> {
+async fn supervise(
+    members: Vec<Member>,
+    hangup: Option<watch::Sender<u64>>,
+) -> anyhow::Result<ExitCode> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let (phase, phases) = watch::channel(Phase::Run);
@@ -108,6 +127,7 @@ async fn supervise(members: Vec<Member>) -> anyhow::Result<ExitCode> {
         tasks.spawn(member.tend(phases.clone()));
     }
     let (mut well, mut told_by) = (true, None);
+    let mut pass_on = std::pin::pin!(pass_on(hangup));
     loop {
         let signal = tokio::select! {
             ended = tasks.join_next() => match ended {
@@ -122,6 +142,7 @@ async fn supervise(members: Vec<Member>) -> anyhow::Result<ExitCode> {
             },
             _ = terminate.recv() => "SIGTERM",
             _ = interrupt.recv() => "SIGINT",
+            failed = &mut pass_on => return failed.map(|()| ExitCode::FAILURE),
         };
         // Only the same signal again is impatience: a terminal and a script may each send theirs at once.
         if told_by == Some(signal) {

@@ -58,7 +58,7 @@ pub struct SecurityArgs {
     #[arg(long, env = "SCUMBLE_REVOKED_FILE", value_name = "FILE")]
     pub revoked_file: Option<PathBuf>,
 
-    /// Pages that may connect, like https://app.example.org. Repeatable [default: all]
+    /// Pages that may connect, by origin: scheme, host and port. Repeatable [default: all]
     #[arg(
         long,
         env = "SCUMBLE_ALLOWED_ORIGIN",

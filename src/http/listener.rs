@@ -34,8 +34,8 @@ pub async fn accept(listener: TcpListener, router: Router, spawner: Spawner) {
 }
 
 async fn speak_http(stream: TcpStream, peer: SocketAddr, router: Router) {
-    // Small frames must not wait for an ack of the peer's kernel.
-    if stream.set_nodelay(true).is_err() {
+    // The client is gone if it fails.
+    if prepare(&stream).is_err() {
         return;
     }
     let mut http = http1::Builder::new();
@@ -54,6 +54,14 @@ async fn speak_http(stream: TcpStream, peer: SocketAddr, router: Router) {
     if let Err(e) = connection.await {
         tracing::debug!(error = %e, "an HTTP connection ended");
     }
+}
+
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    // Small frames must not wait for an ack of the peer's kernel.
+    stream.set_nodelay(true)?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket2::SockRef::from(stream).set_tcp_notsent_lowat(crate::limits::UNSENT_BYTES)?;
+    Ok(())
 }
 
 /// Binds the listening socket.

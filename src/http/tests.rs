@@ -13,10 +13,11 @@ use tokio::runtime::Runtime;
 
 use super::{HttpState, Monitor, RelayStatus, router};
 use crate::backplane::{
-    Answer, Backplane, Canvas, Entry, InstanceStats, Opened, Read, Refusal, Sink, Snapshot, Stats,
-    Unavailable,
+    Answer, Author, Backplane, Canvas, Entry, Found, InstanceStats, Opened, Outcome, Read, Refusal,
+    Sink, Snapshot, Stats, Unavailable,
 };
 use crate::config::Config;
+use crate::protocol::client_message::Durable;
 use crate::protocol::ids::{CanvasId, ConnId, InstanceId, Position};
 use crate::telemetry;
 
@@ -66,6 +67,26 @@ impl Backplane for Told {
 
     fn members<'a>(&'a self, _: &'a Canvas) -> Answer<'a, (u64, Vec<crate::backplane::Member>)> {
         unreachable!("HTTP reads no canvas")
+    }
+
+    fn find<'a>(&'a self, _: &'a CanvasId) -> Answer<'a, Option<Found>> {
+        unreachable!("see tests/relay/api.rs")
+    }
+
+    fn create<'a>(&'a self, _: &'a CanvasId) -> Answer<'a, Canvas> {
+        unreachable!("see tests/relay/api.rs")
+    }
+
+    fn active<'a>(&'a self, _: &'a str, _: u32) -> Answer<'a, Vec<Found>> {
+        unreachable!("see tests/relay/api.rs")
+    }
+
+    fn publish<'a>(&'a self, _: &'a Canvas, _: Arc<Author>, _: Durable) -> Answer<'a, Outcome> {
+        unreachable!("see tests/relay/api.rs")
+    }
+
+    fn delete<'a>(&'a self, _: &'a Canvas) -> Answer<'a, Position> {
+        unreachable!("see tests/relay/api.rs")
     }
 
     fn shutdown<'a>(&'a self) -> BoxFuture<'a, ()> {

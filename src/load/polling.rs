@@ -197,7 +197,7 @@ fn json(args: &PollingArgs, run: &Run) -> serde_json::Value {
     json!({
         "load": "polling", "canvases": args.canvases,
         "poll_interval_ms": u64::try_from(args.poll_interval.as_millis()).unwrap_or(u64::MAX),
-        "elapsed_s": run.elapsed_s, "polls": s.polls, "sent": run.written.sent,
+        "elapsed_s": report::seconds(run.elapsed_s), "polls": s.polls, "sent": run.written.sent,
         "deliveries": run.delivered, "errors": run.written.errors,
         "latency_ms": {
             "p50": s.poll_p50_ms, "p95": s.poll_p95_ms, "p99": s.poll_p99_ms, "max": s.poll_max_ms,

@@ -135,7 +135,7 @@ fn json(args: &QueueArgs, run: &Run) -> serde_json::Value {
     let w = &run.written;
     json!({
         "load": "queue", "threads": args.threads, "messages_per_sec": args.messages_per_sec,
-        "elapsed_s": run.elapsed_s, "sent": w.sent, "committed": w.committed, "errors": w.errors,
+        "elapsed_s": report::seconds(run.elapsed_s), "sent": w.sent, "committed": w.committed, "errors": w.errors,
         "messages_per_s": run.committed_per_s, "commits": run.stats.commits,
         "latency_ms": w.latency.json(),
         "lost": run.lost, "duplicated": w.duplicated, "disordered": w.disordered,

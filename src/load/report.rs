@@ -52,3 +52,8 @@ pub fn per_second(count: u64, seconds: f64) -> f64 {
         (count as f64 / seconds * 10.0).round() / 10.0
     }
 }
+
+/// Seconds to three digits after the point.
+pub fn seconds(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}

@@ -93,7 +93,25 @@ impl CanvasState {
                 instance: from,
                 cursors,
             }),
+            Entry::Kick { conn } => out.push(Delivery::Kick { conn }),
         }
+    }
+
+    /// Empties the canvas and begins a new epoch, in which the numbers go on.
+    pub fn restart(&mut self, epoch: Epoch, out: &mut Vec<Delivery>) {
+        self.log.restart(epoch);
+        self.objects = Objects::default();
+        self.chat.clear();
+        for client in self.clients.values_mut() {
+            client.retained.clear();
+        }
+        let Position { epoch, seq } = self.log.head();
+        out.push(Delivery::Reset { epoch, seq });
+    }
+
+    /// How many objects there are.
+    pub fn objects(&self) -> usize {
+        self.objects.texts().count()
     }
 
     /// Lets time pass: expired messages go, and so does who was away for too long.
@@ -174,6 +192,10 @@ impl CanvasState {
         }
         // However it ends, it uses its number up.
         client.last_op = op;
+        if client.subject.is_empty() {
+            // An author without a seat has not joined.
+            client.subject.clone_from(&author.subject);
+        }
         match self.objects.apply(&message, self.rules.max_objects) {
             Err(refusal) => return answer(Outcome::Refused(refusal)),
             Ok(false) => {

@@ -89,6 +89,13 @@ impl Log {
         run.finish()
     }
 
+    /// Forgets all messages; the numbers go on in that epoch.
+    pub fn restart(&mut self, epoch: Epoch) {
+        self.head.epoch = epoch;
+        self.rows.clear();
+        self.bytes = 0;
+    }
+
     /// Removes the oldest message if it was committed at or before `until_ms`, or if the log is over
     /// its bound. The youngest message is never too large to keep.
     pub fn pop_expired(&mut self, until_ms: i64) -> Option<Row> {

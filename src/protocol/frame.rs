@@ -44,6 +44,16 @@ pub fn close(code: u16, reason: &str) -> Vec<u8> {
     out
 }
 
+/// What a frame of [`text`] carries.
+pub fn payload(frame: &[u8]) -> &[u8] {
+    let header = match frame.get(1) {
+        Some(127) => MAX_HEADER,
+        Some(126) => 4,
+        _ => 2,
+    };
+    frame.get(header..).unwrap_or_default()
+}
+
 /// An empty ping.
 pub const PING: [u8; 2] = [FIN_PING, 0];
 
@@ -59,6 +69,7 @@ mod tests {
             assert_eq!(out.len(), 6 + header + len, "{len}");
             assert!(out[6 + header..].iter().all(|c| *c == b'x'));
             assert_eq!(out[6], FIN_TEXT);
+            assert_eq!(payload(&out[6..]), "x".repeat(len).as_bytes());
         }
     }
 

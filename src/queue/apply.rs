@@ -80,8 +80,6 @@ pub(super) struct Txn<'a> {
     pub(super) conn: &'a Connection,
     pub(super) setup: &'a Setup,
     pub(super) now_ms: i64,
-    /// No other instance is there: what is not kept for anyone needs no row.
-    pub(super) alone: bool,
     pub(super) out: Committed,
     pub(super) held: Vec<HeldChange>,
     heads: HashMap<i64, Head>,
@@ -89,7 +87,7 @@ pub(super) struct Txn<'a> {
 }
 
 impl<'a> Txn<'a> {
-    pub(super) fn new(conn: &'a Connection, setup: &'a Setup, now_ms: i64, alone: bool) -> Self {
+    pub(super) fn new(conn: &'a Connection, setup: &'a Setup, now_ms: i64) -> Self {
         let out = Committed {
             now_ms,
             ..Committed::default()
@@ -99,7 +97,6 @@ impl<'a> Txn<'a> {
             conn,
             setup,
             now_ms,
-            alone,
             out,
             held: Vec::new(),
             heads,
@@ -117,6 +114,7 @@ impl<'a> Txn<'a> {
             Entry::Leave { author, clean } => self.leave(key, author, *clean),
             Entry::Signal { author, body } => self.signal(key, author, body),
             Entry::Cursors { cursors } => self.cursors(key, cursors),
+            Entry::Kick { conn } => self.kick(key, *conn),
         }
     }
 
@@ -172,6 +170,10 @@ impl<'a> Txn<'a> {
         };
         let client = self.client(key, &author.client)?;
         (client.last_op, client.last_seq, client.dirty) = (m.op, seq, true);
+        if client.user_id.is_empty() {
+            // An author without a seat has not joined.
+            client.user_id.clone_from(&author.subject);
+        }
         match outcome {
             Some(outcome) => self.answer(key, author, m.op, outcome),
             None => Ok(()),
@@ -273,7 +275,7 @@ impl<'a> Txn<'a> {
             origin,
             body: body.into(),
         };
-        if self.alone {
+        if !self.elsewhere(key)? {
             self.out.steps.push(Step::Answer { key, delivery });
             return Ok(());
         }
@@ -293,7 +295,7 @@ impl<'a> Txn<'a> {
             instance: self.setup.number,
             cursors: cursors.to_vec(),
         };
-        if self.alone {
+        if !self.elsewhere(key)? {
             self.out.steps.push(Step::Answer { key, delivery });
             return Ok(());
         }
@@ -306,6 +308,13 @@ impl<'a> Txn<'a> {
             payload: &payload,
         };
         self.row(&row, delivery)
+    }
+
+    /// Whether another instance has a room for the canvas. A room has its watermark before it has members, so nobody
+    /// who has joined is missed.
+    fn elsewhere(&self, key: i64) -> rusqlite::Result<bool> {
+        let mut statement = self.conn.prepare_cached(sql::ELSEWHERE)?;
+        statement.exists(params![key, self.setup.instance_id])
     }
 
     /// The place that a client's op has had; 0 if it is not among the last few messages, or had none.
@@ -343,6 +352,13 @@ impl<'a> Txn<'a> {
                 Ok(slot.insert(head))
             }
         }
+    }
+
+    /// The canvas's log ends here, and it has no objects. Gives the head.
+    pub(super) fn forget_log(&mut self, key: i64) -> rusqlite::Result<u64> {
+        let head = self.head(key)?;
+        (head.head_id, head.objects, head.dirty) = (0, 0, true);
+        Ok(head.seq)
     }
 
     /// The canvas's next presence version.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::Shared;
-use super::intake::Job;
+use super::jobs::Job;
 use crate::limits;
 
 /// Bytes of a page in the log, its header included.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::intake::Job;
+use super::jobs::Job;
 use super::schema::millis;
 use super::{Shared, sql, tail};
 use crate::limits;

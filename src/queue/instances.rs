@@ -162,7 +162,7 @@ fn claim(conn: &mut Connection, own: &Registration, now_ms: i64) -> rusqlite::Re
             Sign::Unknown if silent => {}
             Sign::Alive | Sign::Unknown => return Ok(None),
         }
-        let mut txn = Txn::new(&tx, &own.setup, now_ms, false);
+        let mut txn = Txn::new(&tx, &own.setup, now_ms);
         txn.reap(number, None)?;
         txn.finish()?;
         lock_left = Some(lock_path);

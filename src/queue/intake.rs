@@ -10,14 +10,16 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use super::jobs::{Job, Reply, Task};
 use crate::backplane::{Author, Canvas, Delivery, Entry, Outcome, Refusal};
 use crate::limits;
 use crate::protocol::client_message::Durable;
 use crate::protocol::ids::{CanvasId, ConnId};
 use crate::protocol::server_message::ErrorCode;
 
-/// Jobs that may wait: each kind comes from one thread, or from an `open` that waits for it.
-const MAX_JOBS: usize = 256;
+/// Jobs that may wait: each kind comes from one thread, or from an `open` that waits for it; this many rooms may open at once,
+/// as after the death of another instance.
+const MAX_JOBS: usize = 16_384;
 
 /// An entry that waits, or that is being committed.
 #[derive(Debug)]
@@ -28,43 +30,6 @@ pub(super) struct Waiting {
     pub(super) entry: Entry,
     /// When it was taken.
     pub(super) since: Instant,
-}
-
-/// Something else that the writer does in its transaction: there is one writer a process, and one place where the
-/// turnstile is waited for.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Job {
-    /// Gives the canvas a key. The answer is the key.
-    CreateCanvas(CanvasId),
-    /// Says that this instance lives. The answer is 0 if it had been reaped.
-    Beat,
-    /// Writes how far this instance is: `(canvas, row)`; `None` where it has no room any more.
-    Watermarks(Vec<(i64, Option<i64>)>),
-    /// Removes a dead instance. The answer is 0 if another was first.
-    Reap {
-        number: i64,
-        /// For one that is silent: only if it has not been heard since.
-        silent_since: Option<i64>,
-    },
-    /// Removes those who were away for too long. The answer is how many.
-    Sweep,
-    /// Deletes expired rows with `after < id <= upto`.
-    Clean { after: i64, upto: i64 },
-    /// Forgets clients and watermarks that nobody will ask for.
-    Forget,
-    /// Gives pages back to the file system.
-    Vacuum,
-    /// Starts the write-ahead log from its beginning.
-    RestartWal,
-}
-
-/// Called with a job's answer once it is committed; dropped if it is not.
-pub(super) type Reply = Box<dyn FnOnce(i64) + Send>;
-
-/// A job and who waits for its answer.
-pub(super) struct Task {
-    pub(super) job: Job,
-    pub(super) reply: Option<Reply>,
 }
 
 /// What the writer finds when it looks.
@@ -346,7 +311,7 @@ impl State {
             Entry::Signal { .. } | Entry::Cursors { .. } => Ok(!self.closed && fits(1)),
             _ if self.closed => Err(overloaded("this instance is stopping")),
             Entry::Join { .. } | Entry::State { .. } if fits(2) => Ok(true),
-            Entry::Durable { .. } if fits(1) => Ok(true),
+            Entry::Durable { .. } | Entry::Kick { .. } if fits(1) => Ok(true),
             _ => Err(overloaded("the queue is full")),
         }
     }
@@ -409,7 +374,7 @@ impl State {
                     },
                 )),
                 Entry::State { .. } | Entry::Leave { .. } => back.push(waiting),
-                Entry::Signal { .. } | Entry::Cursors { .. } => {}
+                Entry::Signal { .. } | Entry::Cursors { .. } | Entry::Kick { .. } => {}
             }
         }
         for (key, author) in authors {

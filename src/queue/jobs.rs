@@ -5,9 +5,47 @@ use std::collections::HashMap;
 use rusqlite::{Connection, params};
 
 use super::apply::{Held, Txn};
-use super::intake::Job;
 use super::{Shared, cleanup, sql};
-use crate::protocol::ids::{ClientId, Epoch};
+use crate::protocol::ids::{CanvasId, ClientId, Epoch};
+
+/// Something else that the writer does in its transaction: there is one writer a process, and one place where the
+/// turnstile is waited for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Job {
+    /// Gives the canvas a key. The answer is the key.
+    CreateCanvas(CanvasId),
+    /// Says that this instance lives. The answer is 0 if it had been reaped.
+    Beat,
+    /// Writes how far this instance is: `(canvas, row)`; `None` where it has no room any more.
+    Watermarks(Vec<(i64, Option<i64>)>),
+    /// Removes a dead instance. The answer is 0 if another was first.
+    Reap {
+        number: i64,
+        /// For one that is silent: only if it has not been heard since.
+        silent_since: Option<i64>,
+    },
+    /// Removes those who were away for too long. The answer is how many.
+    Sweep,
+    /// Deletes expired rows with `after < id <= upto`.
+    Clean { after: i64, upto: i64 },
+    /// Forgets clients and watermarks that nobody will ask for.
+    Forget,
+    /// Empties a canvas and begins this epoch. The answer is the head.
+    Delete { key: i64, epoch: Epoch },
+    /// Gives pages back to the file system.
+    Vacuum,
+    /// Starts the write-ahead log from its beginning.
+    RestartWal,
+}
+
+/// Called with a job's answer once it is committed; dropped if it is not.
+pub(super) type Reply = Box<dyn FnOnce(i64) + Send>;
+
+/// A job and who waits for its answer.
+pub(super) struct Task {
+    pub(super) job: Job,
+    pub(super) reply: Option<Reply>,
+}
 
 /// The places of this process's clients, for the case that a peer takes this process for dead.
 pub(super) type Places = HashMap<(i64, ClientId), Held>;
@@ -50,6 +88,7 @@ pub(super) fn run(
             Ok(i64::try_from(deleted).unwrap_or(i64::MAX))
         }
         Job::Forget => cleanup::forget(conn, txn.now_ms),
+        Job::Delete { key, epoch } => txn.delete_canvas(*key, *epoch),
         Job::Vacuum => conn.execute_batch(cleanup::VACUUM).map(|()| 0),
         // Not within a transaction.
         Job::RestartWal => Ok(0),
@@ -70,7 +109,7 @@ fn beat(shared: &Shared, txn: &mut Txn<'_>, places: &Places) -> rusqlite::Result
         txn.retake(*key, held)?;
     }
     shared.tail.forget_watermarks();
-    Ok(0)
+    watermarks(txn.conn, shared, &shared.tail.take_watermarks(), txn.now_ms)
 }
 
 fn watermarks(
@@ -85,6 +124,8 @@ fn watermarks(
     for (key, position) in marks {
         match position {
             Some(id) => set.execute(params![key, own, id, now_ms])?,
+            // A room that has come back meanwhile is not gone.
+            None if shared.tail.wants([*key]) => 0,
             None => delete.execute(params![key, own])?,
         };
     }

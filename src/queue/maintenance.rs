@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use super::checkpoint::Checkpoints;
 use super::cleanup::Cleanup;
 use super::instances::Sign;
-use super::intake::Job;
+use super::jobs::Job;
 use super::schema::millis;
 use super::wake::Peer;
 use super::{Fatal, Shared, damaged, instances, sql};

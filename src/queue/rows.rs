@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::backplane::{Delivery, Member, PresenceChange, PresenceEvent};
-use crate::protocol::ids::{ClientId, ConnId};
+use crate::protocol::ids::{ClientId, ConnId, Epoch, Position};
 use crate::protocol::server_message::LeaveReason;
 
 /// A client has come: `message_type` of its row.
@@ -19,6 +19,10 @@ pub(super) const DISCONNECTED: &str = "user-disconnected";
 pub(super) const PRESENCE: &str = "presence";
 /// An application's ephemeral event.
 pub(super) const SIGNAL: &str = "signal";
+/// A connection is to be closed.
+pub(super) const KICK: &str = "kick";
+/// A canvas began anew.
+pub(super) const RESET: &str = "reset";
 /// Where pointers are.
 pub(super) const CURSORS: &str = "cursor-batch";
 
@@ -47,6 +51,17 @@ struct PresencePayload<'a> {
 struct CursorPayload<'a> {
     #[serde(borrow)]
     cursors: BTreeMap<&'a str, &'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct KickPayload {
+    conn: u64,
+}
+
+#[derive(Deserialize)]
+struct ResetPayload<'a> {
+    epoch: &'a str,
+    seq: u64,
 }
 
 /// The payload of a presence row.
@@ -87,6 +102,16 @@ pub(super) fn signal(body: &str) -> String {
     format!("{{{body}}}")
 }
 
+/// The payload of a kick row.
+pub(super) fn kick(conn: ConnId) -> String {
+    format!("{{\"conn\":{}}}", conn.0)
+}
+
+/// The payload of a reset row.
+pub(super) fn reset(head: Position) -> String {
+    format!("{{\"epoch\":\"{}\",\"seq\":{}}}", head.epoch, head.seq)
+}
+
 /// What a row tells a room. `None` for a row that this version does not understand.
 pub(super) fn read(row: &Ephemeral<'_>) -> Option<Delivery> {
     match row.kind {
@@ -105,6 +130,16 @@ pub(super) fn read(row: &Ephemeral<'_>) -> Option<Delivery> {
                 instance: row.origin.instance(),
                 cursors,
             })
+        }
+        KICK => {
+            let payload: KickPayload = serde_json::from_str(row.payload).ok()?;
+            let conn = ConnId(payload.conn);
+            Some(Delivery::Kick { conn })
+        }
+        RESET => {
+            let payload: ResetPayload<'_> = serde_json::from_str(row.payload).ok()?;
+            let (epoch, seq) = (Epoch::parse(payload.epoch)?, payload.seq);
+            Some(Delivery::Reset { epoch, seq })
         }
         CONNECTED | DISCONNECTED | PRESENCE => presence_event(row).map(Delivery::Presence),
         _ => None,
@@ -235,5 +270,26 @@ mod tests {
             panic!("{payload}")
         };
         assert_eq!(&*body, r#""event":"e","data":{}"#);
+    }
+
+    #[test]
+    fn kicks_and_resets_survive_their_rows() {
+        let row = |kind, payload| Ephemeral {
+            kind,
+            origin: ConnId::new(9, 0),
+            client: "",
+            payload,
+        };
+        let largest = ConnId(u64::MAX);
+        let payload = kick(largest);
+        let read_back = read(&row(KICK, &payload));
+        assert!(matches!(read_back, Some(Delivery::Kick { conn }) if conn == largest));
+        let (epoch, seq) = (Epoch::random(), 17);
+        let payload = reset(Position { epoch, seq });
+        let read_back = read(&row(RESET, &payload));
+        assert!(
+            matches!(read_back, Some(Delivery::Reset { epoch: e, seq: 17 }) if e == epoch),
+            "{payload}"
+        );
     }
 }

@@ -95,6 +95,23 @@ pub(super) const FIRST_AWAY: &str =
 pub(super) const AWAY: &str = "SELECT canvas_id, client, instance_id, conn FROM presence
      WHERE away_at IS NOT NULL AND away_at <= ?1 ORDER BY away_at LIMIT ?2";
 
+/// A canvas for those who are not in it.
+pub(super) const FIND: &str = "SELECT key, epoch, seq, objects,
+     (SELECT count(*) FROM presence WHERE presence.canvas_id = canvases.key)
+     FROM canvases WHERE canvas_id = ?1";
+/// Removes all objects of a canvas.
+pub(super) const DELETE_OBJECTS: &str = "DELETE FROM canvas_objects WHERE canvas_id = ?1";
+/// Removes its chat.
+pub(super) const DELETE_CHAT: &str = "DELETE FROM canvas_chat WHERE canvas_id = ?1";
+/// The places of what its clients said mean nothing any more.
+pub(super) const FORGET_PLACES: &str =
+    "UPDATE canvas_clients SET last_seq = 0 WHERE canvas_id = ?1 AND last_seq > 0";
+/// A walk begins at one of these, and ends at the first that is expired.
+pub(super) const EXPIRE_ANCHORS: &str =
+    "UPDATE message_queue SET expires_at = 0 WHERE canvas_id = ?1 AND seq > 0 AND seq % 64 = 0";
+/// Its numbers have another name.
+pub(super) const SET_EPOCH: &str = "UPDATE canvases SET epoch = ?2 WHERE key = ?1";
+
 /// An instance says that it lives.
 pub(super) const BEAT: &str = "UPDATE instances SET heartbeat_at = ?2 WHERE number = ?1";
 /// The registry.
@@ -105,6 +122,9 @@ pub(super) const SET_WATERMARK: &str =
     "INSERT INTO canvas_watermarks (canvas_id, server_instance_id, last_processed_id, updated_at)
      VALUES (?1, ?2, ?3, ?4) ON CONFLICT (canvas_id, server_instance_id)
      DO UPDATE SET last_processed_id = excluded.last_processed_id, updated_at = excluded.updated_at";
+/// Who else has a room for the canvas.
+pub(super) const ELSEWHERE: &str = "SELECT 1 FROM canvas_watermarks
+     WHERE canvas_id = ?1 AND server_instance_id <> ?2 LIMIT 1";
 /// The instance has no room for the canvas any more.
 pub(super) const DELETE_WATERMARK: &str =
     "DELETE FROM canvas_watermarks WHERE canvas_id = ?1 AND server_instance_id = ?2";
@@ -147,8 +167,15 @@ mod tests {
             MEMBERS,
             FIRST_AWAY,
             AWAY,
+            FIND,
+            DELETE_OBJECTS,
+            DELETE_CHAT,
+            FORGET_PLACES,
+            EXPIRE_ANCHORS,
+            SET_EPOCH,
             BEAT,
             SET_WATERMARK,
+            ELSEWHERE,
             DELETE_WATERMARK,
         ];
         for sql in statements {

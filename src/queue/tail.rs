@@ -7,6 +7,7 @@
 
 mod publish;
 mod realign;
+mod waiters;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -21,7 +22,8 @@ use super::rows::{self, Ephemeral};
 use super::sql;
 use crate::backplane::{Delivery, LogBuilder, Sink};
 use crate::protocol::client_message::Kind;
-use crate::protocol::ids::{ClientId, ConnId, Epoch};
+use crate::protocol::ids::{ClientId, ConnId, Epoch, Position};
+use waiters::Waiters;
 
 /// A log message on its way.
 #[derive(Debug)]
@@ -73,6 +75,8 @@ struct Room {
     presence_version: u64,
     /// Its opener has read the tables: from then on it can be compared with them.
     opened: bool,
+    /// The epoch is that of a row, which is younger than what the opener has read.
+    reset: bool,
     /// The log messages of this pass that are not delivered yet.
     run: Option<LogBuilder>,
     /// Its watermark has to be written.
@@ -103,6 +107,7 @@ pub(super) struct Tail {
     state: Mutex<State>,
     /// The keys of rooms, for the poller to look at without waiting for the writer.
     open: RwLock<HashSet<i64>>,
+    waiters: Waiters,
     rooms: AtomicUsize,
     position: AtomicI64,
 }
@@ -119,6 +124,7 @@ impl Tail {
         Self {
             state: Mutex::default(),
             open: RwLock::default(),
+            waiters: Waiters::default(),
             rooms: AtomicUsize::new(0),
             position: AtomicI64::new(0),
         }
@@ -156,6 +162,7 @@ impl Tail {
             last_seq: 0,
             presence_version: 0,
             opened: false,
+            reset: false,
             run: None,
             moved: true,
         };
@@ -167,10 +174,13 @@ impl Tail {
     }
 
     /// What the opened room was told: rows beyond are still to come, and if they never do it is astray.
-    pub(super) fn opened(&self, key: i64, seq: u64, presence_version: u64) {
+    pub(super) fn opened(&self, key: i64, head: Position, presence_version: u64) {
         if let Some(room) = self.state.lock().rooms.get_mut(&key) {
             room.opened = true;
-            room.last_seq = room.last_seq.max(seq);
+            if !room.reset {
+                room.epoch = head.epoch;
+            }
+            room.last_seq = room.last_seq.max(head.seq);
             room.presence_version = room.presence_version.max(presence_version);
         }
     }
@@ -223,6 +233,7 @@ impl Tail {
     pub(super) fn answer(&self, answers: Answers) {
         let mut state = self.state.lock();
         for (key, delivery) in answers {
+            self.waiters.answered(&delivery);
             state.deliver(key, delivery);
         }
     }
@@ -335,8 +346,12 @@ impl State {
     fn deliver(&mut self, key: i64, delivery: Delivery) {
         if let Some(room) = self.rooms.get_mut(&key) {
             room.flush();
-            if let Delivery::Presence(event) = &delivery {
-                room.presence_version = event.version;
+            match &delivery {
+                Delivery::Presence(event) => room.presence_version = event.version,
+                Delivery::Reset { epoch, seq } => {
+                    (room.epoch, room.last_seq, room.reset) = (*epoch, *seq, true);
+                }
+                _ => {}
             }
             room.moved = true;
             room.sink.deliver(delivery);

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::apply::{HeldChange, Txn};
-use super::intake::{Job, Look, Task, Waiting, durable_of};
-use super::jobs::{self, Places};
+use super::intake::{Look, Waiting, durable_of};
+use super::jobs::{self, Job, Places, Task};
 use super::tail::{Committed, Step};
 use super::turnstile::Turnstile;
 use super::{Fatal, Shared, damaged};
@@ -173,9 +173,9 @@ impl Writer {
     fn apply(&self, taken: &Taken) -> rusqlite::Result<Applied> {
         let shared = &self.shared;
         shared.files.check()?;
-        let (now_ms, alone) = (shared.clock.now_ms(), shared.peers.is_empty());
+        let now_ms = shared.clock.now_ms();
         shared.fail_points.pass(FailStep::AfterBegin)?;
-        let mut txn = Txn::new(&self.conn, &shared.own.setup, now_ms, alone);
+        let mut txn = Txn::new(&self.conn, &shared.own.setup, now_ms);
         let mut answers = Vec::with_capacity(taken.tasks.len());
         for task in &taken.tasks {
             answers.push(jobs::run(shared, &mut txn, &self.places, &task.job)?);
@@ -300,6 +300,7 @@ impl Writer {
         self.shared.files.replaced()?;
         let shared = &self.shared;
         shared.tail.let_go();
+        shared.tail.forget_watermarks();
         shared.peers.poke();
         shared.counters.failing.store(true, Ordering::Release);
         let why = format!("the queue cannot commit: {error}");
@@ -382,7 +383,7 @@ impl Writer {
     fn leave(&self) -> rusqlite::Result<Committed> {
         let own = &self.shared.own.setup;
         let tx = self.conn.unchecked_transaction()?;
-        let mut txn = Txn::new(&tx, own, self.shared.clock.now_ms(), false);
+        let mut txn = Txn::new(&tx, own, self.shared.clock.now_ms());
         tx.execute("DELETE FROM instances WHERE number = ?1", [own.number])?;
         txn.lose_all(&own.instance_id)?;
         let (committed, _) = txn.finish()?;

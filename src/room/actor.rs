@@ -39,6 +39,8 @@ impl<L: Link> Actor<L> {
         let mut opening = true;
         loop {
             inbox.ready().await;
+            // A room that always has something to do must not keep its thread from looking at the sockets.
+            tokio::task::coop::consume_budget().await;
             inbox.take(&mut events);
             let now = Instant::now();
             let mut open_failed = false;

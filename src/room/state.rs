@@ -59,7 +59,10 @@ impl About {
             Entry::Join { author } => Self::Join(author.conn),
             Entry::State { author, .. } => Self::State(author.conn),
             Entry::Leave { author, clean } => Self::Leave(author.clone(), *clean),
-            Entry::Durable { .. } | Entry::Signal { .. } | Entry::Cursors { .. } => Self::Ephemeral,
+            Entry::Durable { .. }
+            | Entry::Signal { .. }
+            | Entry::Cursors { .. }
+            | Entry::Kick { .. } => Self::Ephemeral,
         }
     }
 }
@@ -78,13 +81,6 @@ struct Seat<L> {
     state_in_flight: bool,
 }
 
-/// What was delivered after the canvas was opened, and before the room heard where that was.
-#[derive(Default)]
-struct Early {
-    log: Option<(Epoch, u64)>,
-    presence_version: u64,
-}
-
 /// What a connection said in its hello, and how far its join is.
 struct Joining {
     /// What it wants to go on from; `None` once it gets a snapshot instead.
@@ -100,6 +96,7 @@ pub struct State<L> {
     instance: u32,
     canvas: Option<crate::backplane::Canvas>,
     epoch: Epoch,
+    early: Early,
     /// The last `seq` that was fanned out.
     delivered: u64,
     /// The room itself reads the log: live batches were missed. Holds the highest `seq` known of.
@@ -112,11 +109,34 @@ pub struct State<L> {
     members_loading: bool,
     seats: BTreeMap<ConnId, Seat<L>>,
     roster: Roster,
-    early: Early,
     pointers: Pointers,
     /// Leaves that the queue did not take.
     leaves: Vec<Entry>,
     effects: Vec<Effect>,
+}
+
+/// What came before the answer to the opening: the backplane delivers from the moment that it decides on one.
+#[derive(Default)]
+struct Early {
+    log: Option<(Epoch, u64)>,
+    reset: Option<(Epoch, u64)>,
+    presence_version: u64,
+}
+
+impl Early {
+    fn note(&mut self, delivery: &Delivery) {
+        match delivery {
+            Delivery::Log(batch) => self.log = Some((batch.epoch, batch.last_seq())),
+            Delivery::Reset { epoch, seq } => self.reset = Some((*epoch, *seq)),
+            Delivery::Presence(event) => self.presence_version = event.version,
+            // Answers come to those who asked, and nobody has; nobody is in to be sent away; the rest may be lost.
+            Delivery::Joined { .. }
+            | Delivery::Outcome { .. }
+            | Delivery::Kick { .. }
+            | Delivery::Signal { .. }
+            | Delivery::Cursors { .. } => {}
+        }
+    }
 }
 
 impl<L: Link> State<L> {
@@ -128,6 +148,7 @@ impl<L: Link> State<L> {
             instance,
             canvas: None,
             epoch: Epoch(0),
+            early: Early::default(),
             delivered: 0,
             filling: None,
             lost: false,
@@ -136,7 +157,6 @@ impl<L: Link> State<L> {
             members_loading: false,
             seats: BTreeMap::new(),
             roster: Roster::default(),
-            early: Early::default(),
             pointers: Pointers::new(quiet),
             leaves: Vec::new(),
             effects: Vec::new(),
@@ -159,7 +179,7 @@ impl<L: Link> State<L> {
             Event::Opened(opened) => self.opened(opened),
             Event::Delivery(delivery) => self.delivery(delivery, now),
             Event::Lagged(epoch, seq) if self.canvas.is_none() => {
-                self.early.log = Some((epoch, seq));
+                self.early.log = Some((epoch, seq))
             }
             Event::Lagged(epoch, seq) => self.missed(epoch, seq),
             Event::Join { link, since } => self.join(link, since),
@@ -213,7 +233,7 @@ impl<L: Link> State<L> {
                 self.epoch = opened.head.epoch;
                 self.delivered = opened.head.seq;
                 self.roster = Roster::new(opened.presence_version, opened.members);
-                self.make_up(opened.presence_version);
+                self.catch_up_early(opened.presence_version);
                 let joins: Vec<ConnId> = self.seats.keys().copied().collect();
                 for conn in joins {
                     self.append_join(conn);
@@ -227,32 +247,23 @@ impl<L: Link> State<L> {
         }
     }
 
-    /// What came early is not in what the room was told: it is read, or it would be missed until more comes.
-    fn make_up(&mut self, presence_version: u64) {
+    /// What was delivered while the room was being opened is read now.
+    fn catch_up_early(&mut self, presence_version: u64) {
         let early = std::mem::take(&mut self.early);
-        match early.log {
-            Some((epoch, seq)) if epoch == self.epoch => self.missed(epoch, seq),
-            Some((epoch, seq)) => self.reset(epoch, seq),
-            None => {}
+        if let Some((epoch, seq)) = early.reset {
+            self.reset(epoch, seq);
+        }
+        if let Some((epoch, seq)) = early.log {
+            self.missed(epoch, seq);
         }
         if early.presence_version > presence_version {
             self.load_members();
         }
     }
 
-    fn come_early(&mut self, delivery: &Delivery) {
-        match delivery {
-            Delivery::Log(batch) => self.early.log = Some((batch.epoch, batch.last_seq())),
-            Delivery::Reset { epoch, seq } => self.early.log = Some((*epoch, *seq)),
-            Delivery::Presence(event) => self.early.presence_version = event.version,
-            // Nobody is here yet.
-            _ => {}
-        }
-    }
-
     fn delivery(&mut self, delivery: Delivery, now: Instant) {
         if self.canvas.is_none() {
-            return self.come_early(&delivery);
+            return self.early.note(&delivery);
         }
         match delivery {
             Delivery::Log(batch) => self.log(&batch),
@@ -265,6 +276,12 @@ impl<L: Link> State<L> {
                 body,
             } => self.remote_signal(&client, origin, &body),
             Delivery::Cursors { instance, cursors } => self.remote_cursors(instance, cursors),
+            Delivery::Kick { conn } => {
+                if let Some(seat) = self.seats.get(&conn) {
+                    let reason = "the application ended this connection";
+                    seat.link.close(CloseCode::Forbidden, reason);
+                }
+            }
             Delivery::Reset { epoch, seq } => self.reset(epoch, seq),
         }
     }
@@ -340,7 +357,6 @@ impl<L: Link> State<L> {
             .filter(|seat| seat.joining.is_none())
         {
             seat.link.reply(say::resync(reason));
-            seat.link.started_over();
             seat.place.lost();
         }
         self.shared_snapshot = None;

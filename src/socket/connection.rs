@@ -192,19 +192,14 @@ impl Link for Peer {
     }
 
     fn answered(&self, ops: u32) {
-        // Some may have been written off already, when the client was told to start over.
+        // Never below none: after a snapshot, answers to what it did not contain yet come too.
         let left = |in_flight: u32| Some(in_flight.saturating_sub(ops));
-        let _ = self
-            .in_flight
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, left);
+        let (set, fetch) = (Ordering::AcqRel, Ordering::Acquire);
+        // `left` always gives a number.
+        let _ = self.in_flight.fetch_update(set, fetch, left);
         if self.out.paused.load(Ordering::Acquire) {
             self.out.wake.notify_one();
         }
-    }
-
-    fn started_over(&self) {
-        self.in_flight.store(0, Ordering::Release);
-        self.out.wake.notify_one();
     }
 
     fn flush(&self) {
@@ -305,9 +300,7 @@ async fn run(hub: &Hub, out: &Outbound, inbound: &mut Inbound) -> End {
     let mut readable = true;
     loop {
         // Before reading, so that a client that never stops talking ends in time too.
-        if out.standing().closing.is_some()
-            && let Some(end) = clock.due(hub, out, inbound, Instant::now())
-        {
+        if let Some(end) = clock.due(hub, out, inbound, Instant::now()) {
             return end;
         }
         let may_read = may_read(hub, out, inbound);
@@ -324,9 +317,6 @@ async fn run(hub: &Hub, out: &Outbound, inbound: &mut Inbound) -> End {
         let standing = out.standing();
         if standing.broken {
             return inbound.end();
-        }
-        if let Some(end) = clock.due(hub, out, inbound, Instant::now()) {
-            return end;
         }
         let deadline = clock.next(hub, inbound.peer(), standing.blocked);
         tokio::select! {
@@ -382,6 +372,10 @@ impl Clock {
         if out.stalled_for(hub.config.write_timeout) {
             out.close(CloseCode::Timeout, "the socket takes nothing");
             return Some(End::Lost);
+        }
+        if standing.blocked.is_some() && self.pinged.is_some() {
+            // The ping is behind what the socket has not taken: until it is out only the write timeout counts.
+            self.pinged = Some(now);
         }
         if inbound.peer().is_none() && now >= self.began + HELLO_TIMEOUT {
             out.close(CloseCode::Malformed, "hello must come within 10 seconds");

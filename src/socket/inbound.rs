@@ -172,7 +172,12 @@ impl Inbound {
 
     /// How it ends if it ends now.
     pub fn end(&self) -> End {
-        if self.said_bye { End::Clean } else { End::Lost }
+        // Who may not be here is gone for the others, not away.
+        let forbidden = self.out.standing().closing == Some(CloseCode::Forbidden);
+        match self.said_bye || forbidden {
+            true => End::Clean,
+            false => End::Lost,
+        }
     }
 
     /// A close frame of ours is on its way: nothing that comes now counts.

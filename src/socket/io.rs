@@ -6,6 +6,8 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use rustix::buffer::spare_capacity;
+use tokio::io::Interest;
 
 use super::outbound::Outbound;
 use crate::limits::READ_AHEAD_BYTES;
@@ -30,13 +32,24 @@ impl Io {
     fn fill(&mut self) -> io::Result<()> {
         self.at = 0;
         self.ahead.clear();
-        self.ahead.reserve_exact(READ_AHEAD_BYTES);
-        match self.out.stream().try_read_buf(&mut self.ahead) {
-            Ok(_) => Ok(()),
+        let (stream, ahead) = (self.out.stream(), &mut self.ahead);
+        let read = stream.try_io(Interest::READABLE, || {
+            ahead.reserve_exact(READ_AHEAD_BYTES);
+            match rustix::io::read(stream, spare_capacity(ahead))? {
+                // Less than there was room for: the kernel has nothing more, and the next call need not ask it.
+                // Said here, it takes back only the readiness from before this read: bytes that come meanwhile
+                // are announced anew. Said any later, it would take back their announcement too.
+                1..READ_AHEAD_BYTES => Err(io::ErrorKind::WouldBlock.into()),
+                _ => Ok(()),
+            }
+        });
+        match read {
+            Err(_) if !self.ahead.is_empty() => Ok(()),
             Err(e) => {
                 self.ahead = Vec::new();
                 Err(e)
             }
+            Ok(()) => Ok(()),
         }
     }
 }

@@ -23,8 +23,8 @@ pub struct Outbox {
     bound: usize,
     latest: BTreeMap<(Latest, ClientId), Bytes>,
     cursors: BTreeMap<ClientId, Arc<str>>,
-    /// Somebody was told that there is no room.
-    refused: bool,
+    /// Bytes of what was refused last; 0 for nothing.
+    refused: usize,
     closed: bool,
 }
 
@@ -38,7 +38,7 @@ impl Outbox {
             bound,
             latest: BTreeMap::new(),
             cursors: BTreeMap::new(),
-            refused: false,
+            refused: 0,
             closed: false,
         }
     }
@@ -60,7 +60,7 @@ impl Outbox {
             return true;
         }
         if self.bytes > 0 && self.bytes + frames.len() > self.bound {
-            self.refused = true;
+            self.refused = frames.len();
             return false;
         }
         self.append(frames);
@@ -152,9 +152,15 @@ impl Outbox {
         }
     }
 
-    /// Whether somebody who was refused can be told that there is room now; asks once.
+    /// Whether what was refused would be taken now; says so once. Half a lane of room is not enough for a
+    /// snapshot's part: who is told too early asks again, and again.
     pub fn take_drained(&mut self) -> bool {
-        self.refused && self.has_room() && std::mem::replace(&mut self.refused, false)
+        let fits = self.bytes == 0 || self.bytes + self.refused <= self.bound;
+        let drained = self.refused > 0 && fits && self.has_room();
+        if drained {
+            self.refused = 0;
+        }
+        drained
     }
 
     fn has_room(&self) -> bool {
@@ -281,6 +287,18 @@ mod tests {
             std::str::from_utf8(&frame[2..]),
             Ok(r#"{"type":"cursor-batch","cursors":[{"client":"client-01","x":2}]}"#)
         );
+    }
+
+    #[test]
+    fn who_is_told_of_room_is_not_refused_again() {
+        let mut outbox = Outbox::new(100);
+        assert!(outbox.push(Bytes::from(vec![0; 40])));
+        assert!(!outbox.push(Bytes::from(vec![1; 110])), "a snapshot's part");
+        take(&mut outbox, 30);
+        assert!(!outbox.take_drained(), "there is room, but not for this");
+        take(&mut outbox, 10);
+        assert!(outbox.take_drained());
+        assert!(outbox.push(Bytes::from(vec![1; 110])));
     }
 
     #[test]

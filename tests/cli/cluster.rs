@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
@@ -22,10 +23,16 @@ struct Cluster {
 
 impl Cluster {
     fn start(instances: usize) -> Self {
+        Self::start_with(instances, |_| Vec::new())
+    }
+
+    /// `flags`: those that name files in the cluster's folder.
+    fn start_with(instances: usize, flags: impl Fn(&Path) -> Vec<String>) -> Self {
         let folder = TempDir::new().unwrap();
         let mut supervisor = scumble()
             .args(["cluster", "--listen=127.0.0.1:0", "--log-format=json"])
             .arg(format!("--instances={instances}"))
+            .args(flags(folder.path()))
             .arg("--db")
             .arg(folder.path().join("relay.db"))
             .stderr(Stdio::piped())
@@ -144,4 +151,31 @@ fn nobody_outlives_the_supervisor() {
     cluster.signal(Signal::KILL);
     assert_eq!(cluster.code(), None);
     addresses.into_iter().for_each(gone);
+}
+
+#[test]
+fn a_hangup_has_all_processes_read_the_revoked_again() {
+    let cluster = Cluster::start_with(2, |folder| {
+        let file = |name: &str| {
+            let path = folder.join(name);
+            std::fs::write(&path, name).unwrap();
+            path.display().to_string()
+        };
+        let (secret, revoked) = (file("secret"), file("revoked"));
+        vec![
+            format!("--auth-secret-file={secret}"),
+            format!("--revoked-file={revoked}"),
+        ]
+    });
+    cluster.ready(2);
+    for _ in 0..2 {
+        cluster.signal(Signal::HUP);
+        let mut told = [0, 1].map(|_| {
+            let line = cluster.line("--revoked-file was read again");
+            assert_eq!(line["entries"], 1);
+            line["process"].as_u64().unwrap()
+        });
+        told.sort_unstable();
+        assert_eq!(told, [1, 2]);
+    }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use scumble::backplane::{
-    Author, Backplane, Canvas, Entry, Member, Opened, PresenceChange, Read, Refusal, Sink,
-    Snapshot, Unavailable,
+    Author, Backplane, Canvas, Entry, Found, Member, Opened, Outcome, PresenceChange, Read,
+    Refusal, Sink, Snapshot, Unavailable,
 };
 use scumble::protocol::client_message::{ClientMessage, Durable, parse};
 use scumble::protocol::ids::{CanvasId, ClientId, Position};
@@ -268,6 +268,35 @@ impl Seat {
 
     pub fn snapshot(&self) -> Snapshot {
         wait_on(&self.handle, self.backplane.snapshot(self.canvas())).expect("a snapshot")
+    }
+
+    pub fn find(&self, canvas: &str) -> Option<Found> {
+        let id = CanvasId::parse(canvas).expect("a canvas id");
+        wait_on(&self.handle, self.backplane.find(&id)).expect("canvases can be found")
+    }
+
+    pub fn active(&self, after: &str, limit: u32) -> Vec<String> {
+        let active = wait_on(&self.handle, self.backplane.active(after, limit));
+        let active = active.expect("canvases can be listed");
+        active
+            .iter()
+            .map(|found| found.canvas.id.to_string())
+            .collect()
+    }
+
+    pub fn create(&self, canvas: &str) -> Canvas {
+        let id = CanvasId::parse(canvas).expect("a canvas id");
+        wait_on(&self.handle, self.backplane.create(&id)).expect("a canvas")
+    }
+
+    pub fn publish(&self, canvas: &Canvas, client: &Client, op: u64, fields: &Value) -> Outcome {
+        let author = Arc::clone(&client.author);
+        let published = self.backplane.publish(canvas, author, durable(op, fields));
+        wait_on(&self.handle, published).expect("an end")
+    }
+
+    pub fn delete(&self) -> Position {
+        wait_on(&self.handle, self.backplane.delete(self.canvas())).expect("a deletion")
     }
 
     pub fn members(&self) -> (u64, BTreeMap<ClientId, Member>) {

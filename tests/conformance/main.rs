@@ -11,6 +11,7 @@ mod ephemeral;
 mod model;
 mod order;
 mod outcomes;
+mod outside;
 mod presence;
 mod reading;
 mod restart;
@@ -44,6 +45,10 @@ macro_rules! suite {
                 a_lost_client_is_away_and_may_come_back a_lost_client_is_gone_after_the_grace
                 a_clean_leave_is_told_at_once a_client_belongs_to_its_first_subject;
             ephemeral: signals_come_round_once_in_order cursors_come_round_once;
+            outside: a_canvas_is_found_without_being_opened what_is_published_takes_its_place
+                what_is_published_twice_is_a_duplicate what_cannot_be_published_says_why
+                a_published_op_belongs_to_its_subject a_deleted_canvas_begins_anew
+                a_kicked_connection_is_told_everywhere;
             model: random_entries_end_as_in_the_model;
         }
     };

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use scumble::backplane::{Delivery, LogBatch, Outcome, PresenceEvent, Refusal, Sink};
-use scumble::protocol::ids::{ClientId, ConnId, Epoch};
+use scumble::protocol::ids::{ClientId, ConnId, Epoch, Position};
 use serde_json::Value;
 
 /// How long anything may take before a test gives up. Nothing is decided by how long it took.
@@ -52,6 +52,8 @@ pub struct Seen {
     pub signals: Vec<(ClientId, ConnId, Arc<str>)>,
     pub cursors: Vec<(u32, ClientId, Arc<str>)>,
     pub resets: usize,
+    pub reset_to: Option<Position>,
+    pub kicks: Vec<ConnId>,
     batches: usize,
 }
 
@@ -141,7 +143,11 @@ impl Sink for Recorder {
                 seen.cursors
                     .extend(cursors.into_iter().map(|(client, c)| (instance, client, c)));
             }
-            Delivery::Reset { .. } => seen.resets += 1,
+            Delivery::Reset { epoch, seq } => {
+                seen.resets += 1;
+                seen.reset_to = Some(Position { epoch, seq });
+            }
+            Delivery::Kick { conn } => seen.kicks.push(conn),
         }
         self.changed.notify_all();
     }

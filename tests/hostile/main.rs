@@ -5,10 +5,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+#[path = "../../fuzz/src/lib.rs"]
+mod fuzz;
 mod harness;
 mod raw;
 
 mod content;
+mod corpus;
 mod flood;
 mod frames;
 mod slow;
+mod stalled;

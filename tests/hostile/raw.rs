@@ -82,8 +82,13 @@ impl Raw {
 
     /// The same with a receive buffer as small as the kernel lets us, which makes the window small.
     pub async fn connect_narrow(address: SocketAddr) -> Self {
+        Self::connect_with(address, 2 * 1024).await
+    }
+
+    /// A connection with a receive buffer of so many bytes.
+    pub async fn connect_with(address: SocketAddr, buffer: u32) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
-        socket.set_recv_buffer_size(2 * 1024).expect("a buffer");
+        socket.set_recv_buffer_size(buffer).expect("a buffer");
         let stream = soon("a connection", socket.connect(address)).await;
         Self::over(stream.expect("a connection"))
     }
@@ -156,7 +161,7 @@ impl Raw {
     }
 
     /// Reads at most so many bytes, if there are any.
-    pub async fn read_at_most(&mut self, bytes: usize) {
+    pub fn read_at_most(&mut self, bytes: usize) {
         let mut chunk = vec![0; bytes];
         match self.stream.try_read(&mut chunk) {
             Ok(0) => panic!("the connection ended"),

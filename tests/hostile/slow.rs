@@ -95,15 +95,17 @@ async fn no_hello_is_4400_within_ten_seconds_however_busy_the_line() {
         for _ in 0..n {
             let mut raw = Raw::open(relay.address(0), "board").await;
             clients.spawn(async move {
-                let began = Instant::now();
+                let (began, mut begun) = (Instant::now(), 0);
                 let code = loop {
                     match kind {
                         "silent" => break raw.closed().await,
                         "trickle" => raw.send(&head(FIN | TEXT, 60_000)[..1]).await,
                         "pings" => raw.send(&crate::raw::frame(FIN | 9, b"x")).await,
                         _ => {
-                            let pongs = crate::raw::frame(FIN | 10, &[0; 100]).repeat(1_000);
-                            raw.pour(&pongs, Duration::from_millis(200)).await;
+                            let pong = crate::raw::frame(FIN | 10, &[0; 100]);
+                            let pongs = &pong.repeat(20_000)[begun..];
+                            let n = raw.pour(pongs, Duration::from_millis(200)).await;
+                            begun = (begun + n) % pong.len();
                         }
                     }
                     let pause = Duration::from_millis(if kind == "flood" { 1 } else { 100 });
@@ -179,6 +181,7 @@ async fn write(relay: &Relay, canvas: &str, stop: tokio::sync::watch::Receiver<b
                 .await;
         }
         client.settle().await.expect("a connection");
+        sleep(Duration::from_millis(50)).await;
     }
     client.op
 }
@@ -197,7 +200,7 @@ fn follow(raw: &mut Raw, mut seq: u64) -> u64 {
                 assert_eq!(message["seq"], seq);
             }
             "snapshot" => seq = message["seq"].as_u64().unwrap(),
-            "resync" | "user-connected" | "user-disconnected" | "presence" => {}
+            "resync" | "pong" | "user-connected" | "user-disconnected" | "presence" => {}
             other => panic!("{other}"),
         }
     }
@@ -208,7 +211,7 @@ fn follow(raw: &mut Raw, mut seq: u64) -> u64 {
 async fn a_slow_reader_misses_nothing_and_is_not_kicked() {
     let flags = [
         "--write-timeout",
-        "3s",
+        "12s",
         "--message-ttl",
         "5s",
         "--cleanup-interval",
@@ -221,9 +224,10 @@ async fn a_slow_reader_misses_nothing_and_is_not_kicked() {
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let reader = async {
         let mut seq = 0;
-        // A kilobyte a second, and no pong to any ping, for far longer than the write timeout.
-        for _ in 0..100 {
-            slow.read_at_most(250).await;
+        // A kilobyte a second, for far longer than the write timeout, and than a ping may go without its pong:
+        // the ping is behind all the rest.
+        for _ in 0..210 {
+            slow.read_at_most(250);
             seq = follow(&mut slow, seq);
             sleep(Duration::from_millis(250)).await;
         }

@@ -38,7 +38,7 @@ async fn the_page_and_all_it_needs_are_in_the_binary() {
 fn references(html: &str) -> Vec<String> {
     let parts = html.split(['"', '\'']);
     let found: Vec<String> = parts
-        .filter(|part| part.starts_with('/') && part.len() > 1 && !part.contains(' '))
+        .filter(|part| part.starts_with('/') && part.len() > 1 && !part.contains([' ', '%']))
         .map(str::to_owned)
         .collect();
     assert!(!found.is_empty(), "{html}");

@@ -88,6 +88,25 @@ test("offline, twenty strokes, a reload, online: all twenty arrive once", LIMITE
   await ada.leave();
 }));
 
+test("a view somebody works in stays when the canvas comes at last; an untouched one shows all", LIMITED, () => withCluster(async (cluster) => {
+  const line = await cluster.line(0);
+  const view = (who: Person): Promise<number[]> => who.page.evaluate(() => {
+    const { x, y, zoom } = window.scumbleDemo!.camera;
+    return [x, y, zoom];
+  });
+  line.cut();
+  const ada = await Person.at(browser, `${line.url}/c/view`, "Ada");
+  const before = await view(ada);
+  await ada.stroke();
+  line.mend();
+  await ada.badge("Saved");
+  assert.deepEqual(await view(ada), before);
+  const ben = await Person.at(browser, `${cluster.url(1)}/c/view`, "Ben");
+  await eventually("Ben is shown Ada's stroke", async () => (await view(ben)).join() !== before.join());
+  await ada.leave();
+  await ben.leave();
+}));
+
 test("a double click on send sends once, and so do two lost acks", LIMITED, () => withCluster(async (cluster) => {
   const line = await cluster.line(0);
   const witness = await cluster.witness(1, "double");

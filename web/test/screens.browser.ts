@@ -20,12 +20,13 @@ let others: Room[];
 /** A page on the other process, so that latencies across processes are there to be shown. */
 let theo: Person;
 let parts: Record<string, string>;
+let turn = 0;
 
 before(async () => {
   mkdirSync(FOLDER, { recursive: true });
   [cluster, browser] = await Promise.all([Cluster.start(2, "--demo-controls"), launch()]);
   const people = [["Mira", "#7a4bc2"], ["Jonas", "#b8560f"], ["Priya", "#1f74a8"]] as const;
-  others = await Promise.all(people.map(([name, color], i) => guest(cluster.url(i % 2), "roadmap", name, color)));
+  others = await Promise.all(people.map(([name, color], i) => guest(cluster.url(Math.min(i, 1)), "roadmap", name, color)));
   parts = await drawPicture(others[0]!);
   const said = [
     [0, "The picture is up, have a look"], [1, "Nice. Is Friday still the plan?"],
@@ -44,14 +45,17 @@ after(async () => {
 /** Others point, and one of them has something selected. */
 async function pointers(ada: Person): Promise<void> {
   const points = [[-20, -60], [330, -150], [-330, 150]] as const;
+  turn++;
   others.forEach((room, i) => {
     room.presence.update({ instance: room.instance, selection: i === 1 ? [parts.ship!] : [] });
     const [x, y] = points[i]!;
-    room.cursor.set({ x: x - 5, y });
-    room.cursor.set({ x, y });
+    // Elsewhere than the last time: who stays where they are is shown dim after a while.
+    room.cursor.set({ x: x + (turn % 2) * 3, y });
   });
   // One alone tells its cursor once a second only, so the first point may take that long.
-  await eventually("three cursors are shown", async () => (await ada.see("cursor").count()) >= 3);
+  for (const { user } of others) await ada.see("cursor").filter({ hasText: user.name! }).waitFor();
+  // Interpolated cursors come to rest within a moment; bots do not.
+  if (await ada.page.evaluate(() => window.scumbleDemo!.room.others.some((other) => other.state.bot === true))) return;
   let before = "";
   await eventually("they are at rest", async () => {
     const now = await ada.see("cursors").innerHTML();
@@ -68,6 +72,22 @@ async function picture(ada: Person, name: string): Promise<void> {
 function visit(i: number, canvas: string, options: BrowserContextOptions): Promise<Person> {
   return Person.at(browser, `${cluster.url(i)}/c/${canvas}`, "Ada", options);
 }
+
+test("the README's picture", LIMITED, async () => {
+  const ada = await visit(0, "roadmap", { viewport: { width: 1440, height: 810 } });
+  await ada.badge("Saved");
+  await ada.see("chat-toggle").click();
+  await ada.see("drawer-toggle").click();
+  await ada.page.evaluate(() => window.scumbleDemo!.camera.moveTo({ x: 20, y: 10 }, 0.76));
+  await ada.see("bots").fill("4");
+  for (const kind of ["same", "cross"]) await ada.page.locator(`#latency-${kind}-n`).getByText(/^\d{2,} samples$/).waitFor();
+  await ada.page.evaluate((id) => window.scumbleDemo!.selection.set([id]), parts.note2!);
+  await pointers(ada);
+  await eventually("the drawer counts everybody", async () => (await ada.see("hood-instances").innerText()).includes("3"));
+  await eventually("nobody is dim", () => ada.page.evaluate(() => window.scumbleDemo!.room.cursors.sample().every(({ dim }) => !dim)));
+  await picture(ada, "readme");
+  await ada.leave();
+});
 
 for (const scheme of ["light", "dark"] as const) {
   test(`at a desk, ${scheme}`, LIMITED, async () => {

@@ -46,6 +46,8 @@ pub(super) struct Member {
     pub json_logs: bool,
     /// How long it may take to end after SIGTERM before it is killed.
     pub stop_within: Duration,
+    /// Changes with each SIGHUP that is to be passed on.
+    pub hangups: watch::Receiver<u64>,
 }
 
 impl Member {
@@ -101,11 +103,19 @@ impl Member {
     async fn watch(&self, child: &mut Child, phases: &mut watch::Receiver<Phase>) -> End {
         // `Child::wait` would close the standard input, which means the end to the process.
         let stdin = child.stdin.take();
-        tokio::select! {
-            status = child.wait() => return End::Died(told(status)),
-            () = until(phases, Phase::Drain) => {}
-        }
         let pid = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
+        let mut hangups = self.hangups.clone();
+        hangups.mark_unchanged();
+        loop {
+            tokio::select! {
+                status = child.wait() => return End::Died(told(status)),
+                () = until(phases, Phase::Drain) => break,
+                Ok(()) = hangups.changed() => {
+                    // As below.
+                    let _ = pid.map(|pid| kill_process(pid, Signal::HUP));
+                }
+            }
+        }
         if let Some(pid) = pid {
             // It may have ended this moment; then there is nobody to tell.
             let _ = kill_process(pid, Signal::TERM);

@@ -106,10 +106,9 @@ pub fn tell(as_json: bool, tally: &Tally, run: &Run) -> std::io::Result<()> {
 
 fn json(t: &Tally, run: &Run) -> serde_json::Value {
     let r = &run.rates;
-    let round = |s: f64| (s * 1000.0).round() / 1000.0;
     let mut value = json!({
         "load": "clients", "clients": run.clients, "instances": run.instances,
-        "elapsed_s": round(r.elapsed_s), "ramp_s": round(run.ramp_s), "drain_s": round(run.drain_s),
+        "elapsed_s": report::seconds(r.elapsed_s), "ramp_s": report::seconds(run.ramp_s), "drain_s": report::seconds(run.drain_s),
         "messages": t.messages, "deliveries": t.deliveries, "acks": t.acks,
         "acks_dup": t.acks_dup, "acks_ignored": t.acks_ignored, "refused": t.refused,
         "resent": t.resent, "unanswered": run.unanswered,

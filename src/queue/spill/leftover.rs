@@ -89,7 +89,7 @@ fn commit(batch: &[Record], prepared: &mut Prepared, setup: &Setup) -> rusqlite:
     let tx = prepared
         .conn
         .transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut txn = Txn::new(&tx, setup, now_ms, false);
+    let mut txn = Txn::new(&tx, setup, now_ms);
     for record in batch {
         // Whose clients may be forgotten can't be told from a duplicate any more.
         if now_ms - record.at_ms > millis(CLIENT_MEMORY / 2) {

@@ -45,6 +45,7 @@ impl Tail {
             match step {
                 Step::Log(message) => {
                     id += 1;
+                    self.waiters.logged(&message);
                     if from_memory && state.follow(id) {
                         state.log(&message, now_ms);
                     }
@@ -56,6 +57,7 @@ impl Tail {
                     }
                 }
                 Step::Answer { key, delivery } => {
+                    self.waiters.answered(&delivery);
                     if !from_memory && result.is_ok() {
                         result = state.read_to(conn, now_ms, id);
                     }

@@ -259,7 +259,11 @@ async fn an_expired_row_is_never_delivered() {
         epoch: Epoch(0xaa),
     };
     tail.open(conn, opening).unwrap();
-    tail.opened(1, 0, 0);
+    let head = Position {
+        epoch: Epoch(1),
+        seq: 0,
+    };
+    tail.opened(1, head, 0);
 
     row(1, 1, now + 60_000);
     assert_eq!(tail.catch_up(conn, now, 100).unwrap(), 1);
@@ -320,7 +324,7 @@ async fn cursors_and_signals_reach_both_sides() {
         },
     )
     .unwrap();
-    for sink in [near, far] {
+    for sink in [&near, &far] {
         let got = sink.wait(|got| got.len() == 2);
         let Delivery::Cursors {
             instance,
@@ -338,20 +342,29 @@ async fn cursors_and_signals_reach_both_sides() {
         };
         assert_eq!((*origin, &**told), (a.conn, body));
     }
-    // What nobody else needs has no row.
+    // What nobody else needs has no row, from the moment on that nobody else has a room.
     two.shutdown().await;
     let conn = rusqlite::Connection::open(&one.shared.files.db).unwrap();
     let rows = || {
-        conn.query_row("SELECT count(*) FROM message_queue", [], |r| {
-            r.get::<_, i64>(0)
-        })
-        .unwrap()
+        conn.query_row("SELECT count(*) FROM message_queue", [], |r| r.get(0))
+            .unwrap()
     };
-    assert_eq!(rows(), 2);
-    one.shared.peers.set(Vec::new());
+    let before: i64 = rows();
+    one.append(
+        &opened.canvas,
+        Entry::Cursors {
+            cursors: cursors.clone(),
+        },
+    )
+    .unwrap();
+    near.wait(|got| got.len() == 3);
+    assert_eq!(rows(), before);
+    let three = start(dir.path(), "three");
+    let (_, far) = room(&three, "c").await;
     one.append(&opened.canvas, Entry::Cursors { cursors })
         .unwrap();
-    one.append(&opened.canvas, durable(&a, 1, 1)).unwrap();
+    far.wait(|got| got.len() == 1);
+    assert_eq!(rows(), before + 1);
     one.shutdown().await;
-    assert_eq!(rows(), 3);
+    three.shutdown().await;
 }

@@ -173,7 +173,6 @@ impl<L: Link> State<L> {
             Ok(Read::Gone) => {
                 seat.link
                     .reply(say::resync("the messages since were cleaned up"));
-                seat.link.started_over();
                 // A shared one may be as old as what was lost.
                 self.shared_snapshot = None;
                 seat.place.lost();
@@ -209,6 +208,7 @@ impl<L: Link> State<L> {
     }
 
     fn start_empty(&mut self, conn: ConnId) {
+        self.forgive(conn);
         let head = self.head();
         self.welcome(conn, false, head.seq);
         let Some(seat) = self.seats.get_mut(&conn) else {
@@ -223,6 +223,13 @@ impl<L: Link> State<L> {
             seat.link.reply(part);
         }
         seat.place = Place::live(head.seq + 1);
+    }
+
+    /// A member that gets a snapshot in the middle never sees the acks that the snapshot stands for.
+    fn forgive(&self, conn: ConnId) {
+        if let Some(seat) = self.seats.get(&conn).filter(|seat| seat.joining.is_none()) {
+            seat.link.answered(u32::MAX);
+        }
     }
 
     pub(super) fn load_snapshot(&mut self) {
@@ -281,6 +288,7 @@ impl<L: Link> State<L> {
     }
 
     fn give_snapshot(&mut self, conn: ConnId, parts: Arc<Parts>) {
+        self.forgive(conn);
         self.welcome(conn, false, parts.at.seq);
         if let Some(seat) = self.seats.get_mut(&conn) {
             seat.place.snapshot(parts);

@@ -388,45 +388,54 @@ fn a_newer_connection_of_a_client_replaces_the_older() {
     );
 }
 
-/// What is committed while the answer to `open` is on its way comes before it, and is not in it.
+/// What the backplane delivers between deciding on the opening and the room's hearing of it is not lost.
 #[test]
-fn nothing_is_missed_that_comes_before_the_room_knows_where_it_begins() {
-    let mut world = World::new();
-    world.room = State::new(settings(true), 1);
-    world.join(1, None);
-    // Delivered early: message 1, and the presence table's version 1.
-    world.commit(1, 9, false);
-    let early = Member {
-        client: ClientId::parse("client-0009").expect("id"),
-        conn: ConnId::new(2, 9),
-        user: "{}".into(),
-        state: None,
-        away: false,
+fn a_room_reads_what_came_while_it_was_opened() {
+    let mut room: State<TestLink> = State::new(settings(true), 1);
+    let now = Instant::now();
+    let mut batch = LogBuilder::new(EPOCH, 1);
+    batch.push(
+        Kind::Broadcast,
+        ConnId::new(2, 1),
+        1,
+        "someone-1",
+        0,
+        b"{\"op\":1}",
+    );
+    let change = PresenceChange::Gone {
+        client: ClientId::parse("someone-1").expect("id"),
+        reason: say::LeaveReason::Left,
     };
-    world.happens(Event::Delivery(Delivery::Presence(PresenceEvent {
-        version: 1,
-        change: PresenceChange::Set(early.clone()),
-    })));
+    let event = PresenceEvent { version: 8, change };
+    let early = [
+        Delivery::Log(batch.finish().expect("a batch")),
+        Delivery::Presence(event),
+    ];
+    for delivery in early {
+        room.handle(Event::Delivery(delivery), now);
+    }
+    assert!(room.take_effects().is_empty(), "it could not ask yet");
     let canvas = Canvas {
         id: CanvasId::parse("c").expect("id"),
         key: 1,
     };
-    let head = Position {
-        epoch: EPOCH,
-        seq: 0,
-    };
-    world.presence_version = 1;
-    world.happens(Event::Opened(Ok(Opened {
+    let (head, members) = (
+        Position {
+            epoch: EPOCH,
+            seq: 0,
+        },
+        vec![],
+    );
+    let opened = Opened {
         canvas,
         head,
-        presence_version: 0,
-        members: vec![],
-    })));
-    let members = |effect: &Effect| matches!(effect, Effect::Members);
-    let asked = world.pending.iter().position(members);
-    world
-        .pending
-        .remove(asked.expect("the presence table is read again"));
-    world.settle();
-    assert_eq!(check(&world.links[&1], None), 1);
+        presence_version: 7,
+        members,
+    };
+    room.handle(Event::Opened(Ok(opened)), now);
+    let asked = room.take_effects();
+    assert!(
+        matches!(asked[..], [Effect::Read(None, _), Effect::Members]),
+        "{asked:?}"
+    );
 }

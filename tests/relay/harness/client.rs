@@ -159,6 +159,9 @@ impl Client {
             let text = part.to_string();
             assert!(text.len() <= 256 * 1024, "a part of {} bytes", text.len());
             assert_eq!(part["part"], n);
+            if self.epoch.is_empty() {
+                self.epoch = part["epoch"].as_str().expect("an epoch").to_owned();
+            }
             assert_eq!(part["epoch"], self.epoch.as_str());
             model.part(&part);
             if part["last"] == true {
@@ -332,6 +335,8 @@ impl Client {
             }
             "resync" => {
                 self.heard.push(message);
+                // The canvas may have begun anew.
+                self.epoch.clear();
                 self.snapshot().await?;
             }
             "object-create" | "object-update" | "object-delete" | "chat" | "broadcast" => {

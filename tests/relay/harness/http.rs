@@ -29,12 +29,32 @@ impl Answer {
     }
 }
 
-/// One request on a connection of its own. `None` if nobody answers there.
+/// One GET on a connection of its own. `None` if nobody answers there.
 pub async fn get(address: SocketAddr, path: &str, headers: &str) -> Option<Answer> {
+    ask(
+        address,
+        "GET",
+        path,
+        &format!("Host: test\r\n{headers}"),
+        "",
+    )
+    .await
+}
+
+/// One request on a connection of its own. `headers`: whole lines, `Host` among them.
+pub async fn ask(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &str,
+) -> Option<Answer> {
     super::soon("an HTTP answer", async {
         let mut stream = TcpStream::connect(address).await.ok()?;
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{headers}\r\n");
+        let length = body.len();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
+        );
         stream.write_all(request.as_bytes()).await.ok()?;
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).await.ok()?;

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
 
 use super::client::Client;
@@ -30,6 +30,8 @@ pub struct Relay {
 /// A process. It is killed, by its own pid, when dropped.
 pub struct Process {
     child: Child,
+    /// Closed by the kernel if the tests are killed: then the process ends too.
+    _stdin: Option<ChildStdin>,
     pid: Pid,
     ready: watch::Receiver<Option<SocketAddr>>,
     address: Option<SocketAddr>,
@@ -135,15 +137,27 @@ impl Relay {
 }
 
 impl Process {
+    /// Whether it has ended already.
+    #[allow(dead_code, reason = "for tests/chaos, which shares this harness")]
+    pub fn is_over(&mut self) -> bool {
+        self.child.try_wait().expect("its status").is_some()
+    }
+
     /// Starts a process with those flags; it may not get ready.
     pub fn launch(db: &Path, flags: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_scumble"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--db"])
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--until-stdin-closes",
+                "--db",
+            ])
             .arg(db)
             .args(flags)
             .env_clear()
             .env("RUST_BACKTRACE", "1")
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
@@ -167,6 +181,7 @@ impl Process {
             }
         });
         Self {
+            _stdin: child.stdin.take(),
             child,
             pid: pid.expect("a pid"),
             ready,

@@ -133,7 +133,13 @@ class IndexedDbStore implements Store {
   private reserve: number;
   /** What is to be written: the latest state of each op, `undefined` to delete it. */
   private writes = new Map<string, { table: "seats" | "ops"; key: IDBValidKey; value: unknown }>();
-  private writing: Promise<void> | undefined;
+  /** Whether something among them must not wait. */
+  private urgent = false;
+  /** A batch begins at the end of this turn. */
+  private begun = false;
+  /** Batches under way, and the end of the latest; IndexedDB keeps their order. */
+  private underWay = 0;
+  private latest: Promise<void> = Promise.resolve();
 
   constructor(
     private readonly db: IDBDatabase,
@@ -147,7 +153,8 @@ class IndexedDbStore implements Store {
 
   /** The numbers are set aside on disk. */
   reserved(): Promise<void> {
-    return this.writing ?? Promise.resolve();
+    this.begin();
+    return this.latest;
   }
 
   save(entry: Entry): void {
@@ -175,22 +182,31 @@ class IndexedDbStore implements Store {
 
   private write(table: "seats" | "ops", key: string[] | (string | number)[], value: unknown): void {
     this.writes.set(`${table}/${key.join("/")}`, { table, key, value });
-    // Everything that one call or message changes goes into one transaction, and so does what comes while one runs.
-    this.writing ??= Promise.resolve().then(() => this.writeAll());
+    // The page may go at any moment. What is to be kept must not wait for an earlier write; what is to be forgotten may,
+    // since the server recognises an op that it is sent again.
+    this.urgent ||= value !== undefined;
+    if (this.begun || (this.underWay > 0 && !this.urgent)) return;
+    this.begun = true;
+    // Everything that one call or message changes goes into one transaction.
+    void Promise.resolve().then(() => this.begin());
   }
 
-  private async writeAll(): Promise<void> {
-    try {
-      while (this.writes.size > 0) await this.writeBatch();
-    } catch (error) {
-      this.writes.clear();
-      if (this.durable) this.options.problem(String(error));
-      this.durable = false;
-    }
-    this.writing = undefined;
+  private begin(): void {
+    this.begun = this.urgent = false;
+    if (this.writes.size === 0) return;
+    this.underWay++;
+    this.latest = this.writeBatch().catch((error) => this.failed(error)).then(() => {
+      this.underWay--;
+      if (this.underWay === 0) this.begin();
+    });
   }
 
-  private writeBatch(): Promise<void> {
+  private failed(error: unknown): void {
+    if (this.durable) this.options.problem(String(error));
+    this.durable = false;
+  }
+
+  private async writeBatch(): Promise<void> {
     const batch = this.writes;
     this.writes = new Map();
     const transaction = this.db.transaction(["seats", "ops"], "readwrite");
@@ -199,10 +215,13 @@ class IndexedDbStore implements Store {
       if (value === undefined) store.delete(key);
       else store.put(value);
     }
-    return new Promise((resolve, reject) => {
+    const ended = new Promise<void>((resolve, reject) => {
       transaction.oncomplete = () => resolve();
       transaction.onabort = () => reject(transaction.error ?? new Error("IndexedDB aborted"));
     });
+    // At once: left to itself, it is committed only after the page has heard of every put, and a page that goes does not.
+    transaction.commit();
+    return ended;
   }
 
   async changeClient(client: string, entries: readonly Entry[]): Promise<void> {

@@ -71,6 +71,35 @@ test("ops made offline survive a reload and arrive once, under the same client i
   await context.close();
 });
 
+test("what was done in the last moment before a reload survives it", async () => {
+  const context = await browser.newContext();
+  const page = await visit(context, "indexeddb");
+  await saved(page);
+  server.goDown();
+  await page.waitForFunction(() => (window as unknown as Win).room.status === "reconnecting");
+  const texts = Array.from({ length: 10 }, (_, i) => `hasty ${i}`);
+  await Promise.all([
+    page.waitForEvent("load"),
+    page.evaluate((all) => {
+      // One a turn, so that each is a write of its own; the page goes in the turn of the last.
+      const next = (i: number): void => {
+        (window as unknown as Win).room.chat.send(all[i]!);
+        const { port1, port2 } = new MessageChannel();
+        port1.onmessage = () => next(i + 1);
+        if (i + 1 < all.length) port2.postMessage(null);
+        else location.reload();
+      };
+      setTimeout(() => next(0));
+    }, texts),
+  ]);
+  await join(page, "indexeddb");
+  assert.equal(await outboxOf(page), texts.length);
+  server.down = false;
+  await saved(page);
+  assert.deepEqual(told(), texts);
+  await context.close();
+});
+
 test("ops of a closed tab are taken over by the next one, not by one that is open beside it", async () => {
   const context = await browser.newContext();
   const [first, second] = [await visit(context, "indexeddb"), await visit(context, "indexeddb")];

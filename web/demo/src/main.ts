@@ -142,11 +142,21 @@ class Page implements App {
     this.people.render();
     this.setTool("select");
     this.showHistory();
-    // Opening a canvas shows what is on it; an empty one starts with the origin in the middle.
-    this.camera.moveTo({ x: 0, y: 0 }, 1);
-    void room.whenSynced().then(() => this.scene.size > 0 && this.fitAll(), () => {});
+    this.showFirst();
     window.scumbleDemo = { room, app: this, scene: this.scene, camera: this.camera, history: this.history, selection: this.selection };
     document.documentElement.dataset.ready = "true";
+  }
+
+  /**
+   * Opening a canvas shows what is on it; an empty one starts with the origin in the middle. Whoever began to work before
+   * the canvas came (offline, perhaps) keeps the view.
+   */
+  private showFirst(): void {
+    let untouched = true;
+    const touched = (): void => void (untouched = false);
+    for (const type of ["pointerdown", "wheel", "keydown"]) addEventListener(type, touched, { once: true, capture: true });
+    this.camera.moveTo({ x: 0, y: 0 }, 1);
+    void this.room.whenSynced().then(() => untouched && this.scene.size > 0 && this.fitAll(), () => {});
   }
 
   private listen(): void {

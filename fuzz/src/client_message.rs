@@ -1,0 +1,105 @@
+//! Any text as a client's frame: it is refused in few words, or what comes out is what every reader can read.
+
+use scumble::protocol::client_message::{
+    Change, ClientMessage, Durable, MAX_CURSOR_BYTES, MAX_DEPTH, MAX_OP, MAX_PATCH_BYTES,
+    MAX_USER_CHARS, parse,
+};
+use scumble::protocol::server_message as say;
+use serde_json::Value;
+
+/// One frame.
+pub fn run(data: &[u8]) {
+    // What is not UTF-8 never gets here: tungstenite refuses it.
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    match parse(text) {
+        Ok(message) => accepted(text, message),
+        Err(refused) => {
+            let error = say::error(refused.code, &refused.message, refused.op, None);
+            assert!(error.len() < 2_048, "{error:?}");
+            super::frames::take(&mut &error[..]).expect("a frame");
+        }
+    }
+}
+
+fn accepted(text: &str, message: ClientMessage) {
+    match message {
+        ClientMessage::Durable(message) => durable(text, &message),
+        ClientMessage::Hello(hello) => {
+            let user = object(&hello.user);
+            for (field, value) in user.as_object().expect("an object") {
+                assert!(["name", "color"].contains(&field.as_str()));
+                assert!(value.as_str().expect("a string").chars().count() <= MAX_USER_CHARS);
+            }
+        }
+        ClientMessage::Cursor(fields) => {
+            assert!(fields.len() <= MAX_CURSOR_BYTES);
+            let cursor = object(&format!("{{{fields}}}"));
+            assert!(cursor["x"].is_number() && cursor["y"].is_number());
+            assert!(cursor.get("client").is_none() && cursor.get("type").is_none());
+        }
+        ClientMessage::Presence(patch) => {
+            assert!(patch.len() <= MAX_PATCH_BYTES);
+            object(&patch);
+        }
+        ClientMessage::Signal(body) => {
+            let signal = object(&format!("{{{body}}}"));
+            assert!(signal["event"].is_string());
+        }
+        ClientMessage::Ping(ts) => {
+            let pong = say::pong(&ts, 1);
+            assert!(pong.len() < 128);
+            super::frames::take(&mut &pong[..]).expect("a frame");
+        }
+        ClientMessage::Refresh(_) | ClientMessage::Bye => {}
+    }
+}
+
+fn durable(text: &str, message: &Durable) {
+    let body = std::str::from_utf8(&message.body).expect("UTF-8");
+    assert!((1..=MAX_OP).contains(&message.op));
+    // The rest of it is the sender's own bytes.
+    assert!(body.len() <= text.len() + 64, "{body}");
+    let value = object(body);
+    assert_eq!(value["op"], message.op);
+    match &message.change {
+        Change::Put { id, object: range } => {
+            let put = object(&body[range.clone()]);
+            assert_eq!(put["id"], id.as_str());
+            assert_eq!(put, value["object"]);
+        }
+        Change::Merge { id, patch } => {
+            assert_eq!(value["id"], id.as_str());
+            assert_eq!(&value["patch"], patch);
+        }
+        Change::Remove { id } => assert_eq!(value["id"], id.as_str()),
+        Change::Chat => assert!(value["text"].is_string()),
+        Change::None => assert!(value["event"].is_string()),
+    }
+    // Said again it means the same.
+    let again = format!(r#"{{"type":"{}",{}"#, message.kind.as_str(), &body[1..]);
+    let Ok(ClientMessage::Durable(twice)) = parse(&again) else {
+        panic!("refused the second time: {again}")
+    };
+    assert_eq!((twice.kind, twice.op), (message.kind, message.op));
+    assert_eq!(twice.body, message.body);
+    let mut frame = Vec::new();
+    say::durable(&mut frame, message.kind, 1, "client-aa", 1, &message.body);
+    super::frames::take(&mut &frame[..]).expect("a frame");
+}
+
+fn object(text: &str) -> Value {
+    let value: Value = serde_json::from_str(text).unwrap_or_else(|e| panic!("{e}: {text}"));
+    assert!(value.is_object(), "{text}");
+    assert!(depth(&value) <= MAX_DEPTH, "{text}");
+    value
+}
+
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Value::Object(members) => 1 + members.values().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
+}

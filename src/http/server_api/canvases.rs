@@ -1,0 +1,289 @@
+//! Looking at canvases, emptying them, and showing clients the door.
+
+use std::time::{Duration, Instant};
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::{ApiState, answer, bad, canvas_id, not_found, refused, unavailable};
+use crate::backplane::{Entry, Found, LogBatch, Member, Read};
+use crate::http::{error, json_response};
+use crate::limits::CATCH_UP_BYTES;
+use crate::protocol::frame;
+use crate::protocol::ids::{ClientId, Epoch, Position};
+
+/// Canvases, or messages, of one answer unless `limit` says otherwise.
+const DEFAULT_LIMIT: u32 = 100;
+/// The largest `limit`.
+const MAX_LIMIT: u32 = 1_000;
+/// Bytes of messages after which an answer ends, whatever `limit` says.
+const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
+/// How long a disconnection is waited for, and how often it is looked for.
+const DISCONNECT_WAIT: Duration = Duration::from_secs(2);
+const DISCONNECT_LOOK: Duration = Duration::from_millis(20);
+
+type Asked<T> = Result<Query<T>, QueryRejection>;
+
+#[derive(Deserialize)]
+pub(super) struct ListQuery {
+    after: Option<String>,
+    limit: Option<u32>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct LogQuery {
+    since: Option<u64>,
+    epoch: Option<String>,
+    limit: Option<u32>,
+}
+
+fn query<T>(asked: Asked<T>) -> Result<T, Box<Response>> {
+    match asked {
+        Ok(Query(query)) => Ok(query),
+        Err(rejection) => Err(bad(&rejection.body_text())),
+    }
+}
+
+fn limit(asked: Option<u32>) -> Result<u32, Box<Response>> {
+    let limit = asked.unwrap_or(DEFAULT_LIMIT);
+    if (1..=MAX_LIMIT).contains(&limit) {
+        Ok(limit)
+    } else {
+        Err(bad(&format!("limit must be from 1 to {MAX_LIMIT}")))
+    }
+}
+
+fn summary(found: &Found) -> Value {
+    json!({
+        "canvas": found.canvas.id.as_str(),
+        "epoch": found.head.epoch.to_string(),
+        "head": found.head.seq,
+        "members": found.members,
+        "objects": found.objects,
+    })
+}
+
+/// The canvases that somebody is on.
+pub(super) async fn list(State(state): State<ApiState>, asked: Asked<ListQuery>) -> Response {
+    answer(listed(&state, asked).await)
+}
+
+async fn listed(state: &ApiState, asked: Asked<ListQuery>) -> Result<Response, Box<Response>> {
+    let asked = query(asked)?;
+    let (after, limit) = (asked.after.unwrap_or_default(), limit(asked.limit)?);
+    let active = state.http.backplane.active(&after, limit).await;
+    let active = active.map_err(|e| unavailable(&e))?;
+    let full = active.len() >= limit as usize;
+    let next = active
+        .last()
+        .filter(|_| full)
+        .map(|found| found.canvas.id.as_str());
+    let canvases: Vec<Value> = active.iter().map(summary).collect();
+    let body = json!({ "canvases": canvases, "next": next });
+    Ok(json_response(StatusCode::OK, &body))
+}
+
+/// One canvas.
+pub(super) async fn show(State(state): State<ApiState>, Path(canvas): Path<String>) -> Response {
+    let found = state.find(&canvas).await;
+    answer(found.map(|found| json_response(StatusCode::OK, &summary(&found))))
+}
+
+/// Its objects, in the order of their creation.
+pub(super) async fn objects(State(state): State<ApiState>, Path(canvas): Path<String>) -> Response {
+    answer(async { objects_of(&state, &canvas).await }.await)
+}
+
+async fn objects_of(state: &ApiState, canvas: &str) -> Result<Response, Box<Response>> {
+    let found = state.find(canvas).await?;
+    let snapshot = state.http.backplane.snapshot(&found.canvas).await;
+    let snapshot = snapshot.map_err(|e| unavailable(&e))?;
+    // Each is JSON already, and together they may be large: they are not parsed again.
+    let body = format!(
+        "{{\"epoch\":\"{}\",\"seq\":{},\"objects\":[{}]}}\n",
+        snapshot.at.epoch,
+        snapshot.at.seq,
+        snapshot.objects.join(",")
+    );
+    let mut response = json_response(StatusCode::OK, &Value::Null);
+    *response.body_mut() = body.into();
+    Ok(response.into_response())
+}
+
+/// Who is on it, over all processes.
+pub(super) async fn members(State(state): State<ApiState>, Path(canvas): Path<String>) -> Response {
+    answer(async { members_of(&state, &canvas).await }.await)
+}
+
+async fn members_of(state: &ApiState, canvas: &str) -> Result<Response, Box<Response>> {
+    let found = state.find(canvas).await?;
+    let members = state.http.backplane.members(&found.canvas).await;
+    let (_, members) = members.map_err(|e| unavailable(&e))?;
+    let members: Vec<Value> = members.iter().map(member).collect();
+    Ok(json_response(
+        StatusCode::OK,
+        &json!({ "members": members }),
+    ))
+}
+
+fn member(member: &Member) -> Value {
+    let json = |text: &str| serde_json::from_str(text).unwrap_or(Value::Null);
+    let mut out = json!({
+        "client": member.client.as_str(),
+        "user": json(&member.user),
+        "away": member.away,
+    });
+    if let Some(state) = &member.state {
+        out["state"] = json(state);
+    }
+    out
+}
+
+/// The messages after `since`, as far as they are retained.
+pub(super) async fn messages(
+    State(state): State<ApiState>,
+    Path(canvas): Path<String>,
+    asked: Asked<LogQuery>,
+) -> Response {
+    answer(messages_of(&state, &canvas, asked).await)
+}
+
+async fn messages_of(
+    state: &ApiState,
+    canvas: &str,
+    asked: Asked<LogQuery>,
+) -> Result<Response, Box<Response>> {
+    let asked = query(asked)?;
+    let limit = limit(asked.limit)? as usize;
+    let found = state.find(canvas).await?;
+    let epoch = match asked.epoch.as_deref().map(Epoch::parse) {
+        None => found.head.epoch,
+        Some(Some(epoch)) => epoch,
+        Some(None) => return Err(bad("epoch must be 16 hexadecimal digits")),
+    };
+    let since = asked.since.unwrap_or(0);
+    if epoch == found.head.epoch && since > found.head.seq {
+        return Err(bad("since is beyond the canvas's head"));
+    }
+    let (mut seq, mut texts, mut bytes) = (since, Vec::new(), 0);
+    let mut more = false;
+    while !more {
+        let after = Position { epoch, seq };
+        let read = state
+            .http
+            .backplane
+            .read(&found.canvas, after, CATCH_UP_BYTES)
+            .await;
+        match read.map_err(|e| unavailable(&e))? {
+            // What was read is good whatever became of the rest.
+            Read::Gone if texts.is_empty() => return Err(gone()),
+            Read::Gone | Read::Batch(None) => break,
+            Read::Batch(Some(batch)) => {
+                for text in payloads(&batch) {
+                    more = texts.len() == limit || bytes >= MAX_ANSWER_BYTES;
+                    if more {
+                        break;
+                    }
+                    bytes += text.len();
+                    seq += 1;
+                    texts.push(text);
+                }
+            }
+        }
+    }
+    let texts: Vec<Box<RawValue>> = texts
+        .into_iter()
+        .filter_map(|text| RawValue::from_string(text).ok())
+        .collect();
+    let body = json!({
+        "epoch": epoch.to_string(),
+        "since": since,
+        "next": seq,
+        "more": more,
+        "messages": texts,
+    });
+    Ok(json_response(StatusCode::OK, &body))
+}
+
+/// The messages of a batch as clients get them.
+fn payloads(batch: &LogBatch) -> Vec<String> {
+    let mut start = 0;
+    let cut = |mark: &crate::backplane::Mark| {
+        let frame = &batch.frames[start..mark.end];
+        start = mark.end;
+        String::from_utf8_lossy(frame::payload(frame)).into_owned()
+    };
+    batch.marks.iter().map(cut).collect()
+}
+
+fn gone() -> Box<Response> {
+    let message = "the messages after since are no longer retained, or are of another epoch: \
+                   read the objects, and go on from their seq";
+    Box::new(error(StatusCode::GONE, "gone", message))
+}
+
+/// Empties the canvas.
+pub(super) async fn delete(State(state): State<ApiState>, Path(canvas): Path<String>) -> Response {
+    answer(async { deleted(&state, &canvas).await }.await)
+}
+
+async fn deleted(state: &ApiState, canvas: &str) -> Result<Response, Box<Response>> {
+    let found = state.find(canvas).await?;
+    let head = state.http.backplane.delete(&found.canvas).await;
+    let head = head.map_err(|e| unavailable(&e))?;
+    tracing::info!(canvas = %found.canvas.id, "a canvas was deleted through the server API");
+    let body = json!({ "epoch": head.epoch.to_string(), "head": head.seq });
+    Ok(json_response(StatusCode::OK, &body))
+}
+
+/// Closes a client's connection, on whatever process it is.
+pub(super) async fn disconnect(
+    State(state): State<ApiState>,
+    Path((canvas, client)): Path<(String, String)>,
+) -> Response {
+    answer(disconnected(&state, &canvas, &client).await)
+}
+
+async fn disconnected(
+    state: &ApiState,
+    canvas: &str,
+    client: &str,
+) -> Result<Response, Box<Response>> {
+    canvas_id(canvas)?;
+    let client = ClientId::parse(client).map_err(|wrong| bad(&wrong.to_string()))?;
+    let canvas = state.find(canvas).await?.canvas;
+    let backplane = &state.http.backplane;
+    let holder = async || {
+        let (_, members) = backplane
+            .members(&canvas)
+            .await
+            .map_err(|e| unavailable(&e))?;
+        let mut here = members.into_iter().filter(|member| !member.away);
+        Ok::<_, Box<Response>>(here.find(|member| member.client == client))
+    };
+    let Some(Member { conn, .. }) = holder().await? else {
+        return Err(not_found("this client has no connection to the canvas"));
+    };
+    backplane
+        .append(&canvas, Entry::Kick { conn })
+        .map_err(|refusal| Box::new(refused(&refusal)))?;
+    let until = Instant::now() + DISCONNECT_WAIT;
+    let mut gone = false;
+    while !gone && Instant::now() < until {
+        tokio::time::sleep(DISCONNECT_LOOK).await;
+        gone = holder().await?.is_none_or(|member| member.conn != conn);
+    }
+    // Its process may be stopped or behind: then the connection may still be there.
+    let status = if gone {
+        StatusCode::OK
+    } else {
+        StatusCode::ACCEPTED
+    };
+    let body = json!({ "client": client.as_str(), "disconnected": gone });
+    Ok(json_response(status, &body))
+}

@@ -1,0 +1,230 @@
+//! Publishing: a message of the application's own, in the canvas's order like any other.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use parking_lot::Mutex;
+use serde_json::json;
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+use super::{ApiState, answer, bad, canvas_id, refused, unavailable};
+use crate::backplane::{Author, Backplane, Canvas, Outcome, Unavailable};
+use crate::http::{error, json_response};
+use crate::protocol::client_message::{ClientMessage, Durable, Hello, parse};
+use crate::protocol::ids::ClientId;
+
+/// Owns the names of the API's clients, so that no token can join as one of them: a token's `sub` has no control characters.
+const SUBJECT: &str = "\u{1f}server-api";
+/// Characters of an idempotency key.
+const MAX_KEY_CHARS: usize = 255;
+
+/// The author of messages that have no key: one client a process, whose ops are numbered here.
+pub(super) struct Robot {
+    client: String,
+    last_op: Mutex<u64>,
+}
+
+impl Robot {
+    pub(super) fn new() -> Self {
+        Self {
+            client: client_of(&uuid::Uuid::new_v4().to_string()),
+            last_op: Mutex::new(0),
+        }
+    }
+}
+
+/// The client that a key stands for. The same on every process, and not to be guessed without the key.
+fn client_of(key: &str) -> String {
+    let digest = Sha256::digest(key);
+    let hex: String = digest
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("api-{hex}")
+}
+
+/// What a request asks for.
+struct Wanted {
+    fields: BTreeMap<String, Box<RawValue>>,
+    user: Box<str>,
+    key: Option<String>,
+}
+
+/// Commits a message and answers with its place.
+pub(super) async fn publish(
+    State(state): State<ApiState>,
+    Path(canvas): Path<String>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    answer(published(&state, &canvas, &headers, body).await)
+}
+
+async fn published(
+    state: &ApiState,
+    canvas: &str,
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Box<Response>> {
+    let id = canvas_id(canvas)?;
+    let body = body.map_err(|rejection| unreadable(&rejection))?;
+    let wanted = read(headers, &body)?;
+    // Whatever is wrong with the message is found before a canvas is made for it.
+    let probe = message(&wanted.fields, 1)?;
+    let max = state.http.config.max_message_bytes;
+    if probe.body.len() > max {
+        return Err(too_large(max));
+    }
+    let backplane = &state.http.backplane;
+    let canvas = backplane.create(&id).await.map_err(|e| unavailable(&e))?;
+    let outcome = append(state, &canvas, &wanted, probe).await?;
+    Ok(match outcome.map_err(|e| unavailable(&e))? {
+        Outcome::Ack { seq, status } => {
+            let body = json!({ "seq": seq, "status": status.as_str() });
+            json_response(StatusCode::OK, &body)
+        }
+        Outcome::Refused(refusal) => refused(&refusal),
+    })
+}
+
+async fn append(
+    state: &ApiState,
+    canvas: &Canvas,
+    wanted: &Wanted,
+    probe: Durable,
+) -> Result<Result<Outcome, Unavailable>, Box<Response>> {
+    let backplane = &state.http.backplane;
+    let Some(key) = &wanted.key else {
+        let ended = {
+            // Under the lock, so that ops are appended in the order of their numbers.
+            let mut last_op = state.robot.last_op.lock();
+            let message = message(&wanted.fields, *last_op + 1)?;
+            *last_op += 1;
+            backplane.publish(
+                canvas,
+                author(&**backplane, &state.robot.client, wanted)?,
+                message,
+            )
+        };
+        return Ok(ended.await);
+    };
+    let author = author(&**backplane, &client_of(key), wanted)?;
+    Ok(backplane.publish(canvas, author, probe).await)
+}
+
+fn author(
+    backplane: &dyn Backplane,
+    client: &str,
+    wanted: &Wanted,
+) -> Result<Arc<Author>, Box<Response>> {
+    let client = ClientId::parse(client).map_err(|wrong| bad(&wrong.to_string()))?;
+    let (conn, user) = (backplane.new_conn(), wanted.user.to_string());
+    Ok(Arc::new(Author::new(
+        conn,
+        client,
+        user,
+        SUBJECT.to_owned(),
+    )))
+}
+
+/// Takes a body apart: the message's fields, who is to be named as its author, and its key.
+fn read(headers: &HeaderMap, body: &[u8]) -> Result<Wanted, Box<Response>> {
+    let fields = serde_json::from_slice(body);
+    let mut fields: BTreeMap<String, Box<RawValue>> =
+        fields.map_err(|wrong| bad(&format!("the body must be one JSON object: {wrong}")))?;
+    let text = |raw: Box<RawValue>| {
+        serde_json::from_str::<String>(raw.get())
+            .map_err(|_| bad("idempotency_key must be a string"))
+    };
+    let field = fields.remove("idempotency_key").map(text).transpose()?;
+    let header = headers.get("idempotency-key").map(|value| {
+        let text = value.to_str().map(str::to_owned);
+        text.map_err(|_| bad("Idempotency-Key must be visible ASCII"))
+    });
+    let key = header.transpose()?.or(field);
+    if key
+        .as_ref()
+        .is_some_and(|key| !(1..=MAX_KEY_CHARS).contains(&key.chars().count()))
+    {
+        let hint = format!("an idempotency key must have 1 to {MAX_KEY_CHARS} characters");
+        return Err(bad(&hint));
+    }
+    let user = user(fields.remove("user"))?;
+    Ok(Wanted { fields, user, key })
+}
+
+/// The message under an op of ours, checked like a client's.
+fn message(fields: &BTreeMap<String, Box<RawValue>>, op: u64) -> Result<Durable, Box<Response>> {
+    let mut text = format!("{{\"op\":{op}");
+    for (name, value) in fields.iter().filter(|(name, _)| *name != "op") {
+        let name = serde_json::to_string(name).unwrap_or_default();
+        text.push_str(&format!(",{name}:{}", value.get()));
+    }
+    text.push('}');
+    match parse(&text) {
+        Ok(ClientMessage::Durable(message)) => Ok(message),
+        Ok(_) => Err(bad(
+            "type must be object-create, object-update, object-delete, chat or broadcast",
+        )),
+        Err(wrong) => Err(bad(&wrong.message)),
+    }
+}
+
+/// Name and colour as a hello would have them.
+fn user(raw: Option<Box<RawValue>>) -> Result<Box<str>, Box<Response>> {
+    let Some(raw) = raw else {
+        return Ok("{}".into());
+    };
+    let hello = format!(
+        "{{\"type\":\"hello\",\"v\":1,\"client\":\"server-api\",\"user\":{}}}",
+        raw.get()
+    );
+    match parse(&hello) {
+        Ok(ClientMessage::Hello(Hello { user, .. })) => Ok(user.into()),
+        Ok(_) => Err(bad("user must be an object")),
+        Err(wrong) => Err(bad(&wrong.message)),
+    }
+}
+
+fn unreadable(rejection: &BytesRejection) -> Box<Response> {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        let message = "the body is larger than a message may be (--max-message-bytes)";
+        return Box::new(error(StatusCode::PAYLOAD_TOO_LARGE, "too-large", message));
+    }
+    bad("the body could not be read")
+}
+
+fn too_large(max: usize) -> Box<Response> {
+    let message = format!("a message has at most {max} bytes (--max-message-bytes)");
+    Box::new(error(StatusCode::PAYLOAD_TOO_LARGE, "too-large", &message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_stands_for_one_client() {
+        let client = client_of("order-17");
+        assert_eq!(client, client_of("order-17"));
+        assert_ne!(client, client_of("order-18"));
+        assert!(ClientId::parse(&client).is_ok(), "{client}");
+    }
+
+    #[test]
+    fn numbers_are_passed_on_as_they_came() {
+        let body = br#"{"type":"broadcast","event":"e","data":{"x":1.50,"y":1e30},"op":99,"idempotency_key":"k"}"#;
+        let wanted = read(&HeaderMap::new(), body).unwrap();
+        assert_eq!(wanted.key.as_deref(), Some("k"));
+        let message = message(&wanted.fields, 7).unwrap();
+        let text = std::str::from_utf8(&message.body).unwrap();
+        assert_eq!(text, r#"{"op":7,"event":"e","data":{"x":1.50,"y":1e30}}"#);
+    }
+}

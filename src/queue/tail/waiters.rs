@@ -1,0 +1,92 @@
+//! Authors without a seat, who wait for the end of their one message. Hardly ever is there one.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use super::{Logged, Tail};
+use crate::backplane::{Delivery, Outcome};
+use crate::protocol::ids::ConnId;
+use crate::protocol::server_message::AckStatus;
+
+/// Who waits, by connection.
+#[derive(Default)]
+pub(super) struct Waiters(Arc<Table>);
+
+#[derive(Default)]
+struct Table {
+    count: AtomicUsize,
+    waiting: Mutex<HashMap<ConnId, oneshot::Sender<Outcome>>>,
+}
+
+impl Table {
+    fn take(&self, conn: ConnId) -> Option<oneshot::Sender<Outcome>> {
+        let mut waiting = self.waiting.lock();
+        let taken = waiting.remove(&conn);
+        self.count.store(waiting.len(), Ordering::Release);
+        taken
+    }
+}
+
+/// One who waits. Gives up when dropped.
+pub(in crate::queue) struct Waiter {
+    conn: ConnId,
+    table: Arc<Table>,
+    end: oneshot::Receiver<Outcome>,
+}
+
+impl Waiter {
+    /// How the message ended; `None` if that is not known in time.
+    pub(in crate::queue) async fn within(mut self, limit: Duration) -> Option<Outcome> {
+        tokio::time::timeout(limit, &mut self.end).await.ok()?.ok()
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.table.take(self.conn);
+    }
+}
+
+impl Waiters {
+    /// A message took its place.
+    pub(super) fn logged(&self, message: &Logged) {
+        if self.0.count.load(Ordering::Acquire) > 0 {
+            let (seq, status) = (message.seq, AckStatus::Ok);
+            self.tell(message.origin, || Outcome::Ack { seq, status });
+        }
+    }
+
+    /// A message ended otherwise.
+    pub(super) fn answered(&self, delivery: &Delivery) {
+        if let Delivery::Outcome { conn, outcome, .. } = delivery
+            && self.0.count.load(Ordering::Acquire) > 0
+        {
+            self.tell(*conn, || outcome.clone());
+        }
+    }
+
+    fn tell(&self, conn: ConnId, outcome: impl FnOnce() -> Outcome) {
+        if let Some(waiter) = self.0.take(conn) {
+            // It may have given up this moment.
+            let _ = waiter.send(outcome());
+        }
+    }
+}
+
+impl Tail {
+    /// Waits for the end of the one message of that connection, which is appended afterwards.
+    pub(in crate::queue) fn wait_for(&self, conn: ConnId) -> Waiter {
+        let (sender, end) = oneshot::channel();
+        let table = self.waiters.0.clone();
+        let mut waiting = table.waiting.lock();
+        waiting.insert(conn, sender);
+        table.count.store(waiting.len(), Ordering::Release);
+        drop(waiting);
+        Waiter { conn, table, end }
+    }
+}

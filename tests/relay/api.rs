@@ -1,0 +1,493 @@
+//! The server API on real processes. Every answer is checked against the document that the server itself gives, and every
+//! answer that the document promises is asked for.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::harness::http::{self, Answer};
+use crate::harness::{Client, Relay, Socket};
+
+const TOKEN: &str = "the token of the tests";
+
+/// A relay of two processes, asked with the token.
+struct Api {
+    relay: Relay,
+    document: Value,
+    /// What of the document was seen: method, path, status.
+    seen: BTreeSet<(String, String, String)>,
+    _dir: TempDir,
+}
+
+impl Api {
+    async fn start(flags: &[&str]) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("token");
+        std::fs::write(&file, format!("{TOKEN}\n")).expect("a file");
+        let file = file.display().to_string();
+        let flags = [&["--api-token-file", &file], flags].concat();
+        let relay = Relay::start(2, &flags).await;
+        let document = relay
+            .get(0, "/api/v1/openapi.json")
+            .await
+            .expect("an answer");
+        let mut api = Self {
+            relay,
+            document: document.json(),
+            seen: BTreeSet::new(),
+            _dir: dir,
+        };
+        api.note("GET", "/api/v1/openapi.json", &document);
+        api
+    }
+
+    /// Asks process `n`, and checks the answer against the document.
+    async fn ask(&mut self, n: usize, method: &str, path: &str, body: &str) -> (u16, Value) {
+        let bearer = format!("Host: test\r\nAuthorization: Bearer {TOKEN}\r\n");
+        self.ask_with(n, method, path, &bearer, body).await
+    }
+
+    async fn ask_with(
+        &mut self,
+        n: usize,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &str,
+    ) -> (u16, Value) {
+        let answer = http::ask(self.relay.address(n), method, path, headers, body).await;
+        let answer = answer.expect("an answer");
+        self.note(method, path, &answer);
+        (answer.status, answer.json())
+    }
+
+    async fn get(&mut self, path: &str) -> (u16, Value) {
+        self.ask(0, "GET", path, "").await
+    }
+
+    async fn publish(&mut self, n: usize, canvas: &str, message: &Value) -> (u16, Value) {
+        let path = format!("/api/v1/canvases/{canvas}/messages");
+        self.ask(n, "POST", &path, &message.to_string()).await
+    }
+
+    fn note(&mut self, method: &str, path: &str, answer: &Answer) {
+        assert_eq!(
+            answer.header("content-type"),
+            "application/json",
+            "{answer:?}"
+        );
+        let (template, item) = self.described(path);
+        let method = method.to_lowercase();
+        let responses = &item[&method]["responses"];
+        let status = answer.status.to_string();
+        let status = if responses[&status].is_null() {
+            "default"
+        } else {
+            &status
+        };
+        let schema = &responses[status]["content"]["application/json"]["schema"];
+        assert!(
+            !schema.is_null(),
+            "{method} {template} {} is not described",
+            answer.status
+        );
+        let wrong = mismatch(&self.document, schema, &answer.json());
+        assert_eq!(wrong, None, "{method} {path}: {}", answer.body);
+        self.seen.insert((method, template, status.to_owned()));
+    }
+
+    /// The path as the document has it.
+    fn described(&self, path: &str) -> (String, Value) {
+        let path = path.split('?').next().expect("a path");
+        let matches = |template: &str| {
+            let parts: Vec<_> = template.split('/').zip(path.split('/')).collect();
+            parts.len() == path.split('/').count()
+                && parts.len() == template.split('/').count()
+                && parts.iter().all(|(t, p)| t == p || t.starts_with('{'))
+        };
+        let paths = self.document["paths"].as_object().expect("paths");
+        let found = paths.iter().find(|(template, _)| matches(template));
+        let (template, item) = found.unwrap_or_else(|| panic!("{path} is not described"));
+        (template.clone(), item.clone())
+    }
+
+    /// Everything that the document promises.
+    fn promised(&self) -> BTreeSet<(String, String, String)> {
+        let mut all = BTreeSet::new();
+        for (path, item) in self.document["paths"].as_object().expect("paths") {
+            for method in ["get", "post", "delete"] {
+                let responses = item[method]["responses"].as_object();
+                for status in responses.into_iter().flat_map(|all| all.keys()) {
+                    all.insert((method.to_owned(), path.clone(), status.clone()));
+                }
+            }
+        }
+        all
+    }
+}
+
+/// Where a value is not as its schema says. As much of JSON Schema as the document uses.
+fn mismatch(document: &Value, schema: &Value, value: &Value) -> Option<String> {
+    if let Some(name) = schema["$ref"].as_str() {
+        let pointer = name.strip_prefix('#').expect("a reference within");
+        let schema = document.pointer(pointer).expect("it is there");
+        return mismatch(document, schema, value);
+    }
+    let is = |kind: &str| match kind {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "boolean" => value.is_boolean(),
+        "null" => value.is_null(),
+        other => panic!("{other}: teach this test"),
+    };
+    let kinds: Vec<&str> = match &schema["type"] {
+        Value::String(kind) => vec![kind],
+        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
+        _ => vec![],
+    };
+    if !kinds.is_empty() && !kinds.iter().any(|kind| is(kind)) {
+        return Some(format!("{value} is no {kinds:?}"));
+    }
+    if schema["enum"]
+        .as_array()
+        .is_some_and(|all| !all.contains(value))
+    {
+        return Some(format!("{value} is none of {}", schema["enum"]));
+    }
+    for name in schema["required"].as_array().into_iter().flatten() {
+        if value.get(name.as_str().expect("a name")).is_none() {
+            return Some(format!("{name} is missing"));
+        }
+    }
+    for (name, value) in value.as_object().into_iter().flatten() {
+        match schema["properties"].get(name) {
+            Some(schema) => {
+                if let Some(wrong) = mismatch(document, schema, value) {
+                    return Some(format!("{name}: {wrong}"));
+                }
+            }
+            None if schema["additionalProperties"] == false => {
+                return Some(format!("{name} is not described"));
+            }
+            None => {}
+        }
+    }
+    let items = value.as_array().into_iter().flatten();
+    items
+        .filter_map(|item| mismatch(document, &schema["items"], item))
+        .next()
+}
+
+async fn named(relay: &Relay, n: usize, canvas: &str, client: &str) -> Client {
+    let socket = Socket::open(relay.address(n), canvas).await.expect("up");
+    let hello = json!({"client": client, "user": {"name": client}});
+    Client::enter(socket, canvas, hello).await
+}
+
+#[tokio::test]
+async fn every_answer_is_as_the_document_says_and_every_promised_answer_is_given() {
+    let mut api = Api::start(&["--max-objects", "2", "--max-message-bytes", "2048"]).await;
+    let mut ada = named(&api.relay, 1, "board", "client-ada").await;
+    ada.say(json!({"type": "presence", "state": {"typing": true}}))
+        .await;
+    let object = |id: &str| json!({"type": "object-create", "object": {"id": id, "kind": "box"}});
+    assert_eq!(
+        api.publish(0, "board", &object("a")).await.1,
+        json!({"seq": 1, "status": "ok"})
+    );
+    ada.reach(1).await;
+
+    let paths: Vec<String> = ["", "/objects", "/members", "/messages"]
+        .map(|end| format!("/api/v1/canvases/board{end}"))
+        .to_vec();
+    for path in &paths {
+        assert_eq!(api.get(path).await.0, 200);
+        assert_eq!(api.get(&path.replace("board", "nowhere")).await.0, 404);
+        assert_eq!(api.get(&path.replace("board", ".bad")).await.0, 400);
+    }
+    assert_eq!(api.get("/api/v1/canvases?limit=1").await.0, 200);
+    assert_eq!(api.get("/api/v1/canvases?limit=0").await.0, 400);
+    assert_eq!(api.get("/api/v1/canvases?limit=x").await.0, 400);
+    let old = "/api/v1/canvases/board/messages?epoch=0123456789abcdef";
+    assert_eq!(api.get(old).await.0, 410);
+
+    assert_eq!(api.publish(0, "board", &object("b")).await.0, 200);
+    let (status, refused) = api.publish(0, "board", &object("c")).await;
+    assert_eq!((status, &refused["error"]), (422, &json!("too-large")));
+    for (body, why) in [
+        ("", "one JSON object"),
+        ("[]", "one JSON object"),
+        (r#"{"type":"cursor","x":1,"y":2}"#, "type must be"),
+        (r#"{"type":"chat"}"#, "text is missing"),
+        (
+            r#"{"type":"chat","text":"x","idempotency_key":7}"#,
+            "idempotency_key",
+        ),
+        (
+            r#"{"type":"chat","text":"x","user":{"name":7}}"#,
+            "user.name",
+        ),
+    ] {
+        let (status, told) = api.ask(0, "POST", &paths[3], body).await;
+        assert_eq!(status, 400, "{body}");
+        assert!(
+            told["message"].as_str().expect("words").contains(why),
+            "{told}"
+        );
+    }
+    for bytes in [2_100, 10_000] {
+        let text = "x".repeat(bytes);
+        let large = json!({"type": "broadcast", "event": "e", "data": text});
+        assert_eq!(api.publish(0, "board", &large).await.0, 413);
+    }
+
+    disconnect_and_delete(&mut api, &mut ada).await;
+    knock(&mut api).await;
+    let missing: Vec<_> = api.promised().difference(&api.seen).cloned().collect();
+    let failing = |(_, _, status): &&(String, String, String)| status != "default";
+    let missing: Vec<_> = missing.iter().filter(failing).collect();
+    assert!(missing.is_empty(), "promised, and never seen: {missing:?}");
+}
+
+async fn disconnect_and_delete(api: &mut Api, ada: &mut Client) {
+    let kick = "/api/v1/canvases/board/clients/client-ada/disconnect";
+    assert_eq!(
+        api.ask(0, "POST", &kick.replace("ada", "nobody"), "")
+            .await
+            .0,
+        404
+    );
+    assert_eq!(
+        api.ask(0, "POST", &kick.replace("client-ada", "short"), "")
+            .await
+            .0,
+        400
+    );
+    assert_eq!(api.ask(0, "POST", kick, "").await.0, 200);
+    assert_eq!(ada.closed().await, Some(4403));
+    // A process that is stopped can't confirm.
+    let _ben = named(&api.relay, 1, "board", "client-ben").await;
+    api.relay.process(1).signal(rustix::process::Signal::STOP);
+    let (status, told) = api.ask(0, "POST", &kick.replace("ada", "ben"), "").await;
+    assert_eq!((status, &told["disconnected"]), (202, &json!(false)));
+    api.relay.process(1).signal(rustix::process::Signal::CONT);
+
+    assert_eq!(
+        api.ask(0, "DELETE", "/api/v1/canvases/nowhere", "").await.0,
+        404
+    );
+    assert_eq!(
+        api.ask(0, "DELETE", "/api/v1/canvases/.bad", "").await.0,
+        400
+    );
+    assert_eq!(
+        api.ask(0, "DELETE", "/api/v1/canvases/board", "").await.0,
+        200
+    );
+}
+
+/// Asks for everything as somebody who may not.
+async fn knock(api: &mut Api) {
+    // The guard stands before everything but the document.
+    let routes: BTreeSet<(String, String)> = api
+        .promised()
+        .into_iter()
+        .map(|(method, path, _)| (method, path))
+        .collect();
+    let open = Relay::start(1, &[]).await;
+    for (method, path) in routes
+        .iter()
+        .filter(|(_, path)| !path.ends_with("openapi.json"))
+    {
+        let path = path
+            .replace("{canvas}", "board")
+            .replace("{client}", "client-ada");
+        let method = method.to_uppercase();
+        for wrong in [
+            "",
+            "Authorization: Bearer wrong\r\n",
+            "Authorization: Basic x\r\n",
+        ] {
+            let headers = format!("Host: 127.0.0.1\r\n{wrong}");
+            assert_eq!(api.ask_with(0, &method, &path, &headers, "").await.0, 401);
+        }
+        let proxied = "Host: 127.0.0.1\r\nX-Forwarded-For: 192.0.2.1\r\n";
+        let answer = http::ask(open.address(0), &method, &path, proxied, "").await;
+        let answer = answer.expect("an answer");
+        assert_eq!(answer.status, 403);
+        api.note(&method, &path, &answer);
+    }
+}
+
+#[tokio::test]
+async fn a_queue_that_cannot_commit_is_503_with_a_time_to_come_back() {
+    let mut api = Api::start(&[]).await;
+    let chat = json!({"type": "chat", "text": "x"});
+    assert_eq!(api.publish(0, "board", &chat).await.0, 200);
+    let writer = api.relay.writer();
+    writer.execute_batch("BEGIN IMMEDIATE").expect("the lock");
+    let (status, told) = api.publish(0, "board", &chat).await;
+    assert_eq!((status, &told["error"]), (503, &json!("overloaded")));
+    assert!(told["retry_after_ms"].is_u64(), "{told}");
+    writer.execute_batch("ROLLBACK").expect("the lock goes");
+    let (status, told) = api.publish(0, "board", &chat).await;
+    assert_eq!((status, &told["status"]), (200, &json!("ok")), "{told}");
+}
+
+#[tokio::test]
+async fn what_is_published_is_heard_in_its_place_and_a_key_makes_it_once() {
+    let mut api = Api::start(&[]).await;
+    let mut ada = named(&api.relay, 0, "board", "client-ada").await;
+    let mut ben = named(&api.relay, 1, "board", "client-ben").await;
+    ada.commit(json!({"type": "chat", "text": "one"})).await;
+    let bot =
+        json!({"type": "chat", "text": "two", "user": {"name": "Bot"}, "idempotency_key": "k-1"});
+    assert_eq!(
+        api.publish(0, "board", &bot).await.1,
+        json!({"seq": 2, "status": "ok"})
+    );
+    // The same key on the other process, in the header this time.
+    let headers = format!("Host: x\r\nAuthorization: Bearer {TOKEN}\r\nIdempotency-Key: k-1\r\n");
+    let path = "/api/v1/canvases/board/messages";
+    let again = json!({"type": "chat", "text": "two"}).to_string();
+    let (_, told) = api.ask_with(1, "POST", path, &headers, &again).await;
+    assert_eq!(told, json!({"seq": 2, "status": "dup"}));
+    // Without a key, each is one more.
+    for n in 3..=40 {
+        let event = json!({"type": "broadcast", "event": "tick", "data": n});
+        assert_eq!(api.publish(n % 2, "board", &event).await.1["seq"], n);
+    }
+    let gone = json!({"type": "object-delete", "id": "z"});
+    assert_eq!(
+        api.publish(0, "board", &gone).await.1,
+        json!({"seq": 0, "status": "ignored"})
+    );
+    for client in [&mut ada, &mut ben] {
+        client.reach(40).await;
+        assert_eq!(client.stream().entries[1].message["text"], "two");
+    }
+    assert!(ben.stream().entries[1].client.starts_with("api-"));
+
+    let (_, log) = api
+        .get("/api/v1/canvases/board/messages?since=1&limit=3")
+        .await;
+    assert_eq!((&log["next"], &log["more"]), (&json!(4), &json!(true)));
+    let second = &log["messages"][0];
+    assert_eq!(
+        (&second["seq"], &second["user"]),
+        (&json!(2), &json!({"name": "Bot"}))
+    );
+    let (_, log) = api
+        .get("/api/v1/canvases/board/messages?since=39&limit=1")
+        .await;
+    assert_eq!((&log["next"], &log["more"]), (&json!(40), &json!(false)));
+    let (status, _) = api.get("/api/v1/canvases/board/messages?since=41").await;
+    assert_eq!(status, 400);
+
+    let (_, list) = api.ask(1, "GET", "/api/v1/canvases", "").await;
+    assert_eq!(list["canvases"][0]["head"], 40);
+    assert_eq!(list["canvases"][0]["members"], 2);
+    let (_, members) = api.get("/api/v1/canvases/board/members").await;
+    let clients: Vec<&Value> = members["members"]
+        .as_array()
+        .expect("all")
+        .iter()
+        .map(|m| &m["client"])
+        .collect();
+    assert_eq!(clients, ["client-ada", "client-ben"]);
+}
+
+#[tokio::test]
+async fn a_deleted_canvas_is_empty_for_those_who_are_on_it() {
+    let mut api = Api::start(&[]).await;
+    let mut ada = named(&api.relay, 0, "board", "client-ada").await;
+    let mut ben = named(&api.relay, 1, "board", "client-ben").await;
+    let object = json!({"type": "object-create", "object": {"id": "a", "kind": "box"}});
+    ada.commit(object.clone()).await;
+    ben.reach(1).await;
+    let epoch = ada.epoch.clone();
+    let (_, head) = api.ask(1, "DELETE", "/api/v1/canvases/board", "").await;
+    assert_eq!(head["head"], 1);
+    assert_ne!(head["epoch"], epoch.as_str());
+    for client in [&mut ada, &mut ben] {
+        client.until(|m| m["type"] == "resync").await;
+        assert_eq!(client.seq, 1);
+        assert_eq!(client.epoch, head["epoch"].as_str().expect("an epoch"));
+    }
+    let (_, left) = api.get("/api/v1/canvases/board/objects").await;
+    assert_eq!((&left["objects"], &left["seq"]), (&json!([]), &json!(1)));
+    assert_eq!(api.get("/api/v1/canvases/board/messages").await.0, 410);
+    // Work goes on, and who comes back with what was before gets a snapshot.
+    assert_eq!(ada.commit(object).await, 2);
+    ben.reach(2).await;
+    let socket = Socket::open(api.relay.address(1), "board")
+        .await
+        .expect("up");
+    let hello = json!({"client": "client-late", "since": {"epoch": epoch, "seq": 1}});
+    let mut late = Client::enter(socket, "board", hello).await;
+    assert_eq!(late.welcome["mode"], "snapshot");
+    late.reach(2).await;
+}
+
+#[tokio::test]
+async fn a_disconnected_client_is_gone_for_the_others_and_may_not_be_confused_with_another() {
+    let mut api = Api::start(&[]).await;
+    let mut ada = named(&api.relay, 0, "board", "client-ada").await;
+    let mut ben = named(&api.relay, 1, "board", "client-ben").await;
+    let mut elsewhere = named(&api.relay, 0, "other", "client-ada").await;
+    let kick = "/api/v1/canvases/board/clients/client-ada/disconnect";
+    let (status, told) = api.ask(1, "POST", kick, "").await;
+    assert_eq!(
+        (status, told),
+        (200, json!({"client": "client-ada", "disconnected": true}))
+    );
+    assert_eq!(ada.closed().await, Some(4403));
+    let told = ben.until(|m| m["type"] == "user-disconnected").await;
+    assert_eq!(
+        (&told["client"], &told["reason"]),
+        (&json!("client-ada"), &json!("left"))
+    );
+    assert!(ben.heard_of("presence").is_empty(), "not away: gone");
+    elsewhere
+        .commit(json!({"type": "chat", "text": "still here"}))
+        .await;
+    assert_eq!(api.ask(1, "POST", kick, "").await.0, 404);
+}
+
+#[tokio::test]
+async fn without_a_token_only_this_hosts_own_processes_are_answered() {
+    let relay = Relay::start(1, &[]).await;
+    let port = relay.address(0).port();
+    let local = format!("Host: 127.0.0.1:{port}\r\n");
+    for (headers, status) in [
+        (local.clone(), 200),
+        (format!("Host: localhost:{port}\r\n"), 200),
+        (format!("Host: [::1]:{port}\r\n"), 200),
+        // A name that was made to resolve to this host.
+        ("Host: evil.test\r\n".to_owned(), 403),
+        // A page, whoever's.
+        (format!("{local}Origin: http://127.0.0.1:{port}\r\n"), 403),
+        (format!("{local}Sec-Fetch-Site: same-origin\r\n"), 403),
+        // A proxy.
+        (format!("{local}X-Forwarded-For: 127.0.0.1\r\n"), 403),
+        (format!("{local}Forwarded: for=127.0.0.1\r\n"), 403),
+        (format!("{local}Via: 1.1 proxy\r\n"), 403),
+    ] {
+        let answer = http::ask(relay.address(0), "GET", "/api/v1/canvases", &headers, "").await;
+        assert_eq!(answer.expect("an answer").status, status, "{headers}");
+    }
+    // In memory as well.
+    let alone = Relay::start(1, &["--queue", "off"]).await;
+    let mut ada = named(&alone, 0, "board", "client-ada").await;
+    let chat = json!({"type": "chat", "text": "x"}).to_string();
+    let path = "/api/v1/canvases/board/messages";
+    let answer = http::ask(alone.address(0), "POST", path, &local, &chat).await;
+    assert_eq!(
+        answer.expect("an answer").json(),
+        json!({"seq": 1, "status": "ok"})
+    );
+    ada.reach(1).await;
+}
