@@ -52,6 +52,10 @@ pub trait Link: Send + Sync + 'static {
     /// So many of the connection's ops were answered, at most. `u32::MAX`: a snapshot stands for those that were not.
     fn answered(&self, ops: u32);
 
+    /// The member was told to start over from a snapshot: its ops that are in it get no ack any more. It sends what it
+    /// has no answer for again.
+    fn started_over(&self) {}
+
     /// Writes what the socket takes now.
     fn flush(&self);
 

@@ -20,6 +20,7 @@ use scumble::tasks::Spawner;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
 use super::frames::{Frame, take};
@@ -105,6 +106,8 @@ impl Relay {
         let gate = Gate::new(Keys::default(), None).expect("a gate");
         let hub = Hub::new(registry.clone(), backplane, config, gate);
         spawner.spawn(async move { flusher.run(|| Duration::ZERO).await });
+        // A fuzzer's program does not ignore it as others in Rust do. Taken once, it stays so.
+        drop(signal(SignalKind::pipe()).expect("a handler"));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         Self {
             listener,

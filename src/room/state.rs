@@ -96,7 +96,6 @@ pub struct State<L> {
     instance: u32,
     canvas: Option<crate::backplane::Canvas>,
     epoch: Epoch,
-    early: Early,
     /// The last `seq` that was fanned out.
     delivered: u64,
     /// The room itself reads the log: live batches were missed. Holds the highest `seq` known of.
@@ -109,6 +108,7 @@ pub struct State<L> {
     members_loading: bool,
     seats: BTreeMap<ConnId, Seat<L>>,
     roster: Roster,
+    early: Early,
     pointers: Pointers,
     /// Leaves that the queue did not take.
     leaves: Vec<Entry>,
@@ -148,7 +148,6 @@ impl<L: Link> State<L> {
             instance,
             canvas: None,
             epoch: Epoch(0),
-            early: Early::default(),
             delivered: 0,
             filling: None,
             lost: false,
@@ -157,6 +156,7 @@ impl<L: Link> State<L> {
             members_loading: false,
             seats: BTreeMap::new(),
             roster: Roster::default(),
+            early: Early::default(),
             pointers: Pointers::new(quiet),
             leaves: Vec::new(),
             effects: Vec::new(),
@@ -357,6 +357,7 @@ impl<L: Link> State<L> {
             .filter(|seat| seat.joining.is_none())
         {
             seat.link.reply(say::resync(reason));
+            seat.link.started_over();
             seat.place.lost();
         }
         self.shared_snapshot = None;

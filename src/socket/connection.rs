@@ -202,6 +202,11 @@ impl Link for Peer {
         }
     }
 
+    fn started_over(&self) {
+        self.in_flight.store(0, Ordering::Release);
+        self.out.wake.notify_one();
+    }
+
     fn flush(&self) {
         self.flushed();
     }

@@ -271,6 +271,7 @@ async fn disconnect_and_delete(api: &mut Api, ada: &mut Client) {
     // A process that is stopped can't confirm.
     let _ben = named(&api.relay, 1, "board", "client-ben").await;
     api.relay.process(1).signal(rustix::process::Signal::STOP);
+    stopped(api.relay.process(1).pid()).await;
     let (status, told) = api.ask(0, "POST", &kick.replace("ada", "ben"), "").await;
     assert_eq!((status, &told["disconnected"]), (202, &json!(false)));
     api.relay.process(1).signal(rustix::process::Signal::CONT);
@@ -490,4 +491,22 @@ async fn without_a_token_only_this_hosts_own_processes_are_answered() {
         json!({"seq": 1, "status": "ok"})
     );
     ada.reach(1).await;
+}
+
+/// Waits until every thread of a process that was told to stop has stopped.
+async fn stopped(pid: u32) {
+    let runs = || {
+        let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("a process");
+        tasks.flatten().any(|task| {
+            let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            !stat.is_empty() && !stat.contains(") T ")
+        })
+    };
+    for _ in 0..1_000 {
+        if !runs() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    panic!("process {pid} does not stop");
 }

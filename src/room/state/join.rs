@@ -173,6 +173,7 @@ impl<L: Link> State<L> {
             Ok(Read::Gone) => {
                 seat.link
                     .reply(say::resync("the messages since were cleaned up"));
+                seat.link.started_over();
                 // A shared one may be as old as what was lost.
                 self.shared_snapshot = None;
                 seat.place.lost();
