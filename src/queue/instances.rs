@@ -14,8 +14,8 @@ use rustix::io::Errno;
 
 use super::apply::{Setup, Txn};
 use super::schema::{Files, Prepared, StartError, millis};
-use super::sql;
 use super::wake::Peer;
+use super::{hosts, sql};
 use crate::config::QueueConfig;
 use crate::limits;
 
@@ -32,6 +32,8 @@ pub(super) struct Registration {
     pub(super) wake_path: PathBuf,
     pub(super) lock_path: PathBuf,
     pub(super) started_at: i64,
+    /// The kernel's name for this boot.
+    pub(super) boot_id: String,
     /// Held for as long as this process lives.
     _lock: File,
 }
@@ -94,13 +96,7 @@ pub(super) fn register(
         dir.join(format!("{name}.sock")),
         dir.join(format!("{name}.lock")),
     );
-    let lock = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&lock_path)
-        .map_err(io)?;
-    flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|e| io(e.into()))?;
+    let lock = own_lock(&lock_path).map_err(io)?;
     let bell = UnixDatagram::bind(&wake_path).map_err(io)?;
     bell.set_nonblocking(true).map_err(io)?;
     let setup = Setup {
@@ -117,6 +113,7 @@ pub(super) fn register(
         wake_path,
         lock_path,
         started_at,
+        boot_id: super::clock::boot_id().map_err(io)?,
         _lock: lock,
     };
     let turn = turnstile
@@ -142,6 +139,18 @@ pub(super) fn register(
             })
         }
     }
+}
+
+/// The lock that this process holds for as long as it lives.
+fn own_lock(path: &Path) -> io::Result<File> {
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)?;
+    flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+    hosts::sign(&lock)?;
+    Ok(lock)
 }
 
 /// Takes the name; `None` if a live instance has it. One that died with it is reaped first.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rusqlite::{Connection, params};
 
 use super::apply::{Held, Txn};
-use super::{Shared, cleanup, sql};
+use super::{Shared, cleanup, hosts, sql};
 use crate::protocol::ids::{CanvasId, ClientId, Epoch};
 
 /// Something else that the writer does in its transaction: there is one writer a process, and one place where the
@@ -98,6 +98,14 @@ pub(super) fn run(
 /// Says that this instance lives. If a peer has taken it for dead (it was stopped for a while), it comes back
 /// under its old number, since that is in its connections' numbers, and its clients take their places again.
 fn beat(shared: &Shared, txn: &mut Txn<'_>, places: &Places) -> rusqlite::Result<i64> {
+    if hosts::used_under(txn.conn)?.as_deref() != Some(shared.own.boot_id.as_str()) {
+        let reason = "another host has taken this file: one file is for the processes of one host";
+        shared.failed.send_replace(Some(reason.to_owned()));
+        return Err(rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_PERM),
+            Some(reason.to_owned()),
+        ));
+    }
     let number = shared.own.setup.number;
     let mut beat = txn.conn.prepare_cached(sql::BEAT)?;
     if beat.execute(params![number, txn.now_ms])? > 0 {

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior, params};
 use thiserror::Error;
 
-use super::Fatal;
 use super::clock::{self, Clock};
+use super::migrations::Stays;
 use super::turnstile::Turnstile;
+use super::{Fatal, hosts, migrations};
 use crate::config::{QueueConfig, Synchronous};
 use crate::limits;
 
@@ -27,15 +28,40 @@ pub enum StartError {
         "SQLite {0} has a known fault in resetting its log; build with 3.51.3, or 3.53.0 and later"
     )]
     OldSqlite(String),
-    /// The file has tables, but not those of this version.
+    /// The file has tables, but not those of this version, and can't be brought to it.
     #[error(
-        "{path}: schema version {found}, this scumble reads {VERSION}; use another --db, or the scumble that made it"
+        "{path}: schema version {found}, this scumble reads {VERSION}; use another --db, the scumble that made it, or \
+         the backup from before the upgrade"
     )]
     Version {
         /// The file.
         path: PathBuf,
         /// What it says.
         found: i64,
+    },
+    /// The file is of an older version, and processes of that version use it.
+    #[error(
+        "{path}: schema version {found} is to become {VERSION}, but {user} uses the file: stop all processes of the \
+         older version first"
+    )]
+    InUse {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        found: i64,
+        /// One that uses it.
+        user: String,
+    },
+    /// Another kernel uses the file.
+    #[error(
+        "{path}: another host uses this file: instance {neighbour}. One file is for the processes of one host; give \
+         each host a --db of its own"
+    )]
+    OtherHost {
+        /// The file.
+        path: PathBuf,
+        /// The instance, and what its lock file says.
+        neighbour: String,
     },
     /// A live process has this name.
     #[error("an instance named {0:?} is running on this file; choose another --instance-id")]
@@ -180,6 +206,16 @@ impl Files {
         }
     }
 
+    /// Why a file stays in its older version.
+    fn stays(&self, stays: Stays, found: i64) -> StartError {
+        let path = self.db.clone();
+        match stays {
+            Stays::NoWay => StartError::Version { path, found },
+            Stays::InUse(user) => StartError::InUse { path, found, user },
+            Stays::Failed(error) => self.failed(error),
+        }
+    }
+
     /// Why a start failed.
     pub(super) fn failed(&self, error: rusqlite::Error) -> StartError {
         let path = self.db.clone();
@@ -223,7 +259,13 @@ pub(super) fn prepare(config: &QueueConfig) -> Result<Prepared, StartError> {
 
     let sqlite = |error| files.failed(error);
     let mut conn = open(&files.db).map_err(sqlite)?;
-    create(&conn, &files)?;
+    create(&mut conn, &files)?;
+    if let Some(neighbour) = hosts::neighbour(&conn, &boot_id).map_err(sqlite)? {
+        return Err(StartError::OtherHost {
+            path: files.db.clone(),
+            neighbour,
+        });
+    }
     // Whatever the mode, the mark that says "in use" must be on the disk before anything is acked.
     conn.pragma_update(None, "synchronous", "FULL")
         .map_err(sqlite)?;
@@ -298,7 +340,7 @@ pub(super) fn open_reader(db: &Path) -> rusqlite::Result<Connection> {
     Ok(conn)
 }
 
-fn create(conn: &Connection, files: &Files) -> Result<(), StartError> {
+fn create(conn: &mut Connection, files: &Files) -> Result<(), StartError> {
     let sqlite = |error| files.failed(error);
     let version = |name| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let found = version("user_version").map_err(sqlite)?;
@@ -313,6 +355,10 @@ fn create(conn: &Connection, files: &Files) -> Result<(), StartError> {
             ))
             .map_err(sqlite),
         (VERSION, _) => Ok(()),
+        (older, _) if (1..VERSION).contains(&older) => {
+            migrations::migrate(conn, found, VERSION, migrations::STEPS)
+                .map_err(|stays| files.stays(stays, found))
+        }
         _ => Err(StartError::Version {
             path: files.db.clone(),
             found,
@@ -409,6 +455,35 @@ mod tests {
             prepare(&config),
             Err(StartError::Version { found: 9, .. })
         ));
+    }
+
+    /// A wall clock that is stepped by an hour between two starts is what an offset that is an hour off looks like.
+    #[test]
+    fn a_step_of_the_wall_clock_changes_nothing_until_the_next_boot() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(dir.path(), "one");
+        let first = prepare(&config).unwrap();
+        for step_ms in [3_600_000, -7_200_000] {
+            let step = "UPDATE meta SET value = value + ?1 WHERE key = 'clock_offset_ms'";
+            let expected = offset(&first.conn) + step_ms;
+            first.conn.execute(step, [step_ms]).unwrap();
+            let later = prepare(&config).unwrap();
+            let ahead_ms = later.clock.now_ms() - clock::since_boot_ms();
+            assert!((ahead_ms - expected).abs() < 1_000, "{ahead_ms}");
+            assert_eq!(offset(&later.conn), expected, "nobody corrects it");
+        }
+        // Another boot takes the wall clock again, and keeps nothing for longer than it would be kept now.
+        first
+            .conn
+            .execute("UPDATE meta SET value = 'x' WHERE key = 'boot_id'", [])
+            .unwrap();
+        let next = prepare(&config).unwrap();
+        assert!((next.clock.now_ms() - clock::wall_ms()).abs() < 1_000);
+    }
+
+    fn offset(conn: &Connection) -> i64 {
+        let sql = "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'clock_offset_ms'";
+        conn.query_row(sql, [], |row| row.get(0)).unwrap()
     }
 
     #[test]

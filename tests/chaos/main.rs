@@ -16,5 +16,6 @@ mod crowd;
 mod disk;
 mod file;
 mod herd;
+mod neighbours;
 mod rounds;
 mod spilling;

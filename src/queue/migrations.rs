@@ -1,0 +1,154 @@
+//! From an older schema to this one: a step a version, all in one transaction, and only while nobody uses the file.
+//! A newer schema is refused: what it means is not known here.
+
+use std::path::Path;
+
+use rusqlite::{Connection, TransactionBehavior};
+use thiserror::Error;
+
+use super::instances::{Sign, look};
+
+/// What leads from one version to the next.
+#[derive(Debug)]
+pub(super) struct Step {
+    /// The version before.
+    pub(super) from: i64,
+    /// What turns it into `from + 1`.
+    pub(super) sql: &'static str,
+}
+
+/// All steps since version 1, oldest first. None is ever changed or removed: some file needs it.
+pub(super) const STEPS: &[Step] = &[];
+
+/// Why a file stays as it is.
+#[derive(Debug, Error)]
+pub(super) enum Stays {
+    /// No step begins at its version.
+    #[error("no way leads from there")]
+    NoWay,
+    /// Somebody uses it.
+    #[error("{0} uses it")]
+    InUse(String),
+    /// A step failed; nothing of it or the others happened.
+    #[error("{0}")]
+    Failed(#[from] rusqlite::Error),
+}
+
+/// Brings a file from version `found` to `target`. The caller holds the turnstile, so nobody starts meanwhile.
+///
+/// # Errors
+/// [`Stays`]; then the file is as it was.
+pub(super) fn migrate(
+    conn: &mut Connection,
+    found: i64,
+    target: i64,
+    steps: &[Step],
+) -> Result<(), Stays> {
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if let Some(user) = user(&tx)? {
+        return Err(Stays::InUse(user));
+    }
+    for version in found..target {
+        let step = steps.iter().find(|step| step.from == version);
+        tx.execute_batch(step.ok_or(Stays::NoWay)?.sql)?;
+    }
+    tx.pragma_update(None, "user_version", target)?;
+    tx.commit()?;
+    tracing::info!(from = found, to = target, "the file's schema is migrated");
+    Ok(())
+}
+
+/// An instance that lives, as far as its lock tells. `instances` has its name and its lock in every version.
+fn user(conn: &Connection) -> rusqlite::Result<Option<String>> {
+    let mut statement = conn.prepare("SELECT instance_id, lock_path FROM instances")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        if look(Path::new(row.get_ref(1)?.as_str()?)) == Sign::Alive {
+            return Ok(Some(row.get(0)?));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::schema::VERSION;
+    use crate::queue::tests::config;
+
+    const ADD: Step = Step {
+        from: VERSION,
+        sql: "ALTER TABLE canvases ADD COLUMN colour TEXT NOT NULL DEFAULT 'white'",
+    };
+    const FILL: Step = Step {
+        from: VERSION + 1,
+        sql: "UPDATE canvases SET colour = 'black' WHERE canvas_id = 'c'",
+    };
+    const BROKEN: Step = Step {
+        from: VERSION + 1,
+        sql: "UPDATE nowhere SET x = 1",
+    };
+
+    /// A file of the version before those steps, with something in it.
+    fn older(dir: &Path) -> Connection {
+        let config = config(dir, "one");
+        let conn = crate::queue::schema::prepare(&config).unwrap().conn;
+        conn.execute(
+            "INSERT INTO canvases (canvas_id, epoch, created_at) VALUES ('c', 'e', 1), ('d', 'e', 1)",
+            [],
+        )
+        .unwrap();
+        conn
+    }
+
+    fn version(conn: &Connection) -> i64 {
+        conn.pragma_query_value(None, "user_version", |row| row.get(0))
+            .unwrap()
+    }
+
+    #[test]
+    fn steps_are_taken_in_order_and_what_was_there_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut conn = older(dir.path());
+        migrate(&mut conn, VERSION, VERSION + 2, &[FILL, ADD]).unwrap();
+        assert_eq!(version(&conn), VERSION + 2);
+        let colours: String = conn
+            .query_row(
+                "SELECT group_concat(canvas_id || colour) FROM canvases",
+                [],
+                |row| row.get(0),
+            )
+            .unwrap();
+        assert_eq!(colours, "cblack,dwhite");
+    }
+
+    #[test]
+    fn a_step_that_fails_leaves_the_file_as_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut conn = older(dir.path());
+        for steps in [&[ADD, BROKEN][..], &[ADD]] {
+            let stays = migrate(&mut conn, VERSION, VERSION + 2, steps);
+            assert!(stays.is_err());
+            assert_eq!(version(&conn), VERSION);
+            assert!(conn.prepare("SELECT colour FROM canvases").is_err());
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_used_is_not_touched() {
+        let dir = tempfile::tempdir().unwrap();
+        let queue = crate::queue::SqliteQueue::start(config(dir.path(), "old")).unwrap();
+        let mut conn = Connection::open(dir.path().join("queue.db")).unwrap();
+        let stays = migrate(&mut conn, VERSION, VERSION + 1, &[ADD]);
+        assert!(matches!(stays, Err(Stays::InUse(user)) if user == "old"));
+        assert_eq!(version(&conn), VERSION);
+        drop(queue);
+    }
+
+    /// Each version that there was has its step.
+    #[test]
+    fn a_way_leads_from_every_version() {
+        let from: Vec<i64> = STEPS.iter().map(|step| step.from).collect();
+        assert_eq!(from, (1..VERSION).collect::<Vec<_>>());
+    }
+}
