@@ -82,6 +82,10 @@ async fn survive(flags: &[&str]) {
         field.up.lock()[victim] = relay.address(fresh);
     }
     let mut clients = writers.join_all().await;
+    // Whoever was done early may have been on a process that died afterwards.
+    for client in &mut clients {
+        come_back(client, &field, &mut random).await;
+    }
     let up = field.up.lock().clone();
     for address in up {
         clients.push(Client::join(address, "board").await);
