@@ -35,16 +35,14 @@ impl<L: Link> Actor<L> {
         let mut state = State::new(self.settings.clone(), instance);
         let mut reads = JoinSet::new();
         self.open(&mut reads);
-        let mut events = Vec::new();
         let mut opening = true;
         loop {
             inbox.ready().await;
             // A room that always has something to do must not keep its thread from looking at the sockets.
             tokio::task::coop::consume_budget().await;
-            inbox.take(&mut events);
             let now = Instant::now();
             let mut open_failed = false;
-            for event in events.drain(..) {
+            for event in inbox.take() {
                 if let Event::Opened(opened) = &event {
                     opening = false;
                     match opened {

@@ -167,14 +167,15 @@ impl<L> Inbox<L> {
         self.notify.notified().await;
     }
 
-    /// Takes all that waits, in order. `into` must be empty; its allocation is reused.
-    pub fn take(&self, into: &mut Vec<Event<L>>) {
+    /// Takes all that waits, in order, with its allocation: an idle room holds none.
+    pub fn take(&self) -> Vec<Event<L>> {
         let mut waiting = self.waiting.lock();
-        std::mem::swap(&mut waiting.events, into);
+        let mut events = std::mem::take(&mut waiting.events);
         (waiting.log_bytes, waiting.offered_bytes) = (0, 0);
         if let Some((epoch, seq)) = waiting.lagged.take() {
-            into.push(Event::Lagged(epoch, seq));
+            events.push(Event::Lagged(epoch, seq));
         }
+        events
     }
 
     /// Whether nothing waits.

@@ -21,6 +21,15 @@ pub struct Present {
     pub cursor: Option<Arc<str>>,
 }
 
+impl Present {
+    fn new(member: Member) -> Box<Self> {
+        Box::new(Self {
+            member,
+            cursor: None,
+        })
+    }
+}
+
 /// A message about a client for everyone else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
@@ -36,7 +45,8 @@ pub struct Told {
 #[derive(Debug, Default)]
 pub struct Roster {
     version: u64,
-    present: BTreeMap<ClientId, Present>,
+    /// Boxed, as a room's seats are.
+    present: BTreeMap<ClientId, Box<Present>>,
     users: Option<Arc<str>>,
 }
 
@@ -56,15 +66,7 @@ impl Roster {
     pub fn new(version: u64, members: Vec<Member>) -> Self {
         let present = members
             .into_iter()
-            .map(|member| {
-                (
-                    member.client.clone(),
-                    Present {
-                        member,
-                        cursor: None,
-                    },
-                )
-            })
+            .map(|member| (member.client.clone(), Present::new(member)))
             .collect();
         Self {
             version,
@@ -75,12 +77,12 @@ impl Roster {
 
     /// The client's row, if it is here or away.
     pub fn client(&self, client: &ClientId) -> Option<&Present> {
-        self.present.get(client)
+        self.present.get(client).map(|present| &**present)
     }
 
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Present> {
-        self.present.values()
+        self.present.values().map(|present| &**present)
     }
 
     /// Whether somebody who is not away is on another instance.
@@ -160,13 +162,7 @@ impl Roster {
                 if member.away {
                     tell(Latest::Away, presence(&client, None, Some(true)));
                 }
-                self.present.insert(
-                    client,
-                    Present {
-                        member,
-                        cursor: None,
-                    },
-                );
+                self.present.insert(client, Present::new(member));
             }
         }
     }

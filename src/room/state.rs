@@ -106,7 +106,8 @@ pub struct State<L> {
     snapshot_loading: bool,
     shared_snapshot: Option<(Instant, Arc<super::inbox::Parts>)>,
     members_loading: bool,
-    seats: BTreeMap<ConnId, Seat<L>>,
+    /// Boxed: the map's nodes have room for eleven, and most rooms have fewer members.
+    seats: BTreeMap<ConnId, Box<Seat<L>>>,
     roster: Roster,
     early: Early,
     pointers: Pointers,

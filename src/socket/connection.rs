@@ -271,7 +271,8 @@ async fn linger(out: &Outbound) {
     // Fails only if the socket is gone already.
     let _ = rustix::net::shutdown(out.stream(), rustix::net::Shutdown::Write);
     let drain = async {
-        let (mut buffer, mut left) = ([0; 4096], LINGER_BYTES);
+        // On the heap: an array would be part of every connection's task, as long as it lives.
+        let (mut buffer, mut left) = (vec![0; 4096], LINGER_BYTES);
         while left > 0 && out.stream().readable().await.is_ok() {
             match out.stream().try_read(&mut buffer) {
                 Ok(0) => return,

@@ -32,7 +32,7 @@ impl<L: Link> State<L> {
             wanted_state: None,
             state_in_flight: false,
         };
-        self.seats.insert(conn, seat);
+        self.seats.insert(conn, Box::new(seat));
         if self.canvas.is_some() {
             self.append_join(conn);
         }
@@ -40,8 +40,8 @@ impl<L: Link> State<L> {
 
     /// Whether others take all places. Who takes over its own place needs none.
     fn is_full_for(&self, client: &ClientId) -> bool {
-        let others = |seat: &&Seat<L>| seat.link.author().client != *client;
-        self.seats.values().filter(others).count() >= self.settings.limits.max_clients
+        let clients = self.seats.values().map(|seat| &seat.link.author().client);
+        clients.filter(|other| *other != client).count() >= self.settings.limits.max_clients
     }
 
     pub(super) fn append_join(&mut self, conn: ConnId) {
