@@ -20,15 +20,21 @@
 //!    The backplane itself turns the clients of a dead instance `away`, and removes whoever stayed away longer than the grace.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
 use futures::future::BoxFuture;
 use thiserror::Error;
 
-use crate::protocol::client_message::{Durable, Kind};
+use crate::protocol::client_message::Durable;
 use crate::protocol::ids::{CanvasId, ClientId, ConnId, Epoch, InstanceId, Position};
 use crate::protocol::server_message::{AckStatus, ErrorCode, LeaveReason};
+
+mod author;
+mod log;
+mod stats;
+
+pub use author::Author;
+pub use log::{LogBatch, LogBuilder, Mark};
+pub use stats::{InstanceStats, Stats};
 
 /// A canvas as the backplane knows it: its name, and the key that stands for it in tables.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -37,128 +43,6 @@ pub struct Canvas {
     pub id: CanvasId,
     /// The backplane's own key.
     pub key: i64,
-}
-
-/// One connection as an author of entries.
-#[derive(Debug)]
-pub struct Author {
-    /// The connection.
-    pub conn: ConnId,
-    /// The client it belongs to.
-    pub client: ClientId,
-    /// Name and colour as a JSON object.
-    pub user: String,
-    /// The `sub` of its token; empty without auth.
-    pub subject: String,
-    mark: u64,
-    /// The op after whose retryable refusal all later ones wait, twice, and 1 more if that was `rate-limited`; 0 for none.
-    held: AtomicU64,
-    /// The highest op that was taken and not refused since.
-    taken: AtomicU64,
-    /// The highest op that was answered for good.
-    settled: AtomicU64,
-}
-
-/// Names are compared once a member and message: numbers are faster. That two clients of a canvas share one is as likely
-/// as that two UUIDs are the same, and would only let an op pass that waits for an earlier one.
-fn client_mark(name: &str) -> u64 {
-    let mut hasher = std::hash::DefaultHasher::new();
-    std::hash::Hash::hash(name, &mut hasher);
-    std::hash::Hasher::finish(&hasher)
-}
-
-impl Author {
-    /// An author whose ops are not held.
-    pub fn new(conn: ConnId, client: ClientId, user: String, subject: String) -> Self {
-        Self {
-            mark: client_mark(client.as_str()),
-            conn,
-            client,
-            user,
-            subject,
-            held: AtomicU64::new(0),
-            taken: AtomicU64::new(0),
-            settled: AtomicU64::new(0),
-        }
-    }
-
-    /// Holds all ops from `op` on, after a retryable refusal of it: if `op + 1` were committed, a resent `op` would look like a duplicate.
-    /// `code` is `rate-limited` or `overloaded`; later ops are refused with the same.
-    /// Nothing is held for a second copy of an op that was answered for good: its author will not send it again.
-    pub fn hold(&self, op: u64, code: ErrorCode) {
-        if op <= self.settled.load(Ordering::Acquire) {
-            return;
-        }
-        self.taken.fetch_min(op - 1, Ordering::AcqRel);
-        let new = op << 1 | u64::from(code == ErrorCode::RateLimited);
-        let lower = |held: u64| (held == 0 || op <= held >> 1).then_some(new);
-        // `Err` only says that a lower op is held already.
-        let _ = self
-            .held
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, lower);
-        // It may have been settled in the meantime.
-        self.settle(self.settled.load(Ordering::Acquire));
-    }
-
-    /// The code that `op` is refused with because a lower one waits to be sent again; `None` if it is not.
-    pub fn held(&self, op: u64) -> Option<ErrorCode> {
-        let held = self.held.load(Ordering::Acquire);
-        let code = match held & 1 {
-            0 => ErrorCode::Overloaded,
-            _ => ErrorCode::RateLimited,
-        };
-        (held != 0 && op > held >> 1).then_some(code)
-    }
-
-    /// Whether `op` is the one that all later ones wait for.
-    pub fn awaits(&self, op: u64) -> bool {
-        self.held.load(Ordering::Acquire) >> 1 == op
-    }
-
-    /// Whether `op` may be taken: nothing is held, or it is the held op itself, which ends the hold, or a lower one: a resend of
-    /// what was answered before, which changes nothing for what waits.
-    /// Must be called under the same lock as [`Self::hold`] of the same backplane, or where no other can append for this author.
-    ///
-    /// # Errors
-    /// The refusal with the code of the held op's.
-    pub fn admits(&self, op: u64) -> Result<(), Refusal> {
-        if let Some(code) = self.held(op) {
-            return Err(Refusal {
-                code,
-                message: "an earlier op was refused: send that first".to_owned(),
-                retry_after_ms: Some(crate::limits::RETRY_AFTER_MS),
-            });
-        }
-        if self.awaits(op) {
-            self.held.store(0, Ordering::Release);
-        }
-        Ok(())
-    }
-
-    /// `op` was taken: until it is refused, another copy of it that is refused holds nothing.
-    pub fn take(&self, op: u64) {
-        self.taken.fetch_max(op, Ordering::AcqRel);
-    }
-
-    /// Whether a copy of `op` was taken and is not refused.
-    pub fn has_taken(&self, op: u64) -> bool {
-        op <= self.taken.load(Ordering::Acquire)
-    }
-
-    /// `op` was answered for good: whatever waits for it, or for an earlier one, waits no more.
-    pub fn settle(&self, op: u64) {
-        self.settled.fetch_max(op, Ordering::AcqRel);
-        let release = |held: u64| (held != 0 && held >> 1 <= op).then_some(0);
-        // `Err` only says that nothing of it is held.
-        let _ = self
-            .held
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, release);
-    }
-
-    /// A number that stands for the client's name in [`Mark::client`].
-    pub fn mark(&self) -> u64 {
-        self.mark
-    }
 }
 
 /// What a room hands over for everybody.
@@ -247,41 +131,6 @@ pub enum Outcome {
     },
     /// It was refused after it had been taken. A refusal that is not retryable uses its `op` up: sent again, it is a `dup`.
     Refused(Refusal),
-}
-
-/// One message's place in a [`LogBatch`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark {
-    /// The author's own number.
-    pub op: u64,
-    /// The connection that sent it; it gets an ack instead of the frame.
-    pub origin: ConnId,
-    /// Its client: see [`Author::mark`].
-    pub client: u64,
-    /// Where its frame ends in the batch's bytes. It begins where the one before ends.
-    pub end: usize,
-}
-
-/// A contiguous run of committed messages of one canvas, framed once for everybody.
-#[derive(Debug, Clone)]
-pub struct LogBatch {
-    /// The epoch that the numbers belong to.
-    pub epoch: Epoch,
-    /// The `seq` of the first message; the others follow without a gap.
-    pub first_seq: u64,
-    /// The frames, back to back.
-    pub frames: Bytes,
-    /// One mark a message.
-    pub marks: Arc<[Mark]>,
-    /// When the youngest of them was committed, server clock, ms since the epoch.
-    pub at_ms: i64,
-}
-
-impl LogBatch {
-    /// The `seq` of the last message.
-    pub fn last_seq(&self) -> u64 {
-        self.first_seq + self.marks.len() as u64 - 1
-    }
 }
 
 /// A client in the presence table.
@@ -512,134 +361,4 @@ pub trait Backplane: Send + Sync + 'static {
 
     /// Commits what was taken, removes this instance and what it had in the presence table, and stops.
     fn shutdown<'a>(&'a self) -> BoxFuture<'a, ()>;
-}
-
-/// A backplane in numbers. Fields that a backplane has no meaning for are 0.
-#[derive(Debug, Clone, Default, serde::Serialize)]
-pub struct Stats {
-    /// Rows that are not expired and that some live instance with members has not processed.
-    pub queue_size: u64,
-    /// The age of the oldest of them, in milliseconds.
-    pub oldest_unprocessed_ms: u64,
-    /// `healthy`, `warning` or `critical`.
-    pub queue_health: &'static str,
-    /// Rows in the queue, those kept only for their TTL included.
-    pub rows: u64,
-    /// Entries waiting for this process's writer.
-    pub writer_depth: u64,
-    /// Messages in this process's spill file.
-    pub spilled: u64,
-    /// Messages committed by this process since it started.
-    pub committed: u64,
-    /// Commits since it started; messages per commit is the batch.
-    pub commits: u64,
-    /// Entries refused as `overloaded` since it started.
-    pub overloaded: u64,
-    /// Queries of polls since the start.
-    pub polls: u64,
-    /// Median, 95th, 99th percentile and maximum of a poll's query, in milliseconds.
-    pub poll_p50_ms: f64,
-    /// See `poll_p50_ms`.
-    pub poll_p95_ms: f64,
-    /// See `poll_p50_ms`.
-    pub poll_p99_ms: f64,
-    /// See `poll_p50_ms`.
-    pub poll_max_ms: f64,
-    /// Median and 99th percentile from taking an entry to its commit, in milliseconds.
-    pub write_p50_ms: f64,
-    /// See `write_p50_ms`.
-    pub write_p99_ms: f64,
-    /// Canvases that are polled.
-    pub active_poll_tasks: u64,
-    /// Bytes of the write-ahead log.
-    pub wal_bytes: u64,
-    /// Bytes of the database file.
-    pub db_bytes: u64,
-    /// The live instances.
-    pub instances: Vec<InstanceStats>,
-}
-
-/// One instance as the registry has it.
-#[derive(Debug, Clone, serde::Serialize)]
-pub struct InstanceStats {
-    /// Its name.
-    pub instance_id: String,
-    /// Its process.
-    pub pid: u32,
-    /// Milliseconds since its last heartbeat.
-    pub heartbeat_age_ms: u64,
-    /// Rows it has not processed, over the canvases it has members on.
-    pub lag: u64,
-}
-
-/// How a durable row is framed for everyone: one place, whatever the backplane.
-pub struct LogBuilder {
-    epoch: Epoch,
-    first_seq: u64,
-    frames: Vec<u8>,
-    marks: Vec<Mark>,
-    at_ms: i64,
-}
-
-impl LogBuilder {
-    /// An empty run that begins at `first_seq`.
-    pub fn new(epoch: Epoch, first_seq: u64) -> Self {
-        Self {
-            epoch,
-            first_seq,
-            frames: Vec::new(),
-            marks: Vec::new(),
-            at_ms: 0,
-        }
-    }
-
-    /// The `seq` that the next message must have.
-    pub fn next_seq(&self) -> u64 {
-        self.first_seq + self.marks.len() as u64
-    }
-
-    /// Bytes so far.
-    pub fn len(&self) -> usize {
-        self.frames.len()
-    }
-
-    /// Whether nothing was pushed.
-    pub fn is_empty(&self) -> bool {
-        self.marks.is_empty()
-    }
-
-    /// Appends the message numbered [`Self::next_seq`].
-    pub fn push(
-        &mut self,
-        kind: Kind,
-        origin: ConnId,
-        op: u64,
-        client: &str,
-        at_ms: i64,
-        body: &[u8],
-    ) {
-        let seq = self.next_seq();
-        crate::protocol::server_message::durable(&mut self.frames, kind, seq, client, at_ms, body);
-        self.marks.push(Mark {
-            op,
-            origin,
-            client: client_mark(client),
-            end: self.frames.len(),
-        });
-        self.at_ms = at_ms;
-    }
-
-    /// The run, or `None` if it is empty.
-    pub fn finish(self) -> Option<LogBatch> {
-        if self.marks.is_empty() {
-            return None;
-        }
-        Some(LogBatch {
-            epoch: self.epoch,
-            first_seq: self.first_seq,
-            frames: Bytes::from(self.frames),
-            marks: self.marks.into(),
-            at_ms: self.at_ms,
-        })
-    }
 }

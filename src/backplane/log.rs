@@ -1,0 +1,117 @@
+//! A run of committed messages, framed once for everybody.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::author::client_mark;
+use crate::protocol::client_message::Kind;
+use crate::protocol::ids::{ConnId, Epoch};
+use crate::protocol::server_message::durable;
+
+/// One message's place in a [`LogBatch`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// The author's own number.
+    pub op: u64,
+    /// The connection that sent it; it gets an ack instead of the frame.
+    pub origin: ConnId,
+    /// Its client: see [`super::Author::mark`].
+    pub client: u64,
+    /// Where its frame ends in the batch's bytes. It begins where the one before ends.
+    pub end: usize,
+}
+
+/// A contiguous run of committed messages of one canvas, framed once for everybody.
+#[derive(Debug, Clone)]
+pub struct LogBatch {
+    /// The epoch that the numbers belong to.
+    pub epoch: Epoch,
+    /// The `seq` of the first message; the others follow without a gap.
+    pub first_seq: u64,
+    /// The frames, back to back.
+    pub frames: Bytes,
+    /// One mark a message.
+    pub marks: Arc<[Mark]>,
+    /// When the youngest of them was committed, server clock, ms since the epoch.
+    pub at_ms: i64,
+}
+
+impl LogBatch {
+    /// The `seq` of the last message.
+    pub fn last_seq(&self) -> u64 {
+        self.first_seq + self.marks.len() as u64 - 1
+    }
+}
+
+/// How a durable row is framed for everyone: one place, whatever the backplane.
+pub struct LogBuilder {
+    epoch: Epoch,
+    first_seq: u64,
+    frames: Vec<u8>,
+    marks: Vec<Mark>,
+    at_ms: i64,
+}
+
+impl LogBuilder {
+    /// An empty run that begins at `first_seq`.
+    pub fn new(epoch: Epoch, first_seq: u64) -> Self {
+        Self {
+            epoch,
+            first_seq,
+            frames: Vec::new(),
+            marks: Vec::new(),
+            at_ms: 0,
+        }
+    }
+
+    /// The `seq` that the next message must have.
+    pub fn next_seq(&self) -> u64 {
+        self.first_seq + self.marks.len() as u64
+    }
+
+    /// Bytes so far.
+    pub fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// Whether nothing was pushed.
+    pub fn is_empty(&self) -> bool {
+        self.marks.is_empty()
+    }
+
+    /// Appends the message numbered [`Self::next_seq`].
+    pub fn push(
+        &mut self,
+        kind: Kind,
+        origin: ConnId,
+        op: u64,
+        client: &str,
+        at_ms: i64,
+        body: &[u8],
+    ) {
+        let seq = self.next_seq();
+        durable(&mut self.frames, kind, seq, client, at_ms, body);
+        self.marks.push(Mark {
+            op,
+            origin,
+            client: client_mark(client),
+            end: self.frames.len(),
+        });
+        self.at_ms = at_ms;
+    }
+
+    /// The run, or `None` if it is empty.
+    pub fn finish(self) -> Option<LogBatch> {
+        if self.marks.is_empty() {
+            return None;
+        }
+        Some(LogBatch {
+            epoch: self.epoch,
+            first_seq: self.first_seq,
+            frames: Bytes::from(self.frames),
+            marks: self.marks.into(),
+            at_ms: self.at_ms,
+        })
+    }
+}

@@ -1,0 +1,59 @@
+//! A backplane in numbers, for `/api/v1/stats` and `/metrics`.
+
+/// A backplane in numbers. Fields that a backplane has no meaning for are 0.
+#[derive(Debug, Clone, Default, serde::Serialize)]
+pub struct Stats {
+    /// Rows that are not expired and that some live instance with members has not processed.
+    pub queue_size: u64,
+    /// The age of the oldest of them, in milliseconds.
+    pub oldest_unprocessed_ms: u64,
+    /// `healthy`, `warning` or `critical`.
+    pub queue_health: &'static str,
+    /// Rows in the queue, those kept only for their TTL included.
+    pub rows: u64,
+    /// Entries waiting for this process's writer.
+    pub writer_depth: u64,
+    /// Messages in this process's spill file.
+    pub spilled: u64,
+    /// Messages committed by this process since it started.
+    pub committed: u64,
+    /// Commits since it started; messages per commit is the batch.
+    pub commits: u64,
+    /// Entries refused as `overloaded` since it started.
+    pub overloaded: u64,
+    /// Queries of polls since the start.
+    pub polls: u64,
+    /// Median, 95th, 99th percentile and maximum of a poll's query, in milliseconds.
+    pub poll_p50_ms: f64,
+    /// See `poll_p50_ms`.
+    pub poll_p95_ms: f64,
+    /// See `poll_p50_ms`.
+    pub poll_p99_ms: f64,
+    /// See `poll_p50_ms`.
+    pub poll_max_ms: f64,
+    /// Median and 99th percentile from taking an entry to its commit, in milliseconds.
+    pub write_p50_ms: f64,
+    /// See `write_p50_ms`.
+    pub write_p99_ms: f64,
+    /// Canvases that are polled.
+    pub active_poll_tasks: u64,
+    /// Bytes of the write-ahead log.
+    pub wal_bytes: u64,
+    /// Bytes of the database file.
+    pub db_bytes: u64,
+    /// The live instances.
+    pub instances: Vec<InstanceStats>,
+}
+
+/// One instance as the registry has it.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct InstanceStats {
+    /// Its name.
+    pub instance_id: String,
+    /// Its process.
+    pub pid: u32,
+    /// Milliseconds since its last heartbeat.
+    pub heartbeat_age_ms: u64,
+    /// Rows it has not processed, over the canvases it has members on.
+    pub lag: u64,
+}
