@@ -270,6 +270,34 @@ async fn a_damaged_file_ends_the_processes_with_what_to_do() {
     assert!(log.contains("put the last backup in its place"), "{log}");
 }
 
+/// SQLite would take an empty file for a new one, and delete the log that has all the rest.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_without_its_file_is_refused_at_start_and_kept() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let db = dir.path().join("relay.db");
+    let mut process = Process::launch(&db, &[]);
+    let mut ada = Client::join(process.ready().await, "board").await;
+    ada.commit(chat("before")).await;
+    process.kill().await;
+    let aside = dir.path().join("aside.db");
+    fs::rename(&db, &aside).expect("moved");
+    for empty in [false, true] {
+        if empty {
+            File::create(&db).expect("an empty file");
+        }
+        let mut process = Process::launch(&db, &[]);
+        assert_eq!(process.started().await, None);
+        assert_eq!(process.ended().await.code(), Some(1));
+        let log = process.log();
+        assert!(log.contains("relay.db is missing or empty"), "{log}");
+        assert!(log.contains("put the file back"), "{log}");
+    }
+    fs::rename(&aside, &db).expect("moved back");
+    let mut process = Process::launch(&db, &[]);
+    ada.resume(process.ready().await).await.expect("back");
+    assert_eq!(ada.welcome["mode"], "resume", "nothing is lost");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_that_never_ends_only_makes_the_log_long() {
     let dir = tempfile::tempdir().expect("a folder");
