@@ -104,20 +104,22 @@ pub enum StartError {
     },
 }
 
-/// Whether the error means that the file can't be trusted any more.
+/// Whether the error means that the file can't be trusted any more. All text that is written is UTF-8.
 pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
     let code = error.sqlite_error_code();
-    matches!(
-        code,
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
-    )
+    matches!(error, rusqlite::Error::Utf8Error(..))
+        || matches!(
+            code,
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+        )
 }
 
 /// What to do about it.
 pub(super) fn damage(error: &rusqlite::Error) -> String {
     format!(
-        "the queue file is damaged: {error}. Stop all processes of the relay, move the file and those named after it \
-         away, put the last backup in its place, and start again; `scumble doctor --thorough` tells what is wrong with it"
+        "the queue file is damaged, or its disk can't read it (SQLite says the same of both; the kernel's log tells): \
+         {error}. If it is damaged: stop all processes of the relay, move the file and those named after it away, put the \
+         last backup in its place, and start again; `scumble doctor --thorough` tells what is wrong with it"
     )
 }
 
