@@ -12,7 +12,7 @@ use crate::limits;
 /// Bytes of a page in the log, its header included.
 const FRAME_BYTES: u64 = 4_096 + 24;
 /// A log below 1 MiB is left alone.
-const PASSIVE_FRAMES: u32 = 256;
+pub(super) const PASSIVE_FRAMES: u32 = 256;
 
 /// The first pause between two tries to start the log anew; each that changes nothing doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);

@@ -1,17 +1,19 @@
 //! What is expired goes, a chunk at a time, so that no writer waits long. One instance does it at a time.
 
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::checkpoint::PASSIVE_FRAMES;
 use super::jobs::Job;
 use super::schema::millis;
 use super::{Shared, sql, tail};
 use crate::limits;
 
 /// Gives up to 2 MiB back to the file system.
-pub(super) const VACUUM: &str = "PRAGMA incremental_vacuum(512)";
+const VACUUM: &str = "PRAGMA incremental_vacuum(512)";
 /// Free pages that are worth giving back: 1 MiB; fewer will be used again soon.
 const FREE_PAGES: i64 = 256;
 /// How long one round of chunks may keep the maintenance thread from its other work.
@@ -20,13 +22,9 @@ const ROUND: Duration = Duration::from_millis(50);
 const CHUNK_WAIT: Duration = Duration::from_secs(1);
 /// Clients are remembered for days: looking for old ones once an hour is enough.
 const FORGET_INTERVAL: Duration = Duration::from_secs(3_600);
-/// A watermark of an instance that is not in the registry.
-const FORGET: [&str; 2] = [
-    "DELETE FROM canvas_clients WHERE (canvas_id, client) IN
-     (SELECT canvas_id, client FROM canvas_clients WHERE used_at < ?1 LIMIT 1000)",
-    "DELETE FROM canvas_watermarks WHERE ?1 IS NOT NULL AND server_instance_id NOT IN
-     (SELECT instance_id FROM instances)",
-];
+/// Watermarks of instances that are not in the registry.
+const FORGET_WATERMARKS: &str = "DELETE FROM canvas_watermarks WHERE server_instance_id NOT IN
+     (SELECT instance_id FROM instances)";
 
 /// Where cleaning up is.
 #[derive(Debug)]
@@ -36,7 +34,12 @@ pub(super) struct Cleanup {
     /// The row after which the pass goes on; `None` between passes.
     after: Option<i64>,
     forget: Instant,
+    /// The client after which the walk over all of them goes on; `None` between walks.
+    clients: Option<Place>,
 }
+
+/// A canvas and a client on it.
+pub(super) type Place = (i64, String);
 
 impl Cleanup {
     pub(super) fn new() -> Self {
@@ -45,12 +48,13 @@ impl Cleanup {
             next: now,
             after: None,
             forget: now,
+            clients: None,
         }
     }
 
     /// Whether there is more to do at once.
     pub(super) fn busy(&self) -> bool {
-        self.after.is_some()
+        self.after.is_some() || self.clients.is_some()
     }
 
     /// Does a round, if one is due. `idle`: nobody is writing.
@@ -61,18 +65,21 @@ impl Cleanup {
         idle: bool,
     ) -> rusqlite::Result<()> {
         let started = Instant::now();
-        if self.after.is_none() {
-            if started < self.next {
-                return Ok(());
-            }
+        if self.after.is_none() && started >= self.next {
             self.next = started + shared.config.cleanup_interval;
             self.after = first_id(conn)?.map(|id| id - 1);
+            if self.after.is_none() {
+                self.end(conn, shared, idle)?;
+            }
         }
         while let Some(after) = self.after.filter(|_| started.elapsed() < ROUND) {
             self.after = chunk(conn, shared, after)?;
             if self.after.is_none() {
                 self.end(conn, shared, idle)?;
             }
+        }
+        while let Some(after) = self.clients.take_if(|_| started.elapsed() < ROUND) {
+            self.clients = old_clients(conn, shared, after)?;
         }
         Ok(())
     }
@@ -81,11 +88,16 @@ impl Cleanup {
         super::instances::remove_orphans(conn, &shared.own)?;
         if self.forget <= Instant::now() {
             self.forget = Instant::now() + FORGET_INTERVAL;
-            shared.intake.submit(Job::Forget, None);
+            self.clients = Some((i64::MIN, String::new()));
+            shared.intake.submit(Job::ForgetWatermarks, None);
         }
         let free: i64 = conn.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
         if idle && free > FREE_PAGES {
-            shared.intake.submit(Job::Vacuum, None);
+            if done(shared, Job::Vacuum) {
+                // The file gets shorter when the log is copied into it. This little would not be enough to have it copied.
+                let frames = &shared.counters.wal_frames;
+                frames.fetch_max(PASSIVE_FRAMES, Ordering::Relaxed);
+            }
             self.next = self.next.min(Instant::now() + Duration::from_secs(1));
         }
         Ok(())
@@ -115,28 +127,59 @@ fn chunk(conn: &Connection, shared: &Shared, after: i64) -> rusqlite::Result<Opt
     let expired: i64 = conn
         .prepare_cached(sql::COUNT_EXPIRED)?
         .query_row(params![after, upto, now], |row| row.get(0))?;
-    if expired > 0 {
-        let (answer, deleted) = sync_channel(1);
-        let reply = Box::new(move |count| {
-            // A round that was given up does not listen any more.
-            let _ = answer.try_send(count);
-        });
-        let taken = shared
-            .intake
-            .submit(Job::Clean { after, upto }, Some(reply));
-        if !taken || deleted.recv_timeout(CHUNK_WAIT).is_err() {
-            return Ok(None);
-        }
+    if expired > 0 && !done(shared, Job::Clean { after, upto }) {
+        return Ok(None);
     }
     Ok((upto < tail::last_id(conn)?).then_some(upto))
 }
 
-/// Forgets clients past their age and watermarks of instances that are gone.
-pub(super) fn forget(conn: &Connection, now_ms: i64) -> rusqlite::Result<i64> {
-    let old = now_ms - millis(limits::CLIENT_MEMORY);
-    let mut forgotten = 0;
-    for sql in FORGET {
-        forgotten += conn.execute(sql, [old])?;
+/// Looks at the next clients in the table's order, and has those past their age forgotten. Gives where to go on; `None`
+/// at the end.
+fn old_clients(
+    conn: &Connection,
+    shared: &Shared,
+    after: Place,
+) -> rusqlite::Result<Option<Place>> {
+    let old = shared.clock.now_ms() - millis(limits::CLIENT_MEMORY);
+    let mut next = conn.prepare_cached(sql::NEXT_CLIENTS)?;
+    let mut rows = next.query(params![after.0, after.1, limits::CLEANUP_CHUNK])?;
+    let (mut last, mut seen, mut any_old) = (None, 0, false);
+    while let Some(row) = rows.next()? {
+        last = Some((row.get(0)?, row.get(1)?));
+        any_old |= row.get::<_, i64>(2)? < old;
+        seen += 1;
     }
+    let Some(upto) = last else { return Ok(None) };
+    let more = (seen == limits::CLEANUP_CHUNK).then(|| upto.clone());
+    if any_old && !done(shared, Job::ForgetClients { after, upto, old }) {
+        return Ok(None);
+    }
+    Ok(more)
+}
+
+/// Has the writer do a job; `false` if it is not done in time, and the round is to be given up.
+fn done(shared: &Shared, job: Job) -> bool {
+    let (answer, done) = sync_channel(1);
+    let reply = Box::new(move |count| {
+        // A round that was given up does not listen any more.
+        let _ = answer.try_send(count);
+    });
+    shared.intake.submit(job, Some(reply)) && done.recv_timeout(CHUNK_WAIT).is_ok()
+}
+
+/// Gives free pages back. SQLite frees one at each step of the statement, so it has to be stepped to its end.
+pub(super) fn vacuum(conn: &Connection) -> rusqlite::Result<i64> {
+    let mut vacuum = conn.prepare_cached(VACUUM)?;
+    let mut pages = vacuum.query([])?;
+    let mut freed = 0;
+    while pages.next()?.is_some() {
+        freed += 1;
+    }
+    Ok(freed)
+}
+
+/// Forgets watermarks of instances that are gone.
+pub(super) fn forget_watermarks(conn: &Connection) -> rusqlite::Result<i64> {
+    let forgotten = conn.execute(FORGET_WATERMARKS, [])?;
     Ok(i64::try_from(forgotten).unwrap_or(i64::MAX))
 }

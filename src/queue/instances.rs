@@ -13,7 +13,8 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use super::apply::{Setup, Txn};
-use super::schema::{Files, Prepared, StartError, millis};
+use super::files::Files;
+use super::schema::{Prepared, StartError, millis};
 use super::wake::Peer;
 use super::{hosts, sql};
 use crate::config::QueueConfig;

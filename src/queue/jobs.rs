@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use rusqlite::{Connection, params};
 
 use super::apply::{Held, Txn};
+use super::cleanup::Place;
 use super::{Shared, cleanup, hosts, sql};
 use crate::protocol::ids::{CanvasId, ClientId, Epoch};
 
@@ -28,11 +29,13 @@ pub(super) enum Job {
     Sweep,
     /// Deletes expired rows with `after < id <= upto`.
     Clean { after: i64, upto: i64 },
-    /// Forgets clients and watermarks that nobody will ask for.
-    Forget,
+    /// Forgets watermarks that nobody will ask for.
+    ForgetWatermarks,
+    /// Forgets clients that were used before `old`, of those behind `after` up to `upto`.
+    ForgetClients { after: Place, upto: Place, old: i64 },
     /// Empties a canvas and begins this epoch. The answer is the head.
     Delete { key: i64, epoch: Epoch },
-    /// Gives pages back to the file system.
+    /// Gives pages back to the file system. The answer is how many.
     Vacuum,
     /// Starts the write-ahead log from its beginning.
     RestartWal,
@@ -87,9 +90,14 @@ pub(super) fn run(
             let deleted = delete.execute(params![after, upto, txn.now_ms])?;
             Ok(i64::try_from(deleted).unwrap_or(i64::MAX))
         }
-        Job::Forget => cleanup::forget(conn, txn.now_ms),
+        Job::ForgetWatermarks => cleanup::forget_watermarks(conn),
+        Job::ForgetClients { after, upto, old } => {
+            let mut forget = conn.prepare_cached(sql::FORGET_CLIENTS)?;
+            let forgotten = forget.execute(params![after.0, after.1, upto.0, upto.1, old])?;
+            Ok(i64::try_from(forgotten).unwrap_or(i64::MAX))
+        }
         Job::Delete { key, epoch } => txn.delete_canvas(*key, *epoch),
-        Job::Vacuum => conn.execute_batch(cleanup::VACUUM).map(|()| 0),
+        Job::Vacuum => cleanup::vacuum(conn),
         // Not within a transaction.
         Job::RestartWal => Ok(0),
     }

@@ -52,11 +52,19 @@ impl Txn<'_> {
         }
     }
 
-    fn object(&self, key: i64, id: &str) -> rusqlite::Result<Option<String>> {
+    /// # Errors
+    /// An object that can't be parsed is none that was written: the file is damaged.
+    fn object(&self, key: i64, id: &str) -> rusqlite::Result<Option<Value>> {
         let mut statement = self.conn.prepare_cached(sql::OBJECT)?;
-        statement
-            .query_row(params![key, id], |row| row.get(0))
-            .optional()
+        let parse = |row: &rusqlite::Row<'_>| {
+            let props = serde_json::from_slice(row.get_ref(0)?.as_bytes()?);
+            props.map_err(|error| {
+                let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+                let text = format!("the object {id:?} can't be parsed: {error}");
+                rusqlite::Error::SqliteFailure(code, Some(text))
+            })
+        };
+        statement.query_row(params![key, id], parse).optional()
     }
 
     fn write(&mut self, key: i64, id: &str, props: &str) -> rusqlite::Result<()> {
@@ -95,10 +103,9 @@ impl Txn<'_> {
         patch: &Value,
         m: &Durable,
     ) -> rusqlite::Result<Effect> {
-        let Some(props) = self.object(key, id)? else {
+        let Some(mut object) = self.object(key, id)? else {
             return Ok(Effect::Ignored);
         };
-        let mut object: Value = serde_json::from_str(&props).unwrap_or(Value::Null);
         merge_patch(&mut object, patch);
         let props = object.to_string();
         if props.len() > limits::MAX_OBJECT_BYTES {

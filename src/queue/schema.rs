@@ -1,16 +1,14 @@
 //! Opening the file: its settings, its tables, its version, and what a start after a power cut must do.
 
-use std::ffi::OsString;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior, params};
 use thiserror::Error;
 
 use super::clock::{self, Clock};
-use super::migrations::Stays;
+use super::files::Files;
 use super::turnstile::Turnstile;
-use super::{Fatal, hosts, migrations};
+use super::{hosts, migrations};
 use crate::config::{QueueConfig, Synchronous};
 use crate::limits;
 
@@ -66,6 +64,17 @@ pub enum StartError {
     /// A live process has this name.
     #[error("an instance named {0:?} is running on this file; choose another --instance-id")]
     NameTaken(String),
+    /// The database is not there, but its write-ahead log is: SQLite would begin anew and delete it.
+    #[error(
+        "{path} is missing or empty, but {wal} beside it has what was committed last: put the file back, or the last \
+         backup in its place; to begin anew, move {wal} away"
+    )]
+    HalfGone {
+        /// The database.
+        path: PathBuf,
+        /// Its write-ahead log.
+        wal: PathBuf,
+    },
     /// The turnstile was not passed in time.
     #[error("{0}: another process holds the write lock; is one stopped or stuck?")]
     Locked(PathBuf),
@@ -95,142 +104,23 @@ pub enum StartError {
     },
 }
 
-/// Whether the error means that the file can't be trusted any more.
+/// Whether the error means that the file can't be trusted any more. All text that is written is UTF-8.
 pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
     let code = error.sqlite_error_code();
-    matches!(
-        code,
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
-    )
+    matches!(error, rusqlite::Error::Utf8Error(..))
+        || matches!(
+            code,
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+        )
 }
 
 /// What to do about it.
 pub(super) fn damage(error: &rusqlite::Error) -> String {
     format!(
-        "the queue file is damaged: {error}. Stop all processes of the relay, move the file and those named after it \
-         away, put the last backup in its place, and start again; `scumble doctor --thorough` tells what is wrong with it"
+        "the queue file is damaged, or its disk can't read it (SQLite says the same of both; the kernel's log tells): \
+         {error}. If it is damaged: stop all processes of the relay, move the file and those named after it away, put the \
+         last backup in its place, and start again; `scumble doctor --thorough` tells what is wrong with it"
     )
-}
-
-/// Device and inode.
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    let found = std::fs::metadata(path).ok()?;
-    Some((found.dev(), found.ino()))
-}
-
-/// The files of one queue.
-#[derive(Debug, Clone)]
-pub(super) struct Files {
-    /// The database.
-    pub(super) db: PathBuf,
-    /// The turnstile.
-    pub(super) lock: PathBuf,
-    /// Sockets and locks of instances.
-    pub(super) wake: PathBuf,
-    /// SQLite's files as they were opened: device and inode.
-    opened: Vec<(PathBuf, (u64, u64))>,
-}
-
-impl Files {
-    /// Where they are. The path is made canonical first: two names of one file must lead to one turnstile.
-    fn of(db: &Path) -> Result<Self, StartError> {
-        let io = |error| StartError::Io {
-            path: db.to_owned(),
-            error,
-        };
-        let db = if db.exists() {
-            db.canonicalize().map_err(io)?
-        } else {
-            let parent = db.parent().filter(|p| !p.as_os_str().is_empty());
-            let parent = parent
-                .unwrap_or(Path::new("."))
-                .canonicalize()
-                .map_err(io)?;
-            let name = db
-                .file_name()
-                .ok_or_else(|| io(std::io::ErrorKind::InvalidInput.into()))?;
-            parent.join(name)
-        };
-        let beside = |suffix: &str| {
-            let mut name = OsString::from(&db);
-            name.push(suffix);
-            PathBuf::from(name)
-        };
-        Ok(Self {
-            lock: beside(".lock"),
-            wake: beside(".wake"),
-            opened: Vec::new(),
-            db,
-        })
-    }
-
-    /// Notes which files SQLite has opened.
-    fn note_opened(&mut self) {
-        for ending in ["", "-wal", "-shm"] {
-            let mut path = OsString::from(&self.db);
-            path.push(ending);
-            let path = PathBuf::from(path);
-            self.opened.extend(identity(&path).map(|id| (path, id)));
-        }
-    }
-
-    /// Whether they are still where they were. SQLite would go on writing into a file that was moved away or deleted,
-    /// and what it says is committed would be gone with the last process.
-    ///
-    /// # Errors
-    /// An I/O error that says which file is not there.
-    pub(super) fn check(&self) -> rusqlite::Result<()> {
-        match self
-            .opened
-            .iter()
-            .find(|(path, id)| identity(path) != Some(*id))
-        {
-            None => Ok(()),
-            Some((path, _)) => {
-                let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR);
-                let text = format!("{} was moved away or deleted: put it back", path.display());
-                Err(rusqlite::Error::SqliteFailure(code, Some(text)))
-            }
-        }
-    }
-
-    /// # Errors
-    /// When another file is in the database's place: the one that is open will not come back.
-    pub(super) fn replaced(&self) -> Result<(), Fatal> {
-        match (self.opened.first(), identity(&self.db)) {
-            (Some((_, id)), Some(found)) if *id != found => Err(Fatal(format!(
-                "{} is not the file that was opened: start again to use it",
-                self.db.display()
-            ))),
-            _ => Ok(()),
-        }
-    }
-
-    /// Why a file stays in its older version.
-    fn stays(&self, stays: Stays, found: i64) -> StartError {
-        let path = self.db.clone();
-        match stays {
-            Stays::NoWay => StartError::Version { path, found },
-            Stays::InUse(user) => StartError::InUse { path, found, user },
-            Stays::Failed(error) => self.failed(error),
-        }
-    }
-
-    /// Why a start failed.
-    pub(super) fn failed(&self, error: rusqlite::Error) -> StartError {
-        let path = self.db.clone();
-        if is_damage(&error) {
-            return StartError::Damaged { path, error };
-        }
-        StartError::Sqlite { path, error }
-    }
-
-    /// The write-ahead log, to be looked at and never opened: closing it would drop SQLite's locks.
-    pub(super) fn wal(&self) -> PathBuf {
-        let mut name = OsString::from(&self.db);
-        name.push("-wal");
-        PathBuf::from(name)
-    }
 }
 
 /// A file that is ready to be used.
@@ -257,6 +147,7 @@ pub(super) fn prepare(config: &QueueConfig) -> Result<Prepared, StartError> {
     let turn = turnstile.enter_within(START_WAIT).map_err(io)?;
     let turn = turn.ok_or_else(|| StartError::Locked(files.lock.clone()))?;
 
+    files.are_whole()?;
     let sqlite = |error| files.failed(error);
     let mut conn = open(&files.db).map_err(sqlite)?;
     create(&mut conn, &files)?;

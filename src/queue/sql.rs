@@ -73,6 +73,13 @@ pub(super) const SET_CLIENT: &str =
      VALUES (?1, ?2, ?3, ?4, ?5, ?6)
      ON CONFLICT (canvas_id, client) DO UPDATE SET user_id = excluded.user_id,
      last_op = excluded.last_op, last_seq = excluded.last_seq, used_at = excluded.used_at";
+/// The next clients in the table's order.
+pub(super) const NEXT_CLIENTS: &str = "SELECT canvas_id, client, used_at FROM canvas_clients
+     WHERE (canvas_id, client) > (?1, ?2) ORDER BY canvas_id, client LIMIT ?3";
+/// Forgets those of a range that were not used for long.
+pub(super) const FORGET_CLIENTS: &str =
+    "DELETE FROM canvas_clients WHERE (canvas_id, client) > (?1, ?2)
+     AND (canvas_id, client) <= (?3, ?4) AND used_at < ?5";
 
 /// One place in the presence table.
 pub(super) const PLACE: &str =
@@ -161,6 +168,8 @@ mod tests {
             CHAT,
             CLIENT,
             SET_CLIENT,
+            NEXT_CLIENTS,
+            FORGET_CLIENTS,
             PLACE,
             SET_PLACE,
             DELETE_PLACE,

@@ -376,8 +376,10 @@ impl Clock {
             return (now >= since + CLOSE_TIMEOUT).then(|| inbound.end());
         }
         if out.stalled_for(hub.config.write_timeout) {
+            // The kernel keeps it for a client that reads on later.
+            out.unbound();
             out.close(CloseCode::Timeout, "the socket takes nothing");
-            return Some(End::Lost);
+            return None;
         }
         if standing.blocked.is_some() && self.pinged.is_some() {
             // The ping is behind what the socket has not taken: until it is out only the write timeout counts.

@@ -98,6 +98,13 @@ impl Outbound {
         self.wake.notify_one();
     }
 
+    /// Lets the kernel take more than it has sent: for the last frames of a connection that ends.
+    pub fn unbound(&self) {
+        // Where it can't, the frames wait for the client as before.
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let _ = socket2::SockRef::from(&self.stream).set_tcp_notsent_lowat(u32::MAX);
+    }
+
     /// How it stands now.
     pub fn standing(&self) -> Standing {
         let lane = self.lane.lock();

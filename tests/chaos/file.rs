@@ -270,6 +270,58 @@ async fn a_damaged_file_ends_the_processes_with_what_to_do() {
     assert!(log.contains("put the last backup in its place"), "{log}");
 }
 
+/// What SQLite itself does not notice: its pages have no checksums.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_object_that_is_damaged_ends_the_process_and_is_not_overwritten() {
+    for garbage in ["'no json'", "CAST(x'7b22ff227d' AS TEXT)"] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let db = dir.path().join("relay.db");
+        let mut process = Process::launch(&db, &[]);
+        let mut ada = Client::join(process.ready().await, "board").await;
+        ada.commit(json!({"type": "object-create", "object": {"id": "a", "kind": "box"}}))
+            .await;
+        let conn = Connection::open(&db).expect("the file");
+        let spoil = format!("UPDATE canvas_objects SET props = {garbage}");
+        conn.execute(&spoil, []).expect("spoilt");
+        ada.op(json!({"type": "object-update", "id": "a", "patch": {"x": 1}}))
+            .await;
+        assert_eq!(process.ended().await.code(), Some(1));
+        let log = process.log();
+        assert!(log.contains("put the last backup in its place"), "{log}");
+        let same = format!("SELECT props = {garbage} FROM canvas_objects");
+        let same: bool = conn.query_row(&same, [], |row| row.get(0)).expect("it");
+        assert!(same, "it was not overwritten");
+    }
+}
+
+/// SQLite would take an empty file for a new one, and delete the log that has all the rest.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_without_its_file_is_refused_at_start_and_kept() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let db = dir.path().join("relay.db");
+    let mut process = Process::launch(&db, &[]);
+    let mut ada = Client::join(process.ready().await, "board").await;
+    ada.commit(chat("before")).await;
+    process.kill().await;
+    let aside = dir.path().join("aside.db");
+    fs::rename(&db, &aside).expect("moved");
+    for empty in [false, true] {
+        if empty {
+            File::create(&db).expect("an empty file");
+        }
+        let mut process = Process::launch(&db, &[]);
+        assert_eq!(process.started().await, None);
+        assert_eq!(process.ended().await.code(), Some(1));
+        let log = process.log();
+        assert!(log.contains("relay.db is missing or empty"), "{log}");
+        assert!(log.contains("put the file back"), "{log}");
+    }
+    fs::rename(&aside, &db).expect("moved back");
+    let mut process = Process::launch(&db, &[]);
+    ada.resume(process.ready().await).await.expect("back");
+    assert_eq!(ada.welcome["mode"], "resume", "nothing is lost");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_that_never_ends_only_makes_the_log_long() {
     let dir = tempfile::tempdir().expect("a folder");

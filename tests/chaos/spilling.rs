@@ -156,6 +156,44 @@ async fn a_start_commits_what_a_crash_left_in_the_file_once() {
     );
 }
 
+/// What stands behind a damaged record is not committed: a later op of the same author would make the lost one a
+/// duplicate when it is sent again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_spill_file_is_committed_up_to_the_damage_and_kept() {
+    let site = Site::new(&[]);
+    let mut one = site.launch(&[]);
+    let here = one.ready().await;
+    let mut ada = Client::join(here, "board").await;
+    ada.commit(chat(0)).await;
+    let lock = site.lock();
+    for n in 1..=20 {
+        ada.op(chat(n)).await;
+    }
+    eventually("all of it in the file", || async {
+        spilled(here).await.filter(|n| *n == 20)
+    })
+    .await;
+    one.kill().await;
+    drop(lock);
+    let mut files = fs::read_dir(site.spill()).expect("it").flatten();
+    let path = files.next().expect("a file").path();
+    let mut text = fs::read(&path).expect("records");
+    let tenth = text.windows(8).position(|bytes| bytes == b"chat 10\\");
+    text[tenth.expect("the tenth")] ^= 1;
+    fs::write(&path, text).expect("damaged");
+    let mut two = site.launch(&[]);
+    let there = two.ready().await;
+    let log = two.log();
+    assert!(log.contains("a spill file is damaged"), "{log}");
+    assert!(!path.exists() && path.with_extension("damaged").exists());
+    let mut eve = Client::join(there, "board").await;
+    assert_eq!(eve.seq, 10, "1 before, 9 up to the damage");
+    ada.resume(there).await.expect("back");
+    ada.settle().await.expect("a connection");
+    eve.reach(21).await;
+    check_agreement(&mut [ada, eve]).await;
+}
+
 /// Killed between the commit and the end of the file: everything is committed a second time, as duplicates.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crash_at_any_step_of_the_file_commits_everything_once() {

@@ -282,6 +282,10 @@ async fn a_socket_that_takes_nothing_is_closed() {
         stop.send_replace(true);
     };
     tokio::join!(write(&relay, "board", stopped), gone);
+    // Whoever reads on afterwards finds out why.
+    for mut raw in stalled {
+        assert_eq!(raw.closed().await, Some(4504));
+    }
     noise.abort_all();
     relay.unharmed().await;
 }

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::harness::Relay;
-use crate::raw::{Frame, Raw};
+use crate::raw::{FIN, Frame, Raw, frame};
 
 const STALLED: usize = 100;
 const READING: usize = 200;
@@ -35,7 +35,11 @@ async fn read_to(mut raw: Raw, mut at: u64, seq: u64, heard: Option<watch::Sende
     while at < seq {
         let text = match raw.next().await {
             Frame::Text(text) => text,
-            Frame::Ping => continue,
+            Frame::Ping => {
+                // On a busy machine this takes longer than a ping may go without its pong.
+                raw.send(&frame(FIN | 10, b"")).await;
+                continue;
+            }
             end => panic!("{end:?} at {at} of {seq}"),
         };
         let message: Value = serde_json::from_str(&text).unwrap();

@@ -172,3 +172,24 @@ async fn a_drain_that_cannot_finish_ends_anyway() {
     ada.settle().await.expect("connected");
     assert_eq!(ada.seq, 1, "committed once, by the one or the other");
 }
+
+/// It waits for its turn to write, which never comes: the kernel frees everything when it ends.
+#[tokio::test]
+async fn a_drain_ends_in_time_though_the_queue_is_stuck() {
+    let mut relay = Relay::start(1, &["--drain-timeout", "500ms"]).await;
+    let mut ada = relay.join(0, "board").await;
+    let turnstile = relay.dir().join("relay.db.lock");
+    let turnstile = std::fs::File::open(turnstile).expect("the turnstile");
+    turnstile.lock().expect("its turn");
+    ada.op(json!({"type": "chat", "text": "x"})).await;
+    let told = Instant::now();
+    relay.process(0).signal(Signal::TERM);
+    let status = relay.process(0).ended().await;
+    assert!(status.success(), "{status}");
+    // The queue alone would take 8 s to give its writer up.
+    assert!(
+        told.elapsed() < Duration::from_secs(7),
+        "{:?}",
+        told.elapsed()
+    );
+}

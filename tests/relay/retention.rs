@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::harness::history::check_agreement;
-use crate::harness::{Client, Random, Relay, Socket};
+use crate::harness::{Client, Random, Relay, Socket, eventually};
 
 const SHORT: [&str; 6] = [
     "--message-ttl",
@@ -167,4 +167,54 @@ async fn health_counts_backlog_not_what_is_kept_for_its_ttl() {
         })
         .await;
     }
+}
+
+/// More of them than one transaction may delete.
+#[tokio::test]
+async fn clients_that_were_not_seen_for_long_are_forgotten() {
+    let mut relay = Relay::start(1, &["--cleanup-interval", "100ms"]).await;
+    let mut ada = relay.join(0, "board").await;
+    ada.commit(json!({"type": "chat", "text": "x"})).await;
+    relay.process(0).kill().await;
+    // Old ones and fresh ones by turns, on several canvases.
+    let conn = relay.writer();
+    conn.execute_batch(
+        "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 7000)
+         INSERT INTO canvas_clients (canvas_id, client, user_id, last_op, last_seq, used_at)
+         SELECT 1 + i % 3, 'client-' || i, '', 1, 1,
+                CASE WHEN i % 2 THEN 0 ELSE (SELECT max(used_at) FROM canvas_clients) END FROM n",
+    )
+    .expect("clients");
+    relay.add(&[]).await;
+    let old = "SELECT count(*) FROM canvas_clients WHERE used_at = 0";
+    relay.until_number(old, |n| n == 0).await;
+    assert_eq!(relay.number("SELECT count(*) FROM canvas_clients"), 3_501);
+}
+
+/// Nothing is in the queue any more, and nobody writes.
+#[tokio::test]
+async fn an_idle_relay_gives_space_back_and_removes_what_the_dead_left() {
+    let relay = Relay::start(1, &SHORT).await;
+    let wake = std::fs::read_dir(relay.dir().join("relay.db.wake")).expect("its folder");
+    let own = wake.flatten().next().expect("its lock").path();
+    let orphan = own.with_file_name("nobody.00000000.lock");
+    let long_ago = std::time::SystemTime::UNIX_EPOCH;
+    let file = std::fs::File::create(&orphan).expect("a lock");
+    file.set_modified(long_ago).expect("an old one");
+    drop(file);
+    let mut ada = relay.join(0, "board").await;
+    let data = "x".repeat(60_000);
+    for _ in 0..200 {
+        ada.commit(json!({"type": "broadcast", "event": "e", "data": data}))
+            .await;
+    }
+    drop(ada);
+    relay.until_number(ROWS, |rows| rows == 0).await;
+    // A round of 2 MiB a second; 1 MiB is not worth one.
+    eventually("a short file", || async {
+        let length = std::fs::metadata(relay.db()).expect("it").len();
+        (length < 3 * 1024 * 1024).then_some(())
+    })
+    .await;
+    assert!(!orphan.exists(), "it has no row");
 }

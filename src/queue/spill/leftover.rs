@@ -1,7 +1,7 @@
 //! What processes that died have left in their spill files: a process that starts commits it before it takes clients.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{self, BufReader};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -21,7 +21,8 @@ use crate::queue::{instances, sql};
 const TURN_WAIT: Duration = Duration::from_secs(10);
 
 /// Commits what stands in the files of that folder that no living process holds, and removes them. Ops that were
-/// committed another way meanwhile are duplicates.
+/// committed another way meanwhile are duplicates. A damaged file is committed up to the damage, and kept under
+/// another name.
 ///
 /// # Errors
 /// When it can't be committed: the files stay.
@@ -56,16 +57,25 @@ fn commit_file(path: &Path, prepared: &mut Prepared, setup: &Setup) -> Result<()
         return Ok(());
     }
     let mut from = BufReader::new(&file);
-    if !record::is_of(&mut from, &prepared.files.db).map_err(io)? {
-        return Ok(());
+    match record::is_of(&mut from, &prepared.files.db) {
+        Ok(true) => {}
+        Ok(false) => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            tracing::warn!(path = %path.display(), "a spill file is damaged where it says whose it is, and left alone");
+            return Ok(());
+        }
+        Err(error) => return Err(io(error)),
     }
-    let (mut read, mut committed) = (0, 0);
+    let (mut read, mut committed, mut damaged) = (0, 0, false);
     loop {
         let mut batch = Vec::new();
-        while batch.len() < BATCH_ENTRIES
-            && let Some(record) = record::read(&mut from).map_err(io)?
-        {
-            batch.push(record);
+        while batch.len() < BATCH_ENTRIES && !damaged {
+            match record::read(&mut from) {
+                Ok(Some(record)) => batch.push(record),
+                Ok(None) => break,
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => damaged = true,
+                Err(error) => return Err(io(error)),
+            }
         }
         if batch.is_empty() {
             break;
@@ -76,6 +86,12 @@ fn commit_file(path: &Path, prepared: &mut Prepared, setup: &Setup) -> Result<()
     }
     if read > 0 {
         tracing::info!(path = %path.display(), read, committed, "messages of a spill file were committed; the others had been already");
+    }
+    if damaged {
+        let aside = path.with_extension("damaged");
+        tracing::error!(kept = %aside.display(), "a spill file is damaged: what stands behind the damage is not \
+            committed, and only its authors can send it again");
+        return std::fs::rename(path, aside).map_err(io);
     }
     instances::remove(path);
     Ok(())

@@ -1,5 +1,6 @@
-//! What stands in a spill file: records, each with its length and a checksum before it. A record that is cut off or
-//! damaged ends the file: what comes behind it was never promised to anybody.
+//! What stands in a spill file: records, each with its length and a checksum before it. A record that is cut off ends
+//! the file: it was never promised to anybody. One that is damaged is an error, and nothing behind it may be used:
+//! whose it was can't be told, and a later op of the same author would make it a duplicate when it is sent again.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -91,12 +92,18 @@ pub(super) fn head(db: &Path) -> Vec<u8> {
 }
 
 /// Whether a file that begins here is of that queue.
+///
+/// # Errors
+/// `InvalidData` when that can't be told, or what reading gives.
 pub(super) fn is_of(from: &mut impl Read, db: &Path) -> io::Result<bool> {
     let head: Option<Head> = next(from)?;
     Ok(head.is_some_and(|head| head.format == FORMAT && Path::new(&head.db) == db))
 }
 
-/// The next message; `None` where there is no whole one.
+/// The next message; `None` where the file ends, in the middle of one or behind the last.
+///
+/// # Errors
+/// `InvalidData` when it is damaged, or what reading gives.
 pub(super) fn read(from: &mut impl Read) -> io::Result<Option<Record>> {
     next(from)
 }
@@ -119,14 +126,20 @@ fn next<T: for<'a> Deserialize<'a>>(from: &mut impl Read) -> io::Result<Option<T
     }
     let [len, crc] =
         [&head[..4], &head[4..]].map(|b| u32::from_le_bytes(b.try_into().unwrap_or_default()));
+    let damaged = || io::Error::from(io::ErrorKind::InvalidData);
     if len > MAX_BYTES {
-        return Ok(None);
+        return Err(damaged());
     }
     let mut text = vec![0; len as usize];
-    if !filled(from.read_exact(&mut text))? || crc32fast::hash(&text) != crc {
+    if !filled(from.read_exact(&mut text))? {
         return Ok(None);
     }
-    Ok(serde_json::from_slice(&text).ok())
+    if crc32fast::hash(&text) != crc {
+        return Err(damaged());
+    }
+    serde_json::from_slice(&text)
+        .map(Some)
+        .map_err(|_| damaged())
 }
 
 /// `false` at the end of the file.
@@ -162,31 +175,42 @@ mod tests {
         }
     }
 
-    fn ops(mut bytes: &[u8]) -> Vec<u64> {
+    /// The ops that stand there, and whether all is well behind them.
+    fn ops(mut bytes: &[u8]) -> (Vec<u64>, bool) {
         assert!(is_of(&mut bytes, Path::new("/x/relay.db")).unwrap());
         let mut ops = Vec::new();
-        while let Some(record) = read(&mut bytes).unwrap() {
+        loop {
+            let record = match read(&mut bytes) {
+                Ok(Some(record)) => record,
+                Ok(None) => return (ops, true),
+                Err(error) => {
+                    assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+                    return (ops, false);
+                }
+            };
             let Entry::Durable { message, .. } = record.entry(record.author().unwrap()).unwrap()
             else {
                 panic!("a message");
             };
             ops.push(message.op);
         }
-        ops
     }
 
     #[test]
-    fn what_is_cut_off_or_damaged_ends_the_file() {
+    fn what_is_cut_off_ends_the_file_and_what_is_damaged_is_an_error() {
         let whole = written(3);
-        assert_eq!(ops(&whole), [1, 2, 3]);
-        let two = written(2).len();
+        assert_eq!(ops(&whole), (vec![1, 2, 3], true));
+        let (one, two) = (written(1).len(), written(2).len());
         for cut in two..whole.len() {
-            assert_eq!(ops(&whole[..cut]), [1, 2], "cut at {cut}");
+            assert_eq!(ops(&whole[..cut]), (vec![1, 2], true), "cut at {cut}");
         }
-        for at in two..whole.len() {
+        for at in one..two {
             let mut bytes = whole.clone();
             bytes[at] ^= 0x10;
-            assert_eq!(ops(&bytes), [1, 2], "damaged at {at}");
+            let (ops, well) = ops(&bytes);
+            // A length that is too long for the file looks like the end of it.
+            assert_eq!(ops, [1], "damaged at {at}");
+            assert!(!well || at < one + 4, "damaged at {at}");
         }
     }
 
@@ -211,6 +235,7 @@ mod tests {
     fn another_queues_file_is_left_alone() {
         let bytes = head(Path::new("/x/relay.db"));
         assert!(!is_of(&mut bytes.as_slice(), Path::new("/y/relay.db")).unwrap());
-        assert!(!is_of(&mut &b"what is this?"[..], Path::new("/x/relay.db")).unwrap());
+        assert!(is_of(&mut &b"what is this?"[..], Path::new("/x/relay.db")).is_err());
+        assert!(!is_of(&mut &b""[..], Path::new("/x/relay.db")).unwrap());
     }
 }
