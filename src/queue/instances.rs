@@ -16,6 +16,7 @@ use super::apply::{Setup, Txn};
 use super::schema::{Files, Prepared, StartError, millis};
 use super::wake::Peer;
 use super::{hosts, sql};
+use crate::backplane::object_bounds::ObjectBounds;
 use crate::config::QueueConfig;
 use crate::limits;
 
@@ -105,7 +106,10 @@ pub(super) fn register(
         message_ttl_ms: millis(config.message_ttl),
         cursor_ttl_ms: millis(config.cursor_ttl),
         grace_ms: millis(config.presence_grace),
-        max_objects: config.max_objects,
+        bounds: ObjectBounds {
+            max_objects: config.max_objects,
+            max_bytes: config.max_canvas_bytes,
+        },
     };
     let started_at = clock.now_ms();
     let mut registration = Registration {
