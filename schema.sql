@@ -1,4 +1,4 @@
--- The queue file of scumble, version 1 (PRAGMA user_version). Times are integer milliseconds of the relay's clock.
+-- The queue file of scumble, version 2 (PRAGMA user_version). Times are integer milliseconds of the relay's clock.
 -- Applied once, by the first process that finds no tables.
 
 -- Facts about the file itself: boot_id, clean, synchronous, clock_offset_ms.
@@ -16,7 +16,8 @@ CREATE TABLE canvases (
     head_id          INTEGER NOT NULL DEFAULT 0, -- the row of its last log message
     presence_version INTEGER NOT NULL DEFAULT 0,
     objects          INTEGER NOT NULL DEFAULT 0, -- how many there are
-    created_at       INTEGER NOT NULL
+    created_at       INTEGER NOT NULL,
+    object_bytes     INTEGER NOT NULL DEFAULT 0  -- of all of them together; since version 2
 ) STRICT;
 
 -- Everything that must reach another process, in the order of commits. Ids are never reused and have no holes.

@@ -19,6 +19,8 @@
 //! 7. **Presence is a table, not a rumour.** Each change is committed to it, and numbered per canvas (`version`, contiguous).
 //!    The backplane itself turns the clients of a dead instance `away`, and removes whoever stayed away longer than the grace.
 
+pub mod object_bounds;
+
 use std::sync::Arc;
 
 use futures::future::BoxFuture;

@@ -80,12 +80,16 @@ pub struct Config {
     pub max_clients_per_canvas: usize,
     /// Objects of one canvas.
     pub max_objects: usize,
+    /// Bytes of all objects of one canvas.
+    pub max_canvas_bytes: usize,
     /// A socket that takes no byte for this long is closed.
     pub write_timeout: Duration,
     /// With snapshots off, who can't resume starts empty and is told so.
     pub snapshots: bool,
     /// How much one connection may do, and how many there may be.
     pub limits: ConnectionLimits,
+    /// How long a connection may take.
+    pub deadlines: Deadlines,
     /// Who may enter.
     pub security: Security,
     /// Which column of defaults was taken.
@@ -125,6 +129,8 @@ pub struct QueueConfig {
     pub presence_grace: Duration,
     /// Objects of one canvas.
     pub max_objects: usize,
+    /// Bytes of all objects of one canvas.
+    pub max_canvas_bytes: usize,
     /// The folder for messages that can't be committed at once; several processes, and several relays, may share it.
     /// Without it they are refused.
     pub spill_dir: Option<PathBuf>,
@@ -143,12 +149,29 @@ pub struct ConnectionLimits {
     pub op_bytes_per_s: u32,
     /// Cursors, presence changes and signals a second.
     pub ephemeral_per_s: u32,
+    /// Bytes of them a second.
+    pub ephemeral_bytes_per_s: u32,
+    /// Levels of arrays and objects in a message.
+    pub max_json_depth: usize,
     /// Connections of this process.
     pub max_connections: u32,
     /// Connections of one address.
     pub max_connections_per_address: u32,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
+}
+
+/// How long a connection may take, beside `write_timeout`.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadlines {
+    /// For the head of a request, and between two.
+    pub handshake: Duration,
+    /// For the first message.
+    pub hello: Duration,
+    /// For being silent before it is pinged.
+    pub ping_interval: Duration,
+    /// For any frame after a ping.
+    pub pong: Duration,
 }
 
 /// What a commit waits for.

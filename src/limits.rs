@@ -70,14 +70,6 @@ pub const OUTBOX_BYTES: usize = 256 * 1024;
 pub const READ_BUFFER_BYTES: usize = 256;
 /// What is read from a socket at once. Only connections that have something to read hold it.
 pub const READ_AHEAD_BYTES: usize = 16 * 1024;
-/// The first message must come within this.
-pub const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
-/// The HTTP head must come within this.
-pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often the server pings.
-pub const HEARTBEAT_PING: Duration = Duration::from_secs(25);
-/// How long a pong may take after a ping; any frame counts.
-pub const PONG_TIMEOUT: Duration = Duration::from_secs(20);
 /// Bad messages in a row that end a connection.
 pub const MAX_BAD_IN_A_ROW: u32 = 10;
 /// Bytes that may lie in the kernel unsent. Without a bound a socket takes megabytes at once and then nothing for

@@ -5,7 +5,7 @@
 //! ops that their author holds, and everything during a shutdown.
 //!
 //! What bounds its memory: a canvas's log by the message TTL and [`limits::MEMORY_LOG_BYTES`], its chat by
-//! [`limits::CHAT_HISTORY`], its objects by `max_objects` of [`limits::MAX_OBJECT_BYTES`] each, its
+//! [`limits::CHAT_HISTORY`], its objects by [`ObjectBounds`], its
 //! remembered clients by [`limits::CLIENT_MEMORY`]. A canvas itself, its head and its objects are never
 //! dropped, since a quiet room is always recoverable: some 400 bytes for each canvas that was ever opened.
 
@@ -18,6 +18,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use parking_lot::{Mutex, RwLock};
 
+use crate::backplane::object_bounds::ObjectBounds;
 use crate::backplane::{
     Answer, Author, Backplane, Canvas, Delivery, Entry, Found, InstanceStats, Member, Opened,
     Outcome, Read, Refusal, Sink, Snapshot, Stats, Unavailable,
@@ -43,8 +44,8 @@ pub struct MemoryConfig {
     pub message_ttl: Duration,
     /// How long a lost client stays `away` before it is gone.
     pub presence_grace: Duration,
-    /// Objects of one canvas.
-    pub max_objects: usize,
+    /// What the objects of one canvas are held to.
+    pub bounds: ObjectBounds,
 }
 
 /// One instance of a relay that lives in this process.
@@ -196,7 +197,7 @@ impl MemoryBackplane {
             rules: Rules {
                 message_ttl_ms: millis(config.message_ttl),
                 presence_grace_ms: millis(config.presence_grace),
-                max_objects: config.max_objects,
+                bounds: config.bounds,
             },
             canvases: RwLock::default(),
             instances: Mutex::default(),

@@ -11,9 +11,10 @@ use tokio::task::JoinSet;
 
 use crate::auth::Gate;
 use crate::backplane::Backplane;
+use crate::backplane::object_bounds::ObjectBounds;
 use crate::config::Config;
 use crate::http::{self, HttpState, Monitor, RelayStatus, listener, upgrade};
-use crate::limits::{GOAWAY_SPREAD, HEARTBEAT_PING, LAG_INTERVAL};
+use crate::limits::{GOAWAY_SPREAD, LAG_INTERVAL};
 use crate::memory::{MemoryBackplane, MemoryConfig};
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::server_message::Limits;
@@ -72,7 +73,10 @@ fn start_backplane(config: &Config) -> anyhow::Result<Started> {
         let memory = MemoryConfig {
             message_ttl: config.queue.message_ttl,
             presence_grace: config.queue.presence_grace,
-            max_objects: config.max_objects,
+            bounds: ObjectBounds {
+                max_objects: config.max_objects,
+                max_bytes: config.max_canvas_bytes,
+            },
         };
         let memory = MemoryBackplane::start(config.queue.instance_id.clone(), &memory)?;
         return Ok((memory, Box::pin(std::future::pending())));
@@ -153,6 +157,7 @@ impl Relay {
         let router = http::router(state.clone()).merge(upgrade::router(upgrade));
         let (flusher, backplane) = (self.flusher.clone(), self.backplane.clone());
         let (spawner, lag) = (self.spawner.clone(), self.lag.clone());
+        let handshake = self.config.deadlines.handshake;
         parts.spawn(async move {
             let reason = failed.await;
             tracing::error!(reason, "the queue failed");
@@ -182,7 +187,7 @@ impl Relay {
             "the lag meter"
         });
         parts.spawn(async move {
-            listener::accept(listener, router, spawner).await;
+            listener::accept(listener, router, spawner, handshake).await;
             "the listener"
         });
         tracing::info!(
@@ -248,8 +253,10 @@ fn settings(config: &Config) -> Settings {
             ops_per_s: config.limits.ops_per_s,
             max_objects: config.max_objects,
             max_clients: config.max_clients_per_canvas,
+            max_canvas_bytes: config.max_canvas_bytes,
+            max_json_depth: config.limits.max_json_depth,
         },
-        heartbeat_ms: ms(HEARTBEAT_PING),
+        heartbeat_ms: ms(config.deadlines.ping_interval),
     }
 }
 

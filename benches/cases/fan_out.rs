@@ -84,6 +84,8 @@ impl Room {
                 ops_per_s: 0,
                 max_objects: 10_000,
                 max_clients: 1_000,
+                max_canvas_bytes: 1 << 20,
+                max_json_depth: 16,
             },
             heartbeat_ms: 25_000,
         };

@@ -8,6 +8,7 @@ use std::time::Duration;
 use scumble::auth::Gate;
 use scumble::auth::keys::Keys;
 use scumble::backplane::Backplane;
+use scumble::backplane::object_bounds::ObjectBounds;
 use scumble::config::Config;
 use scumble::memory::{MemoryBackplane, MemoryConfig};
 use scumble::protocol::ids::CanvasId;
@@ -89,7 +90,10 @@ impl Relay {
         let memory = MemoryConfig {
             message_ttl: Duration::from_secs(1),
             presence_grace: Duration::ZERO,
-            max_objects: 10,
+            bounds: ObjectBounds {
+                max_objects: 10,
+                max_bytes: 1 << 20,
+            },
         };
         let memory = MemoryBackplane::start(config.queue.instance_id.clone(), &memory);
         let backplane: Arc<dyn Backplane> = memory.expect("a thread");
@@ -130,6 +134,8 @@ fn settings(config: &Config) -> Settings {
             ops_per_s: 0,
             max_objects: 10,
             max_clients: 10,
+            max_canvas_bytes: 1 << 20,
+            max_json_depth: 16,
         },
         heartbeat_ms: 25_000,
     }

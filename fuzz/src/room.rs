@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use scumble::backplane::object_bounds::ObjectBounds;
 use scumble::backplane::{Author, Canvas, Delivery, Entry, LogBatch, Opened, Unavailable};
 use scumble::memory::canvas::{CanvasState, Rules};
 use scumble::protocol::client_message::{ClientMessage, parse};
@@ -45,6 +46,8 @@ fn settings(instance: usize, local_broadcast: bool) -> Arc<Settings> {
             ops_per_s: 0,
             max_objects: 10,
             max_clients: 10,
+            max_canvas_bytes: 1 << 20,
+            max_json_depth: 16,
         },
         heartbeat_ms: 25_000,
     })
@@ -95,7 +98,10 @@ impl World {
         let rules = Rules {
             message_ttl_ms: 1_000,
             presence_grace_ms: 500,
-            max_objects: 10,
+            bounds: ObjectBounds {
+                max_objects: 10,
+                max_bytes: 1 << 20,
+            },
         };
         let room = |n| Room {
             state: State::new(settings(n, local_broadcast), number(n)),

@@ -30,6 +30,7 @@ impl Config {
             ("ops-per-s", limits.ops_per_s),
             ("op-bytes-per-s", limits.op_bytes_per_s),
             ("ephemeral-per-s", limits.ephemeral_per_s),
+            ("ephemeral-bytes-per-s", limits.ephemeral_bytes_per_s),
             ("max-connections", limits.max_connections),
             (
                 "max-connections-per-address",
@@ -37,6 +38,15 @@ impl Config {
             ),
         ];
         all.extend(numbers.map(|(flag, number)| (flag, number.to_string())));
+        all.push(("max-canvas-bytes", self.max_canvas_bytes.to_string()));
+        all.push(("max-json-depth", limits.max_json_depth.to_string()));
+        let deadlines = [
+            ("handshake-timeout", self.deadlines.handshake),
+            ("hello-timeout", self.deadlines.hello),
+            ("ping-interval", self.deadlines.ping_interval),
+            ("pong-timeout", self.deadlines.pong),
+        ];
+        all.extend(deadlines.map(|(flag, value)| (flag, span(value))));
         let proxies = limits.trusted_proxies.iter();
         all.extend(proxies.map(|proxy| ("trusted-proxy", proxy.to_string())));
         all.extend(self.security.effective());

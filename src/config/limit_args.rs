@@ -1,9 +1,20 @@
-//! The raw flags about how much one client may do. 0 means no limit.
+//! The raw flags about how much one client and one canvas may take, and how long. 0 means no limit.
+
+use std::time::Duration;
 
 use clap::Args;
 
-use super::values::Network;
-use super::values::network;
+use super::values::{Network, duration, network, number};
+use super::{ConnectionLimits, Deadlines};
+use crate::limits::MAX_OBJECT_BYTES;
+use crate::protocol::client_message::{DEFAULT_DEPTH, MAX_DEPTH, MIN_DEPTH};
+
+/// The shortest of the times below: less than a busy machine may take by itself helps nobody.
+const SHORTEST: Duration = Duration::from_millis(100);
+/// The longest wait for a client.
+const LONGEST: Duration = Duration::from_secs(600);
+/// The rarest ping.
+const RAREST: Duration = Duration::from_secs(3_600);
 
 /// The flags of `scumble serve` that keep one client from using up what belongs to all.
 #[derive(Debug, Clone, Args)]
@@ -11,7 +22,7 @@ use super::values::network;
 pub struct LimitArgs {
     /// Durable messages a second of one connection, with as many at once; 0: no limit
     #[arg(long, env = "SCUMBLE_OPS_PER_S", value_name = "N", default_value = "0")]
-    #[arg(value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    #[arg(value_parser = number(0, 1_000_000))]
     pub ops_per_s: u32,
 
     /// Bytes of durable messages a second of one connection; 0: no limit. One message always fits
@@ -21,7 +32,7 @@ pub struct LimitArgs {
         value_name = "N",
         default_value = "0"
     )]
-    #[arg(value_parser = clap::value_parser!(u32).range(0..=1_000_000_000))]
+    #[arg(value_parser = number(0, 1_000_000_000))]
     pub op_bytes_per_s: u32,
 
     /// Cursors, presence changes and signals a second of one connection; 0: no limit
@@ -31,8 +42,36 @@ pub struct LimitArgs {
         value_name = "N",
         default_value = "0"
     )]
-    #[arg(value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    #[arg(value_parser = number(0, 1_000_000))]
     pub ephemeral_per_s: u32,
+
+    /// Bytes of cursors, presence changes and signals a second of one connection; 0: no limit. One message always
+    /// fits
+    #[arg(
+        long,
+        env = "SCUMBLE_EPHEMERAL_BYTES_PER_S",
+        value_name = "N",
+        default_value = "0"
+    )]
+    #[arg(value_parser = number(0, 1_000_000_000))]
+    pub ephemeral_bytes_per_s: u32,
+
+    /// Bytes of all objects of one canvas, as a snapshot tells them, 131072 to 1073741824. A snapshot is held in
+    /// memory while people join
+    #[arg(
+        long,
+        env = "SCUMBLE_MAX_CANVAS_BYTES",
+        value_name = "N",
+        default_value = "67108864"
+    )]
+    #[arg(value_parser = number(MAX_OBJECT_BYTES as u32, 1_073_741_824))]
+    pub max_canvas_bytes: u32,
+
+    /// Levels of arrays and objects in one message, its own braces included, 2 to 64
+    #[arg(long, env = "SCUMBLE_MAX_JSON_DEPTH", value_name = "N")]
+    #[arg(default_value_t = DEFAULT_DEPTH as u32)]
+    #[arg(value_parser = number(MIN_DEPTH as u32, MAX_DEPTH as u32))]
+    pub max_json_depth: u32,
 
     /// Connections of this process, 1 to 1000000
     #[arg(
@@ -41,7 +80,7 @@ pub struct LimitArgs {
         value_name = "N",
         default_value = "20000"
     )]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(value_parser = number(1, 1_000_000))]
     pub max_connections: u32,
 
     /// Connections of one address (IPv6: of one /64) on this process; 0: no limit. Behind a proxy, name it with
@@ -52,7 +91,7 @@ pub struct LimitArgs {
         value_name = "N",
         default_value = "0"
     )]
-    #[arg(value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    #[arg(value_parser = number(0, 1_000_000))]
     pub max_connections_per_address: u32,
 
     /// Address or network of a proxy whose X-Forwarded-For is believed, like 127.0.0.1 or 10.0.0.0/8. Repeatable
@@ -64,4 +103,69 @@ pub struct LimitArgs {
     )]
     #[arg(value_parser = network)]
     pub trusted_proxy: Vec<Network>,
+
+    /// How long a connection may take to send the head of a request, and be idle between two, 100ms to 10m
+    #[arg(
+        long,
+        env = "SCUMBLE_HANDSHAKE_TIMEOUT",
+        value_name = "DURATION",
+        default_value = "10s"
+    )]
+    #[arg(value_parser = duration(SHORTEST, LONGEST))]
+    pub handshake_timeout: Duration,
+
+    /// How long a WebSocket may take to say hello, 100ms to 10m
+    #[arg(
+        long,
+        env = "SCUMBLE_HELLO_TIMEOUT",
+        value_name = "DURATION",
+        default_value = "10s"
+    )]
+    #[arg(value_parser = duration(SHORTEST, LONGEST))]
+    pub hello_timeout: Duration,
+
+    /// How long a WebSocket may be silent before it is pinged, 100ms to 1h. Keep it well below the read timeouts of
+    /// proxies
+    #[arg(
+        long,
+        env = "SCUMBLE_PING_INTERVAL",
+        value_name = "DURATION",
+        default_value = "25s"
+    )]
+    #[arg(value_parser = duration(SHORTEST, RAREST))]
+    pub ping_interval: Duration,
+
+    /// Close a WebSocket that sends nothing for this long after a ping, 100ms to 10m
+    #[arg(
+        long,
+        env = "SCUMBLE_PONG_TIMEOUT",
+        value_name = "DURATION",
+        default_value = "20s"
+    )]
+    #[arg(value_parser = duration(SHORTEST, LONGEST))]
+    pub pong_timeout: Duration,
+}
+
+impl LimitArgs {
+    pub(super) fn deadlines(&self) -> Deadlines {
+        Deadlines {
+            handshake: self.handshake_timeout,
+            hello: self.hello_timeout,
+            ping_interval: self.ping_interval,
+            pong: self.pong_timeout,
+        }
+    }
+
+    pub(super) fn resolve(self) -> ConnectionLimits {
+        ConnectionLimits {
+            ops_per_s: self.ops_per_s,
+            op_bytes_per_s: self.op_bytes_per_s,
+            ephemeral_per_s: self.ephemeral_per_s,
+            ephemeral_bytes_per_s: self.ephemeral_bytes_per_s,
+            max_json_depth: self.max_json_depth as usize,
+            max_connections: self.max_connections,
+            max_connections_per_address: self.max_connections_per_address,
+            trusted_proxies: self.trusted_proxy,
+        }
+    }
 }

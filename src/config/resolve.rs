@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::serve_args::ServeArgs;
 use super::values::Switch;
-use super::{Config, ConnectionLimits, QueueConfig};
+use super::{Config, QueueConfig};
 use crate::protocol::ids::InstanceId;
 
 /// Flags that are right each by itself, but not together or not here.
@@ -72,6 +72,7 @@ impl Config {
                 synchronous: args.synchronous,
                 presence_grace: args.presence_grace,
                 max_objects: args.max_objects as usize,
+                max_canvas_bytes: args.limits.max_canvas_bytes as usize,
                 spill_dir: Some(args.spill_dir).filter(|dir| dir.as_os_str() != "off"),
                 spill_max_bytes: u64::from(args.spill_max_bytes),
                 fail_points: args.fail_point,
@@ -84,16 +85,11 @@ impl Config {
             max_message_bytes: args.max_message_bytes as usize,
             max_clients_per_canvas: args.max_clients_per_canvas as usize,
             max_objects: args.max_objects as usize,
+            max_canvas_bytes: args.limits.max_canvas_bytes as usize,
             write_timeout: args.write_timeout,
             snapshots: args.snapshots.is_on(),
-            limits: ConnectionLimits {
-                ops_per_s: args.limits.ops_per_s,
-                op_bytes_per_s: args.limits.op_bytes_per_s,
-                ephemeral_per_s: args.limits.ephemeral_per_s,
-                max_connections: args.limits.max_connections,
-                max_connections_per_address: args.limits.max_connections_per_address,
-                trusted_proxies: args.limits.trusted_proxy,
-            },
+            deadlines: args.limits.deadlines(),
+            limits: args.limits.resolve(),
             security: args.security.resolve()?,
             profile: args.profile,
             log_format: args.log_format,

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::limit_args::LimitArgs;
 use super::security_args::SecurityArgs;
-use super::values::{Switch, duration, instance_id, listen};
+use super::values::{Switch, duration, instance_id, listen, number};
 use super::{FailPoint, LogFormat, LogLevel, Synchronous};
 use crate::limits::MAX_OBJECT_BYTES;
 use crate::protocol::ids::InstanceId;
@@ -139,7 +139,7 @@ pub struct ServeArgs {
     /// Rows that one poll reads at most, 1 to 100000
     /// [default: 100; high-throughput 1000]
     #[arg(long, env = "SCUMBLE_MAX_MESSAGES_PER_POLL", value_name = "N")]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(value_parser = number(1, 100_000))]
     pub max_messages_per_poll: Option<u32>,
 
     /// The cursor flusher's shortest interval, 1ms to 10s
@@ -250,7 +250,7 @@ pub struct ServeArgs {
         value_name = "N",
         default_value = "65536"
     )]
-    #[arg(value_parser = clap::value_parser!(u32).range(1024..=MAX_OBJECT_BYTES as i64))]
+    #[arg(value_parser = number(1024, MAX_OBJECT_BYTES as u32))]
     pub max_message_bytes: u32,
 
     /// Connections of one canvas on this process, 1 to 100000
@@ -260,7 +260,7 @@ pub struct ServeArgs {
         value_name = "N",
         default_value = "1000"
     )]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(value_parser = number(1, 100_000))]
     pub max_clients_per_canvas: u32,
 
     /// Objects of one canvas, 1 to 1000000
@@ -270,7 +270,7 @@ pub struct ServeArgs {
         value_name = "N",
         default_value = "10000"
     )]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(value_parser = number(1, 1_000_000))]
     pub max_objects: u32,
 
     /// off: who can't resume gets an empty canvas and a resync message instead of a snapshot
@@ -322,7 +322,7 @@ pub struct ServeArgs {
         value_name = "N",
         default_value = "67108864"
     )]
-    #[arg(value_parser = clap::value_parser!(u32).range(65_536..=1_073_741_824))]
+    #[arg(value_parser = number(65_536, 1_073_741_824))]
     pub spill_max_bytes: u32,
 
     /// Print the effective configuration, one "flag = value" a line, and exit

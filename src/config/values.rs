@@ -56,6 +56,16 @@ pub fn duration(
     }
 }
 
+/// A parser of whole numbers within bounds.
+pub fn number(min: u32, max: u32) -> impl Fn(&str) -> Result<u32, String> + Clone + Send + Sync {
+    move |text| {
+        let number = text.trim().parse().ok();
+        number
+            .filter(|number| (min..=max).contains(number))
+            .ok_or_else(|| format!("must be a whole number from {min} to {max}"))
+    }
+}
+
 /// Reads an address with a port.
 pub fn listen(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
@@ -157,6 +167,16 @@ mod tests {
         ] {
             let error = parse(bad).unwrap_err();
             assert!(error.contains(hint), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_whole_and_stay_in_bounds() {
+        let parse = number(2, 64);
+        assert_eq!((parse("2"), parse("64")), (Ok(2), Ok(64)));
+        for bad in ["", "1", "65", "-3", "3.5", "64KiB", "99999999999"] {
+            let hint = "must be a whole number from 2 to 64".to_owned();
+            assert_eq!(parse(bad), Err(hint), "{bad}");
         }
     }
 

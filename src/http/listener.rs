@@ -13,16 +13,16 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::limits::{HANDSHAKE_TIMEOUT, HTTP_HEAD_BYTES};
+use crate::limits::HTTP_HEAD_BYTES;
 use crate::tasks::Spawner;
 
-/// Accepts for ever.
-pub async fn accept(listener: TcpListener, router: Router, spawner: Spawner) {
+/// Accepts for ever. `handshake`: how long a head may take, and a pause between two requests.
+pub async fn accept(listener: TcpListener, router: Router, spawner: Spawner, handshake: Duration) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 let router = router.clone();
-                spawner.spawn(async move { speak_http(stream, peer, router).await });
+                spawner.spawn(async move { speak_http(stream, peer, router, handshake).await });
             }
             Err(e) => {
                 // Out of file descriptors, mostly: those who have one go on, the next has to wait.
@@ -33,14 +33,14 @@ pub async fn accept(listener: TcpListener, router: Router, spawner: Spawner) {
     }
 }
 
-async fn speak_http(stream: TcpStream, peer: SocketAddr, router: Router) {
+async fn speak_http(stream: TcpStream, peer: SocketAddr, router: Router, handshake: Duration) {
     // The client is gone if it fails.
     if prepare(&stream).is_err() {
         return;
     }
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(HANDSHAKE_TIMEOUT)
+        .header_read_timeout(handshake)
         .max_buf_size(HTTP_HEAD_BYTES);
     let routes = TowerToHyperService::new(router);
     // Handlers find in the request whom they speak with.

@@ -68,13 +68,17 @@ pub fn in_memory() -> Arc<dyn Backplane> {
 /// Two instances of one relay to try loads on.
 #[cfg(test)]
 pub fn in_memory_pair() -> (Arc<dyn Backplane>, Arc<dyn Backplane>) {
+    use crate::backplane::object_bounds::ObjectBounds;
     use crate::memory::{MemoryBackplane, MemoryConfig};
     use crate::protocol::ids::InstanceId;
     let name = |name| InstanceId::parse(name).expect("a good name");
     let config = MemoryConfig {
         message_ttl: std::time::Duration::from_secs(60),
         presence_grace: std::time::Duration::from_secs(10),
-        max_objects: 100,
+        bounds: ObjectBounds {
+            max_objects: 100,
+            max_bytes: 1 << 20,
+        },
     };
     let one = MemoryBackplane::start(name("one"), &config).expect("a thread");
     let two = one.start_peer(name("two"));

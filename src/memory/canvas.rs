@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::log::{Log, Row};
 use super::objects::Objects;
 use super::presence::Table;
+use crate::backplane::object_bounds::ObjectBounds;
 use crate::backplane::{Author, Delivery, Entry, Member, Outcome, Read, Refusal, Snapshot};
 use crate::limits::{CHAT_HISTORY, CLIENT_MEMORY};
 use crate::protocol::client_message::{Durable, Kind};
@@ -26,8 +27,8 @@ pub struct Rules {
     pub message_ttl_ms: i64,
     /// How long a lost client stays `away`, in milliseconds.
     pub presence_grace_ms: i64,
-    /// Objects it may hold.
-    pub max_objects: usize,
+    /// What its objects are held to.
+    pub bounds: ObjectBounds,
 }
 
 /// What is remembered of a client, present or not.
@@ -110,8 +111,8 @@ impl CanvasState {
     }
 
     /// How many objects there are.
-    pub fn objects(&self) -> usize {
-        self.objects.texts().count()
+    pub fn objects(&self) -> u64 {
+        self.objects.totals().objects
     }
 
     /// Lets time pass: expired messages go, and so does who was away for too long.
@@ -196,7 +197,7 @@ impl CanvasState {
             // An author without a seat has not joined.
             client.subject.clone_from(&author.subject);
         }
-        match self.objects.apply(&message, self.rules.max_objects) {
+        match self.objects.apply(&message, &self.rules.bounds) {
             Err(refusal) => return answer(Outcome::Refused(refusal)),
             Ok(false) => {
                 return answer(Outcome::Ack {

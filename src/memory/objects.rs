@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::Value;
 
 use crate::backplane::Refusal;
-use crate::limits::MAX_OBJECT_BYTES;
+use crate::backplane::object_bounds::{ObjectBounds, Totals};
 use crate::protocol::client_message::{Change, Durable};
 use crate::protocol::merge_patch;
-use crate::protocol::server_message::ErrorCode;
 
 /// Objects by their place, and the places by id.
 #[derive(Debug, Default)]
@@ -16,6 +15,7 @@ pub struct Objects {
     texts: BTreeMap<u64, String>,
     places: HashMap<String, u64>,
     next_place: u64,
+    totals: Totals,
 }
 
 impl Objects {
@@ -24,41 +24,42 @@ impl Objects {
         self.texts.values()
     }
 
+    /// How many there are, and how large.
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
     /// Does what the message says; `false` if the object it is about is not there.
     ///
     /// # Errors
-    /// `too-large` for an object over [`MAX_OBJECT_BYTES`], or one more than `max_objects`. Nothing has changed then.
-    pub fn apply(&mut self, message: &Durable, max_objects: usize) -> Result<bool, Refusal> {
+    /// `too-large` for what is over the bounds. Nothing has changed then.
+    pub fn apply(&mut self, message: &Durable, bounds: &ObjectBounds) -> Result<bool, Refusal> {
         match &message.change {
             Change::Put { id, object } => {
                 let text = message.body.get(object.clone()).unwrap_or_default();
-                self.put(id, String::from_utf8_lossy(text).into_owned(), max_objects)?;
+                self.put(id, String::from_utf8_lossy(text).into_owned(), bounds)?;
                 Ok(true)
             }
-            Change::Merge { id, patch } => self.merge(id, patch),
+            Change::Merge { id, patch } => self.merge(id, patch, bounds),
             Change::Remove { id } => Ok(self.remove(id)),
             Change::Chat | Change::None => Ok(true),
         }
     }
 
-    fn put(&mut self, id: &str, text: String, max_objects: usize) -> Result<(), Refusal> {
-        check_size(&text)?;
-        if let Some(place) = self.places.get(id) {
-            self.texts.insert(*place, text);
-            return Ok(());
-        }
-        if self.places.len() >= max_objects {
-            return Err(too_large(format!(
-                "a canvas holds at most {max_objects} objects"
-            )));
-        }
-        self.places.insert(id.to_owned(), self.next_place);
-        self.texts.insert(self.next_place, text);
-        self.next_place += 1;
+    fn put(&mut self, id: &str, text: String, bounds: &ObjectBounds) -> Result<(), Refusal> {
+        let place = self.places.get(id).copied();
+        let old = place.and_then(|place| self.texts.get(&place));
+        self.totals = bounds.put(self.totals, old.map(String::len), text.len())?;
+        let place = place.unwrap_or_else(|| {
+            self.places.insert(id.to_owned(), self.next_place);
+            self.next_place += 1;
+            self.next_place - 1
+        });
+        self.texts.insert(place, text);
         Ok(())
     }
 
-    fn merge(&mut self, id: &str, patch: &Value) -> Result<bool, Refusal> {
+    fn merge(&mut self, id: &str, patch: &Value, bounds: &ObjectBounds) -> Result<bool, Refusal> {
         let Some(text) = self
             .places
             .get(id)
@@ -70,30 +71,17 @@ impl Objects {
         let mut object = serde_json::from_str(text).unwrap_or(Value::Null);
         merge_patch::apply(&mut object, patch.clone());
         let merged = object.to_string();
-        check_size(&merged)?;
+        self.totals = bounds.put(self.totals, Some(text.len()), merged.len())?;
         *text = merged;
         Ok(true)
     }
 
     fn remove(&mut self, id: &str) -> bool {
         let place = self.places.remove(id);
-        place.and_then(|place| self.texts.remove(&place)).is_some()
-    }
-}
-
-fn check_size(text: &str) -> Result<(), Refusal> {
-    if text.len() <= MAX_OBJECT_BYTES {
-        return Ok(());
-    }
-    Err(too_large(format!(
-        "an object is at most {MAX_OBJECT_BYTES} bytes"
-    )))
-}
-
-fn too_large(message: String) -> Refusal {
-    Refusal {
-        code: ErrorCode::TooLarge,
-        message,
-        retry_after_ms: None,
+        let Some(text) = place.and_then(|place| self.texts.remove(&place)) else {
+            return false;
+        };
+        self.totals = self.totals.without(text.len());
+        true
     }
 }

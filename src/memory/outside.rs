@@ -46,7 +46,7 @@ impl MemoryBackplane {
         Ok(Found {
             canvas,
             head: live.state.head(),
-            objects: live.state.objects() as u64,
+            objects: live.state.objects(),
             members: live.state.members().1.len() as u64,
         })
     }

@@ -14,8 +14,13 @@ use serde_json::value::RawValue;
 use super::ids::{ClientId, Epoch, Position};
 use super::server_message::ErrorCode;
 
-/// Levels of arrays and objects in a message, its own braces included.
-pub const MAX_DEPTH: usize = 16;
+/// Levels of arrays and objects in a message, its own braces included, unless configured.
+pub const DEFAULT_DEPTH: usize = 16;
+/// The least that can be configured: `hello.user`, `object` and `patch` are objects in a message.
+pub const MIN_DEPTH: usize = 2;
+/// The most. Merging, comparing and dropping a value recurse as deep as it goes, on stacks of 1 MiB; and serde_json reads
+/// 127 levels, some of which are the envelopes that messages are told and stored in.
+pub const MAX_DEPTH: usize = 64;
 /// Characters of `chat.text`.
 pub const MAX_CHAT_CHARS: usize = 4_000;
 /// Bytes of one cursor's fields: "other small fields" means small.
@@ -213,24 +218,34 @@ fn bad<T>(message: impl Into<String>) -> Parsed<T> {
     refused(ErrorCode::BadMessage, message)
 }
 
-/// Reads one text frame.
+/// Reads a message that may be as deep as any: what was taken once is read again whatever is configured now.
+///
+/// # Errors
+/// As [`parse_within`].
+pub fn parse(text: &str) -> Parsed<ClientMessage> {
+    parse_within(text, MAX_DEPTH)
+}
+
+/// Reads one text frame of at most `max_depth` levels, [`MAX_DEPTH`] at most.
 ///
 /// # Errors
 /// `bad-json` for what is no JSON object, `unknown-type`, `bad-op`, and `bad-message` with the field's
 /// name for everything else. The size of the frame is the socket's business.
-pub fn parse(text: &str) -> Parsed<ClientMessage> {
+pub fn parse_within(text: &str, max_depth: usize) -> Parsed<ClientMessage> {
     let envelope: Envelope<'_> = match serde_json::from_str(text) {
         Ok(envelope) => envelope,
         Err(e) if e.is_data() => return bad(format!("a message is one JSON object: {e}")),
         Err(e) => return refused(ErrorCode::BadJson, e.to_string()),
     };
     let op = envelope.op.and_then(|raw| raw.get().parse::<u64>().ok());
-    dispatch(text, &envelope).map_err(|refused| Refused { op, ..refused })
+    dispatch(text, &envelope, max_depth.min(MAX_DEPTH)).map_err(|refused| Refused { op, ..refused })
 }
 
-fn dispatch(text: &str, m: &Envelope<'_>) -> Parsed<ClientMessage> {
-    if depth(text.as_bytes()) > MAX_DEPTH {
-        return bad(format!("nesting is at most {MAX_DEPTH} levels"));
+fn dispatch(text: &str, m: &Envelope<'_>, max_depth: usize) -> Parsed<ClientMessage> {
+    if depth(text.as_bytes()) > max_depth {
+        return bad(format!(
+            "nesting is at most {max_depth} levels (max_json_depth)"
+        ));
     }
     let Some(kind) = m.kind.as_deref() else {
         return bad("type is missing");

@@ -161,6 +161,10 @@ pub struct Limits {
     pub max_objects: usize,
     /// Connections of a canvas on one instance.
     pub max_clients: usize,
+    /// Bytes of all objects of a canvas.
+    pub max_canvas_bytes: usize,
+    /// Levels of arrays and objects in a message.
+    pub max_json_depth: usize,
 }
 
 /// Everything `welcome` says.
@@ -202,7 +206,8 @@ pub fn welcome(w: &Welcome<'_>) -> Bytes {
             "{{\"type\":\"welcome\",\"v\":1,\"instance\":\"{}\",\"canvas\":\"{}\",\"client\":\"{}\",\
              \"user\":{},\"role\":\"{}\",\"epoch\":\"{}\",\"seq\":{},\"mode\":\"{mode}\",\
              \"acked_op\":{},\"users\":{},\"limits\":{{\"max_message_bytes\":{},\
-             \"cursor_interval_ms\":{},\"ops_per_s\":{},\"max_objects\":{},\"max_clients\":{}}},\
+             \"cursor_interval_ms\":{},\"ops_per_s\":{},\"max_objects\":{},\"max_clients\":{},\
+             \"max_canvas_bytes\":{},\"max_json_depth\":{}}},\
              \"heartbeat_ms\":{}}}",
             w.instance,
             w.canvas,
@@ -218,6 +223,8 @@ pub fn welcome(w: &Welcome<'_>) -> Bytes {
             l.ops_per_s,
             l.max_objects,
             l.max_clients,
+            l.max_canvas_bytes,
+            l.max_json_depth,
             w.heartbeat_ms
         );
     })

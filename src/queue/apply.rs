@@ -13,10 +13,11 @@ use super::objects::Effect;
 use super::rows;
 use super::sql;
 use super::tail::{Committed, Logged, Step};
-use crate::backplane::{Author, Delivery, Entry, Outcome, Refusal};
+use crate::backplane::object_bounds::{ObjectBounds, Totals};
+use crate::backplane::{Author, Delivery, Entry, Outcome};
 use crate::protocol::client_message::Durable;
 use crate::protocol::ids::{ClientId, ConnId};
-use crate::protocol::server_message::{AckStatus, ErrorCode};
+use crate::protocol::server_message::AckStatus;
 
 /// How far back the place of a resent op is looked for. A client resends its last few ops.
 const DUP_STEPS: usize = 64;
@@ -29,7 +30,7 @@ pub(super) struct Setup {
     pub(super) message_ttl_ms: i64,
     pub(super) cursor_ttl_ms: i64,
     pub(super) grace_ms: i64,
-    pub(super) max_objects: usize,
+    pub(super) bounds: ObjectBounds,
 }
 
 /// A canvas's head while the transaction runs.
@@ -38,7 +39,7 @@ pub(super) struct Head {
     pub(super) seq: u64,
     pub(super) head_id: i64,
     pub(super) presence_version: u64,
-    pub(super) objects: i64,
+    pub(super) totals: Totals,
     pub(super) chatted: bool,
     dirty: bool,
 }
@@ -124,7 +125,9 @@ impl<'a> Txn<'a> {
         let mut trim = self.conn.prepare_cached(sql::TRIM_CHAT)?;
         for (key, head) in self.heads.iter().filter(|(_, head)| head.dirty) {
             let (seq, version) = (head.seq.cast_signed(), head.presence_version.cast_signed());
-            set_head.execute(params![key, seq, head.head_id, version, head.objects])?;
+            let (objects, bytes) = (head.totals.objects, head.totals.bytes);
+            let totals = (objects.cast_signed(), bytes.cast_signed());
+            set_head.execute(params![key, seq, head.head_id, version, totals.0, totals.1])?;
             if head.chatted {
                 trim.execute(params![key, crate::limits::CHAT_HISTORY])?;
             }
@@ -166,7 +169,7 @@ impl<'a> Txn<'a> {
                     status: AckStatus::Ignored,
                 }),
             ),
-            Effect::Refused(code, message) => (0, Some(refused(code, message))),
+            Effect::Refused(refusal) => (0, Some(Outcome::Refused(refusal))),
         };
         let client = self.client(key, &author.client)?;
         (client.last_op, client.last_seq, client.dirty) = (m.op, seq, true);
@@ -345,7 +348,10 @@ impl<'a> Txn<'a> {
                         seq: row.get::<_, i64>(1)?.cast_unsigned(),
                         head_id: row.get(2)?,
                         presence_version: row.get::<_, i64>(3)?.cast_unsigned(),
-                        objects: row.get(4)?,
+                        totals: Totals {
+                            objects: row.get::<_, i64>(4)?.cast_unsigned(),
+                            bytes: row.get::<_, i64>(5)?.cast_unsigned(),
+                        },
                         ..Head::default()
                     })
                 })?;
@@ -357,7 +363,7 @@ impl<'a> Txn<'a> {
     /// The canvas's log ends here, and it has no objects. Gives the head.
     pub(super) fn forget_log(&mut self, key: i64) -> rusqlite::Result<u64> {
         let head = self.head(key)?;
-        (head.head_id, head.objects, head.dirty) = (0, 0, true);
+        (head.head_id, head.totals, head.dirty) = (0, Totals::default(), true);
         Ok(head.seq)
     }
 
@@ -387,12 +393,4 @@ impl<'a> Txn<'a> {
             }
         }
     }
-}
-
-fn refused(code: ErrorCode, message: String) -> Outcome {
-    Outcome::Refused(Refusal {
-        code,
-        message,
-        retry_after_ms: None,
-    })
 }

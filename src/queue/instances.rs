@@ -17,6 +17,7 @@ use super::files::Files;
 use super::schema::{Prepared, StartError, millis};
 use super::wake::Peer;
 use super::{hosts, sql};
+use crate::backplane::object_bounds::ObjectBounds;
 use crate::config::QueueConfig;
 use crate::limits;
 
@@ -106,7 +107,10 @@ pub(super) fn register(
         message_ttl_ms: millis(config.message_ttl),
         cursor_ttl_ms: millis(config.cursor_ttl),
         grace_ms: millis(config.presence_grace),
-        max_objects: config.max_objects,
+        bounds: ObjectBounds {
+            max_objects: config.max_objects,
+            max_bytes: config.max_canvas_bytes,
+        },
     };
     let started_at = clock.now_ms();
     let mut registration = Registration {

@@ -18,7 +18,13 @@ pub(super) struct Step {
 }
 
 /// All steps since version 1, oldest first. None is ever changed or removed: some file needs it.
-pub(super) const STEPS: &[Step] = &[];
+pub(super) const STEPS: &[Step] = &[Step {
+    from: 1,
+    // The bytes of a canvas's objects, for `--max-canvas-bytes`.
+    sql: "ALTER TABLE canvases ADD COLUMN object_bytes INTEGER NOT NULL DEFAULT 0;
+          UPDATE canvases SET object_bytes = (SELECT coalesce(sum(octet_length(props)), 0)
+              FROM canvas_objects WHERE canvas_objects.canvas_id = canvases.key);",
+}];
 
 /// Why a file stays as it is.
 #[derive(Debug, Error)]
@@ -143,6 +149,43 @@ mod tests {
         assert!(matches!(stays, Err(Stays::InUse(user)) if user == "old"));
         assert_eq!(version(&conn), VERSION);
         drop(queue);
+    }
+
+    /// A file that the last scumble of version 1 has left: see the README beside it.
+    const VERSION_1: &[u8] = include_bytes!("../../tests/files/version-1.sqlite");
+
+    fn columns(conn: &Connection) -> String {
+        let sql = "SELECT group_concat(t.name || '.' || c.name || ' ' || c.type || ' ' || c.[notnull] || c.pk, ', ')
+                   FROM sqlite_schema AS t, pragma_table_info(t.name) AS c WHERE t.type = 'table' ORDER BY t.name, c.cid";
+        conn.query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn a_file_of_version_1_becomes_one_of_today_with_all_that_is_in_it() {
+        let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::write(old.path().join("queue.db"), VERSION_1).unwrap();
+        let prepare = |dir: &Path| crate::queue::schema::prepare(&config(dir, "one")).unwrap();
+        let migrated = prepare(old.path()).conn;
+        assert_eq!(version(&migrated), VERSION);
+        assert_eq!(columns(&migrated), columns(&prepare(new.path()).conn));
+        let told = |sql: &str| {
+            let all: String = migrated.query_row(sql, [], |row| row.get(0)).unwrap();
+            all
+        };
+        let canvases = "SELECT group_concat(canvas_id || ' ' || epoch || ' ' || seq || ' ' || objects || ' ' || object_bytes)
+                        FROM canvases";
+        assert_eq!(
+            told(canvases),
+            "board 20653db57ea440e8 7 2 9094,notes 0eeeba54ffec4321 1 1 37,quiet 6dd011c9c955449b 0 0 0"
+        );
+        let object = "SELECT props FROM canvas_objects WHERE object_id = 'a'";
+        assert_eq!(
+            told(object),
+            r##"{"fill":"#c03","id":"a","kind":"rect","t":"größe","x":2.5}"##
+        );
+        let ops =
+            "SELECT group_concat(client || ' ' || last_op) FROM canvas_clients WHERE last_op > 0";
+        assert_eq!(told(ops), "client-ada 7,client-ben 1");
     }
 
     /// Each version that there was has its step.

@@ -6,8 +6,7 @@ use serde_json::Value;
 
 use super::apply::Txn;
 use super::sql;
-use crate::backplane::Author;
-use crate::limits;
+use crate::backplane::{Author, Refusal};
 use crate::protocol::client_message::{Change, Durable};
 use crate::protocol::server_message::ErrorCode;
 
@@ -18,7 +17,7 @@ pub(super) enum Effect {
     /// It had nothing to change.
     Ignored,
     /// It can't be done, now or later.
-    Refused(ErrorCode, String),
+    Refused(Refusal),
 }
 
 impl Txn<'_> {
@@ -30,8 +29,11 @@ impl Txn<'_> {
         m: &Durable,
     ) -> rusqlite::Result<Effect> {
         if std::str::from_utf8(&m.body).is_err() {
-            let message = "the message is not UTF-8".to_owned();
-            return Ok(Effect::Refused(ErrorCode::BadMessage, message));
+            return Ok(Effect::Refused(Refusal {
+                code: ErrorCode::BadMessage,
+                message: "the message is not UTF-8".to_owned(),
+                retry_after_ms: None,
+            }));
         }
         match &m.change {
             Change::None => Ok(Effect::Logged(m.body.clone())),
@@ -42,58 +44,46 @@ impl Txn<'_> {
             }
             Change::Merge { id, patch } => self.merge(key, id, patch, m),
             Change::Remove { id } => {
-                let mut statement = self.conn.prepare_cached(sql::DELETE_OBJECT)?;
-                if statement.execute(params![key, id])? == 0 {
+                let Some(bytes) = self.bytes_of(key, id)? else {
                     return Ok(Effect::Ignored);
-                }
-                self.head(key)?.objects -= 1;
+                };
+                let mut statement = self.conn.prepare_cached(sql::DELETE_OBJECT)?;
+                statement.execute(params![key, id])?;
+                let head = self.head(key)?;
+                head.totals = head.totals.without(bytes);
                 Ok(Effect::Logged(m.body.clone()))
             }
         }
     }
 
+    /// An object, and how large it is.
+    ///
     /// # Errors
     /// An object that can't be parsed is none that was written: the file is damaged.
-    fn object(&self, key: i64, id: &str) -> rusqlite::Result<Option<Value>> {
+    fn object(&self, key: i64, id: &str) -> rusqlite::Result<Option<(Value, usize)>> {
         let mut statement = self.conn.prepare_cached(sql::OBJECT)?;
         let parse = |row: &rusqlite::Row<'_>| {
-            let props = serde_json::from_slice(row.get_ref(0)?.as_bytes()?);
-            props.map_err(|error| {
+            let text = row.get_ref(0)?.as_bytes()?;
+            let props = serde_json::from_slice(text).map_err(|error| {
                 let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
                 let text = format!("the object {id:?} can't be parsed: {error}");
                 rusqlite::Error::SqliteFailure(code, Some(text))
-            })
+            })?;
+            Ok((props, text.len()))
         };
         statement.query_row(params![key, id], parse).optional()
     }
 
-    fn write(&mut self, key: i64, id: &str, props: &str) -> rusqlite::Result<()> {
-        let seq = (self.head(key)?.seq + 1).cast_signed();
-        self.conn
-            .prepare_cached(sql::PUT_OBJECT)?
-            .execute(params![key, id, seq, props])?;
-        Ok(())
+    /// How large an object is; `None` if it is not there.
+    fn bytes_of(&self, key: i64, id: &str) -> rusqlite::Result<Option<usize>> {
+        let mut statement = self.conn.prepare_cached(sql::OBJECT_BYTES)?;
+        let bytes = statement.query_row(params![key, id], |row| row.get::<_, u32>(0));
+        Ok(bytes.optional()?.map(|bytes| bytes as usize))
     }
 
     fn put(&mut self, key: i64, id: &str, props: &str, m: &Durable) -> rusqlite::Result<Effect> {
-        if props.len() > limits::MAX_OBJECT_BYTES {
-            return Ok(too_large(props.len()));
-        }
-        if !self
-            .conn
-            .prepare_cached(sql::OBJECT)?
-            .exists(params![key, id])?
-        {
-            let max = self.setup.max_objects;
-            let head = self.head(key)?;
-            if usize::try_from(head.objects).unwrap_or(0) >= max {
-                let message = format!("a canvas has at most {max} objects (max_objects)");
-                return Ok(Effect::Refused(ErrorCode::TooLarge, message));
-            }
-            head.objects += 1;
-        }
-        self.write(key, id, props)?;
-        Ok(Effect::Logged(m.body.clone()))
+        let old = self.bytes_of(key, id)?;
+        self.write(key, id, old, props, m)
     }
 
     fn merge(
@@ -103,15 +93,33 @@ impl Txn<'_> {
         patch: &Value,
         m: &Durable,
     ) -> rusqlite::Result<Effect> {
-        let Some(mut object) = self.object(key, id)? else {
+        let Some((mut object, old)) = self.object(key, id)? else {
             return Ok(Effect::Ignored);
         };
         merge_patch(&mut object, patch);
-        let props = object.to_string();
-        if props.len() > limits::MAX_OBJECT_BYTES {
-            return Ok(too_large(props.len()));
+        self.write(key, id, Some(old), &object.to_string(), m)
+    }
+
+    /// Writes an object that had `old` bytes, if the canvas has room for it. The sums are kept in the head, whose row the
+    /// transaction writes anyway.
+    fn write(
+        &mut self,
+        key: i64,
+        id: &str,
+        old: Option<usize>,
+        props: &str,
+        m: &Durable,
+    ) -> rusqlite::Result<Effect> {
+        let bounds = self.setup.bounds;
+        let head = self.head(key)?;
+        match bounds.put(head.totals, old, props.len()) {
+            Ok(totals) => head.totals = totals,
+            Err(refusal) => return Ok(Effect::Refused(refusal)),
         }
-        self.write(key, id, &props)?;
+        let seq = (head.seq + 1).cast_signed();
+        self.conn
+            .prepare_cached(sql::PUT_OBJECT)?
+            .execute(params![key, id, seq, props])?;
         Ok(Effect::Logged(m.body.clone()))
     }
 
@@ -134,14 +142,6 @@ impl Txn<'_> {
             .execute(params![key, seq.cast_signed(), entry])?;
         Ok(Effect::Logged(Bytes::from(body)))
     }
-}
-
-fn too_large(bytes: usize) -> Effect {
-    let max = limits::MAX_OBJECT_BYTES;
-    Effect::Refused(
-        ErrorCode::TooLarge,
-        format!("the object would have {bytes} bytes; at most {max}"),
-    )
 }
 
 /// RFC 7396.

@@ -13,7 +13,7 @@ use crate::config::{QueueConfig, Synchronous};
 use crate::limits;
 
 /// The version of `schema.sql`, in `PRAGMA user_version`.
-pub const VERSION: i64 = 1;
+pub const VERSION: i64 = 2;
 
 /// What another process may take to let this one in at start.
 const START_WAIT: std::time::Duration = std::time::Duration::from_secs(10);

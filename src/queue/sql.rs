@@ -7,10 +7,11 @@ pub(super) const CREATE_CANVAS: &str =
     "INSERT INTO canvases (canvas_id, epoch, created_at) VALUES (?1, ?2, ?3)
      ON CONFLICT (canvas_id) DO NOTHING";
 /// A canvas's head.
-pub(super) const HEAD: &str =
-    "SELECT epoch, seq, head_id, presence_version, objects FROM canvases WHERE key = ?1";
+pub(super) const HEAD: &str = "SELECT epoch, seq, head_id, presence_version, objects, object_bytes FROM canvases WHERE key = ?1";
 /// Writes a canvas's head.
-pub(super) const SET_HEAD: &str = "UPDATE canvases SET seq = ?2, head_id = ?3, presence_version = ?4, objects = ?5 WHERE key = ?1";
+pub(super) const SET_HEAD: &str =
+    "UPDATE canvases SET seq = ?2, head_id = ?3, presence_version = ?4, objects = ?5, object_bytes = ?6
+     WHERE key = ?1";
 /// The id of the last row ever written.
 pub(super) const LAST_ID: &str = "SELECT seq FROM sqlite_sequence WHERE name = 'message_queue'";
 
@@ -42,6 +43,9 @@ pub(super) const DELETE_EXPIRED: &str =
 /// An object.
 pub(super) const OBJECT: &str =
     "SELECT props FROM canvas_objects WHERE canvas_id = ?1 AND object_id = ?2";
+/// How many bytes an object has: found without reading them.
+pub(super) const OBJECT_BYTES: &str =
+    "SELECT octet_length(props) FROM canvas_objects WHERE canvas_id = ?1 AND object_id = ?2";
 /// Writes an object; one that is there keeps its place in the order of creation.
 pub(super) const PUT_OBJECT: &str =
     "INSERT INTO canvas_objects (canvas_id, object_id, created_seq, updated_seq, props)
@@ -160,6 +164,7 @@ mod tests {
             COUNT_EXPIRED,
             DELETE_EXPIRED,
             OBJECT,
+            OBJECT_BYTES,
             PUT_OBJECT,
             DELETE_OBJECT,
             OBJECTS,

@@ -31,6 +31,7 @@ pub(super) fn config(dir: &Path, instance: &str) -> QueueConfig {
         synchronous: Synchronous::Normal,
         presence_grace: Duration::from_secs(10),
         max_objects: 10_000,
+        max_canvas_bytes: 1 << 20,
         spill_dir: None,
         spill_max_bytes: 1 << 20,
         fail_points: Vec::new(),

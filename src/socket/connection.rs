@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use humantime::format_duration;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 
@@ -17,10 +18,7 @@ use super::session::Session;
 use crate::auth::{Gate, Grant};
 use crate::backplane::{Author, Backplane};
 use crate::config::Config;
-use crate::limits::{
-    CLOSE_TIMEOUT, HEARTBEAT_PING, HELLO_TIMEOUT, LINGER_BYTES, MAX_IN_FLIGHT_OPS, OUTBOX_BYTES,
-    PONG_TIMEOUT,
-};
+use crate::limits::{CLOSE_TIMEOUT, LINGER_BYTES, MAX_IN_FLIGHT_OPS, OUTBOX_BYTES};
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::ids::{CanvasId, ClientId};
 use crate::protocol::{frame, server_message as say};
@@ -238,7 +236,7 @@ pub async fn serve(
     let _place = match hub.places.take(address) {
         Ok(place) => place,
         Err(reason) => {
-            out.close(CloseCode::Full, reason);
+            out.close(CloseCode::Full, &reason);
             return linger(&out).await;
         }
     };
@@ -364,6 +362,12 @@ fn may_read(hub: &Hub, out: &Outbound, inbound: &Inbound) -> bool {
     free(inbound)
 }
 
+/// Whether it is our doing that a client that has joined is not heard.
+fn is_unread(hub: &Hub, out: &Outbound, inbound: &Inbound) -> bool {
+    let joined = inbound.peer().is_some_and(|peer| peer.acked_op().is_some());
+    hub.draining() || joined && out.paused.load(Ordering::Acquire)
+}
+
 impl Clock {
     /// Does what is due now. `Some` ends the connection.
     fn due(&mut self, hub: &Hub, out: &Outbound, inbound: &Inbound, now: Instant) -> Option<End> {
@@ -378,23 +382,30 @@ impl Clock {
         if out.stalled_for(hub.config.write_timeout) {
             // The kernel keeps it for a client that reads on later.
             out.unbound();
-            out.close(CloseCode::Timeout, "the socket takes nothing");
+            let within = format_duration(hub.config.write_timeout);
+            let reason = format!("the socket took nothing for {within} (write_timeout)");
+            out.close(CloseCode::Timeout, &reason);
             return None;
         }
-        if standing.blocked.is_some() && self.pinged.is_some() {
-            // The ping is behind what the socket has not taken: until it is out only the write timeout counts.
+        if self.pinged.is_some() && (standing.blocked.is_some() || is_unread(hub, out, inbound)) {
+            // The ping is behind what the socket has not taken, or its pong behind what is not read: that is not its fault.
             self.pinged = Some(now);
         }
-        if inbound.peer().is_none() && now >= self.began + HELLO_TIMEOUT {
-            out.close(CloseCode::Malformed, "hello must come within 10 seconds");
+        let deadlines = &hub.config.deadlines;
+        if inbound.peer().is_none() && now >= self.began + deadlines.hello {
+            let within = format_duration(deadlines.hello);
+            let reason = format!("hello must come within {within} (hello_timeout)");
+            out.close(CloseCode::Malformed, &reason);
         } else if inbound
             .peer()
             .is_some_and(|peer| peer.session.left() == Some(Duration::ZERO))
         {
             out.close(CloseCode::Unauthorized, "the token has expired");
-        } else if self.pinged.is_some_and(|at| now >= at + PONG_TIMEOUT) {
-            out.close(CloseCode::Timeout, "no pong within the heartbeat timeout");
-        } else if self.pinged.is_none() && now >= self.heard + HEARTBEAT_PING {
+        } else if self.pinged.is_some_and(|at| now >= at + deadlines.pong) {
+            let within = format_duration(deadlines.pong);
+            let reason = format!("nothing came within {within} of a ping (pong_timeout)");
+            out.close(CloseCode::Timeout, &reason);
+        } else if self.pinged.is_none() && now >= self.heard + deadlines.ping_interval {
             self.pinged = Some(now);
             out.reply(Bytes::from_static(&frame::PING));
         }
@@ -406,12 +417,13 @@ impl Clock {
         if let Some(since) = self.closing {
             return since + CLOSE_TIMEOUT;
         }
+        let deadlines = &hub.config.deadlines;
         let mut next = match self.pinged {
-            Some(at) => at + PONG_TIMEOUT,
-            None => self.heard + HEARTBEAT_PING,
+            Some(at) => at + deadlines.pong,
+            None => self.heard + deadlines.ping_interval,
         };
         match peer {
-            None => next = next.min(self.began + HELLO_TIMEOUT),
+            None => next = next.min(self.began + deadlines.hello),
             Some(peer) => {
                 if let Some(left) = peer.session.left() {
                     next = next.min(Instant::now() + left);

@@ -17,7 +17,7 @@ use super::outbound::Outbound;
 use crate::backplane::{Author, Entry};
 use crate::limits::{MAX_BAD_IN_A_ROW, READ_BUFFER_BYTES};
 use crate::protocol::VERSION;
-use crate::protocol::client_message::{ClientMessage, Durable, Hello, Refused, parse};
+use crate::protocol::client_message::{ClientMessage, Durable, Hello, Refused, parse_within};
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::ids::CanvasId;
 use crate::protocol::server_message::{self as say, ErrorCode};
@@ -158,14 +158,15 @@ impl Inbound {
     }
 
     fn failed(&mut self, error: Error) -> Turn {
-        let close = match error {
-            Error::Capacity(_) => Some((CloseCode::TooBig, "over max_message_bytes")),
-            Error::Protocol(_) => Some((CloseCode::Protocol, "against RFC 6455")),
-            Error::Utf8(_) => Some((CloseCode::InvalidData, "text must be UTF-8")),
-            _ => None,
-        };
-        if let Some((code, reason)) = close {
-            self.out.close(code, reason);
+        match error {
+            Error::Capacity(_) => {
+                let max = self.hub.config.max_message_bytes;
+                let reason = format!("a message has at most {max} bytes (max_message_bytes)");
+                self.out.close(CloseCode::TooBig, &reason);
+            }
+            Error::Protocol(_) => self.out.close(CloseCode::Protocol, "against RFC 6455"),
+            Error::Utf8(_) => self.out.close(CloseCode::InvalidData, "text must be UTF-8"),
+            _ => {}
         }
         Turn::Ended(self.end())
     }
@@ -186,7 +187,7 @@ impl Inbound {
     }
 
     fn text(&mut self, text: &str) {
-        let message = match parse(text) {
+        let message = match parse_within(text, self.hub.config.limits.max_json_depth) {
             Ok(message) => message,
             Err(refused) => return self.refuse(&refused),
         };
@@ -211,12 +212,12 @@ impl Inbound {
             ClientMessage::Durable(message) => self.durable(peer, message, bytes),
             ClientMessage::Cursor(fields) => {
                 // The next one supersedes it anyway.
-                if self.limiter.ephemeral() {
+                if self.limiter.ephemeral(bytes).is_ok() {
                     tell(Event::Cursor(conn, fields));
                 }
             }
             ClientMessage::Presence(patch) => {
-                if self.takes_ephemeral() {
+                if self.takes_ephemeral(bytes) {
                     tell(Event::Presence(conn, patch));
                 }
             }
@@ -226,7 +227,7 @@ impl Inbound {
                 self.out.with(|outbox| outbox.reply(error));
             }
             ClientMessage::Signal(body) => {
-                if !self.takes_ephemeral() {
+                if !self.takes_ephemeral(bytes) {
                     return;
                 }
                 say::signal(&mut self.signals.frames, &peer.author().client, &body);

@@ -1,4 +1,4 @@
-//! How fast one connection may go: token buckets for durable messages, their bytes, and the ephemeral lane.
+//! How fast one connection may go: token buckets for the durable and the ephemeral lane, for messages and for bytes.
 
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
@@ -15,22 +15,51 @@ const TOLD_INTERVAL: Duration = Duration::from_secs(1);
 
 type Bucket = RateLimiter<NotKeyed, InMemoryState, MonotonicClock, NoOpMiddleware<Instant>>;
 
-/// The buckets of one connection. One that has no limit costs nothing.
+/// The buckets of one connection: a lane's messages, and their bytes. What has no limit costs nothing.
 pub struct Limiter {
-    ops: Option<Box<Bucket>>,
-    op_bytes: Option<Box<Bucket>>,
-    ephemeral: Option<Box<Bucket>>,
+    durable: Lane,
+    ephemeral: Lane,
     told: Option<Instant>,
 }
 
+struct Lane {
+    messages: Option<Box<Rate>>,
+    bytes: Option<Box<Rate>>,
+}
+
+struct Rate {
+    bucket: Bucket,
+    per_s: u32,
+    what: &'static str,
+}
+
+/// A message that is more than its lane may have now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Over {
+    /// When to try again, in milliseconds, at least 1.
+    pub retry_after_ms: u64,
+    /// What there may be, and which flag says so.
+    pub message: String,
+}
+
 impl Limiter {
-    /// Full buckets. `max_message_bytes`: what the bucket for bytes must hold at least, so that any one message fits.
+    /// Full buckets. `max_message_bytes`: what the buckets for bytes must hold at least, so that any one message fits.
     pub fn new(limits: &ConnectionLimits, max_message_bytes: usize) -> Self {
         let largest = u32::try_from(max_message_bytes).unwrap_or(u32::MAX);
+        let durable = "durable messages a second (ops_per_s)";
+        let durable_bytes = "bytes of durable messages a second (op_bytes_per_s)";
+        let ephemeral = "cursors, presence changes and signals a second (ephemeral_per_s)";
+        let ephemeral_bytes =
+            "bytes of cursors, presence changes and signals a second (ephemeral_bytes_per_s)";
         Self {
-            ops: bucket(limits.ops_per_s, 0),
-            op_bytes: bucket(limits.op_bytes_per_s, largest),
-            ephemeral: bucket(limits.ephemeral_per_s, 0),
+            durable: Lane {
+                messages: Rate::new(limits.ops_per_s, 0, durable),
+                bytes: Rate::new(limits.op_bytes_per_s, largest, durable_bytes),
+            },
+            ephemeral: Lane {
+                messages: Rate::new(limits.ephemeral_per_s, 0, ephemeral),
+                bytes: Rate::new(limits.ephemeral_bytes_per_s, largest, ephemeral_bytes),
+            },
             told: None,
         }
     }
@@ -38,24 +67,17 @@ impl Limiter {
     /// Takes one durable message of so many bytes.
     ///
     /// # Errors
-    /// When to try again, in milliseconds, at least 1, and which flag says so.
-    pub fn durable(&self, bytes: usize) -> Result<(), (u64, &'static str)> {
-        if let Some(wait) = self.ops.as_deref().and_then(|bucket| wait_for(bucket, 1)) {
-            return Err((millis(wait), "ops_per_s"));
-        }
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let wait = self
-            .op_bytes
-            .as_deref()
-            .and_then(|bucket| wait_for(bucket, bytes));
-        wait.map_or(Ok(()), |wait| Err((millis(wait), "op_bytes_per_s")))
+    /// What it is over.
+    pub fn durable(&self, bytes: usize) -> Result<(), Over> {
+        self.durable.take(bytes)
     }
 
-    /// Takes one message of the ephemeral lane; `false` if it is to be dropped.
-    pub fn ephemeral(&self) -> bool {
-        self.ephemeral
-            .as_deref()
-            .is_none_or(|bucket| bucket.check().is_ok())
+    /// Takes one message of the ephemeral lane.
+    ///
+    /// # Errors
+    /// What it is over: it is to be dropped.
+    pub fn ephemeral(&self, bytes: usize) -> Result<(), Over> {
+        self.ephemeral.take(bytes)
     }
 
     /// Whether the client is to be told now that something was dropped.
@@ -68,84 +90,95 @@ impl Limiter {
     }
 }
 
-/// As much a second as at once, but at least `burst` at once. `None` for 0.
-fn bucket(per_s: u32, burst: u32) -> Option<Box<Bucket>> {
-    let rate = NonZeroU32::new(per_s)?;
-    let quota =
-        Quota::per_second(rate).allow_burst(rate.max(NonZeroU32::new(burst).unwrap_or(rate)));
-    Some(Box::new(RateLimiter::direct_with_clock(
-        quota,
-        MonotonicClock,
-    )))
-}
-
-/// Takes `n` if they are there, else says how long they take to come.
-fn wait_for(bucket: &Bucket, n: u32) -> Option<Duration> {
-    let n = NonZeroU32::new(n)?;
-    match bucket.check_n(n) {
-        Ok(Ok(())) => None,
-        Ok(Err(not_yet)) => Some(not_yet.wait_time_from(MonotonicClock.now())),
-        // More than the bucket holds, which the socket's own bound rules out: never.
-        Err(_) => Some(TOLD_INTERVAL),
+impl Lane {
+    fn take(&self, bytes: usize) -> Result<(), Over> {
+        if let Some(messages) = &self.messages {
+            messages.take(1)?;
+        }
+        match &self.bytes {
+            Some(rate) => rate.take(u32::try_from(bytes).unwrap_or(u32::MAX)),
+            None => Ok(()),
+        }
     }
 }
 
-fn millis(wait: Duration) -> u64 {
-    u64::try_from(wait.as_millis())
-        .unwrap_or(u64::MAX)
-        .saturating_add(1)
+impl Rate {
+    /// As much a second as at once, but at least `burst` at once. `None` for 0.
+    fn new(per_s: u32, burst: u32, what: &'static str) -> Option<Box<Self>> {
+        let rate = NonZeroU32::new(per_s)?;
+        let burst = NonZeroU32::new(burst).unwrap_or(rate);
+        let quota = Quota::per_second(rate).allow_burst(rate.max(burst));
+        Some(Box::new(Self {
+            bucket: RateLimiter::direct_with_clock(quota, MonotonicClock),
+            per_s,
+            what,
+        }))
+    }
+
+    /// Takes `n` if they are there, else says how long they take to come.
+    fn take(&self, n: u32) -> Result<(), Over> {
+        let wait = match NonZeroU32::new(n).map(|n| self.bucket.check_n(n)) {
+            None | Some(Ok(Ok(()))) => return Ok(()),
+            Some(Ok(Err(not_yet))) => not_yet.wait_time_from(MonotonicClock.now()),
+            // More than the bucket holds, which the socket's own bound rules out: never.
+            Some(Err(_)) => TOLD_INTERVAL,
+        };
+        let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        Err(Over {
+            retry_after_ms: ms.saturating_add(1),
+            message: format!("more than {} {}", self.per_s, self.what),
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
 
-    fn limits(ops: u32, bytes: u32, ephemeral: u32) -> ConnectionLimits {
-        ConnectionLimits {
-            ops_per_s: ops,
-            op_bytes_per_s: bytes,
-            ephemeral_per_s: ephemeral,
-            max_connections: 1,
-            max_connections_per_address: 0,
-            trusted_proxies: Vec::new(),
-        }
+    fn limits(flags: &[&str]) -> ConnectionLimits {
+        Config::from_flags(flags).unwrap().limits
     }
 
     #[test]
     fn zero_is_no_limit() {
-        let limiter = Limiter::new(&limits(0, 0, 0), 1_000);
+        let limiter = Limiter::new(&limits(&[]), 1_000);
         for _ in 0..10_000 {
             assert_eq!(limiter.durable(1_000), Ok(()));
-            assert!(limiter.ephemeral());
+            assert_eq!(limiter.ephemeral(1_000), Ok(()));
         }
     }
 
     #[test]
     fn a_bucket_is_full_at_first_and_says_when_it_is_again() {
-        let limiter = Limiter::new(&limits(2, 0, 3), 1_000);
+        let limiter = Limiter::new(&limits(&["--ops-per-s=2", "--ephemeral-per-s=3"]), 1_000);
         assert!(limiter.durable(1).is_ok() && limiter.durable(1).is_ok());
-        let (retry_after_ms, flag) = limiter.durable(1).unwrap_err();
-        assert!((1..=501).contains(&retry_after_ms), "{retry_after_ms}");
-        assert_eq!(flag, "ops_per_s");
-        let passed = (0..100).filter(|_| limiter.ephemeral()).count();
+        let over = limiter.durable(1).unwrap_err();
+        assert!((1..=501).contains(&over.retry_after_ms), "{over:?}");
+        let hint = "more than 2 durable messages a second (ops_per_s)";
+        assert_eq!(over.message, hint);
+        let passed = (0..100).filter(|_| limiter.ephemeral(1).is_ok()).count();
         assert!((3..10).contains(&passed), "{passed}");
     }
 
     #[test]
     fn the_largest_message_fits_a_small_rate_of_bytes() {
-        let limiter = Limiter::new(&limits(0, 10, 0), 1_000);
-        assert_eq!(limiter.durable(1_000), Ok(()));
-        let (retry_after_ms, flag) = limiter.durable(100).unwrap_err();
-        assert!(
-            (9_000..=10_001).contains(&retry_after_ms),
-            "{retry_after_ms}"
-        );
-        assert_eq!(flag, "op_bytes_per_s");
+        let flags = ["--op-bytes-per-s=10", "--ephemeral-bytes-per-s=10"];
+        let limiter = Limiter::new(&limits(&flags), 1_000);
+        for (take, flag) in [
+            (Limiter::durable as fn(&_, _) -> _, "(op_bytes_per_s)"),
+            (Limiter::ephemeral, "(ephemeral_bytes_per_s)"),
+        ] {
+            assert_eq!(take(&limiter, 1_000), Ok(()));
+            let over = take(&limiter, 100).unwrap_err();
+            assert!((9_000..=10_001).contains(&over.retry_after_ms), "{over:?}");
+            assert!(over.message.ends_with(flag), "{over:?}");
+        }
     }
 
     #[test]
     fn a_client_is_told_once_a_second() {
-        let (mut limiter, now) = (Limiter::new(&limits(0, 0, 1), 1), Instant::now());
+        let (mut limiter, now) = (Limiter::new(&limits(&[]), 1), Instant::now());
         assert!(limiter.tells(now) && !limiter.tells(now));
         assert!(limiter.tells(now + TOLD_INTERVAL));
     }

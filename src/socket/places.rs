@@ -43,12 +43,12 @@ impl Places {
     ///
     /// # Errors
     /// Which limit is reached, for the close frame.
-    pub fn take(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Place, &'static str> {
+    pub fn take(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Place, String> {
         let address = address.filter(|_| self.max_per_address > 0).map(household);
         let more = |taken: u32| (taken < self.max).then_some(taken + 1);
         self.taken
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, more)
-            .map_err(|_| "this instance is full (max_connections)")?;
+            .map_err(|max| format!("this instance is full (max_connections is {max})"))?;
         // From here on the place is given back whatever happens.
         let mut place = Place {
             places: self.clone(),
@@ -57,9 +57,12 @@ impl Places {
         if let Some(address) = address {
             let mut by_address = self.by_address.lock();
             let count = by_address.entry(address).or_insert(0);
-            if *count >= self.max_per_address {
+            let max = self.max_per_address;
+            if *count >= max {
                 drop(by_address);
-                return Err("too many connections of this address (max_connections_per_address)");
+                return Err(format!(
+                    "too many connections of this address (max_connections_per_address is {max})"
+                ));
             }
             *count += 1;
             place.address = Some(address);

@@ -103,7 +103,7 @@ async fn a_file_of_another_schema_version_is_refused_and_stays_as_it_is() {
             .expect("a version");
         assert_eq!(found, version);
     }
-    conn.pragma_update(None, "user_version", 1)
+    conn.pragma_update(None, "user_version", scumble::queue::VERSION)
         .expect("a version");
     Process::launch(&db, &[]).ready().await;
 }

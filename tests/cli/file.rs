@@ -36,7 +36,7 @@ impl Fixture {
         conn.execute_batch(include_str!("../../schema.sql"))
             .unwrap();
         conn.execute_batch(
-            "PRAGMA user_version = 1;
+            "PRAGMA user_version = 2;
              INSERT INTO canvases (key, canvas_id, epoch, created_at) VALUES (1, 'board', '00000000000000aa', 0);
              INSERT INTO canvas_objects VALUES (1, 'box-1', 1, 1, '{\"id\":\"box-1\",\"kind\":\"box\"}');",
         )
@@ -218,7 +218,7 @@ fn doctor_names_what_is_wrong_and_what_to_do() {
     let told = stdout(&output);
     assert_eq!(output.status.code(), Some(1), "{told}");
     for finding in [
-        "finding  schema: version 9, this scumble knows 1",
+        "finding  schema: version 9, this scumble knows 2",
         "finding  instances: dead (pid 7) is dead: its lock is free",
         "finding  instances: stopped (pid 7) lives, but its last heartbeat is 15 s old",
         "finding  presence: 1 of 1 clients are here through an instance that is gone",

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use scumble::backplane::Backplane;
+use scumble::backplane::object_bounds::ObjectBounds;
 use scumble::memory::{MemoryBackplane, MemoryConfig};
 use scumble::protocol::ids::InstanceId;
 
@@ -13,6 +14,7 @@ pub struct Options {
     pub message_ttl: Duration,
     pub presence_grace: Duration,
     pub max_objects: usize,
+    pub max_canvas_bytes: usize,
 }
 
 impl Default for Options {
@@ -22,6 +24,16 @@ impl Default for Options {
             message_ttl: long,
             presence_grace: long,
             max_objects: 1_000,
+            max_canvas_bytes: 1 << 30,
+        }
+    }
+}
+
+impl Options {
+    pub fn bounds(&self) -> ObjectBounds {
+        ObjectBounds {
+            max_objects: self.max_objects,
+            max_bytes: self.max_canvas_bytes,
         }
     }
 }
@@ -67,7 +79,7 @@ impl Cluster for MemoryPeers {
         let config = MemoryConfig {
             message_ttl: options.message_ttl,
             presence_grace: options.presence_grace,
-            max_objects: options.max_objects,
+            bounds: options.bounds(),
         };
         Self {
             config,

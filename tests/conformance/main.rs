@@ -36,6 +36,7 @@ macro_rules! suite {
                 a_quiet_canvas_is_recoverable;
             outcomes: a_resent_op_is_a_duplicate an_update_of_nothing_is_ignored
                 an_object_over_the_limit_is_refused one_object_too_many_is_refused
+                objects_over_the_bytes_of_a_canvas_are_refused
                 op_numbers_may_be_skipped later_ops_wait_for_a_refused_one a_flood_keeps_its_order;
             state: a_snapshot_is_not_before_the_head a_snapshot_and_the_stream_make_the_state
                 objects_follow_their_messages a_chat_message_names_its_author
@@ -57,7 +58,8 @@ macro_rules! suite {
 macro_rules! suite_across {
     ($cluster:ty) => {
         tests! { $cluster;
-            outcomes: a_resent_op_is_a_duplicate_on_every_instance;
+            outcomes: a_resent_op_is_a_duplicate_on_every_instance
+                the_bytes_of_a_canvas_are_counted_over_all_instances;
             restart: a_shutdown_commits_what_was_taken_and_leaves_no_one_behind
                 a_new_instance_goes_on_where_the_old_one_was
                 an_instance_that_shut_down_refuses;

@@ -15,6 +15,8 @@ use crate::recorder::{Ended, messages};
 
 const STEPS: u64 = 400;
 const CLIENTS: usize = 5;
+/// Fewer than those objects may have in all, so that some are too much for the canvas only.
+const MAX_CANVAS_BYTES: usize = 200_000;
 const MAX_OBJECTS: usize = 4;
 
 /// SplitMix64 (Steele, Lea and Flood, 2014): small, and the same everywhere.
@@ -81,6 +83,7 @@ pub fn random_entries_end_as_in_the_model<C: Cluster>() {
     println!("SCUMBLE_SEED={seed}");
     let options = Options {
         max_objects: MAX_OBJECTS,
+        max_canvas_bytes: MAX_CANVAS_BYTES,
         ..Options::default()
     };
     let relay = Relay::<C>::start_with(&options);
@@ -88,7 +91,7 @@ pub fn random_entries_end_as_in_the_model<C: Cluster>() {
     let rules = Rules {
         message_ttl_ms: 3_600_000,
         presence_grace_ms: 3_600_000,
-        max_objects: MAX_OBJECTS,
+        bounds: options.bounds(),
     };
     let people = || Person {
         connections: Vec::new(),

@@ -164,6 +164,100 @@ pub fn one_object_too_many_is_refused<C: Cluster>() {
     );
 }
 
+/// An object whose JSON has so many bytes.
+fn sized(id: &str, bytes: usize) -> Value {
+    let without = create(id, &json!({"p": ""}))["object"].to_string().len();
+    create(id, &json!({"p": "x".repeat(bytes - without)}))
+}
+
+fn assert_over(ended: &Ended, max: usize) {
+    let Ended::Outcome(Outcome::Refused(refusal)) = ended else {
+        panic!("not refused: {ended:?}");
+    };
+    assert_eq!(
+        (refusal.code, refusal.retry_after_ms),
+        (ErrorCode::TooLarge, None)
+    );
+    let hint = format!("at most {max} (max_canvas_bytes)");
+    assert!(refusal.message.contains(&hint), "{}", refusal.message);
+}
+
+pub fn objects_over_the_bytes_of_a_canvas_are_refused<C: Cluster>() {
+    let relay = Relay::<C>::start_with(&Options {
+        max_canvas_bytes: 1_000,
+        ..Options::default()
+    });
+    let seat = relay.seat(0, "canvas");
+    let mut client = seat.client("author");
+    let mut ask = |fields: &Value| seat.ask(&mut client, fields);
+    assert_eq!(ask(&sized("a", 600)), Ended::Committed(1));
+    assert_eq!(
+        ask(&sized("b", 400)),
+        Ended::Committed(2),
+        "it fits exactly"
+    );
+    let before = seat.snapshot();
+    for fields in [
+        sized("c", 50),
+        sized("b", 401),
+        update("a", &json!({"q": 1})),
+    ] {
+        assert_over(&ask(&fields), 1_000);
+    }
+    let after = seat.snapshot();
+    assert_eq!((after.at, after.objects), (before.at, before.objects));
+    // What does not grow goes, and so does what is no object.
+    assert_eq!(ask(&sized("b", 400)), Ended::Committed(3));
+    assert_eq!(ask(&chat(&"x".repeat(500))), Ended::Committed(4));
+    assert_eq!(ask(&update("a", &json!({"p": "y"}))), Ended::Committed(5));
+    let objects = seat.snapshot().objects;
+    let left = 1_000 - objects.iter().map(String::len).sum::<usize>();
+    assert_over(&ask(&sized("c", left + 1)), 1_000);
+    assert_eq!(ask(&sized("c", left)), Ended::Committed(6));
+    assert_over(&ask(&sized("d", 50)), 1_000);
+    assert_eq!(ask(&delete("b")), Ended::Committed(7));
+    assert_over(&ask(&sized("d", 401)), 1_000);
+    assert_eq!(ask(&sized("d", 400)), Ended::Committed(8));
+    // A refusal is for good.
+    assert_duplicate_of(&seat.ask_as(&client, 3, &event("e")), 0);
+    // Another canvas has bytes of its own; an emptied one has them back.
+    let other = relay.seat(0, "other");
+    let mut ben = other.client("ben");
+    assert_eq!(other.ask(&mut ben, &sized("a", 1_000)), Ended::Committed(1));
+    other.delete();
+    assert_eq!(other.ask(&mut ben, &sized("b", 1_000)), Ended::Committed(2));
+    assert_over(&other.ask(&mut ben, &sized("c", 50)), 1_000);
+}
+
+pub fn the_bytes_of_a_canvas_are_counted_over_all_instances<C: Cluster>() {
+    let mut relay = Relay::<C>::start_with(&Options {
+        max_canvas_bytes: 1_000,
+        ..Options::default()
+    });
+    let seats = relay.seats("canvas");
+    let (mut ada, mut ben) = (seats[0].client("ada"), seats[1].client("ben"));
+    assert_eq!(
+        seats[0].ask(&mut ada, &sized("a", 600)),
+        Ended::Committed(1)
+    );
+    assert_over(&seats[1].ask(&mut ben, &sized("b", 401)), 1_000);
+    assert_eq!(
+        seats[1].ask(&mut ben, &sized("b", 300)),
+        Ended::Committed(2)
+    );
+    relay.restart(1);
+    let again = relay.seat(1, "canvas");
+    let mut cyn = again.client("cyn");
+    assert_over(&again.ask(&mut cyn, &sized("c", 101)), 1_000);
+    assert_eq!(again.ask(&mut cyn, &sized("c", 100)), Ended::Committed(3));
+    assert_eq!(again.ask(&mut cyn, &delete("a")), Ended::Committed(4));
+    assert_over(&seats[0].ask(&mut ada, &sized("d", 601)), 1_000);
+    assert_eq!(
+        seats[0].ask(&mut ada, &sized("d", 600)),
+        Ended::Committed(5)
+    );
+}
+
 pub fn op_numbers_may_be_skipped<C: Cluster>() {
     let relay = Relay::<C>::start();
     let seat = relay.seat(0, "canvas");

@@ -45,6 +45,7 @@ impl<const LOCAL: bool> Cluster for Sqlite<LOCAL> {
             synchronous: Synchronous::Normal,
             presence_grace: self.options.presence_grace,
             max_objects: self.options.max_objects,
+            max_canvas_bytes: self.options.max_canvas_bytes,
             spill_dir: None,
             spill_max_bytes: 1 << 20,
             fail_points: Vec::new(),

@@ -180,7 +180,8 @@ async fn whoever_drops_at_any_point_of_its_coming_leaves_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn ten_thousand_canvases_that_nobody_stays_in_end() {
     raise_file_limit();
-    let mut relay = Relay::start(1, &[]).await;
+    // The other one reads only at the end: it answers no pings before.
+    let mut relay = Relay::start(1, &["--ping-interval=1h"]).await;
     let mut other = relay.join(0, "other").await;
     let address = relay.address(0);
     let visit = async |relay: &Relay, from: u64, n: u64| {

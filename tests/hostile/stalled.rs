@@ -85,7 +85,9 @@ fn tell(what: &str, took: &[Duration]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stalled_readers_cost_their_bound_and_miss_nothing() {
-    let mut relay = Relay::start(1, &["--write-timeout", "5m"]).await;
+    // These clients answer no pings.
+    let flags = ["--write-timeout=5m", "--ping-interval=1h"];
+    let mut relay = Relay::start(1, &flags).await;
     let (sender, mut heard) = watch::channel(0);
     let mut sender = Some(sender);
     let mut readers = JoinSet::new();

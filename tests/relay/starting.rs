@@ -81,3 +81,43 @@ async fn a_canvas_that_is_full_says_so() {
     })
     .await;
 }
+
+/// A file that the last scumble of version 1 has left: `tests/files/README.md`.
+const VERSION_1: &[u8] = include_bytes!("../files/version-1.sqlite");
+
+#[tokio::test]
+async fn a_file_of_version_1_is_migrated_and_goes_on() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let db = dir.path().join("relay.db");
+    std::fs::write(&db, VERSION_1).expect("a file");
+    // Both at once: one of them migrates, and the other finds it done.
+    let flags = ["--max-canvas-bytes", "131072"];
+    let mut processes = [Process::launch(&db, &flags), Process::launch(&db, &flags)];
+    let mut clients = Vec::new();
+    for process in &mut processes {
+        let address = process.ready().await;
+        clients.push(Client::join(address, "board").await);
+    }
+    let migrated = |process: &Process| process.log().contains("the file's schema is migrated");
+    assert_eq!(processes.iter().filter(|p| migrated(p)).count(), 1);
+    for client in &clients {
+        assert_eq!((client.seq, client.epoch.as_str()), (7, "20653db57ea440e8"));
+        assert_eq!(client.model.objects.len(), 2);
+        assert_eq!(client.model.object("a").expect("an object")["t"], "größe");
+        assert_eq!(client.model.chat[0]["text"], "made by version 1");
+    }
+    // 9,094 bytes of objects were there before.
+    let object = |id: &str, bytes: usize| {
+        let object = json!({"id": id, "kind": "k", "p": "x".repeat(bytes)});
+        json!({"type": "object-create", "object": object})
+    };
+    for (id, bytes) in [("n1", 60_000), ("n2", 60_000)] {
+        clients[0].commit(object(id, bytes)).await;
+    }
+    clients[1].op(object("n3", 2_500)).await;
+    let refused = clients[1].until(|m| m["type"] == "error").await;
+    assert_eq!(refused["code"], "too-large");
+    clients[1].commit(object("n3", 1_500)).await;
+    check_agreement(&mut clients).await;
+    assert_eq!(clients[0].seq, 10);
+}

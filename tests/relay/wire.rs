@@ -50,6 +50,8 @@ async fn a_welcome_says_everything() {
         "ops_per_s",
         "max_objects",
         "max_clients",
+        "max_canvas_bytes",
+        "max_json_depth",
     ] {
         assert!(welcome["limits"][limit].is_u64(), "{limit} of {welcome}");
     }

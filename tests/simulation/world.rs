@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use scumble::backplane::object_bounds::ObjectBounds;
 use scumble::backplane::{
     Author, Canvas, Delivery, Entry, Opened, PresenceChange, PresenceEvent, Unavailable,
 };
@@ -79,7 +80,10 @@ impl World {
         let rules = Rules {
             message_ttl_ms: TTL_MS,
             presence_grace_ms: 1_000,
-            max_objects: 50,
+            bounds: ObjectBounds {
+                max_objects: 50,
+                max_bytes: 1 << 20,
+            },
         };
         let mut world = Self {
             seed,
@@ -650,6 +654,8 @@ fn settings() -> Settings {
             ops_per_s: 0,
             max_objects: 50,
             max_clients: 100,
+            max_canvas_bytes: 1 << 20,
+            max_json_depth: 16,
         },
         heartbeat_ms: 25_000,
     }

@@ -40,13 +40,15 @@ pub(super) fn schema(patient: &Patient<'_>) -> Verdicts {
     let version: i64 = patient
         .conn
         .pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let told = format!("version {version}, this scumble knows {VERSION}");
     Ok(vec![if version == VERSION {
         Verdict::Fine(format!("version {version}"))
+    } else if (1..VERSION).contains(&version) {
+        let todo = "make a backup and stop all processes of the older version: the next `scumble serve` migrates it";
+        Verdict::finding(told, todo)
     } else {
-        Verdict::finding(
-            format!("version {version}, this scumble knows {VERSION}"),
-            "use the scumble that made the file, or start on a new file",
-        )
+        let todo = "use the scumble that made the file, or start on a new file";
+        Verdict::finding(told, todo)
     }])
 }
 

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use super::{ApiState, answer, bad, canvas_id, refused, unavailable};
 use crate::backplane::{Author, Backplane, Canvas, Outcome, Unavailable};
 use crate::http::{error, json_response};
-use crate::protocol::client_message::{ClientMessage, Durable, Hello, parse};
+use crate::protocol::client_message::{ClientMessage, Durable, Hello, MIN_DEPTH, parse_within};
 use crate::protocol::ids::ClientId;
 
 /// Owns the names of the API's clients, so that no token can join as one of them: a token's `sub` has no control characters.
@@ -77,8 +77,9 @@ async fn published(
     let body = body.map_err(|rejection| unreadable(&rejection))?;
     let wanted = read(headers, &body)?;
     // Whatever is wrong with the message is found before a canvas is made for it.
-    let probe = message(&wanted.fields, 1)?;
-    let max = state.http.config.max_message_bytes;
+    let config = &state.http.config;
+    let probe = message(&wanted.fields, 1, config.limits.max_json_depth)?;
+    let max = config.max_message_bytes;
     if probe.body.len() > max {
         return Err(too_large(max));
     }
@@ -105,7 +106,8 @@ async fn append(
         let ended = {
             // Under the lock, so that ops are appended in the order of their numbers.
             let mut last_op = state.robot.last_op.lock();
-            let message = message(&wanted.fields, *last_op + 1)?;
+            let depth = state.http.config.limits.max_json_depth;
+            let message = message(&wanted.fields, *last_op + 1, depth)?;
             *last_op += 1;
             backplane.publish(
                 canvas,
@@ -161,14 +163,18 @@ fn read(headers: &HeaderMap, body: &[u8]) -> Result<Wanted, Box<Response>> {
 }
 
 /// The message under an op of ours, checked like a client's.
-fn message(fields: &BTreeMap<String, Box<RawValue>>, op: u64) -> Result<Durable, Box<Response>> {
+fn message(
+    fields: &BTreeMap<String, Box<RawValue>>,
+    op: u64,
+    max_depth: usize,
+) -> Result<Durable, Box<Response>> {
     let mut text = format!("{{\"op\":{op}");
     for (name, value) in fields.iter().filter(|(name, _)| *name != "op") {
         let name = serde_json::to_string(name).unwrap_or_default();
         text.push_str(&format!(",{name}:{}", value.get()));
     }
     text.push('}');
-    match parse(&text) {
+    match parse_within(&text, max_depth) {
         Ok(ClientMessage::Durable(message)) => Ok(message),
         Ok(_) => Err(bad(
             "type must be object-create, object-update, object-delete, chat or broadcast",
@@ -186,7 +192,7 @@ fn user(raw: Option<Box<RawValue>>) -> Result<Box<str>, Box<Response>> {
         "{{\"type\":\"hello\",\"v\":1,\"client\":\"server-api\",\"user\":{}}}",
         raw.get()
     );
-    match parse(&hello) {
+    match parse_within(&hello, MIN_DEPTH) {
         Ok(ClientMessage::Hello(Hello { user, .. })) => Ok(user.into()),
         Ok(_) => Err(bad("user must be an object")),
         Err(wrong) => Err(bad(&wrong.message)),
@@ -223,7 +229,7 @@ mod tests {
         let body = br#"{"type":"broadcast","event":"e","data":{"x":1.50,"y":1e30},"op":99,"idempotency_key":"k"}"#;
         let wanted = read(&HeaderMap::new(), body).unwrap();
         assert_eq!(wanted.key.as_deref(), Some("k"));
-        let message = message(&wanted.fields, 7).unwrap();
+        let message = message(&wanted.fields, 7, 2).unwrap();
         let text = std::str::from_utf8(&message.body).unwrap();
         assert_eq!(text, r#"{"op":7,"event":"e","data":{"x":1.50,"y":1e30}}"#);
     }

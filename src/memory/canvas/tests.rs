@@ -9,7 +9,10 @@ use crate::protocol::server_message::LeaveReason;
 const RULES: Rules = Rules {
     message_ttl_ms: 1_000,
     presence_grace_ms: 500,
-    max_objects: 3,
+    bounds: ObjectBounds {
+        max_objects: 3,
+        max_bytes: 1 << 20,
+    },
 };
 
 fn canvas() -> CanvasState {

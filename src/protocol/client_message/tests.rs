@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn code(text: &str) -> ErrorCode {
-    parse(text).expect_err(text).code
+    parse_within(text, DEFAULT_DEPTH).expect_err(text).code
 }
 
 #[test]
@@ -74,6 +74,22 @@ fn each_kind_of_rubbish_has_its_code() {
         code(r#"{"type":"hello","v":1,"client":"short"}"#),
         ErrorCode::BadMessage
     );
+}
+
+#[test]
+fn nesting_is_bounded_as_configured_and_never_above_what_is_safe() {
+    let nested = |levels: usize| {
+        let (open, close) = ("[".repeat(levels - 1), "]".repeat(levels - 1));
+        format!(r#"{{"type":"signal","event":"e","data":{open}{close}}}"#)
+    };
+    for max in [MIN_DEPTH, DEFAULT_DEPTH, MAX_DEPTH] {
+        assert!(parse_within(&nested(max), max).is_ok(), "{max}");
+        let refused = parse_within(&nested(max + 1), max).expect_err("too deep");
+        let hint = format!("nesting is at most {max} levels (max_json_depth)");
+        assert_eq!(refused.message, hint);
+    }
+    assert!(parse_within(&nested(MAX_DEPTH + 1), usize::MAX).is_err());
+    assert!(parse(&nested(MAX_DEPTH)).is_ok());
 }
 
 #[test]

@@ -17,7 +17,10 @@ impl<L: Link> State<L> {
     pub(super) fn join(&mut self, link: Arc<L>, since: Option<Position>) {
         let conn = conn_of(&*link);
         if self.is_full_for(&link.author().client) {
-            return link.close(CloseCode::Full, "this canvas is full on this instance");
+            return link.close(
+                CloseCode::Full,
+                "this canvas is full on this instance (max_clients_per_canvas)",
+            );
         }
         let joining = Some(Joining {
             since,

@@ -120,6 +120,8 @@ fn settings(snapshots: bool) -> Arc<Settings> {
             ops_per_s: 0,
             max_objects: 10,
             max_clients: 1_000,
+            max_canvas_bytes: 1 << 20,
+            max_json_depth: 16,
         },
         heartbeat_ms: 25_000,
     })

@@ -37,14 +37,16 @@ impl Inbound {
     }
 
     /// Whether a message of the ephemeral lane is taken. If not, the client is told, once a second at most.
-    pub(super) fn takes_ephemeral(&mut self) -> bool {
-        let taken = self.limiter.ephemeral();
-        if !taken && self.limiter.tells(Instant::now()) {
-            let message = "more than ephemeral_per_s: some are dropped";
-            let error = say::error(ErrorCode::RateLimited, message, None, Some(1_000));
+    pub(super) fn takes_ephemeral(&mut self, bytes: usize) -> bool {
+        let Err(over) = self.limiter.ephemeral(bytes) else {
+            return true;
+        };
+        if self.limiter.tells(Instant::now()) {
+            let message = format!("{}: some are dropped", over.message);
+            let error = say::error(ErrorCode::RateLimited, &message, None, Some(1_000));
             self.out.with(|outbox| outbox.reply(error));
         }
-        taken
+        false
     }
 
     /// Whether the connection may send a durable message now. If not, it is told why.
@@ -61,7 +63,7 @@ impl Inbound {
         if author.held(op).is_some() {
             return true;
         }
-        let Err((retry_after_ms, limit)) = self.limiter.durable(bytes) else {
+        let Err(over) = self.limiter.durable(bytes) else {
             return true;
         };
         // A second copy of what was handed over already needs no hold: the first has an answer of its own, after which
@@ -69,8 +71,8 @@ impl Inbound {
         if op > self.handed_over || author.awaits(op) {
             author.hold(op, ErrorCode::RateLimited);
         }
-        let (code, message) = (ErrorCode::RateLimited, format!("more than {limit}"));
-        let error = say::error(code, &message, Some(op), Some(retry_after_ms));
+        let (code, wait_ms) = (ErrorCode::RateLimited, Some(over.retry_after_ms));
+        let error = say::error(code, &over.message, Some(op), wait_ms);
         self.out.with(|outbox| outbox.reply(error));
         false
     }

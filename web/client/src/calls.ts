@@ -26,7 +26,7 @@ export function eventName(event: string): string {
 }
 
 /** `room.objects` */
-export function makeObjects(canvas: Canvas, perform: Perform, makeId: () => string): Objects {
+export function makeObjects(canvas: Canvas, perform: Perform, makeId: () => string, levels: () => number): Objects {
   const idOf = (id: unknown): string => bounded(id, "id", MAX_ID_CHARS);
   return {
     get size() {
@@ -42,13 +42,13 @@ export function makeObjects(canvas: Canvas, perform: Perform, makeId: () => stri
     all: () => canvas.all(),
     confirmed: (id) => canvas.confirmed(id),
     create: (given) => {
-      const object = copyObject(given, "an object");
+      const object = copyObject(given, "an object", levels());
       const id = object.id === undefined ? makeId() : idOf(object.id);
       const kind = bounded(object.kind, "kind", MAX_KIND_CHARS);
       return perform({ type: "object-create", object: { ...object, id, kind } });
     },
     update: (id, given) => {
-      const patch = copyObject(given, "a patch");
+      const patch = copyObject(given, "a patch", levels());
       if (patch.id !== undefined && patch.id !== id) throw new TypeError("a patch must not change the id");
       if (patch.kind !== undefined) bounded(patch.kind, "kind", MAX_KIND_CHARS);
       return perform({ type: "object-update", id: idOf(id), patch });

@@ -2,8 +2,8 @@
 
 import type { Json, JsonObject } from "./types.js";
 
-/** Levels below a message's own braces: the server takes 16 in all. */
-const MAX_DEPTH = 15;
+/** Levels below a message's own braces: servers take 16 in all unless their welcome says otherwise. */
+const DEFAULT_LEVELS = 15;
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
 type Mutable = Record<string, Json | undefined>;
@@ -31,7 +31,7 @@ function wellFormed(text: string): string {
  * A deep copy, so that later changes by the caller do not reach into what is being sent.
  * Throws `TypeError` for what JSON would silently turn into something else: NaN would arrive as null and delete a property.
  */
-export function copyJson(value: unknown, depth = 0): Json {
+export function copyJson(value: unknown, levels = DEFAULT_LEVELS, depth = 0): Json {
   switch (typeof value) {
     case "string":
       return wellFormed(value);
@@ -42,15 +42,15 @@ export function copyJson(value: unknown, depth = 0): Json {
       throw new TypeError(`${value} cannot be sent: numbers must be finite`);
     case "object":
       if (value === null) return null;
-      if (depth >= MAX_DEPTH) throw new TypeError(`nesting is at most ${MAX_DEPTH} levels`);
-      if (Array.isArray(value)) return value.map((item) => copyJson(item, depth + 1));
-      return copyMembers(value, depth);
+      if (depth >= levels) throw new TypeError(`nesting is at most ${levels} levels`);
+      if (Array.isArray(value)) return value.map((item) => copyJson(item, levels, depth + 1));
+      return copyMembers(value, levels, depth);
     default:
       throw new TypeError(`a ${typeof value} cannot be sent: JSON has none`);
   }
 }
 
-function copyMembers(value: object, depth: number): JsonObject {
+function copyMembers(value: object, levels: number, depth: number): JsonObject {
   const prototype: unknown = Object.getPrototypeOf(value);
   // Objects of another realm (an iframe) have another Object.prototype, whose own prototype is null as well.
   if (prototype !== null && Object.getPrototypeOf(prototype) !== null) {
@@ -58,15 +58,15 @@ function copyMembers(value: object, depth: number): JsonObject {
   }
   const copy: Mutable = {};
   for (const [key, member] of Object.entries(value)) {
-    if (member !== undefined) put(copy, wellFormed(key), copyJson(member, depth + 1));
+    if (member !== undefined) put(copy, wellFormed(key), copyJson(member, levels, depth + 1));
   }
   return copy;
 }
 
 /** {@link copyJson} of what must be an object. */
-export function copyObject(value: unknown, what: string): JsonObject {
+export function copyObject(value: unknown, what: string, levels = DEFAULT_LEVELS): JsonObject {
   if (!isObject(value)) throw new TypeError(`${what} must be an object`);
-  return copyJson(value) as JsonObject;
+  return copyJson(value, levels) as JsonObject;
 }
 
 /** Applies a merge patch (RFC 7396, section 2) and leaves both arguments as they are. */

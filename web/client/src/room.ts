@@ -73,7 +73,8 @@ export class Room implements api.Room {
       canRenewToken: typeof options.token === "function",
       canChangeIdentity: options.ownIdentity,
     });
-    this.objects = makeObjects(this.session.canvas, (body) => this.perform(body), env.makeId);
+    const levels = (): number => this.session.levels;
+    this.objects = makeObjects(this.session.canvas, (body) => this.perform(body), env.makeId, levels);
     this.chat = makeChat(this.session.chat, (body) => this.perform(body));
     this.cursors = {
       sample: (now = env.now()) => this.session.people.cursors.sample(now),
@@ -156,13 +157,13 @@ export class Room implements api.Room {
   }
 
   broadcast(event: string, data: Json = null): Op {
-    return this.perform({ type: "broadcast", event: eventName(event), data: copyJson(data) });
+    return this.perform({ type: "broadcast", event: eventName(event), data: copyJson(data, this.session.levels) });
   }
 
   // ---- ephemeral calls ----
 
   signal(event: string, data: Json = null): boolean {
-    const message = { type: "signal", event: eventName(event), data: copyJson(data) };
+    const message = { type: "signal", event: eventName(event), data: copyJson(data, this.session.levels) };
     return this.connection.send(JSON.stringify(message));
   }
 
@@ -196,7 +197,7 @@ export class Room implements api.Room {
         return sender.state;
       },
       update: (patch) => {
-        sender.update(copyObject(patch, "a patch"));
+        sender.update(copyObject(patch, "a patch", this.session.levels));
         this.tick();
       },
     };

@@ -20,6 +20,8 @@ export const DEFAULT_LIMITS: Limits = {
   ops_per_s: 0,
   max_objects: Number.MAX_SAFE_INTEGER,
   max_clients: Number.MAX_SAFE_INTEGER,
+  max_canvas_bytes: Number.MAX_SAFE_INTEGER,
+  max_json_depth: 16,
 };
 
 export interface SessionOptions {
@@ -74,6 +76,11 @@ export class Session {
 
   get epoch(): string {
     return this.stream.position?.epoch ?? "";
+  }
+
+  /** Levels that a message may have below its own braces. */
+  get levels(): number {
+    return this.limits.max_json_depth - 1;
   }
 
   /** The first message of a connection. */

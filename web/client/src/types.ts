@@ -231,6 +231,10 @@ export interface Limits {
   readonly ops_per_s: number;
   readonly max_objects: number;
   readonly max_clients: number;
+  /** Bytes of all objects together. */
+  readonly max_canvas_bytes: number;
+  /** Levels of arrays and objects in a message, its own braces included. */
+  readonly max_json_depth: number;
 }
 
 /** One canvas, live. */

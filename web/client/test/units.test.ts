@@ -68,6 +68,9 @@ test("only what JSON holds is taken, and as a copy", () => {
   let deep: object = {};
   for (let i = 0; i < 16; i++) deep = { deep };
   assert.throws(() => copyJson(deep), TypeError);
+  // As deep as the server at hand takes.
+  assert.deepEqual(copyJson(deep, 17), deep);
+  assert.throws(() => copyJson(deep, 16), /at most 16 levels/);
 });
 
 test("the outbox keeps to its window, in order", () => {
