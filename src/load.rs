@@ -1,9 +1,10 @@
 //! `scumble load …`: puts a measured load on a running relay ([`clients`]) or on the queue alone
-//! ([`queue`], [`polling`]), and checks what comes back.
+//! ([`queue`], [`polling`]), or comes to a canvas ([`arrivals`]), and checks what comes back.
 //!
-//! All three are open loops unless told otherwise: a message counts from the moment it was due, so a relay (or
+//! The first three are open loops unless told otherwise: a message counts from the moment it was due, so a relay (or
 //! a generator) that falls behind shows it as latency instead of sending less.
 
+mod arrivals;
 mod clients;
 mod latency;
 mod ops;
@@ -12,13 +13,15 @@ mod polling;
 mod queue;
 mod report;
 mod scratch;
+mod socket;
+mod url;
 mod wire;
 mod writer;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 /// What `scumble load` takes.
 #[derive(Debug, clap::Args)]
@@ -35,6 +38,10 @@ enum Command {
     Polling(polling::PollingArgs),
     /// Connect WebSocket clients to running relays and check every message they get
     Clients(clients::ClientsArgs),
+    /// Join a canvas full of objects, alone or many at once, and time it
+    Join(arrivals::JoinArgs),
+    /// Come back to a canvas having missed messages, alone or many at once, and time it
+    Resume(arrivals::ResumeArgs),
 }
 
 /// Runs one load to its end. Blocks, on a runtime of its own.
@@ -56,6 +63,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             Command::Queue(args) => queue::run(args).await,
             Command::Polling(args) => polling::run(args).await,
             Command::Clients(args) => clients::run(args).await,
+            Command::Join(args) => arrivals::join(args).await,
+            Command::Resume(args) => arrivals::resume(args).await,
         }
     });
     runtime.shutdown_timeout(Duration::from_secs(5));
@@ -113,6 +122,21 @@ fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Lets the process have a socket for each client.
+fn raise_file_limit(clients: usize) -> anyhow::Result<()> {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let need = clients as u64 + 64;
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= need) {
+        return Ok(());
+    }
+    if limit.maximum.is_some_and(|maximum| maximum < need) {
+        bail!("{clients} clients need {need} open files; raise the limit (ulimit -Hn)");
+    }
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).context("raising the limit of open files")
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -148,6 +172,8 @@ mod tests {
             "polling --canvases 50 --poll-interval 50 --duration 60 --db x.db --json",
             "clients --url http://127.0.0.1:8080 --url ws://127.0.0.1:8081 --canvases 10 \
              --clients-per-canvas 10 --cursor-rate 30 --object-rate 0.2 --duration 10",
+            "join --objects 10000 --clients 200",
+            "resume --missed 1000 --clients 200 --json",
         ] {
             let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
             parse(&line).unwrap_or_else(|e| panic!("{line}: {e}"));

@@ -3,11 +3,11 @@
 mod client;
 mod hearing;
 mod ledger;
+mod returns;
 mod summary;
 mod tally;
 #[cfg(test)]
 mod tests;
-mod url;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,8 +21,8 @@ use tokio::time::timeout;
 use self::client::{Client, DUE_QUEUE, Due, Plan, Stream};
 use self::summary::{Progress, Run};
 use self::tally::Shared;
-use self::url::Url;
 use super::pacer::{self, Beat, Schedule};
+use super::url::Url;
 use super::{rate, report, seconds, seconds_or_none};
 
 /// Clients of one load.
@@ -41,12 +41,21 @@ pub struct ClientsArgs {
         default_value = "http://127.0.0.1:8080"
     )]
     urls: Vec<Url>,
+    /// A relay where nobody begins, and where clients go that have lost theirs. Repeatable
+    #[arg(long = "standby-url", value_name = "URL")]
+    standby: Vec<Url>,
     /// Canvases
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=50_000))]
     canvases: u32,
     /// Clients of each canvas
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=50_000))]
     clients_per_canvas: u32,
+    /// How many clients of each canvas send [default: all that read]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=50_000))]
+    senders_per_canvas: Option<u32>,
+    /// How many clients of each canvas join and then never read again
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=50_000))]
+    stalled_per_canvas: u32,
     /// Cursors each client sends in a second
     #[arg(long, value_name = "RATE", default_value = "30", value_parser = rate)]
     cursor_rate: f64,
@@ -79,15 +88,20 @@ impl ClientsArgs {
         if canvases * members > MAX_CLIENTS {
             bail!("--canvases times --clients-per-canvas must be at most {MAX_CLIENTS}");
         }
+        let stalled = self.stalled_per_canvas as usize;
+        if stalled + self.senders() > members {
+            bail!(
+                "--stalled-per-canvas and --senders-per-canvas together must be at most --clients-per-canvas"
+            );
+        }
         let mut plans = Vec::with_capacity(canvases * members);
         for canvas in 0..canvases {
             let canvas_id = format!("{}-{canvas}", self.canvas_prefix);
             crate::protocol::ids::CanvasId::parse(&canvas_id).context("--canvas-prefix")?;
             for member in 0..members {
-                let mut urls = self.urls.clone();
-                urls.rotate_left(member % self.urls.len());
                 plans.push(Plan {
-                    urls,
+                    urls: self.urls_of(canvas + member),
+                    stalls: member >= members - stalled,
                     canvas,
                     canvas_id: canvas_id.clone(),
                     member,
@@ -99,15 +113,39 @@ impl ClientsArgs {
         Ok(plans)
     }
 
+    /// How many members of a canvas send: its first.
+    fn senders(&self) -> usize {
+        let reading = self
+            .clients_per_canvas
+            .saturating_sub(self.stalled_per_canvas);
+        self.senders_per_canvas.unwrap_or(reading) as usize
+    }
+
+    /// Where a client goes: its own relay first, then the others, which share those who have lost theirs.
+    fn urls_of(&self, number: usize) -> Vec<Url> {
+        let mut urls = self.urls.clone();
+        urls.rotate_left(number % self.urls.len());
+        let own = urls.remove(0);
+        urls.extend(self.standby.iter().cloned());
+        if !urls.is_empty() {
+            let turn = number / self.urls.len() % urls.len();
+            urls.rotate_left(turn);
+        }
+        urls.insert(0, own);
+        urls
+    }
+
     fn schedule(&self, clients: usize) -> Schedule<Stream> {
         let streams = [
             (Stream::Cursor, self.cursor_rate),
             (Stream::Object, self.object_rate),
             (Stream::Message, self.message_rate),
         ];
+        let (members, senders) = (self.clients_per_canvas as usize, self.senders());
+        let sends = move |who: &usize| who % members < senders;
         let beats = streams.into_iter().filter_map(|(stream, rate)| {
             let every_ns = pacer::interval_ns(rate)?;
-            Some((0..clients).map(move |who| Beat {
+            Some((0..clients).filter(sends).map(move |who| Beat {
                 who,
                 stream,
                 every_ns,
@@ -136,7 +174,7 @@ pub async fn run(args: ClientsArgs) -> anyhow::Result<bool> {
 async fn put_on(args: &ClientsArgs) -> anyhow::Result<(Arc<Shared>, Run)> {
     let plans = args.plans()?;
     let clients = plans.len();
-    raise_file_limit(clients)?;
+    super::raise_file_limit(clients)?;
     let shared = Arc::new(Shared::new(
         args.canvases as usize,
         args.clients_per_canvas as usize,
@@ -279,19 +317,4 @@ impl Pacing {
             .join()
             .map_err(|_| anyhow::anyhow!("the pacer died"))
     }
-}
-
-/// Lets the process have a socket for each client.
-fn raise_file_limit(clients: usize) -> anyhow::Result<()> {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let need = clients as u64 + 64;
-    let mut limit = getrlimit(Resource::Nofile);
-    if limit.current.is_none_or(|current| current >= need) {
-        return Ok(());
-    }
-    if limit.maximum.is_some_and(|maximum| maximum < need) {
-        bail!("{clients} clients need {need} open files; raise the limit (ulimit -Hn)");
-    }
-    limit.current = limit.maximum;
-    setrlimit(Resource::Nofile, limit).context("raising the limit of open files")
 }

@@ -50,7 +50,13 @@ pub struct Heard<'a> {
     pub acked_op: u64,
     /// `snapshot`
     #[serde(default)]
+    pub part: u64,
+    /// `snapshot`
+    #[serde(default)]
     pub last: bool,
+    /// `snapshot`
+    #[serde(borrow, default)]
+    pub objects: Vec<&'a RawValue>,
     /// `object-update`
     #[serde(borrow, default)]
     pub patch: Option<&'a RawValue>,
@@ -139,7 +145,15 @@ pub fn create(op: u64, member: usize) -> String {
     )
 }
 
-/// `object-update` of that object.
+/// `object-create` of an object of its own for each op, of `bytes` bytes (more if the rest alone is longer).
+pub fn create_sized(op: u64, bytes: usize) -> String {
+    let (x, y) = place(op);
+    let object = format!("{{\"id\":\"load-{op}\",\"kind\":\"box\",\"x\":{x},\"y\":{y},\"text\":\"");
+    let pad = ".".repeat(bytes.saturating_sub(object.len() + 2));
+    format!("{{\"type\":\"object-create\",\"op\":{op},\"object\":{object}{pad}\"}}}}")
+}
+
+/// `object-update` of the member's one object.
 pub fn update(op: u64, member: usize, due_us: u64) -> String {
     let (x, y) = place(op);
     format!(
@@ -183,6 +197,7 @@ mod tests {
             other => panic!("{text}: {other:?}"),
         };
         assert_eq!(durable(&create(1, 3)), (Kind::ObjectCreate, 1));
+        assert_eq!(durable(&create_sized(1, 200)), (Kind::ObjectCreate, 1));
         assert_eq!(durable(&update(2, 3, 99)), (Kind::ObjectUpdate, 2));
         assert_eq!(durable(&broadcast(3, 99, 0)), (Kind::Broadcast, 3));
         assert!(matches!(parse(&cursor(1, 5)), Ok(ClientMessage::Cursor(_))));

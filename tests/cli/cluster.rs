@@ -15,14 +15,15 @@ use super::scumble;
 
 const WAIT: Duration = Duration::from_secs(30);
 
-struct Cluster {
+/// Processes over a file of their own.
+pub struct Cluster {
     supervisor: Child,
     lines: Receiver<String>,
     _folder: TempDir,
 }
 
 impl Cluster {
-    fn start(instances: usize) -> Self {
+    pub fn start(instances: usize) -> Self {
         Self::start_with(instances, |_| Vec::new())
     }
 
@@ -73,7 +74,7 @@ impl Cluster {
     }
 
     /// The addresses of all processes, once they are ready.
-    fn ready(&self, instances: usize) -> Vec<SocketAddr> {
+    pub fn ready(&self, instances: usize) -> Vec<SocketAddr> {
         let address = || {
             let line = self.line("ready on http://");
             assert!(line["process"].is_u64(), "{line}");

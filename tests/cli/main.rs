@@ -5,6 +5,7 @@
 mod cluster;
 mod documents;
 mod file;
+mod loads;
 mod usage;
 
 use std::process::{Command, Output, Stdio};

@@ -1,1 +1,1 @@
-"""The parts of scripts/bench-peers and scripts/plots."""
+"""The parts of scripts/bench-peers, scripts/bench-own and scripts/plots."""

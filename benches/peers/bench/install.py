@@ -40,11 +40,11 @@ class Work:
         return unpacked if unpacked.exists() else Path("/usr/lib/nginx/modules")
 
 
-def step(what, *command, cwd, env=None):
+def step(what, *command, cwd, env=None, minutes=30):
     """Runs a command; what goes wrong is told, and costs only the peers that need it."""
     print(f"installing: {what}", flush=True)
     try:
-        done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=1800)
+        done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=60 * minutes)
     except (OSError, subprocess.TimeoutExpired) as error:
         print(f"  failed: {error}", flush=True)
         return False
@@ -66,6 +66,8 @@ def install(work, sockudo):
             *("--features", "local,v2", "--root", str(work.folder / "cargo")),
             cwd=work.folder,
             env=dict(os.environ, CARGO_TARGET_DIR=str(work.folder / "target-sockudo")),
+            # On a machine that is busy otherwise.
+            minutes=90,
         )
     return Work(work.folder)
 
@@ -75,6 +77,15 @@ def generator(work):
     env = dict(os.environ, CARGO_TARGET_DIR=str(work.folder / "target"))
     if not step("the generator", *build, cwd=HERE / "generator", env=env):
         raise SystemExit("nothing can be measured without the generator")
+
+
+def scumble(root):
+    """SCUMBLE_BIN, or a release build of what is here."""
+    if os.environ.get("SCUMBLE_BIN"):
+        return str(Path(os.environ["SCUMBLE_BIN"]).resolve())
+    subprocess.run(["cargo", "build", "--release", "--locked", "--quiet"], cwd=root, check=True)
+    target = Path(os.environ.get("CARGO_TARGET_DIR", root / "target"))
+    return str(target / "release/scumble")
 
 
 def npm(work):

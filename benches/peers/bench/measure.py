@@ -89,16 +89,15 @@ def latency(result, kind, quantile):
     return found[quantile] if found else None
 
 
-def generate(run, plan, pids, load, seconds, warmup=1.5):
-    """Puts the load on; returns the generator's JSON object."""
+def generate(run, plan, pids, load, seconds, warmup=1.5, patience=90):
+    """Puts the load on; returns the generator's JSON object. Patience is for all but the load itself: its clients join one by one."""
     command = [str(run.work.programs / "fanload"), "--protocol", plan.protocol, *load.split()]
     command += ["--duration", str(seconds), "--warmup", str(warmup)]
     for target in plan.targets:
         command += ["--target", target]
     for pid in pids:
         command += ["--server-pid", str(pid)]
-    # Ramp, warm-up, load and drain each have a bound of their own below this.
-    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 90)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + patience)
     if done.returncode or not done.stdout.strip():
         raise RuntimeError((done.stderr or done.stdout).strip()[-300:])
     result = json.loads(done.stdout)

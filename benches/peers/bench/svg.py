@@ -24,7 +24,12 @@ def ticks(low, high, log):
     """Round values that span from low to high, the ends included."""
     if log:
         first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-        return [10.0**n for n in range(first, max(last, first + 1) + 1)]
+        # Over few decades the powers of ten alone would be too few.
+        steps = (1, 2, 5) if last - first <= 2 else (1,)
+        marks = [k * 10.0**n for n in range(first, max(last, first + 1) + 1) for k in steps]
+        start = max((i for i, mark in enumerate(marks) if mark <= low), default=0)
+        end = next((i for i, mark in enumerate(marks) if mark >= high and i > start), len(marks) - 1)
+        return marks[start : end + 1]
     step = 10 ** math.floor(math.log10(high or 1))
     step = next(step * k for k in (0.2, 0.5, 1, 2, 5) if high / (step * k) <= 5)
     return [n * step for n in range(math.ceil(high / step) + 1)]
@@ -37,7 +42,7 @@ def scale(marks, log, start, end):
     return lambda value: start + (to(value) - low) / ((high - low) or 1) * (end - start)
 
 
-def panel(number, title, xs, lines, log):
+def panel(number, title, x_title, xs, lines, log):
     """One chart; lines are (name, values), a value may be None."""
     left = LEFT + number * (WIDTH + GAP)
     bottom, right = TOP + HEIGHT, left + WIDTH
@@ -55,11 +60,14 @@ def panel(number, title, xs, lines, log):
         out.append(f'<line class="a" x1="{x(value):.1f}" x2="{x(value):.1f}" y1="{bottom}" y2="{bottom + 4}"/>')
         out.append(f'<text class="m" x="{x(value):.1f}" y="{bottom + 17}">{short(value)}</text>')
     out.append(f'<line class="a" x1="{left}" x2="{right}" y1="{bottom}" y2="{bottom}"/>')
+    out.append(f'<text class="m" x="{(left + right) / 2}" y="{bottom + 34}">{escape(x_title)}</text>')
     for i, (name, ys) in enumerate(lines):
         colour = COLOURS[i % len(COLOURS)]
         points = [(x(a), y(b)) for a, b in zip(xs, ys) if b is not None and (b > 0 or not log)]
         path = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
-        out.append(f'<polyline class="l" stroke="{colour}" points="{path}"/>')
+        # Dashed, so that a line on top of another doesn't hide it.
+        dash = ' stroke-dasharray="6 4"' if i else ""
+        out.append(f'<polyline class="l" stroke="{colour}"{dash} points="{path}"/>')
         out += [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="3" fill="{colour}"/>' for a, b in points]
         at = left + i * 90
         out.append(f'<rect x="{at}" y="{bottom + 42}" width="10" height="10" fill="{colour}"/>')
@@ -69,7 +77,7 @@ def panel(number, title, xs, lines, log):
 
 def chart(title, x_title, xs, panels):
     """The whole picture; panels are (title, lines, log)."""
-    width = LEFT + len(panels) * (WIDTH + GAP)
+    width = LEFT + len(panels) * (WIDTH + GAP) - GAP + 24
     height = TOP + HEIGHT + BOTTOM
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img">',
@@ -77,7 +85,5 @@ def chart(title, x_title, xs, panels):
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
         f'<text class="h" x="{LEFT}" y="22">{escape(title)}</text>',
     ]
-    parts += [panel(i, name, xs, lines, log) for i, (name, lines, log) in enumerate(panels)]
-    middle = (LEFT + width - GAP) / 2
-    parts.append(f'<text class="m" x="{middle}" y="{TOP + HEIGHT + 34}">{escape(x_title)}</text>')
+    parts += [panel(i, name, x_title, xs, lines, log) for i, (name, lines, log) in enumerate(panels)]
     return "\n".join([*parts, "</svg>\n"])

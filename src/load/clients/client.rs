@@ -5,18 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use futures::{FutureExt, SinkExt, StreamExt};
-use tokio::net::TcpStream;
+use futures::{FutureExt, StreamExt};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::timeout;
-use tokio_tungstenite::WebSocketStream;
-use tungstenite::client::IntoClientRequest;
-use tungstenite::protocol::WebSocketConfig;
 use tungstenite::{Message, Utf8Bytes};
 
 use super::hearing::Hearing;
 use super::tally::Shared;
-use super::url::Url;
+use crate::load::socket::{PATIENCE, Socket, backoff, connect, goodbye, say};
+use crate::load::url::Url;
 use crate::load::wire;
 
 /// What is due and waits for its client. 30 a second for half a minute.
@@ -25,14 +22,12 @@ pub const DUE_QUEUE: usize = 1024;
 const MAX_IN_FLIGHT: usize = 512;
 /// Frames that are read in one go before what is due is looked at again.
 const READ_BURST: usize = 64;
-/// Connecting, joining, and writing may take this long each.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// What a client keeps for reading. Small, since an idle client has it too.
+const READ_BYTES: usize = 4 * 1024;
 /// A client whose first connection fails this often gives up.
 const FIRST_TRIES: u32 = 6;
 /// A cursor this late is not worth saying.
 const CURSOR_AGE_US: u64 = 1_000_000;
-/// The largest frame: a snapshot part, with much room.
-const MAX_FRAME: usize = 16 << 20;
 
 /// What a client does when it is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,9 +65,9 @@ pub struct Plan {
     pub object: bool,
     /// Bytes of a broadcast.
     pub message_bytes: usize,
+    /// Whether it reads nothing more once it has joined.
+    pub stalls: bool,
 }
-
-type Socket = WebSocketStream<TcpStream>;
 
 /// How a connection ended.
 enum End {
@@ -134,7 +129,7 @@ impl Client {
             }
             let url = self.plan.urls[attempt % self.plan.urls.len()].clone();
             let was_live = self.hearing.times_live;
-            let end = match self.connect(&url).await {
+            let end = match connect(&url, &self.plan.canvas_id, READ_BYTES).await {
                 Ok(socket) => self.session(socket, &mut permit).await,
                 Err(error) if self.hearing.times_live == 0 && failures + 1 >= FIRST_TRIES => {
                     let _ = self.ready.try_send(Err(format!("{url}: {error}")));
@@ -144,6 +139,9 @@ impl Client {
             };
             if self.hearing.times_live > was_live {
                 failures = 0;
+            }
+            if !matches!(end, End::Stopped) {
+                self.hearing.lost_connection();
             }
             let wait = match end {
                 End::Stopped => return,
@@ -160,32 +158,6 @@ impl Client {
             // A stop that comes now is seen at the top.
             let _ = timeout(wait, self.stop.changed()).await;
         }
-    }
-
-    async fn connect(&mut self, url: &Url) -> anyhow::Result<Socket> {
-        let mut request = format!(
-            "ws://{}{}/ws/{}",
-            url.authority, url.path, self.plan.canvas_id
-        )
-        .into_client_request()?;
-        let subprotocol = crate::protocol::SUBPROTOCOL.parse()?;
-        request
-            .headers_mut()
-            .insert("Sec-WebSocket-Protocol", subprotocol);
-        // Small, since an idle client has one of each.
-        let config = WebSocketConfig::default()
-            .read_buffer_size(4 * 1024)
-            .max_message_size(Some(MAX_FRAME))
-            .max_frame_size(Some(MAX_FRAME));
-        let shake = async {
-            let stream = TcpStream::connect(&url.authority).await?;
-            stream.set_nodelay(true)?;
-            let config = Some(config);
-            let (socket, _) =
-                tokio_tungstenite::client_async_with_config(request, stream, config).await?;
-            anyhow::Ok(socket)
-        };
-        timeout(PATIENCE, shake).await?
     }
 
     /// One connection from hello to its end.
@@ -232,6 +204,13 @@ impl Client {
             if self.hearing.is_ready() {
                 // The one who waits may have given up.
                 let _ = self.ready.try_send(Ok(()));
+                if self.plan.stalls {
+                    drop(permit.take());
+                    self.hearing.stall();
+                    // Whatever it is told, by the server or at the end, it doesn't read it.
+                    let _ = self.stop.changed().await;
+                    return End::Stopped;
+                }
             }
         }
     }
@@ -309,53 +288,9 @@ impl Client {
     }
 }
 
-async fn say(socket: &mut Socket, texts: Vec<Utf8Bytes>) -> anyhow::Result<()> {
-    let all = async {
-        for text in texts {
-            socket.feed(Message::Text(text)).await?;
-        }
-        socket.flush().await
-    };
-    Ok(timeout(PATIENCE, all).await??)
-}
-
-async fn goodbye(socket: &mut Socket) {
-    let bye = async {
-        if say(socket, vec!["{\"type\":\"bye\"}".into()]).await.is_ok() {
-            // The server answers with a close frame; what comes before it no longer counts.
-            while let Some(Ok(_)) = socket.next().await {}
-        }
-    };
-    // A server that doesn't answer finds the connection gone.
-    let _ = timeout(crate::limits::CLOSE_TIMEOUT, bye).await;
-}
-
 async fn until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at.into()).await,
         None => std::future::pending().await,
-    }
-}
-
-/// Exponential, 0.25 s to 10 s, with full jitter, as the protocol asks of clients.
-fn backoff(failures: u32) -> Duration {
-    let cap = Duration::from_millis(250)
-        .saturating_mul(1 << failures.min(6))
-        .min(PATIENCE);
-    // A version 4 UUID is random but for six bits, none of them among these.
-    let (_, random) = uuid::Uuid::new_v4().as_u64_pair();
-    cap * u32::try_from(random % 1000).unwrap_or(0) / 1000
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn backoff_stays_in_its_bounds() {
-        for failures in 0..40 {
-            assert!(backoff(failures) <= PATIENCE);
-        }
-        assert!(backoff(0) <= Duration::from_millis(250));
     }
 }

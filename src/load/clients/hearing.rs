@@ -33,6 +33,10 @@ pub struct Hearing {
     pub times_live: u64,
     /// When to leave a server that is going away.
     pub leave_at: Option<Instant>,
+    /// When it lost a connection and has not yet got what it missed since.
+    lost_us: Option<u64>,
+    /// The head it was welcomed at: with it, it has what it missed.
+    welcomed_at: u64,
 }
 
 impl Hearing {
@@ -51,6 +55,36 @@ impl Hearing {
             live: false,
             times_live: 0,
             leave_at: None,
+            lost_us: None,
+            welcomed_at: 0,
+        }
+    }
+
+    /// The connection is gone.
+    pub fn lost_connection(&mut self) {
+        if !std::mem::take(&mut self.live) || self.lost_us.is_some() {
+            return;
+        }
+        let now = self.shared.us(Instant::now());
+        self.lost_us = Some(now);
+        self.shared.lost(self.canvas, self.member);
+        self.shared.tally.lock().returns.lost(now);
+    }
+
+    /// It hears nothing from now on, and so misses nothing.
+    pub fn stall(&self) {
+        self.shared.ledger(self.canvas).lock().left(self.member);
+    }
+
+    /// Looks whether a client that came back has what it missed.
+    fn caught_up(&mut self, now: u64) {
+        let Some(lost_us) = self.lost_us.filter(|_| self.live) else {
+            return;
+        };
+        let at = self.shared.ledger(self.canvas).lock().position(self.member);
+        if at.is_some_and(|(_, seq)| seq >= self.welcomed_at) {
+            self.lost_us = None;
+            self.shared.tally.lock().returns.back(lost_us, now);
         }
     }
 
@@ -79,13 +113,19 @@ impl Hearing {
             self.shared.tally.lock().unreadable += 1;
             return Vec::new();
         };
+        let texts = self.take(&heard, now);
+        self.caught_up(now);
+        texts
+    }
+
+    fn take(&mut self, heard: &Heard<'_>, now: u64) -> Vec<Utf8Bytes> {
         match &*heard.kind {
-            kind if Kind::parse(kind).is_some() => self.delivered(&heard, now),
-            "ack" => self.acked(&heard, now),
-            "cursor-batch" => self.cursors(&heard, now),
-            "welcome" => return self.welcomed(&heard),
-            "snapshot" if heard.last => return self.snapshot(&heard),
-            "error" => self.refused(&heard, now),
+            kind if Kind::parse(kind).is_some() => self.delivered(heard, now),
+            "ack" => self.acked(heard, now),
+            "cursor-batch" => self.cursors(heard, now),
+            "welcome" => return self.welcomed(heard),
+            "snapshot" if heard.last => return self.snapshot(heard),
+            "error" => self.refused(heard, now),
             "resync" => self.shared.tally.lock().resyncs += 1,
             "goaway" => {
                 let wait = Duration::from_millis(heard.retry_after_ms.unwrap_or(0).min(60_000));
@@ -98,7 +138,7 @@ impl Hearing {
 
     fn welcomed(&mut self, heard: &Heard<'_>) -> Vec<Utf8Bytes> {
         self.shared.moved(self.canvas, self.member, &heard.instance);
-        self.acked_op = heard.acked_op;
+        (self.acked_op, self.welcomed_at) = (heard.acked_op, heard.seq);
         {
             let mut tally = self.shared.tally.lock();
             tally.reconnects += u64::from(self.times_live > 0);
@@ -162,6 +202,12 @@ impl Hearing {
         tally.deliveries += 1;
         if let Some((author, due)) = due {
             let us = now.saturating_sub(due);
+            if self
+                .shared
+                .undisturbed(self.canvas, author as usize, self.member)
+            {
+                tally.returns.others(due, us);
+            }
             if self
                 .shared
                 .together(self.canvas, author as usize, self.member)

@@ -86,6 +86,11 @@ impl Ledger {
         }
     }
 
+    /// A member gets nothing more, and is owed nothing.
+    pub fn left(&mut self, member: usize) {
+        self.members[member].joined = false;
+    }
+
     /// Where a member is: epoch and `seq`, once it has joined.
     pub fn position(&self, member: usize) -> Option<(u64, u64)> {
         let m = &self.members[member];

@@ -126,6 +126,7 @@ fn json(t: &Tally, run: &Run) -> serde_json::Value {
         "cursor_same": t.cursor_same.json(), "cursor_cross": t.cursor_cross.json(),
         "send_lag": t.lag.json(),
     });
+    value["returns"] = t.returns.json();
     value["lost"] = json!(run.faults.lost);
     value["duplicated"] = json!(run.faults.duplicated);
     value["disordered"] = json!(run.faults.disordered);
@@ -144,7 +145,7 @@ fn lines(t: &Tally, run: &Run) -> Vec<(&'static str, String)> {
     } else {
         errors.join(", ")
     };
-    vec![
+    let mut lines = vec![
         (
             "clients",
             format!(
@@ -177,15 +178,19 @@ fn lines(t: &Tally, run: &Run) -> Vec<(&'static str, String)> {
         (
             "reconnects",
             format!(
-                "{}, {} resyncs, {} stopped",
-                t.reconnects, t.resyncs, t.stopped
+                "{}, {} of them resumed, {} resyncs, {} stopped",
+                t.reconnects, t.resumes, t.resyncs, t.stopped
             ),
         ),
+    ];
+    lines.extend(t.returns.lines());
+    lines.extend([
         ("errors", errors),
         ("skipped", t.skipped.to_string()),
         ("unanswered", run.unanswered.to_string()),
         ("lost", run.faults.lost.to_string()),
         ("duplicated", run.faults.duplicated.to_string()),
         ("disordered", run.faults.disordered.to_string()),
-    ]
+    ]);
+    lines
 }

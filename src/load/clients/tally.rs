@@ -1,12 +1,13 @@
 //! What all clients of a load share: its clock, its ledgers, and what was counted.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
 
 use super::ledger::{Faults, Ledger};
+use super::returns::Returns;
 use crate::load::latency::Latency;
 use crate::load::wire::Names;
 
@@ -59,6 +60,8 @@ pub struct Tally {
     pub cursor_same: Latency,
     /// Cursors on two processes.
     pub cursor_cross: Latency,
+    /// Connections lost, and how their clients came back.
+    pub returns: Returns,
     /// From due to said: the generator's own lateness, in every latency above.
     pub lag: Latency,
 }
@@ -73,6 +76,8 @@ pub struct Shared {
     ledgers: Vec<Mutex<Ledger>>,
     /// The number of the process that each client is on, from 1; 0 before its first welcome.
     places: Vec<AtomicU32>,
+    /// Who has lost a connection.
+    lost: Vec<AtomicBool>,
     instances: Mutex<Vec<String>>,
     /// What was counted.
     pub tally: Mutex<Tally>,
@@ -91,6 +96,9 @@ impl Shared {
                 .map(|_| Mutex::new(Ledger::new(members)))
                 .collect(),
             places: (0..canvases * members).map(|_| AtomicU32::new(0)).collect(),
+            lost: (0..canvases * members)
+                .map(|_| AtomicBool::new(false))
+                .collect(),
             instances: Mutex::new(Vec::new()),
             tally: Mutex::new(Tally::default()),
             open: AtomicI64::new(0),
@@ -135,6 +143,17 @@ impl Shared {
     pub fn together(&self, canvas: usize, a: usize, b: usize) -> bool {
         let place = |m: usize| self.places[canvas * self.members + m].load(Ordering::Relaxed);
         place(a) == place(b)
+    }
+
+    /// Notes that a client has lost a connection.
+    pub fn lost(&self, canvas: usize, member: usize) {
+        self.lost[canvas * self.members + member].store(true, Ordering::Relaxed);
+    }
+
+    /// Whether neither of two members of a canvas has ever lost its connection.
+    pub fn undisturbed(&self, canvas: usize, a: usize, b: usize) -> bool {
+        let lost = |m: usize| self.lost[canvas * self.members + m].load(Ordering::Relaxed);
+        !lost(a) && !lost(b)
     }
 
     /// How many processes answered.

@@ -215,6 +215,10 @@ struct Cli {
 
 /// Load on a relay of that habit.
 async fn load(habit: Habit, seconds: &str, drain: &str) -> (Arc<Shared>, Run) {
+    load_with(habit, seconds, drain, &[]).await
+}
+
+async fn load_with(habit: Habit, seconds: &str, drain: &str, flags: &[&str]) -> (Arc<Shared>, Run) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("--url=http://{}", listener.local_addr().unwrap());
     let mut relay = JoinSet::new();
@@ -230,7 +234,8 @@ async fn load(habit: Habit, seconds: &str, drain: &str) -> (Arc<Shared>, Run) {
                  --message-rate 50";
     let line = rates
         .split_whitespace()
-        .chain(["--duration", seconds, "--drain", drain, &url]);
+        .chain(["--duration", seconds, "--drain", drain, &url])
+        .chain(flags.iter().copied());
     let cli = Cli::parse_from(line);
     let load = tokio::time::timeout(Duration::from_secs(30), put_on(&cli.args));
     load.await.expect("bounded").expect("ran")
@@ -307,6 +312,47 @@ async fn who_is_sent_away_comes_back_and_goes_on() {
         "{tally:?}"
     );
     assert!(tally.errors["closed-4503"] >= 4, "{tally:?}");
+    // Each was sent away before it had sent half; who was sent away at the very end need not be back.
+    let (lost, back) = (tally.returns.lost, tally.returns.back.count());
+    assert!((4..=lost).contains(&back), "{tally:?}");
+}
+
+#[tokio::test]
+async fn who_stalls_hears_nothing_and_misses_nothing() {
+    let flags = ["--stalled-per-canvas=1", "--senders-per-canvas=1"];
+    let (shared, run) = load_with(Habit::Right, "1", "10", &flags).await;
+    assert!(run.is_right(), "{run:?}");
+    let tally = shared.tally.lock();
+    assert!(tally.messages >= 40, "{tally:?}");
+    // One sends and gets acks, two hear it, one does not read.
+    assert_eq!(tally.deliveries, 2 * tally.messages);
+    assert_eq!(tally.returns.lost, 0);
+}
+
+#[test]
+fn who_loses_its_relay_finds_the_others_in_turns() {
+    let line = "x --url http://a --url http://b --standby-url http://c --standby-url http://d";
+    let args = Cli::parse_from(line.split(' ')).args;
+    let of = |number| {
+        let urls = args.urls_of(number).into_iter();
+        urls.map(|url| url.authority[..1].to_owned())
+            .collect::<String>()
+    };
+    assert_eq!(
+        [of(0), of(1), of(2), of(4), of(6)],
+        ["abcd", "bacd", "acdb", "adbc", "abcd"]
+    );
+}
+
+#[test]
+fn who_stalls_does_not_send() {
+    let line = "x --clients-per-canvas 4 --stalled-per-canvas 2 --senders-per-canvas 3";
+    let args = Cli::parse_from(line.split(' ')).args;
+    let error = args.plans().expect_err("five of four");
+    assert!(
+        error.to_string().contains("--stalled-per-canvas"),
+        "{error:#}"
+    );
 }
 
 #[tokio::test]

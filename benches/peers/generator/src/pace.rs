@@ -14,8 +14,8 @@ use crate::process;
 const STALL_NS: u64 = 1_000_000_000;
 /// Messages that are sent before sockets are read again.
 const BURST: usize = 256;
-/// A drain in which nothing comes for this long is over.
-const QUIET_NS: u64 = 1_500_000_000;
+/// A drain in which nothing comes for this long is over: more than a busy machine makes a server wait.
+const QUIET_NS: u64 = 3_000_000_000;
 
 /// What the CPUs have done up to a moment.
 pub struct Sample {

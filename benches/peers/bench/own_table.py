@@ -1,0 +1,212 @@
+"""The table of scripts/bench-own: what of each case is told, the goal, and the command."""
+
+import os
+import statistics
+import time
+from dataclasses import dataclass
+
+from . import own, tables
+
+
+@dataclass
+class Row:
+    """A line of the table. `told` has a figure's key and its number of digits in braces: `p50 {write_p50:2} ms`."""
+
+    case: str
+    what: str
+    told: str
+    goal: str
+    command: str
+
+
+def load(line, more=""):
+    return f"`scumble load {line}{more}`"
+
+
+IDLE = f"`fanload --mode idle --rooms {{}} --clients-per-room {{}} --duration {own.IDLE_SECONDS}`"
+
+ROWS = [
+    Row(
+        "throughput",
+        "durable messages committed, one process, with `seq`, epoch and idempotence",
+        "{rate:0} /s",
+        "50,000 /s",
+        load(own.SATURATED),
+    ),
+    Row(
+        "four",
+        "4 processes on one file, as fast as they can",
+        "{rate:0} /s; the slowest has {slowest:0} % of the mean; longest wait for a commit, 512 in flight each: {worst:0} ms",
+        "half the mean",
+        load(own.FOUR, " --db F") + ", four at once",
+    ),
+    Row(
+        "latency",
+        "write latency, 10 × 100 messages/s",
+        "p50 {write_p50:2}, p95 {write_p95:2}, p99 {write_p99:2} ms",
+        "p95 < 5 ms",
+        load(own.PACED),
+    ),
+    Row(
+        "polling",
+        "query latency, 50 canvases at 50 ms",
+        "p50 {query_p50:2}, p95 {query_p95:2}, p99 {query_p99:2} ms",
+        "p95 < 1 ms",
+        load(own.POLLING),
+    ),
+    Row(
+        "two",
+        "two processes, 1,000 messages/s in all: between processes",
+        "p50 {cross_p50:2}, p95 {cross_p95:2}, p99 {cross_p99:2} ms",
+        "p50 < 1, p99 < 10 ms",
+        load(own.TWO, " --url … --url …"),
+    ),
+    Row(
+        "users",
+        "10 × 10 clients, 30 cursors/s and 0.2 objects/s each",
+        "{cpu:1} % of a core; memory grows by {grown:1} MiB",
+        "< 30 %; < 10 MiB",
+        load(own.USERS, " --url …"),
+    ),
+    Row(
+        "join",
+        "joining a canvas of 10,000 objects, with a room to be opened: first byte, complete",
+        "{welcome:1}, {complete:1} ms; {bytes:2} MB",
+        "",
+        load(own.JOIN, " --url …"),
+    ),
+    Row(
+        "join",
+        "200 join it at once: first byte, complete, the last",
+        "p50 {many_welcome:0}, p50 {many_p50:0}, last {many_last:0} ms; {many_bytes:0} MB",
+        "",
+        load(own.JOIN_MANY, " --url …"),
+    ),
+    Row(
+        "resume",
+        "a resume of 1,000 missed messages, complete",
+        "{one:1} ms",
+        "",
+        load(own.RESUME, " --url …"),
+    ),
+    Row(
+        "resume",
+        "200 of them at once: complete, the last",
+        "p50 {many_p50:0}, last {many_last:0} ms",
+        "",
+        load(own.RESUME_MANY, " --url …"),
+    ),
+    Row(
+        "idle",
+        "memory of 2,000 idle connections in 500 rooms, rooms included; CPU",
+        "{each:1} KiB each; {small_cpu:1} % of a core",
+        "5 KiB; < 1 %",
+        IDLE.format(500, 4),
+    ),
+    Row(
+        "idle",
+        "memory of a connection, and of a room, from 10,000 connections in 1,000 and in 10,000 rooms",
+        "{connection:1} KiB, {room:1} KiB",
+        "",
+        IDLE.format(1000, 10) + ", " + IDLE.format(10000, 1),
+    ),
+    Row("idle", "10,000 idle rooms", "{cpu:2} % of a core", "< 1 %", IDLE.format(10000, 1)),
+    Row(
+        "join",
+        "an object of 200 bytes: in the file; in memory (made and read once: processes hold no objects)",
+        "{object_file:0} bytes; {object_memory:0} bytes",
+        "",
+        load(own.JOIN, " --url …"),
+    ),
+    Row(
+        "latency",
+        "written to disk for a message of 200 bytes at 1,000/s, checkpoints included",
+        "{written:0} bytes ({batch:1} messages a commit)",
+        "",
+        load(own.PACED, " --db F"),
+    ),
+    Row(
+        "throughput",
+        "the same, as fast as it goes",
+        "{written:0} bytes ({batch:0} messages a commit)",
+        "",
+        load(own.SATURATED, " --db F"),
+    ),
+    Row(
+        "storm",
+        "2,000 clients in 200 rooms on three processes, 500 messages/s; one process is killed (`kill -9`): who lost it has what it missed",
+        "{lost:0} clients, all resumed: p50 {back_p50:0}, p99 {back_p99:0}, last {back_max:0} ms",
+        "all resume",
+        load(own.STORM, " --url A --url B --url C"),
+    ),
+    Row(
+        "storm",
+        "the latency among the others, before and meanwhile",
+        "p50 {before_p50:2}, p99 {before_p99:2} ms; p50 {during_p50:2}, p99 {during_p99:2} ms",
+        "",
+        "the same",
+    ),
+    Row(
+        "storm-all",
+        "the same with all 2,000 on the process that is killed",
+        "{lost:0} clients, all resumed: p50 {back_p50:0}, p99 {back_p99:0}, last {back_max:0} ms",
+        "all resume",
+        load(own.STORM, " --url A --standby-url B --standby-url C"),
+    ),
+    Row(
+        "stalled",
+        "a room of 900, one sends 10 × 8,000 bytes/s",
+        "p50 {without_p50:2}, p99 {without_p99:2} ms",
+        "",
+        load(own.READING, " --url …"),
+    ),
+    Row(
+        "stalled",
+        "the same 900 with 100 more that never read; the process grows by, for each of those",
+        "p50 {with_p50:2}, p99 {with_p99:2} ms; {each:0} KiB",
+        "no slower; ≤ 256 KiB",
+        load(own.STALLED, " --url …"),
+    ),
+]
+
+
+def spread(values, digits):
+    """`median (min–max)`."""
+    shown = [tables.number(v, digits) for v in (statistics.median(values), min(values), max(values))]
+    return shown[0] if shown[1] == shown[2] else f"{shown[0]} ({shown[1]}–{shown[2]})"
+
+
+class Figures(dict):
+    """Formats `{key:digits}` over all rounds."""
+
+    class Values(list):
+        def __format__(self, digits):
+            return spread(self, int(digits))
+
+    def __missing__(self, key):
+        raise KeyError(f"no figure {key!r}: there are {', '.join(self)}")
+
+
+def row(row, results, seconds):
+    """A line, or None when nothing was measured."""
+    rounds = [r["figures"] for r in results if r["case"] == row.case and "figures" in r]
+    if not rounds:
+        return None
+    figures = Figures({key: Figures.Values(r[key] for r in rounds) for key in rounds[0]})
+    command = row.command.replace("{s}", f"{seconds:g}")
+    return f"| {row.what} | {row.told.format_map(figures)} | {row.goal} | {command} |"
+
+
+def report(results, seconds, root):
+    """All of it."""
+    rounds = max(r["round"] for r in results) + 1
+    busy = max(r["busy"] for r in results)
+    lines = [
+        f"Measured {time.strftime('%Y-%m-%d')} at `{tables.commit(root)}` on {tables.machine()}; processes and load share it.",
+        f"{rounds} rounds; medians (min–max). Release build, `synchronous=normal`, fresh processes over a fresh file for each.",
+        f"Nothing was lost, repeated or out of order. Before a case others kept {busy:.2f} of the {os.cpu_count()} cores busy at most.",
+        "",
+        "| what | measured | goal | command |",
+        "|---|---|---|---|",
+    ]
+    return "\n".join(lines + [line for line in (row(r, results, seconds) for r in ROWS) if line])
