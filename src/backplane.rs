@@ -181,6 +181,11 @@ pub enum Delivery {
     Log(LogBatch),
     /// A change of the presence table.
     Presence(PresenceEvent),
+    /// Changes of the presence table up to this version were missed, and nobody knows which: it must be read again.
+    PresenceMissed {
+        /// The table's version.
+        version: u64,
+    },
     /// The answer to [`Entry::Join`] of that connection; its presence event comes before it.
     Joined {
         /// Whose.

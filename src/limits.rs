@@ -53,7 +53,9 @@ pub const ROOM_INBOX_ITEMS: usize = 8_192;
 pub const CATCH_UP_BYTES: usize = 64 * 1024;
 /// The pause before a failed read is tried again.
 pub const READ_RETRY: Duration = Duration::from_millis(100);
-/// How long a snapshot is shared by those who join.
+/// Snapshots of one canvas that may be on their way to members. Each holds the canvas in memory; with more of them, joiners share one.
+pub const SNAPSHOTS_UNDER_WAY: usize = 4;
+/// How old a snapshot may be that is shared so.
 pub const SNAPSHOT_REUSE: Duration = Duration::from_secs(5);
 /// Chat messages kept per canvas, and told in a snapshot.
 pub const CHAT_HISTORY: u32 = 200;
@@ -90,6 +92,8 @@ const _: () = assert!(HEARTBEAT.as_millis() * 3 < HEARTBEAT_STALE.as_millis());
 
 /// The HTTP head of a request, in bytes.
 pub const HTTP_HEAD_BYTES: usize = 16 * 1024;
+/// The body of a request must come within this.
+pub const HTTP_BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often the event loop's lag is measured.
 pub const LAG_INTERVAL: Duration = Duration::from_secs(1);
 /// Clients of a draining instance come back spread over this.

@@ -35,6 +35,7 @@ pub struct Claims {
     /// Who the bearer is. A client's id is bound to it.
     pub sub: String,
     /// When the token ends, seconds since the epoch.
+    #[serde(serialize_with = "whole")]
     pub exp: f64,
     /// When it begins, in the same unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -90,6 +91,16 @@ impl Claims {
             .max_by_key(|(length, _)| *length)
             .map(|(_, access)| access)
     }
+}
+
+/// As a whole number: some readers of tokens take no other. What is minted here has whole seconds.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::trivially_copy_pass_by_ref,
+    reason = "a cast keeps to the bounds of i64, and serde gives a reference"
+)]
+fn whole<S: serde::Serializer>(seconds: &f64, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_i64(*seconds as i64)
 }
 
 /// As much of a name or a colour as others are told.

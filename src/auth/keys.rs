@@ -52,8 +52,10 @@ impl Keys {
     /// # Errors
     /// When the file can't be read or holds something else.
     pub fn add_public_key(&mut self, path: &Path) -> io::Result<()> {
-        let text = read_small(path)?;
-        self.0.push(public_key(&text).map_err(io::Error::other)?);
+        let pem = read_small(path)?;
+        // What is no text holds no key, and is refused for that.
+        let pem = String::from_utf8_lossy(&pem);
+        self.0.push(public_key(&pem).map_err(io::Error::other)?);
         Ok(())
     }
 

@@ -44,3 +44,23 @@ pub fn mint(secret: &Secret, wanted: &Wanted) -> Result<String, String> {
     let key = EncodingKey::from_secret(secret.expose());
     encode(&Header::default(), &claims, &key).map_err(|error| error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_whole_numbers() {
+        let wanted = Wanted {
+            subject: "ada".to_owned(),
+            canvases: BTreeMap::new(),
+            ttl: Duration::from_millis(1_500),
+            name: None,
+            color: None,
+            token_id: None,
+        };
+        let token = mint(&Secret::new("x".repeat(32)), &wanted).unwrap();
+        let claims = jsonwebtoken::dangerous::insecure_decode::<serde_json::Value>(&token).unwrap();
+        assert!(claims.claims["exp"].is_u64(), "{:?}", claims.claims);
+    }
+}

@@ -9,37 +9,41 @@ use subtle::ConstantTimeEq;
 /// The most bytes of a file with a secret or a key: anything larger is another file.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
 
-/// A text that must not be seen. `Debug` hides it.
+/// Bytes that must not be seen. `Debug` hides them.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct Secret(Vec<u8>);
 
 impl Secret {
     /// Takes a text as a secret.
     pub fn new(text: String) -> Self {
-        Self(text)
+        Self(text.into_bytes())
     }
 
-    /// Reads a file that holds a secret and nothing else; line ends behind it do not count.
+    /// Reads a file that holds a secret and nothing else. Line ends behind a text do not count; what is no text (random
+    /// bytes are a good secret) is taken as it is.
     ///
     /// # Errors
     /// When the file can't be read, holds nothing, or is larger than 64 KiB.
     pub fn read(path: &Path) -> io::Result<Self> {
-        let text = read_small(path)?;
-        let text = text.trim_end_matches(['\r', '\n']);
-        if text.is_empty() {
+        let bytes = read_small(path)?;
+        let secret = match std::str::from_utf8(&bytes) {
+            Ok(text) => text.trim_end_matches(['\r', '\n']).as_bytes(),
+            Err(_) => &bytes,
+        };
+        if secret.is_empty() {
             return Err(io::Error::other("the file is empty"));
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(secret.to_vec()))
     }
 
     /// Whether `given` is the same, in a time that does not tell how far they agree.
     pub fn matches(&self, given: &str) -> bool {
-        self.0.as_bytes().ct_eq(given.as_bytes()).into()
+        self.0.ct_eq(given.as_bytes()).into()
     }
 
     /// The secret itself, for whoever signs or checks with it.
     pub(super) fn expose(&self) -> &[u8] {
-        self.0.as_bytes()
+        &self.0
     }
 
     /// Bytes of it.
@@ -59,16 +63,16 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A file that must be small and text.
-pub(super) fn read_small(path: &Path) -> io::Result<String> {
+/// A file that must be small.
+pub(super) fn read_small(path: &Path) -> io::Result<Vec<u8>> {
     use std::io::Read;
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     let file = std::fs::File::open(path)?;
-    let read = file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
+    let read = file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
     if read as u64 > MAX_FILE_BYTES {
         return Err(io::Error::other("the file is larger than 64 KiB"));
     }
-    Ok(text)
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -91,6 +95,13 @@ mod tests {
         let path = dir.path().join("secret");
         std::fs::write(&path, "two words \r\n").unwrap();
         assert!(Secret::read(&path).unwrap().matches("two words "));
+        let bytes = [0xff, 0x00, b'\n'];
+        std::fs::write(&path, bytes).unwrap();
+        assert_eq!(
+            Secret::read(&path).unwrap().expose(),
+            bytes,
+            "no text: as it is"
+        );
         std::fs::write(&path, "\n").unwrap();
         assert!(Secret::read(&path).is_err());
         std::fs::write(&path, "x".repeat(70_000)).unwrap();

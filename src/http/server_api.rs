@@ -10,11 +10,13 @@ mod publish;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::{HttpState, error, json_response};
@@ -24,8 +26,6 @@ use publish::Robot;
 
 /// The description of this API, in OpenAPI 3.1.
 const OPENAPI: &str = include_str!("server_api/openapi.json");
-/// What a message's envelope may have beside the message itself: `user` and white space.
-const ENVELOPE_BYTES: usize = 4 * 1024;
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -37,7 +37,6 @@ struct ApiState {
 
 /// The routes, behind their guard; the description is for everybody.
 pub(super) fn router(http: HttpState) -> Router<HttpState> {
-    let body = http.config.max_message_bytes + ENVELOPE_BYTES;
     let robot = Arc::new(Robot::new());
     let state = ApiState {
         http: http.clone(),
@@ -59,10 +58,23 @@ pub(super) fn router(http: HttpState) -> Router<HttpState> {
             "/api/v1/canvases/{canvas}/clients/{client}/disconnect",
             post(canvases::disconnect),
         )
-        .layer(DefaultBodyLimit::max(body))
         .layer(from_fn_with_state(http, access::guard))
         .with_state(state)
         .route("/api/v1/openapi.json", get(openapi))
+}
+
+/// The names in a path. One that is no text is refused like any other that is wrong.
+struct Names<T>(T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Names<T> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        match Path::from_request_parts(parts, state).await {
+            Ok(Path(names)) => Ok(Self(names)),
+            Err(rejection) => Err(*bad(&rejection.body_text())),
+        }
+    }
 }
 
 async fn openapi() -> Response {

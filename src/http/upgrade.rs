@@ -1,11 +1,13 @@
-//! `GET /ws/{canvas_id}`: from HTTP to a WebSocket. Everything that can be refused is refused before the upgrade, with a status that proxies and logs understand.
+//! `GET /ws/{canvas_id}`: from HTTP to a WebSocket. What is wrong with the request is refused before the upgrade, with a status that
+//! proxies and logs understand. A page that may not connect is refused behind it: it would not get to see a status.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper::upgrade::Upgraded;
@@ -14,9 +16,11 @@ use tokio::net::TcpStream;
 use tungstenite::handshake::derive_accept_key;
 
 use super::error;
+use crate::auth::Denied;
 use crate::protocol::SUBPROTOCOL;
+use crate::protocol::close_code::CloseCode;
 use crate::protocol::ids::CanvasId;
-use crate::socket::connection::{Hub, serve};
+use crate::socket::connection::{Hub, serve, turn_away};
 use crate::tasks::Spawner;
 
 /// What the upgrade needs.
@@ -31,26 +35,25 @@ pub struct UpgradeState {
 /// The route of the WebSocket.
 pub fn router(state: UpgradeState) -> Router {
     Router::new()
-        .route("/ws/{canvas_id}", get(upgrade))
+        .route("/ws/", get(bad_canvas))
+        .route("/ws/{*canvas_id}", get(upgrade))
         .with_state(state)
 }
 
 async fn upgrade(
     State(state): State<UpgradeState>,
-    Path(canvas): Path<String>,
+    canvas: Result<Path<String>, PathRejection>,
     mut request: Request,
 ) -> Response {
-    let canvas = match CanvasId::parse(&canvas) {
-        Ok(canvas) => canvas,
-        Err(e) => return error(StatusCode::BAD_REQUEST, "bad-canvas", &e.to_string()),
+    // Whatever is behind /ws/ is meant as a name, slashes and broken escapes too.
+    let Some(canvas) = canvas.ok().and_then(|Path(id)| CanvasId::parse(&id).ok()) else {
+        return bad_canvas().await;
     };
-    let key = match websocket_key(request.headers()) {
+    let key = match websocket_key(&request) {
         Ok(key) => key,
         Err(refusal) => return *refusal,
     };
-    if let Some(refusal) = wrong_origin(&state, request.headers()) {
-        return refusal;
-    }
+    let denied = wrong_origin(&state, request.headers());
     let address = request
         .extensions()
         .get::<SocketAddr>()
@@ -68,7 +71,10 @@ async fn upgrade(
         // The client is gone if it fails: nothing to serve, nothing to say.
         let Ok(upgraded) = upgrade.await else { return };
         if let Some((stream, leftover)) = into_tcp(upgraded) {
-            serve(state.hub, canvas, stream, leftover, address).await;
+            match denied {
+                Some(denied) => turn_away(state.hub, stream, address, denied).await,
+                None => serve(state.hub, canvas, stream, leftover, address).await,
+            }
         }
     });
     let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
@@ -87,8 +93,13 @@ async fn upgrade(
     response
 }
 
+async fn bad_canvas() -> Response {
+    let message = "canvas_id must match [A-Za-z0-9][A-Za-z0-9._:-]{0,127}";
+    error(StatusCode::BAD_REQUEST, "bad-canvas", message)
+}
+
 /// Browsers say which page connects, and pages can't make them say another. What says nothing is no browser.
-fn wrong_origin(state: &UpgradeState, headers: &HeaderMap) -> Option<Response> {
+fn wrong_origin(state: &UpgradeState, headers: &HeaderMap) -> Option<Denied> {
     let allowed = &state.hub.config.security.allowed_origins;
     let origin = headers.get(header::ORIGIN)?;
     let known = |origin: &str| {
@@ -99,8 +110,10 @@ fn wrong_origin(state: &UpgradeState, headers: &HeaderMap) -> Option<Response> {
     if allowed.is_empty() || origin.to_str().is_ok_and(known) {
         return None;
     }
-    let message = "pages of this origin may not connect (--allowed-origin)";
-    Some(error(StatusCode::FORBIDDEN, "forbidden-origin", message))
+    Some(Denied {
+        code: CloseCode::Forbidden,
+        message: "pages of this origin may not connect (--allowed-origin)".to_owned(),
+    })
 }
 
 /// Whose connection it is: the one that the nearest proxy we trust has seen, as long as we trust who told.
@@ -128,7 +141,8 @@ fn client_address(state: &UpgradeState, peer: IpAddr, headers: &HeaderMap) -> Ip
 }
 
 /// The handshake's key, if the request is a WebSocket handshake of version 13 (RFC 6455, 4.2.1).
-fn websocket_key(headers: &HeaderMap) -> Result<Vec<u8>, Box<Response>> {
+fn websocket_key(request: &Request) -> Result<Vec<u8>, Box<Response>> {
+    let headers = request.headers();
     let has = |name: header::HeaderName, word: &str| {
         headers
             .get_all(&name)
@@ -163,17 +177,26 @@ fn websocket_key(headers: &HeaderMap) -> Result<Vec<u8>, Box<Response>> {
         );
         return Err(Box::new(response));
     }
-    match headers.get(header::SEC_WEBSOCKET_KEY) {
-        Some(key) => Ok(key.as_bytes().to_vec()),
-        None => {
-            let message = "Sec-WebSocket-Key is missing";
-            Err(Box::new(error(
-                StatusCode::BAD_REQUEST,
-                "bad-handshake",
-                message,
-            )))
-        }
+    if request.method() != Method::GET || request.version() != Version::HTTP_11 {
+        return Err(bad_handshake("the handshake must be a GET of HTTP/1.1"));
     }
+    let key = headers
+        .get(header::SEC_WEBSOCKET_KEY)
+        .map(HeaderValue::as_bytes);
+    key.filter(|key| is_nonce(key))
+        .map(<[u8]>::to_vec)
+        .ok_or_else(|| bad_handshake("Sec-WebSocket-Key must be 16 bytes in base64"))
+}
+
+fn bad_handshake(message: &str) -> Box<Response> {
+    Box::new(error(StatusCode::BAD_REQUEST, "bad-handshake", message))
+}
+
+/// 16 bytes in base64: 22 characters of its alphabet, and what fills up.
+fn is_nonce(key: &[u8]) -> bool {
+    let letter = |c: &u8| c.is_ascii_alphanumeric() || b"+/".contains(c);
+    key.strip_suffix(b"==")
+        .is_some_and(|key| key.len() == 22 && key.iter().all(letter))
 }
 
 fn offered(headers: &HeaderMap) -> bool {

@@ -233,12 +233,37 @@ pub fn parse(text: &str) -> Parsed<ClientMessage> {
 /// name for everything else. The size of the frame is the socket's business.
 pub fn parse_within(text: &str, max_depth: usize) -> Parsed<ClientMessage> {
     let envelope: Envelope<'_> = match serde_json::from_str(text) {
+        // serde would take an array for the fields in their order.
+        Ok(_) if !text.trim_start().starts_with('{') => return bad("a message is one JSON object"),
         Ok(envelope) => envelope,
-        Err(e) if e.is_data() => return bad(format!("a message is one JSON object: {e}")),
+        Err(e) if e.is_data() => {
+            let (code, message) = (
+                ErrorCode::BadMessage,
+                format!("a message is one JSON object: {e}"),
+            );
+            let (message, op) = (cut(message, MAX_REFUSAL_CHARS), only_op(text));
+            return Err(Refused { code, message, op });
+        }
         Err(e) => return refused(ErrorCode::BadJson, e.to_string()),
     };
     let op = envelope.op.and_then(|raw| raw.get().parse::<u64>().ok());
     dispatch(text, &envelope, max_depth.min(MAX_DEPTH)).map_err(|refused| Refused { op, ..refused })
+}
+
+/// The op of a message whose other fields can't be read: its author waits for an answer that names it.
+fn only_op(text: &str) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct OnlyOp {
+        op: u64,
+    }
+    text.trim_start()
+        .starts_with('{')
+        .then(|| {
+            serde_json::from_str::<OnlyOp>(text)
+                .ok()
+                .map(|only| only.op)
+        })
+        .flatten()
 }
 
 fn dispatch(text: &str, m: &Envelope<'_>, max_depth: usize) -> Parsed<ClientMessage> {
@@ -363,18 +388,19 @@ fn hello(m: &Envelope<'_>) -> Parsed<Hello> {
     })
 }
 
+/// `None` for an epoch or a number that can't be one of ours: that is no mistake, it only can't be continued.
 fn since(raw: &RawValue) -> Parsed<Option<Position>> {
-    #[derive(Deserialize)]
-    struct Since {
-        epoch: String,
-        seq: u64,
+    let since = object("since", Some(raw))?;
+    let (Some(epoch), Some(seq)) = (since.get("epoch"), since.get("seq")) else {
+        return bad("since must have epoch and seq");
+    };
+    if !seq.is_number() {
+        return bad("since.seq must be a number");
     }
-    let since: Since = serde_json::from_str(raw.get())
-        .or_else(|e| bad(format!("since must be {{epoch, seq}}: {e}")))?;
-    Ok(Epoch::parse(&since.epoch).map(|epoch| Position {
-        epoch,
-        seq: since.seq,
-    }))
+    let epoch = epoch.as_str().and_then(Epoch::parse);
+    Ok(epoch
+        .zip(seq.as_u64())
+        .map(|(epoch, seq)| Position { epoch, seq }))
 }
 
 /// `user` with nothing but a name and a colour, since it is sent to everyone.

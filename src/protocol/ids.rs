@@ -123,7 +123,8 @@ impl Epoch {
 
     /// Reads what [`fmt::Display`] wrote; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
-        (text.len() == 16)
+        let digits = text.len() == 16 && text.bytes().all(|c| c.is_ascii_hexdigit());
+        digits
             .then(|| u64::from_str_radix(text, 16).ok().map(Self))
             .flatten()
     }

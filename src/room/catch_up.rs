@@ -18,8 +18,8 @@ enum Mode {
     Full,
     /// From a snapshot, this part next, once the outbox has room.
     Snapshot(Arc<Parts>, usize),
-    /// Waits for a snapshot to come.
-    Waiting,
+    /// Waits for a snapshot that is at this `seq` or later.
+    Waiting(u64),
 }
 
 /// A member's place.
@@ -80,13 +80,18 @@ impl Place {
     pub fn waiting() -> Self {
         Self {
             next: 0,
-            mode: Mode::Waiting,
+            mode: Mode::Waiting(0),
         }
     }
 
     /// Whether it waits for a snapshot.
     pub fn is_waiting(&self) -> bool {
-        matches!(self.mode, Mode::Waiting)
+        matches!(self.mode, Mode::Waiting(_))
+    }
+
+    /// Whether it waits for a snapshot that is later than one at `seq`.
+    pub fn waits_beyond(&self, seq: u64) -> bool {
+        matches!(self.mode, Mode::Waiting(least) if least > seq)
     }
 
     /// Whether the room's stream feeds it.
@@ -115,14 +120,14 @@ impl Place {
 
     /// The outbox is full: what comes next is read from the log when it has room again.
     pub fn full(&mut self) {
-        if !matches!(self.mode, Mode::Snapshot(..) | Mode::Waiting) {
+        if !matches!(self.mode, Mode::Snapshot(..) | Mode::Waiting(_)) {
             self.mode = Mode::Full;
         }
     }
 
-    /// What it holds can't be continued: a snapshot must come first.
-    pub fn lost(&mut self) {
-        self.mode = Mode::Waiting;
+    /// What it holds can't be continued: a snapshot that is at `least` or later must come first.
+    pub fn lost(&mut self, least: u64) {
+        self.mode = Mode::Waiting(least);
     }
 
     /// The snapshot it waits for.
@@ -133,7 +138,7 @@ impl Place {
     /// What to do now that the outbox has room. `delivered` is the room's own place.
     pub fn step(&mut self, delivered: u64) -> Step {
         match &self.mode {
-            Mode::Live | Mode::Reading | Mode::Waiting => Step::None,
+            Mode::Live | Mode::Reading | Mode::Waiting(_) => Step::None,
             Mode::Snapshot(parts, i) => match parts.parts.get(*i) {
                 Some(part) => Step::Part(part.clone()),
                 None => {

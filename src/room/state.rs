@@ -13,7 +13,7 @@ use super::inbox::{Event, Retry};
 use super::presence::Roster;
 use super::{Link, Settings, conn_of};
 use crate::backplane::{
-    Author, Delivery, Entry, LogBatch, Opened, Outcome, Read, Refusal, Unavailable,
+    Author, Delivery, Entry, LogBatch, Opened, Outcome, PresenceEvent, Read, Refusal, Unavailable,
 };
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::ids::{ConnId, Epoch, Position};
@@ -22,6 +22,9 @@ use crate::protocol::server_message as say;
 mod fan_out;
 mod join;
 mod people;
+mod shared;
+
+use shared::Shared;
 
 /// What the actor does for the room.
 #[derive(Debug)]
@@ -104,8 +107,10 @@ pub struct State<L> {
     lost: bool,
     /// A snapshot is being read.
     snapshot_loading: bool,
-    shared_snapshot: Option<(Instant, Arc<super::inbox::Parts>)>,
+    snapshots: Shared,
     members_loading: bool,
+    /// The highest version of the presence table that was heard of and not applied.
+    members_missed: u64,
     /// Boxed: the map's nodes have room for eleven, and most rooms have fewer members.
     seats: BTreeMap<ConnId, Box<Seat<L>>>,
     roster: Roster,
@@ -129,7 +134,8 @@ impl Early {
         match delivery {
             Delivery::Log(batch) => self.log = Some((batch.epoch, batch.last_seq())),
             Delivery::Reset { epoch, seq } => self.reset = Some((*epoch, *seq)),
-            Delivery::Presence(event) => self.presence_version = event.version,
+            Delivery::Presence(PresenceEvent { version, .. })
+            | Delivery::PresenceMissed { version } => self.presence_version = *version,
             // Answers come to those who asked, and nobody has; nobody is in to be sent away; the rest may be lost.
             Delivery::Joined { .. }
             | Delivery::Outcome { .. }
@@ -153,8 +159,9 @@ impl<L: Link> State<L> {
             filling: None,
             lost: false,
             snapshot_loading: false,
-            shared_snapshot: None,
+            snapshots: Shared::default(),
             members_loading: false,
+            members_missed: 0,
             seats: BTreeMap::new(),
             roster: Roster::default(),
             early: Early::default(),
@@ -258,7 +265,7 @@ impl<L: Link> State<L> {
             self.missed(epoch, seq);
         }
         if early.presence_version > presence_version {
-            self.load_members();
+            self.members_missed(early.presence_version);
         }
     }
 
@@ -269,6 +276,7 @@ impl<L: Link> State<L> {
         match delivery {
             Delivery::Log(batch) => self.log(&batch),
             Delivery::Presence(event) => self.presence_event(event, now),
+            Delivery::PresenceMissed { version } => self.members_missed(version),
             Delivery::Joined { conn, acked_op } => self.joined(conn, acked_op, now),
             Delivery::Outcome { conn, op, outcome } => self.outcome(conn, op, &outcome),
             Delivery::Signal {
@@ -359,9 +367,9 @@ impl<L: Link> State<L> {
         {
             seat.link.reply(say::resync(reason));
             seat.link.started_over();
-            seat.place.lost();
+            seat.place.lost(0);
         }
-        self.shared_snapshot = None;
+        self.snapshots.forget();
         self.lost = true;
         self.filling = None;
         self.load_snapshot();

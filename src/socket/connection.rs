@@ -15,7 +15,7 @@ use super::inbound::{Inbound, Turn};
 use super::outbound::Outbound;
 use super::places::Places;
 use super::session::Session;
-use crate::auth::{Gate, Grant};
+use crate::auth::{Denied, Gate, Grant};
 use crate::backplane::{Author, Backplane};
 use crate::config::Config;
 use crate::limits::{CLOSE_TIMEOUT, LINGER_BYTES, MAX_IN_FLIGHT_OPS, OUTBOX_BYTES};
@@ -244,6 +244,22 @@ pub async fn serve(
     let end = run(&hub, &out, &mut inbound).await;
     leave(&hub, &inbound, end);
     linger(&out).await;
+}
+
+/// Ends an upgraded socket that may not be here, saying why. Its page learns from the close code that there is no use in
+/// coming again; a refusal before the upgrade would look like a lost connection to it.
+pub async fn turn_away(hub: Arc<Hub>, stream: TcpStream, address: Option<IpAddr>, denied: Denied) {
+    let out = Outbound::new(stream);
+    match hub.places.take(address) {
+        Ok(_place) => {
+            out.deny(&denied);
+            linger(&out).await;
+        }
+        Err(reason) => {
+            out.close(CloseCode::Full, &reason);
+            linger(&out).await;
+        }
+    }
 }
 
 /// Takes the connection out of its room: once it is decided that it ends, since its last bytes may take

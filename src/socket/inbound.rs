@@ -281,7 +281,7 @@ impl Inbound {
     fn enter(&mut self, hello: Hello) {
         let grant = match self.hub.gate.admit(hello.token.as_deref(), &self.canvas) {
             Ok(grant) => grant,
-            Err(denied) => return self.turn_out(&denied),
+            Err(denied) => return self.out.deny(&denied),
         };
         let conn = self.hub.backplane.new_conn();
         let (user, subject) = match &grant {
@@ -377,6 +377,9 @@ impl Inbound {
         }
         let error = say::error(refused.code, &refused.message, refused.op, None);
         self.out.with(|outbox| outbox.reply(error));
+        if refused.code == ErrorCode::UnknownType {
+            return; // A newer client's message is not malformed.
+        }
         self.bad_in_a_row += 1;
         if self.bad_in_a_row >= MAX_BAD_IN_A_ROW {
             self.out

@@ -11,9 +11,11 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use super::outbox::Outbox;
+use crate::auth::Denied;
 use crate::limits::OUTBOX_BYTES;
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::frame;
+use crate::protocol::server_message::{self as say, ErrorCode};
 
 /// Frames in one system call.
 const SLICES: usize = 32;
@@ -103,6 +105,13 @@ impl Outbound {
         // Where it can't, the frames wait for the client as before.
         #[cfg(any(target_os = "linux", target_os = "android"))]
         let _ = socket2::SockRef::from(&self.stream).set_tcp_notsent_lowat(u32::MAX);
+    }
+
+    /// Says why somebody may not be here, and ends the connection.
+    pub fn deny(&self, denied: &Denied) {
+        let error = say::error(ErrorCode::Forbidden, &denied.message, None, None);
+        self.reply(error);
+        self.close(denied.code, &denied.message);
     }
 
     /// How it stands now.

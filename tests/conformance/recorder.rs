@@ -126,6 +126,8 @@ impl Sink for Recorder {
                     .push(Ended::Outcome(outcome));
             }
             Delivery::Presence(event) => seen.presence.push(event),
+            // What was missed shows in the versions.
+            Delivery::PresenceMissed { .. } => {}
             Delivery::Joined { conn, acked_op } => {
                 let events_before = seen.presence.len();
                 seen.joined.push(Joined {

@@ -39,6 +39,9 @@ async fn a_head_that_trickles_ends_within_its_bound() {
         format!("GET /ws/board HTTP/1.1\r\n{HANDSHAKE}X-A: "),
         // The second request of a connection has no longer.
         "GET /healthz HTTP/1.1\r\nHost: test\r\n\r\nGET /healthz HTTP/1.1\r\nX-A: ".to_owned(),
+        // A body may take no longer either, wanted or not.
+        "POST /api/v1/canvases/a/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000\r\n\r\n{".to_owned(),
+        "GET /healthz HTTP/1.1\r\nHost: test\r\nContent-Length: 9000\r\n\r\n{".to_owned(),
     ] {
         let mut raw = Raw::connect(relay.address(0)).await;
         raw.send(start.as_bytes()).await;
@@ -83,6 +86,24 @@ async fn a_head_too_large_is_refused() {
             "{answer}"
         );
     }
+    relay.unharmed().await;
+}
+
+#[tokio::test]
+async fn a_body_announced_too_large_is_refused_at_once() {
+    let mut relay = Relay::start(1, MEMORY).await;
+    let mut raw = Raw::connect(relay.address(0)).await;
+    let head = "POST /api/v1/canvases/a/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\n{";
+    raw.send(head.as_bytes()).await;
+    let mut answer = Vec::new();
+    // Until the end: what was announced is not waited for.
+    while timeout(TEN_SECONDS / 2, raw.read_into(&mut answer))
+        .await
+        .expect("an answer, and an end")
+        > 0
+    {}
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
     relay.unharmed().await;
 }
 

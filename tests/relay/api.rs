@@ -207,6 +207,7 @@ async fn every_answer_is_as_the_document_says_and_every_promised_answer_is_given
         assert_eq!(api.get(path).await.0, 200);
         assert_eq!(api.get(&path.replace("board", "nowhere")).await.0, 404);
         assert_eq!(api.get(&path.replace("board", ".bad")).await.0, 400);
+        assert_eq!(api.get(&path.replace("board", "%ff")).await.0, 400);
     }
     assert_eq!(api.get("/api/v1/canvases?limit=1").await.0, 200);
     assert_eq!(api.get("/api/v1/canvases?limit=0").await.0, 400);

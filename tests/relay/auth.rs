@@ -320,28 +320,35 @@ async fn the_revoked_are_closed_at_a_hangup_and_not_let_in_again() {
 }
 
 #[tokio::test]
-async fn pages_of_other_origins_are_refused_before_the_upgrade() {
+async fn pages_of_other_origins_are_told_to_stop() {
     let flags = [
         "--allowed-origin=https://app.example.org",
         "--allowed-origin",
         "http://localhost:3000",
     ];
     let relay = Relay::start(1, &flags).await;
-    for (origin, status) in [
+    for (origin, code) in [
         ("https://app.example.org", None),
         ("https://APP.example.org", None),
         ("http://localhost:3000", None),
-        ("https://app.example.org.evil.test", Some(403)),
-        ("http://app.example.org", Some(403)),
-        ("http://localhost:3001", Some(403)),
-        ("null", Some(403)),
+        ("https://app.example.org.evil.test", Some(4403)),
+        ("http://app.example.org", Some(4403)),
+        ("http://localhost:3001", Some(4403)),
+        ("null", Some(4403)),
     ] {
         let opened = Socket::open_with(relay.address(0), "board", &[("origin", origin)]).await;
-        assert_eq!(
-            opened.err().and_then(|refused| refused.0),
-            status,
-            "{origin}"
-        );
+        // A page sees the code of a close, and nothing of an upgrade that is refused.
+        let mut socket = opened.expect("an upgrade");
+        let hello = json!({"type": "hello", "v": 1, "client": "client-page"});
+        let _ = socket.send(&hello).await;
+        let first = socket.receive().await.expect("a message");
+        match code {
+            None => assert_eq!(first["type"], "welcome", "{origin}"),
+            Some(code) => {
+                assert_eq!(first["code"], "forbidden", "{origin}");
+                assert_eq!(socket.ended().await.code, Some(code), "{origin}");
+            }
+        }
     }
     relay.join(0, "board").await;
 }

@@ -105,6 +105,23 @@ async fn a_large_canvas_comes_in_parts() {
 }
 
 #[tokio::test]
+async fn who_joins_gets_the_state_as_it_is_then() {
+    for flags in [&["--queue", "off"][..], &[]] {
+        let relay = Relay::start(1, flags).await;
+        let mut ada = relay.join(0, "board").await;
+        for n in 0..10 {
+            let object = json!({"id": "a", "kind": "box", "n": n});
+            let seq = ada
+                .commit(json!({"type": "object-create", "object": object}))
+                .await;
+            let late = relay.join(0, "board").await;
+            assert_eq!((late.seq, late.welcome["seq"].as_u64()), (seq, Some(seq)));
+            assert_eq!(late.model, ada.model);
+        }
+    }
+}
+
+#[tokio::test]
 async fn with_snapshots_off_nobody_is_left_to_believe_that_it_has_all() {
     let relay = Relay::start(2, &["--snapshots", "off"]).await;
     let mut ada = relay.join(0, "board").await;

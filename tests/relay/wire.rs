@@ -66,7 +66,9 @@ async fn a_welcome_says_everything() {
 async fn the_upgrade_is_refused_before_it_happens() {
     let relay = Relay::start(1, &["--queue", "off"]).await;
     let long = "x".repeat(129);
-    for bad in ["-a", ".a", "_a", "a%20b", "a%C3%A4", "a%2Fb", &long] {
+    for bad in [
+        "", "-a", ".a", "_a", "a%20b", "a%C3%A4", "a%2Fb", "a/b", "a/", "../a", "%ff", &long,
+    ] {
         let refused = Socket::open(relay.address(0), bad).await.err();
         let status = refused.and_then(|refused| refused.0);
         assert_eq!(status, Some(400), "{bad}");
@@ -77,6 +79,41 @@ async fn the_upgrade_is_refused_before_it_happens() {
     }
     let plain = relay.get(0, "/ws/board").await.expect("an answer");
     assert_eq!(plain.status, 426);
+}
+
+#[tokio::test]
+async fn what_is_no_handshake_is_not_upgraded() {
+    let relay = Relay::start(1, &["--queue", "off"]).await;
+    let handshake = |key: &str| {
+        format!(
+            "Host: test\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: {key}\r\nConnection: upgrade\r\n"
+        )
+    };
+    let good = "dGhlIHNhbXBsZSBub25jZQ==";
+    for (method, key) in [
+        ("HEAD", good),
+        ("GET", ""),
+        ("GET", "c2hvcnQ="),
+        ("GET", "dGhlIHNhbXBsZSBub25jZ!=="),
+    ] {
+        let answer = http::ask(relay.address(0), method, "/ws/board", &handshake(key), "").await;
+        assert_eq!(answer.expect("an answer").status, 400, "{method} {key}");
+    }
+    let posted = http::ask(relay.address(0), "POST", "/ws/board", &handshake(good), "").await;
+    assert_eq!(posted.expect("an answer").status, 405);
+}
+
+#[tokio::test]
+async fn messages_of_a_newer_client_leave_the_connection_open() {
+    let relay = Relay::start(1, &["--queue", "off"]).await;
+    let mut client = relay.join(0, "board").await;
+    for n in 0..30 {
+        let message = json!({"type": format!("type-{n}-of-the-future")});
+        client.socket.send(&message).await.expect("sent");
+        expect_error(&mut client.socket, "unknown-type").await;
+    }
+    client.commit(json!({"type": "chat", "text": "here"})).await;
 }
 
 #[tokio::test]

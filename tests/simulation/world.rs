@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use scumble::backplane::object_bounds::ObjectBounds;
-use scumble::backplane::{
-    Author, Canvas, Delivery, Entry, Opened, PresenceChange, PresenceEvent, Unavailable,
-};
+use scumble::backplane::{Author, Canvas, Delivery, Entry, Opened, Unavailable};
 use scumble::memory::canvas::{CanvasState, Rules};
 use scumble::protocol::client_message::{ClientMessage, parse};
 use scumble::protocol::ids::{CanvasId, ClientId, ConnId, Epoch, InstanceId, Position};
@@ -609,18 +607,14 @@ impl World {
 
     /// Rows expired before they were told: the room is compared with the tables.
     fn realign(&mut self, at: usize) {
-        let (head, (version, members)) = (self.canvas.head(), self.canvas.members());
+        let (head, version) = (self.canvas.head(), self.canvas.members().0);
         let (seq, told) = std::mem::replace(&mut self.instances[at].told, (head.seq, version));
         if head.seq > seq {
             let Position { epoch, seq } = head;
             self.event(at, Event::Delivery(Delivery::Reset { epoch, seq }));
         }
-        if let Some(member) = members.into_iter().next()
-            && version > told
-        {
-            let change = PresenceChange::Set(member);
-            let event = PresenceEvent { version, change };
-            self.event(at, Event::Delivery(Delivery::Presence(event)));
+        if version > told {
+            self.event(at, Event::Delivery(Delivery::PresenceMissed { version }));
         }
     }
 }

@@ -3,14 +3,14 @@
 use std::time::{Duration, Instant};
 
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{ApiState, answer, bad, canvas_id, not_found, refused, unavailable};
+use super::{ApiState, Names, answer, bad, canvas_id, not_found, refused, unavailable};
 use crate::backplane::{Entry, Found, LogBatch, Member, Read};
 use crate::http::{error, json_response};
 use crate::limits::CATCH_UP_BYTES;
@@ -89,13 +89,16 @@ async fn listed(state: &ApiState, asked: Asked<ListQuery>) -> Result<Response, B
 }
 
 /// One canvas.
-pub(super) async fn show(State(state): State<ApiState>, Path(canvas): Path<String>) -> Response {
+pub(super) async fn show(State(state): State<ApiState>, Names(canvas): Names<String>) -> Response {
     let found = state.find(&canvas).await;
     answer(found.map(|found| json_response(StatusCode::OK, &summary(&found))))
 }
 
 /// Its objects, in the order of their creation.
-pub(super) async fn objects(State(state): State<ApiState>, Path(canvas): Path<String>) -> Response {
+pub(super) async fn objects(
+    State(state): State<ApiState>,
+    Names(canvas): Names<String>,
+) -> Response {
     answer(async { objects_of(&state, &canvas).await }.await)
 }
 
@@ -116,7 +119,10 @@ async fn objects_of(state: &ApiState, canvas: &str) -> Result<Response, Box<Resp
 }
 
 /// Who is on it, over all processes.
-pub(super) async fn members(State(state): State<ApiState>, Path(canvas): Path<String>) -> Response {
+pub(super) async fn members(
+    State(state): State<ApiState>,
+    Names(canvas): Names<String>,
+) -> Response {
     answer(async { members_of(&state, &canvas).await }.await)
 }
 
@@ -147,7 +153,7 @@ fn member(member: &Member) -> Value {
 /// The messages after `since`, as far as they are retained.
 pub(super) async fn messages(
     State(state): State<ApiState>,
-    Path(canvas): Path<String>,
+    Names(canvas): Names<String>,
     asked: Asked<LogQuery>,
 ) -> Response {
     answer(messages_of(&state, &canvas, asked).await)
@@ -228,7 +234,10 @@ fn gone() -> Box<Response> {
 }
 
 /// Empties the canvas.
-pub(super) async fn delete(State(state): State<ApiState>, Path(canvas): Path<String>) -> Response {
+pub(super) async fn delete(
+    State(state): State<ApiState>,
+    Names(canvas): Names<String>,
+) -> Response {
     answer(async { deleted(&state, &canvas).await }.await)
 }
 
@@ -244,7 +253,7 @@ async fn deleted(state: &ApiState, canvas: &str) -> Result<Response, Box<Respons
 /// Closes a client's connection, on whatever process it is.
 pub(super) async fn disconnect(
     State(state): State<ApiState>,
-    Path((canvas, client)): Path<(String, String)>,
+    Names((canvas, client)): Names<(String, String)>,
 ) -> Response {
     answer(disconnected(&state, &canvas, &client).await)
 }

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{Path, State};
+use axum::body::{Body, Bytes, HttpBody, to_bytes};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use parking_lot::Mutex;
@@ -13,14 +12,17 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use super::{ApiState, answer, bad, canvas_id, refused, unavailable};
+use super::{ApiState, Names, answer, bad, canvas_id, refused, unavailable};
 use crate::backplane::{Author, Backplane, Canvas, Outcome, Unavailable};
 use crate::http::{error, json_response};
+use crate::limits::HTTP_BODY_TIMEOUT;
 use crate::protocol::client_message::{ClientMessage, Durable, Hello, MIN_DEPTH, parse_within};
 use crate::protocol::ids::ClientId;
 
 /// Owns the names of the API's clients, so that no token can join as one of them: a token's `sub` has no control characters.
 const SUBJECT: &str = "\u{1f}server-api";
+/// What a message's envelope may have beside the message itself: `user` and white space.
+const ENVELOPE_BYTES: usize = 4 * 1024;
 /// Characters of an idempotency key.
 const MAX_KEY_CHARS: usize = 255;
 
@@ -60,9 +62,9 @@ struct Wanted {
 /// Commits a message and answers with its place.
 pub(super) async fn publish(
     State(state): State<ApiState>,
-    Path(canvas): Path<String>,
+    Names(canvas): Names<String>,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    body: Body,
 ) -> Response {
     answer(published(&state, &canvas, &headers, body).await)
 }
@@ -71,15 +73,15 @@ async fn published(
     state: &ApiState,
     canvas: &str,
     headers: &HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    body: Body,
 ) -> Result<Response, Box<Response>> {
     let id = canvas_id(canvas)?;
-    let body = body.map_err(|rejection| unreadable(&rejection))?;
+    let max = state.http.config.max_message_bytes;
+    let body = whole(body, max).await?;
     let wanted = read(headers, &body)?;
     // Whatever is wrong with the message is found before a canvas is made for it.
-    let config = &state.http.config;
-    let probe = message(&wanted.fields, 1, config.limits.max_json_depth)?;
-    let max = config.max_message_bytes;
+    let max_depth = state.http.config.limits.max_json_depth;
+    let probe = message(&wanted.fields, 1, max_depth)?;
     if probe.body.len() > max {
         return Err(too_large(max));
     }
@@ -199,12 +201,35 @@ fn user(raw: Option<Box<RawValue>>) -> Result<Box<str>, Box<Response>> {
     }
 }
 
-fn unreadable(rejection: &BytesRejection) -> Box<Response> {
-    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        let message = "the body is larger than a message may be (--max-message-bytes)";
-        return Box::new(error(StatusCode::PAYLOAD_TOO_LARGE, "too-large", message));
+/// All of a body, as long as it comes in time and can hold a message of at most `max` bytes.
+async fn whole(body: Body, max: usize) -> Result<Bytes, Box<Response>> {
+    let most = max + ENVELOPE_BYTES;
+    // What its sender announces is not waited for.
+    if body.size_hint().lower() > most as u64 {
+        return Err(too_large(max));
     }
-    bad("the body could not be read")
+    match tokio::time::timeout(HTTP_BODY_TIMEOUT, to_bytes(body, most)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(failed)) if is_over(&failed) => Err(too_large(max)),
+        Ok(Err(_)) => Err(bad("the body could not be read")),
+        Err(_) => {
+            let message = format!(
+                "the body must come within {} s",
+                HTTP_BODY_TIMEOUT.as_secs()
+            );
+            Err(Box::new(error(
+                StatusCode::REQUEST_TIMEOUT,
+                "timeout",
+                &message,
+            )))
+        }
+    }
+}
+
+/// Whether a body was longer than it may be.
+fn is_over(failed: &axum::Error) -> bool {
+    std::error::Error::source(failed)
+        .is_some_and(|source| source.is::<http_body_util::LengthLimitError>())
 }
 
 fn too_large(max: usize) -> Box<Response> {

@@ -43,6 +43,64 @@ fn refusals_name_the_field_and_the_op() {
 }
 
 #[test]
+fn an_op_is_named_whatever_else_is_wrong() {
+    for text in [
+        r#"{"type":5,"op":7}"#,
+        r#"{"op":7,"type":"chat","text":"a","text":"b"}"#,
+        r#"{"op":7}"#,
+    ] {
+        let refused = parse(text).expect_err(text);
+        let named = (refused.code, refused.op);
+        assert_eq!(named, (ErrorCode::BadMessage, Some(7)), "{text}");
+    }
+    let twice = parse(r#"{"type":"bye","op":7,"op":8}"#).expect_err("two of them");
+    assert_eq!(twice.op, None);
+}
+
+#[test]
+fn an_array_is_no_message_whatever_is_in_it() {
+    let nulls = "null,".repeat(14);
+    for text in [
+        format!(r#"["ping",{nulls}1]"#),
+        format!(r#" ["bye",{nulls}1]"#),
+    ] {
+        assert_eq!(code(&text), ErrorCode::BadMessage, "{text}");
+    }
+    assert!(parse(" \t\r\n{\"type\":\"bye\"}").is_ok());
+}
+
+#[test]
+fn what_cannot_be_continued_is_no_mistake() {
+    let since = |since: &str| {
+        let text = format!(r#"{{"type":"hello","v":1,"client":"aaaaaaaa","since":{since}}}"#);
+        match parse(&text) {
+            Ok(ClientMessage::Hello(hello)) => Ok(hello.since.map(|since| since.seq)),
+            other => Err(other.expect_err(&text).code),
+        }
+    };
+    let ours = r#""epoch":"0123456789abcdef""#;
+    assert_eq!(since(&format!(r#"{{{ours},"seq":7}}"#)), Ok(Some(7)));
+    assert_eq!(since("null"), Ok(None));
+    for seq in ["-1", "1e30", "18446744073709551616", "7.5"] {
+        let text = format!(r#"{{{ours},"seq":{seq}}}"#);
+        assert_eq!(since(&text), Ok(None), "{text}");
+    }
+    for epoch in ["7", "null", "\"\"", "\"+123456789abcdef\""] {
+        let text = format!(r#"{{"epoch":{epoch},"seq":7}}"#);
+        assert_eq!(since(&text), Ok(None), "{text}");
+    }
+    for wrong in [
+        "7",
+        "[]",
+        "{}",
+        r#"{"seq":7}"#,
+        r#"{"epoch":"x","seq":"7"}"#,
+    ] {
+        assert_eq!(since(wrong), Err(ErrorCode::BadMessage), "{wrong}");
+    }
+}
+
+#[test]
 fn each_kind_of_rubbish_has_its_code() {
     assert_eq!(code("{"), ErrorCode::BadJson);
     assert_eq!(code("hello"), ErrorCode::BadJson);

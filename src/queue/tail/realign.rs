@@ -3,9 +3,9 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{State, last_id};
-use crate::backplane::{Delivery, PresenceChange, PresenceEvent};
+use crate::backplane::Delivery;
 use crate::protocol::ids::Epoch;
-use crate::queue::{presence, sql};
+use crate::queue::sql;
 
 impl State {
     /// Compares the rooms with the tables, once everything up to now was read: what is missing has expired
@@ -38,16 +38,9 @@ impl State {
             }
             if version.cast_unsigned() > room.presence_version {
                 room.presence_version = version.cast_unsigned();
-                // One true line with a version that shows the room what it has missed.
-                let members = presence::members(&tx, *key)?;
-                if let Some(member) = members.into_iter().next() {
-                    let change = PresenceChange::Set(member);
-                    let event = PresenceEvent {
-                        version: room.presence_version,
-                        change,
-                    };
-                    room.sink.deliver(Delivery::Presence(event));
-                }
+                room.sink.deliver(Delivery::PresenceMissed {
+                    version: room.presence_version,
+                });
             }
         }
         self.position = last_id(&tx)?;

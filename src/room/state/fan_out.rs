@@ -21,6 +21,7 @@ impl<L: Link> State<L> {
             }
         }
         self.delivered = last;
+        self.snapshots.outdated();
     }
 }
 

@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use super::{Effect, Joining, Link, Seat, State, conn_of, fan_out, turn_away};
 use crate::backplane::{Entry, Read, Refusal, Unavailable};
-use crate::limits::SNAPSHOT_REUSE;
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::ids::{ClientId, ConnId, Position};
 use crate::protocol::server_message as say;
@@ -95,7 +94,7 @@ impl<L: Link> State<L> {
         }
     }
 
-    /// `seq`: what the member has or is about to get, which may be ahead of the room.
+    /// `seq`: what the member has (that the head is not behind it is known, though not to the room yet), or the snapshot's.
     fn welcome(&mut self, conn: ConnId, resume: bool, seq: u64) {
         let Some(canvas) = &self.canvas else { return };
         let Some(seat) = self.seats.get_mut(&conn) else {
@@ -112,7 +111,7 @@ impl<L: Link> State<L> {
             user: &author.user,
             role: seat.link.role(),
             epoch: self.epoch,
-            seq: seq.max(self.delivered),
+            seq: if resume { seq.max(self.delivered) } else { seq },
             resume,
             acked_op: joining.acked_op.unwrap_or(0),
             users: &self.roster.users(),
@@ -178,31 +177,28 @@ impl<L: Link> State<L> {
                     .reply(say::resync("the messages since were cleaned up"));
                 seat.link.started_over();
                 // A shared one may be as old as what was lost.
-                self.shared_snapshot = None;
-                seat.place.lost();
+                self.snapshots.forget();
+                seat.place.lost(0);
                 self.want_snapshot(conn, now);
             }
             Err(_) => self.effects.push(Effect::Retry(Retry::Member(conn))),
         }
     }
 
-    /// The member gets the room's shared snapshot if it is young, else a new one.
+    /// The member gets the room's shared snapshot if that will do, else a new one.
     fn want_snapshot(&mut self, conn: ConnId, now: Instant) {
         if !self.settings.snapshots || self.is_blank() {
             return self.start_empty(conn);
         }
         if let Some(seat) = self.seats.get_mut(&conn) {
-            seat.place.lost();
+            seat.place.lost(self.delivered);
             if let Some(joining) = &mut seat.joining {
                 joining.since = None;
             }
         }
-        match &self.shared_snapshot {
-            Some((at, parts)) if now.duration_since(*at) < SNAPSHOT_REUSE => {
-                let parts = parts.clone();
-                self.give_snapshot(conn, parts);
-            }
-            _ => self.load_snapshot(),
+        match self.snapshots.take(self.delivered, now) {
+            Some(parts) => self.give_snapshot(conn, parts),
+            None => self.load_snapshot(),
         }
     }
 
@@ -255,19 +251,25 @@ impl<L: Link> State<L> {
         if std::mem::take(&mut self.lost) {
             self.go_on_from(parts.at.seq);
         }
-        self.shared_snapshot = Some((now, parts.clone()));
+        self.snapshots.put(parts.clone(), now);
+        let crowded = self.snapshots.is_crowded();
         let waits = |seat: &Seat<L>| {
             let wants = |j: &Joining| j.acked_op.is_some() && j.since.is_none();
             seat.place.is_waiting() && seat.joining.as_ref().is_none_or(wants)
         };
-        let waiting: Vec<ConnId> = self
+        let waiting: Vec<(ConnId, bool)> = self
             .seats
             .iter()
             .filter(|(_, seat)| waits(seat))
-            .map(|(conn, _)| *conn)
+            .map(|(conn, seat)| (*conn, seat.place.waits_beyond(parts.at.seq)))
             .collect();
-        for conn in waiting {
-            self.give_snapshot(conn, parts.clone());
+        for (conn, waits_beyond) in waiting {
+            if waits_beyond && !crowded {
+                // It came while this one was being read, after a message that is not in it.
+                self.load_snapshot();
+            } else {
+                self.give_snapshot(conn, parts.clone());
+            }
         }
     }
 

@@ -21,11 +21,11 @@ impl<L: Link> State<L> {
             PresenceChange::Set(member) => Some((member.client.clone(), member.conn)),
             PresenceChange::Gone { .. } => None,
         };
-        let had_remote = self.roster.has_remote(self.instance);
+        let (version, had_remote) = (event.version, self.roster.has_remote(self.instance));
         match self.roster.apply(event) {
             Applied::Told(told) => self.tell(&told),
             Applied::Old => return,
-            Applied::Gap => return self.load_members(),
+            Applied::Gap => return self.members_missed(version),
         }
         if let Some((client, conn)) = set {
             self.replace_older(&client, conn);
@@ -69,6 +69,12 @@ impl<L: Link> State<L> {
         }
     }
 
+    /// The table is read again, until it is at `version`: a read that is under way may have begun before that.
+    pub(super) fn members_missed(&mut self, version: u64) {
+        self.members_missed = self.members_missed.max(version);
+        self.load_members();
+    }
+
     pub(super) fn load_members(&mut self) {
         if !self.members_loading {
             self.members_loading = true;
@@ -82,6 +88,9 @@ impl<L: Link> State<L> {
             Ok((version, members)) => {
                 let places: Vec<(ClientId, ConnId)> =
                     members.iter().map(|m| (m.client.clone(), m.conn)).collect();
+                if version < self.members_missed {
+                    self.load_members();
+                }
                 let told = self.roster.reload(version, members);
                 self.tell(&told);
                 for (client, conn) in places {

@@ -441,3 +441,41 @@ fn a_room_reads_what_came_while_it_was_opened() {
         "{asked:?}"
     );
 }
+
+/// A change that comes while the table is being read may be newer than what was read.
+#[test]
+fn the_table_is_read_until_nothing_of_it_is_missed() {
+    let mut room = opened_room();
+    let now = Instant::now();
+    let gone = |version| {
+        let client = ClientId::parse("someone-1").expect("id");
+        let reason = say::LeaveReason::Left;
+        let change = PresenceChange::Gone { client, reason };
+        Event::Delivery(Delivery::Presence(PresenceEvent { version, change }))
+    };
+    room.handle(gone(9), now);
+    assert!(matches!(room.take_effects()[..], [Effect::Members]));
+    room.handle(gone(10), now);
+    assert!(room.take_effects().is_empty(), "one read at a time");
+    room.handle(Event::MembersDone(Ok((9, vec![]))), now);
+    assert!(matches!(room.take_effects()[..], [Effect::Members]));
+    room.handle(Event::MembersDone(Ok((10, vec![]))), now);
+    assert!(room.take_effects().is_empty());
+}
+
+/// A room whose presence table is at 7.
+fn opened_room() -> State<TestLink> {
+    let mut room = State::new(settings(true), 1);
+    let id = CanvasId::parse("c").expect("id");
+    let opened = Opened {
+        canvas: Canvas { id, key: 1 },
+        head: Position {
+            epoch: EPOCH,
+            seq: 0,
+        },
+        presence_version: 7,
+        members: vec![],
+    };
+    room.handle(Event::Opened(Ok(opened)), Instant::now());
+    room
+}

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Inbound, Peer};
-use crate::auth::Denied;
 use crate::protocol::server_message::{self as say, ErrorCode};
 use crate::room::Link;
 
@@ -21,19 +20,8 @@ impl Inbound {
                     peer.revoke();
                 }
             }
-            Err(denied) => self.turn_out(&denied),
+            Err(denied) => self.out.deny(&denied),
         }
-    }
-
-    /// Says why, and ends the connection.
-    pub(super) fn turn_out(&self, denied: &Denied) {
-        self.out.reply(say::error(
-            ErrorCode::Forbidden,
-            &denied.message,
-            None,
-            None,
-        ));
-        self.out.close(denied.code, &denied.message);
     }
 
     /// Whether a message of the ephemeral lane is taken. If not, the client is told, once a second at most.
