@@ -69,7 +69,7 @@ pub const MAX_IN_FLIGHT_OPS: u32 = 1_024;
 /// Bytes of one connection's ordered lane.
 pub const OUTBOX_BYTES: usize = 256 * 1024;
 /// What the WebSocket parser keeps for each connection, idle or not.
-pub const READ_BUFFER_BYTES: usize = 256;
+pub const READ_BUFFER_BYTES: usize = 128;
 /// What is read from a socket at once. Only connections that have something to read hold it.
 pub const READ_AHEAD_BYTES: usize = 16 * 1024;
 /// Bad messages in a row that end a connection.

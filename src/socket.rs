@@ -4,6 +4,7 @@
 //! sockets and written directly ([`outbound`]), so that a fan-out wakes no task per receiver. What the socket doesn't
 //! take waits in [`outbox`], which is bounded.
 
+mod clock;
 pub mod connection;
 pub mod inbound;
 pub mod io;

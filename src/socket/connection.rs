@@ -7,10 +7,10 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use humantime::format_duration;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 
+use super::clock::Clock;
 use super::inbound::{Inbound, Turn};
 use super::outbound::Outbound;
 use super::places::Places;
@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::limits::{CLOSE_TIMEOUT, LINGER_BYTES, MAX_IN_FLIGHT_OPS, OUTBOX_BYTES};
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::ids::{CanvasId, ClientId};
-use crate::protocol::{frame, server_message as say};
+use crate::protocol::server_message as say;
 use crate::room::inbox::Event;
 use crate::room::registry::{Handle, Registry};
 use crate::room::{Latest, Link};
@@ -264,7 +264,7 @@ pub async fn turn_away(hub: Arc<Hub>, stream: TcpStream, address: Option<IpAddr>
 
 /// Takes the connection out of its room: once it is decided that it ends, since its last bytes may take
 /// seconds. A second time is nothing.
-fn leave(hub: &Hub, inbound: &Inbound, end: End) {
+pub(super) fn leave(hub: &Hub, inbound: &Inbound, end: End) {
     if let Some(peer) = inbound.peer() {
         let conn = peer.author.conn;
         hub.open.lock().remove(&conn.0);
@@ -300,22 +300,8 @@ async fn linger(out: &Outbound) {
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, drain).await;
 }
 
-/// When what has to happen at the latest.
-struct Clock {
-    began: Instant,
-    heard: Instant,
-    pinged: Option<Instant>,
-    closing: Option<Instant>,
-}
-
 async fn run(hub: &Hub, out: &Outbound, inbound: &mut Inbound) -> End {
-    let now = Instant::now();
-    let mut clock = Clock {
-        began: now,
-        heard: now,
-        pinged: None,
-        closing: None,
-    };
+    let mut clock = Clock::new(Instant::now());
     // What came behind the handshake is in the parser already.
     let mut readable = true;
     loop {
@@ -330,8 +316,7 @@ async fn run(hub: &Hub, out: &Outbound, inbound: &mut Inbound) -> End {
                 Turn::More => tokio::task::yield_now().await,
                 Turn::Ended(end) => return end,
             }
-            clock.heard = Instant::now();
-            clock.pinged = None;
+            clock.heard(Instant::now());
             continue;
         }
         let standing = out.standing();
@@ -376,79 +361,4 @@ fn may_read(hub: &Hub, out: &Outbound, inbound: &Inbound) -> bool {
     out.paused.store(true, Ordering::Release);
     // What made room before the flag was seen would not have woken this task.
     free(inbound)
-}
-
-/// Whether it is our doing that a client that has joined is not heard.
-fn is_unread(hub: &Hub, out: &Outbound, inbound: &Inbound) -> bool {
-    let joined = inbound.peer().is_some_and(|peer| peer.acked_op().is_some());
-    hub.draining() || joined && out.paused.load(Ordering::Acquire)
-}
-
-impl Clock {
-    /// Does what is due now. `Some` ends the connection.
-    fn due(&mut self, hub: &Hub, out: &Outbound, inbound: &Inbound, now: Instant) -> Option<End> {
-        let standing = out.standing();
-        if standing.closing.is_some() {
-            let since = *self.closing.get_or_insert_with(|| {
-                leave(hub, inbound, inbound.end());
-                now
-            });
-            return (now >= since + CLOSE_TIMEOUT).then(|| inbound.end());
-        }
-        if out.stalled_for(hub.config.write_timeout) {
-            // The kernel keeps it for a client that reads on later.
-            out.unbound();
-            let within = format_duration(hub.config.write_timeout);
-            let reason = format!("the socket took nothing for {within} (write_timeout)");
-            out.close(CloseCode::Timeout, &reason);
-            return None;
-        }
-        if self.pinged.is_some() && (standing.blocked.is_some() || is_unread(hub, out, inbound)) {
-            // The ping is behind what the socket has not taken, or its pong behind what is not read: that is not its fault.
-            self.pinged = Some(now);
-        }
-        let deadlines = &hub.config.deadlines;
-        if inbound.peer().is_none() && now >= self.began + deadlines.hello {
-            let within = format_duration(deadlines.hello);
-            let reason = format!("hello must come within {within} (hello_timeout)");
-            out.close(CloseCode::Malformed, &reason);
-        } else if inbound
-            .peer()
-            .is_some_and(|peer| peer.session.left() == Some(Duration::ZERO))
-        {
-            out.close(CloseCode::Unauthorized, "the token has expired");
-        } else if self.pinged.is_some_and(|at| now >= at + deadlines.pong) {
-            let within = format_duration(deadlines.pong);
-            let reason = format!("nothing came within {within} of a ping (pong_timeout)");
-            out.close(CloseCode::Timeout, &reason);
-        } else if self.pinged.is_none() && now >= self.heard + deadlines.ping_interval {
-            self.pinged = Some(now);
-            out.reply(Bytes::from_static(&frame::PING));
-        }
-        None
-    }
-
-    /// When to look again at the latest.
-    fn next(&self, hub: &Hub, peer: Option<&Arc<Peer>>, blocked: Option<Instant>) -> Instant {
-        if let Some(since) = self.closing {
-            return since + CLOSE_TIMEOUT;
-        }
-        let deadlines = &hub.config.deadlines;
-        let mut next = match self.pinged {
-            Some(at) => at + deadlines.pong,
-            None => self.heard + deadlines.ping_interval,
-        };
-        match peer {
-            None => next = next.min(self.began + deadlines.hello),
-            Some(peer) => {
-                if let Some(left) = peer.session.left() {
-                    next = next.min(Instant::now() + left);
-                }
-            }
-        }
-        if let Some(since) = blocked {
-            next = next.min(since + hub.config.write_timeout);
-        }
-        next
-    }
 }

@@ -13,7 +13,8 @@ use crate::room::Link;
 
 /// A connection's grant, which a refresh replaces. Without one, where no tokens are asked for, everything is allowed.
 pub(super) struct Session {
-    grant: Mutex<Option<Grant>>,
+    /// Boxed: where no tokens are asked for, every connection would hold room for one.
+    grant: Mutex<Option<Box<Grant>>>,
     /// What the grant says about writing, to be asked for each message.
     writes: AtomicBool,
 }
@@ -22,23 +23,23 @@ impl Session {
     pub(super) fn new(grant: Option<Grant>) -> Self {
         let may_write = grant.as_ref().is_none_or(writes);
         Self {
-            grant: Mutex::new(grant),
+            grant: Mutex::new(grant.map(Box::new)),
             writes: AtomicBool::new(may_write),
         }
     }
 
     pub(super) fn grant(&self) -> Option<Grant> {
-        self.grant.lock().clone()
+        self.grant.lock().as_deref().cloned()
     }
 
     pub(super) fn replace(&self, grant: Grant) {
         self.writes.store(writes(&grant), Ordering::Release);
-        *self.grant.lock() = Some(grant);
+        *self.grant.lock() = Some(Box::new(grant));
     }
 
     /// How long the token is still valid; `None` without one.
     pub(super) fn left(&self) -> Option<Duration> {
-        self.grant.lock().as_ref().map(Grant::remaining)
+        self.grant.lock().as_deref().map(Grant::remaining)
     }
 
     pub(super) fn may_write(&self) -> bool {

@@ -8,6 +8,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent.parent
 DEBIAN = ["nats-server", "redis-server", "redis-tools", "liblzf1", "libjemalloc2", "nginx", "libnginx-mod-nchan"]
+# What compiling Sockudo takes beyond Rust.
+PROTOC = ["protobuf-compiler", "libprotobuf-dev", "libprotobuf32", "libprotoc32"]
 SOCKUDO = "5.2.0"
 
 
@@ -58,18 +60,19 @@ def install(work, sockudo):
     work.folder.mkdir(parents=True, exist_ok=True)
     generator(work)
     npm(work)
-    debian(work)
+    debian(work, DEBIAN + PROTOC if sockudo else DEBIAN)
+    work = Work(work.folder)
     if sockudo and not work.find("sockudo"):
         step(
             "sockudo (compiles for about 9 minutes)",
             *("cargo", "install", "sockudo", "--version", SOCKUDO, "--locked", "--no-default-features"),
             *("--features", "local,v2", "--root", str(work.folder / "cargo")),
             cwd=work.folder,
-            env=dict(os.environ, CARGO_TARGET_DIR=str(work.folder / "target-sockudo")),
+            env=dict(work.env, CARGO_TARGET_DIR=str(work.folder / "target-sockudo")),
             # On a machine that is busy otherwise.
             minutes=90,
         )
-    return Work(work.folder)
+    return work
 
 
 def generator(work):
@@ -101,7 +104,7 @@ def npm(work):
         (work.npm / "node_modules/.installed").touch()
 
 
-def debian(work):
+def debian(work, packages):
     if (work.root / ".installed").exists():
         return
     if not shutil.which("apt-get"):
@@ -110,7 +113,7 @@ def debian(work):
     debs = work.folder / "debs"
     debs.mkdir(exist_ok=True)
     work.root.mkdir(exist_ok=True)
-    if not step("Debian packages", "apt-get", "download", *DEBIAN, cwd=debs):
+    if not step("Debian packages", "apt-get", "download", *packages, cwd=debs):
         return
     for deb in sorted(debs.glob("*.deb")):
         subprocess.run(["dpkg-deb", "-x", deb, work.root], check=True)

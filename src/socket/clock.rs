@@ -1,0 +1,125 @@
+//! A connection's deadlines: the hello, pings and pongs, a socket that takes nothing, a token that ends, the close.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use humantime::format_duration;
+
+use super::connection::{End, Hub, Peer, leave};
+use super::inbound::Inbound;
+use super::outbound::Outbound;
+use crate::limits::CLOSE_TIMEOUT;
+use crate::protocol::close_code::CloseCode;
+use crate::protocol::frame;
+
+/// When what has to happen at the latest.
+pub(super) struct Clock {
+    began: Instant,
+    heard: Instant,
+    pinged: Option<Instant>,
+    closing: Option<Instant>,
+}
+
+/// Whether it is our doing that a client that has joined is not heard.
+fn is_unread(hub: &Hub, out: &Outbound, inbound: &Inbound) -> bool {
+    let joined = inbound.peer().is_some_and(|peer| peer.acked_op().is_some());
+    hub.draining() || joined && out.paused.load(Ordering::Acquire)
+}
+
+impl Clock {
+    /// The connection begins.
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            began: now,
+            heard: now,
+            pinged: None,
+            closing: None,
+        }
+    }
+
+    /// The client said something.
+    pub(super) fn heard(&mut self, now: Instant) {
+        self.heard = now;
+        self.pinged = None;
+    }
+
+    /// Does what is due now. `Some` ends the connection.
+    pub(super) fn due(
+        &mut self,
+        hub: &Hub,
+        out: &Outbound,
+        inbound: &Inbound,
+        now: Instant,
+    ) -> Option<End> {
+        let standing = out.standing();
+        if standing.closing.is_some() {
+            let since = *self.closing.get_or_insert_with(|| {
+                leave(hub, inbound, inbound.end());
+                now
+            });
+            return (now >= since + CLOSE_TIMEOUT).then(|| inbound.end());
+        }
+        if out.stalled_for(hub.config.write_timeout) {
+            // The kernel keeps it for a client that reads on later.
+            out.unbound();
+            let within = format_duration(hub.config.write_timeout);
+            let reason = format!("the socket took nothing for {within} (write_timeout)");
+            out.close(CloseCode::Timeout, &reason);
+            return None;
+        }
+        if self.pinged.is_some() && (standing.blocked.is_some() || is_unread(hub, out, inbound)) {
+            // The ping is behind what the socket has not taken, or its pong behind what is not read: that is not its fault.
+            self.pinged = Some(now);
+        }
+        let deadlines = &hub.config.deadlines;
+        if inbound.peer().is_none() && now >= self.began + deadlines.hello {
+            let within = format_duration(deadlines.hello);
+            let reason = format!("hello must come within {within} (hello_timeout)");
+            out.close(CloseCode::Malformed, &reason);
+        } else if inbound
+            .peer()
+            .is_some_and(|peer| peer.session.left() == Some(Duration::ZERO))
+        {
+            out.close(CloseCode::Unauthorized, "the token has expired");
+        } else if self.pinged.is_some_and(|at| now >= at + deadlines.pong) {
+            let within = format_duration(deadlines.pong);
+            let reason = format!("nothing came within {within} of a ping (pong_timeout)");
+            out.close(CloseCode::Timeout, &reason);
+        } else if self.pinged.is_none() && now >= self.heard + deadlines.ping_interval {
+            self.pinged = Some(now);
+            out.reply(Bytes::from_static(&frame::PING));
+        }
+        None
+    }
+
+    /// When to look again at the latest.
+    pub(super) fn next(
+        &self,
+        hub: &Hub,
+        peer: Option<&Arc<Peer>>,
+        blocked: Option<Instant>,
+    ) -> Instant {
+        if let Some(since) = self.closing {
+            return since + CLOSE_TIMEOUT;
+        }
+        let deadlines = &hub.config.deadlines;
+        let mut next = match self.pinged {
+            Some(at) => at + deadlines.pong,
+            None => self.heard + deadlines.ping_interval,
+        };
+        match peer {
+            None => next = next.min(self.began + deadlines.hello),
+            Some(peer) => {
+                if let Some(left) = peer.session.left() {
+                    next = next.min(Instant::now() + left);
+                }
+            }
+        }
+        if let Some(since) = blocked {
+            next = next.min(since + hub.config.write_timeout);
+        }
+        next
+    }
+}
