@@ -267,7 +267,7 @@ fn only_op(text: &str) -> Option<u64> {
 }
 
 fn dispatch(text: &str, m: &Envelope<'_>, max_depth: usize) -> Parsed<ClientMessage> {
-    if depth(text.as_bytes()) > max_depth {
+    if is_deeper(text.as_bytes(), max_depth) {
         return bad(format!(
             "nesting is at most {max_depth} levels (max_json_depth)"
         ));
@@ -299,6 +299,12 @@ fn cut(mut text: String, max_chars: usize) -> String {
         text.truncate(end);
     }
     text
+}
+
+/// Counting brackets is many times faster than following them, and seldom are there as many as may be nested.
+fn is_deeper(text: &[u8], max_depth: usize) -> bool {
+    let opening = text.iter().filter(|c| matches!(c, b'{' | b'[')).count();
+    opening > max_depth && depth(text) > max_depth
 }
 
 /// How deep the brackets go. Strings are passed over; the text is known to be valid JSON.

@@ -225,25 +225,28 @@ pub enum End {
 
 /// Serves one upgraded socket until it ends. `leftover`: bytes that came behind the handshake; `address`: whose
 /// connection it counts as.
-pub async fn serve(
+///
+/// What the connection is made of is made before the future: an `async fn` would hold room for its arguments, too.
+pub fn serve(
     hub: Arc<Hub>,
     canvas: CanvasId,
     stream: TcpStream,
     leftover: Vec<u8>,
     address: Option<IpAddr>,
-) {
+) -> impl Future<Output = ()> + Send {
     let out = Arc::new(Outbound::new(stream));
-    let _place = match hub.places.take(address) {
-        Ok(place) => place,
-        Err(reason) => {
-            out.close(CloseCode::Full, &reason);
-            return linger(&out).await;
-        }
-    };
+    let place = hub.places.take(address);
     let mut inbound = Inbound::new(hub.clone(), canvas, out.clone(), leftover);
-    let end = run(&hub, &out, &mut inbound).await;
-    leave(&hub, &inbound, end);
-    linger(&out).await;
+    async move {
+        match &place {
+            Ok(_place) => {
+                let end = run(&hub, &out, &mut inbound).await;
+                leave(&hub, &inbound, end);
+            }
+            Err(reason) => out.close(CloseCode::Full, reason),
+        }
+        linger(&out).await;
+    }
 }
 
 /// Ends an upgraded socket that may not be here, saying why. Its page learns from the close code that there is no use in

@@ -200,7 +200,7 @@ impl Outbox {
 
     /// An idle connection holds no buffer.
     fn shed(&mut self) {
-        if self.ordered.is_empty() {
+        if self.ordered.is_empty() && self.ordered.capacity() > 16 {
             self.ordered = VecDeque::new();
         }
     }
