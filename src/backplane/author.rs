@@ -122,7 +122,7 @@ impl Author {
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, release);
     }
 
-    /// A number that stands for the client's name in [`Mark::client`].
+    /// A number that stands for the client's name in [`super::Mark::client`].
     pub fn mark(&self) -> u64 {
         self.mark
     }
