@@ -17,7 +17,7 @@ class Workload:
     load: str
     peers: list
     columns: list
-    seconds: float = 5
+    seconds: float = 3
     lane: str = "durable"
 
 
@@ -49,14 +49,14 @@ WORKLOADS = {
         "--mode fixed --rooms 10 --clients-per-room 10 --rate 10",
         ["scumble-2", *TOGETHER],
         ["cross50", "cross99", "all50", "server"],
-        seconds=8,
+        seconds=5,
     ),
     "cursors": Workload(
         "10 rooms of 10, each 30 cursors/s and 0.2 objects/s",
         "--mode fixed --rooms 10 --clients-per-room 10 --rate 30 --rate2 0.2",
         ["scumble", "limit", *ALONE],
         ["server", "object50", "object99", "all50"],
-        seconds=8,
+        seconds=5,
         lane="cursor",
     ),
     "idle": Workload(
@@ -64,7 +64,7 @@ WORKLOADS = {
         "--mode idle --rooms 500 --clients-per-room 4",
         ["scumble", "limit", *ALONE],
         ["memory", "server", "resident"],
-        seconds=6,
+        seconds=3,
     ),
 }
 
