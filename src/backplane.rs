@@ -314,6 +314,18 @@ pub trait Backplane: Send + Sync + 'static {
     /// the author's later ops are then held until this one comes again. Held ops are refused with the code of the one they wait for.
     fn append(&self, canvas: &Canvas, entry: Entry) -> Result<(), Refusal>;
 
+    /// As [`Backplane::append`], and more follows at once: the caller says [`Backplane::appended`] when all of it is there, without
+    /// waiting for anything in between. What is taken together is committed together, and goes out in one piece.
+    ///
+    /// # Errors
+    /// As there.
+    fn append_more(&self, canvas: &Canvas, entry: Entry) -> Result<(), Refusal> {
+        self.append(canvas, entry)
+    }
+
+    /// What [`Backplane::append_more`] took is complete.
+    fn appended(&self) {}
+
     /// Reads the log after a position, up to about `max_bytes`.
     fn read<'a>(
         &'a self,

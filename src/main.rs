@@ -51,7 +51,7 @@ fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     if until_stdin_closes {
         cli::cluster::end_with_stdin()?;
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let ended = runtime.block_on(relay::run(config));

@@ -81,14 +81,6 @@ const STACK_BYTES: usize = 1024 * 1024;
 #[derive(Debug)]
 struct Fatal(String);
 
-/// A damaged file can't be lived with: going on would make it worse.
-fn damaged(error: &rusqlite::Error) -> Result<(), Fatal> {
-    if schema::is_damage(error) {
-        return Err(Fatal(schema::damage(error)));
-    }
-    Ok(())
-}
-
 /// What the threads and the handle share.
 struct Shared {
     config: QueueConfig,
@@ -173,7 +165,7 @@ impl SqliteQueue {
         for at in [&counters.committed_at_ms, &counters.beaten_at_ms] {
             at.store(clock.now_ms(), Ordering::Relaxed);
         }
-        let reader = Reader::new(&files.db, failed.clone()).map_err(|e| StartError::Io {
+        let reader = Reader::new(files.clone(), failed.clone()).map_err(|e| StartError::Io {
             path: files.db.clone(),
             error: std::io::Error::other(e),
         })?;
@@ -427,6 +419,12 @@ impl Backplane for SqliteQueue {
     }
 
     fn append(&self, canvas: &Canvas, entry: Entry) -> Result<(), Refusal> {
+        let taken = self.append_more(canvas, entry);
+        self.appended();
+        taken
+    }
+
+    fn append_more(&self, canvas: &Canvas, entry: Entry) -> Result<(), Refusal> {
         let taken = self.shared.intake.append(canvas, entry);
         if taken.is_err() {
             self.shared
@@ -435,6 +433,10 @@ impl Backplane for SqliteQueue {
                 .fetch_add(1, Ordering::Relaxed);
         }
         taken
+    }
+
+    fn appended(&self) {
+        self.shared.intake.ring();
     }
 
     fn read<'a>(

@@ -253,7 +253,7 @@ pub struct ServeArgs {
     #[arg(value_parser = number(1024, MAX_OBJECT_BYTES as u32))]
     pub max_message_bytes: u32,
 
-    /// Connections of one canvas on this process, 1 to 100000
+    /// Clients of one canvas, on all processes together, 1 to 100000
     #[arg(
         long,
         env = "SCUMBLE_MAX_CLIENTS_PER_CANVAS",

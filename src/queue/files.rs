@@ -1,11 +1,25 @@
-//! The files of one queue: where they are, and whether they still are what was opened.
+//! The files of one queue: where they are, whether they still are what was opened, and whether they can be read.
 use std::ffi::OsString;
-use std::os::unix::fs::MetadataExt;
+use std::fs::File;
+use std::io;
+use std::mem::ManuallyDrop;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::Fatal;
 use super::migrations::Stays;
-use super::schema::{StartError, is_damage};
+use super::schema::{self, StartError, is_damage};
+
+/// How long a file is read to find out whether it can be.
+const READ_THROUGH: Duration = Duration::from_secs(2);
+/// After the disk could not be read, no damage is believed for so long.
+const DISK_TROUBLE: Duration = Duration::from_secs(10);
+/// Bytes that are read at once for that.
+const READ_BYTES: usize = 256 * 1024;
 
 /// Device and inode.
 fn identity(path: &Path) -> Option<(u64, u64)> {
@@ -24,6 +38,17 @@ pub(super) struct Files {
     pub(super) wake: PathBuf,
     /// SQLite's files as they were opened: device and inode.
     opened: Vec<(PathBuf, (u64, u64))>,
+    disk: Arc<Disk>,
+}
+
+/// What is known of the disk.
+#[derive(Debug, Default)]
+struct Disk {
+    /// The database and its write-ahead log. Never closed: closing any descriptor of a file gives up all of the process's locks on
+    /// it, SQLite's too.
+    to_read: [OnceLock<ManuallyDrop<File>>; 2],
+    /// When it could not be read.
+    failed: Mutex<Option<Instant>>,
 }
 
 impl Files {
@@ -55,6 +80,7 @@ impl Files {
             lock: beside(".lock"),
             wake: beside(".wake"),
             opened: Vec::new(),
+            disk: Arc::default(),
             db,
         })
     }
@@ -114,6 +140,47 @@ impl Files {
         }
     }
 
+    /// Whether the error means that the file is damaged: a process that went on would make it worse. SQLite says the same when the
+    /// disk could not be read, and that can pass; so the files are read once more, without SQLite.
+    ///
+    /// # Errors
+    /// When it is.
+    pub(super) fn damaged(&self, error: &rusqlite::Error) -> Result<(), Fatal> {
+        if !is_damage(error) {
+            return Ok(());
+        }
+        let readable = self.read_through();
+        let mut failed = self.disk.failed.lock();
+        match readable {
+            Err(disk) => {
+                tracing::warn!(%error, %disk, "the disk can't read the queue file");
+                *failed = Some(Instant::now());
+                Ok(())
+            }
+            // What SQLite met may have passed meanwhile.
+            Ok(()) if failed.is_some_and(|at| at.elapsed() < DISK_TROUBLE) => Ok(()),
+            Ok(()) => Err(Fatal(schema::damage(error))),
+        }
+    }
+
+    fn read_through(&self) -> io::Result<()> {
+        let until = Instant::now() + READ_THROUGH;
+        let paths = [self.db.clone(), self.wal()];
+        for (path, file) in paths.iter().zip(&self.disk.to_read) {
+            let file = match file.get() {
+                Some(file) => file,
+                // Without a log there is nothing to read.
+                None if !path.exists() => continue,
+                None => {
+                    let opened = ManuallyDrop::new(File::open(path)?);
+                    file.get_or_init(|| opened)
+                }
+            };
+            read_all(file, until)?;
+        }
+        Ok(())
+    }
+
     /// Why a file stays in its older version.
     pub(super) fn stays(&self, stays: Stays, found: i64) -> StartError {
         let path = self.db.clone();
@@ -138,5 +205,44 @@ impl Files {
         let mut name = OsString::from(&self.db);
         name.push("-wal");
         PathBuf::from(name)
+    }
+}
+
+/// Reads from the beginning to the end, or until then.
+fn read_all(file: &File, until: Instant) -> io::Result<()> {
+    let (mut buffer, mut at) = (vec![0; READ_BYTES], 0);
+    while Instant::now() < until {
+        match file.read_at(&mut buffer, at)? {
+            0 => break,
+            n => at += n as u64,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_told_from_a_damaged_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = dir.path().join("relay.db");
+        std::fs::write(&db, vec![7; 3 * READ_BYTES + 1]).unwrap();
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+        let corrupt = rusqlite::Error::SqliteFailure(code, None);
+        let files = Files::of(&db).unwrap();
+        assert!(files.damaged(&corrupt).is_err());
+        let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+        let busy = rusqlite::Error::SqliteFailure(busy, None);
+        assert!(files.damaged(&busy).is_ok());
+
+        // The kernel has nothing to read at the beginning of a process's memory: EIO, as of a bad disk.
+        let files = Files::of(&db).unwrap();
+        let memory = File::open("/proc/self/mem").unwrap();
+        files.disk.to_read[0]
+            .set(ManuallyDrop::new(memory))
+            .unwrap();
+        assert!(files.damaged(&corrupt).is_ok());
     }
 }

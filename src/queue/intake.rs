@@ -89,7 +89,8 @@ pub(super) fn overloaded(message: &str) -> Refusal {
 pub(super) type Answers = Vec<(i64, Delivery)>;
 
 impl Intake {
-    /// Takes an entry, or says why not. Cursors and signals are dropped without a word when there is no room.
+    /// Takes an entry, or says why not. Cursors and signals are dropped without a word when there is no room. The writer is not
+    /// woken: whoever has appended rings, once for all.
     pub(super) fn append(&self, canvas: &Canvas, entry: Entry) -> Result<(), Refusal> {
         let key = canvas.key;
         let mut state = self.state.lock();
@@ -115,18 +116,18 @@ impl Intake {
         if let Some((author, op)) = op {
             author.take(op);
         }
-        let idle = state.entries == 0;
         state.push(Waiting {
             key,
             canvas: canvas.id.clone(),
             entry,
             since: Instant::now(),
         });
-        drop(state);
-        if idle {
-            self.bell.notify_one();
-        }
         Ok(())
+    }
+
+    /// Wakes the writer, if it sleeps.
+    pub(super) fn ring(&self) {
+        self.bell.notify_one();
     }
 
     /// Takes a job; `false` if there are too many.

@@ -14,7 +14,7 @@ use super::instances::Sign;
 use super::jobs::Job;
 use super::schema::millis;
 use super::wake::Peer;
-use super::{Fatal, Shared, damaged, instances, sql};
+use super::{Fatal, Shared, instances, sql};
 use crate::limits;
 
 /// How often the log's length is looked at while it grows.
@@ -94,7 +94,7 @@ impl Maintenance {
             match self.tick() {
                 Ok(now_busy) => (busy, self.failing) = (now_busy, false),
                 Err(error) => {
-                    damaged(&error)?;
+                    self.shared.files.damaged(&error)?;
                     // The next tick tries again; readiness and the writer report what lasts.
                     if !self.failing {
                         tracing::warn!(%error, "keeping house failed");

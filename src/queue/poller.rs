@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::wake::{self, Heard};
-use super::{Fatal, Shared, damaged, tail};
+use super::{Fatal, Shared, tail};
 use crate::limits;
 
 /// How long the thread sleeps without rooms: it also looks for entries that have waited too long.
@@ -169,7 +169,7 @@ impl Poller {
     }
 
     fn back_off(&mut self, error: &rusqlite::Error) -> Result<(), Fatal> {
-        damaged(error)?;
+        self.shared.files.damaged(error)?;
         self.version = None;
         self.failures += 1;
         if self.failures == 1 {

@@ -1,6 +1,5 @@
 //! A small pool of connections for snapshots, history and figures. Reading never waits for writers.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +8,8 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use tokio::sync::{Semaphore, watch};
 
-use super::{schema, sql};
+use super::files::Files;
+use super::{Fatal, schema, sql};
 use crate::backplane::{LogBuilder, Member, Read, Snapshot, Unavailable};
 use crate::limits;
 use crate::protocol::client_message::Kind;
@@ -27,6 +27,7 @@ const WAIT: Duration = Duration::from_secs(5);
 pub(super) struct Reader {
     pool: Pool<SqliteConnectionManager>,
     turns: Arc<Semaphore>,
+    files: Files,
     /// Told of a damaged file.
     failed: watch::Sender<Option<String>>,
 }
@@ -39,11 +40,11 @@ pub(super) fn unavailable(error: impl std::fmt::Display) -> Unavailable {
 impl Reader {
     /// A pool that opens connections when they are needed.
     pub(super) fn new(
-        db: &Path,
+        files: Files,
         failed: watch::Sender<Option<String>>,
     ) -> Result<Self, r2d2::Error> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let manager = SqliteConnectionManager::file(db)
+        let manager = SqliteConnectionManager::file(&files.db)
             .with_flags(flags)
             .with_init(|conn| schema::tune_reader(conn));
         let pool = Pool::builder()
@@ -57,6 +58,7 @@ impl Reader {
         Ok(Self {
             pool,
             turns: Arc::new(Semaphore::new(THREADS)),
+            files,
             failed,
         })
     }
@@ -81,12 +83,12 @@ impl Reader {
         &self,
         query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Unavailable> {
-        let failed = self.failed.clone();
+        let (failed, files) = (self.failed.clone(), self.files.clone());
         let run = move |pool: &Pool<SqliteConnectionManager>| {
             let conn = pool.get().map_err(unavailable)?;
             at_one_moment(&conn, query).map_err(|error| {
-                if schema::is_damage(&error) {
-                    failed.send_replace(Some(schema::damage(&error)));
+                if let Err(Fatal(reason)) = files.damaged(&error) {
+                    failed.send_replace(Some(reason));
                 }
                 unavailable(error)
             })

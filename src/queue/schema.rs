@@ -118,8 +118,7 @@ pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
 /// What to do about it.
 pub(super) fn damage(error: &rusqlite::Error) -> String {
     format!(
-        "the queue file is damaged, or its disk can't read it (SQLite says the same of both; the kernel's log tells): \
-         {error}. If it is damaged: stop all processes of the relay, move the file and those named after it away, put the \
+        "the queue file is damaged: {error}. Stop all processes of the relay, move the file and those named after it away, put the \
          last backup in its place, and start again; `scumble doctor --thorough` tells what is wrong with it"
     )
 }

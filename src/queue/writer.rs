@@ -13,7 +13,7 @@ use super::intake::{Look, Waiting, durable_of};
 use super::jobs::{self, Job, Places, Task};
 use super::tail::{Committed, Step};
 use super::turnstile::Turnstile;
-use super::{Fatal, Shared, damaged};
+use super::{Fatal, Shared};
 use crate::config::Step as FailStep;
 use crate::limits;
 
@@ -296,7 +296,7 @@ impl Writer {
                 "a failed transaction could not be rolled back: {error}"
             )));
         }
-        damaged(&error)?;
+        self.shared.files.damaged(&error)?;
         self.shared.files.replaced()?;
         let shared = &self.shared;
         shared.tail.let_go();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::Link;
-use super::inbox::{Event, Inbox};
+use super::inbox::Inbox;
 use crate::protocol::ids::{ClientId, ConnId};
 
 /// A room's own clients' cursors.
@@ -92,6 +92,7 @@ impl<L: Link> Flusher<L> {
 
     /// Ticks that room next time.
     pub fn tick(&self, room: Arc<Inbox<L>>) {
+        room.expect_tick();
         self.rooms.lock().push(room);
         self.wanted.notify_one();
     }
@@ -103,7 +104,7 @@ impl<L: Link> Flusher<L> {
             let interval = (last_flush() * 10).clamp(self.min, self.max);
             tokio::time::sleep(interval).await;
             for room in std::mem::take(&mut *self.rooms.lock()) {
-                room.put(Event::CursorTick);
+                room.tick();
             }
         }
     }

@@ -13,6 +13,9 @@ use crate::backplane::{Delivery, LogBatch, Member, Opened, Read, Sink, Unavailab
 use crate::limits::{ROOM_INBOX_BYTES, ROOM_INBOX_ITEMS};
 use crate::protocol::ids::{ConnId, Epoch, Position};
 
+/// Events with which a room is woken for a cursor, though a tick will come.
+const CURSORS_UNTIL_TICK: usize = 256;
+
 /// A canvas's state, framed once for all who join.
 #[derive(Debug)]
 pub struct Parts {
@@ -107,6 +110,8 @@ struct Waiting<L> {
     log_bytes: usize,
     offered_bytes: usize,
     lagged: Option<(Epoch, u64)>,
+    /// A cursor tick is on its way.
+    ticking: bool,
 }
 
 /// A room's inbox; the room's [`Sink`].
@@ -122,6 +127,7 @@ impl<L> Default for Inbox<L> {
             log_bytes: 0,
             offered_bytes: 0,
             lagged: None,
+            ticking: false,
         };
         Self {
             waiting: Mutex::new(waiting),
@@ -137,14 +143,31 @@ impl<L> Inbox<L> {
         self.notify.notify_one();
     }
 
+    /// A [`Event::CursorTick`] will come: until then cursors alone don't wake the room.
+    pub fn expect_tick(&self) {
+        self.waiting.lock().ticking = true;
+    }
+
+    /// The tick.
+    pub fn tick(&self) {
+        self.waiting.lock().ticking = false;
+        self.put(Event::CursorTick);
+    }
+
     /// Puts an event that may be lost when too much waits.
     pub fn offer(&self, event: Event<L>) {
         let mut waiting = self.waiting.lock();
         if waiting.events.len() < ROOM_INBOX_ITEMS && waiting.offered_bytes < ROOM_INBOX_BYTES {
+            // The tick sends them out. Some wake it anyway, so that they can't fill the inbox.
+            let can_wait = waiting.ticking
+                && waiting.events.len() < CURSORS_UNTIL_TICK
+                && matches!(event, Event::Cursor(..));
             waiting.offered_bytes += event.size();
             waiting.events.push(event);
             drop(waiting);
-            self.notify.notify_one();
+            if !can_wait {
+                self.notify.notify_one();
+            }
         }
     }
 

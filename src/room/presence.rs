@@ -85,10 +85,15 @@ impl Roster {
         self.present.values().map(|present| &**present)
     }
 
-    /// Whether somebody who is not away is on another instance.
-    pub fn has_remote(&self, instance: u32) -> bool {
+    /// Who is on another instance, and not away.
+    pub fn remote(&self, instance: u32) -> impl Iterator<Item = &Present> {
         self.iter()
-            .any(|p| !p.member.away && p.member.conn.instance() != instance)
+            .filter(move |p| !p.member.away && p.member.conn.instance() != instance)
+    }
+
+    /// Whether somebody is there.
+    pub fn has_remote(&self, instance: u32) -> bool {
+        self.remote(instance).next().is_some()
     }
 
     /// Applies one change of the table.

@@ -242,10 +242,7 @@ impl<L: Link> State<L> {
                 self.delivered = opened.head.seq;
                 self.roster = Roster::new(opened.presence_version, opened.members);
                 self.catch_up_early(opened.presence_version);
-                let joins: Vec<ConnId> = self.seats.keys().copied().collect();
-                for conn in joins {
-                    self.append_join(conn);
-                }
+                self.admit_early();
             }
             Err(e) => {
                 for seat in self.seats.values() {

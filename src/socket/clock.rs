@@ -1,7 +1,7 @@
 //! A connection's deadlines: the hello, pings and pongs, a socket that takes nothing, a token that ends, the close.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -20,6 +20,18 @@ pub(super) struct Clock {
     heard: Instant,
     pinged: Option<Instant>,
     closing: Option<Instant>,
+}
+
+/// Pings are sent at multiples of this: thousands of idle connections then share a wake-up of the process, and a wake-up costs more
+/// than a ping.
+const PING_GRID: Duration = Duration::from_millis(100);
+
+/// The first multiple of the grid at or after `at`, counted from the start of the process.
+fn on_grid(at: Instant) -> Instant {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let since = at.saturating_duration_since(*START).as_nanos();
+    let late = since.next_multiple_of(PING_GRID.as_nanos()) - since;
+    at + Duration::from_nanos(u64::try_from(late).unwrap_or(0))
 }
 
 /// Whether it is our doing that a client that has joined is not heard.
@@ -107,7 +119,7 @@ impl Clock {
         let deadlines = &hub.config.deadlines;
         let mut next = match self.pinged {
             Some(at) => at + deadlines.pong,
-            None => self.heard + deadlines.ping_interval,
+            None => on_grid(self.heard + deadlines.ping_interval),
         };
         match peer {
             None => next = next.min(self.began + deadlines.hello),

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
@@ -25,6 +26,9 @@ use crate::protocol::server_message as say;
 use crate::room::inbox::Event;
 use crate::room::registry::{Handle, Registry};
 use crate::room::{Latest, Link};
+
+/// How much too early a connection's timer may fire.
+const TIMER_SLACK: Duration = Duration::from_secs(3);
 
 /// What all connections of this instance share.
 pub struct Hub {
@@ -307,6 +311,8 @@ async fn run(hub: &Hub, out: &Outbound, inbound: &mut Inbound) -> End {
     let mut clock = Clock::new(Instant::now());
     // What came behind the handshake is in the parser already.
     let mut readable = true;
+    // While messages come the deadline moves on with each: the timer is not set anew for that, and may fire too early.
+    let mut timer = pin!(tokio::time::sleep_until(clock.next(hub, None, None).into()));
     loop {
         // Before reading, so that a client that never stops talking ends in time too.
         if let Some(end) = clock.due(hub, out, inbound, Instant::now()) {
@@ -326,7 +332,11 @@ async fn run(hub: &Hub, out: &Outbound, inbound: &mut Inbound) -> End {
         if standing.broken {
             return inbound.end();
         }
-        let deadline = clock.next(hub, inbound.peer(), standing.blocked);
+        let deadline = clock.next(hub, inbound.peer(), standing.blocked).into();
+        let set = timer.deadline();
+        if deadline < set || deadline > set + TIMER_SLACK || timer.is_elapsed() {
+            timer.as_mut().reset(deadline);
+        }
         tokio::select! {
             ready = out.stream().readable(), if may_read && !readable => {
                 if ready.is_err() { return End::Lost }
@@ -337,7 +347,7 @@ async fn run(hub: &Hub, out: &Outbound, inbound: &mut Inbound) -> End {
                 if ready.is_err() { return End::Lost }
                 inbound.flush();
             }
-            () = tokio::time::sleep_until(deadline.into()) => {}
+            () = &mut timer => {}
         }
     }
 }

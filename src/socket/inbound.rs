@@ -57,6 +57,8 @@ pub struct Inbound {
     limiter: Limiter,
     /// The highest op that the backplane took and did not refuse later, as far as known here.
     handed_over: u64,
+    /// Entries of this turn that the backplane was not told the end of.
+    appending: bool,
     signals: Signals,
     bad_in_a_row: u32,
     said_bye: bool,
@@ -83,6 +85,7 @@ impl Inbound {
             window: None,
             limiter,
             handed_over: 0,
+            appending: false,
             signals: Signals::default(),
             bad_in_a_row: 0,
             said_bye: false,
@@ -107,6 +110,9 @@ impl Inbound {
     /// Reads and handles what has come, up to a bound.
     pub fn turn(&mut self) -> Turn {
         let turn = self.read_messages();
+        if std::mem::take(&mut self.appending) {
+            self.hub.backplane.appended();
+        }
         self.send_signals();
         self.flush();
         turn
@@ -328,7 +334,8 @@ impl Inbound {
         };
         // What came after an op that all wait for was refused with it.
         let first_again = peer.author().awaits(op);
-        match self.hub.backplane.append(canvas, entry) {
+        self.appending = true;
+        match self.hub.backplane.append_more(canvas, entry) {
             Ok(()) if first_again => self.handed_over = op,
             Ok(()) => self.handed_over = op.max(self.handed_over),
             Err(refusal) => {

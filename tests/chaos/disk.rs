@@ -1,11 +1,14 @@
-//! A disk of a few MiB that tests can fill and take away. Needs the right to mount.
+//! A disk of a few MiB that tests can fill and take away; one that can't be read. Need the right to mount and to trace.
 
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
+
+use crate::harness::eventually;
+use crate::harness::server::Process;
 
 /// A mounted tmpfs. It is unmounted when dropped.
 pub struct Disk {
@@ -63,5 +66,59 @@ impl Drop for Disk {
             .arg("--lazy")
             .arg(self.dir.path())
             .status();
+    }
+}
+
+/// While it lives, a process's reads of its queue file fail with EIO.
+pub struct BadDisk {
+    strace: Child,
+}
+
+impl BadDisk {
+    /// From now on.
+    pub async fn under(process: &Process, db: &Path) -> Self {
+        let mut strace = Command::new("strace");
+        strace.args([
+            "-f",
+            "-qq",
+            "-o",
+            "/dev/null",
+            "-e",
+            "inject=pread64:error=EIO",
+        ]);
+        for file in [
+            db.to_owned(),
+            PathBuf::from(format!("{}-wal", db.display())),
+        ] {
+            strace.arg("-P").arg(file);
+        }
+        strace.args(["-p", &process.pid().to_string()]);
+        let strace = strace.stdin(Stdio::null()).spawn();
+        let bad = Self {
+            strace: strace.expect("strace"),
+        };
+        let tasks = PathBuf::from(format!("/proc/{}/task", process.pid()));
+        eventually("every thread to be traced", || async {
+            all_traced(&tasks).then_some(())
+        })
+        .await;
+        bad
+    }
+}
+
+fn all_traced(tasks: &Path) -> bool {
+    let traced = |status: String| !status.contains("TracerPid:\t0\n");
+    let tasks = std::fs::read_dir(tasks).expect("a process");
+    tasks.flatten().all(|task| {
+        // A thread that ends meanwhile reads nothing.
+        std::fs::read_to_string(task.path().join("status")).map_or(true, traced)
+    })
+}
+
+impl Drop for BadDisk {
+    fn drop(&mut self) {
+        // Killed, it lets the process go; its reads are the kernel's again.
+        let _ = self.strace.kill();
+        let _ = self.strace.wait();
     }
 }

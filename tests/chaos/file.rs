@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::disk::Disk;
+use crate::disk::{BadDisk, Disk};
 use crate::harness::history::check_agreement;
 use crate::harness::server::Process;
 use crate::harness::{Client, eventually, http, soon};
@@ -179,6 +179,26 @@ async fn errors_of_the_disk_at_any_step_lose_nothing() {
         assert!(site.until_ready(0, false).await.contains("disk I/O error"));
         recovered(&site, vec![ada, bob]).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_cannot_be_read_is_waited_for() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let db = dir.path().join("relay.db");
+    let mut site = Site::start(&db, &[]).await;
+    let (mut ada, mut bob) = (site.join(0).await, site.join(1).await);
+    ada.commit(chat("before")).await;
+    let bad = BadDisk::under(&site.processes[0], &db).await;
+    // What the other process writes is not in the first one's memory: it has to read.
+    bob.commit(chat("beside")).await;
+    let why = until_refused(&mut ada, || chat("x")).await;
+    assert!(why.contains("malformed"), "{why}");
+    site.until_ready(0, false).await;
+    let log = site.processes[0].log();
+    assert!(log.contains("the disk can't read the queue file"), "{log}");
+    drop(bad);
+    recovered(&site, vec![ada, bob]).await;
+    assert!(!site.processes[0].is_over());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -60,19 +60,22 @@ async fn a_new_process_delivers_nothing_old() {
 
 #[tokio::test]
 async fn a_canvas_that_is_full_says_so() {
-    let relay = Relay::start(1, &["--max-clients-per-canvas", "2"]).await;
+    let relay = Relay::start(2, &["--max-clients-per-canvas", "2"]).await;
     let _first = relay.join(0, "board").await;
     let second = relay.join(0, "board").await;
-    let mut third = crate::harness::Socket::open(relay.address(0), "board")
-        .await
-        .expect("up");
     let hello = json!({"type": "hello", "v": 1, "client": "client-third"});
-    third.send(&hello).await.expect("sent");
-    assert_eq!(third.ended().await.code, Some(4413));
+    // The other process counts those of this one, whether it opens the canvas for this client or had it open.
+    for n in [0, 1, 1] {
+        let mut third = crate::harness::Socket::open(relay.address(n), "board")
+            .await
+            .expect("up");
+        third.send(&hello).await.expect("sent");
+        assert_eq!(third.ended().await.code, Some(4413));
+    }
     let _elsewhere = relay.join(0, "other").await;
     drop(second);
     crate::harness::eventually("a free place", || async {
-        let mut socket = crate::harness::Socket::open(relay.address(0), "board")
+        let mut socket = crate::harness::Socket::open(relay.address(1), "board")
             .await
             .ok()?;
         socket.send(&hello).await.ok()?;

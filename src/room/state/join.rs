@@ -16,10 +16,7 @@ impl<L: Link> State<L> {
     pub(super) fn join(&mut self, link: Arc<L>, since: Option<Position>) {
         let conn = conn_of(&*link);
         if self.is_full_for(&link.author().client) {
-            return link.close(
-                CloseCode::Full,
-                "this canvas is full on this instance (max_clients_per_canvas)",
-            );
+            return close_full(&*link);
         }
         let joining = Some(Joining {
             since,
@@ -40,10 +37,28 @@ impl<L: Link> State<L> {
         }
     }
 
-    /// Whether others take all places. Who takes over its own place needs none.
+    /// Whether others take all places, here and on other instances. Who takes over its own place needs none; who is away has none.
     fn is_full_for(&self, client: &ClientId) -> bool {
-        let clients = self.seats.values().map(|seat| &seat.link.author().client);
-        clients.filter(|other| *other != client).count() >= self.settings.limits.max_clients
+        let here = self.seats.values().map(|seat| &seat.link.author().client);
+        let elsewhere = self.roster.remote(self.instance).map(|p| &p.member.client);
+        let others = here.chain(elsewhere).filter(|other| *other != client);
+        others.count() >= self.settings.limits.max_clients
+    }
+
+    /// Those who said hello before the room was open, in the order that they came: others may have taken the places elsewhere.
+    pub(super) fn admit_early(&mut self) {
+        let early: Vec<ConnId> = self.seats.keys().copied().collect();
+        for conn in early {
+            let Some(seat) = self.seats.get(&conn) else {
+                continue;
+            };
+            if self.is_full_for(&seat.link.author().client) {
+                close_full(&*seat.link);
+                self.seats.remove(&conn);
+            } else {
+                self.append_join(conn);
+            }
+        }
     }
 
     pub(super) fn append_join(&mut self, conn: ConnId) {
@@ -314,4 +329,11 @@ impl<L: Link> State<L> {
                 .push(Effect::Append(Entry::Leave { author, clean }));
         }
     }
+}
+
+fn close_full<L: Link>(link: &L) {
+    link.close(
+        CloseCode::Full,
+        "this canvas is full (max_clients_per_canvas)",
+    );
 }
