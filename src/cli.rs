@@ -1,8 +1,12 @@
-//! The subcommands beside `serve`: run several, look, examine, copy, make tokens.
+//! The command line, and the subcommands beside `serve`: run several, look, examine, copy, make tokens.
 
 use std::io::Write;
 
-use crate::config::Config;
+use clap::{Parser, Subcommand};
+
+use crate::config::{
+    BackupArgs, ClusterArgs, Config, DoctorArgs, ServeArgs, StatsArgs, TailArgs, TokenArgs,
+};
 
 pub mod backup;
 pub mod cluster;
@@ -11,6 +15,37 @@ mod file;
 pub mod stats;
 pub mod tail;
 pub mod token;
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(name = "scumble", version, about, term_width = 100)]
+#[command(propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run one relay process. Several on the same --db are one relay
+    Serve(ServeArgs),
+    /// Run several relay processes over one file, and restart those that die
+    Cluster(ClusterArgs),
+    /// Follow one canvas, read from the file
+    Tail(TailArgs),
+    /// Print the numbers of a running relay
+    Stats(StatsArgs),
+    /// Examine a file, and say what to do about what was found
+    Doctor(DoctorArgs),
+    /// Copy a file while relays use it
+    Backup(BackupArgs),
+    /// Make a token for development
+    Token(TokenArgs),
+    /// Measure the queue, polling or whole relays
+    Load(crate::load::Args),
+}
 
 /// Prints the effective configuration, one `flag = value` a line.
 ///

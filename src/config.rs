@@ -1,11 +1,11 @@
-//! Configuration: parsed twice, first as flags and environment ([`Cli`]), then as something meaningful ([`Config`]).
+//! Configuration: parsed twice, first as flags and environment ([`ServeArgs`]), then as something meaningful ([`Config`]).
 //! Nothing else reads the environment.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, ValueEnum};
 
 use crate::protocol::ids::InstanceId;
 
@@ -25,37 +25,6 @@ pub use security_args::{AuthMode, Security};
 pub use serve_args::{Profile, ServeArgs};
 pub use tool_args::{BackupArgs, ClusterArgs, DoctorArgs, StatsArgs, TailArgs, TokenArgs};
 pub use values::Network;
-
-/// The command line.
-#[derive(Debug, Parser)]
-#[command(name = "scumble", version, about, term_width = 100)]
-#[command(propagate_version = true, arg_required_else_help = true)]
-pub struct Cli {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: Command,
-}
-
-/// What to do.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Run one relay process. Several on the same --db are one relay
-    Serve(ServeArgs),
-    /// Run several relay processes over one file, and restart those that die
-    Cluster(ClusterArgs),
-    /// Follow one canvas, read from the file
-    Tail(TailArgs),
-    /// Print the numbers of a running relay
-    Stats(StatsArgs),
-    /// Examine a file, and say what to do about what was found
-    Doctor(DoctorArgs),
-    /// Copy a file while relays use it
-    Backup(BackupArgs),
-    /// Make a token for development
-    Token(TokenArgs),
-    /// Measure the queue, polling or whole relays
-    Load(crate::load::Args),
-}
 
 /// Everything `serve` needs to know, checked.
 #[derive(Debug, Clone)]

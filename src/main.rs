@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use scumble::config::{Cli, Command, Config, ServeArgs};
-use scumble::{cli, load, relay, telemetry};
+use scumble::cli::{self, Cli, Command};
+use scumble::config::{Config, ServeArgs};
+use scumble::{load, relay, telemetry};
 
 fn main() -> ExitCode {
     abort_on_panic();

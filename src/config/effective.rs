@@ -106,7 +106,7 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
-    use crate::config::Cli;
+    use crate::cli::Cli;
 
     #[test]
     fn every_flag_is_in_it() {

@@ -35,7 +35,7 @@ pub struct UpgradeState {
 /// The route of the WebSocket.
 pub fn router(state: UpgradeState) -> Router {
     Router::new()
-        .route("/ws/", get(bad_canvas))
+        .route("/ws/", get(upgrade))
         .route("/ws/{*canvas_id}", get(upgrade))
         .with_state(state)
 }
@@ -46,8 +46,10 @@ async fn upgrade(
     mut request: Request,
 ) -> Response {
     // Whatever is behind /ws/ is meant as a name, slashes and broken escapes too.
-    let Some(canvas) = canvas.ok().and_then(|Path(id)| CanvasId::parse(&id).ok()) else {
-        return bad_canvas().await;
+    let name = canvas.map_or(String::new(), |Path(id)| id);
+    let canvas = match CanvasId::parse(&name) {
+        Ok(canvas) => canvas,
+        Err(bad) => return error(StatusCode::BAD_REQUEST, "bad-canvas", &bad.to_string()),
     };
     let key = match websocket_key(&request) {
         Ok(key) => key,
@@ -91,11 +93,6 @@ async fn upgrade(
         );
     }
     response
-}
-
-async fn bad_canvas() -> Response {
-    let message = "canvas_id must match [A-Za-z0-9][A-Za-z0-9._:-]{0,127}";
-    error(StatusCode::BAD_REQUEST, "bad-canvas", message)
 }
 
 /// Browsers say which page connects, and pages can't make them say another. What says nothing is no browser.

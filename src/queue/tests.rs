@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::backplane::{Author, Delivery, Outcome, PresenceChange, PresenceEvent};
+use crate::backplane::{
+    Author, Backplane, Delivery, Entry, Member, Outcome, PresenceChange, PresenceEvent, Read,
+};
 use crate::config::Synchronous;
 use crate::protocol::client_message::{Change, Durable, Kind};
-use crate::protocol::ids::ClientId;
+use crate::protocol::ids::{ClientId, ConnId, InstanceId};
 use crate::protocol::server_message::{AckStatus, ErrorCode, LeaveReason};
 
 /// A configuration of defaults over a file in `dir`.

@@ -257,16 +257,12 @@ pub fn serve(
 /// coming again; a refusal before the upgrade would look like a lost connection to it.
 pub async fn turn_away(hub: Arc<Hub>, stream: TcpStream, address: Option<IpAddr>, denied: Denied) {
     let out = Outbound::new(stream);
-    match hub.places.take(address) {
-        Ok(_place) => {
-            out.deny(&denied);
-            linger(&out).await;
-        }
-        Err(reason) => {
-            out.close(CloseCode::Full, &reason);
-            linger(&out).await;
-        }
+    let place = hub.places.take(address);
+    match &place {
+        Ok(_place) => out.deny(&denied),
+        Err(reason) => out.close(CloseCode::Full, reason),
     }
+    linger(&out).await;
 }
 
 /// Takes the connection out of its room: once it is decided that it ends, since its last bytes may take

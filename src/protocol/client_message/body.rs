@@ -1,0 +1,136 @@
+//! What is passed on: the fields that are known, byte for byte as they came.
+
+use std::fmt;
+use std::ops::Range;
+
+use bytes::Bytes;
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::MAX_EVENT_CHARS;
+use super::envelope::{Envelope, Parsed, bad};
+use super::fields::{need, short_string};
+
+/// Fields joined by commas: the inside of a JSON object.
+pub(super) struct Body(String);
+
+impl Body {
+    /// Of a durable message whose fields have so many bytes.
+    pub(super) fn new(op: u64, bytes: usize) -> Self {
+        // What a client says besides is not kept, so it must not be counted on.
+        let mut body = String::with_capacity(bytes.min(512) + 64);
+        body.push_str("{\"op\":");
+        body.push_str(&op.to_string());
+        Self(body)
+    }
+
+    /// Empty, with room for so many bytes.
+    pub(super) fn with_capacity(bytes: usize) -> Self {
+        Self(String::with_capacity(bytes))
+    }
+
+    /// Bytes so far.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Appends a field whose name needs no escape; gives the place of its value.
+    pub(super) fn field(&mut self, name: &str, value: &str) -> Range<usize> {
+        self.raw_field(&["\"", name, "\""], value)
+    }
+
+    /// Appends a field whose name, in quotes, is given in pieces.
+    pub(super) fn raw_field(&mut self, quoted: &[&str], value: &str) -> Range<usize> {
+        if !self.0.is_empty() {
+            self.0.push(',');
+        }
+        for piece in quoted {
+            self.0.push_str(piece);
+        }
+        self.0.push(':');
+        let start = self.0.len();
+        self.0.push_str(value);
+        start..self.0.len()
+    }
+
+    /// Appends the two fields of an event.
+    pub(super) fn event(&mut self, m: &Envelope<'_>) -> Parsed<()> {
+        short_string("event", m.event, MAX_EVENT_CHARS)?;
+        self.field("event", need("event", m.event)?);
+        if let Some(data) = m.data {
+            usable("data", data)?;
+        }
+        self.field("data", m.data.map_or("null", RawValue::get));
+        Ok(())
+    }
+
+    /// The message's body.
+    pub(super) fn finish(mut self) -> Bytes {
+        self.0.push('}');
+        Bytes::from(self.0)
+    }
+
+    /// The fields as text.
+    pub(super) fn text(self) -> String {
+        self.0
+    }
+}
+
+/// Refuses what some reader could not hold: numbers out of range, halves of characters.
+pub(super) fn usable(name: &str, raw: &RawValue) -> Parsed<()> {
+    match serde_json::from_str::<Usable>(raw.get()) {
+        Ok(_) => Ok(()),
+        Err(e) => bad(format!("{name} is not usable: {e}")),
+    }
+}
+
+/// Any JSON value that was read like a `serde_json::Value`, and not kept.
+struct Usable;
+
+impl<'de> Deserialize<'de> for Usable {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for Usable {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self, A::Error> {
+        while seq.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+        while map.next_entry::<Self, Self>()?.is_some() {}
+        Ok(self)
+    }
+}

@@ -1,0 +1,256 @@
+//! What each kind of message must have, and its checks.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::body::{Body, usable};
+use super::envelope::{Envelope, Parsed, bad, refused};
+use super::*;
+use crate::protocol::ids::Epoch;
+
+pub(super) fn need<'a>(name: &str, raw: Option<&'a RawValue>) -> Parsed<&'a str> {
+    match raw {
+        Some(raw) => Ok(raw.get()),
+        None => bad(format!("{name} is missing")),
+    }
+}
+
+pub(super) fn string(name: &str, raw: Option<&RawValue>) -> Parsed<String> {
+    serde_json::from_str::<String>(need(name, raw)?)
+        .or_else(|_| bad(format!("{name} must be a string")))
+}
+
+pub(super) fn short_string(name: &str, raw: Option<&RawValue>, max: usize) -> Parsed<String> {
+    let text = string(name, raw)?;
+    if (1..=max).contains(&text.chars().count()) {
+        Ok(text)
+    } else {
+        bad(format!("{name} must have 1 to {max} characters"))
+    }
+}
+
+/// A JSON value that every reader can hold: numbers in range, strings of whole characters.
+fn value(name: &str, raw: Option<&RawValue>) -> Parsed<Value> {
+    serde_json::from_str(need(name, raw)?).or_else(|e| bad(format!("{name} is not usable: {e}")))
+}
+
+fn object(name: &str, raw: Option<&RawValue>) -> Parsed<serde_json::Map<String, Value>> {
+    match value(name, raw)? {
+        Value::Object(map) => Ok(map),
+        _ => bad(format!("{name} must be an object")),
+    }
+}
+
+pub(super) fn hello(m: &Envelope<'_>) -> Parsed<Hello> {
+    let v = m.v.and_then(|raw| raw.get().parse().ok()).unwrap_or(0);
+    if v != crate::protocol::VERSION {
+        // The rest is another version's business.
+        let client = ClientId::parse("unknown0").or_else(|e| bad(e.to_string()))?;
+        return Ok(Hello {
+            v,
+            client,
+            user: "{}".to_owned(),
+            token: None,
+            since: None,
+        });
+    }
+    let client = ClientId::parse(&string("client", m.client)?).or_else(|e| bad(e.to_string()))?;
+    let token = m.token.map(|raw| string("token", Some(raw))).transpose()?;
+    let since = match m.since {
+        Some(raw) if raw.get() != "null" => since(raw)?,
+        _ => None,
+    };
+    Ok(Hello {
+        v,
+        client,
+        user: user(m.user)?,
+        token,
+        since,
+    })
+}
+
+/// `None` for an epoch or a number that can't be one of ours: that is no mistake, it only can't be continued.
+fn since(raw: &RawValue) -> Parsed<Option<Position>> {
+    let since = object("since", Some(raw))?;
+    let (Some(epoch), Some(seq)) = (since.get("epoch"), since.get("seq")) else {
+        return bad("since must have epoch and seq");
+    };
+    if !seq.is_number() {
+        return bad("since.seq must be a number");
+    }
+    let epoch = epoch.as_str().and_then(Epoch::parse);
+    Ok(epoch
+        .zip(seq.as_u64())
+        .map(|(epoch, seq)| Position { epoch, seq }))
+}
+
+/// `user` with nothing but a name and a colour, since it is sent to everyone.
+fn user(raw: Option<&RawValue>) -> Parsed<String> {
+    let Some(raw) = raw.filter(|raw| raw.get() != "null") else {
+        return Ok("{}".to_owned());
+    };
+    let given = object("user", Some(raw))?;
+    let mut kept = serde_json::Map::new();
+    for field in ["name", "color"] {
+        match given.get(field) {
+            None | Some(Value::Null) => {}
+            Some(Value::String(text)) if text.chars().count() <= MAX_USER_CHARS => {
+                kept.insert(field.to_owned(), Value::String(text.clone()));
+            }
+            Some(_) => {
+                return bad(format!(
+                    "user.{field} must be a string of at most {MAX_USER_CHARS}"
+                ));
+            }
+        }
+    }
+    Ok(Value::Object(kept).to_string())
+}
+
+fn op(raw: Option<&RawValue>) -> Parsed<u64> {
+    let op = raw.and_then(|raw| raw.get().parse::<u64>().ok());
+    match op {
+        Some(op) if (1..=MAX_OP).contains(&op) => Ok(op),
+        _ => refused(
+            ErrorCode::BadOp,
+            format!("op must be a whole number from 1 to {MAX_OP}"),
+        ),
+    }
+}
+
+pub(super) fn durable(kind: Kind, m: &Envelope<'_>, bytes: usize) -> Parsed<Durable> {
+    let op = op(m.op)?;
+    let mut body = Body::new(op, bytes);
+    let change = match kind {
+        Kind::ObjectCreate => {
+            let id = created(&object("object", m.object)?)?;
+            Change::Put {
+                id,
+                object: body.field("object", need("object", m.object)?),
+            }
+        }
+        Kind::ObjectUpdate => {
+            let id = short_string("id", m.id, MAX_OBJECT_ID_CHARS)?;
+            let patch = object("patch", m.patch)?;
+            check_patch(&id, &patch)?;
+            body.field("id", need("id", m.id)?);
+            body.field("patch", need("patch", m.patch)?);
+            Change::Merge {
+                id,
+                patch: Value::Object(patch),
+            }
+        }
+        Kind::ObjectDelete => {
+            let id = short_string("id", m.id, MAX_OBJECT_ID_CHARS)?;
+            body.field("id", need("id", m.id)?);
+            Change::Remove { id }
+        }
+        Kind::Chat => {
+            short_string("text", m.text, MAX_CHAT_CHARS)?;
+            body.field("text", need("text", m.text)?);
+            if let Some(raw) = m.reply_to.filter(|raw| raw.get() != "null") {
+                if raw.get().parse::<u64>().is_err() {
+                    return bad("reply_to must be the seq of a message");
+                }
+                body.field("reply_to", raw.get());
+            }
+            Change::Chat
+        }
+        Kind::Broadcast => {
+            body.event(m)?;
+            Change::None
+        }
+    };
+    Ok(Durable {
+        kind,
+        op,
+        body: body.finish(),
+        change,
+    })
+}
+
+/// The checks on a new object; gives its id.
+fn created(object: &serde_json::Map<String, Value>) -> Parsed<String> {
+    let text = |field: &str, max: usize| match object.get(field) {
+        Some(Value::String(text)) if (1..=max).contains(&text.chars().count()) => Ok(text.clone()),
+        _ => bad(format!(
+            "object.{field} must be a string of 1 to {max} characters"
+        )),
+    };
+    text("kind", MAX_KIND_CHARS)?;
+    text("id", MAX_OBJECT_ID_CHARS)
+}
+
+/// An object keeps its id, and always has a kind.
+fn check_patch(id: &str, patch: &serde_json::Map<String, Value>) -> Parsed<()> {
+    if patch.get("id").is_some_and(|new| new.as_str() != Some(id)) {
+        return bad("patch.id must not change the object's id");
+    }
+    match patch.get("kind") {
+        None => Ok(()),
+        Some(Value::String(kind)) if (1..=MAX_KIND_CHARS).contains(&kind.chars().count()) => Ok(()),
+        Some(_) => bad(format!(
+            "patch.kind must be a string of 1 to {MAX_KIND_CHARS} characters"
+        )),
+    }
+}
+
+pub(super) fn presence(m: &Envelope<'_>) -> Parsed<String> {
+    let patch = need("state", m.state)?;
+    if patch.len() > MAX_PATCH_BYTES {
+        let message = format!("a change of state has at most {MAX_PATCH_BYTES} bytes");
+        return refused(ErrorCode::TooLarge, message);
+    }
+    object("state", m.state)?;
+    Ok(patch.to_owned())
+}
+
+pub(super) fn signal(m: &Envelope<'_>) -> Parsed<String> {
+    let data = m.data.map_or(0, |data| data.get().len());
+    let mut body = Body::with_capacity(data + 64);
+    body.event(m)?;
+    Ok(body.text())
+}
+
+pub(super) fn ping(m: &Envelope<'_>) -> Parsed<String> {
+    let ts = m.ts.map_or("null", RawValue::get);
+    let number = ts.len() <= MAX_TS_CHARS && ts.parse::<f64>().is_ok_and(f64::is_finite);
+    if number || ts == "null" {
+        Ok(ts.to_owned())
+    } else {
+        bad(format!(
+            "ts must be a number of at most {MAX_TS_CHARS} characters"
+        ))
+    }
+}
+
+/// The cursor's fields but `type` and `client`, which are ours to say.
+pub(super) fn cursor(text: &str) -> Parsed<String> {
+    let fields: std::collections::BTreeMap<Cow<'_, str>, &RawValue> =
+        serde_json::from_str(text).or_else(|e| bad(format!("cursor: {e}")))?;
+    let mut out = Body::with_capacity(48);
+    for name in ["x", "y"] {
+        let raw = fields.get(name).copied();
+        match raw.map(|raw| raw.get().parse::<f64>()) {
+            Some(Ok(number)) if number.is_finite() => {
+                out.field(name, raw.map_or("0", RawValue::get));
+            }
+            _ => return bad(format!("{name} must be a number")),
+        }
+    }
+    for (name, raw) in &fields {
+        if !["type", "client", "x", "y"].contains(&&**name) {
+            usable(name, raw)?;
+            let name = serde_json::to_string(name).unwrap_or_default();
+            out.raw_field(&[&name], raw.get());
+        }
+    }
+    if out.len() > MAX_CURSOR_BYTES {
+        return bad(format!(
+            "a cursor's fields are at most {MAX_CURSOR_BYTES} bytes"
+        ));
+    }
+    Ok(out.text())
+}
