@@ -143,11 +143,10 @@ impl Poller {
 
     /// Reads until there is nothing more; gives how much there was.
     fn poll(&mut self, only_if_changed: bool) -> rusqlite::Result<usize> {
-        let version = self
-            .conn
-            .pragma_query_value(None, "data_version", |row| row.get(0))?;
-        let changed = self.version.replace(version) != Some(version);
-        if only_if_changed && !changed {
+        if !only_if_changed {
+            // Whoever was told of rows need not ask whether there are any; the next safety poll looks once in vain.
+            self.version = None;
+        } else if !self.has_changed()? {
             return Ok(0);
         }
         let mut total = 0;
@@ -166,6 +165,13 @@ impl Poller {
                 return Ok(total);
             }
         }
+    }
+
+    /// Whether another process has committed since this was asked.
+    fn has_changed(&mut self) -> rusqlite::Result<bool> {
+        let mut statement = self.conn.prepare_cached("PRAGMA data_version")?;
+        let version = statement.query_row([], |row| row.get(0))?;
+        Ok(self.version.replace(version) != Some(version))
     }
 
     fn back_off(&mut self, error: &rusqlite::Error) -> Result<(), Fatal> {
