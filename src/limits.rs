@@ -80,6 +80,8 @@ pub const MAX_BAD_IN_A_ROW: u32 = 10;
 pub const UNSENT_BYTES: u32 = 16 * 1024;
 /// What is read and thrown away after a close frame of ours, so that the client gets to read it.
 pub const LINGER_BYTES: usize = 1024 * 1024;
+/// Who says `bye` gets the answers to its ops that come within this time.
+pub const PART_TIMEOUT: Duration = Duration::from_secs(2);
 /// Peers get this long to answer a close frame.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 

@@ -159,7 +159,7 @@ pub struct Limits {
     pub ops_per_s: u32,
     /// Objects of a canvas.
     pub max_objects: usize,
-    /// Connections of a canvas on one instance.
+    /// Clients of a canvas, on all instances.
     pub max_clients: usize,
     /// Bytes of all objects of a canvas.
     pub max_canvas_bytes: usize,

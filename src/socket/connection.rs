@@ -314,7 +314,8 @@ async fn run(hub: &Hub, out: &Outbound, inbound: &mut Inbound) -> End {
         if let Some(end) = clock.due(hub, out, inbound, Instant::now()) {
             return end;
         }
-        let may_read = may_read(hub, out, inbound);
+        let parting = inbound.part();
+        let may_read = parting.is_none() && may_read(hub, out, inbound);
         if readable && may_read {
             match inbound.turn() {
                 Turn::Idle => readable = false,
@@ -328,7 +329,8 @@ async fn run(hub: &Hub, out: &Outbound, inbound: &mut Inbound) -> End {
         if standing.broken {
             return inbound.end();
         }
-        let deadline = clock.next(hub, inbound.peer(), standing.blocked).into();
+        let next = clock.next(hub, inbound.peer(), standing.blocked);
+        let deadline = parting.map_or(next, |until| until.min(next)).into();
         let set = timer.deadline();
         if deadline < set || deadline > set + TIMER_SLACK || timer.is_elapsed() {
             timer.as_mut().reset(deadline);

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use bytes::Bytes;
 use tungstenite::protocol::frame::coding::CloseCode as WsCode;
@@ -15,7 +16,7 @@ use super::limiter::Limiter;
 use super::op_window::{OpWindow, Verdict};
 use super::outbound::Outbound;
 use crate::backplane::{Author, Entry};
-use crate::limits::{MAX_BAD_IN_A_ROW, READ_BUFFER_BYTES};
+use crate::limits::{MAX_BAD_IN_A_ROW, PART_TIMEOUT, READ_BUFFER_BYTES};
 use crate::protocol::VERSION;
 use crate::protocol::client_message::{ClientMessage, Durable, Hello, Refused, parse_within};
 use crate::protocol::close_code::CloseCode;
@@ -62,6 +63,8 @@ pub struct Inbound {
     signals: Signals,
     bad_in_a_row: u32,
     said_bye: bool,
+    /// It said `bye` then, and ops of it wait for their answers.
+    parting: Option<Instant>,
 }
 
 impl Inbound {
@@ -89,6 +92,7 @@ impl Inbound {
             signals: Signals::default(),
             bad_in_a_row: 0,
             said_bye: false,
+            parting: None,
         }
     }
 
@@ -151,7 +155,8 @@ impl Inbound {
 
     /// Whether what was read last means that the task must look before it reads on.
     fn stops(&self) -> bool {
-        self.out.paused.load(Ordering::Relaxed)
+        self.parting.is_some()
+            || self.out.paused.load(Ordering::Relaxed)
             || self.out.standing().bytes >= crate::limits::OUTBOX_BYTES
             || self
                 .peer
@@ -187,9 +192,24 @@ impl Inbound {
         }
     }
 
-    /// A close frame of ours is on its way: nothing that comes now counts.
+    /// It said `bye`, or a close frame of ours is on its way: nothing that comes now counts.
     fn closing(&self) -> bool {
-        self.out.standing().closing.is_some()
+        self.parting.is_some() || self.out.standing().closing.is_some()
+    }
+
+    /// Closes the connection of who said `bye` once all its ops are answered, so that nothing is acked behind its back.
+    /// `Some`: it waits, until then at most.
+    pub fn part(&mut self) -> Option<Instant> {
+        let until = self.parting? + PART_TIMEOUT;
+        // Each answer wakes the task of a connection that is not read.
+        self.out.paused.store(true, Ordering::Release);
+        let in_flight = self.peer.as_ref().map_or(0, |peer| peer.in_flight());
+        if in_flight == 0 || Instant::now() >= until {
+            self.parting = None;
+            self.out.close(CloseCode::Normal, "bye");
+            return None;
+        }
+        Some(until)
     }
 
     fn text(&mut self, text: &str) {
@@ -246,7 +266,8 @@ impl Inbound {
             ClientMessage::Refresh(token) => self.refresh(peer, &token),
             ClientMessage::Bye => {
                 self.said_bye = true;
-                self.out.close(CloseCode::Normal, "bye");
+                self.parting = Some(Instant::now());
+                self.part();
             }
             ClientMessage::Hello(_) => self.refuse(&Refused {
                 code: ErrorCode::BadMessage,

@@ -354,6 +354,22 @@ async fn a_ping_is_answered() {
 }
 
 #[tokio::test]
+async fn who_says_bye_gets_the_acks_that_are_under_way() {
+    // The op is committed and its ack late when the goodbye comes.
+    let flags = ["--fail-point=before-ack=delay:300ms"];
+    let relay = Relay::start(1, &flags).await;
+    let mut ada = relay.join(0, "board").await;
+    let op = ada.op(json!({"type": "chat", "text": "last words"})).await;
+    ada.say(json!({"type": "bye"})).await;
+    ada.say(json!({"type": "chat", "op": op + 1, "text": "not said"}))
+        .await;
+    assert_eq!(ada.closed().await, Some(1000));
+    assert!(ada.acked.keys().eq([&op]));
+    let ben = relay.join(0, "board").await;
+    assert_eq!(ben.seq, 1, "what comes after a goodbye does not count");
+}
+
+#[tokio::test]
 async fn how_a_client_leaves_is_told() {
     let relay = Relay::start(1, &["--queue", "off", "--presence-grace", "1s"]).await;
     let mut watcher = relay.join(0, "board").await;
