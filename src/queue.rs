@@ -113,7 +113,7 @@ impl Shared {
     }
 }
 
-/// The backplane over one SQLite file. Dropping it stops its threads as a crash would: [`Backplane::shutdown`] is the clean end.
+/// The backplane over one SQLite file. Dropping it stops its threads as a crash would: [`shutdown`](crate::backplane::Backplane::shutdown) is the clean end.
 pub struct SqliteQueue {
     shared: Arc<Shared>,
     reader: Reader,
