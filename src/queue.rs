@@ -79,7 +79,7 @@ struct Fatal(String);
 /// What the threads and the handle share.
 struct Shared {
     config: QueueConfig,
-    files: Files,
+    files: Arc<Files>,
     clock: Clock,
     own: Registration,
     intake: Intake,
@@ -160,6 +160,7 @@ impl SqliteQueue {
         for at in [&counters.committed_at_ms, &counters.beaten_at_ms] {
             at.store(clock.now_ms(), Ordering::Relaxed);
         }
+        let files = Arc::new(files);
         let reader = Reader::new(files.clone(), failed.clone()).map_err(|e| StartError::Io {
             path: files.db.clone(),
             error: std::io::Error::other(e),

@@ -5,7 +5,7 @@ use std::io;
 use std::mem::ManuallyDrop;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -16,10 +16,10 @@ use super::schema::{self, StartError, is_damage};
 
 /// How long a file is read to find out whether it can be.
 const READ_THROUGH: Duration = Duration::from_secs(2);
-/// After the disk could not be read, no damage is believed for so long.
-const DISK_TROUBLE: Duration = Duration::from_secs(10);
 /// Bytes that are read at once for that.
 const READ_BYTES: usize = 256 * 1024;
+/// After the disk could not be read, no damage is believed for so long.
+const DISK_TROUBLE: Duration = Duration::from_secs(10);
 
 /// Device and inode.
 fn identity(path: &Path) -> Option<(u64, u64)> {
@@ -28,7 +28,7 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 }
 
 /// The files of one queue.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Files {
     /// The database.
     pub(super) db: PathBuf,
@@ -38,7 +38,7 @@ pub(super) struct Files {
     pub(super) wake: PathBuf,
     /// SQLite's files as they were opened: device and inode.
     opened: Vec<(PathBuf, (u64, u64))>,
-    disk: Arc<Disk>,
+    disk: Disk,
 }
 
 /// What is known of the disk.
@@ -80,7 +80,7 @@ impl Files {
             lock: beside(".lock"),
             wake: beside(".wake"),
             opened: Vec::new(),
-            disk: Arc::default(),
+            disk: Disk::default(),
             db,
         })
     }

@@ -14,7 +14,7 @@ use super::instances::Sign;
 use super::jobs::Job;
 use super::schema::millis;
 use super::wake::Peer;
-use super::{Fatal, Shared, instances, sql};
+use super::{Fatal, Shared, instances, sql, tail};
 use crate::limits;
 
 /// How often the log's length is looked at while it grows.
@@ -195,10 +195,7 @@ impl Maintenance {
     /// Has those removed who were away for longer than the grace. Looks at the table only when something was committed,
     /// or when the first of them is due.
     fn sweep(&mut self) -> rusqlite::Result<()> {
-        let version = self
-            .conn
-            .pragma_query_value(None, "data_version", |row| row.get(0))?;
-        if self.version.replace(version) != Some(version) {
+        if tail::has_changed(&self.conn, &mut self.version)? {
             let mut first = self.conn.prepare_cached(sql::FIRST_AWAY)?;
             let mut rows = first.query([])?;
             self.first_away = rows.next()?.map(|row| row.get(0)).transpose()?;

@@ -146,7 +146,7 @@ impl Poller {
         if !only_if_changed {
             // Whoever was told of rows need not ask whether there are any; the next safety poll looks once in vain.
             self.version = None;
-        } else if !self.has_changed()? {
+        } else if !tail::has_changed(&self.conn, &mut self.version)? {
             return Ok(0);
         }
         let mut total = 0;
@@ -165,13 +165,6 @@ impl Poller {
                 return Ok(total);
             }
         }
-    }
-
-    /// Whether another process has committed since this was asked.
-    fn has_changed(&mut self) -> rusqlite::Result<bool> {
-        let mut statement = self.conn.prepare_cached("PRAGMA data_version")?;
-        let version = statement.query_row([], |row| row.get(0))?;
-        Ok(self.version.replace(version) != Some(version))
     }
 
     fn back_off(&mut self, error: &rusqlite::Error) -> Result<(), Fatal> {

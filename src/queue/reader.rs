@@ -27,7 +27,7 @@ const WAIT: Duration = Duration::from_secs(5);
 pub(super) struct Reader {
     pool: Pool<SqliteConnectionManager>,
     turns: Arc<Semaphore>,
-    files: Files,
+    files: Arc<Files>,
     /// Told of a damaged file.
     failed: watch::Sender<Option<String>>,
 }
@@ -40,7 +40,7 @@ pub(super) fn unavailable(error: impl std::fmt::Display) -> Unavailable {
 impl Reader {
     /// A pool that opens connections when they are needed.
     pub(super) fn new(
-        files: Files,
+        files: Arc<Files>,
         failed: watch::Sender<Option<String>>,
     ) -> Result<Self, r2d2::Error> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;

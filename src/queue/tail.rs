@@ -261,6 +261,13 @@ impl Tail {
     }
 }
 
+/// Whether another connection has committed since this was asked; `version` is what SQLite said then.
+pub(super) fn has_changed(conn: &Connection, version: &mut Option<i64>) -> rusqlite::Result<bool> {
+    let mut statement = conn.prepare_cached("PRAGMA data_version")?;
+    let now = statement.query_row([], |row| row.get(0))?;
+    Ok(version.replace(now) != Some(now))
+}
+
 /// The id of the last row ever written.
 pub(super) fn last_id(conn: &Connection) -> rusqlite::Result<i64> {
     let mut statement = conn.prepare_cached(sql::LAST_ID)?;

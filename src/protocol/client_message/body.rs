@@ -58,7 +58,7 @@ impl Body {
         short_string("event", m.event, MAX_EVENT_CHARS)?;
         self.field("event", need("event", m.event)?);
         if let Some(data) = m.data {
-            usable("data", data)?;
+            read::<Usable>("data", data.get())?;
         }
         self.field("data", m.data.map_or("null", RawValue::get));
         Ok(())
@@ -76,16 +76,14 @@ impl Body {
     }
 }
 
-/// Refuses what some reader could not hold: numbers out of range, halves of characters.
-pub(super) fn usable(name: &str, raw: &RawValue) -> Parsed<()> {
-    match serde_json::from_str::<Usable>(raw.get()) {
-        Ok(_) => Ok(()),
-        Err(e) => bad(format!("{name} is not usable: {e}")),
-    }
+/// Reads a field. As a `Value`, or as [`Usable`] where that is not wanted, it is what every reader can hold: numbers in range,
+/// strings of whole characters.
+pub(super) fn read<'a, T: Deserialize<'a>>(name: &str, text: &'a str) -> Parsed<T> {
+    serde_json::from_str(text).or_else(|e| bad(format!("{name} is not usable: {e}")))
 }
 
 /// Any JSON value that was read like a `serde_json::Value`, and not kept.
-struct Usable;
+pub(super) struct Usable;
 
 impl<'de> Deserialize<'de> for Usable {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::body::{Body, usable};
+use super::body::{Body, Usable, read};
 use super::envelope::{Envelope, Parsed, bad, refused};
 use super::*;
 use crate::protocol::ids::Epoch;
@@ -31,13 +31,8 @@ pub(super) fn short_string(name: &str, raw: Option<&RawValue>, max: usize) -> Pa
     }
 }
 
-/// A JSON value that every reader can hold: numbers in range, strings of whole characters.
-fn value(name: &str, raw: Option<&RawValue>) -> Parsed<Value> {
-    serde_json::from_str(need(name, raw)?).or_else(|e| bad(format!("{name} is not usable: {e}")))
-}
-
 fn object(name: &str, raw: Option<&RawValue>) -> Parsed<serde_json::Map<String, Value>> {
-    match value(name, raw)? {
+    match read(name, need(name, raw)?)? {
         Value::Object(map) => Ok(map),
         _ => bad(format!("{name} must be an object")),
     }
@@ -242,7 +237,7 @@ pub(super) fn cursor(text: &str) -> Parsed<String> {
     }
     for (name, raw) in &fields {
         if !["type", "client", "x", "y"].contains(&&**name) {
-            usable(name, raw)?;
+            read::<Usable>(name, raw.get())?;
             let name = serde_json::to_string(name).unwrap_or_default();
             out.raw_field(&[&name], raw.get());
         }
