@@ -6,6 +6,7 @@
 
 mod apply;
 mod as_backplane;
+mod carried;
 mod checkpoint;
 mod cleanup;
 mod clock;
@@ -26,6 +27,7 @@ mod rows;
 mod schema;
 mod spill;
 mod sql;
+mod start;
 mod stats;
 mod tail;
 mod turnstile;
@@ -36,7 +38,6 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -57,20 +58,17 @@ use files::Files;
 use instances::Registration;
 use intake::Intake;
 use jobs::Job;
-use maintenance::{Maintenance, Nudge};
-use poller::Poller;
+use maintenance::Nudge;
 use reader::{Reader, unavailable};
 use spill::Spill;
 use tail::{Opening, Tail};
 use wake::Peers;
-use writer::Writer;
+use wake::bell::{Bell, Heard};
 
 /// How long a shutdown waits for the writer to commit what was taken; the relay has a deadline of its own.
 const DRAIN: Duration = Duration::from_secs(8);
 /// How long a shutdown waits for each of the other threads.
 const STOP: Duration = Duration::from_secs(2);
-/// The stack of each thread.
-const STACK_BYTES: usize = 1024 * 1024;
 
 /// Why a thread cannot go on; the process must end.
 #[derive(Debug)]
@@ -85,6 +83,7 @@ struct Shared {
     intake: Intake,
     tail: Tail,
     peers: Peers,
+    bell: Bell,
     nudge: Nudge,
     fail_points: FailPoints,
     /// Where messages wait while the file can't be written, if anywhere.
@@ -108,7 +107,7 @@ impl Shared {
     fn halt(&self) {
         self.stopping.store(true, Ordering::Release);
         self.intake.abandon();
-        self.peers.poke();
+        self.bell.ring(Heard::Any);
         self.nudge.ring();
     }
 }
@@ -122,137 +121,6 @@ pub struct SqliteQueue {
 }
 
 impl SqliteQueue {
-    /// Opens the file, creating it if need be, registers this instance and starts its threads. Blocks for
-    /// milliseconds, at most 20 s where another process holds the write lock.
-    ///
-    /// # Errors
-    /// [`StartError`] says what is wrong with the file, its folder or the instance's name.
-    pub fn start(config: QueueConfig) -> Result<Arc<Self>, StartError> {
-        let mut prepared = schema::prepare(&config)?;
-        let (own, bell) = instances::register(&mut prepared, &config)?;
-        if let Some(dir) = &config.spill_dir {
-            spill::commit_leftovers(dir, &mut prepared, &own.setup)?;
-        }
-        let schema::Prepared {
-            conn,
-            files,
-            turnstile,
-            clock,
-        } = prepared;
-        let io = |path: &std::path::Path| {
-            let path = path.to_owned();
-            move |error| StartError::Io { path, error }
-        };
-        let sqlite = |error| StartError::Sqlite {
-            path: files.db.clone(),
-            error,
-        };
-        let peers = Peers::new(&own.wake_path).map_err(io(&own.wake_path))?;
-        let poll_conn = schema::open_reader(&files.db).map_err(sqlite)?;
-        let keep_conn = schema::open_reader(&files.db).map_err(sqlite)?;
-        peers.set(instances::peers(&keep_conn, own.setup.number).map_err(sqlite)?);
-        let failed = tokio::sync::watch::Sender::new(None);
-        let spill = match &config.spill_dir {
-            Some(dir) => Spill::create(&config, &files.db).map_err(io(dir))?,
-            None => None,
-        };
-        let counters = stats::Counters::default();
-        for at in [&counters.committed_at_ms, &counters.beaten_at_ms] {
-            at.store(clock.now_ms(), Ordering::Relaxed);
-        }
-        let files = Arc::new(files);
-        let reader = Reader::new(files.clone(), failed.clone()).map_err(|e| StartError::Io {
-            path: files.db.clone(),
-            error: std::io::Error::other(e),
-        })?;
-        let shared = Arc::new(Shared {
-            fail_points: FailPoints::new(&config.fail_points),
-            config,
-            files,
-            clock,
-            own,
-            intake: Intake::default(),
-            tail: Tail::new(),
-            peers,
-            nudge: Nudge::default(),
-            counters,
-            spill,
-            trouble: Mutex::default(),
-            ending: AtomicBool::new(false),
-            stopping: AtomicBool::new(false),
-            failed,
-        });
-        let writer = Writer::new(conn, turnstile, shared.clone());
-        let poller = Poller::new(poll_conn, bell, shared.clone());
-        let maintenance = Maintenance::new(keep_conn, shared.clone());
-        let queue = Self {
-            shared,
-            reader,
-            conns: AtomicU64::new(1),
-            threads: Mutex::default(),
-        };
-        queue.run(writer, poller, maintenance)?;
-        queue.shared.peers.hello();
-        Ok(Arc::new(queue))
-    }
-
-    fn run(
-        &self,
-        writer: Writer,
-        poller: Poller,
-        maintenance: Maintenance,
-    ) -> Result<(), StartError> {
-        self.spawn("queue-writer", move || writer.run())?;
-        self.spawn("queue-poller", move || poller.run())?;
-        self.spawn("queue-house", move || maintenance.run())?;
-        if self.shared.spill.is_some() {
-            let shared = self.shared.clone();
-            self.spawn("queue-spill", move || match &shared.spill {
-                Some(spill) => spill.run(&shared),
-                None => Ok(()),
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Resolves when one of the threads has ended though nobody asked it to, with the reason: the process must go down.
-    pub async fn failed(&self) -> String {
-        let mut failed = self.shared.failed.subscribe();
-        match failed.wait_for(Option::is_some).await {
-            Ok(reason) => reason.clone().unwrap_or_default(),
-            Err(_) => "the queue is gone".to_owned(),
-        }
-    }
-
-    fn spawn(
-        &self,
-        name: &str,
-        body: impl FnOnce() -> Result<(), Fatal> + Send + 'static,
-    ) -> Result<(), StartError> {
-        let (shared, title) = (self.shared.clone(), name.to_owned());
-        let run = move || {
-            let reason = match catch_unwind(AssertUnwindSafe(body)) {
-                Ok(Ok(())) if shared.ending.load(Ordering::Acquire) => return,
-                Ok(Ok(())) => "it ended".to_owned(),
-                Ok(Err(Fatal(reason))) => reason,
-                Err(_) => "it panicked".to_owned(),
-            };
-            tracing::error!(thread = title, reason, "a thread of the queue has failed");
-            shared
-                .failed
-                .send_replace(Some(format!("{title}: {reason}")));
-        };
-        let thread = std::thread::Builder::new()
-            .name(name.to_owned())
-            .stack_size(STACK_BYTES);
-        let thread = thread.spawn(run);
-        let path = self.shared.files.db.clone();
-        self.threads
-            .lock()
-            .push(thread.map_err(|error| StartError::Io { path, error })?);
-        Ok(())
-    }
-
     /// First the place in the live stream, then the mark that tells other instances of this room, then the tables:
     /// nothing falls in between.
     async fn open(&self, id: &CanvasId, sink: Arc<dyn Sink>) -> Result<Opened, Unavailable> {
@@ -273,7 +141,7 @@ impl SqliteQueue {
             shared.tail.open(&conn, opening).map_err(unavailable)?;
             if first {
                 // The poller sleeps longer without rooms.
-                shared.peers.poke();
+                shared.bell.ring(Heard::Any);
             }
             Ok(Canvas { id: name, key })
         });

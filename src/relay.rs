@@ -65,7 +65,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The queue, and what resolves if it fails.
+/// The queue, and what is to be run beside it; ends if it fails.
 type Started = (Arc<dyn Backplane>, BoxFuture<'static, String>);
 
 fn start_backplane(config: &Config) -> anyhow::Result<Started> {
@@ -81,9 +81,8 @@ fn start_backplane(config: &Config) -> anyhow::Result<Started> {
         let memory = MemoryBackplane::start(config.queue.instance_id.clone(), &memory)?;
         return Ok((memory, Box::pin(std::future::pending())));
     }
-    let queue = SqliteQueue::start(config.queue.clone())?;
-    let failed = queue.clone();
-    Ok((queue, Box::pin(async move { failed.failed().await })))
+    let (queue, failed) = SqliteQueue::start_on_loop(config.queue.clone())?;
+    Ok((queue, Box::pin(failed)))
 }
 
 /// Open files are connections: as many as the system lets us.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::carried::QueueRow;
 use super::intake::Waiting;
 use super::objects::Effect;
 use super::rows;
@@ -211,19 +212,18 @@ impl<'a> Txn<'a> {
         let head = self.head(key)?;
         let (seq, prev_id) = (head.seq + 1, head.head_id);
         let payload = std::str::from_utf8(&body)?;
-        self.conn.prepare_cached(sql::INSERT_ROW)?.execute(params![
+        let row = QueueRow {
             key,
-            seq.cast_signed(),
-            m.kind.as_str(),
-            author.conn.0.cast_signed(),
-            author.client.as_str(),
-            m.op.cast_signed(),
-            prev_id,
-            now_ms,
+            seq: Some(seq.cast_signed()),
+            kind: m.kind.as_str(),
+            origin: author.conn.0,
+            client: author.client.as_str(),
+            op: m.op,
+            at_ms: now_ms,
             expires_at,
-            payload
-        ])?;
-        let id = self.note_row();
+            payload,
+        };
+        let id = self.insert(&row, prev_id)?;
         let head = self.head(key)?;
         (head.seq, head.head_id, head.dirty) = (seq, id, true);
         let (origin, client) = (author.conn, author.client.clone());
@@ -240,30 +240,43 @@ impl<'a> Txn<'a> {
         Ok(seq)
     }
 
-    fn note_row(&mut self) -> i64 {
+    /// Writes a row; gives its id.
+    fn insert(&mut self, row: &QueueRow<'_>, prev_id: i64) -> rusqlite::Result<i64> {
+        self.conn.prepare_cached(sql::INSERT_ROW)?.execute(params![
+            row.key,
+            row.seq,
+            row.kind,
+            row.origin.cast_signed(),
+            row.client,
+            row.op.cast_signed(),
+            prev_id,
+            row.at_ms,
+            row.expires_at,
+            row.payload
+        ])?;
         let id = self.conn.last_insert_rowid();
         if self.out.first_id == 0 {
             self.out.first_id = id;
         }
         self.out.last_id = id;
-        id
+        self.out.carried.push(row);
+        Ok(id)
     }
 
     /// Writes a row of the ephemeral lane.
     pub(super) fn row(&mut self, row: &NewRow<'_>, delivery: Delivery) -> rusqlite::Result<()> {
-        self.conn.prepare_cached(sql::INSERT_ROW)?.execute(params![
-            row.key,
-            None::<i64>,
-            row.kind,
-            row.origin.0.cast_signed(),
-            row.client,
-            0,
-            0,
-            self.now_ms,
-            self.now_ms + self.setup.cursor_ttl_ms,
-            row.payload
-        ])?;
-        self.note_row();
+        let written = QueueRow {
+            key: row.key,
+            seq: None,
+            kind: row.kind,
+            origin: row.origin.0,
+            client: row.client,
+            op: 0,
+            at_ms: self.now_ms,
+            expires_at: self.now_ms + self.setup.cursor_ttl_ms,
+            payload: row.payload,
+        };
+        self.insert(&written, 0)?;
         self.out.steps.push(Step::Row {
             key: row.key,
             delivery,

@@ -1,7 +1,7 @@
 //! The thread that reads what other processes wrote.
 //!
-//! It sleeps on the wake socket; the safety poll finds what a lost wake would have told. All rooms share it: they
-//! stand at one position, so every room's poll would be the same statement, and one thread runs it for all.
+//! It sleeps until it is told of rows that did not come along with a wake; the safety poll finds what a lost wake would have
+//! told. All rooms share it: they stand at one position, so every room's poll would be the same statement, and one thread runs it for all.
 
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use super::wake::{self, Heard};
+use super::wake::bell::Heard;
+use super::wake::ear::Ear;
 use super::{Fatal, Shared, tail};
 use crate::limits;
 
@@ -23,9 +24,12 @@ const STOPPED: Duration = Duration::from_secs(2);
 
 pub(super) struct Poller {
     conn: Connection,
-    bell: UnixDatagram,
+    /// Where wakes come, unless they are heard elsewhere.
+    ear: Option<(UnixDatagram, Ear)>,
     shared: Arc<Shared>,
     interval: Duration,
+    /// The last row that was dispatched when it last looked.
+    position: i64,
     /// `PRAGMA data_version` at the last look: while it stays, nobody else has committed.
     version: Option<i64>,
     looked: Instant,
@@ -33,13 +37,14 @@ pub(super) struct Poller {
 }
 
 impl Poller {
-    pub(super) fn new(conn: Connection, bell: UnixDatagram, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(conn: Connection, wakes: Option<UnixDatagram>, shared: Arc<Shared>) -> Self {
         let interval = shared.config.poll_idle;
         Self {
             conn,
-            bell,
+            ear: wakes.map(|socket| (socket, Ear::new())),
             shared,
             interval,
+            position: 0,
             version: None,
             looked: Instant::now(),
             failures: 0,
@@ -54,25 +59,26 @@ impl Poller {
             } else {
                 self.interval
             };
-            let heard = wake::listen(&self.bell, limit)
+            let heard = self
+                .listen(limit)
                 .map_err(|error| Fatal(format!("the wake socket failed: {error}")))?;
             self.refuse_old();
-            if heard.hello {
-                self.shared.peers.mark_stale();
-                self.shared.nudge.ring();
-            }
-            if heard.wal_frames > 0 {
-                self.shared
-                    .counters
-                    .wal_frames
-                    .store(heard.wal_frames, Ordering::Relaxed);
-            }
             self.look(&heard)?;
         }
         if let Err(error) = self.finish() {
             tracing::warn!(%error, "the last rows could not be read");
         }
         Ok(())
+    }
+
+    fn listen(&mut self, limit: Duration) -> std::io::Result<Heard> {
+        let shared = &self.shared;
+        let Some((socket, ear)) = &mut self.ear else {
+            return shared.bell.wait(None::<&UnixDatagram>, limit);
+        };
+        let mut heard = shared.bell.wait(Some(&*socket), limit)?;
+        heard.and(ear.hear(socket, shared)?);
+        Ok(heard)
     }
 
     /// With local broadcast off, what the writer committed last is told here: everything up to the row that is the last now.
@@ -116,21 +122,27 @@ impl Poller {
         if late {
             self.shared.tail.suspect();
         }
-        let named = heard.keys.as_ref();
-        if !late
-            && !heard.nothing
-            && named.is_some_and(|keys| !self.shared.tail.wants(keys.iter().copied()))
+        if *heard == Heard::Told && !late {
+            self.interval = self.shared.config.poll_interval;
+            return Ok(());
+        }
+        if let Heard::Rows(keys) = heard
+            && !late
+            && !self.shared.tail.wants(keys.iter().copied())
         {
             return Ok(());
         }
-        match self.poll(heard.nothing && !late) {
+        match self.poll(*heard == Heard::Nothing && !late) {
             Ok(read) => {
                 self.failures = 0;
                 let (low, high) = (
                     self.shared.config.poll_interval,
                     self.shared.config.poll_idle,
                 );
-                self.interval = if read > 0 {
+                let position = self.shared.tail.position();
+                let moved = read > 0 || self.position != position;
+                self.position = position;
+                self.interval = if moved {
                     low
                 } else {
                     (self.interval * 3 / 2).min(high.max(low))

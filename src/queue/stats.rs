@@ -95,6 +95,15 @@ pub(super) struct Counters {
 }
 
 impl Counters {
+    /// Nothing happened yet; commits and heartbeats count from now on.
+    pub(super) fn new(now_ms: i64) -> Self {
+        Self {
+            committed_at_ms: AtomicI64::new(now_ms),
+            beaten_at_ms: AtomicI64::new(now_ms),
+            ..Self::default()
+        }
+    }
+
     /// Counts a commit and how long its entries took. A commit without entries (a heartbeat) is none to speak of.
     pub(super) fn count(
         &self,

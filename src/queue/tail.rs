@@ -5,6 +5,7 @@
 //! poller moves it by reading. Whichever holds the lock moves on from where the other stopped, so nothing is
 //! delivered twice, and all rooms share one read.
 
+mod hear;
 mod publish;
 mod realign;
 mod waiters;
@@ -17,6 +18,7 @@ use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::carried::{Carried, QueueRow};
 use super::intake::Answers;
 use super::rows::{self, Ephemeral};
 use super::sql;
@@ -58,6 +60,8 @@ pub(super) struct Committed {
     /// The relay's clock in it.
     pub(super) now_ms: i64,
     pub(super) steps: Vec<Step>,
+    /// The rows, if they are few.
+    pub(super) carried: Carried,
 }
 
 impl Committed {
@@ -277,6 +281,21 @@ pub(super) fn last_id(conn: &Connection) -> rusqlite::Result<i64> {
         .unwrap_or(0))
 }
 
+/// A row of [`sql::ROWS_AFTER`].
+fn queue_row<'a>(row: &'a Row<'_>) -> rusqlite::Result<QueueRow<'a>> {
+    Ok(QueueRow {
+        key: row.get(1)?,
+        seq: row.get(2)?,
+        kind: row.get_ref(3)?.as_str()?,
+        origin: row.get::<_, i64>(4)?.cast_unsigned(),
+        client: row.get_ref(5)?.as_str()?,
+        op: row.get::<_, i64>(6)?.cast_unsigned(),
+        at_ms: row.get(7)?,
+        expires_at: row.get(8)?,
+        payload: row.get_ref(9)?.as_str()?,
+    })
+}
+
 impl State {
     fn read_on(
         &mut self,
@@ -298,7 +317,7 @@ impl State {
                 break;
             }
             self.astray |= id != self.position + 1;
-            self.dispatch_row(row, now_ms)?;
+            self.dispatch(row.get(1)?, now_ms, || queue_row(row))?;
             self.position = id;
             read += 1;
         }
@@ -312,30 +331,32 @@ impl State {
         Ok(read)
     }
 
-    fn dispatch_row(&mut self, row: &Row<'_>, now_ms: i64) -> rusqlite::Result<()> {
-        let key: i64 = row.get(1)?;
+    /// Takes a row of the file or of a wake to its room; it is looked at only if there is one.
+    fn dispatch<'r>(
+        &mut self,
+        key: i64,
+        now_ms: i64,
+        row: impl FnOnce() -> rusqlite::Result<QueueRow<'r>>,
+    ) -> rusqlite::Result<()> {
         let Some(room) = self.rooms.get_mut(&key) else {
             return Ok(());
         };
         room.moved = true;
-        if row.get::<_, i64>(8)? <= now_ms {
+        let row = row()?;
+        if row.expires_at <= now_ms {
             self.astray = true;
             return Ok(());
         }
-        let seq: Option<i64> = row.get(2)?;
-        let kind = row.get_ref(3)?.as_str()?;
-        let origin = ConnId(row.get::<_, i64>(4)?.cast_unsigned());
-        let client = row.get_ref(5)?.as_str()?;
-        let payload = row.get_ref(9)?.as_str()?;
-        if let (Some(seq), Some(kind)) = (seq, Kind::parse(kind)) {
-            let op = row.get::<_, i64>(6)?.cast_unsigned();
+        let (origin, client) = (ConnId(row.origin), row.client);
+        if let (Some(seq), Some(kind)) = (row.seq, Kind::parse(row.kind)) {
             let run = room.run_at(key, seq.cast_unsigned(), &mut self.running);
-            run.push(kind, origin, op, client, row.get(7)?, payload.as_bytes());
+            let payload = row.payload.as_bytes();
+            run.push(kind, origin, row.op, client, row.at_ms, payload);
         } else if let Some(delivery) = rows::read(&Ephemeral {
-            kind,
+            kind: row.kind,
             origin,
             client,
-            payload,
+            payload: row.payload,
         }) {
             self.deliver(key, delivery);
         }

@@ -2,6 +2,7 @@
 
 mod instances;
 mod log;
+mod wakes;
 
 use super::*;
 use std::path::Path;

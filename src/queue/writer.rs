@@ -11,8 +11,9 @@ use rusqlite::Connection;
 use super::apply::{HeldChange, Txn};
 use super::intake::{Look, Waiting, durable_of};
 use super::jobs::{self, Job, Places, Task};
-use super::tail::{Committed, Step};
+use super::tail::Committed;
 use super::turnstile::Turnstile;
+use super::wake::bell::Heard;
 use super::{Fatal, Shared};
 use crate::config::Step as FailStep;
 use crate::limits;
@@ -222,10 +223,7 @@ impl Writer {
         shared.counters.wal_frames.store(frames, Ordering::Relaxed);
         let last_id = committed.last_id;
         shared.fail_points.note(FailStep::BeforeWake);
-        if last_id > 0
-            && !shared.peers.is_empty()
-            && !shared.peers.ring(&keys(&committed.steps), frames)
-        {
+        if last_id > 0 && !shared.peers.is_empty() && !shared.peers.ring(&committed, frames) {
             shared.nudge.ring();
         }
         shared.counters.count(
@@ -245,7 +243,7 @@ impl Writer {
         });
         shared.fail_points.note(FailStep::AfterAck);
         if left {
-            shared.peers.poke();
+            shared.bell.ring(Heard::Any);
         }
         if let Some(spill) = shared.spill.as_ref().filter(|_| spilled) {
             spill.committed(shared, batch.len());
@@ -301,7 +299,7 @@ impl Writer {
         let shared = &self.shared;
         shared.tail.let_go();
         shared.tail.forget_watermarks();
-        shared.peers.poke();
+        shared.bell.ring(Heard::Any);
         shared.counters.failing.store(true, Ordering::Release);
         let why = format!("the queue cannot commit: {error}");
         *shared.trouble.lock() = Some(why.clone());
@@ -375,7 +373,7 @@ impl Writer {
             .pragma_update(None, "synchronous", "FULL")
             .map_err(|e| fatal(&e))?;
         let committed = self.leave().map_err(|e| fatal(&e))?;
-        self.shared.peers.ring(&keys(&committed.steps), 0);
+        self.shared.peers.ring(&committed, 0);
         self.shared.peers.hello();
         Ok(())
     }
@@ -403,21 +401,6 @@ impl Writer {
         tx.commit()?;
         Ok(committed)
     }
-}
-
-/// The canvases that got rows.
-fn keys(steps: &[Step]) -> Vec<i64> {
-    let mut keys: Vec<i64> = steps
-        .iter()
-        .filter_map(|step| match step {
-            Step::Log(logged) => Some(logged.key),
-            Step::Row { key, .. } => Some(*key),
-            Step::Answer { .. } => None,
-        })
-        .collect();
-    keys.sort_unstable();
-    keys.dedup();
-    keys
 }
 
 fn io_error(error: &std::io::Error) -> rusqlite::Error {

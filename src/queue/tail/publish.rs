@@ -74,7 +74,7 @@ impl Tail {
 
 impl State {
     /// Whether the row is the next one; then it counts as told.
-    fn follow(&mut self, id: i64) -> bool {
+    pub(super) fn follow(&mut self, id: i64) -> bool {
         let next = !self.rooms.is_empty() && self.position == id - 1;
         if next {
             self.position = id;

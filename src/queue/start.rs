@@ -1,0 +1,197 @@
+//! How the queue begins: the file, the place in the registry, the threads.
+
+use std::os::unix::net::UnixDatagram;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use super::fail_point::FailPoints;
+use super::intake::Intake;
+use super::maintenance::{Maintenance, Nudge};
+use super::poller::Poller;
+use super::reader::Reader;
+use super::schema::{self, StartError};
+use super::spill::{self, Spill};
+use super::tail::Tail;
+use super::wake::bell::Bell;
+use super::wake::{Peers, ear};
+use super::writer::Writer;
+use super::{Fatal, Shared, SqliteQueue, instances, stats};
+use crate::config::QueueConfig;
+
+/// The stack of each thread.
+const STACK_BYTES: usize = 1024 * 1024;
+
+/// Who hears the wakes of peers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hearing {
+    Poller,
+    Loop,
+}
+
+impl SqliteQueue {
+    /// Opens the file, creating it if need be, registers this instance and starts its threads. Blocks for
+    /// milliseconds, at most 20 s where another process holds the write lock.
+    ///
+    /// # Errors
+    /// [`StartError`] says what is wrong with the file, its folder or the instance's name.
+    pub fn start(config: QueueConfig) -> Result<Arc<Self>, StartError> {
+        let (queue, _) = Self::begin(config, Hearing::Poller)?;
+        Ok(queue)
+    }
+
+    /// The same for who has an event loop: what peers commit goes from their wakes to the rooms without another thread. The future
+    /// is what does that, and is to be run as long as the queue; it ends with the reason if a part of the queue
+    /// has ended though nobody asked it to: the process must go down.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn start_on_loop(
+        config: QueueConfig,
+    ) -> Result<(Arc<Self>, impl Future<Output = String> + Send + 'static), StartError> {
+        let (queue, wakes) = Self::begin(config, Hearing::Loop)?;
+        let shared = queue.shared.clone();
+        let mut failed = shared.failed.subscribe();
+        let parts = async move {
+            let hear = async {
+                match wakes {
+                    Some(socket) => ear::listen(socket, shared).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                failed = failed.wait_for(Option::is_some) => match failed {
+                    Ok(reason) => reason.clone().unwrap_or_default(),
+                    Err(_) => "the queue is gone".to_owned(),
+                },
+                error = hear => format!("the wake socket failed: {error}"),
+            }
+        };
+        Ok((queue, parts))
+    }
+
+    /// Also gives the socket of the wakes if the poller does not hear them.
+    fn begin(
+        config: QueueConfig,
+        hearing: Hearing,
+    ) -> Result<(Arc<Self>, Option<UnixDatagram>), StartError> {
+        let mut prepared = schema::prepare(&config)?;
+        let (own, wakes) = instances::register(&mut prepared, &config)?;
+        if let Some(dir) = &config.spill_dir {
+            spill::commit_leftovers(dir, &mut prepared, &own.setup)?;
+        }
+        let schema::Prepared {
+            conn,
+            files,
+            turnstile,
+            clock,
+        } = prepared;
+        let io = |path: &std::path::Path| {
+            let path = path.to_owned();
+            move |error| StartError::Io { path, error }
+        };
+        let sqlite = |error| StartError::Sqlite {
+            path: files.db.clone(),
+            error,
+        };
+        let peers = Peers::new().map_err(io(&own.wake_path))?;
+        let bell = Bell::new().map_err(io(&own.wake_path))?;
+        let poll_conn = schema::open_reader(&files.db).map_err(sqlite)?;
+        let keep_conn = schema::open_reader(&files.db).map_err(sqlite)?;
+        peers.set(instances::peers(&keep_conn, own.setup.number).map_err(sqlite)?);
+        let failed = tokio::sync::watch::Sender::new(None);
+        let spill = match &config.spill_dir {
+            Some(dir) => Spill::create(&config, &files.db).map_err(io(dir))?,
+            None => None,
+        };
+        let files = Arc::new(files);
+        let reader = Reader::new(files.clone(), failed.clone()).map_err(|e| StartError::Io {
+            path: files.db.clone(),
+            error: std::io::Error::other(e),
+        })?;
+        let shared = Arc::new(Shared {
+            fail_points: FailPoints::new(&config.fail_points),
+            config,
+            files,
+            clock,
+            own,
+            intake: Intake::default(),
+            tail: Tail::new(),
+            peers,
+            bell,
+            nudge: Nudge::default(),
+            counters: stats::Counters::new(clock.now_ms()),
+            spill,
+            trouble: Mutex::default(),
+            ending: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            failed,
+        });
+        let writer = Writer::new(conn, turnstile, shared.clone());
+        let (to_poller, to_loop) = match hearing {
+            Hearing::Poller => (Some(wakes), None),
+            Hearing::Loop => (None, Some(wakes)),
+        };
+        let poller = Poller::new(poll_conn, to_poller, shared.clone());
+        let maintenance = Maintenance::new(keep_conn, shared.clone());
+        let queue = Self {
+            shared,
+            reader,
+            conns: AtomicU64::new(1),
+            threads: Mutex::default(),
+        };
+        queue.run(writer, poller, maintenance)?;
+        queue.shared.peers.hello();
+        Ok((Arc::new(queue), to_loop))
+    }
+
+    fn run(
+        &self,
+        writer: Writer,
+        poller: Poller,
+        maintenance: Maintenance,
+    ) -> Result<(), StartError> {
+        self.spawn("queue-writer", move || writer.run())?;
+        self.spawn("queue-poller", move || poller.run())?;
+        self.spawn("queue-house", move || maintenance.run())?;
+        if self.shared.spill.is_some() {
+            let shared = self.shared.clone();
+            self.spawn("queue-spill", move || match &shared.spill {
+                Some(spill) => spill.run(&shared),
+                None => Ok(()),
+            })?;
+        }
+        Ok(())
+    }
+
+    fn spawn(
+        &self,
+        name: &str,
+        body: impl FnOnce() -> Result<(), Fatal> + Send + 'static,
+    ) -> Result<(), StartError> {
+        let (shared, title) = (self.shared.clone(), name.to_owned());
+        let run = move || {
+            let reason = match catch_unwind(AssertUnwindSafe(body)) {
+                Ok(Ok(())) if shared.ending.load(Ordering::Acquire) => return,
+                Ok(Ok(())) => "it ended".to_owned(),
+                Ok(Err(Fatal(reason))) => reason,
+                Err(_) => "it panicked".to_owned(),
+            };
+            tracing::error!(thread = title, reason, "a thread of the queue has failed");
+            shared
+                .failed
+                .send_replace(Some(format!("{title}: {reason}")));
+        };
+        let thread = std::thread::Builder::new()
+            .name(name.to_owned())
+            .stack_size(STACK_BYTES);
+        let thread = thread.spawn(run);
+        let path = self.shared.files.db.clone();
+        self.threads
+            .lock()
+            .push(thread.map_err(|error| StartError::Io { path, error })?);
+        Ok(())
+    }
+}
