@@ -53,7 +53,12 @@ impl<L: Link> Actor<L> {
                 state.handle(event, now);
             }
             self.run_effects(&mut state, &mut reads, now);
-            state.flush();
+            let mut written = state.flush_after(None);
+            while written.is_some() {
+                // Other rooms don't wait for a large one.
+                tokio::task::yield_now().await;
+                written = state.flush_after(written);
+            }
             while reads.try_join_next().is_some() {}
             if state.is_empty() && !opening && may_end() {
                 break;

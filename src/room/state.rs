@@ -209,13 +209,6 @@ impl<L: Link> State<L> {
         }
     }
 
-    /// Writes what was pushed. Once per round of events, so that one write carries many messages.
-    pub fn flush(&self) {
-        for seat in self.seats.values() {
-            seat.link.flush();
-        }
-    }
-
     /// The backplane did not take an entry.
     pub fn not_taken(&mut self, about: About, refusal: &Refusal, now: Instant) {
         match about {

@@ -24,6 +24,7 @@ struct Inner {
     waiting: VecDeque<Bytes>,
     refused: bool,
     read: Vec<serde_json::Value>,
+    flushes: u32,
     closed: Option<CloseCode>,
 }
 
@@ -81,7 +82,9 @@ impl Link for TestLink {
     }
     fn welcomed(&self, _: u64) {}
     fn answered(&self, _: u32) {}
-    fn flush(&self) {}
+    fn flush(&self) {
+        self.inner.lock().flushes += 1;
+    }
     fn close(&self, code: CloseCode, _: &'static str) {
         self.inner.lock().closed = Some(code);
     }
@@ -478,4 +481,22 @@ fn opened_room() -> State<TestLink> {
     };
     room.handle(Event::Opened(Ok(opened)), Instant::now());
     room
+}
+
+#[test]
+fn a_large_room_is_written_to_in_parts_and_everybody_once() {
+    for members in [1, 31, 32, 33, 100] {
+        let mut world = World::new();
+        let links: Vec<_> = (0..members).map(TestLink::new).collect();
+        for link in &links {
+            let (link, since) = (link.clone(), None);
+            world.happens(Event::Join { link, since });
+        }
+        let (mut parts, mut written) = (1, world.room.flush_after(None));
+        while written.is_some() {
+            (parts, written) = (parts + 1, world.room.flush_after(written));
+        }
+        assert_eq!(parts, members.div_ceil(32), "{members}");
+        assert!(links.iter().all(|link| link.inner.lock().flushes == 1));
+    }
 }
