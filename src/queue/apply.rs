@@ -1,6 +1,8 @@
 //! One transaction of the writer: each entry's message, its place, its effect on the canvas's state and its author's
 //! `op` together. Heads and clients are read and written once a transaction, however many entries name them.
 
+mod ephemeral;
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 use std::sync::Arc;
@@ -11,7 +13,6 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::carried::QueueRow;
 use super::intake::Waiting;
 use super::objects::Effect;
-use super::rows;
 use super::sql;
 use super::tail::{Committed, Logged, Step};
 use crate::backplane::object_bounds::{ObjectBounds, Totals};
@@ -66,15 +67,6 @@ pub(super) struct Held {
 pub(super) enum HeldChange {
     Take(i64, Held),
     Drop(i64, ClientId, ConnId),
-}
-
-/// A row to be written.
-pub(super) struct NewRow<'a> {
-    pub(super) key: i64,
-    pub(super) kind: &'a str,
-    pub(super) origin: ConnId,
-    pub(super) client: &'a str,
-    pub(super) payload: &'a str,
 }
 
 /// An open transaction.
@@ -261,76 +253,6 @@ impl<'a> Txn<'a> {
         self.out.last_id = id;
         self.out.carried.push(row);
         Ok(id)
-    }
-
-    /// Writes a row of the ephemeral lane.
-    pub(super) fn row(&mut self, row: &NewRow<'_>, delivery: Delivery) -> rusqlite::Result<()> {
-        let written = QueueRow {
-            key: row.key,
-            seq: None,
-            kind: row.kind,
-            origin: row.origin.0,
-            client: row.client,
-            op: 0,
-            at_ms: self.now_ms,
-            expires_at: self.now_ms + self.setup.cursor_ttl_ms,
-            payload: row.payload,
-        };
-        self.insert(&written, 0)?;
-        self.out.steps.push(Step::Row {
-            key: row.key,
-            delivery,
-        });
-        Ok(())
-    }
-
-    fn signal(&mut self, key: i64, author: &Author, body: &str) -> rusqlite::Result<()> {
-        let (client, origin) = (author.client.clone(), author.conn);
-        let delivery = Delivery::Signal {
-            client,
-            origin,
-            body: body.into(),
-        };
-        if !self.elsewhere(key)? {
-            self.out.steps.push(Step::Answer { key, delivery });
-            return Ok(());
-        }
-        let (client, payload) = (author.client.as_str(), rows::signal(body));
-        let row = NewRow {
-            key,
-            kind: rows::SIGNAL,
-            origin,
-            client,
-            payload: &payload,
-        };
-        self.row(&row, delivery)
-    }
-
-    fn cursors(&mut self, key: i64, cursors: &[(ClientId, Arc<str>)]) -> rusqlite::Result<()> {
-        let delivery = Delivery::Cursors {
-            instance: self.setup.number,
-            cursors: cursors.to_vec(),
-        };
-        if !self.elsewhere(key)? {
-            self.out.steps.push(Step::Answer { key, delivery });
-            return Ok(());
-        }
-        let (origin, payload) = (ConnId::new(self.setup.number, 0), rows::cursors(cursors));
-        let row = NewRow {
-            key,
-            kind: rows::CURSORS,
-            origin,
-            client: "",
-            payload: &payload,
-        };
-        self.row(&row, delivery)
-    }
-
-    /// Whether another instance has a room for the canvas. A room has its watermark before it has members, so nobody
-    /// who has joined is missed.
-    fn elsewhere(&self, key: i64) -> rusqlite::Result<bool> {
-        let mut statement = self.conn.prepare_cached(sql::ELSEWHERE)?;
-        statement.exists(params![key, self.setup.instance_id])
     }
 
     /// The place that a client's op has had; 0 if it is not among the last few messages, or had none.

@@ -4,18 +4,20 @@
 //! that floods waits for itself only. Refusals are decided under the same lock as admissions: an op that was
 //! refused holds the author's later ones, and none of those can slip in between.
 
-use std::collections::{HashMap, VecDeque};
+mod lanes;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
 use super::jobs::{Job, Reply, Task};
-use crate::backplane::{Author, Canvas, Delivery, Entry, Outcome, Refusal};
+use crate::backplane::{Author, Canvas, Delivery, Entry, Refusal};
 use crate::limits;
 use crate::protocol::client_message::Durable;
-use crate::protocol::ids::{CanvasId, ConnId};
+use crate::protocol::ids::CanvasId;
 use crate::protocol::server_message::ErrorCode;
+use lanes::{Lane, State};
 
 /// Jobs that may wait: each kind comes from one thread, or from an `open` that waits for it; this many rooms may open at once,
 /// as after the death of another instance.
@@ -41,32 +43,6 @@ pub(super) enum Look {
     Finished,
     /// The writer is to end now.
     Abandoned,
-}
-
-#[derive(Debug, Default)]
-struct Lane {
-    waiting: VecDeque<Waiting>,
-    deficit: usize,
-}
-
-#[derive(Default)]
-struct State {
-    lanes: HashMap<i64, Lane>,
-    /// Lanes that are not empty, in the order of their turns.
-    turns: VecDeque<i64>,
-    entries: usize,
-    bytes: usize,
-    tasks: VecDeque<Task>,
-    /// The writer has taken entries, and it is not known yet what became of them.
-    in_hand: bool,
-    /// There are older entries in the spill file.
-    spilled: bool,
-    /// Nothing is taken any more.
-    closed: bool,
-    /// The writer ends when it has done what is here.
-    finish: bool,
-    /// The writer ends now.
-    abandon: bool,
 }
 
 /// The queue before the writer.
@@ -298,129 +274,11 @@ fn must_stay(entry: &Entry) -> bool {
     matches!(entry, Entry::Leave { .. } | Entry::State { .. })
 }
 
-impl State {
-    /// `Ok(false)`: not worth a word. Presence has as much again to itself, and leaves (one a connection) always fit.
-    fn room_for(&self, key: i64, entry: &Entry) -> Result<bool, Refusal> {
-        let lane = self.lanes.get(&key).map_or(0, |lane| lane.waiting.len());
-        let fits = |times: usize| {
-            self.entries < times * limits::WRITER_QUEUE_ENTRIES
-                && self.bytes + entry.size() <= times * limits::WRITER_QUEUE_BYTES
-                && lane < times * limits::CANVAS_QUEUE_ENTRIES
-        };
-        match entry {
-            Entry::Leave { .. } => Ok(!self.abandon),
-            Entry::Signal { .. } | Entry::Cursors { .. } => Ok(!self.closed && fits(1)),
-            _ if self.closed => Err(overloaded("this instance is stopping")),
-            Entry::Join { .. } | Entry::State { .. } if fits(2) => Ok(true),
-            Entry::Durable { .. } | Entry::Kick { .. } if fits(1) => Ok(true),
-            _ => Err(overloaded("the queue is full")),
-        }
-    }
-
-    fn push(&mut self, waiting: Waiting) {
-        self.entries += 1;
-        self.bytes += waiting.entry.size();
-        let key = waiting.key;
-        let lane = self.lanes.entry(key).or_default();
-        if lane.waiting.is_empty() {
-            self.turns.push_back(key);
-        }
-        lane.waiting.push_back(waiting);
-    }
-
-    /// Removes the entries of a lane that `which` names.
-    fn take_out(&mut self, key: i64, which: impl Fn(&Waiting) -> bool) -> Vec<Waiting> {
-        let Some(lane) = self.lanes.get_mut(&key) else {
-            return Vec::new();
-        };
-        let (out, stay): (Vec<_>, VecDeque<_>) = {
-            let mut out = Vec::new();
-            let mut stay = VecDeque::new();
-            for waiting in lane.waiting.drain(..) {
-                if which(&waiting) {
-                    out.push(waiting)
-                } else {
-                    stay.push_back(waiting)
-                }
-            }
-            (out, stay)
-        };
-        lane.waiting = stay;
-        if lane.waiting.is_empty() {
-            self.lanes.remove(&key);
-            self.turns.retain(|turn| *turn != key);
-        }
-        self.entries -= out.len();
-        self.bytes -= out.iter().map(|w| w.entry.size()).sum::<usize>();
-        out
-    }
-
-    fn refuse(&mut self, batch: Vec<Waiting>, why: &str) -> Answers {
-        let mut answers = Vec::new();
-        let mut authors: Vec<(i64, Arc<Author>)> = Vec::new();
-        let mut back = Vec::new();
-        for waiting in batch {
-            match &waiting.entry {
-                Entry::Durable { author, message } => {
-                    refuse_op(&mut answers, waiting.key, author, message, why);
-                    if !authors.iter().any(|(_, known)| Arc::ptr_eq(known, author)) {
-                        authors.push((waiting.key, author.clone()));
-                    }
-                }
-                Entry::Join { author } => answers.push((
-                    waiting.key,
-                    Delivery::Joined {
-                        conn: author.conn,
-                        acked_op: Err(overloaded(why)),
-                    },
-                )),
-                Entry::State { .. } | Entry::Leave { .. } => back.push(waiting),
-                Entry::Signal { .. } | Entry::Cursors { .. } | Entry::Kick { .. } => {}
-            }
-        }
-        for (key, author) in authors {
-            let later =
-                |w: &Waiting| durable_of(&w.entry).is_some_and(|(a, _)| Arc::ptr_eq(a, &author));
-            for waiting in self.take_out(key, later) {
-                if let Some((author, message)) = durable_of(&waiting.entry) {
-                    refuse_op(&mut answers, key, author, message, why);
-                }
-            }
-        }
-        for waiting in back.into_iter().rev() {
-            self.push_front(waiting);
-        }
-        answers
-    }
-
-    fn push_front(&mut self, waiting: Waiting) {
-        let key = waiting.key;
-        self.push(waiting);
-        if let Some(lane) = self.lanes.get_mut(&key) {
-            lane.waiting.rotate_right(1);
-        }
-    }
-}
-
 pub(super) fn durable_of(entry: &Entry) -> Option<(&Arc<Author>, &Durable)> {
     match entry {
         Entry::Durable { author, message } => Some((author, message)),
         _ => None,
     }
-}
-
-fn refuse_op(answers: &mut Answers, key: i64, author: &Author, message: &Durable, why: &str) {
-    author.hold(message.op, ErrorCode::Overloaded);
-    let conn: ConnId = author.conn;
-    let outcome = Outcome::Refused(overloaded(why));
-    answers.push((
-        key,
-        Delivery::Outcome {
-            conn,
-            op: message.op,
-            outcome,
-        },
-    ));
 }
 
 #[cfg(test)]

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::apply::{NewRow, Txn};
+use super::apply::Txn;
 use super::jobs::Job;
 use super::reader::unavailable;
+use super::rows::Ephemeral;
 use super::{SqliteQueue, rows, sql};
 use crate::backplane::{Author, Backplane, Canvas, Delivery, Entry, Found, Outcome, Unavailable};
 use crate::limits::PUBLISH_WAIT;
@@ -120,26 +121,24 @@ impl Txn<'_> {
             .execute(params![key, epoch.to_string()])?;
         let seq = self.forget_log(key)?;
         let head = Position { epoch, seq };
-        let row = NewRow {
-            key,
+        let row = Ephemeral {
             kind: rows::RESET,
             origin: ConnId::new(self.setup.number, 0),
             client: "",
             payload: &rows::reset(head),
         };
-        self.row(&row, Delivery::Reset { epoch, seq })?;
+        self.row(key, &row, Delivery::Reset { epoch, seq })?;
         Ok(seq.cast_signed())
     }
 
     pub(super) fn kick(&mut self, key: i64, conn: ConnId) -> rusqlite::Result<()> {
         let delivery = Delivery::Kick { conn };
-        let row = NewRow {
-            key,
+        let row = Ephemeral {
             kind: rows::KICK,
             origin: ConnId::new(self.setup.number, 0),
             client: "",
             payload: &rows::kick(conn),
         };
-        self.row(&row, delivery)
+        self.row(key, &row, delivery)
     }
 }

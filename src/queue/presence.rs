@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::apply::{Held, HeldChange, NewRow, Txn};
-use super::rows;
+use super::apply::{Held, HeldChange, Txn};
+use super::rows::{self, Ephemeral};
 use super::sql;
 use super::tail::Step;
 use crate::backplane::{Author, Delivery, Member, PresenceChange, PresenceEvent, Refusal};
@@ -92,14 +92,13 @@ impl Txn<'_> {
             change,
         };
         let payload = rows::presence(&event);
-        let row = NewRow {
-            key,
+        let row = Ephemeral {
             kind,
             origin,
             client: client.as_str(),
             payload: &payload,
         };
-        self.row(&row, Delivery::Presence(event))
+        self.row(key, &row, Delivery::Presence(event))
     }
 
     pub(super) fn join(&mut self, key: i64, author: &Arc<Author>) -> rusqlite::Result<()> {

@@ -1,6 +1,8 @@
 //! The one thread of a process that writes. It commits what waits as one transaction: no timer, the batch is what came
 //! while the last one was written.
 
+mod farewell;
+
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -361,45 +363,6 @@ impl Writer {
             Ok(_) => tracing::debug!(frames, "somebody reads in the write-ahead log: it goes on"),
             Err(error) => tracing::debug!(%error, "the write-ahead log could not be restarted yet"),
         }
-    }
-
-    /// The last transaction: this instance goes, its clients are away until they are back elsewhere, and the last
-    /// one to go marks the file as cleanly closed.
-    fn farewell(&mut self) -> Result<(), Fatal> {
-        let fatal = |e: &dyn std::fmt::Display| Fatal(format!("could not leave the registry: {e}"));
-        let _turn = self.turnstile.enter().map_err(|e| fatal(&e))?;
-        // The mark promises that everything before it is on the disk.
-        self.conn
-            .pragma_update(None, "synchronous", "FULL")
-            .map_err(|e| fatal(&e))?;
-        let committed = self.leave().map_err(|e| fatal(&e))?;
-        self.shared.peers.ring(&committed, 0);
-        self.shared.peers.hello();
-        Ok(())
-    }
-
-    fn leave(&self) -> rusqlite::Result<Committed> {
-        let own = &self.shared.own.setup;
-        let tx = self.conn.unchecked_transaction()?;
-        let mut txn = Txn::new(&tx, own, self.shared.clock.now_ms());
-        tx.execute("DELETE FROM instances WHERE number = ?1", [own.number])?;
-        txn.lose_all(&own.instance_id)?;
-        let (committed, _) = txn.finish()?;
-        // Nobody's from here on, and away: back elsewhere within the grace they have not flickered.
-        tx.execute(
-            "UPDATE presence SET instance_id = '' WHERE instance_id = ?1",
-            [&own.instance_id],
-        )?;
-        tx.execute(
-            "DELETE FROM presence WHERE NOT EXISTS (SELECT 1 FROM instances)",
-            [],
-        )?;
-        tx.execute(
-            "UPDATE meta SET value = '1' WHERE key = 'clean' AND NOT EXISTS (SELECT 1 FROM instances)",
-            [],
-        )?;
-        tx.commit()?;
-        Ok(committed)
     }
 }
 

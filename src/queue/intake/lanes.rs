@@ -1,0 +1,157 @@
+//! What waits, canvas by canvas, and what is taken out of it other than by its turn.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use super::{Answers, Waiting, durable_of, overloaded};
+use crate::backplane::{Author, Delivery, Entry, Outcome, Refusal};
+use crate::limits;
+use crate::protocol::client_message::Durable;
+use crate::protocol::server_message::ErrorCode;
+use crate::queue::jobs::Task;
+
+/// Of one canvas.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    pub(super) waiting: VecDeque<Waiting>,
+    pub(super) deficit: usize,
+}
+
+/// All that waits.
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) lanes: HashMap<i64, Lane>,
+    /// Lanes that are not empty, in the order of their turns.
+    pub(super) turns: VecDeque<i64>,
+    pub(super) entries: usize,
+    pub(super) bytes: usize,
+    pub(super) tasks: VecDeque<Task>,
+    /// The writer has taken entries, and it is not known yet what became of them.
+    pub(super) in_hand: bool,
+    /// There are older entries in the spill file.
+    pub(super) spilled: bool,
+    /// Nothing is taken any more.
+    pub(super) closed: bool,
+    /// The writer ends when it has done what is here.
+    pub(super) finish: bool,
+    /// The writer ends now.
+    pub(super) abandon: bool,
+}
+
+impl State {
+    /// `Ok(false)`: not worth a word. Presence has as much again to itself, and leaves (one a connection) always fit.
+    pub(super) fn room_for(&self, key: i64, entry: &Entry) -> Result<bool, Refusal> {
+        let lane = self.lanes.get(&key).map_or(0, |lane| lane.waiting.len());
+        let fits = |times: usize| {
+            self.entries < times * limits::WRITER_QUEUE_ENTRIES
+                && self.bytes + entry.size() <= times * limits::WRITER_QUEUE_BYTES
+                && lane < times * limits::CANVAS_QUEUE_ENTRIES
+        };
+        match entry {
+            Entry::Leave { .. } => Ok(!self.abandon),
+            Entry::Signal { .. } | Entry::Cursors { .. } => Ok(!self.closed && fits(1)),
+            _ if self.closed => Err(overloaded("this instance is stopping")),
+            Entry::Join { .. } | Entry::State { .. } if fits(2) => Ok(true),
+            Entry::Durable { .. } | Entry::Kick { .. } if fits(1) => Ok(true),
+            _ => Err(overloaded("the queue is full")),
+        }
+    }
+
+    pub(super) fn push(&mut self, waiting: Waiting) {
+        self.entries += 1;
+        self.bytes += waiting.entry.size();
+        let key = waiting.key;
+        let lane = self.lanes.entry(key).or_default();
+        if lane.waiting.is_empty() {
+            self.turns.push_back(key);
+        }
+        lane.waiting.push_back(waiting);
+    }
+
+    /// Removes the entries of a lane that `which` names.
+    pub(super) fn take_out(&mut self, key: i64, which: impl Fn(&Waiting) -> bool) -> Vec<Waiting> {
+        let Some(lane) = self.lanes.get_mut(&key) else {
+            return Vec::new();
+        };
+        let (out, stay): (Vec<_>, VecDeque<_>) = {
+            let mut out = Vec::new();
+            let mut stay = VecDeque::new();
+            for waiting in lane.waiting.drain(..) {
+                if which(&waiting) {
+                    out.push(waiting)
+                } else {
+                    stay.push_back(waiting)
+                }
+            }
+            (out, stay)
+        };
+        lane.waiting = stay;
+        if lane.waiting.is_empty() {
+            self.lanes.remove(&key);
+            self.turns.retain(|turn| *turn != key);
+        }
+        self.entries -= out.len();
+        self.bytes -= out.iter().map(|w| w.entry.size()).sum::<usize>();
+        out
+    }
+
+    pub(super) fn refuse(&mut self, batch: Vec<Waiting>, why: &str) -> Answers {
+        let mut answers = Vec::new();
+        let mut authors: Vec<(i64, Arc<Author>)> = Vec::new();
+        let mut back = Vec::new();
+        for waiting in batch {
+            match &waiting.entry {
+                Entry::Durable { author, message } => {
+                    refuse_op(&mut answers, waiting.key, author, message, why);
+                    if !authors.iter().any(|(_, known)| Arc::ptr_eq(known, author)) {
+                        authors.push((waiting.key, author.clone()));
+                    }
+                }
+                Entry::Join { author } => answers.push((
+                    waiting.key,
+                    Delivery::Joined {
+                        conn: author.conn,
+                        acked_op: Err(overloaded(why)),
+                    },
+                )),
+                Entry::State { .. } | Entry::Leave { .. } => back.push(waiting),
+                Entry::Signal { .. } | Entry::Cursors { .. } | Entry::Kick { .. } => {}
+            }
+        }
+        for (key, author) in authors {
+            let later =
+                |w: &Waiting| durable_of(&w.entry).is_some_and(|(a, _)| Arc::ptr_eq(a, &author));
+            for waiting in self.take_out(key, later) {
+                if let Some((author, message)) = durable_of(&waiting.entry) {
+                    refuse_op(&mut answers, key, author, message, why);
+                }
+            }
+        }
+        for waiting in back.into_iter().rev() {
+            self.push_front(waiting);
+        }
+        answers
+    }
+
+    fn push_front(&mut self, waiting: Waiting) {
+        let key = waiting.key;
+        self.push(waiting);
+        if let Some(lane) = self.lanes.get_mut(&key) {
+            lane.waiting.rotate_right(1);
+        }
+    }
+}
+
+fn refuse_op(answers: &mut Answers, key: i64, author: &Author, message: &Durable, why: &str) {
+    author.hold(message.op, ErrorCode::Overloaded);
+    let conn = author.conn;
+    let outcome = Outcome::Refused(overloaded(why));
+    answers.push((
+        key,
+        Delivery::Outcome {
+            conn,
+            op: message.op,
+            outcome,
+        },
+    ));
+}
