@@ -13,12 +13,12 @@ use tungstenite::{Error, Message, WebSocket};
 use super::connection::{End, Hub, Peer};
 use super::io::Io;
 use super::limiter::Limiter;
-use super::op_window::{OpWindow, Verdict};
+use super::op_window::OpWindow;
 use super::outbound::Outbound;
-use crate::backplane::{Author, Entry};
+use crate::backplane::Author;
 use crate::limits::{MAX_BAD_IN_A_ROW, PART_TIMEOUT, READ_BUFFER_BYTES};
 use crate::protocol::VERSION;
-use crate::protocol::client_message::{ClientMessage, Durable, Hello, Refused, parse_within};
+use crate::protocol::client_message::{ClientMessage, Hello, Refused, parse_within};
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::ids::CanvasId;
 use crate::protocol::server_message::{self as say, ErrorCode};
@@ -26,6 +26,7 @@ use crate::room::Link;
 use crate::room::inbox::Event;
 
 mod admission;
+mod durable;
 
 /// Messages handled before other tasks get a turn.
 const MESSAGES_PER_TURN: u32 = 64;
@@ -330,44 +331,6 @@ impl Inbound {
         peer.seat(room);
     }
 
-    fn durable(&mut self, peer: &Arc<Peer>, message: Durable, bytes: usize) {
-        let op = message.op;
-        let window = self
-            .window
-            .get_or_insert_with(|| OpWindow::new(peer.acked_op().unwrap_or(0)));
-        if let Verdict::BadOp(message) = window.check(op) {
-            return self.refuse(&Refused {
-                code: ErrorCode::BadOp,
-                message,
-                op: Some(op),
-            });
-        }
-        if !self.takes_durable(peer, op, bytes) {
-            return;
-        }
-        let Some(canvas) = peer.room().and_then(|room| room.canvas()) else {
-            return;
-        };
-        peer.in_flight.fetch_add(1, Ordering::AcqRel);
-        let entry = Entry::Durable {
-            author: peer.author().clone(),
-            message,
-        };
-        // What came after an op that all wait for was refused with it.
-        let first_again = peer.author().awaits(op);
-        self.appending = true;
-        match self.hub.backplane.append_more(canvas, entry) {
-            Ok(()) if first_again => self.handed_over = op,
-            Ok(()) => self.handed_over = op.max(self.handed_over),
-            Err(refusal) => {
-                peer.answered(1);
-                let retry = refusal.retry_after_ms;
-                let error = say::error(refusal.code, &refusal.message, Some(op), retry);
-                self.out.with(|outbox| outbox.reply(error));
-            }
-        }
-    }
-
     /// Hands over the signals read so far, in one piece.
     fn send_signals(&mut self) {
         if self.signals.bodies.is_empty() {
@@ -383,16 +346,6 @@ impl Inbound {
                 frames,
                 bodies,
             });
-        }
-    }
-
-    /// The number was refused for good: it can't be sent again.
-    fn use_up(&mut self, op: u64) {
-        if let Some(peer) = &self.peer {
-            let acked = peer.acked_op().unwrap_or(0);
-            self.window
-                .get_or_insert_with(|| OpWindow::new(acked))
-                .refused(op);
         }
     }
 
