@@ -95,7 +95,8 @@ pub async fn run(args: PollingArgs) -> anyhow::Result<bool> {
         "--poll-idle",
         &idle.to_string(),
     ];
-    let reading = scratch.open(&flags)?;
+    // Else most rows would come along with a wake, and nothing be polled for.
+    let (reading, _deaf) = scratch.open_deaf(&flags)?;
     let writing = scratch.open(&[])?;
     let run = put_on(&args, &reading, &writing).await;
     writing.shutdown().await;

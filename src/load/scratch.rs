@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use crate::backplane::Backplane;
-use crate::config::Config;
+use crate::config::{Config, QueueConfig};
 use crate::queue::SqliteQueue;
 
 /// A queue file, and the temporary folder it is in unless the user named one.
@@ -42,11 +42,29 @@ impl Scratch {
     /// # Errors
     /// When the file can't be opened as a queue.
     pub fn open(&self, flags: &[&str]) -> anyhow::Result<Arc<dyn Backplane>> {
-        let db = [OsStr::new("--db"), self.db.as_os_str()];
-        let config = Config::from_flags(db.into_iter().chain(flags.iter().map(OsStr::new)))?;
-        let queue = SqliteQueue::start(config.queue)
-            .with_context(|| format!("opening the queue {}", self.db.display()))?;
+        let queue = SqliteQueue::start(self.config(flags)?).with_context(|| self.opening())?;
         Ok(queue)
+    }
+
+    /// One that hears no wakes for as long as the second value lives: it has to poll.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn open_deaf(&self, flags: &[&str]) -> anyhow::Result<(Arc<dyn Backplane>, impl Sized)> {
+        let started = SqliteQueue::start_on_loop(self.config(flags)?);
+        // The wakes are left unread.
+        let (queue, hearing) = started.with_context(|| self.opening())?;
+        Ok((queue, hearing))
+    }
+
+    fn config(&self, flags: &[&str]) -> anyhow::Result<QueueConfig> {
+        let db = [OsStr::new("--db"), self.db.as_os_str()];
+        let flags = flags.iter().map(OsStr::new);
+        Ok(Config::from_flags(db.into_iter().chain(flags))?.queue)
+    }
+
+    fn opening(&self) -> String {
+        format!("opening the queue {}", self.db.display())
     }
 }
 

@@ -10,9 +10,8 @@ use crate::protocol::ids::ConnId;
 use crate::protocol::server_message::{AckStatus, ack};
 use crate::room::catch_up::{Live, Place};
 
-/// Members that are written to before anything else has a turn: it takes milliseconds. With fewer, who is read in between is
-/// committed in between, and batches become small.
-const WRITTEN_AT_ONCE: usize = 256;
+/// Members that are written to before anything else has a turn: it takes less than a millisecond.
+const WRITTEN_AT_ONCE: usize = 32;
 
 impl<L: Link> State<L> {
     /// Writes what was pushed, once per round of events, so that one write carries many messages: to the first few members, or
