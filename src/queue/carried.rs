@@ -36,14 +36,14 @@ impl Carried {
             return;
         }
         match postcard::to_extend(row, std::mem::take(&mut self.bytes)) {
-            Ok(bytes) => self.bytes = bytes,
+            Ok(bytes) => (self.full, self.bytes) = (bytes.len() > MAX_BYTES, bytes),
             Err(_) => self.full = true,
         }
     }
 
     /// The rows as they are sent; `None` if they are too many.
     pub(super) fn bytes(&self) -> Option<&[u8]> {
-        (!self.full && self.bytes.len() <= MAX_BYTES).then_some(&self.bytes)
+        (!self.full).then_some(&self.bytes)
     }
 }
 

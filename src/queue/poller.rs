@@ -123,7 +123,7 @@ impl Poller {
             self.shared.tail.suspect();
         }
         if *heard == Heard::Told && !late {
-            self.interval = self.shared.config.poll_interval;
+            self.set_interval();
             return Ok(());
         }
         if let Heard::Rows(keys) = heard
@@ -133,35 +133,35 @@ impl Poller {
             return Ok(());
         }
         match self.poll(*heard == Heard::Nothing && !late) {
-            Ok(read) => {
+            Ok(()) => {
                 self.failures = 0;
-                let (low, high) = (
-                    self.shared.config.poll_interval,
-                    self.shared.config.poll_idle,
-                );
-                let position = self.shared.tail.position();
-                let moved = read > 0 || self.position != position;
-                self.position = position;
-                self.interval = if moved {
-                    low
-                } else {
-                    (self.interval * 3 / 2).min(high.max(low))
-                };
+                self.set_interval();
                 Ok(())
             }
             Err(error) => self.back_off(&error),
         }
     }
 
-    /// Reads until there is nothing more; gives how much there was.
-    fn poll(&mut self, only_if_changed: bool) -> rusqlite::Result<usize> {
+    /// Until the next safety poll: short after activity, then longer and longer.
+    fn set_interval(&mut self) {
+        let config = &self.shared.config;
+        let (low, high) = (config.poll_interval, config.poll_idle);
+        let before = std::mem::replace(&mut self.position, self.shared.tail.position());
+        self.interval = if self.position != before {
+            low
+        } else {
+            (self.interval * 3 / 2).min(high.max(low))
+        };
+    }
+
+    /// Reads until there is nothing more.
+    fn poll(&mut self, only_if_changed: bool) -> rusqlite::Result<()> {
         if !only_if_changed {
             // Whoever was told of rows need not ask whether there are any; the next safety poll looks once in vain.
             self.version = None;
         } else if !tail::has_changed(&self.conn, &mut self.version)? {
-            return Ok(0);
+            return Ok(());
         }
-        let mut total = 0;
         loop {
             let started = Instant::now();
             let (now, limit) = (
@@ -172,9 +172,8 @@ impl Poller {
             let counters = &self.shared.counters;
             counters.polls.fetch_add(1, Ordering::Relaxed);
             counters.poll.record(std::iter::once(started.elapsed()));
-            total += read;
             if read < limit as usize || self.shared.stopping() {
-                return Ok(total);
+                return Ok(());
             }
         }
     }

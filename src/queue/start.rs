@@ -24,13 +24,6 @@ use crate::config::QueueConfig;
 /// The stack of each thread.
 const STACK_BYTES: usize = 1024 * 1024;
 
-/// Who hears the wakes of peers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Hearing {
-    Poller,
-    Loop,
-}
-
 impl SqliteQueue {
     /// Opens the file, creating it if need be, registers this instance and starts its threads. Blocks for
     /// milliseconds, at most 20 s where another process holds the write lock.
@@ -38,7 +31,7 @@ impl SqliteQueue {
     /// # Errors
     /// [`StartError`] says what is wrong with the file, its folder or the instance's name.
     pub fn start(config: QueueConfig) -> Result<Arc<Self>, StartError> {
-        let (queue, _) = Self::begin(config, Hearing::Poller)?;
+        let (queue, ()) = Self::begin(config, |wakes| (Some(wakes), ()))?;
         Ok(queue)
     }
 
@@ -51,32 +44,26 @@ impl SqliteQueue {
     pub fn start_on_loop(
         config: QueueConfig,
     ) -> Result<(Arc<Self>, impl Future<Output = String> + Send + 'static), StartError> {
-        let (queue, wakes) = Self::begin(config, Hearing::Loop)?;
+        let (queue, wakes) = Self::begin(config, |wakes| (None, wakes))?;
         let shared = queue.shared.clone();
         let mut failed = shared.failed.subscribe();
         let parts = async move {
-            let hear = async {
-                match wakes {
-                    Some(socket) => ear::listen(socket, shared).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 failed = failed.wait_for(Option::is_some) => match failed {
                     Ok(reason) => reason.clone().unwrap_or_default(),
                     Err(_) => "the queue is gone".to_owned(),
                 },
-                error = hear => format!("the wake socket failed: {error}"),
+                error = ear::listen(wakes, shared) => format!("the wake socket failed: {error}"),
             }
         };
         Ok((queue, parts))
     }
 
-    /// Also gives the socket of the wakes if the poller does not hear them.
-    fn begin(
+    /// `share` says where the socket of the wakes goes: to the poller, or back to the caller.
+    fn begin<T>(
         config: QueueConfig,
-        hearing: Hearing,
-    ) -> Result<(Arc<Self>, Option<UnixDatagram>), StartError> {
+        share: impl FnOnce(UnixDatagram) -> (Option<UnixDatagram>, T),
+    ) -> Result<(Arc<Self>, T), StartError> {
         let mut prepared = schema::prepare(&config)?;
         let (own, wakes) = instances::register(&mut prepared, &config)?;
         if let Some(dir) = &config.spill_dir {
@@ -130,10 +117,7 @@ impl SqliteQueue {
             failed,
         });
         let writer = Writer::new(conn, turnstile, shared.clone());
-        let (to_poller, to_loop) = match hearing {
-            Hearing::Poller => (Some(wakes), None),
-            Hearing::Loop => (None, Some(wakes)),
-        };
+        let (to_poller, to_caller) = share(wakes);
         let poller = Poller::new(poll_conn, to_poller, shared.clone());
         let maintenance = Maintenance::new(keep_conn, shared.clone());
         let queue = Self {
@@ -144,7 +128,7 @@ impl SqliteQueue {
         };
         queue.run(writer, poller, maintenance)?;
         queue.shared.peers.hello();
-        Ok((Arc::new(queue), to_loop))
+        Ok((Arc::new(queue), to_caller))
     }
 
     fn run(
