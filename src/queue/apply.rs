@@ -2,6 +2,7 @@
 //! `op` together. Heads and clients are read and written once a transaction, however many entries name them.
 
 mod ephemeral;
+mod queued;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
@@ -20,6 +21,7 @@ use crate::backplane::{Author, Delivery, Entry, Outcome};
 use crate::protocol::client_message::Durable;
 use crate::protocol::ids::{ClientId, ConnId};
 use crate::protocol::server_message::AckStatus;
+use queued::Queued;
 
 /// How far back the place of a resent op is looked for. A client resends its last few ops.
 const DUP_STEPS: usize = 64;
@@ -76,6 +78,7 @@ pub(super) struct Txn<'a> {
     pub(super) now_ms: i64,
     pub(super) out: Committed,
     pub(super) held: Vec<HeldChange>,
+    queued: Queued<'a>,
     heads: HashMap<i64, Head>,
     clients: HashMap<(i64, ClientId), Client>,
 }
@@ -93,6 +96,7 @@ impl<'a> Txn<'a> {
             now_ms,
             out,
             held: Vec::new(),
+            queued: Queued::new(conn),
             heads,
             clients,
         }
@@ -114,6 +118,7 @@ impl<'a> Txn<'a> {
 
     /// Writes what was collected, and gives what the rooms are to be told once it is committed.
     pub(super) fn finish(mut self) -> rusqlite::Result<(Committed, Vec<HeldChange>)> {
+        self.queued.write()?;
         let mut set_head = self.conn.prepare_cached(sql::SET_HEAD)?;
         let mut trim = self.conn.prepare_cached(sql::TRIM_CHAT)?;
         for (key, head) in self.heads.iter().filter(|(_, head)| head.dirty) {
@@ -232,21 +237,9 @@ impl<'a> Txn<'a> {
         Ok(seq)
     }
 
-    /// Writes a row; gives its id.
+    /// Puts a row into the queue; gives its id.
     fn insert(&mut self, row: &QueueRow<'_>, prev_id: i64) -> rusqlite::Result<i64> {
-        self.conn.prepare_cached(sql::INSERT_ROW)?.execute(params![
-            row.key,
-            row.seq,
-            row.kind,
-            row.origin.cast_signed(),
-            row.client,
-            row.op.cast_signed(),
-            prev_id,
-            row.at_ms,
-            row.expires_at,
-            row.payload
-        ])?;
-        let id = self.conn.last_insert_rowid();
+        let id = self.queued.push(row, prev_id)?;
         if self.out.first_id == 0 {
             self.out.first_id = id;
         }
@@ -257,6 +250,7 @@ impl<'a> Txn<'a> {
 
     /// The place that a client's op has had; 0 if it is not among the last few messages, or had none.
     fn place_of(&mut self, key: i64, author: &Author, op: u64) -> rusqlite::Result<u64> {
+        self.queued.write()?;
         let mut id = self.head(key)?.head_id;
         let mut step = self.conn.prepare_cached(sql::STEP)?;
         for _ in 0..DUP_STEPS {

@@ -15,10 +15,23 @@ pub(super) const SET_HEAD: &str =
 /// The id of the last row ever written.
 pub(super) const LAST_ID: &str = "SELECT seq FROM sqlite_sequence WHERE name = 'message_queue'";
 
+/// What one row for everybody is made of.
+pub(super) const ROW_PARAMETERS: usize = 10;
 /// A row for everybody.
 pub(super) const INSERT_ROW: &str = "INSERT INTO message_queue
      (canvas_id, seq, message_type, origin, client, op, prev_id, created_at, expires_at, payload)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+/// Rows that one statement can write.
+pub(super) const ROWS_AT_ONCE: u8 = 8;
+/// Rows for everybody: the first few, as many as the last parameter says.
+pub(super) const INSERT_ROWS: &str = "INSERT INTO message_queue
+     (canvas_id, seq, message_type, origin, client, op, prev_id, created_at, expires_at, payload)
+     SELECT * FROM (VALUES
+     (?, ?, ?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?, ?, ?),
+     (?, ?, ?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?, ?, ?),
+     (?, ?, ?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?, ?, ?),
+     (?, ?, ?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?, ?, ?))
+     LIMIT ?";
 /// What came after a row, for all canvases.
 pub(super) const ROWS_AFTER: &str =
     "SELECT id, canvas_id, seq, message_type, origin, client, op, created_at, expires_at, payload
@@ -157,6 +170,7 @@ mod tests {
             HEAD,
             SET_HEAD,
             INSERT_ROW,
+            INSERT_ROWS,
             ROWS_AFTER,
             ANCHOR,
             STEP,
@@ -197,11 +211,32 @@ mod tests {
             assert!(!plan.contains("TEMP B-TREE"), "{sql}\n{plan}");
             for line in plan.lines() {
                 let sparse = line.contains("SCAN presence USING") && line.contains("presence_away");
-                assert!(!line.contains("SCAN") || sparse, "{sql}\n{plan}");
+                let given = sql == INSERT_ROWS && !line.contains("message_queue");
+                assert!(!line.contains("SCAN") || sparse || given, "{sql}\n{plan}");
             }
         }
         assert!(plan(&conn, ANCHOR).contains("INDEX message_anchor (canvas_id=? AND seq>?)"));
         assert!(plan(&conn, ROWS_AFTER).contains("INTEGER PRIMARY KEY (rowid>?)"));
+    }
+
+    /// See `.cargo/config.toml`: with one cache for all connections the writer reads its pages again and again.
+    #[test]
+    fn each_connection_has_its_own_page_cache() {
+        let conn = rusqlite::Connection::open_in_memory().unwrap();
+        let mut options = conn.prepare("PRAGMA compile_options").unwrap();
+        let options = options
+            .query_map([], |row| row.get::<_, String>(0))
+            .unwrap();
+        let options: Vec<_> = options.map(Result::unwrap).collect();
+        assert!(
+            options.iter().any(|option| option == "THREADSAFE=1"),
+            "{options:?}"
+        );
+        assert!(
+            !options
+                .iter()
+                .any(|option| option == "ENABLE_MEMORY_MANAGEMENT")
+        );
     }
 
     fn plan(conn: &rusqlite::Connection, sql: &str) -> String {
