@@ -22,7 +22,11 @@ pub fn text<'a>(json: &'a [u8], key: &str) -> Option<&'a [u8]> {
 
 /// The whole number after the first `"key":`.
 pub fn number(json: &[u8], key: &str) -> Option<u64> {
-    let value = value(json, key)?;
+    whole(value(json, key)?)
+}
+
+/// The whole number that a value begins with.
+pub fn whole(value: &[u8]) -> Option<u64> {
     let digits = value.iter().take_while(|c| c.is_ascii_digit());
     digits
         .map(|c| u64::from(c - b'0'))
