@@ -83,7 +83,7 @@ struct Room {
     reset: bool,
     /// The log messages of this pass that are not delivered yet.
     run: Option<LogBuilder>,
-    /// Its watermark has to be written.
+    /// It stands among those whose watermark has to be written.
     moved: bool,
 }
 
@@ -102,6 +102,8 @@ struct State {
     turned_away: bool,
     /// The last row of the writer's last commit.
     written: i64,
+    /// Rooms whose watermark has to be written. Kept, so that rooms that rest need not be looked at.
+    moved: Vec<i64>,
     /// Rooms that went, for the watermarks.
     closed: Vec<i64>,
 }
@@ -160,7 +162,7 @@ impl Tail {
             self.position.store(state.position, Ordering::Release);
         }
         let Opening { key, sink, epoch } = opening;
-        let room = Room {
+        let mut room = Room {
             sink,
             epoch,
             last_seq: 0,
@@ -168,8 +170,9 @@ impl Tail {
             opened: false,
             reset: false,
             run: None,
-            moved: true,
+            moved: false,
         };
+        room.moves(key, &mut state.moved);
         state.closed.retain(|closed| *closed != key);
         state.rooms.insert(key, room);
         self.open.write().insert(key);
@@ -245,11 +248,19 @@ impl Tail {
     /// The watermarks that changed since the last call: `(canvas, row)`, `None` for rooms that went.
     pub(super) fn take_watermarks(&self) -> Vec<(i64, Option<i64>)> {
         let mut state = self.state.lock();
-        let position = state.position;
-        let mut changed: Vec<_> = state.closed.drain(..).map(|key| (key, None)).collect();
-        for (key, room) in &mut state.rooms {
-            if std::mem::take(&mut room.moved) {
-                changed.push((*key, Some(position)));
+        let State {
+            position,
+            rooms,
+            moved,
+            closed,
+            ..
+        } = &mut *state;
+        let mut changed: Vec<_> = closed.drain(..).map(|key| (key, None)).collect();
+        for key in moved.drain(..) {
+            // It may have gone since, and come again.
+            let room = rooms.get_mut(&key);
+            if room.is_some_and(|room| std::mem::take(&mut room.moved)) {
+                changed.push((key, Some(*position)));
             }
         }
         changed
@@ -257,11 +268,11 @@ impl Tail {
 
     /// All watermarks are to be written again.
     pub(super) fn forget_watermarks(&self) {
-        self.state
-            .lock()
-            .rooms
-            .values_mut()
-            .for_each(|room| room.moved = true);
+        let mut state = self.state.lock();
+        let State { rooms, moved, .. } = &mut *state;
+        for (key, room) in rooms {
+            room.moves(*key, moved);
+        }
     }
 }
 

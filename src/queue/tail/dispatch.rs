@@ -70,7 +70,7 @@ impl State {
         let Some(room) = self.rooms.get_mut(&key) else {
             return Ok(());
         };
-        room.moved = true;
+        room.moves(key, &mut self.moved);
         let row = row()?;
         if row.expires_at <= now_ms {
             self.astray = true;
@@ -94,7 +94,7 @@ impl State {
 
     pub(super) fn log(&mut self, m: &Logged, at_ms: i64) {
         if let Some(room) = self.rooms.get_mut(&m.key) {
-            room.moved = true;
+            room.moves(m.key, &mut self.moved);
             let run = room.run_at(m.key, m.seq, &mut self.running);
             run.push(m.kind, m.origin, m.op, m.client.as_str(), at_ms, &m.body);
         }
@@ -110,7 +110,7 @@ impl State {
                 }
                 _ => {}
             }
-            room.moved = true;
+            room.moves(key, &mut self.moved);
             room.sink.deliver(delivery);
         }
     }
@@ -125,6 +125,13 @@ impl State {
 }
 
 impl Room {
+    /// Its watermark has to be written.
+    pub(super) fn moves(&mut self, key: i64, moved: &mut Vec<i64>) {
+        if !std::mem::replace(&mut self.moved, true) {
+            moved.push(key);
+        }
+    }
+
     /// The run that a message with this `seq` belongs to. A hole ends a run: the room sees it and reads.
     fn run_at(&mut self, key: i64, seq: u64, running: &mut Vec<i64>) -> &mut LogBuilder {
         if self.run.as_ref().is_some_and(|run| run.next_seq() != seq) {
