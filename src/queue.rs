@@ -24,6 +24,7 @@ mod poller;
 mod presence;
 mod reader;
 mod rows;
+mod scheduling;
 mod schema;
 mod spill;
 mod sql;

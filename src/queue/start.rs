@@ -18,7 +18,7 @@ use super::tail::Tail;
 use super::wake::bell::Bell;
 use super::wake::{Peers, ear};
 use super::writer::Writer;
-use super::{Fatal, Shared, SqliteQueue, instances, stats};
+use super::{Fatal, Shared, SqliteQueue, instances, scheduling, stats};
 use crate::config::QueueConfig;
 
 /// The stack of each thread.
@@ -157,6 +157,7 @@ impl SqliteQueue {
     ) -> Result<(), StartError> {
         let (shared, title) = (self.shared.clone(), name.to_owned());
         let run = move || {
+            scheduling::let_wakers_go_on();
             let reason = match catch_unwind(AssertUnwindSafe(body)) {
                 Ok(Ok(())) if shared.ending.load(Ordering::Acquire) => return,
                 Ok(Ok(())) => "it ended".to_owned(),
