@@ -29,6 +29,7 @@ mod schema;
 mod spill;
 mod sql;
 mod start;
+mod start_error;
 mod stats;
 mod tail;
 mod turnstile;
@@ -47,7 +48,8 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rusqlite::OptionalExtension;
 
-pub use schema::{StartError, VERSION};
+pub use schema::VERSION;
+pub use start_error::StartError;
 
 use crate::backplane::{Canvas, Opened, Sink, Unavailable};
 use crate::config::QueueConfig;

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::Fatal;
 use super::migrations::Stays;
-use super::schema::{self, StartError, is_damage};
+use super::start_error::{StartError, damage, is_damage};
 
 /// How long a file is read to find out whether it can be.
 const READ_THROUGH: Duration = Duration::from_secs(2);
@@ -159,7 +159,7 @@ impl Files {
             }
             // What SQLite met may have passed meanwhile.
             Ok(()) if failed.is_some_and(|at| at.elapsed() < DISK_TROUBLE) => Ok(()),
-            Ok(()) => Err(Fatal(schema::damage(error))),
+            Ok(()) => Err(Fatal(damage(error))),
         }
     }
 

@@ -14,7 +14,8 @@ use rustix::io::Errno;
 
 use super::apply::{Setup, Txn};
 use super::files::Files;
-use super::schema::{Prepared, StartError, millis};
+use super::schema::{Prepared, millis};
+use super::start_error::StartError;
 use super::wake::Peer;
 use super::{hosts, sql};
 use crate::backplane::object_bounds::ObjectBounds;

@@ -1,13 +1,13 @@
 //! Opening the file: its settings, its tables, its version, and what a start after a power cut must do.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior, params};
-use thiserror::Error;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 
 use super::clock::{self, Clock};
 use super::files::Files;
+use super::start_error::StartError;
 use super::turnstile::Turnstile;
 use super::{hosts, migrations};
 use crate::config::{QueueConfig, Synchronous};
@@ -18,110 +18,6 @@ pub const VERSION: i64 = 2;
 
 /// What another process may take to let this one in at start.
 const START_WAIT: std::time::Duration = std::time::Duration::from_secs(10);
-
-/// Why a queue could not be started. The message says what to do.
-#[derive(Debug, Error)]
-pub enum StartError {
-    /// The linked SQLite can lose committed rows when the write-ahead log is reset.
-    #[error(
-        "SQLite {0} has a known fault in resetting its log; build with 3.51.3, or 3.53.0 and later"
-    )]
-    OldSqlite(String),
-    /// The file has tables, but not those of this version, and can't be brought to it.
-    #[error(
-        "{path}: schema version {found}, this scumble reads {VERSION}; use another --db, the scumble that made it, or \
-         the backup from before the upgrade"
-    )]
-    Version {
-        /// The file.
-        path: PathBuf,
-        /// What it says.
-        found: i64,
-    },
-    /// The file is of an older version, and processes of that version use it.
-    #[error(
-        "{path}: schema version {found} is to become {VERSION}, but {user} uses the file: stop all processes of the \
-         older version first"
-    )]
-    InUse {
-        /// The file.
-        path: PathBuf,
-        /// What it says.
-        found: i64,
-        /// One that uses it.
-        user: String,
-    },
-    /// Another kernel uses the file.
-    #[error(
-        "{path}: another host uses this file: instance {neighbour}. One file is for the processes of one host; give \
-         each host a --db of its own"
-    )]
-    OtherHost {
-        /// The file.
-        path: PathBuf,
-        /// The instance, and what its lock file says.
-        neighbour: String,
-    },
-    /// A live process has this name.
-    #[error("an instance named {0:?} is running on this file; choose another --instance-id")]
-    NameTaken(String),
-    /// The database is not there, but its write-ahead log is: SQLite would begin anew and delete it.
-    #[error(
-        "{path} is missing or empty, but {wal} beside it has what was committed last: put the file back, or the last \
-         backup in its place; to begin anew, move {wal} away"
-    )]
-    HalfGone {
-        /// The database.
-        path: PathBuf,
-        /// Its write-ahead log.
-        wal: PathBuf,
-    },
-    /// The turnstile was not passed in time.
-    #[error("{0}: another process holds the write lock; is one stopped or stuck?")]
-    Locked(PathBuf),
-    /// A file beside the database could not be used.
-    #[error("{path}: {error}")]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        error: std::io::Error,
-    },
-    /// The file is damaged, or is none of SQLite's.
-    #[error("{path}: {}", damage(.error))]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What SQLite found.
-        error: rusqlite::Error,
-    },
-    /// SQLite refused.
-    #[error("{path}: {error}")]
-    Sqlite {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        error: rusqlite::Error,
-    },
-}
-
-/// Whether the error means that the file can't be trusted any more. All text that is written is UTF-8.
-pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
-    let code = error.sqlite_error_code();
-    matches!(error, rusqlite::Error::Utf8Error(..))
-        || matches!(
-            code,
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
-        )
-}
-
-/// What to do about it.
-pub(super) fn damage(error: &rusqlite::Error) -> String {
-    format!(
-        "the queue file is damaged: {error}. Stop all processes of the relay, move the file and those named after it away, put the \
-         last backup in its place, and start again; `scumble doctor --thorough` tells what is wrong with it"
-    )
-}
 
 /// A file that is ready to be used.
 pub(super) struct Prepared {

@@ -2,6 +2,7 @@
 
 mod instances;
 mod log;
+mod resends;
 mod wakes;
 
 use super::*;

@@ -12,18 +12,18 @@ use super::cursors::Pointers;
 use super::inbox::{Event, Retry};
 use super::presence::Roster;
 use super::{Link, Settings, conn_of};
-use crate::backplane::{
-    Author, Delivery, Entry, LogBatch, Opened, Outcome, PresenceEvent, Read, Refusal, Unavailable,
-};
+use crate::backplane::{Author, Delivery, Entry, LogBatch, Outcome, Read, Refusal, Unavailable};
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::ids::{ConnId, Epoch, Position};
 use crate::protocol::server_message as say;
 
 mod fan_out;
 mod join;
+mod opening;
 mod people;
 mod shared;
 
+use opening::Early;
 use shared::Shared;
 
 /// What the actor does for the room.
@@ -121,31 +121,6 @@ pub struct State<L> {
     effects: Vec<Effect>,
 }
 
-/// What came before the answer to the opening: the backplane delivers from the moment that it decides on one.
-#[derive(Default)]
-struct Early {
-    log: Option<(Epoch, u64)>,
-    reset: Option<(Epoch, u64)>,
-    presence_version: u64,
-}
-
-impl Early {
-    fn note(&mut self, delivery: &Delivery) {
-        match delivery {
-            Delivery::Log(batch) => self.log = Some((batch.epoch, batch.last_seq())),
-            Delivery::Reset { epoch, seq } => self.reset = Some((*epoch, *seq)),
-            Delivery::Presence(PresenceEvent { version, .. })
-            | Delivery::PresenceMissed { version } => self.presence_version = *version,
-            // Answers come to those who asked, and nobody has; nobody is in to be sent away; the rest may be lost.
-            Delivery::Joined { .. }
-            | Delivery::Outcome { .. }
-            | Delivery::Kick { .. }
-            | Delivery::Signal { .. }
-            | Delivery::Cursors { .. } => {}
-        }
-    }
-}
-
 impl<L: Link> State<L> {
     /// A room that is not open yet.
     pub fn new(settings: Arc<Settings>, instance: u32) -> Self {
@@ -224,38 +199,6 @@ impl<L: Link> State<L> {
                 self.effects.push(Effect::Retry(Retry::Leaves));
             }
             About::Ephemeral => {}
-        }
-    }
-
-    fn opened(&mut self, opened: Result<Opened, Unavailable>) {
-        match opened {
-            Ok(opened) => {
-                self.canvas = Some(opened.canvas);
-                self.epoch = opened.head.epoch;
-                self.delivered = opened.head.seq;
-                self.roster = Roster::new(opened.presence_version, opened.members);
-                self.catch_up_early(opened.presence_version);
-                self.admit_early();
-            }
-            Err(e) => {
-                for seat in self.seats.values() {
-                    turn_away(&*seat.link, &e.to_string());
-                }
-            }
-        }
-    }
-
-    /// What was delivered while the room was being opened is read now.
-    fn catch_up_early(&mut self, presence_version: u64) {
-        let early = std::mem::take(&mut self.early);
-        if let Some((epoch, seq)) = early.reset {
-            self.reset(epoch, seq);
-        }
-        if let Some((epoch, seq)) = early.log {
-            self.missed(epoch, seq);
-        }
-        if early.presence_version > presence_version {
-            self.members_missed(early.presence_version);
         }
     }
 
@@ -415,19 +358,6 @@ impl<L: Link> State<L> {
             }
         }
     }
-}
-
-/// Says that the queue can't take a connection now, and ends it.
-fn turn_away<L: Link>(link: &L, reason: &str) {
-    tracing::warn!(conn = conn_of(link).0, reason, "a join failed");
-    let retry_after_ms = Some(crate::limits::RETRY_AFTER_MS);
-    link.reply(say::error(
-        say::ErrorCode::Overloaded,
-        reason,
-        None,
-        retry_after_ms,
-    ));
-    link.close(CloseCode::Restarting, "the queue is not available");
 }
 
 #[cfg(test)]

@@ -14,7 +14,8 @@ use crate::limits::{BATCH_ENTRIES, CLIENT_MEMORY};
 use crate::protocol::ids::{CanvasId, Epoch};
 use crate::queue::apply::{Setup, Txn};
 use crate::queue::intake::Waiting;
-use crate::queue::schema::{Prepared, StartError, millis};
+use crate::queue::schema::{Prepared, millis};
+use crate::queue::start_error::StartError;
 use crate::queue::{instances, sql};
 
 /// How long to wait for one's turn.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Effect, Joining, Link, Seat, State, conn_of, fan_out, turn_away};
+use super::opening::turn_away;
+use super::{Effect, Joining, Link, Seat, State, conn_of, fan_out};
 use crate::backplane::{Entry, Read, Refusal, Unavailable};
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::ids::{ClientId, ConnId, Position};

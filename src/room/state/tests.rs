@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use proptest::prelude::*;
 
 use super::*;
-use crate::backplane::{Canvas, LogBuilder, Member, PresenceChange, PresenceEvent};
+use crate::backplane::{Canvas, LogBuilder, Member, Opened, PresenceChange, PresenceEvent};
 use crate::protocol::client_message::Kind;
 use crate::protocol::ids::{CanvasId, ClientId, InstanceId};
 use crate::room::Latest;
