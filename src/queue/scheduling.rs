@@ -1,4 +1,4 @@
-//! How the kernel schedules the writer.
+//! How the kernel schedules the threads of the queue.
 
 use rustix::process::getpriority_process;
 use thread_priority::{
@@ -19,7 +19,7 @@ pub(super) fn let_wakers_go_on() {
     let same = ThreadPriority::Crossplatform(same);
     if let Err(error) = set_thread_priority_and_policy(thread_native_id(), same, BATCH) {
         // Slower, not wrong: sandboxes may forbid it.
-        tracing::debug!(?error, "the writer's scheduling policy could not be set");
+        tracing::debug!(?error, "a scheduling policy could not be set");
     }
 }
 
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_writer_is_a_batch_and_as_nice_as_its_process() {
+    fn a_thread_is_a_batch_and_as_nice_as_before() {
         for nice in [0, 1, 7, 13, 19] {
             let looked = std::thread::spawn(move || {
                 setpriority_process(None, nice).unwrap();

@@ -96,7 +96,7 @@ impl Generator {
     /// `rest` is the message, or what follows its kind.
     fn check_seq(&mut self, connection: usize, rest: &[u8]) {
         let last = self.connections[connection].seq;
-        // A search for each delivery would be a seventh of the generator's time.
+        // A search for each delivery would be a tenth of the generator's time.
         let seq = match rest.strip_prefix(b"\",\"seq\":") {
             Some(value) => field::whole(value),
             None => field::number(rest, "seq"),
