@@ -1,0 +1,12 @@
+//! Warns when SQLite is built without what `.cargo/config.toml` asks for: cargo reads that in this folder and below only.
+
+fn main() {
+    const FLAG: &str = "-USQLITE_ENABLE_MEMORY_MANAGEMENT";
+    println!("cargo::rerun-if-env-changed=LIBSQLITE3_FLAGS");
+    if !std::env::var("LIBSQLITE3_FLAGS").is_ok_and(|flags| flags.contains(FLAG)) {
+        println!(
+            "cargo::warning=SQLite gets one page cache for all connections, and the relay is slower: \
+             build it in its own folder, or with LIBSQLITE3_FLAGS={FLAG}"
+        );
+    }
+}
