@@ -1,5 +1,9 @@
 //! Warns when SQLite is built without what `.cargo/config.toml` asks for: cargo reads that in this folder and below only.
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a build script knows nothing but its environment"
+)]
 fn main() {
     const FLAG: &str = "-USQLITE_ENABLE_MEMORY_MANAGEMENT";
     println!("cargo::rerun-if-env-changed=LIBSQLITE3_FLAGS");
