@@ -92,6 +92,10 @@ const _: () = assert!(crate::protocol::client_message::MAX_PATCH_BYTES == MAX_ST
 const _: () = assert!(MAX_OBJECT_BYTES * 2 <= crate::protocol::server_message::MAX_PART_BYTES);
 const _: () = assert!(HEARTBEAT.as_millis() * 3 < HEARTBEAT_STALE.as_millis());
 
+/// Connections that wait to be accepted; the kernel may allow fewer (`net.core.somaxconn`). When a process dies, all its clients come to the
+/// others within a quarter of a second: who finds no place asks again a second later.
+pub const LISTEN_BACKLOG: u32 = 4_096;
+
 /// The HTTP head of a request, in bytes.
 pub const HTTP_HEAD_BYTES: usize = 16 * 1024;
 /// The body of a request must come within this.

@@ -144,7 +144,7 @@ impl Relay {
         parts: &mut JoinSet<&'static str>,
         failed: BoxFuture<'static, String>,
     ) -> anyhow::Result<()> {
-        let listener = listener::bind(self.config.listen).await?;
+        let listener = listener::bind(self.config.listen)?;
         let address = listener
             .local_addr()
             .context("the listening socket has no address")?;

@@ -11,9 +11,9 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use crate::limits::HTTP_HEAD_BYTES;
+use crate::limits::{HTTP_HEAD_BYTES, LISTEN_BACKLOG};
 use crate::tasks::Spawner;
 
 /// Accepts for ever. `handshake`: how long a head may take, and a pause between two requests.
@@ -68,8 +68,32 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
 ///
 /// # Errors
 /// The system's, with the address in the text.
-pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|e| io::Error::new(e.kind(), format!("--listen {address}: {e}")))
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let listen = || {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4(),
+            SocketAddr::V6(_) => TcpSocket::new_v6(),
+        }?;
+        // A process that comes back must not wait for the connections of the one before to be forgotten.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(LISTEN_BACKLOG)
+    };
+    listen().map_err(|e| io::Error::new(e.kind(), format!("--listen {address}: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nobody accepts meanwhile: those beyond what may wait would never get in.
+    #[tokio::test]
+    async fn a_crowd_may_come_at_once() {
+        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let limit = Duration::from_secs(20);
+        let connect = |_| std::net::TcpStream::connect_timeout(&address, limit).unwrap();
+        let crowd: Vec<_> = (0..300).map(connect).collect();
+        assert_eq!(crowd.len(), 300);
+    }
 }
