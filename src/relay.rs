@@ -38,7 +38,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let (backplane, failed) = start_backplane(&config)?;
     let relay = Relay::new(config.clone(), backplane)?;
     let mut parts = JoinSet::new();
-    relay.start(&mut parts, failed).await?;
+    relay.start(&mut parts, failed)?;
     if config.security.is_open_at(config.listen) {
         tracing::warn!(
             "--auth none: whoever reaches {} may read and write every canvas; see --auth-secret-file",
@@ -139,7 +139,7 @@ impl Relay {
     }
 
     /// Starts everything that runs until the end, under `parts`.
-    async fn start(
+    fn start(
         &self,
         parts: &mut JoinSet<&'static str>,
         failed: BoxFuture<'static, String>,
