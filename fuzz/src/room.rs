@@ -201,10 +201,10 @@ impl World {
             0 => Event::Cursor(conn, format!(r#""x":{},"y":1"#, input.below(9))),
             1 => Event::Presence(conn, format!(r#"{{"n":{},"m":null}}"#, input.below(9))),
             _ => {
-                let body = r#""event":"e","data":1"#.to_owned();
+                let body = r#""event":"e","data":1"#;
                 let mut frames = Vec::new();
-                say::signal(&mut frames, &member.author.client, &body);
-                let (frames, bodies) = (frames.into(), vec![body]);
+                let bodies = vec![say::signal(&mut frames, &member.author.client, body)];
+                let frames = frames.into();
                 Event::Signals {
                     conn,
                     frames,

@@ -11,11 +11,19 @@ use super::Link;
 use super::inbox::Inbox;
 use crate::protocol::ids::{ClientId, ConnId};
 
+/// Where a client points.
+#[derive(Debug)]
+struct Pointer {
+    client: ClientId,
+    fields: Arc<str>,
+    /// Since the last batch.
+    moved: bool,
+}
+
 /// A room's own clients' cursors.
 #[derive(Debug, Default)]
 pub struct Pointers {
-    known: BTreeMap<ConnId, (ClientId, Arc<str>)>,
-    moved: BTreeMap<ConnId, (ClientId, Arc<str>)>,
+    known: BTreeMap<ConnId, Pointer>,
     last_batch: Option<Instant>,
     tick_wanted: bool,
     quiet: Duration,
@@ -32,8 +40,13 @@ impl Pointers {
 
     /// A client points there.
     pub fn moved(&mut self, conn: ConnId, client: ClientId, fields: Arc<str>) {
-        self.known.insert(conn, (client.clone(), fields.clone()));
-        self.moved.insert(conn, (client, fields));
+        let moved = true;
+        let pointer = Pointer {
+            client,
+            fields,
+            moved,
+        };
+        self.known.insert(conn, pointer);
     }
 
     /// Whether the next cursor is a leading edge.
@@ -51,23 +64,28 @@ impl Pointers {
 
     /// Everybody's cursor counts as moved.
     pub fn mark_all(&mut self) {
-        self.moved = self.known.clone();
+        self.known.values_mut().for_each(|p| p.moved = true);
     }
 
     /// The connection ended.
     pub fn forget(&mut self, conn: ConnId) {
         self.known.remove(&conn);
-        self.moved.remove(&conn);
     }
 
     /// What moved since the last batch.
     pub fn take(&mut self, now: Instant) -> Vec<(ClientId, Arc<str>)> {
         self.tick_wanted = false;
-        if self.moved.is_empty() {
-            return Vec::new();
+        let moved = self.known.values_mut().filter(|pointer| pointer.moved);
+        let batch: Vec<_> = moved
+            .map(|pointer| {
+                pointer.moved = false;
+                (pointer.client.clone(), pointer.fields.clone())
+            })
+            .collect();
+        if !batch.is_empty() {
+            self.last_batch = Some(now);
         }
-        self.last_batch = Some(now);
-        std::mem::take(&mut self.moved).into_values().collect()
+        batch
     }
 }
 

@@ -3,6 +3,7 @@
 //! One lock, one wake-up for many events. Bounded: what can be read again (the log) or superseded
 //! (cursors, signals) is dropped when full; what can't is bounded by the number of connections and their ops in flight.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -59,8 +60,8 @@ pub enum Event<L> {
         conn: ConnId,
         /// Framed, back to back.
         frames: bytes::Bytes,
-        /// Each alone, for other instances.
-        bodies: Vec<String>,
+        /// Where each stands in the frames, for other instances.
+        bodies: Vec<Range<usize>>,
     },
     /// The flusher's tick.
     CursorTick,
@@ -94,8 +95,7 @@ impl<L> Event<L> {
     fn size(&self) -> usize {
         64 + match self {
             Self::Cursor(_, text) | Self::Presence(_, text) => text.len(),
-            // The bodies say the same again.
-            Self::Signals { frames, .. } => 2 * frames.len(),
+            Self::Signals { frames, bodies, .. } => frames.len() + size_of_val(&bodies[..]),
             Self::Delivery(Delivery::Signal { body, .. }) => body.len(),
             Self::Delivery(Delivery::Cursors { cursors, .. }) => {
                 cursors.iter().map(|(_, fields)| fields.len() + 64).sum()

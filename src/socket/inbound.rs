@@ -1,6 +1,7 @@
 //! The reading half: tungstenite's frames in, the room's events and the queue's entries out.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -41,11 +42,11 @@ pub enum Turn {
     Ended(End),
 }
 
-/// Signals of one turn: framed for this instance's members, and alone for others.
+/// Signals of one turn: framed for this instance's members, and where each stands, for others.
 #[derive(Default)]
 struct Signals {
     frames: Vec<u8>,
-    bodies: Vec<String>,
+    bodies: Vec<Range<usize>>,
 }
 
 /// See the module's head.
@@ -257,8 +258,8 @@ impl Inbound {
                 if !self.takes_ephemeral(bytes) {
                     return;
                 }
-                say::signal(&mut self.signals.frames, &peer.author().client, &body);
-                self.signals.bodies.push(body);
+                let Signals { frames, bodies } = &mut self.signals;
+                bodies.push(say::signal(frames, &peer.author().client, &body));
             }
             ClientMessage::Ping(ts) => {
                 self.out

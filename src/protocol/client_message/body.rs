@@ -58,7 +58,7 @@ impl Body {
         short_string("event", m.event, MAX_EVENT_CHARS)?;
         self.field("event", need("event", m.event)?);
         if let Some(data) = m.data {
-            read::<Usable>("data", data.get())?;
+            check("data", data.get())?;
         }
         self.field("data", m.data.map_or("null", RawValue::get));
         Ok(())
@@ -82,8 +82,25 @@ pub(super) fn read<'a, T: Deserialize<'a>>(name: &str, text: &'a str) -> Parsed<
     serde_json::from_str(text).or_else(|e| bad(format!("{name} is not usable: {e}")))
 }
 
+/// Whether a field that is passed on as it came is what every reader can hold.
+pub(super) fn check(name: &str, text: &str) -> Parsed<()> {
+    if is_plain(text.as_bytes()) {
+        return Ok(());
+    }
+    read::<Usable>(name, text).map(|_| ())
+}
+
+/// Whether valid JSON has neither escapes, which can name half a character, nor numbers that can be out of range: with an
+/// exponent, or of so many digits.
+fn is_plain(text: &[u8]) -> bool {
+    let after_digit = |at: usize| at > 0 && text[at - 1].is_ascii_digit();
+    text.len() <= f64::MAX_10_EXP as usize
+        && memchr::memchr(b'\\', text).is_none()
+        && !memchr::memchr2_iter(b'e', b'E', text).any(after_digit)
+}
+
 /// Any JSON value that was read like a `serde_json::Value`, and not kept.
-pub(super) struct Usable;
+struct Usable;
 
 impl<'de> Deserialize<'de> for Usable {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -130,5 +147,41 @@ impl<'de> Visitor<'de> for Usable {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
         while map.next_entry::<Self, Self>()?.is_some() {}
         Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// What looks plain is what a reader of everything takes, too.
+        #[test]
+        fn plain_is_usable(
+            value in prop_oneof![
+                "-?(0|[1-9][0-9]{0,400})(\\.[0-9]{1,5})?([eE][+-]?[0-9]{1,4})?",
+                "\"([a-e0-9\u{80}-\u{ffff}]|\\\\n|\\\\u[d0][8c][0-9a-f]{2}){0,12}\"",
+            ],
+            nested in any::<bool>(),
+        ) {
+            let text = if nested { format!("{{\"k\":[{value}]}}") } else { value };
+            let usable = serde_json::from_str::<Usable>(&text).is_ok();
+            prop_assert_eq!(check("data", &text).is_ok(), usable, "{}", text);
+        }
+    }
+
+    #[test]
+    fn what_some_reader_cannot_hold_is_not_plain() {
+        let digits = "9".repeat(400);
+        for text in ["1e999", "[-1E+400]", r#""\ud800""#, &digits] {
+            assert!(serde_json::from_str::<&serde_json::value::RawValue>(text).is_ok());
+            assert!(check("data", text).is_err(), "{text}");
+        }
+        for text in ["17", r#"{"name":"é","note":[null,-0.5]}"#, r#""2e5""#] {
+            assert!(check("data", text).is_ok(), "{text}");
+        }
+        assert!(is_plain(br#"{"name":"note"}"#));
     }
 }

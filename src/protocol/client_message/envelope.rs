@@ -1,6 +1,6 @@
 //! The envelope: which message it is, and its fields as they came.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -9,10 +9,20 @@ use super::fields::{cursor, durable, hello, ping, presence, signal, string};
 use super::{ClientMessage, Kind, MAX_DEPTH, MAX_REFUSAL_CHARS, Refused};
 use crate::protocol::server_message::ErrorCode;
 
+/// A string, where it stands unless it has escapes.
+#[derive(Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+
+impl Borrow<str> for Text<'_> {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 #[derive(Deserialize)]
 pub(super) struct Envelope<'a> {
     #[serde(borrow, rename = "type")]
-    pub(super) kind: Option<Cow<'a, str>>,
+    pub(super) kind: Option<Text<'a>>,
     #[serde(borrow)]
     pub(super) op: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -110,13 +120,13 @@ fn dispatch(text: &str, m: &Envelope<'_>, max_depth: usize) -> Parsed<ClientMess
             "nesting is at most {max_depth} levels (max_json_depth)"
         ));
     }
-    let Some(kind) = m.kind.as_deref() else {
+    let Some(Text(kind)) = &m.kind else {
         return bad("type is missing");
     };
     if let Some(kind) = Kind::parse(kind) {
         return durable(kind, m, text.len()).map(ClientMessage::Durable);
     }
-    match kind {
+    match &**kind {
         "hello" => hello(m).map(ClientMessage::Hello),
         "cursor" => cursor(text).map(ClientMessage::Cursor),
         "presence" => presence(m).map(ClientMessage::Presence),

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::body::{Body, Usable, read};
-use super::envelope::{Envelope, Parsed, bad, refused};
+use super::body::{Body, check, read};
+use super::envelope::{Envelope, Parsed, Text, bad, refused};
 use super::*;
 use crate::protocol::ids::Epoch;
 
@@ -17,13 +17,23 @@ pub(super) fn need<'a>(name: &str, raw: Option<&'a RawValue>) -> Parsed<&'a str>
     }
 }
 
-pub(super) fn string(name: &str, raw: Option<&RawValue>) -> Parsed<String> {
-    serde_json::from_str::<String>(need(name, raw)?)
-        .or_else(|_| bad(format!("{name} must be a string")))
+fn text<'a>(name: &str, raw: Option<&'a RawValue>) -> Parsed<Cow<'a, str>> {
+    match serde_json::from_str(need(name, raw)?) {
+        Ok(Text(text)) => Ok(text),
+        Err(_) => bad(format!("{name} must be a string")),
+    }
 }
 
-pub(super) fn short_string(name: &str, raw: Option<&RawValue>, max: usize) -> Parsed<String> {
-    let text = string(name, raw)?;
+pub(super) fn string(name: &str, raw: Option<&RawValue>) -> Parsed<String> {
+    text(name, raw).map(Cow::into_owned)
+}
+
+pub(super) fn short_string<'a>(
+    name: &str,
+    raw: Option<&'a RawValue>,
+    max: usize,
+) -> Parsed<Cow<'a, str>> {
+    let text = text(name, raw)?;
     if (1..=max).contains(&text.chars().count()) {
         Ok(text)
     } else {
@@ -127,7 +137,7 @@ pub(super) fn durable(kind: Kind, m: &Envelope<'_>, bytes: usize) -> Parsed<Dura
             }
         }
         Kind::ObjectUpdate => {
-            let id = short_string("id", m.id, MAX_OBJECT_ID_CHARS)?;
+            let id = short_string("id", m.id, MAX_OBJECT_ID_CHARS)?.into_owned();
             let patch = object("patch", m.patch)?;
             check_patch(&id, &patch)?;
             body.field("id", need("id", m.id)?);
@@ -138,7 +148,7 @@ pub(super) fn durable(kind: Kind, m: &Envelope<'_>, bytes: usize) -> Parsed<Dura
             }
         }
         Kind::ObjectDelete => {
-            let id = short_string("id", m.id, MAX_OBJECT_ID_CHARS)?;
+            let id = short_string("id", m.id, MAX_OBJECT_ID_CHARS)?.into_owned();
             body.field("id", need("id", m.id)?);
             Change::Remove { id }
         }
@@ -223,9 +233,9 @@ pub(super) fn ping(m: &Envelope<'_>) -> Parsed<String> {
 
 /// The cursor's fields but `type` and `client`, which are ours to say.
 pub(super) fn cursor(text: &str) -> Parsed<String> {
-    let fields: std::collections::BTreeMap<Cow<'_, str>, &RawValue> =
+    let fields: std::collections::BTreeMap<Text<'_>, &RawValue> =
         serde_json::from_str(text).or_else(|e| bad(format!("cursor: {e}")))?;
-    let mut out = Body::with_capacity(48);
+    let mut out = Body::with_capacity(text.len().min(MAX_CURSOR_BYTES));
     for name in ["x", "y"] {
         let raw = fields.get(name).copied();
         match raw.map(|raw| raw.get().parse::<f64>()) {
@@ -235,9 +245,9 @@ pub(super) fn cursor(text: &str) -> Parsed<String> {
             _ => return bad(format!("{name} must be a number")),
         }
     }
-    for (name, raw) in &fields {
+    for (Text(name), raw) in &fields {
         if !["type", "client", "x", "y"].contains(&&**name) {
-            read::<Usable>(name, raw.get())?;
+            check(name, raw.get())?;
             let name = serde_json::to_string(name).unwrap_or_default();
             out.raw_field(&[&name], raw.get());
         }

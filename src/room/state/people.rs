@@ -1,5 +1,6 @@
 //! Presence, cursors and signals: the ephemeral lane.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -213,7 +214,7 @@ impl<L: Link> State<L> {
     }
 
     /// A client's ephemeral events, in its order: to own members now, to other instances through the queue.
-    pub(super) fn signals(&mut self, conn: ConnId, frames: &Bytes, bodies: Vec<String>) {
+    pub(super) fn signals(&mut self, conn: ConnId, frames: &Bytes, bodies: Vec<Range<usize>>) {
         let Some(seat) = self.seats.get(&conn).filter(|seat| seat.joining.is_none()) else {
             return;
         };
@@ -223,6 +224,7 @@ impl<L: Link> State<L> {
         }
         if !self.settings.local_broadcast || self.roster.has_remote(self.instance) {
             for body in bodies {
+                let body = String::from_utf8_lossy(&frames[body]).into_owned();
                 let author = author.clone();
                 self.effects
                     .push(Effect::Append(Entry::Signal { author, body }));
@@ -235,7 +237,7 @@ impl<L: Link> State<L> {
             return;
         }
         let mut frame = Vec::with_capacity(body.len() + 64);
-        say::signal(&mut frame, client, body);
+        let _ = say::signal(&mut frame, client, body);
         self.droppable_to_others(&Bytes::from(frame), origin);
     }
 
