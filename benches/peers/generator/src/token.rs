@@ -25,9 +25,10 @@ impl Token {
     /// Reads what [`Self::write`] wrote into the first [`LEN`] bytes.
     pub fn read(from: &[u8]) -> Self {
         Self {
-            sender: unhex(&from[2..8]) as u32,
-            number: unhex(&from[8..16]) as u32,
-            at: unhex(&from[16..32]),
+            // The mark is read with it, and cut off.
+            sender: unhex(from, 0) & 0xff_ffff,
+            number: unhex(from, 8),
+            at: u64::from(unhex(from, 16)) << 32 | u64::from(unhex(from, 24)),
             stream: from[32],
         }
     }
@@ -40,15 +41,17 @@ fn hex(out: &mut [u8], mut value: u64) {
     }
 }
 
-fn unhex(digits: &[u8]) -> u64 {
-    digits.iter().fold(0, |value, digit| {
-        let digit = if *digit <= b'9' {
-            digit.wrapping_sub(b'0')
-        } else {
-            digit.wrapping_sub(b'a' - 10)
-        };
-        (value << 4) | u64::from(digit & 15)
-    })
+/// The number that the eight digits at `at` are: all at once, since each delivery has 30 of them to be read.
+fn unhex(from: &[u8], at: usize) -> u32 {
+    let mut digits = [0; 8];
+    digits.copy_from_slice(&from[at..at + 8]);
+    let text = u64::from_be_bytes(digits);
+    // Letters have bit 6, and 'a' ends in 1.
+    let letters = text >> 6 & 0x0101_0101_0101_0101;
+    let nibbles = (text & 0x0f0f_0f0f_0f0f_0f0f) + 9 * letters;
+    let bytes = (nibbles | nibbles >> 4) & 0x00ff_00ff_00ff_00ff;
+    let pairs = (bytes | bytes >> 8) & 0x0000_ffff_0000_ffff;
+    (pairs | pairs >> 16) as u32
 }
 
 #[cfg(test)]
@@ -57,14 +60,16 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let token = Token {
-            sender: 0xabcdef,
-            number: u32::MAX,
-            at: u64::MAX - 7,
-            stream: b'o',
-        };
-        let mut bytes = [0; LEN];
-        token.write(&mut bytes);
-        assert_eq!(Token::read(&bytes), token);
+        for at in [0, 0x0123_4567_89ab_cdef, u64::MAX - 7] {
+            let token = Token {
+                sender: 0xab_cdef,
+                number: !(at as u32),
+                at,
+                stream: b'o',
+            };
+            let mut bytes = [0; LEN];
+            token.write(&mut bytes);
+            assert_eq!(Token::read(&bytes), token);
+        }
     }
 }
