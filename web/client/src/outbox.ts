@@ -10,13 +10,10 @@
 
 import type { ErrorCode, OpResult } from "./types.js";
 import { type Entry, objectIdOf, type OpBody, type OutboxEffect } from "./entry.js";
+import { Flight } from "./flight.js";
 import { composePatches } from "./json.js";
 import { Pacer } from "./pacer.js";
 
-/** Ops in flight. With 64 KiB messages and a slow line more would only delay what comes after them. */
-export const WINDOW_OPS = 32;
-/** Characters in flight, for windows full of large ops; one op may always fly. */
-export const WINDOW_CHARS = 512 * 1024;
 /** Refusals that may pass before an op is given up. */
 export const MAX_REFUSALS = 3;
 /** Updates alone are sent at most this often: 30 a second look smooth, and what waits is merged. */
@@ -42,9 +39,7 @@ export class Outbox {
   private readonly aside = new Map<string, Entry>();
   /** The latest queued op of each object: what an update may merge into. */
   private readonly latest = new Map<string, Entry>();
-  /** Sent on this connection and not answered: number to size and time. */
-  private readonly flying = new Map<number, { chars: number; sentAt: number }>();
-  private flyingChars = 0;
+  private readonly flight = new Flight();
   private connected = false;
   private orphans: Entry[] = [];
   private blockedAt: number | undefined;
@@ -83,8 +78,7 @@ export class Outbox {
 
   /** When the oldest unanswered op was sent. */
   get waitingSince(): number | undefined {
-    for (const { sentAt } of this.flying.values()) return sentAt;
-    return undefined;
+    return this.flight.since;
   }
 
   /** Takes up what a former page left. Their numbers are fixed: nobody knows which of them were sent. */
@@ -182,8 +176,7 @@ export class Outbox {
   /** The connection is gone: everything unanswered will be sent again. */
   lost(): void {
     this.connected = false;
-    this.flying.clear();
-    this.flyingChars = 0;
+    this.flight.clear();
     this.blockedAt = undefined;
   }
 
@@ -194,8 +187,8 @@ export class Outbox {
     if (!this.connected || this.orphans.length > 0 || this.waitsAfterRefusal(now)) return effects;
     let updated = false;
     for (const entry of this.queue.values()) {
-      if (this.flying.has(entry.op) || entry.committed) continue;
-      if (this.flying.size >= WINDOW_OPS || (this.flying.size > 0 && this.flyingChars >= WINDOW_CHARS)) break;
+      if (this.flight.has(entry.op) || entry.committed) continue;
+      if (this.flight.full) break;
       const isUpdate = entry.body.type === "object-update";
       if (isUpdate && !entry.attempted && this.urgent === 0 && now < this.updatesNotBefore) {
         this.wake = this.updatesNotBefore;
@@ -216,7 +209,7 @@ export class Outbox {
   private waitsAfterRefusal(now: number): boolean {
     if (this.blockedAt === undefined) return false;
     // Answers to what was sent behind the refused op are still coming; sent again now, they would be taken for new ones.
-    if (this.flying.size > 0) return true;
+    if (this.flight.size > 0) return true;
     if (now < this.retryAt) {
       this.wake = this.retryAt;
       return true;
@@ -234,20 +227,12 @@ export class Outbox {
       return;
     }
     if (!entry.attempted && entry.body.type !== "object-update") this.urgent--;
-    this.flying.set(entry.op, { chars: text.length, sentAt: now });
-    this.flyingChars += text.length;
+    this.flight.launch(entry.op, text.length, now);
     const changed = entry.state !== "sent";
     entry.attempted = true;
     entry.state = "sent";
     effects.push({ type: "send", entry, text });
     if (changed) effects.push({ type: "changed", entry });
-  }
-
-  private landed(op: number): void {
-    const flight = this.flying.get(op);
-    if (!flight) return;
-    this.flying.delete(op);
-    this.flyingChars -= flight.chars;
   }
 
   /** The op as the current connection knows it. */
@@ -257,7 +242,7 @@ export class Outbox {
 
   /** An `ack` came. */
   ack(op: number, result: OpResult): OutboxEffect[] {
-    this.landed(op);
+    this.flight.land(op);
     const entry = this.find(op);
     return entry ? this.settle(entry, result) : [];
   }
@@ -288,7 +273,7 @@ export class Outbox {
     now: number,
     jitter: number,
   ): OutboxEffect[] {
-    this.landed(op);
+    this.flight.land(op);
     const entry = this.queue.get(op);
     if (!entry) return [];
     if (!RETRYABLE.includes(refusal.code)) return this.fail(entry, refusal.code, refusal.message);
