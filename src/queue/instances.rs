@@ -215,7 +215,7 @@ fn folder(files: &Files, name_bytes: usize) -> io::Result<PathBuf> {
 
 /// What a lock file says of its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sign {
+pub(crate) enum Sign {
     /// The kernel holds the lock for it.
     Alive,
     /// The lock is free.
@@ -225,7 +225,7 @@ pub(super) enum Sign {
 }
 
 /// Looks at a lock file.
-pub(super) fn look(lock_path: &Path) -> Sign {
+pub(crate) fn look(lock_path: &Path) -> Sign {
     let Ok(file) = File::open(lock_path) else {
         return Sign::Unknown;
     };

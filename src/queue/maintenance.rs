@@ -60,6 +60,8 @@ pub(super) struct Maintenance {
     version: Option<i64>,
     first_away: Option<i64>,
     failing: bool,
+    /// Its socket is gone: told once.
+    unheard: bool,
 }
 
 impl Maintenance {
@@ -78,6 +80,7 @@ impl Maintenance {
             version: None,
             first_away: None,
             failing: false,
+            unheard: false,
         }
     }
 
@@ -119,6 +122,7 @@ impl Maintenance {
         if beat {
             self.beat = now + limits::HEARTBEAT;
             self.shared.intake.submit(Job::Beat, None);
+            self.look_for_own_socket();
         }
         if self.shared.peers.take_stale() || beat {
             self.refresh()?;
@@ -139,6 +143,19 @@ impl Maintenance {
         let idle = !busy && self.shared.intake.depth() == 0;
         self.cleanup.round(&self.conn, &self.shared, idle)?;
         Ok(busy)
+    }
+
+    /// Deleted, it loses nothing, but messages of other processes come by the safety poll only.
+    fn look_for_own_socket(&mut self) {
+        let path = &self.shared.own.wake_path;
+        let unheard = path.symlink_metadata().is_err();
+        if unheard && !self.unheard {
+            tracing::error!(
+                path = %path.display(),
+                "the socket of this instance was deleted: no other process can wake it, restart it"
+            );
+        }
+        self.unheard = unheard;
     }
 
     /// The oldest live instance leads. No lock says so: one that is stopped would keep it. Two that both believe it

@@ -201,6 +201,9 @@ fn doctor_names_what_is_wrong_and_what_to_do() {
     flock(&held, FlockOperation::NonBlockingLockExclusive).unwrap();
     fixture.instance("dead", &free, now_ms());
     fixture.instance("stopped", &held_path, now_ms() - 15_000);
+    let deleted = fixture.folder.path().join("deleted.lock");
+    fixture.instance("unheard", &deleted, now_ms());
+    fixture.instance("silent", &deleted, now_ms() - 15_000);
     fixture
         .conn
         .execute_batch(
@@ -221,15 +224,17 @@ fn doctor_names_what_is_wrong_and_what_to_do() {
         "finding  schema: version 9, this scumble knows 2",
         "finding  instances: dead (pid 7) is dead: its lock is free",
         "finding  instances: stopped (pid 7) lives, but its last heartbeat is 15 s old",
+        "finding  instances: unheard (pid 7) lives, but its lock can't be read: ",
+        "finding  instances: silent (pid 7) seems dead: its last heartbeat is 15 s old",
         "finding  presence: 1 of 1 clients are here through an instance that is gone",
         "finding  lag: watermarks of gone, which is gone",
         "finding  lag: stopped is 1498 messages behind",
         "finding  cleanup: 1 of 1499 rows expired over five minutes ago",
-        "7 findings",
+        "9 findings",
     ] {
         assert!(told.contains(finding), "{finding}\n{told}");
     }
-    assert_eq!(told.matches("         -> ").count(), 7);
+    assert_eq!(told.matches("         -> ").count(), 9);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::harness::history::check_agreement;
 use crate::harness::server::Process;
-use crate::harness::{Client, Relay};
+use crate::harness::{Client, Relay, eventually};
 
 #[tokio::test]
 async fn processes_started_at_the_same_moment_on_no_file_are_one_relay() {
@@ -33,6 +33,31 @@ async fn a_name_belongs_to_one_live_process() {
     let fresh = relay.add(&[]).await;
     let client = relay.join(fresh, "board").await;
     assert_eq!(client.welcome["instance"], "one");
+}
+
+/// Nobody is taken for dead and nothing is lost; that the others can't wake it, a process says in its log.
+#[tokio::test]
+async fn the_folder_of_locks_and_sockets_may_be_deleted() {
+    let mut relay = Relay::start(2, &[]).await;
+    let mut clients = vec![relay.join(0, "board").await, relay.join(1, "board").await];
+    let folder = relay.db().with_extension("db.wake");
+    std::fs::remove_dir_all(&folder).expect("the folder");
+    let third = relay.add(&[]).await;
+    clients.push(relay.join(third, "board").await);
+    for client in &mut clients {
+        client.commit(json!({"type": "chat", "text": "here"})).await;
+    }
+    for process in 0..2 {
+        eventually("the word of it", async || {
+            let log = relay.log(process);
+            log.contains("the socket of this instance was deleted")
+                .then_some(())
+        })
+        .await;
+    }
+    check_agreement(&mut clients).await;
+    assert_eq!(clients[0].seq, 3);
+    assert_eq!(relay.number("SELECT count(*) FROM instances"), 3);
 }
 
 #[tokio::test]

@@ -1,16 +1,16 @@
 //! The single checks of `scumble doctor`. Each reads, none writes.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
 
 use anyhow::Context;
 use rusqlite::{Connection, params};
-use rustix::fs::{FlockOperation, flock, statvfs};
+use rustix::fs::statvfs;
 
 use super::{Patient, Verdict};
 use crate::cli::file::beside;
 use crate::limits::{HEARTBEAT_STALE, WAL_RESTART_BYTES, WATERMARK_INTERVAL};
-use crate::queue::VERSION;
+use crate::queue::{Sign, VERSION, sign_of_life};
 
 type Verdicts = anyhow::Result<Vec<Verdict>>;
 
@@ -116,6 +116,51 @@ struct Instance {
     age_ms: i64,
 }
 
+impl Instance {
+    /// What its lock says. Held by us for a moment if it is free.
+    fn sign(&self) -> Sign {
+        sign_of_life(Path::new(&self.lock_path))
+    }
+
+    /// Its heartbeat is older than what others bear whom its lock tells nothing.
+    fn is_silent(&self) -> bool {
+        self.age_ms > i64::try_from(HEARTBEAT_STALE.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    fn lives(&self) -> bool {
+        match self.sign() {
+            Sign::Alive => true,
+            Sign::Dead => false,
+            Sign::Unknown => !self.is_silent(),
+        }
+    }
+
+    fn verdict(&self) -> Verdict {
+        let who = format!("{} (pid {})", self.id, self.pid);
+        let last = format!("its last heartbeat is {} s old", self.age_ms / 1_000);
+        let unread = format!("its lock can't be read: {}", self.lock_path);
+        match self.sign() {
+            Sign::Dead => Verdict::finding(
+                format!("{who} is dead: its lock is free, its row is still there"),
+                "start any process on the file: it reaps the dead; nothing acked is lost",
+            ),
+            Sign::Alive if self.is_silent() => Verdict::finding(
+                format!("{who} lives, but {last}"),
+                "it is stopped, or can't commit: see its log; continue it (SIGCONT) or end it (SIGTERM, then SIGKILL)",
+            ),
+            Sign::Alive => Verdict::Fine(format!("{who}, heartbeat {} ms ago", self.age_ms)),
+            Sign::Unknown if self.is_silent() => Verdict::finding(
+                format!("{who} seems dead: {last}, and {unread}"),
+                "start any process on the file: it reaps those who stay silent; nothing acked is lost",
+            ),
+            Sign::Unknown => Verdict::finding(
+                format!("{who} lives, but {unread}"),
+                "run doctor as the relay's user; if the folder was deleted, restart the process: until then no other can wake it",
+            ),
+        }
+    }
+}
+
 fn registered(patient: &Patient<'_>) -> anyhow::Result<Vec<Instance>> {
     let sql = "SELECT instance_id, pid, lock_path, heartbeat_at FROM instances ORDER BY number";
     let mut statement = patient.conn.prepare(sql)?;
@@ -130,31 +175,9 @@ fn registered(patient: &Patient<'_>) -> anyhow::Result<Vec<Instance>> {
     rows.collect::<Result<_, _>>().context("instances")
 }
 
-/// Whether a process holds its lock, which the kernel frees when it dies. Held by us for a moment if it is free.
-fn lock_is_held(path: &str) -> bool {
-    File::open(path).is_ok_and(|lock| flock(&lock, FlockOperation::NonBlockingLockShared).is_err())
-}
-
 /// Each registered instance lives and says so.
 pub(super) fn instances(patient: &Patient<'_>) -> Verdicts {
-    let stale_ms = i64::try_from(HEARTBEAT_STALE.as_millis()).unwrap_or(i64::MAX);
-    let verdicts = registered(patient)?.into_iter().map(|instance| {
-        let Instance { id, pid, lock_path, age_ms } = instance;
-        if !lock_is_held(&lock_path) {
-            Verdict::finding(
-                format!("{id} (pid {pid}) is dead: its lock is free, its row is still there"),
-                "start any process on the file: it reaps the dead; nothing acked is lost",
-            )
-        } else if age_ms > stale_ms {
-            Verdict::finding(
-                format!("{id} (pid {pid}) lives, but its last heartbeat is {} s old", age_ms / 1_000),
-                "it is stopped, or can't commit: see its log; continue it (SIGCONT) or end it (SIGTERM, then SIGKILL)",
-            )
-        } else {
-            Verdict::Fine(format!("{id} (pid {pid}), heartbeat {age_ms} ms ago"))
-        }
-    });
-    let verdicts: Vec<_> = verdicts.collect();
+    let verdicts: Vec<_> = registered(patient)?.iter().map(Instance::verdict).collect();
     Ok(if verdicts.is_empty() {
         vec![Verdict::Fine("none is running".to_owned())]
     } else {
@@ -237,9 +260,7 @@ pub(super) fn cleanup(patient: &Patient<'_>) -> Verdicts {
             Ok((row.get(0)?, row.get(1)?))
         })
         .context("message_queue")?;
-    let alive = registered(patient)?
-        .iter()
-        .any(|instance| lock_is_held(&instance.lock_path));
+    let alive = registered(patient)?.iter().any(Instance::lives);
     Ok(vec![if overdue > 0 && alive {
         Verdict::finding(
             format!("{overdue} of {all} rows expired over five minutes ago and are still there"),
