@@ -148,7 +148,7 @@ impl Maintenance {
     /// Deleted, it loses nothing, but messages of other processes come by the safety poll only.
     fn look_for_own_socket(&mut self) {
         let path = &self.shared.own.wake_path;
-        let unheard = path.symlink_metadata().is_err();
+        let unheard = matches!(path.try_exists(), Ok(false));
         if unheard && !self.unheard {
             tracing::error!(
                 path = %path.display(),

@@ -40,11 +40,10 @@ impl Pointers {
 
     /// A client points there.
     pub fn moved(&mut self, conn: ConnId, client: ClientId, fields: Arc<str>) {
-        let moved = true;
         let pointer = Pointer {
             client,
             fields,
-            moved,
+            moved: true,
         };
         self.known.insert(conn, pointer);
     }

@@ -237,7 +237,7 @@ impl<L: Link> State<L> {
             return;
         }
         let mut frame = Vec::with_capacity(body.len() + 64);
-        let _ = say::signal(&mut frame, client, body);
+        say::signal(&mut frame, client, body);
         self.droppable_to_others(&Bytes::from(frame), origin);
     }
 
