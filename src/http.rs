@@ -21,6 +21,7 @@ mod health;
 pub mod listener;
 mod metrics;
 mod monitor;
+mod patient;
 mod server_api;
 pub mod upgrade;
 

@@ -156,7 +156,10 @@ impl Relay {
         let router = http::router(state.clone()).merge(upgrade::router(upgrade));
         let (flusher, backplane) = (self.flusher.clone(), self.backplane.clone());
         let (spawner, lag) = (self.spawner.clone(), self.lag.clone());
-        let handshake = self.config.deadlines.handshake;
+        let patience = listener::Patience {
+            head: self.config.deadlines.handshake,
+            write: self.config.write_timeout,
+        };
         parts.spawn(async move {
             let reason = failed.await;
             tracing::error!(reason, "the queue failed");
@@ -186,7 +189,7 @@ impl Relay {
             "the lag meter"
         });
         parts.spawn(async move {
-            listener::accept(listener, router, spawner, handshake).await;
+            listener::accept(listener, router, spawner, patience).await;
             "the listener"
         });
         tracing::info!(

@@ -13,16 +13,26 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
+use super::patient::Patient;
 use crate::limits::{HTTP_HEAD_BYTES, LISTEN_BACKLOG};
 use crate::tasks::Spawner;
 
-/// Accepts for ever. `handshake`: how long a head may take, and a pause between two requests.
-pub async fn accept(listener: TcpListener, router: Router, spawner: Spawner, handshake: Duration) {
+/// How long a client may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// For a head, and for a pause between two requests.
+    pub head: Duration,
+    /// To take a byte of an answer.
+    pub write: Duration,
+}
+
+/// Accepts for ever.
+pub async fn accept(listener: TcpListener, router: Router, spawner: Spawner, patience: Patience) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 let router = router.clone();
-                spawner.spawn(async move { speak_http(stream, peer, router, handshake).await });
+                spawner.spawn(async move { speak_http(stream, peer, router, patience).await });
             }
             Err(e) => {
                 // Out of file descriptors, mostly: those who have one go on, the next has to wait.
@@ -33,14 +43,14 @@ pub async fn accept(listener: TcpListener, router: Router, spawner: Spawner, han
     }
 }
 
-async fn speak_http(stream: TcpStream, peer: SocketAddr, router: Router, handshake: Duration) {
+async fn speak_http(stream: TcpStream, peer: SocketAddr, router: Router, patience: Patience) {
     // The client is gone if it fails.
     if prepare(&stream).is_err() {
         return;
     }
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(handshake)
+        .header_read_timeout(patience.head)
         .max_buf_size(HTTP_HEAD_BYTES);
     let routes = TowerToHyperService::new(router);
     // Handlers find in the request whom they speak with.
@@ -49,7 +59,7 @@ async fn speak_http(stream: TcpStream, peer: SocketAddr, router: Router, handsha
         routes.call(request)
     });
     let connection = http
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Patient::new(stream, patience.write)), service)
         .with_upgrades();
     if let Err(e) = connection.await {
         tracing::debug!(error = %e, "an HTTP connection ended");

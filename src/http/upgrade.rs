@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use tungstenite::handshake::derive_accept_key;
 
 use super::error;
+use super::patient::Patient;
 use crate::auth::Denied;
 use crate::protocol::SUBPROTOCOL;
 use crate::protocol::close_code::CloseCode;
@@ -206,6 +207,7 @@ fn offered(headers: &HeaderMap) -> bool {
 
 /// The plain socket under the upgrade, and what came behind the handshake.
 fn into_tcp(upgraded: Upgraded) -> Option<(TcpStream, Vec<u8>)> {
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-    Some((parts.io.into_inner(), parts.read_buf.to_vec()))
+    let parts = upgraded.downcast::<TokioIo<Patient>>().ok()?;
+    let stream = parts.io.into_inner().into_inner();
+    Some((stream, parts.read_buf.to_vec()))
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::harness::Relay;
+use crate::harness::{Relay, eventually};
 use crate::raw::{FIN, Frame, HANDSHAKE, Raw, TEXT, head, text};
 
 const MEMORY: &[&str] = &["--queue", "off"];
@@ -64,6 +64,45 @@ async fn a_head_that_trickles_ends_within_its_bound() {
     while let Some(took) = slow.join_next().await {
         assert!(took.unwrap() <= TEN_SECONDS + SLACK);
     }
+    relay.unharmed().await;
+}
+
+/// Sockets that a process has open.
+fn sockets(pid: u32) -> usize {
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("a process");
+    open.filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok())
+        .filter(|target| target.to_string_lossy().starts_with("socket:"))
+        .count()
+}
+
+#[tokio::test]
+async fn who_asks_and_does_not_read_is_given_up() {
+    let mut relay = Relay::start(1, &["--queue", "off", "--write-timeout", "3s"]).await;
+    let pid = relay.process(0).pid();
+    let before = sockets(pid);
+    let ask = "GET /client.js HTTP/1.1\r\nHost: test\r\n\r\n";
+    let mut silent = Vec::new();
+    for _ in 0..5 {
+        let mut raw = Raw::connect_narrow(relay.address(0)).await;
+        raw.send(ask.repeat(50).as_bytes()).await;
+        silent.push(raw);
+    }
+    // This one takes longer than that, too, but it reads.
+    let mut slow = Raw::connect_narrow(relay.address(0)).await;
+    let last = ask.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+    slow.send((ask.repeat(3) + &last).as_bytes()).await;
+    let mut answers = Vec::new();
+    while slow.read_into(&mut answers).await > 0 {
+        sleep(Duration::from_millis(100)).await;
+    }
+    let complete = std::fs::read("web/client/dist/client.js").unwrap();
+    assert!(answers.ends_with(&complete), "{} bytes", answers.len());
+    assert!(answers.len() > 4 * complete.len());
+    eventually("the end of the silent", || async {
+        (sockets(pid) <= before).then_some(())
+    })
+    .await;
+    drop(silent);
     relay.unharmed().await;
 }
 
