@@ -7,8 +7,15 @@
 
 #[path = "../../fuzz/src/lib.rs"]
 mod fuzz;
+#[path = "../relay/harness.rs"]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the other test binary uses the rest"
+)]
 mod harness;
 mod raw;
+mod relay;
 
 mod content;
 mod corpus;

@@ -1,7 +1,7 @@
 //! What every test here stands on: processes ([`server`]), a client that checks its own stream ([`client`]),
 //! the canvas as clients must see it ([`model`]), and the proof over all streams ([`history`]).
 //!
-//! The paths are spelt out because `tests/chaos` stands on the same files.
+//! The paths are spelt out because `tests/chaos` and `tests/hostile` stand on the same files.
 //!
 //! No wait here is without a bound: [`PATIENCE`] ends it with a failure that shows the processes' logs.
 
@@ -29,7 +29,7 @@ pub use server::Relay;
 pub use socket::Socket;
 
 /// The longest that anything may take. Far above what is normal: the machine may be busy.
-pub const PATIENCE: Duration = Duration::from_secs(25);
+pub const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Waits for `future`, at most for [`PATIENCE`].
 pub async fn soon<F: Future>(what: &str, future: F) -> F::Output {
