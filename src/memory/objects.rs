@@ -69,7 +69,7 @@ impl Objects {
         };
         // It was an object when it was put: the parser saw to that.
         let mut object = serde_json::from_str(text).unwrap_or(Value::Null);
-        merge_patch::apply(&mut object, patch.clone());
+        merge_patch::apply(&mut object, patch);
         let merged = object.to_string();
         self.totals = bounds.put(self.totals, Some(text.len()), merged.len())?;
         *text = merged;

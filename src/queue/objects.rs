@@ -8,6 +8,7 @@ use super::apply::Txn;
 use super::sql;
 use crate::backplane::{Author, Refusal};
 use crate::protocol::client_message::{Change, Durable};
+use crate::protocol::merge_patch;
 use crate::protocol::server_message::ErrorCode;
 
 /// How a message ends.
@@ -96,7 +97,7 @@ impl Txn<'_> {
         let Some((mut object, old)) = self.object(key, id)? else {
             return Ok(Effect::Ignored);
         };
-        merge_patch(&mut object, patch);
+        merge_patch::apply(&mut object, patch);
         self.write(key, id, Some(old), &object.to_string(), m)
     }
 
@@ -141,67 +142,5 @@ impl Txn<'_> {
             .prepare_cached(sql::PUT_CHAT)?
             .execute(params![key, seq.cast_signed(), entry])?;
         Ok(Effect::Logged(Bytes::from(body)))
-    }
-}
-
-/// RFC 7396.
-fn merge_patch(target: &mut Value, patch: &Value) {
-    let Value::Object(patch) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = Value::Object(serde_json::Map::new());
-    }
-    let Value::Object(target) = target else {
-        return;
-    };
-    for (name, value) in patch {
-        if value.is_null() {
-            target.remove(name);
-        } else {
-            merge_patch(target.entry(name.as_str()).or_insert(Value::Null), value);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    /// The table of RFC 7396, appendix A.
-    #[test]
-    fn patches_merge_as_the_rfc_says() {
-        for (mut target, patch, result) in [
-            (json!({"a":"b"}), json!({"a":"c"}), json!({"a":"c"})),
-            (json!({"a":"b"}), json!({"b":"c"}), json!({"a":"b","b":"c"})),
-            (json!({"a":"b"}), json!({"a":null}), json!({})),
-            (
-                json!({"a":"b","b":"c"}),
-                json!({"a":null}),
-                json!({"b":"c"}),
-            ),
-            (json!({"a":["b"]}), json!({"a":"c"}), json!({"a":"c"})),
-            (json!({"a":"c"}), json!({"a":["b"]}), json!({"a":["b"]})),
-            (
-                json!({"a":{"b":"c"}}),
-                json!({"a":{"b":"d","c":null}}),
-                json!({"a":{"b":"d"}}),
-            ),
-            (json!({"a":[{"b":"c"}]}), json!({"a":[1]}), json!({"a":[1]})),
-            (json!(["a", "b"]), json!(["c", "d"]), json!(["c", "d"])),
-            (json!({"a":"b"}), json!(["c"]), json!(["c"])),
-            (json!({"e":null}), json!({"a":1}), json!({"e":null,"a":1})),
-            (json!([1, 2]), json!({"a":"b","c":null}), json!({"a":"b"})),
-            (
-                json!({}),
-                json!({"a":{"bb":{"ccc":null}}}),
-                json!({"a":{"bb":{}}}),
-            ),
-        ] {
-            merge_patch(&mut target, &patch);
-            assert_eq!(target, result);
-        }
     }
 }

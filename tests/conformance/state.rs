@@ -37,7 +37,7 @@ impl Held {
             ("object-create", Some(place)) => self.0[place] = json["object"].clone(),
             ("object-create", None) => self.0.push(json["object"].clone()),
             ("object-update", Some(place)) => {
-                merge_patch::apply(&mut self.0[place], json["patch"].clone());
+                merge_patch::apply(&mut self.0[place], &json["patch"]);
             }
             ("object-delete", Some(place)) => {
                 self.0.remove(place);

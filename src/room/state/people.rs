@@ -104,7 +104,7 @@ impl<L: Link> State<L> {
 
     /// A client changes its presence. One change at a time is under way: what comes meanwhile is merged.
     pub(super) fn presence(&mut self, conn: ConnId, patch: &str) {
-        let Ok(patch) = serde_json::from_str(patch) else {
+        let Ok(patch) = serde_json::from_str::<serde_json::Value>(patch) else {
             return;
         };
         let Some(seat) = self.seats.get_mut(&conn) else {
@@ -117,7 +117,7 @@ impl<L: Link> State<L> {
         let mut state = base
             .and_then(|text| serde_json::from_str(text).ok())
             .unwrap_or_else(|| serde_json::Value::Object(serde_json::Map::new()));
-        merge_patch::apply(&mut state, patch);
+        merge_patch::apply(&mut state, &patch);
         let state = state.to_string();
         if state.len() > MAX_STATE_BYTES {
             let message = format!("state is at most {MAX_STATE_BYTES} bytes after the merge");
