@@ -70,6 +70,10 @@ impl Keys {
     /// What is wrong with the token, in words for whoever made it.
     pub fn decode(&self, token: &str) -> Result<Claims, String> {
         let header = decode_header(token).map_err(|_| "the token is not a JWT".to_owned())?;
+        if header.crit.is_some() {
+            // RFC 7515, 4.1.11: what is critical and not understood makes the token invalid.
+            return Err("the token has a crit header: this server knows no extension".to_owned());
+        }
         let mut keys = self
             .0
             .iter()

@@ -102,6 +102,16 @@ impl Author {
         Ok(())
     }
 
+    /// `op` was refused for good: its author will not send it again, so nothing waits for it any more. Earlier ops may still
+    /// be under way, so unlike [`Self::settle`] this says nothing of them.
+    pub fn give_up(&self, op: u64) {
+        let release = |held: u64| (held >> 1 == op).then_some(0);
+        // `Err` only says that it is not what is held.
+        let _ = self
+            .held
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, release);
+    }
+
     /// `op` was taken: until it is refused, another copy of it that is refused holds nothing.
     pub fn take(&self, op: u64) {
         self.taken.fetch_max(op, Ordering::AcqRel);

@@ -41,6 +41,9 @@ pub struct Stats {
     pub wal_bytes: u64,
     /// Bytes of the database file.
     pub db_bytes: u64,
+    /// Why this process can't commit, while it can't.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
     /// The live instances.
     pub instances: Vec<InstanceStats>,
 }

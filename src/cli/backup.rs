@@ -18,11 +18,17 @@ use crate::config::BackupArgs;
 /// # Errors
 /// When the file can't be read, or the copy is there already or can't be written.
 pub fn run(args: &BackupArgs) -> anyhow::Result<ExitCode> {
-    let source = file::open(&args.db)?;
+    let source = file::open_current(&args.db)?;
     ensure!(
         !args.to.exists(),
         "--to {}: is there already; name a new file",
         args.to.display()
+    );
+    ensure!(
+        !is_taken(&args.db, &args.to)?,
+        "--to {}: SQLite and the relay use this name beside {}; name another",
+        args.to.display(),
+        args.db.display()
     );
     let partial = file::beside(&args.to, ".partial");
     ensure!(
@@ -48,6 +54,18 @@ pub fn run(args: &BackupArgs) -> anyhow::Result<ExitCode> {
         args.to.display()
     )?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether a file of that name would be taken for a part of the source: SQLite plays back, or deletes, what it finds there.
+fn is_taken(db: &Path, to: &Path) -> std::io::Result<bool> {
+    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new(".")).canonicalize()?;
+    let to = to.file_name().map(|name| folder.join(name));
+    let db = db.canonicalize()?;
+    let ours = ["-journal", "-wal", "-shm", ".lock", ".wake"];
+    Ok(ours
+        .iter()
+        .any(|end| to.as_deref() == Some(&*file::beside(&db, end))))
 }
 
 /// Copies, and makes the copy ready to be a relay's file; the number of its canvases.

@@ -7,18 +7,34 @@ use anyhow::{Context, ensure};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::queue::VERSION;
+
 /// How long a read waits for a lock. Readers hardly ever do, in WAL mode.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Opens the file for reading.
 ///
 /// # Errors
-/// When it is not there or is not a database.
+/// When it is not there, is not a database, or is empty beside a write-ahead log that is not.
 pub(super) fn open(db: &Path) -> anyhow::Result<Connection> {
     ensure!(
         db.is_file(),
-        "{}: there is no such file; name the relay's with --db",
-        db.display()
+        "{}: {}; name the relay's with --db",
+        db.display(),
+        if db.exists() {
+            "is no file"
+        } else {
+            "there is no such file"
+        }
+    );
+    let wal = beside(&db.canonicalize()?, "-wal");
+    let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |found| found.len());
+    // SQLite deletes the log of an empty database, even when it is asked to read only.
+    ensure!(
+        bytes(&wal) == 0 || bytes(db) > 0,
+        "{} is empty, but {} beside it has what was committed last: put the file back, or the last backup in its place",
+        db.display(),
+        wal.display()
     );
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || -> rusqlite::Result<Connection> {
@@ -29,6 +45,21 @@ pub(super) fn open(db: &Path) -> anyhow::Result<Connection> {
         Ok(conn)
     };
     open().with_context(|| format!("{}: can't be read", db.display()))
+}
+
+/// Opens a file that this scumble's relays use.
+///
+/// # Errors
+/// As [`open`], and when it is another program's, or of another version.
+pub(super) fn open_current(db: &Path) -> anyhow::Result<Connection> {
+    let conn = open(db)?;
+    let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    ensure!(
+        version == VERSION,
+        "{}: schema version {version}, this scumble reads {VERSION}; `scumble doctor` tells more",
+        db.display()
+    );
+    Ok(conn)
 }
 
 /// A file beside the database: its name with a suffix.

@@ -22,7 +22,7 @@ const ROWS: u32 = 500;
 /// # Errors
 /// When the file can't be read.
 pub fn run(args: &TailArgs) -> anyhow::Result<ExitCode> {
-    let conn = file::open(&args.db)?;
+    let conn = file::open_current(&args.db)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()?;
@@ -52,6 +52,15 @@ pub fn run(args: &TailArgs) -> anyhow::Result<ExitCode> {
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let io = error.downcast_ref::<std::io::Error>();
     io.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}
+
+/// Where the canvas is.
+struct Head {
+    key: i64,
+    epoch: String,
+    seq: i64,
+    /// The row of its last message; 0 if it has none.
+    row: i64,
 }
 
 /// Where the reading is.
@@ -84,7 +93,16 @@ struct Message {
 impl Tail {
     /// Prints what is new; `true` if there may be more already. `since` is where to begin, if it is given.
     fn step(&mut self, since: &mut Option<i64>, out: &mut impl Write) -> anyhow::Result<bool> {
-        let Some((key, epoch, seq)) = self.head()? else {
+        // Before the head, so that what the head knows nothing of yet is left for the next step.
+        let newest: i64 = self
+            .conn
+            .query_row(
+                "SELECT coalesce(max(id), 0) FROM message_queue",
+                [],
+                |row| row.get(0),
+            )
+            .context("message_queue")?;
+        let Some(head) = self.head()? else {
             if !self.waits {
                 self.waits = true;
                 writeln!(
@@ -97,40 +115,21 @@ impl Tail {
             since.get_or_insert(0);
             return Ok(false);
         };
-        let newest: i64 = self
-            .conn
-            .query_row(
-                "SELECT coalesce(max(id), 0) FROM message_queue",
-                [],
-                |row| row.get(0),
-            )
-            .context("message_queue")?;
-        if self
-            .at
-            .as_ref()
-            .is_some_and(|at| at.key != key || at.epoch != epoch)
-        {
-            self.note(
-                out,
-                &format!("the numbering begins anew: epoch {epoch}, at seq {seq}"),
-            )?;
-            self.at = None;
-            *since = Some(0);
-        }
-        let at = self.at.get_or_insert_with(|| match since.take() {
-            Some(since) => At {
-                key,
-                epoch,
-                row: 0,
-                seq: since,
-            },
-            None => At {
-                key,
-                epoch,
-                row: newest,
-                seq,
-            },
-        });
+        let at = match self.at.take() {
+            Some(at) if at.key == head.key && at.epoch == head.epoch => at,
+            Some(before) => {
+                let Head { epoch, seq, .. } = &head;
+                self.note(
+                    out,
+                    &format!("the numbering begins anew: epoch {epoch}, at seq {seq}"),
+                )?;
+                let mut at = self.begin(head, Some(before.seq), newest)?;
+                at.row = at.row.max(before.row);
+                at
+            }
+            None => self.begin(head, since.take(), newest)?,
+        };
+        let at = self.at.insert(at);
         let messages = read(&self.conn, at, newest)?;
         let full = messages.len() >= ROWS as usize;
         at.row = if full {
@@ -144,15 +143,52 @@ impl Tail {
         Ok(full)
     }
 
-    /// The canvas's key, epoch and head; `None` while there is no such canvas.
-    fn head(&self) -> anyhow::Result<Option<(i64, String, i64)>> {
+    /// `None` while there is no such canvas.
+    fn head(&self) -> anyhow::Result<Option<Head>> {
         self.conn
-            .prepare_cached("SELECT key, epoch, seq FROM canvases WHERE canvas_id = ?1")?
+            .prepare_cached("SELECT key, epoch, seq, head_id FROM canvases WHERE canvas_id = ?1")?
             .query_row([self.canvas.as_str()], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                Ok(Head {
+                    key: row.get(0)?,
+                    epoch: row.get(1)?,
+                    seq: row.get(2)?,
+                    row: row.get(3)?,
+                })
             })
             .optional()
             .context("canvases")
+    }
+
+    /// Where to read from.
+    fn begin(&self, head: Head, since: Option<i64>, newest: i64) -> anyhow::Result<At> {
+        let (row, seq) = match since {
+            Some(since) => (self.log_begins(&head)?.unwrap_or(newest), since),
+            None => (newest, head.seq),
+        };
+        let Head { key, epoch, .. } = head;
+        Ok(At {
+            key,
+            epoch,
+            row,
+            seq,
+        })
+    }
+
+    /// The row before the log's first. What a deleted canvas had stays in the queue for its time, but is not of the log any
+    /// more: that begins with the last message that follows on none. `None`: it is empty.
+    fn log_begins(&self, head: &Head) -> anyhow::Result<Option<i64>> {
+        if head.row == 0 {
+            return Ok(None);
+        }
+        let first: Option<i64> = self
+            .conn
+            .prepare_cached(
+                "SELECT max(id) FROM message_queue
+                 WHERE canvas_id = ?1 AND seq IS NOT NULL AND prev_id = 0",
+            )?
+            .query_row([head.key], |row| row.get(0))
+            .context("message_queue")?;
+        Ok(Some(first.map_or(0, |first| first - 1)))
     }
 
     fn print(&mut self, message: &Message, out: &mut impl Write) -> anyhow::Result<()> {

@@ -1,9 +1,10 @@
 //! `scumble token`: a token for development, on standard output.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
 use crate::auth::mint::{Wanted, mint};
 use crate::auth::secret::Secret;
@@ -16,9 +17,15 @@ use crate::config::TokenArgs;
 pub fn run(args: TokenArgs) -> anyhow::Result<ExitCode> {
     let file = &args.secret_file;
     let secret = Secret::read(file).with_context(|| format!("--secret-file {}", file.display()))?;
+    let patterns = args.canvas.len();
+    let canvases: BTreeMap<_, _> = args.canvas.into_iter().collect();
+    ensure!(
+        canvases.len() == patterns,
+        "--canvas: each pattern may be given once"
+    );
     let wanted = Wanted {
         subject: args.sub,
-        canvases: args.canvas.into_iter().collect(),
+        canvases,
         ttl: args.ttl,
         name: args.name,
         color: args.color,

@@ -102,7 +102,7 @@ impl SecurityArgs {
             secrets.push(read.map_err(at("auth-secret-file", file.display()))?);
         }
         if secrets.is_empty() && self.auth != Some(AuthMode::None) {
-            secrets.extend(from_environment("SCUMBLE_AUTH_SECRET"));
+            secrets.extend(from_environment("SCUMBLE_AUTH_SECRET", "auth-secret-file")?);
         }
         let mut keys = Keys::of_secrets(secrets);
         for file in &self.auth_public_key_file {
@@ -130,7 +130,7 @@ impl SecurityArgs {
         }
         let api_token = match &self.api_token_file {
             Some(file) => Some(Secret::read(file).map_err(at("api-token-file", file.display()))?),
-            None => from_environment("SCUMBLE_API_TOKEN"),
+            None => from_environment("SCUMBLE_API_TOKEN", "api-token-file")?,
         };
         Ok(Security {
             keys,
@@ -194,9 +194,20 @@ fn at(flag: &'static str, value: impl std::fmt::Display) -> impl FnOnce(io::Erro
     clippy::disallowed_methods,
     reason = "clap would offer a flag for it, and a flag is no place for a secret"
 )]
-fn from_environment(variable: &str) -> Option<Secret> {
-    let text = std::env::var(variable).ok()?;
-    (!text.is_empty()).then(|| Secret::new(text))
+fn from_environment(variable: &str, flag: &'static str) -> Result<Option<Secret>, ConfigError> {
+    let Some(text) = std::env::var_os(variable) else {
+        return Ok(None);
+    };
+    // Whoever sets it wants a secret asked for: going on without one would let everybody in.
+    match text.into_string() {
+        Ok(text) if !text.is_empty() => Ok(Some(Secret::new(text))),
+        _ => {
+            let hint = format!(
+                "{variable} is set, but not to a text; put the secret into it, or unset it"
+            );
+            Err(ConfigError::new(flag, "", hint))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::serve_args::ServeArgs;
-use super::values::{duration, pattern};
+use super::values::{duration, pattern, whole};
 use crate::auth::claims::Access;
 use crate::protocol::ids::CanvasId;
 
@@ -15,7 +15,7 @@ use crate::protocol::ids::CanvasId;
 pub struct ClusterArgs {
     /// How many processes, 1 to 64, on consecutive ports from that of --listen
     #[arg(long, value_name = "N", default_value = "3")]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(value_parser = |text: &str| whole(text, 1..=64_u16))]
     pub instances: u16,
 
     /// What each of them is given. With --instance-id X they are, …
@@ -40,7 +40,7 @@ pub struct TailArgs {
     pub db: PathBuf,
 
     /// Begin after this seq, as far as it is kept [default: the head, only what is new]
-    #[arg(long, value_name = "SEQ", value_parser = clap::value_parser!(i64).range(0..))]
+    #[arg(long, value_name = "SEQ", value_parser = |text: &str| whole(text, 0..=i64::MAX))]
     pub since: Option<i64>,
 
     /// One JSON object a line, as clients get them

@@ -1,13 +1,15 @@
 //! Parsers of single values: each refuses a wrong one in words that say what would be right.
 
-use std::fmt;
+use std::fmt::{self, Display};
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::ValueEnum;
 
 use crate::auth::claims::Access;
-use crate::protocol::ids::InstanceId;
+use crate::protocol::ids::{CanvasId, InstanceId};
 
 /// `on` or `off`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -56,14 +58,21 @@ pub fn duration(
     }
 }
 
+/// Reads a whole number within bounds.
+pub fn whole<T: FromStr + PartialOrd + Display>(
+    text: &str,
+    bounds: RangeInclusive<T>,
+) -> Result<T, String> {
+    let number = text.trim().parse().ok();
+    let (min, max) = (bounds.start(), bounds.end());
+    number
+        .filter(|number| bounds.contains(number))
+        .ok_or_else(|| format!("must be a whole number from {min} to {max}"))
+}
+
 /// A parser of whole numbers within bounds.
 pub fn number(min: u32, max: u32) -> impl Fn(&str) -> Result<u32, String> + Clone + Send + Sync {
-    move |text| {
-        let number = text.trim().parse().ok();
-        number
-            .filter(|number| (min..=max).contains(number))
-            .ok_or_else(|| format!("must be a whole number from {min} to {max}"))
-    }
+    move |text| whole(text, min..=max)
 }
 
 /// Reads an address with a port.
@@ -100,9 +109,14 @@ pub fn pattern(text: &str) -> Result<(String, Access), String> {
             .into_iter()
             .find(|access| access.word() == word)
     };
+    // A pattern that no canvas can match is a mistake.
+    let can_match = |pattern: &str| {
+        let name = pattern.strip_suffix('*').unwrap_or(pattern);
+        pattern == "*" || CanvasId::parse(name).is_ok()
+    };
     text.rsplit_once('=')
         .and_then(|(pattern, word)| Some((pattern.to_owned(), access(word)?)))
-        .filter(|(pattern, _)| !pattern.is_empty())
+        .filter(|(pattern, _)| can_match(pattern))
         .ok_or_else(|| "must be like board-1=write or 'team-*=read'".to_owned())
 }
 

@@ -19,6 +19,13 @@ const LATE_MS: f64 = 100.0;
 pub(super) fn diagnose(stats: &Stats, event_loop_lag_ms: f64) -> Finding {
     let stale_ms = u64::try_from(HEARTBEAT_STALE.as_millis()).unwrap_or(u64::MAX);
     let behind = stats.instances.iter().max_by_key(|instance| instance.lag);
+    // Nobody's heartbeats are written then, nor anything else.
+    if let Some(trouble) = &stats.trouble {
+        return Finding {
+            cause: trouble.clone(),
+            advice: "see that the disk has space and works, and that the files are where they were",
+        };
+    }
     if let Some(silent) = stats
         .instances
         .iter()
@@ -110,6 +117,10 @@ mod tests {
             wal_bytes: 600 << 20,
             ..full.clone()
         };
+        let failing = Stats {
+            trouble: Some("the queue cannot commit: the disk is full".to_owned()),
+            ..silent.clone()
+        };
         let even = Stats {
             instances: vec![instance("a", 1, 10), instance("b", 1, 10)],
             ..calm.clone()
@@ -120,6 +131,7 @@ mod tests {
                 500.0,
                 "instance dead (pid 7) has not been heard of for 12 s",
             ),
+            (&failing, 500.0, "the disk is full"),
             (&wal, 500.0, "the write-ahead log has 600 MiB"),
             (&full, 500.0, "8192 entries wait"),
             (&calm, 500.0, "timers fire 500 ms late"),

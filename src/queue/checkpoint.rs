@@ -34,6 +34,8 @@ impl Checkpoints {
         if seen < PASSIVE_FRAMES {
             return Ok(false);
         }
+        // Beside other files of the same names it would copy what is not theirs.
+        shared.files.check()?;
         let (log, copied): (i64, i64) =
             conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
                 Ok((row.get(1)?, row.get(2)?))

@@ -77,13 +77,7 @@ pub(super) fn run(
         Job::Reap {
             number,
             silent_since,
-        } => {
-            let reaped = txn.reap(*number, *silent_since)?;
-            if reaped > 0 {
-                tracing::info!(instance = number, "a dead instance was removed");
-            }
-            Ok(reaped)
-        }
+        } => txn.reap(*number, *silent_since),
         Job::Sweep => txn.sweep(),
         Job::Clean { after, upto } => {
             let mut delete = conn.prepare_cached(sql::DELETE_EXPIRED)?;

@@ -243,6 +243,7 @@ impl Txn<'_> {
             .optional()?;
         let Some(instance) = gone else { return Ok(0) };
         self.lose_all(&instance)?;
+        tracing::info!(instance, "a dead instance was removed");
         Ok(1)
     }
 

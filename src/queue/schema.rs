@@ -1,5 +1,6 @@
 //! Opening the file: its settings, its tables, its version, and what a start after a power cut must do.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rusqlite::config::DbConfig;
@@ -7,7 +8,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, pa
 
 use super::clock::{self, Clock};
 use super::files::Files;
-use super::start_error::StartError;
+use super::start_error::{StartError, is_damage};
 use super::turnstile::Turnstile;
 use super::{hosts, migrations};
 use crate::config::{QueueConfig, Synchronous};
@@ -31,6 +32,8 @@ pub(super) struct Prepared {
 pub(super) fn prepare(config: &QueueConfig) -> Result<Prepared, StartError> {
     check_sqlite(rusqlite::version_number())?;
     let mut files = Files::of(&config.db)?;
+    files.are_whole()?;
+    refuse_strangers(&files)?;
     let turnstile = Turnstile::open(&files.lock).map_err(|error| StartError::Io {
         path: files.lock.clone(),
         error,
@@ -133,6 +136,48 @@ pub(super) fn open_reader(db: &Path) -> rusqlite::Result<Connection> {
     let conn = Connection::open_with_flags(db, flags)?;
     tune_reader(&conn)?;
     Ok(conn)
+}
+
+/// Looks at a file that is there before anything is changed in it: opening it to write changes its journal mode for good.
+fn refuse_strangers(files: &Files) -> Result<(), StartError> {
+    let found = match std::fs::metadata(&files.db) {
+        Ok(found) => found,
+        // There is none yet.
+        Err(_) => return Ok(()),
+    };
+    let path = files.db.clone();
+    if !found.is_file() {
+        return Err(StartError::NoFile(path));
+    }
+    if found.nlink() > 1 {
+        return Err(StartError::Linked(path));
+    }
+    let look = || {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = Connection::open_with_flags(&files.db, flags)?;
+        conn.busy_timeout(limits::BUSY_TIMEOUT)?;
+        let count =
+            "SELECT count(*), count(*) FILTER (WHERE name = 'message_queue') FROM sqlite_schema";
+        let tables = conn.query_row(count, [], |row| {
+            Ok((row.get::<_, u32>(0)?, row.get::<_, u32>(1)?))
+        });
+        Ok((
+            conn.pragma_query_value(None, "user_version", |row| row.get(0))?,
+            tables?,
+        ))
+    };
+    let (version, tables) = match look() {
+        Ok(found) => found,
+        Err(error) if is_damage(&error) => return Err(files.failed(error)),
+        // What is in the way of reading, such as a journal to be played back first, whoever opens it to write meets, too.
+        Err(_) => return Ok(()),
+    };
+    match (version, tables) {
+        (0, (0, _)) => Ok(()),
+        (1..=VERSION, (_, 1)) => Ok(()),
+        (_, (_, 0)) => Err(StartError::Stranger(path)),
+        (found, _) => Err(StartError::Version { path, found }),
+    }
 }
 
 fn create(conn: &mut Connection, files: &Files) -> Result<(), StartError> {

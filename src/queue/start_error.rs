@@ -26,6 +26,18 @@ pub enum StartError {
         /// What it says.
         found: i64,
     },
+    /// The file has tables, but no queue.
+    #[error("{0} is a database of another program; use another --db")]
+    Stranger(PathBuf),
+    /// What is there is no file.
+    #[error("{0} is no file; right would be a path where a file is or can be made")]
+    NoFile(PathBuf),
+    /// The file has another name.
+    #[error(
+        "{0} is a hard link, one of several names of the file: a process that came by another name would keep another \
+         log. Remove the other names, or make a copy"
+    )]
+    Linked(PathBuf),
     /// The file is of an older version, and processes of that version use it.
     #[error(
         "{path}: schema version {found} is to become {VERSION}, but {user} uses the file: stop all processes of the \

@@ -68,6 +68,7 @@ pub(super) fn stats(conn: &Connection, shared: &Shared) -> rusqlite::Result<Stat
         active_poll_tasks: shared.tail.rooms() as u64,
         wal_bytes: bytes(shared.files.wal()),
         db_bytes: bytes(shared.files.db.clone()),
+        trouble: shared.trouble.lock().clone(),
         instances,
     })
 }

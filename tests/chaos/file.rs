@@ -15,14 +15,14 @@ use crate::harness::server::Process;
 use crate::harness::{Client, eventually, http, soon};
 
 /// Processes over one file that a test does something to.
-struct Site {
-    processes: Vec<Process>,
-    addresses: Vec<std::net::SocketAddr>,
+pub struct Site {
+    pub processes: Vec<Process>,
+    pub addresses: Vec<std::net::SocketAddr>,
 }
 
 impl Site {
     /// Two of them.
-    async fn start(db: &Path, flags: &[&str]) -> Self {
+    pub async fn start(db: &Path, flags: &[&str]) -> Self {
         let mut site = Self {
             processes: Vec::new(),
             addresses: Vec::new(),
@@ -35,12 +35,12 @@ impl Site {
         site
     }
 
-    async fn join(&self, n: usize) -> Client {
+    pub async fn join(&self, n: usize) -> Client {
         Client::join(self.addresses[n], "board").await
     }
 
     /// Waits until a process is ready or not; gives the reason why not.
-    async fn until_ready(&self, n: usize, ready: bool) -> String {
+    pub async fn until_ready(&self, n: usize, ready: bool) -> String {
         eventually(&format!("ready to be {ready}"), || async {
             let answer = http::get(self.addresses[n], "/readyz", "").await?;
             let expected = if ready { 200 } else { 503 };
@@ -50,7 +50,7 @@ impl Site {
     }
 }
 
-fn chat(text: &str) -> Value {
+pub fn chat(text: &str) -> Value {
     json!({"type": "chat", "text": text})
 }
 
@@ -60,7 +60,7 @@ fn large() -> Value {
 }
 
 /// Writes until something is refused, which must be told as it should.
-async fn until_refused(client: &mut Client, message: impl Fn() -> Value) -> String {
+pub async fn until_refused(client: &mut Client, message: impl Fn() -> Value) -> String {
     let heard = client.heard.len();
     soon("a refusal", async {
         loop {
@@ -84,7 +84,7 @@ async fn until_refused(client: &mut Client, message: impl Fn() -> Value) -> Stri
 }
 
 /// After the trouble: everything is written, everybody agrees, and someone who comes now too.
-async fn recovered(site: &Site, mut clients: Vec<Client>) {
+pub async fn recovered(site: &Site, mut clients: Vec<Client>) {
     for n in 0..site.addresses.len() {
         site.until_ready(n, true).await;
     }
@@ -202,40 +202,6 @@ async fn a_disk_that_cannot_be_read_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_that_is_moved_away_is_missed_until_it_is_back() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let db = dir.path().join("relay.db");
-    let site = Site::start(&db, &[]).await;
-    let (mut ada, bob) = (site.join(0).await, site.join(1).await);
-    ada.commit(chat("before")).await;
-    let aside = dir.path().join("aside.db");
-    fs::rename(&db, &aside).expect("moved");
-    let why = until_refused(&mut ada, || chat("x")).await;
-    assert!(why.contains("moved away or deleted"), "{why}");
-    assert!(site.until_ready(1, false).await.contains("moved away"));
-    fs::rename(&aside, &db).expect("moved back");
-    recovered(&site, vec![ada, bob]).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_in_the_place_of_the_one_that_was_opened_ends_the_process() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let db = dir.path().join("relay.db");
-    let mut site = Site::start(&db, &[]).await;
-    for ending in ["", "-wal", "-shm"] {
-        fs::remove_file(format!("{}{ending}", db.display())).expect("removed");
-    }
-    let fresh = Process::launch(&db, &[]).ready().await;
-    for process in &mut site.processes {
-        let status = process.ended().await;
-        assert_eq!(status.code(), Some(1));
-        let log = process.log();
-        assert!(log.contains("is not the file that was opened"), "{log}");
-    }
-    assert_ne!(fresh.port(), 0);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_read_only_file_is_refused_at_start() {
     let disk = Disk::new(16);
     let db = disk.path().join("relay.db");
@@ -312,34 +278,6 @@ async fn an_object_that_is_damaged_ends_the_process_and_is_not_overwritten() {
         let same: bool = conn.query_row(&same, [], |row| row.get(0)).expect("it");
         assert!(same, "it was not overwritten");
     }
-}
-
-/// SQLite would take an empty file for a new one, and delete the log that has all the rest.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_log_without_its_file_is_refused_at_start_and_kept() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let db = dir.path().join("relay.db");
-    let mut process = Process::launch(&db, &[]);
-    let mut ada = Client::join(process.ready().await, "board").await;
-    ada.commit(chat("before")).await;
-    process.kill().await;
-    let aside = dir.path().join("aside.db");
-    fs::rename(&db, &aside).expect("moved");
-    for empty in [false, true] {
-        if empty {
-            File::create(&db).expect("an empty file");
-        }
-        let mut process = Process::launch(&db, &[]);
-        assert_eq!(process.started().await, None);
-        assert_eq!(process.ended().await.code(), Some(1));
-        let log = process.log();
-        assert!(log.contains("relay.db is missing or empty"), "{log}");
-        assert!(log.contains("put the file back"), "{log}");
-    }
-    fs::rename(&aside, &db).expect("moved back");
-    let mut process = Process::launch(&db, &[]);
-    ada.resume(process.ready().await).await.expect("back");
-    assert_eq!(ada.welcome["mode"], "resume", "nothing is lost");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -16,6 +16,7 @@ mod crowd;
 mod disk;
 mod file;
 mod herd;
+mod moved;
 mod neighbours;
 mod rounds;
 mod spilling;

@@ -16,9 +16,9 @@ use super::{run, scumble, stderr, stdout};
 const WAIT: Duration = Duration::from_secs(20);
 
 /// A relay's file that no relay uses: canvas `board` with three messages, of which the first has expired and gone.
-struct Fixture {
-    folder: TempDir,
-    conn: Connection,
+pub struct Fixture {
+    pub folder: TempDir,
+    pub conn: Connection,
 }
 
 fn now_ms() -> i64 {
@@ -29,7 +29,7 @@ fn now_ms() -> i64 {
 }
 
 impl Fixture {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let conn = Connection::open(folder.path().join("relay.db")).unwrap();
         conn.execute_batch("PRAGMA journal_mode = WAL").unwrap();
@@ -42,6 +42,9 @@ impl Fixture {
         )
         .unwrap();
         let fixture = Self { folder, conn };
+        fixture.message(1, "{}");
+        let expire = "DELETE FROM message_queue";
+        fixture.conn.execute(expire, []).unwrap();
         fixture.message(2, r#"{"op":2,"text":"two"}"#);
         fixture.message(3, r#"{"op":3,"text":"three"}"#);
         fixture
@@ -51,12 +54,16 @@ impl Fixture {
         self.conn
             .execute(
                 "INSERT INTO message_queue (canvas_id, seq, message_type, origin, client, op, prev_id,
-                   created_at, expires_at, payload) VALUES (1, ?1, 'chat', 0, 'client-1', ?1, 0, ?2, ?3, ?4)",
+                   created_at, expires_at, payload)
+                 SELECT 1, ?1, 'chat', 0, 'client-1', ?1, head_id, ?2, ?3, ?4 FROM canvases",
                 params![seq, 1_700_000_000_123_i64, now_ms() + 60_000, payload],
             )
             .unwrap();
         self.conn
-            .execute("UPDATE canvases SET seq = ?1", [seq])
+            .execute(
+                "UPDATE canvases SET seq = ?1, head_id = last_insert_rowid()",
+                [seq],
+            )
             .unwrap();
     }
 
@@ -70,11 +77,11 @@ impl Fixture {
             .unwrap();
     }
 
-    fn path(&self, name: &str) -> String {
+    pub fn path(&self, name: &str) -> String {
         self.folder.path().join(name).to_str().unwrap().to_owned()
     }
 
-    fn db(&self) -> String {
+    pub fn db(&self) -> String {
         self.path("relay.db")
     }
 }
@@ -106,13 +113,31 @@ fn tail_prints_what_is_kept_and_follows() {
     fixture
         .conn
         .execute(
-            "UPDATE canvases SET epoch = '00000000000000bb', seq = 0",
+            "UPDATE canvases SET epoch = '00000000000000bb', head_id = 0",
             [],
         )
         .unwrap();
     assert!(next().contains("epoch 00000000000000bb"));
+    // The canvas was deleted: what it had is not told again.
+    fixture.message(5, r#"{"op":5,"text":"five"}"#);
+    assert!(next().contains("five"));
     child.kill().unwrap();
     child.wait().unwrap();
+    let anew = first_line_since_0(&fixture);
+    assert_eq!(anew, "-- 4 messages before seq 5 have expired");
+}
+
+fn first_line_since_0(fixture: &Fixture) -> String {
+    let mut child = scumble()
+        .args(["tail", "board", "--since", "0", "--db", &fixture.db()])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let line = lines.next().unwrap().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    line
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod cluster;
 mod documents;
 mod file;
 mod loads;
+mod unharmed;
 mod usage;
 
 use std::process::{Command, Output, Stdio};

@@ -84,6 +84,14 @@ fn the_environment_counts_and_a_flag_beats_it() {
     assert_eq!(wrong.status.code(), Some(2));
     assert!(stderr(&wrong).contains("--poll-idle"), "{}", stderr(&wrong));
 
+    // An empty secret would let everybody in.
+    for variable in ["SCUMBLE_AUTH_SECRET", "SCUMBLE_API_TOKEN"] {
+        let mut empty = scumble();
+        let empty = output_of(empty.args(["serve", "--print-config"]).env(variable, ""));
+        assert_eq!(empty.status.code(), Some(2));
+        assert!(stderr(&empty).contains(variable), "{}", stderr(&empty));
+    }
+
     let mut command = scumble();
     command.args([
         "serve",

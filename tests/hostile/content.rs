@@ -1,8 +1,10 @@
 //! What stands in messages: names and values made to break whoever reads them. They are refused, or pass as data.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Relay};
+use crate::harness::{Client, Relay, soon};
 use crate::raw::{Raw, hello, text};
 
 /// Sends one durable message as text, on a connection that goes on; gives the answer.
@@ -318,5 +320,33 @@ async fn hostile_presence_and_cursors_stay_within_their_bounds() {
     ))
     .await;
     raw.works().await;
+    relay.unharmed().await;
+}
+
+/// Later ops wait for one that is to be sent again; but not for ever, when it turns out to be one that can't be taken.
+#[tokio::test]
+async fn what_waits_for_an_op_goes_on_when_that_is_refused_for_good() {
+    let mut relay = Relay::start(1, &["--queue", "off", "--ops-per-s", "2"]).await;
+    let mut raw = Raw::join(relay.address(0), "board").await;
+    let good = r#""type":"chat","text":"good""#;
+    let (mut op, mut last) = (0, Value::Null);
+    while last["code"] != "rate-limited" {
+        op += 1;
+        last = answer(&mut raw, op, good).await;
+    }
+    let later = answer(&mut raw, op + 1, good).await;
+    assert_eq!(later["code"], "rate-limited", "{later}");
+    let refused = answer(&mut raw, op, r#""type":"chat","text":"""#).await;
+    assert_eq!(refused["code"], "bad-message", "{refused}");
+    let later = soon("a later op's ack", async {
+        loop {
+            let later = answer(&mut raw, op + 1, good).await;
+            if later["type"] == "ack" {
+                return later;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    assert_eq!(later.await["status"], "ok");
     relay.unharmed().await;
 }

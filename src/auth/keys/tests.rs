@@ -73,6 +73,12 @@ fn a_token_cannot_choose_an_algorithm_that_is_not_its_keys() {
         let why = keys(public).decode(&token).unwrap_err();
         assert!(why.contains("signed with HS256"), "{why}");
     }
+    let secret = EncodingKey::from_secret(&[b'x'; 32]);
+    let mut header = Header::new(Algorithm::HS256);
+    header.crit = Some(vec!["x".to_owned()]);
+    let critical = encode(&header, &claims(), &secret).unwrap();
+    let known = Keys::of_secrets(vec![Secret::new("x".repeat(32))]);
+    assert!(known.decode(&critical).unwrap_err().contains("crit"));
     let none = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.eyJzdWIiOiJhZGEifQ.";
     let secret = Keys::of_secrets(vec![Secret::new("x".repeat(32))]);
     assert!(secret.decode(none).is_err());

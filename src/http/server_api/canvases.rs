@@ -45,7 +45,10 @@ pub(super) struct LogQuery {
 fn query<T>(asked: Asked<T>) -> Result<T, Box<Response>> {
     match asked {
         Ok(Query(query)) => Ok(query),
-        Err(rejection) => Err(bad(&rejection.body_text())),
+        Err(rejection) => Err(bad(&format!(
+            "{} (since and limit are whole numbers)",
+            rejection.body_text()
+        ))),
     }
 }
 

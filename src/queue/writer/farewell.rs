@@ -11,6 +11,7 @@ impl Writer {
     pub(super) fn farewell(&mut self) -> Result<(), Fatal> {
         let fatal = |e: &dyn std::fmt::Display| Fatal(format!("could not leave the registry: {e}"));
         let _turn = self.turnstile.enter().map_err(|e| fatal(&e))?;
+        self.shared.files.check().map_err(|e| fatal(&e))?;
         // The mark promises that everything before it is on the disk.
         self.conn
             .pragma_update(None, "synchronous", "FULL")

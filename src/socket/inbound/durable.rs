@@ -52,6 +52,7 @@ impl Inbound {
     /// The number was refused for good: it can't be sent again.
     pub(super) fn use_up(&mut self, op: u64) {
         if let Some(peer) = &self.peer {
+            peer.author().give_up(op);
             let acked = peer.acked_op().unwrap_or(0);
             self.window
                 .get_or_insert_with(|| OpWindow::new(acked))
