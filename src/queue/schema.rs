@@ -156,15 +156,15 @@ fn refuse_strangers(files: &Files) -> Result<(), StartError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = Connection::open_with_flags(&files.db, flags)?;
         conn.busy_timeout(limits::BUSY_TIMEOUT)?;
+        // Another process may be making the tables: both answers are of one moment.
+        let moment = conn.unchecked_transaction()?;
+        let version = moment.pragma_query_value(None, "user_version", |row| row.get(0))?;
         let count =
             "SELECT count(*), count(*) FILTER (WHERE name = 'message_queue') FROM sqlite_schema";
-        let tables = conn.query_row(count, [], |row| {
+        let tables = moment.query_row(count, [], |row| {
             Ok((row.get::<_, u32>(0)?, row.get::<_, u32>(1)?))
-        });
-        Ok((
-            conn.pragma_query_value(None, "user_version", |row| row.get(0))?,
-            tables?,
-        ))
+        })?;
+        Ok((version, tables))
     };
     let (version, tables) = match look() {
         Ok(found) => found,
