@@ -96,6 +96,9 @@ const _: () = assert!(HEARTBEAT.as_millis() * 3 < HEARTBEAT_STALE.as_millis());
 /// others within a quarter of a second: who finds no place asks again a second later.
 pub const LISTEN_BACKLOG: u32 = 4_096;
 
+/// Connections that may speak HTTP at a time, however few WebSockets are allowed: health, metrics and pages must come through.
+pub const MIN_HTTP_CONNECTIONS: usize = 64;
+
 /// The HTTP head of a request, in bytes.
 pub const HTTP_HEAD_BYTES: usize = 16 * 1024;
 /// The body of a request must come within this.

@@ -14,7 +14,7 @@ use crate::backplane::Backplane;
 use crate::backplane::object_bounds::ObjectBounds;
 use crate::config::Config;
 use crate::http::{self, HttpState, Monitor, RelayStatus, listener, upgrade};
-use crate::limits::{GOAWAY_SPREAD, LAG_INTERVAL};
+use crate::limits::{GOAWAY_SPREAD, LAG_INTERVAL, MIN_HTTP_CONNECTIONS};
 use crate::memory::{MemoryBackplane, MemoryConfig};
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::server_message::Limits;
@@ -160,6 +160,7 @@ impl Relay {
             head: self.config.deadlines.handshake,
             write: self.config.write_timeout,
         };
+        let most = (self.config.limits.max_connections as usize).max(MIN_HTTP_CONNECTIONS);
         parts.spawn(async move {
             let reason = failed.await;
             tracing::error!(reason, "the queue failed");
@@ -189,7 +190,7 @@ impl Relay {
             "the lag meter"
         });
         parts.spawn(async move {
-            listener::accept(listener, router, spawner, patience).await;
+            listener::accept(listener, router, spawner, patience, most).await;
             "the listener"
         });
         tracing::info!(

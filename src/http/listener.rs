@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -12,6 +13,7 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::Semaphore;
 
 use super::patient::Patient;
 use crate::limits::{HTTP_HEAD_BYTES, LISTEN_BACKLOG};
@@ -26,13 +28,25 @@ pub struct Patience {
     pub write: Duration,
 }
 
-/// Accepts for ever.
-pub async fn accept(listener: TcpListener, router: Router, spawner: Spawner, patience: Patience) {
+/// Accepts for ever. No more than `most` connections speak HTTP at a time, those that become WebSockets until they have: others wait
+/// to be accepted.
+pub async fn accept(
+    listener: TcpListener,
+    router: Router,
+    spawner: Spawner,
+    patience: Patience,
+    most: usize,
+) {
+    let places = Arc::new(Semaphore::new(most));
     loop {
+        let place = places.clone().acquire_owned().await;
         match listener.accept().await {
             Ok((stream, peer)) => {
                 let router = router.clone();
-                spawner.spawn(async move { speak_http(stream, peer, router, patience).await });
+                spawner.spawn(async move {
+                    let _place = place;
+                    speak_http(stream, peer, router, patience).await;
+                });
             }
             Err(e) => {
                 // Out of file descriptors, mostly: those who have one go on, the next has to wait.

@@ -106,6 +106,31 @@ async fn who_asks_and_does_not_read_is_given_up() {
     relay.unharmed().await;
 }
 
+/// Each costs memory and a descriptor until its time is up.
+#[tokio::test]
+async fn a_crowd_that_says_nothing_is_let_in_up_to_a_bound() {
+    const BOUND: usize = 64;
+    let mut relay = Relay::start(1, &["--queue", "off", "--max-connections", "64"]).await;
+    let pid = relay.process(0).pid();
+    let before = sockets(pid);
+    let mut silent = Vec::new();
+    for _ in 0..BOUND + 20 {
+        silent.push(Raw::connect(relay.address(0)).await);
+    }
+    eventually("the first of them", || async {
+        (sockets(pid) >= before + BOUND).then_some(())
+    })
+    .await;
+    // Whoever is let in, somebody else has gone: nobody has, so this one waits.
+    let mut next = Raw::connect(relay.address(0)).await;
+    next.send(b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n")
+        .await;
+    assert_eq!(sockets(pid), before + BOUND);
+    drop(silent);
+    assert!(next.read_some().await > 0, "an answer");
+    relay.unharmed().await;
+}
+
 #[tokio::test]
 async fn a_head_too_large_is_refused() {
     let mut relay = Relay::start(1, MEMORY).await;
