@@ -4,7 +4,7 @@
  * durable op per object on release. Undo is then one step, and a lost signal costs a frame of somebody's preview.
  */
 
-import { mapShape, round1, type Mapping } from "./geometry";
+import { changedGeometry, mapShape, round1, type Geometry, type Mapping } from "./geometry";
 import type { Scene } from "./scene";
 import { toShape } from "./scene";
 import type { Shape, Wire } from "./types";
@@ -27,7 +27,8 @@ type Draft =
   | { k: "end" };
 
 interface RemoteDraft {
-  ids: Set<string>;
+  /** What is being done to objects: each as it was shown at the beginning, and what is changed of it since. */
+  objects: Map<string, { start: Shape | undefined; change: Geometry }>;
   ghost: string | undefined;
   origin: Wire | undefined;
   points: number[];
@@ -36,7 +37,7 @@ interface RemoteDraft {
 
 export class Drafts {
   private readonly remote = new Map<string, RemoteDraft>();
-  private readonly local = new Set<string>();
+  private readonly local = new Map<string, Geometry>();
   private ghostId: string | undefined;
   private queued: (() => Draft | undefined) | undefined;
   private timer: ReturnType<typeof setTimeout> | undefined;
@@ -48,36 +49,37 @@ export class Drafts {
     return this.local.size > 0 || this.ghostId !== undefined;
   }
 
-  /** Shows settled objects mapped. Returns their new shapes, to be committed at the end. */
-  map(ids: Iterable<string>, mapping: Mapping): Shape[] {
-    const shapes: Shape[] = [];
-    for (const id of ids) {
-      const settled = this.scene.settled(id);
-      if (!settled) continue;
-      const shape = mapShape(settled, mapping);
-      shapes.push(shape);
-      this.local.add(id);
-      this.scene.preview(id, shape);
+  /** Shows objects mapped, from where they were shown when it began. Returns what changed, to be committed at the end. */
+  map(starts: readonly Shape[], mapping: Mapping): ReadonlyMap<string, Geometry> {
+    const changes = new Map<string, Geometry>();
+    for (const start of starts) {
+      if (this.scene.settled(start.id)) changes.set(start.id, this.change(start, mapShape(start, mapping)));
     }
     const { from, to } = mapping;
-    const list = shapes.map((shape) => shape.id);
+    const list = [...changes.keys()];
     if (list.length <= MAX_IDS) {
       this.queue(() => ({
         k: "map", ids: list, f: [from.x, from.y, from.w, from.h].map(round1), t: [to.x, to.y, to.w, to.h].map(round1),
       }));
     }
-    return shapes;
+    return changes;
   }
 
-  /** Shows an object that is being made, or an existing one in a new form. */
+  /** Shows an existing object in a new form; `start` is how it was shown when that began. Returns what changed. */
+  reshape(start: Shape, wire: Wire): Geometry {
+    this.queue(() => ({ k: "shape", o: wire }));
+    return this.change(start, toShape(wire));
+  }
+
+  /** Shows an object that is being made. */
   shape(wire: Wire): void {
-    this.showOwn(wire);
+    this.showGhostOfOwn(wire);
     this.queue(() => ({ k: "shape", o: wire }));
   }
 
   /** Shows a stroke under the pen. `points` are absolute and only ever appended to. */
   stroke(wire: Wire, points: readonly number[]): void {
-    this.showOwn({ ...wire, ...relative(points) });
+    this.showGhostOfOwn({ ...wire, ...relative(points) });
     this.queue(() => {
       const at = this.strokeSent;
       const p = points.slice(at, at + 2 * MAX_POINTS);
@@ -88,8 +90,9 @@ export class Drafts {
 
   /** Takes the previews away; call it after the durable ops were made, so that nothing flickers. */
   end(): void {
-    for (const id of this.local) this.scene.preview(id, undefined);
+    const ids = [...this.local.keys()];
     this.local.clear();
+    for (const id of ids) this.show(id);
     if (this.ghostId) this.scene.ghost(this.ghostId, undefined);
     this.ghostId = undefined;
     clearTimeout(this.timer);
@@ -99,14 +102,23 @@ export class Drafts {
     this.send({ k: "end" });
   }
 
-  private showOwn(wire: Wire): void {
-    if (this.scene.settled(wire.id)) {
-      this.local.add(wire.id);
-      this.scene.preview(wire.id, toShape(wire));
-    } else {
-      this.ghostId = wire.id;
-      this.scene.ghost(wire.id, toShape(wire));
-    }
+  private showGhostOfOwn(wire: Wire): void {
+    this.ghostId = wire.id;
+    this.scene.ghost(wire.id, toShape(wire));
+  }
+
+  private change(start: Shape, after: Shape): Geometry {
+    const change = changedGeometry(start, after);
+    this.local.set(start.id, change);
+    this.show(start.id);
+    return change;
+  }
+
+  /** Lays what everybody is doing to an object over it; one's own on top, so that nothing jumps under one's pen. */
+  private show(id: string): void {
+    const theirs = [...this.remote.values()].map(({ objects }) => objects.get(id)?.change);
+    const changes = [...theirs, this.local.get(id)].filter((change) => change !== undefined);
+    this.scene.preview(id, changes.length > 0 ? Object.assign({}, ...changes) : undefined);
   }
 
   private queue(draft: () => Draft | undefined): void {
@@ -123,13 +135,14 @@ export class Drafts {
   receive(client: string, data: unknown): void {
     const draft = data as Partial<Record<string, unknown>> | null;
     if (!draft || typeof draft !== "object") return;
-    const state = this.remote.get(client) ?? { ids: new Set(), ghost: undefined, origin: undefined, points: [], timer: undefined };
+    const state = this.remote.get(client) ?? { objects: new Map(), ghost: undefined, origin: undefined, points: [], timer: undefined };
     this.remote.set(client, state);
     clearTimeout(state.timer);
     state.timer = setTimeout(() => this.forget(client), draft.k === "end" ? LINGER_MS : SILENCE_MS);
     if (draft.k === "map") this.receiveMap(state, draft);
     else if (draft.k === "shape") this.receiveShape(state, draft.o);
     else if (draft.k === "stroke") this.receiveStroke(state, draft);
+    else if (draft.k === "end") for (const object of state.objects.values()) object.start = undefined;
   }
 
   private receiveMap(state: RemoteDraft, draft: Partial<Record<string, unknown>>): void {
@@ -139,19 +152,20 @@ export class Drafts {
     const [tx, ty, tw, th] = t;
     const mapping = { from: { x: fx, y: fy, w: fw, h: fh }, to: { x: tx, y: ty, w: tw, h: th } };
     for (const id of ids.slice(0, MAX_IDS)) {
-      const settled = this.scene.settled(String(id));
-      if (!settled || this.local.has(settled.id)) continue;
-      state.ids.add(settled.id);
-      this.scene.preview(settled.id, mapShape(settled, mapping));
+      if (this.scene.settled(String(id))) this.receiveChange(state, String(id), (start) => mapShape(start, mapping));
     }
   }
 
+  private receiveChange(state: RemoteDraft, id: string, after: (start: Shape) => Shape): void {
+    const start = state.objects.get(id)?.start ?? this.scene.get(id)!;
+    state.objects.set(id, { start, change: changedGeometry(start, after(start)) });
+    this.show(id);
+  }
+
   private receiveShape(state: RemoteDraft, raw: unknown): void {
-    if (!isWire(raw) || this.local.has(raw.id)) return;
-    if (this.scene.settled(raw.id)) {
-      state.ids.add(raw.id);
-      this.scene.preview(raw.id, toShape(raw));
-    } else this.showGhost(state, raw);
+    if (!isWire(raw)) return;
+    if (this.scene.settled(raw.id)) this.receiveChange(state, raw.id, () => toShape(raw));
+    else this.showGhost(state, raw);
   }
 
   private receiveStroke(state: RemoteDraft, draft: Partial<Record<string, unknown>>): void {
@@ -171,10 +185,13 @@ export class Drafts {
     this.scene.ghost(wire.id, toShape(wire));
   }
 
-  /** The real thing arrived: it takes the preview's place. */
-  objectChanged(id: string): void {
-    for (const state of this.remote.values()) {
-      if (state.ids.delete(id) && !this.local.has(id)) this.scene.preview(id, undefined);
+  /**
+   * The real thing arrived: it takes the place of its author's preview. Somebody else's preview of the same object lies
+   * over it until they are done. After a snapshot nobody is the author (`client` is empty), and all previews go.
+   */
+  objectChanged(id: string, client: string): void {
+    for (const [author, state] of this.remote) {
+      if ((client === author || client === "") && state.objects.delete(id)) this.show(id);
       if (state.ghost === id) {
         this.scene.ghost(id, undefined);
         state.ghost = undefined;
@@ -187,7 +204,7 @@ export class Drafts {
     if (!state) return;
     clearTimeout(state.timer);
     this.remote.delete(client);
-    for (const id of state.ids) if (!this.local.has(id)) this.scene.preview(id, undefined);
+    for (const id of state.objects.keys()) this.show(id);
     if (state.ghost) this.scene.ghost(state.ghost, undefined);
   }
 }

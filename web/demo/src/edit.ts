@@ -1,7 +1,7 @@
 /** What is done to the selection as a whole: each a single step of undo. */
 
 import { newId, type App } from "./app";
-import { round1 } from "./geometry";
+import { round1, type Geometry } from "./geometry";
 import type { Patch, Shape, Style, Wire } from "./types";
 
 const NAMES: Record<string, string> = {
@@ -30,20 +30,19 @@ export function nudge(app: App, dx: number, dy: number): void {
   app.history.group("Move", () => {
     for (const id of ids) {
       const shape = app.scene.settled(id);
-      if (shape) app.history.update(id, { x: round1(shape.x + dx), y: round1(shape.y + dy) });
+      if (shape) app.history.update(id, { ...(dx && { x: round1(shape.x + dx) }), ...(dy && { y: round1(shape.y + dy) }) });
     }
   }, `nudge ${ids.join(" ")}`);
 }
 
-/** Writes the changed geometry of `shapes`, each compared with what is there now. */
-export function commitGeometry(app: App, label: string, shapes: readonly Shape[]): void {
+/** Writes what a gesture changed of objects, and nothing else of them: the rest may be somebody else's work by now. */
+export function commitGeometry(app: App, label: string, changes: ReadonlyMap<string, Geometry>): void {
   app.history.group(label, () => {
-    for (const shape of shapes) {
-      const now = app.scene.settled(shape.id);
+    for (const [id, change] of changes) {
+      const now = app.scene.settled(id);
       if (!now) continue;
-      const patch: Patch = {};
-      for (const key of ["x", "y", "w", "h", "size"] as const) if (shape[key] !== now[key]) patch[key] = shape[key];
-      if (Object.keys(patch).length > 0) app.history.update(shape.id, patch);
+      const patch: Patch = Object.fromEntries(Object.entries(change).filter(([key, value]) => now[key as keyof Geometry] !== value));
+      if (Object.keys(patch).length > 0) app.history.update(id, patch);
     }
   });
 }

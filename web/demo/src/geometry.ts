@@ -90,6 +90,19 @@ export function mapShape(shape: Shape, mapping: Mapping): Shape {
   return { ...shape, x: round1(x), y: round1(y), w: round1(w), h: round1(h), size };
 }
 
+/** What a gesture may change of an object. */
+export type Geometry = Partial<Pick<Shape, "x" | "y" | "w" | "h" | "size">>;
+
+const GEOMETRY = ["x", "y", "w", "h", "size"] as const;
+
+/**
+ * Where `after` differs from `before`. What a gesture did not change is not its own to write: somebody else may be
+ * changing just that. `mapShape` rounds, and rounding alone is no change.
+ */
+export function changedGeometry(before: Shape, after: Shape): Geometry {
+  return Object.fromEntries(GEOMETRY.filter((key) => Math.abs(after[key] - before[key]) > 0.051).map((key) => [key, after[key]]));
+}
+
 /**
  * Ramer–Douglas–Peucker on a flat list, without recursion: a stroke of 10,000 points must not overflow the stack.
  * `tolerance` is in the units of the points.

@@ -2,7 +2,7 @@
 
 import { newId, type App } from "./app";
 import { commitGeometry, describe } from "./edit";
-import { boxOf, round1, simplify, type Mapping } from "./geometry";
+import { boxOf, round1, simplify, type Geometry, type Mapping } from "./geometry";
 import { hitBox } from "./hit";
 import { relative } from "./drafts";
 import type { Box, Point, Shape, Wire } from "./types";
@@ -66,25 +66,30 @@ export function marqueeGesture(app: App, start: Pointer): Gesture {
   return gesture;
 }
 
+/** The selected objects as they are shown when a gesture takes hold of them, others' previews included. */
+function taken(app: App): Shape[] {
+  return [...app.selection.ids].map((id) => app.scene.get(id)).filter((shape) => shape !== undefined);
+}
+
 export function moveGesture(app: App, start: Pointer, pressed: string | undefined): Gesture {
-  const ids = [...app.selection.ids];
-  const from = app.scene.bounds(ids) ?? { ...start.world, w: 0, h: 0 };
-  let shapes: Shape[] | undefined;
+  const starts = taken(app);
+  const from = app.scene.bounds(app.selection.ids) ?? { ...start.world, w: 0, h: 0 };
+  let changes: ReadonlyMap<string, Geometry> | undefined;
   return {
     move(p) {
-      if (!shapes && Math.hypot(p.screen.x - start.screen.x, p.screen.y - start.screen.y) < slop(p)) return;
+      if (!changes && Math.hypot(p.screen.x - start.screen.x, p.screen.y - start.screen.y) < slop(p)) return;
       let dx = p.world.x - start.world.x;
       let dy = p.world.y - start.world.y;
       if (p.shift) Math.abs(dx) > Math.abs(dy) ? (dy = 0) : (dx = 0);
-      shapes = app.drafts.map(ids, { from, to: { ...from, x: from.x + dx, y: from.y + dy } });
+      changes = app.drafts.map(starts, { from, to: { ...from, x: from.x + dx, y: from.y + dy } });
     },
     end(p) {
-      if (shapes) commitGeometry(app, "Move", shapes);
+      if (changes) commitGeometry(app, "Move", changes);
       else if (pressed && !p.shift && !p.toggle) app.selection.set([pressed]);
-      if (shapes) app.drafts.end();
+      if (changes) app.drafts.end();
     },
     cancel() {
-      if (shapes) app.drafts.end();
+      if (changes) app.drafts.end();
     },
   };
 }
@@ -98,19 +103,19 @@ export interface Handle {
 }
 
 export function resizeGesture(app: App, start: Pointer, handle: Handle): Gesture {
-  const ids = [...app.selection.ids];
-  const from = app.scene.bounds(ids)!;
-  const texts = ids.some((id) => app.scene.settled(id)?.kind === "text");
-  let shapes: Shape[] = [];
+  const starts = taken(app);
+  const from = app.scene.bounds(app.selection.ids)!;
+  const texts = starts.some((shape) => shape.kind === "text");
+  let changes: ReadonlyMap<string, Geometry> = new Map();
   return {
     move(p) {
       const dx = p.world.x - start.world.x;
       const dy = p.world.y - start.world.y;
       // Text has no free proportions: its box follows from its size.
-      shapes = app.drafts.map(ids, resizeMapping(from, handle, dx, dy, p.shift || texts, p.alt));
+      changes = app.drafts.map(starts, resizeMapping(from, handle, dx, dy, p.shift || texts, p.alt));
     },
     end() {
-      commitGeometry(app, "Resize", shapes);
+      commitGeometry(app, "Resize", changes);
       app.drafts.end();
     },
     cancel: () => app.drafts.end(),
@@ -139,18 +144,17 @@ function resizeMapping(from: Box, handle: Handle, dx: number, dy: number, keep: 
 /** Moves one end of a line. */
 export function lineEndGesture(app: App, line: Shape, end: 0 | 1): Gesture {
   const raw = app.room.objects.get(line.id) as Wire;
-  let shape: Shape | undefined;
+  let change: Geometry | undefined;
   return {
     move(p) {
       const fixed = end === 0 ? { x: line.x + line.w, y: line.y + line.h } : { x: line.x, y: line.y };
       const free = p.shift ? snapped(fixed, p.world) : p.world;
       const [a, b] = end === 0 ? [free, fixed] : [fixed, free];
       const ends = { x: round1(a.x), y: round1(a.y), w: round1(b.x - a.x), h: round1(b.y - a.y) };
-      shape = { ...line, ...ends };
-      app.drafts.shape({ ...raw, ...ends });
+      change = app.drafts.reshape(line, { ...raw, ...ends });
     },
     end() {
-      if (shape) commitGeometry(app, "Move line end", [shape]);
+      if (change) commitGeometry(app, "Move line end", new Map([[line.id, change]]));
       app.drafts.end();
     },
     cancel: () => app.drafts.end(),

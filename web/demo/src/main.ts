@@ -169,7 +169,7 @@ class Page implements App {
         const object = room.objects.get(change.id);
         if (object) this.scene.set(change.id, object);
         else this.gone(change.id);
-        if (!change.own) this.drafts.objectChanged(change.id);
+        if (!change.own) this.drafts.objectChanged(change.id, change.client);
       }
       if (reset) for (const object of room.objects) this.scene.set(object.id, object);
       byId("empty").hidden = this.scene.size > 0;

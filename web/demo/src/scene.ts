@@ -3,7 +3,7 @@
  * being dragged, here or by somebody else) and adds ghosts (an object being drawn that does not exist yet).
  */
 
-import { boundsOf, clamp, extentOf, grow, union } from "./geometry";
+import { boundsOf, clamp, extentOf, grow, union, type Geometry } from "./geometry";
 import type { Box, Fill, Kind, Shape } from "./types";
 
 const KINDS: readonly string[] = ["rect", "ellipse", "line", "draw", "note", "text"];
@@ -61,7 +61,7 @@ const inOrder = (a: Item, b: Item): number => a.shape.z - b.shape.z || (a.shape.
 
 export class Scene {
   private readonly base = new Map<string, Shape>();
-  private readonly previews = new Map<string, Shape>();
+  private readonly previews = new Map<string, Geometry>();
   private readonly ghosts = new Map<string, Item>();
   private readonly items = new Map<string, Item>();
   private sorted: Item[] = [];
@@ -121,14 +121,14 @@ export class Scene {
     this.refresh(id);
   }
 
-  /** Shows `shape` in place of the object until the preview is cleared. */
-  preview(id: string, shape: Shape | undefined): void {
-    if (shape) this.previews.set(id, shape);
+  /** Lays `change` over the object until the preview is cleared. What others change of the rest shows through. */
+  preview(id: string, change: Geometry | undefined): void {
+    if (change) this.previews.set(id, change);
     else if (!this.previews.delete(id)) return;
     this.refresh(id);
   }
 
-  /** The object without preview: what a gesture starts from. */
+  /** The object without preview: as the room has it. */
   settled(id: string): Shape | undefined {
     return this.base.get(id);
   }
@@ -153,7 +153,8 @@ export class Scene {
       if (this.items.delete(id)) this.unsorted = true;
       return;
     }
-    const item = itemOf(this.previews.get(id) ?? base);
+    const change = this.previews.get(id);
+    const item = itemOf(change ? { ...base, ...change } : base);
     this.items.set(id, item);
     if (!before || before.shape.z !== item.shape.z || this.unsorted) this.unsorted = true;
     else this.replaceSorted(before, item);

@@ -127,7 +127,7 @@ export class Stage {
     const { app } = this;
     const handle = this.overlay.handleAt(p.screen, p.touch);
     if (handle) {
-      const line = handle.end === undefined ? undefined : app.scene.settled([...app.selection.ids][0]!);
+      const line = handle.end === undefined ? undefined : app.scene.get([...app.selection.ids][0]!);
       if (line && handle.end !== undefined) return lineEndGesture(app, line, handle.end);
       return resizeGesture(app, p, handle);
     }

@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { Harness, type Seat } from "../../client/test/harness.js";
 import { History, type OwnOp } from "../src/history";
 import type { Patch, Wire } from "../src/types";
+import { historyOf } from "./desk";
 
 type Body = { type: "create"; object: Wire } | { type: "update"; id: string; patch: Patch } | { type: "delete"; id: string };
 
@@ -164,24 +165,6 @@ test("typing that is partly acked at a reconnect is still undone whole", () => {
   room.ack();
   assert.equal(Object.hasOwn(room.undone() ?? {}, "text"), false);
 });
-
-/** A history on a library room, wired as the page does it. */
-function historyOf({ room }: Seat, world: { time: number }): History {
-  const history = new History({
-    get: (id) => room.objects.get(id) as Wire | undefined,
-    create: (object) => room.objects.create(object as never),
-    update: (id, patch) => room.objects.update(id, patch as never),
-    remove: (id) => room.objects.delete(id),
-    mayWrite: () => true,
-  }, () => world.time);
-  room.on("objects", ({ changes }) => {
-    for (const { id, own, patch } of changes) if (!own && patch) history.remoteChange(id, patch);
-  });
-  room.on("sync", (sync) => {
-    if (sync === "synchronized") history.rebase((id) => room.objects.confirmed(id) as Wire | undefined);
-  });
-  return history;
-}
 
 /** Ann and Ben see the object; every message takes 50 ms. */
 async function annAndBen(): Promise<{ h: Harness; ann: Seat; ben: Seat; history: History }> {
