@@ -50,6 +50,13 @@ export interface Entry {
   at: number;
 }
 
+/** What a step back or forth came to. */
+export interface Step {
+  label: string;
+  /** False when nothing of it was left to do, since others changed all of it. */
+  done: boolean;
+}
+
 const MAX_ENTRIES = 200;
 const MERGE_WITHIN_MS = 900;
 
@@ -119,13 +126,13 @@ export class History {
     this.record({ type: "delete", id, object: clone(object) as Wire, op: this.doc.remove(id), order: this.made++ });
   }
 
-  /** Takes back what is left of the newest entry that still has an effect; returns its label. */
-  undo(): string | undefined {
+  /** Takes back what is left of the newest entry, and drops it. Undefined when there is none. */
+  undo(): Step | undefined {
     this.commit();
     return this.step(this.undos, this.redos);
   }
 
-  redo(): string | undefined {
+  redo(): Step | undefined {
     this.commit();
     return this.step(this.redos, this.undos);
   }
@@ -186,22 +193,23 @@ export class History {
     else this.group("Edit", () => merge(this.open!, action));
   }
 
-  private step(from: Entry[], to: Entry[]): string | undefined {
-    for (let entry = from.pop(); entry; entry = from.pop()) {
-      const inverse: Entry = { label: entry.label, actions: [], at: 0 };
-      // Backwards, so that an object comes back before its later change is looked at.
-      for (const action of [...entry.actions].reverse()) {
-        const done = this.invert(action);
-        if (done) inverse.actions.push(done);
-      }
-      if (inverse.actions.length > 0) {
-        to.push(inverse);
-        this.onChange();
-        return entry.label;
-      }
+  /**
+   * One entry and no more: going on to the one before, because nothing of this is left, would take back what nobody asked
+   * for, such as a creation that others have worked on since. Refused entries were rolled back already and are no steps.
+   */
+  private step(from: Entry[], to: Entry[]): Step | undefined {
+    let entry = from.pop();
+    while (entry?.actions.every(({ op }) => op.state === "failed")) entry = from.pop();
+    const inverse: Entry = { label: entry?.label ?? "", actions: [], at: 0 };
+    // Backwards, so that an object comes back before its later change is looked at.
+    for (const action of [...(entry?.actions ?? [])].reverse()) {
+      const done = this.invert(action);
+      if (done) inverse.actions.push(done);
     }
+    const done = inverse.actions.length > 0;
+    if (done) to.push(inverse);
     this.onChange();
-    return undefined;
+    return entry && { label: entry.label, done };
   }
 
   private invert(action: Action): Action | undefined {

@@ -13,7 +13,7 @@ import { Drafts } from "./drafts";
 import { Drawer } from "./drawer";
 import { Follow } from "./follow";
 import { grow } from "./geometry";
-import { History } from "./history";
+import { History, type Step } from "./history";
 import { canvasFromAddress, loadProfile, tokenFromAddress } from "./identity";
 import { Latency } from "./latency";
 import { Overlay } from "./overlay";
@@ -232,15 +232,20 @@ class Page implements App {
 
   private readonly undo = (): void => {
     this.editor.close();
-    const label = this.history.undo();
-    this.announce(label ? `Undone: ${label}` : "Nothing left to undo");
+    this.tellStep(this.history.undo(), "undo", "Undone");
   };
 
   private readonly redo = (): void => {
     this.editor.close();
-    const label = this.history.redo();
-    this.announce(label ? `Redone: ${label}` : "Nothing left to redo");
+    this.tellStep(this.history.redo(), "redo", "Redone");
   };
+
+  /** A step that did nothing is said for eyes as well: they would look for what it did. */
+  private tellStep(step: Step | undefined, verb: string, done: string): void {
+    if (!step) this.announce(`Nothing left to ${verb}`);
+    else if (step.done) this.announce(`${done}: ${step.label}`);
+    else this.toast(`Nothing to ${verb}: others have changed that since (${step.label})`);
+  }
 
   private readonly fitAll = (): void => {
     const box = this.scene.bounds(this.scene.ids());

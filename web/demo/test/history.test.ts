@@ -51,6 +51,10 @@ class ModelRoom {
       this.confirmed = applied(this.confirmed, op.body);
     }
   }
+  /** All own ops on their way are refused. */
+  refuse(): void {
+    for (const op of this.pending.splice(0)) op.state = "failed";
+  }
   /** Somebody else's update is confirmed. */
   remote(patch: Patch, told = true): void {
     this.confirmed = applied(this.confirmed, { type: "update", id: "a", patch });
@@ -82,9 +86,35 @@ test("what others wrote after one's own change stands", () => {
     room.change({ x: 10 });
     room.ack();
     for (const x of theirs) room.remote({ x });
-    assert.equal(room.history.undo(), undefined);
+    assert.deepEqual(room.history.undo(), { label: "Change", done: false });
     assert.equal(room.get()?.x, theirs.at(-1), "even when it is the value one wrote oneself");
   }
+});
+
+test("a step that others changed all of undoes nothing further, and is gone", () => {
+  const room = new ModelRoom();
+  room.confirmed = undefined;
+  room.history.group("Draw", () => room.history.create({ id: "a", kind: "note", x: 0 }));
+  room.change({ x: 10 });
+  room.ack();
+  room.remote({ x: 20, text: "Ben's words" });
+  assert.deepEqual(room.history.undo(), { label: "Change", done: false });
+  assert.deepEqual(room.get(), { id: "a", kind: "note", x: 20, text: "Ben's words" });
+  assert.deepEqual([room.history.canUndo, room.history.canRedo], [true, false]);
+  assert.deepEqual(room.history.undo(), { label: "Draw", done: true }, "whoever asks again means it");
+  room.ack();
+  room.confirmed = { id: "a", kind: "note", x: 30 };
+  assert.deepEqual(room.history.redo(), { label: "Draw", done: false }, "the same the other way");
+  assert.deepEqual([room.history.undo(), room.history.redo()], [undefined, undefined]);
+});
+
+test("a change that was refused is no step: it was never there to be taken back", () => {
+  const room = new ModelRoom();
+  room.change({ x: 10 });
+  room.ack();
+  room.change({ x: 20 });
+  room.refuse();
+  assert.equal(room.undone()?.x, 0);
 });
 
 test("an object that one deleted comes back with what others changed before that", () => {
@@ -119,7 +149,7 @@ test("of several own changes only the oldest on its way stands on theirs", () =>
   between.remote({ x: 5 });
   between.ack();
   assert.equal(between.undone()?.x, 5);
-  assert.equal(between.history.undo(), undefined, "theirs came after the first");
+  assert.deepEqual(between.history.undo(), { label: "Change", done: false }, "theirs came after the first");
   const before = new ModelRoom();
   before.change({ x: 10 });
   before.change({ x: 20 });
@@ -188,7 +218,7 @@ for (const how of ["at the same moment", "while one was away", "while one was aw
     if (how.endsWith("kept")) await h.world.run(300), h.server.forget(h.server.head);
     await h.world.run(3_000);
     for (const { room } of [ann, ben]) assert.deepEqual([room.objects.get("a")?.x, room.outbox.length], [10, 0], "Ann's came later");
-    assert.equal(history.undo(), "Move");
+    assert.deepEqual(history.undo(), { label: "Move", done: true });
     await h.world.run(1_000);
     for (const { room } of [ann, ben]) assert.deepEqual(room.objects.get("a"), { id: "a", kind: "rect", x: 5, y: 0 });
     history.redo();
@@ -211,7 +241,7 @@ test("over the library: the same for a delete, and theirs stands when it was com
   await h.world.run(10);
   ben.room.objects.update("a", { x: 6 });
   await h.world.run(1_000);
-  assert.equal(history.undo(), undefined, "nothing of the move is left");
+  assert.deepEqual(history.undo(), { label: "Move", done: false }, "nothing of the move is left");
   await h.world.run(1_000);
   for (const { room } of [ann, ben]) assert.equal(room.objects.get("a")?.x, 6);
 });
