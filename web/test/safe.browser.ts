@@ -1,6 +1,9 @@
 /** What goes wrong between a page and its process: nothing is lost, nothing is doubled, and the badge says so. */
 
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { Browser } from "playwright-core";
 import { Cluster, eventually } from "./cluster.js";
@@ -155,6 +158,24 @@ test("a message that the server refuses shows retry, and retry works", LIMITED, 
   assert.deepEqual(witness.chat, ["do you read me?", "twice?"]);
   await ada.leave();
 }));
+
+test("a link without permission asks for a new one, and nothing is drawn that could not be saved", LIMITED, async () => {
+  const folder = mkdtempSync(join(tmpdir(), "scumble-secret-"));
+  const secret = join(folder, "secret");
+  writeFileSync(secret, "a secret of thirty-two bytes at least", { mode: 0o600 });
+  await withCluster(async (cluster) => {
+    const ada = await Person.at(browser, `${cluster.url(0)}/c/closed`, "Ada");
+    await ada.badge("New link needed");
+    assert.match((await ada.see("badge").getAttribute("title"))!, /permission.*Ask for a new link$/);
+    await ada.stroke();
+    await ada.page.keyboard.press("n");
+    await ada.page.mouse.click(450, 320);
+    assert.deepEqual([await ada.objects, await ada.page.evaluate(() => window.scumbleDemo!.room.outbox.length)], [[], 0]);
+    await ada.see("toast").getByText("Drawing is off").waitFor();
+    await ada.leave();
+  }, "--auth-secret-file", secret);
+  rmSync(folder, { recursive: true });
+});
 
 test("the drawer cuts the connection and kills the instance; the page goes on", LIMITED, () => withCluster(async (cluster) => {
   const url = await cluster.behindNginx();

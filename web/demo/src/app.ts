@@ -23,6 +23,8 @@ export interface App {
   readonly style: Style;
   tool: ToolName;
   setTool(tool: ToolName): void;
+  /** False for those who may only look, who are told so. */
+  mayWrite(): boolean;
   /** Asks for a frame; cheap to call often. */
   invalidate(): void;
   /** Says something to screen readers. */

@@ -212,9 +212,10 @@ function finishCreation(app: App, wire: Wire): void {
   app.history.group("Draw", () => app.history.create(wire));
   app.drafts.end();
   app.setTool("select");
-  app.selection.set([wire.id]);
   const shape = app.scene.settled(wire.id);
-  if (shape) app.announce(`${describe(shape)} added`);
+  if (!shape) return;
+  app.selection.set([wire.id]);
+  app.announce(`${describe(shape)} added`);
 }
 
 /** Numbers of one stroke object at most; with one decimal each this is below 40 KiB, well under the 64 KiB message. */

@@ -65,6 +65,7 @@ class Page implements App {
   private readonly chatPanel = new Panel("chat", "chat-button", "chat-close");
   private readonly drawerPanel = new Panel("drawer", "drawer-button", "drawer-close");
   private frameAsked = false;
+  private ended = false;
 
   constructor(readonly room: Room, readonly canvas: string, token: string | undefined) {
     this.history = new History({
@@ -72,7 +73,7 @@ class Page implements App {
       create: (object) => room.objects.create(object as never),
       update: (id, patch) => room.objects.update(id, patch as never),
       remove: (id) => room.objects.delete(id),
-      mayWrite: () => room.role === "write" || (this.toast("You may look around here, but not draw"), false),
+      mayWrite: () => this.mayWrite(),
     });
     this.renderer = new Renderer(byId<HTMLCanvasElement>("scene"), this.scene, this.camera, () => this.invalidate());
     this.overlay = new Overlay(byId<HTMLCanvasElement>("overlay"), this.scene, this.camera, this.selection);
@@ -98,7 +99,7 @@ class Page implements App {
     const drawer = new Drawer(room, new Latency(room), new Bots(socket.href, token), area, this.toast);
     this.drawerPanel.onOpen = () => drawer.opened();
     this.drawerPanel.onClose = () => drawer.closed();
-    startBadge(room, this.announce);
+    startBadge(room, this.announce, this.toast);
     byId("badge").addEventListener("click", () => this.drawerPanel.open());
     byId("share").addEventListener("click", () => void share(this.toast));
     byId("theme-button").addEventListener("click", this.toggleTheme);
@@ -179,7 +180,10 @@ class Page implements App {
     room.on("others", () => this.showOutlines());
     room.on("error", (error) => {
       if (error.op) this.toast(`Not saved: ${error.message}`);
-      else if (["unauthorized", "refused", "replaced", "storage"].includes(error.code)) this.toast(error.message);
+      else if (error.code === "storage") this.toast(error.message);
+    });
+    room.on("status", (status) => {
+      if (status === "disconnected") this.endDrawing();
     });
     room.on("sync", (sync) => {
       byId("empty").hidden = this.scene.size > 0;
@@ -229,6 +233,19 @@ class Page implements App {
     toast(text);
     this.announce(text);
   };
+
+  mayWrite(): boolean {
+    if (!this.ended && this.room.role === "write") return true;
+    this.toast(this.ended ? "Drawing is off: this page is not connected any more" : "You may look around here, but not draw");
+    return false;
+  }
+
+  /** The connection is gone for good. What was typed is kept with the other unsaved changes; nothing new is begun. */
+  private endDrawing(): void {
+    this.stage.cancel();
+    this.editor.close();
+    this.ended = true;
+  }
 
   private readonly undo = (): void => {
     this.editor.close();

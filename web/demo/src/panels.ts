@@ -121,7 +121,8 @@ export function toast(text: string): void {
   element.textContent = text;
   element.dataset.shown = "true";
   clearTimeout(toastTimer);
-  toastTimer = setTimeout(() => (element.dataset.shown = "false"), 2600);
+  // Long ones take longer to read.
+  toastTimer = setTimeout(() => (element.dataset.shown = "false"), Math.max(2600, 60 * text.length));
 }
 
 /** Two live regions in turn: the same words said twice running would otherwise be swallowed. */

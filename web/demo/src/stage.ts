@@ -107,6 +107,8 @@ export class Stage {
       this.onManualCamera();
       return panGesture(app, p);
     }
+    // Whoever may not draw is told before the stroke, not after it.
+    if (app.tool !== "select" && !app.mayWrite()) return undefined;
     switch (app.tool) {
       case "rect":
       case "ellipse":

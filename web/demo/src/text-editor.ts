@@ -38,7 +38,7 @@ export class TextEditor {
     this.close();
     const app = this.app();
     const shape = app.scene.settled(id);
-    if (!shape) return;
+    if (!shape || !app.mayWrite()) return;
     if (!fresh) app.history.begin("Edit text");
     this.id = id;
     this.sent = shape.text;
