@@ -103,6 +103,27 @@ test("marquee, copies and resizing act on all that is selected", LIMITED, async 
   await ada.leave();
 });
 
+test("neither panel lies under the style bar or the tools, however wide the window is", LIMITED, async () => {
+  const ada = await Person.at(browser, `${cluster.url(0)}/c/widths`, "Ada");
+  const id = await ada.drag("r", [300, 200], [420, 280]);
+  for (const panel of ["chat", "drawer"]) {
+    await ada.see(`${panel}-toggle`).click();
+    await ada.page.evaluate((wanted) => window.scumbleDemo!.selection.set([wanted]), id);
+    for (let width = 320; width <= 1600; width += 20) {
+      await ada.page.setViewportSize({ width, height: 640 });
+      const covered = await ada.page.evaluate((name) => {
+        const box = (element: string): DOMRect => document.getElementById(element)!.getBoundingClientRect();
+        const p = box(name);
+        return ["stylebar", "toolbar"].map(box).some((bar) => bar.width > 0 && p.left < bar.right && bar.left < p.right && p.top < bar.bottom && bar.top < p.bottom);
+      }, panel);
+      assert.equal(covered, false, `the ${panel} at ${width} px`);
+    }
+    await ada.see(`${panel}-close`).click();
+  }
+  await ada.badge("Saved");
+  await ada.leave();
+});
+
 test("by touch: one finger draws, two zoom", LIMITED, async () => {
   const options = { viewport: { width: 390, height: 780 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 };
   const ada = await Person.at(browser, `${cluster.url(0)}/c/touch`, "Ada", options);
