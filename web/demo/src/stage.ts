@@ -19,7 +19,7 @@ export class Stage {
   private gesture: Gesture | undefined;
   private pointerId: number | undefined;
   private readonly pinch: PinchTracker;
-  private lastTap = { at: 0, p: { x: 0, y: 0 } };
+  private lastTap = { at: -Infinity, p: { x: 0, y: 0 } };
 
   constructor(private readonly app: App, private readonly element: HTMLElement, private readonly overlay: Overlay) {
     this.pinch = new PinchTracker(app.camera, () => this.onManualCamera());
@@ -94,8 +94,11 @@ export class Stage {
     this.element.setPointerCapture(event.pointerId);
     this.pointerId = event.pointerId;
     this.app.room.cursor.set({ x: p.world.x, y: p.world.y });
-    if (this.doubleTap(p)) return;
-    this.gesture = this.begin(p, event.button === 1 || this.spaceHeld);
+    const pan = event.button === 1 || this.spaceHeld;
+    // Presses that move the view are no clicks, whatever their rhythm.
+    if (pan) this.lastTap.at = -Infinity;
+    else if (this.doubleTap(p)) return;
+    this.gesture = this.begin(p, pan);
     this.overlay.gesture = this.gesture;
     this.updateCursor();
     this.app.invalidate();
@@ -148,7 +151,7 @@ export class Stage {
     const now = performance.now();
     const near = Math.hypot(p.screen.x - this.lastTap.p.x, p.screen.y - this.lastTap.p.y) < (p.touch ? 24 : 6);
     const double = near && now - this.lastTap.at < DOUBLE_CLICK_MS;
-    this.lastTap = { at: double ? 0 : now, p: p.screen };
+    this.lastTap = { at: double ? -Infinity : now, p: p.screen };
     if (!double || this.app.tool !== "select" || p.shift || p.toggle) return false;
     const hit = hitTop(this.app.scene, p.world, this.slack(p));
     if (hit?.kind === "note" || hit?.kind === "text") this.app.editor.open(hit.id, false);
