@@ -74,6 +74,9 @@ test("pages on two processes see each other's objects, cursors, chat and presenc
   await ada.see("profile-name").fill("Ada Lovelace");
   await ada.see("profile-name").press("Enter");
   await ben.page.getByRole("button", { name: "Ada Lovelace: follow" }).waitFor();
+  for (const [who, name] of [[ada, "Ada Lovelace (you)"], [ben, "Ada Lovelace"]] as const) {
+    await who.see("chat-message").getByText(name, { exact: true }).waitFor();
+  }
   await ada.leave();
   await ben.see("avatars").getByRole("button").waitFor({ state: "detached" });
   await ben.leave();

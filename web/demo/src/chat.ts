@@ -16,6 +16,8 @@ interface Row {
   element: HTMLElement;
   message: ChatMessage;
   headed: boolean;
+  /** Name and colour as they are shown. */
+  author: string;
 }
 
 export class ChatPanel {
@@ -61,7 +63,8 @@ export class ChatPanel {
     this.input.style.height = `${Math.min(120, this.input.scrollHeight + 2)}px`;
   }
 
-  private render(): void {
+  /** Called as well when one has another name oneself: the room tells of others' only. */
+  render(): void {
     const messages = this.room.chat.messages.slice(-SHOWN);
     const atEnd = this.list.scrollHeight - this.list.scrollTop - this.list.clientHeight < 40;
     const keys = new Set(messages.map((message) => message.key));
@@ -104,15 +107,12 @@ export class ChatPanel {
 
   private row(message: ChatMessage, headed: boolean): HTMLElement {
     const known = this.rows.get(message.key);
-    if (known && known.headed === headed && known.message === message && !this.renamed(known, message)) return known.element;
+    const author = JSON.stringify(this.author(message));
+    if (known && known.headed === headed && known.message === message && known.author === author) return known.element;
     const element = this.build(message, headed);
     if (known) known.element.replaceWith(element);
-    this.rows.set(message.key, { element, message, headed });
+    this.rows.set(message.key, { element, message, headed, author });
     return element;
-  }
-
-  private renamed(row: Row, message: ChatMessage): boolean {
-    return row.headed && row.element.dataset.author !== this.author(message).name;
   }
 
   private author(message: ChatMessage): { name: string; color: string } {

@@ -41,7 +41,7 @@ async function startPage(): Promise<void> {
   startTheme(() => page?.themeChanged());
   const room = await connect({ canvas, user: { ...profile }, persist: "indexeddb", ...(token ? { token } : {}) });
   const page = new Page(room, canvas, token);
-  startProfile(room, profile);
+  startProfile(room, profile, () => page.chat.render());
   page.start();
 }
 
@@ -56,6 +56,7 @@ class Page implements App {
   readonly overlay: Overlay;
   readonly drafts: Drafts;
   readonly editor: TextEditor;
+  readonly chat: ChatPanel;
   tool: ToolName = "select";
   private readonly stage: Stage;
   private readonly styleBar: StyleBar;
@@ -85,12 +86,12 @@ class Page implements App {
     this.cursors = new CursorLayer(room, this.camera, byId("cursors"), this.invalidate);
     this.follow = new Follow(room, this.camera, this.announce);
     this.people = new People(room, byId("avatars"), byId("people-list"), this.follow, this.announce);
+    this.chat = new ChatPanel(room, () => this.chatPanel.isOpen);
     this.startPanels(token);
   }
 
   private startPanels(token: string | undefined): void {
-    const { room } = this;
-    const chat = new ChatPanel(room, () => this.chatPanel.isOpen);
+    const { room, chat } = this;
     this.chatPanel.onOpen = () => chat.opened();
     void room.whenSynced().then(() => chat.markAllSeen(), () => {});
     const socket = new URL(`/ws/${encodeURIComponent(this.canvas)}`, location.href);

@@ -61,8 +61,8 @@ export class Panel {
   }
 }
 
-/** Name and colour: shown at once, remembered, and told to others. */
-export function startProfile(room: Room, profile: Profile): void {
+/** Name and colour: shown at once, remembered, and told to others. `onChange` is for where else they are shown. */
+export function startProfile(room: Room, profile: Profile, onChange: () => void): void {
   const button = byId("me");
   const input = byId<HTMLInputElement>("profile-name");
   const show = (): void => {
@@ -78,6 +78,7 @@ export function startProfile(room: Room, profile: Profile): void {
     saveProfile(profile);
     room.setUser(profile);
     show();
+    onChange();
   };
   PEOPLE.forEach((color, i) => {
     const swatch = el("button", {
