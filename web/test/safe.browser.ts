@@ -91,6 +91,34 @@ test("offline, twenty strokes, a reload, online: all twenty arrive once", LIMITE
   await ada.leave();
 }));
 
+test("letters typed in the moment before a reload are there after it", LIMITED, () => withCluster(async (cluster) => {
+  const line = await cluster.line(0);
+  const ada = await Person.at(browser, `${line.url}/c/letters`, "Ada");
+  for (const text of ["online", "offline"]) {
+    await ada.badge("Saved");
+    if (text === "offline") line.cut();
+    const before = await ada.objects;
+    await ada.page.keyboard.press("n");
+    await ada.page.mouse.click(450, 320);
+    const [loaded] = await Promise.all([
+      ada.page.waitForEvent("load"),
+      ada.page.evaluate((typed) => {
+        const area = document.querySelector<HTMLTextAreaElement>(".text-editor")!;
+        area.value = typed;
+        area.dispatchEvent(new Event("input"));
+        location.reload();
+      }, text),
+    ]);
+    assert.ok(loaded);
+    await ada.arrived();
+    const id = (await eventually("the note is there", async () => (await ada.objects).find((one) => !before.includes(one))))!;
+    assert.equal((await ada.object(id))?.text, text);
+  }
+  line.mend();
+  await ada.badge("Saved");
+  await ada.leave();
+}));
+
 test("a view somebody works in stays when the canvas comes at last; an untouched one shows all", LIMITED, () => withCluster(async (cluster) => {
   const line = await cluster.line(0);
   const view = (who: Person): Promise<number[]> => who.page.evaluate(() => {

@@ -138,6 +138,9 @@ class Page implements App {
     };
     for (const object of room.objects) this.scene.set(object.id, object);
     this.listen();
+    // The page may be gone in a moment. First of all listeners, so that the library leaves the next page all of it.
+    addEventListener("pagehide", () => this.editor.flush(), { capture: true });
+    document.addEventListener("visibilitychange", () => document.hidden && this.editor.flush());
     new ResizeObserver(() => this.resized()).observe(byId("stage"));
     this.resized();
     this.themeChanged();

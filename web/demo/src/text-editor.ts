@@ -102,11 +102,15 @@ export class TextEditor {
 
   private input(): void {
     this.place();
-    this.timer ??= setTimeout(() => {
-      this.timer = undefined;
-      const shape = this.id === undefined ? undefined : this.app().scene.settled(this.id);
-      if (shape) this.send(shape);
-    }, SEND_EVERY_MS);
+    this.timer ??= setTimeout(() => this.flush(), SEND_EVERY_MS);
+  }
+
+  /** Writes what was typed and not sent yet. */
+  flush(): void {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    const shape = this.id === undefined ? undefined : this.app().scene.settled(this.id);
+    if (shape) this.send(shape);
   }
 
   private send(shape: Shape): void {
