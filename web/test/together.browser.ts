@@ -118,6 +118,26 @@ test("undo takes back one's own actions only", LIMITED, async () => {
   await Promise.all([ada.leave(), ben.leave()]);
 });
 
+test("a page that is reloaded in the middle of a drag leaves the object where it is", LIMITED, async () => {
+  const [ada, ben] = await pair("reloaded");
+  const id = await ada.drag("r", [300, 200], [460, 300]);
+  await ben.shows([id]);
+  const shown = (who: Person): Promise<number> => who.page.evaluate((wanted) => window.scumbleDemo!.scene.get(wanted)!.x, id);
+  const x = await shown(ben);
+  const { mouse } = ada.page;
+  await mouse.move(380, 250);
+  await mouse.down();
+  await mouse.move(480, 250);
+  await eventually("Ben sees the drag", async () => (await shown(ben)) === x + 100);
+  await ada.page.reload();
+  await ada.arrived();
+  await ada.badge("Saved");
+  await mouse.up();
+  await eventually("Ben sees it where it was", async () => (await shown(ben)) === x);
+  assert.equal(await shown(ada), x);
+  await Promise.all([ada.leave(), ben.leave()]);
+});
+
 test("following somebody shows what they see, until one moves the view oneself", LIMITED, async () => {
   const [ada, ben] = await pair("follow");
   const view = (who: Person): Promise<string> => who.page.evaluate(() => {

@@ -17,7 +17,7 @@ const MAX_IDS = 100;
 const MAX_POINTS = 200;
 /** After the end the preview stays until the durable change arrives, at most this long. */
 const LINGER_MS = 800;
-/** A preview whose author went silent (tab closed, connection cut) is dropped. */
+/** A preview whose author went silent without leaving is dropped. */
 const SILENCE_MS = 4000;
 
 type Draft =
@@ -197,6 +197,11 @@ export class Drafts {
         state.ghost = undefined;
       }
     }
+  }
+
+  /** Whoever is not here does nothing any more: a page that was reloaded in the middle of a drag never ends it. */
+  forgetUnless(here: (client: string) => boolean): void {
+    for (const client of [...this.remote.keys()]) if (!here(client)) this.forget(client);
   }
 
   forget(client: string): void {

@@ -139,7 +139,10 @@ class Page implements App {
     for (const object of room.objects) this.scene.set(object.id, object);
     this.listen();
     // The page may be gone in a moment. First of all listeners, so that the library leaves the next page all of it.
-    addEventListener("pagehide", () => this.editor.flush(), { capture: true });
+    addEventListener("pagehide", () => {
+      this.stage.cancel();
+      this.editor.flush();
+    }, { capture: true });
     document.addEventListener("visibilitychange", () => document.hidden && this.editor.flush());
     new ResizeObserver(() => this.resized()).observe(byId("stage"));
     this.resized();
@@ -181,7 +184,10 @@ class Page implements App {
       this.styleBar.update();
     });
     room.on("signal", ({ client, event, data }) => event === "draft" && this.drafts.receive(client, data));
-    room.on("others", () => this.showOutlines());
+    room.on("others", (others) => {
+      this.drafts.forgetUnless((client) => others.some((other) => other.client === client && !other.away));
+      this.showOutlines();
+    });
     room.on("error", (error) => {
       if (error.op) this.toast(`Not saved: ${error.message}`);
       else if (error.code === "storage") this.toast(error.message);
