@@ -70,6 +70,12 @@ test("offline, twenty strokes, a reload, online: all twenty arrive once", LIMITE
   await ada.badge("Offline · 20");
   const drawn = await ada.objects;
   assert.deepEqual([drawn.length, witness.created.length], [20, 0]);
+  await ada.see("badge").click();
+  assert.ok(await ada.see("outbox-op").first().evaluate((row) => {
+    const { left, top } = row.getBoundingClientRect();
+    return row.contains(document.elementFromPoint(left + 4, top + 4));
+  }), "the badge leads to what waits");
+  await ada.see("drawer-close").click();
 
   await ada.page.reload();
   await ada.arrived();

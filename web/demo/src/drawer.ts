@@ -58,6 +58,11 @@ export class Drawer {
     this.latency.stop();
   }
 
+  /** What the badge speaks of stands at the end of the drawer. */
+  showOutbox(): void {
+    byId("outbox").closest("section")!.scrollIntoView({ block: "nearest" });
+  }
+
   private setBots(count: number): void {
     byId("bots-count").textContent = String(count);
     byId("bots").style.setProperty("--filled", `${count}%`);

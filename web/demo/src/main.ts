@@ -101,7 +101,10 @@ class Page implements App {
     this.drawerPanel.onOpen = () => drawer.opened();
     this.drawerPanel.onClose = () => drawer.closed();
     startBadge(room, this.announce, this.toast);
-    byId("badge").addEventListener("click", () => this.drawerPanel.open());
+    byId("badge").addEventListener("click", () => {
+      this.drawerPanel.open();
+      drawer.showOutbox();
+    });
     byId("share").addEventListener("click", () => void share(this.toast));
     byId("theme-button").addEventListener("click", this.toggleTheme);
     byId("theme-narrow").addEventListener("click", this.toggleTheme);
