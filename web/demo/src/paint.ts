@@ -48,13 +48,12 @@ function paintNote(ctx: CanvasRenderingContext2D, item: Item, zoom: number, hide
   if (hideText || !shape.text) return;
   const { lines, size } = layoutNote(item);
   const step = size * LINE_HEIGHT;
-  const room = Math.max(1, Math.floor((shape.h - NOTE_PADDING) / step));
   ctx.fillStyle = ink.onPaper;
   const top = NOTE_PADDING;
   if (size * zoom < READABLE_PX) return paintBars(ctx, lines.length, step, NOTE_PADDING, top, shape.w - 2 * NOTE_PADDING);
   ctx.font = fontOf(size);
   ctx.textBaseline = "alphabetic";
-  lines.slice(0, room).forEach((line, i) => ctx.fillText(line, NOTE_PADDING, top + i * step + size));
+  lines.forEach((line, i) => ctx.fillText(line, NOTE_PADDING, top + i * step + size));
 }
 
 function paintText(ctx: CanvasRenderingContext2D, item: Item, zoom: number): void {

@@ -57,7 +57,7 @@ function fitting(line: string, width: number): number {
   return low;
 }
 
-/** The largest of a few sizes at which a note's text fits; a long text is cut off by the note's edge at the smallest. */
+/** The largest of a few sizes at which a note's text fits; a long text is cut at the smallest. */
 export function noteFontSize(text: string, w: number, h: number): number {
   const inner = w - 2 * NOTE_PADDING;
   const ceiling = clamp(Math.round(w / 8), 10, 64);
@@ -69,7 +69,17 @@ export function noteFontSize(text: string, w: number, h: number): number {
 
 export function layoutNote(item: Item): { lines: string[]; size: number } {
   const { text, w, h } = item.shape;
-  item.fontSize ??= noteFontSize(text, w, h);
-  item.lines ??= wrap(text, item.fontSize, w - 2 * NOTE_PADDING);
-  return { lines: item.lines, size: item.fontSize };
+  const inner = w - 2 * NOTE_PADDING;
+  const size = (item.fontSize ??= noteFontSize(text, w, h));
+  const room = Math.max(1, Math.floor((h - NOTE_PADDING) / (size * LINE_HEIGHT)));
+  item.lines ??= cutLines(wrap(text, size, inner), room, (line) => ruler().measureText(line).width <= inner);
+  return { lines: item.lines, size };
+}
+
+/** The lines there is room for. Where some are left out the last one ends in an ellipsis, so that nobody takes it for all. */
+export function cutLines(lines: string[], room: number, fits: (line: string) => boolean): string[] {
+  if (lines.length <= room) return lines;
+  const last = [...lines[room - 1]!];
+  while (last.length > 0 && !fits(`${last.join("")}…`)) last.pop();
+  return [...lines.slice(0, room - 1), `${last.join("").trimEnd()}…`];
 }
