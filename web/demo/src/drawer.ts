@@ -115,8 +115,12 @@ export class Drawer {
     byId("outbox").replaceChildren(...rows);
   }
 
-  /** The controls exist only on a server started for demonstrations; elsewhere the answer is 404 and nothing is shown. */
+  /**
+   * The controls exist only on a server started for demonstrations; elsewhere the answer is 404 and nothing is shown.
+   * Browsers write that into the console, so it is asked only where there can be such a server.
+   */
   private async askForControls(): Promise<void> {
+    if (!isLoopback(location.hostname)) return;
     try {
       const answer = await fetch("/api/v1/demo", { headers: { accept: "application/json" } });
       const body = answer.ok ? ((await answer.json()) as { controls?: unknown; kill?: unknown }) : {};
@@ -141,6 +145,11 @@ export class Drawer {
       this.toast(`${here} is going. Keep drawing.`);
     }
   }
+}
+
+/** `--demo-controls` is refused by a server that listens beyond loopback. */
+export function isLoopback(hostname: string): boolean {
+  return /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
 }
 
 function outboxRow(op: Op): HTMLElement {
