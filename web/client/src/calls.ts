@@ -1,29 +1,14 @@
 /** The calls that change the canvas and the chat: arguments checked and copied, then performed. */
 
 import type { Chat, Objects } from "./types.js";
+import { bounded, checkedReply, MAX_CHAT_CHARS, MAX_ID_CHARS, MAX_KIND_CHARS } from "./bounds.js";
 import type { Canvas } from "./canvas.js";
 import type { ChatLog } from "./chat.js";
 import type { OpBody } from "./entry.js";
-import { copyJson, copyObject } from "./json.js";
-import type { OpHandle } from "./op.js";
-
-const MAX_CHAT_CHARS = 4_000;
-const MAX_ID_CHARS = 64;
-const MAX_KIND_CHARS = 32;
-const MAX_EVENT_CHARS = 64;
+import { copyObject } from "./json.js";
+import { OpHandle } from "./op.js";
 
 type Perform = (body: OpBody) => OpHandle;
-
-function bounded(text: unknown, what: string, max: number): string {
-  const length = typeof text === "string" ? [...text].length : 0;
-  if (length < 1 || length > max) throw new RangeError(`${what} must be a string of 1 to ${max} characters`);
-  return copyJson(text) as string;
-}
-
-/** The name of an application's event. Throws `RangeError` when it is empty or too long. */
-export function eventName(event: string): string {
-  return bounded(event, "event", MAX_EVENT_CHARS);
-}
 
 /** `room.objects` */
 export function makeObjects(canvas: Canvas, perform: Perform, makeId: () => string, levels: () => number): Objects {
@@ -34,11 +19,10 @@ export function makeObjects(canvas: Canvas, perform: Perform, makeId: () => stri
     },
     get: (id) => canvas.get(id),
     has: (id) => canvas.get(id) !== undefined,
-    *ids() {
-      for (const { id } of canvas.values()) yield id;
-    },
-    values: () => canvas.values(),
-    [Symbol.iterator]: () => canvas.values(),
+    // The list of this moment: a loop that makes objects must not meet those.
+    ids: () => canvas.all().map(({ id }) => id),
+    values: () => canvas.all().values(),
+    [Symbol.iterator]: () => canvas.all().values(),
     all: () => canvas.all(),
     confirmed: (id) => canvas.confirmed(id),
     create: (given) => {
@@ -64,12 +48,13 @@ export function makeChat(chat: ChatLog, perform: Perform): Chat {
       return chat.messages;
     },
     send: (text, options) => {
-      if (typeof text !== "string") {
+      if (text instanceof OpHandle) {
         text.retry();
         return text;
       }
       const body = { type: "chat", text: bounded(text, "text", MAX_CHAT_CHARS) } as const;
-      return perform(options?.replyTo ? { ...body, reply_to: options.replyTo } : body);
+      const replyTo = options?.replyTo;
+      return perform(replyTo === undefined ? body : { ...body, reply_to: checkedReply(replyTo) });
     },
   };
 }

@@ -70,8 +70,8 @@ export class Canvas {
     return this.objects.get(id);
   }
 
-  /** Shown objects in creation order. Lazy, so that a loop may stop early. */
-  *values(): Generator<CanvasObject> {
+  /** Shown objects in creation order. */
+  private *values(): Generator<CanvasObject> {
     for (const [id, object] of this.objects) {
       const overlay = this.overlays.get(id);
       if (!overlay) yield object;

@@ -37,6 +37,7 @@ export class ChatLog {
 
   private shown(entry: Entry, seq: number, at: number, key: string): ChatMessage {
     const body = entry.body as { text: string; reply_to?: number };
+    const op = this.handleOf(entry);
     return {
       key,
       seq,
@@ -46,8 +47,8 @@ export class ChatLog {
       text: body.text,
       ...(body.reply_to !== undefined && { replyTo: body.reply_to }),
       own: true,
-      state: entry.state,
-      op: this.handleOf(entry),
+      state: op.state,
+      op,
     };
   }
 
@@ -70,6 +71,11 @@ export class ChatLog {
     // The number may change before it is first sent; the key must not.
     this.pending.set(entry, this.pending.get(entry) ?? { at, key: keyOf(entry.client, entry.op, 0) });
     this.changed();
+  }
+
+  /** One's name or colour changed. */
+  renamed(): void {
+    if (this.pending.size > 0) this.changed();
   }
 
   /** An own message's state changed. */
@@ -96,8 +102,7 @@ export class ChatLog {
 
   private append(message: ChatMessage): void {
     this.confirmed.push(message);
-    // Cut in large steps: once per hundred messages, not at every one.
-    if (this.confirmed.length > MAX_MESSAGES + 100) this.confirmed = this.confirmed.slice(-MAX_MESSAGES);
+    if (this.confirmed.length > MAX_MESSAGES) this.confirmed.shift();
     this.changed();
   }
 

@@ -6,9 +6,10 @@
  */
 
 import type { ConnectOptions, Room } from "./types.js";
+import { checkedToken, checkedUser } from "./bounds.js";
 import { realEnvironment } from "./environment.js";
 import { openIndexedDb } from "./indexeddb.js";
-import { copyObject } from "./json.js";
+import { isObject } from "./json.js";
 import { Room as LiveRoom } from "./room.js";
 import { isClientId, MemoryStore, type Loaded, sessionShelf, type Store } from "./store.js";
 
@@ -31,12 +32,16 @@ function socketUrl(given: string | undefined, canvas: string): string {
 
 /**
  * Opens a room. Resolves as soon as it can be drawn on, which does not wait for the server: see `room.whenSynced()`.
- * Rejects with `TypeError` for a bad canvas, client id or url, or where there is no WebSocket.
+ * Rejects with `TypeError` for bad options or where there is no WebSocket, with `RangeError` for a name or colour that
+ * is too long.
  */
 export async function connect(options: ConnectOptions): Promise<Room> {
-  const { canvas, client } = options;
-  if (!CANVAS_ID.test(canvas)) throw new TypeError(`canvas must match ${CANVAS_ID.source}`);
+  if (!isObject(options)) throw new TypeError("connect needs options: { canvas, … }");
+  const { canvas, client, token } = options;
+  if (typeof canvas !== "string" || !CANVAS_ID.test(canvas)) throw new TypeError(`canvas must match ${CANVAS_ID.source}`);
   if (client !== undefined && !isClientId(client)) throw new TypeError("client must be 8 to 64 of A-Z a-z 0-9 _ -");
+  const user = checkedUser(options.user === undefined ? {} : options.user);
+  if (token !== undefined && typeof token !== "function") checkedToken(token);
   const env = realEnvironment(options.WebSocket);
   const room = socketUrl(options.url, canvas);
   const shelf = client === undefined ? sessionShelf(`scumble:${room}`) : undefined;
@@ -54,9 +59,9 @@ export async function connect(options: ConnectOptions): Promise<Room> {
     });
   }
   const { store, loaded } = opened ?? memory(client ?? undefined, shelf, env.makeId);
-  const user = copyObject({ ...options.user }, "user");
-  live = new LiveRoom(env, { socketUrl: room, canvas, user, token: options.token, ownIdentity: client === undefined }, store, loaded);
-  if (problem !== undefined) queueMicrotask(() => live?.storageFailed(problem as string));
+  live = new LiveRoom(env, { socketUrl: room, canvas, user, token, ownIdentity: client === undefined }, store, loaded);
+  // A turn later, when whoever waits for this can listen.
+  if (problem !== undefined) env.after(0, () => live?.storageFailed(problem as string));
   return live;
 }
 

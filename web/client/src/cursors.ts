@@ -1,7 +1,8 @@
 /** Cursors, both ways: when to send one's own, and where to draw the others'. Pure: the caller brings the time. */
 
 import type { Cursor, JsonObject } from "./types.js";
-import { isObject } from "./json.js";
+import { fits, MAX_CURSOR_BYTES } from "./bounds.js";
+import { copyObject, isObject } from "./json.js";
 
 /** Points further apart in time are not joined by a movement: the cursor jumps. */
 export const MAX_GLIDE_MS = 300;
@@ -96,11 +97,21 @@ export class CursorSender {
 
   constructor(public intervalMs = SEND_INTERVAL_MS) {}
 
-  /** Where one points now. Throws `TypeError` for coordinates that are not finite. */
-  set(point: { readonly x: number; readonly y: number } & JsonObject): void {
-    if (!Number.isFinite(point.x) || !Number.isFinite(point.y)) throw new TypeError("x and y must be finite");
-    this.lastPoint = { x: point.x, y: point.y };
-    this.wanted = JSON.stringify({ ...point, type: "cursor" });
+  /**
+   * Where one points now. Throws `TypeError` for coordinates that are not finite and for fields JSON cannot hold,
+   * `RangeError` for more of them than the server takes.
+   */
+  set(point: { readonly x: number; readonly y: number } & JsonObject, levels?: number): void {
+    // These two are the server's to say.
+    const { type: _type, client: _client, ...fields } = copyObject(point, "a point", levels);
+    const { x, y } = fields;
+    if (typeof x !== "number" || typeof y !== "number") throw new TypeError("x and y must be finite numbers");
+    // The server counts what stands between the braces.
+    if (!fits(JSON.stringify(fields), MAX_CURSOR_BYTES + "{}".length)) {
+      throw new RangeError(`a cursor's fields have at most ${MAX_CURSOR_BYTES} bytes`);
+    }
+    this.lastPoint = { x, y };
+    this.wanted = JSON.stringify({ ...fields, type: "cursor" });
   }
 
   /** One does not point any more. The wire wants coordinates even then. */

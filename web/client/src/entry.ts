@@ -44,3 +44,15 @@ export function objectIdOf(body: OpBody): string | undefined {
   if (body.type === "object-create") return body.object.id;
   return body.type === "object-update" || body.type === "object-delete" ? body.id : undefined;
 }
+
+/**
+ * The op on the wire. `undefined` for one that cannot be written: no call takes such a value, but a store may hold what
+ * another version put there, and one op must not keep all others from being sent.
+ */
+export function messageOf({ op, body: { type, ...fields } }: Entry): string | undefined {
+  try {
+    return JSON.stringify({ type, op, ...fields });
+  } catch {
+    return undefined;
+  }
+}

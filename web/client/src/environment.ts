@@ -58,8 +58,8 @@ function after(ms: number, task: () => void): () => void {
 }
 
 function nextFrame(task: () => void): void {
-  // A hidden page has no frames, but may have a bot in it.
-  if (typeof requestAnimationFrame === "function" && document.visibilityState === "visible") requestAnimationFrame(task);
+  // A hidden page has no frames, but may have a bot in it; a worker may have frames, but has no page.
+  if (typeof requestAnimationFrame === "function" && inPage() && document.visibilityState === "visible") requestAnimationFrame(task);
   else after(16, task);
 }
 

@@ -43,7 +43,8 @@ export function copyJson(value: unknown, levels = DEFAULT_LEVELS, depth = 0): Js
     case "object":
       if (value === null) return null;
       if (depth >= levels) throw new TypeError(`nesting is at most ${levels} levels`);
-      if (Array.isArray(value)) return value.map((item) => copyJson(item, levels, depth + 1));
+      // Holes become members here, and are refused as such.
+      if (Array.isArray(value)) return Array.from(value, (item) => copyJson(item, levels, depth + 1));
       return copyMembers(value, levels, depth);
     default:
       throw new TypeError(`a ${typeof value} cannot be sent: JSON has none`);

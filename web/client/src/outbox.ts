@@ -9,7 +9,8 @@
  */
 
 import type { ErrorCode, OpResult } from "./types.js";
-import { type Entry, objectIdOf, type OpBody, type OutboxEffect } from "./entry.js";
+import { fits } from "./bounds.js";
+import { type Entry, messageOf, objectIdOf, type OpBody, type OutboxEffect } from "./entry.js";
 import { Flight } from "./flight.js";
 import { composePatches } from "./json.js";
 import { Pacer } from "./pacer.js";
@@ -22,8 +23,6 @@ const BASE_BACKOFF_MS = 250;
 const RETRYABLE: readonly string[] = ["overloaded", "rate-limited", "not-ready"];
 
 const wireKey = (client: string, op: number): string => `${client}/${op}`;
-
-const byteLength = (text: string): number => new TextEncoder().encode(text).length;
 
 /** Bounds the server gave. */
 export interface OutboxLimits {
@@ -219,10 +218,12 @@ export class Outbox {
   }
 
   private launch(entry: Entry, now: number, effects: OutboxEffect[]): void {
-    const { type, ...fields } = entry.body;
-    const text = JSON.stringify({ type, op: entry.op, ...fields });
-    // A UTF-16 unit is at most three bytes: short texts need no counting.
-    if (text.length * 3 > this.limits.maxMessageBytes && byteLength(text) > this.limits.maxMessageBytes) {
+    const text = messageOf(entry);
+    if (text === undefined) {
+      effects.push(...this.fail(entry, "bad-message", "it has a value that JSON cannot hold"));
+      return;
+    }
+    if (!fits(text, this.limits.maxMessageBytes)) {
       effects.push(...this.fail(entry, "too-large", `over ${this.limits.maxMessageBytes} bytes`));
       return;
     }

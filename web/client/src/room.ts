@@ -2,16 +2,16 @@
 
 import type * as api from "./types.js";
 import { type Json, type Op, type RoomEvents, ScumbleError, type User } from "./types.js";
-import { eventName, makeChat, makeObjects } from "./calls.js";
+import { checkedUser, eventName } from "./bounds.js";
+import { makeChat, makeObjects } from "./calls.js";
 import { Connection } from "./connection.js";
-import { CursorSender } from "./cursors.js";
-import { Emitter } from "./emitter.js";
-import type { Environment } from "./environment.js";
-import { copyJson, copyObject } from "./json.js";
-import { OpHandle } from "./op.js";
-import type { Entry, OpBody } from "./entry.js";
-import { PresenceSender } from "./presence.js";
 import type { SessionEffect } from "./effects.js";
+import { Emitter } from "./emitter.js";
+import type { Entry, OpBody } from "./entry.js";
+import type { Environment } from "./environment.js";
+import { Ephemeral } from "./ephemeral.js";
+import { copyJson } from "./json.js";
+import { OpHandle } from "./op.js";
 import { Session } from "./session.js";
 import type { Loaded, Store } from "./store.js";
 
@@ -38,8 +38,7 @@ export class Room implements api.Room {
   private readonly connection: Connection;
   private readonly emitter = new Emitter();
   private readonly handles = new WeakMap<Entry, OpHandle>();
-  private readonly cursorSender = new CursorSender();
-  private readonly presenceSender = new PresenceSender();
+  private readonly ephemeral: Ephemeral;
   /** Pings under way, by the time they were sent at. */
   private readonly pings = new Map<number, { resolve: () => void; reject: (error: Error) => void }>();
   /** Effects still to be carried out, while some are. */
@@ -73,15 +72,19 @@ export class Room implements api.Room {
       canRenewToken: typeof options.token === "function",
       canChangeIdentity: options.ownIdentity,
     });
-    const levels = (): number => this.session.levels;
-    this.objects = makeObjects(this.session.canvas, (body) => this.perform(body), env.makeId, levels);
+    this.objects = makeObjects(this.session.canvas, (body) => this.perform(body), env.makeId, () => this.levels);
     this.chat = makeChat(this.session.chat, (body) => this.perform(body));
     this.cursors = {
       sample: (now = env.now()) => this.session.people.cursors.sample(now),
       at: (client, now = env.now()) => this.session.people.cursors.at(client, now),
     };
-    this.cursor = this.makeCursor();
-    this.presence = this.makePresence();
+    this.ephemeral = new Ephemeral(this.session.self, {
+      limits: () => this.limits,
+      moved: () => this.sampleCursor(),
+      due: () => this.tick(),
+    });
+    this.cursor = this.ephemeral.cursor;
+    this.presence = this.ephemeral.presence;
     this.unwatch = env.watch({
       wakened: () => this.connection.wakened(),
       left: () => store.leave(),
@@ -97,7 +100,7 @@ export class Room implements api.Room {
     return this.session.client;
   }
   get user(): User {
-    return this.session.user;
+    return this.session.self.user;
   }
   get role(): "read" | "write" {
     return this.session.role;
@@ -125,6 +128,11 @@ export class Room implements api.Room {
   }
   get outbox(): readonly Op[] {
     return (this.outboxList ??= this.session.outbox.entries().map((entry) => this.handleOf(entry)));
+  }
+
+  /** Levels that a message may have below its own braces. */
+  private get levels(): number {
+    return this.limits.max_json_depth - 1;
   }
 
   on<K extends keyof RoomEvents>(event: K, listener: (value: RoomEvents[K]) => void): () => void {
@@ -157,27 +165,13 @@ export class Room implements api.Room {
   }
 
   broadcast(event: string, data: Json = null): Op {
-    return this.perform({ type: "broadcast", event: eventName(event), data: copyJson(data, this.session.levels) });
+    return this.perform({ type: "broadcast", event: eventName(event), data: copyJson(data, this.levels) });
   }
 
   // ---- ephemeral calls ----
 
   signal(event: string, data: Json = null): boolean {
-    const message = { type: "signal", event: eventName(event), data: copyJson(data, this.session.levels) };
-    return this.connection.send(JSON.stringify(message));
-  }
-
-  private makeCursor(): api.Room["cursor"] {
-    return {
-      set: (point) => {
-        this.cursorSender.set(point);
-        this.sampleCursor();
-      },
-      clear: () => {
-        this.cursorSender.clear();
-        this.sampleCursor();
-      },
-    };
+    return this.connection.send(this.ephemeral.signal(event, data));
   }
 
   /** Movements between two frames are one. */
@@ -190,24 +184,8 @@ export class Room implements api.Room {
     });
   }
 
-  private makePresence(): api.Room["presence"] {
-    const sender = this.presenceSender;
-    return {
-      get state() {
-        return sender.state;
-      },
-      update: (patch) => {
-        sender.update(copyObject(patch, "a patch", this.session.levels));
-        this.tick();
-      },
-    };
-  }
-
   setUser(user: User): void {
-    const changed = copyObject({ ...user }, "user") as User;
-    this.session.user = { ...this.session.user, ...changed };
-    // The wire tells a user at joining only; what changes later travels in the presence state.
-    this.presence.update({ user: { ...this.session.user } });
+    this.ephemeral.setUser(checkedUser(user));
   }
 
   refreshToken(token: string): void {
@@ -313,9 +291,7 @@ export class Room implements api.Room {
         this.connection.drop();
         break;
       case "welcomed":
-        this.cursorSender.intervalMs = Math.max(33, effect.welcome.limits.cursor_interval_ms ?? 0);
-        this.cursorSender.reconnected();
-        this.presenceSender.reconnected(effect.welcome.users.find(({ client }) => client === this.client)?.state ?? {});
+        this.ephemeral.welcomed(effect.welcome.limits, effect.welcome.users.find(({ client }) => client === this.client)?.state ?? {});
         this.connection.welcomed(effect.welcome.heartbeat_ms);
         this.tick();
         break;
@@ -356,14 +332,11 @@ export class Room implements api.Room {
   private tick(): void {
     const now = this.env.now();
     this.run(this.session.tick(now));
-    const { connected } = this.connection;
+    const { connected, bufferedBytes } = this.connection;
     const alone = this.session.people.roster.size === 0;
-    const cursor = this.cursorSender.tick(now, { connected, alone, bufferedBytes: this.connection.bufferedBytes });
-    if (cursor.send !== undefined) this.connection.send(cursor.send);
-    const presence = this.presenceSender.tick(now, connected);
-    for (const text of presence.send ?? []) this.connection.send(text);
-    const waits = [cursor.againInMs, presence.againInMs].filter((ms) => ms !== undefined);
-    this.schedule(waits.length > 0 ? now + Math.min(...waits) : Infinity);
+    const { send, againInMs } = this.ephemeral.tick(now, { connected, alone, bufferedBytes });
+    for (const text of send) this.connection.send(text);
+    this.schedule(now + againInMs);
     const { waitingSince } = this.session.outbox;
     if (connected && waitingSince !== undefined && now - waitingSince >= ACK_WITHIN_MS) this.connection.drop();
   }

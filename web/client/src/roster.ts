@@ -1,6 +1,7 @@
 /** Who else is here. Pure. */
 
 import type { JsonObject, Other, User } from "./types.js";
+import { MAX_USER_CHARS } from "./bounds.js";
 import { isObject } from "./json.js";
 
 /** A person as `welcome.users` and `user-connected` tell. */
@@ -18,9 +19,6 @@ interface Seat {
 
 const NOTHING: JsonObject = {};
 
-/** The server's bound for names and colours at joining. */
-const MAX_CHARS = 64;
-
 /**
  * Name and colour given at joining, overlaid by `state.user`, where a client tells that they changed. The server does
  * not look into the state: what is not such a text is left out.
@@ -28,7 +26,7 @@ const MAX_CHARS = 64;
 function shownUser(joinedAs: User, state: JsonObject): User {
   if (!isObject(state.user)) return joinedAs;
   const { name, color } = state.user;
-  const fits = (text: unknown): text is string => typeof text === "string" && [...text].length <= MAX_CHARS;
+  const fits = (text: unknown): text is string => typeof text === "string" && [...text].length <= MAX_USER_CHARS;
   return { ...joinedAs, ...(fits(name) && { name }), ...(fits(color) && { color }) };
 }
 

@@ -3,26 +3,17 @@
  * Pure: messages and calls in (with the time), effects out. The shell around it owns the socket, the clock and the store.
  */
 
-import type { ChatMessage, Limits, Op, OpResult, SyncState, User } from "./types.js";
+import type { ChatMessage, Op, OpResult, SyncState, User } from "./types.js";
+import { DEFAULT_LIMITS } from "./bounds.js";
 import { Canvas } from "./canvas.js";
 import { ChatLog } from "./chat.js";
 import type { SessionEffect } from "./effects.js";
 import type { Entry, OpBody, OutboxEffect } from "./entry.js";
 import { Outbox } from "./outbox.js";
 import { People } from "./people.js";
+import { Self } from "./self.js";
 import { type SnapshotPart, Stream } from "./stream.js";
 import { type Ack, type Durable, parseMessage, type ServerMessage, type Welcome } from "./wire.js";
-
-/** The bounds in force until the server tells its own. */
-export const DEFAULT_LIMITS: Limits = {
-  max_message_bytes: 64 * 1024,
-  cursor_interval_ms: 33,
-  ops_per_s: 0,
-  max_objects: Number.MAX_SAFE_INTEGER,
-  max_clients: Number.MAX_SAFE_INTEGER,
-  max_canvas_bytes: Number.MAX_SAFE_INTEGER,
-  max_json_depth: 16,
-};
 
 export interface SessionOptions {
   readonly client: string;
@@ -42,7 +33,7 @@ export class Session {
   readonly people = new People();
   readonly chat: ChatLog;
   readonly outbox: Outbox;
-  user: User;
+  readonly self: Self;
   role: "read" | "write" = "write";
   instance = "";
   limits = DEFAULT_LIMITS;
@@ -59,11 +50,11 @@ export class Session {
   private effects: SessionEffect[] = [];
 
   constructor(options: SessionOptions) {
-    this.user = options.user;
+    this.self = new Self(options.user);
     this.random = options.random;
     this.date = options.date;
     this.outbox = new Outbox(options.client, options.nextOp);
-    this.chat = new ChatLog(options.handleOf, () => ({ client: this.outbox.client, user: this.user }));
+    this.chat = new ChatLog(options.handleOf, () => ({ client: this.outbox.client, user: this.self.user }));
   }
 
   get client(): string {
@@ -78,14 +69,10 @@ export class Session {
     return this.stream.position?.epoch ?? "";
   }
 
-  /** Levels that a message may have below its own braces. */
-  get levels(): number {
-    return this.limits.max_json_depth - 1;
-  }
-
   /** The first message of a connection. */
   hello(token: string | undefined): string {
-    return JSON.stringify({ type: "hello", v: 1, client: this.client, user: this.user, token, since: this.stream.position });
+    const user = this.self.joining(token);
+    return JSON.stringify({ type: "hello", v: 1, client: this.client, user, token, since: this.stream.position });
   }
 
   /** Takes up the ops a former page left. */
@@ -202,6 +189,7 @@ export class Session {
     this.instance = welcome.instance;
     this.role = welcome.role;
     this.limits = { ...DEFAULT_LIMITS, ...welcome.limits };
+    if (this.self.welcomed(welcome.user)) this.chat.renamed();
     this.people.welcome(welcome.users, this.client, now);
     const { max_message_bytes: maxMessageBytes, ops_per_s: opsPerS } = this.limits;
     this.effects.push({ type: "welcomed", welcome });

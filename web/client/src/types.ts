@@ -15,7 +15,7 @@ export interface CanvasObject extends JsonObject {
   readonly kind: string;
 }
 
-/** How a person is shown to others. Each at most 64 characters. */
+/** How a person is shown to others. Each at most 64 characters. What a token says wins over it. */
 export interface User {
   readonly name?: string;
   readonly color?: string;
@@ -180,7 +180,13 @@ export interface RoomEvents {
   error: ScumbleError;
 }
 
-/** The canvas's objects as shown: the confirmed ones with one's own pending ops on top. Iterates in creation order. */
+/**
+ * The canvas's objects as shown: the confirmed ones with one's own pending ops on top. Iterates in creation order over
+ * what was there at the beginning.
+ *
+ * Calls that change something throw `TypeError` for values of the wrong type or that JSON cannot hold, and `RangeError`
+ * for an id or kind out of bounds.
+ */
 export interface Objects extends Iterable<CanvasObject> {
   readonly size: number;
   get(id: string): CanvasObject | undefined;
@@ -193,12 +199,11 @@ export interface Objects extends Iterable<CanvasObject> {
   confirmed(id: string): CanvasObject | undefined;
   /**
    * Puts an object; one of the same id is replaced. Without an `id` a random one is made: read it from `op.objectId`.
-   * Throws `TypeError` for values JSON cannot hold, or an `id` or `kind` out of bounds.
    */
   create(object: { readonly id?: string; readonly kind: string } & JsonObject): Op & { readonly objectId: string };
   /**
    * Merges a patch (RFC 7396: `null` deletes a property). An update that was not sent yet takes the new patch in, and
-   * its Op is returned again. Throws `TypeError` for values JSON cannot hold or a patch that changes the id.
+   * its Op is returned again. Throws `TypeError` for a patch that changes the id.
    */
   update(id: string, patch: JsonObject): Op & { readonly objectId: string };
   /** Removes an object. */
@@ -209,7 +214,8 @@ export interface Objects extends Iterable<CanvasObject> {
 export interface Chat {
   readonly messages: readonly ChatMessage[];
   /**
-   * Sends a text of 1–4,000 characters (`RangeError` otherwise). Given an Op of an earlier `send` it retries that one
+   * Sends a text of 1–4,000 characters. `replyTo` is the `seq` of a confirmed message, from 1. `RangeError` for what is
+   * out of these bounds, `TypeError` for what is no text or number. Given an Op of an earlier `send` it retries that one
    * if it failed and does nothing otherwise.
    */
   send(text: string | Op, options?: { readonly replyTo?: number }): Op;
@@ -242,6 +248,7 @@ export interface Room {
   readonly canvas: string;
   /** This client's id. Changes only when a copied tab turns out to use the same. */
   readonly client: string;
+  /** Oneself as others see one: what the server said last, overlaid by {@link setUser}. */
   readonly user: User;
   /** `write` until the server says otherwise. */
   readonly role: "read" | "write";
@@ -261,7 +268,10 @@ export interface Room {
   readonly outbox: readonly Op[];
   readonly cursors: Cursors;
   readonly cursor: {
-    /** Where one points, with at most 512 bytes of fields. Call it as often as you like. */
+    /**
+     * Where one points, with at most 512 bytes of fields (`RangeError`) of JSON (`TypeError`). Call it as often as you
+     * like.
+     */
     set(point: { readonly x: number; readonly y: number } & JsonObject): void;
     /** One does not point any more; others hide the cursor. */
     clear(): void;
@@ -269,14 +279,23 @@ export interface Room {
   readonly presence: {
     /** One's own state as merged here. */
     readonly state: JsonObject;
-    /** Merges a patch (`null` deletes). Sent at most every 50 ms; after a reconnect the whole state is told anew. */
+    /**
+     * Merges a patch (`null` deletes). Sent at most every 50 ms; after a reconnect the whole state is told anew. Throws
+     * `RangeError`, and changes nothing, for a state over 8 KiB after the merge or too large for a message to this server.
+     */
     update(patch: JsonObject): void;
   };
   /** Sends a durable event of the application's: stored, ordered, resent like any op. `event` has 1–64 characters. */
   broadcast(event: string, data?: Json): Op;
-  /** Sends an ephemeral event. False, and not sent, while there is no connection. */
+  /**
+   * Sends an ephemeral event. False, and not sent, while there is no connection. Throws `RangeError` for one over
+   * `limits.max_message_bytes` as a message.
+   */
   signal(event: string, data?: Json): boolean;
-  /** Changes name and colour: others see it at once. Fields not given stay. */
+  /**
+   * Changes name and colour: others see it at once. Fields not given stay, and so does what a token says. Throws
+   * `TypeError` for what is no text, `RangeError` for more than 64 characters.
+   */
   setUser(user: User): void;
   /** Gives a new token: extends a live connection, or reconnects after the old one was refused. */
   refreshToken(token: string): void;

@@ -9,6 +9,8 @@ import { isObject } from "./json.js";
 export interface Welcome {
   readonly type: "welcome";
   readonly instance: string;
+  /** Oneself, as others are told. */
+  readonly user?: Json;
   readonly role: "read" | "write";
   readonly epoch: string;
   readonly seq: number;

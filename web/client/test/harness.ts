@@ -3,6 +3,7 @@
 import type { Entry } from "../src/entry.js";
 import { Room } from "../src/room.js";
 import type { Loaded, Store } from "../src/store.js";
+import type { Op, ScumbleError } from "../src/types.js";
 import { ModelServer } from "./model-server.js";
 import { type Listen, type Page, seeded, World } from "./world.js";
 
@@ -54,11 +55,11 @@ export class Harness {
   }
 
   /** A page with a room on it. */
-  open(client: string, options: { store?: DurableStore; listen?: Listen; ownIdentity?: boolean; token?: () => string } = {}): Seat {
+  open(client: string, options: { store?: DurableStore; listen?: Listen; ownIdentity?: boolean; token?: string | (() => string); name?: string } = {}): Seat {
     const store = options.store ?? new DurableStore(client);
     const page = this.world.page(options.listen ?? this.server.listen);
-    const { ownIdentity = true, token } = options;
-    const room = new Room(page, { socketUrl: "ws://x/ws/c", canvas: "c", user: { name: client }, token, ownIdentity }, store, store.load());
+    const { ownIdentity = true, token, name = client } = options;
+    const room = new Room(page, { socketUrl: "ws://x/ws/c", canvas: "c", user: { name }, token, ownIdentity }, store, store.load());
     return { page, room, store };
   }
 
@@ -67,4 +68,12 @@ export class Harness {
     seat.page.kill();
     Object.assign(seat, this.open(seat.store.client, { store: seat.store }));
   }
+}
+
+/** What an op says of itself: its state, the error's code, and how `done` ended, if it did. */
+export async function fateOf(op: Op): Promise<unknown[]> {
+  let end = "waits";
+  op.done.then(({ status }) => (end = status), ({ code }: ScumbleError) => (end = code));
+  await Promise.resolve();
+  return [op.state, op.error?.code, end];
 }

@@ -13,6 +13,13 @@ export interface Logged {
   readonly body: OpBody;
 }
 
+interface Hello {
+  client: string;
+  token?: string;
+  user?: User;
+  since?: { epoch: string; seq: number };
+}
+
 interface Conn {
   line: Line;
   client: string | undefined;
@@ -20,6 +27,8 @@ interface Conn {
 }
 
 type Op = OpBody & { op: number };
+
+const bytes = (text: string): number => Buffer.byteLength(text);
 
 export class ModelServer {
   epoch = "e1";
@@ -39,7 +48,7 @@ export class ModelServer {
   private readonly numbers = new Set<string>();
   /** Who everybody is and their presence, kept over connections as within the server's grace. */
   private readonly people = new Map<string, { user: User; state: JsonObject }>();
-  hellos: { client: string; since?: { epoch: string; seq: number } }[] = [];
+  hellos: Hello[] = [];
   limits = { max_message_bytes: 65536, cursor_interval_ms: 33, ops_per_s: 0, max_objects: 10_000, max_clients: 100 };
   /** How to refuse an op that is new, if at all. */
   refuse: (op: Op, client: string) => { code: string; retry_after_ms?: number } | undefined = () => undefined;
@@ -49,6 +58,10 @@ export class ModelServer {
   loseAck: (op: Op, client: string) => boolean = () => false;
   /** The snapshot to send may be older than the head. */
   snapshotLag: () => number = () => 0;
+  /** The close that somebody finds at the door, if any. */
+  turnAway: (hello: Hello) => { code: number; reason?: string } | undefined = () => undefined;
+  /** What a token says of its bearer. */
+  vouch: (client: string) => User = () => ({});
   now: () => number = () => 0;
   private olderSnapshots: { seq: number; objects: CanvasObject[]; chat: object[] }[] = [];
 
@@ -56,7 +69,7 @@ export class ModelServer {
     const conn: Conn = { line, client: undefined, blocked: undefined };
     this.conns.add(conn);
     return {
-      received: (text) => this.received(conn, JSON.parse(text) as { type: string }),
+      received: (text) => this.frame(conn, text),
       closed: () => this.conns.delete(conn),
     };
   };
@@ -80,6 +93,14 @@ export class ModelServer {
     return [...this.conns].find((conn) => conn.client === client);
   }
 
+  private frame(conn: Conn, text: string): void {
+    if (bytes(text) > this.limits.max_message_bytes) return conn.line.closeAfter(1009);
+    const message = JSON.parse(text) as { type: string };
+    // Not the ten in a row of the protocol: one is one too many for this library.
+    if (message.type === "cursor" && bytes(text) - '{},"type":"cursor"'.length > 512) return conn.line.closeAfter(4400);
+    this.received(conn, message);
+  }
+
   private received(conn: Conn, message: { type: string } & Record<string, unknown>): void {
     if (!this.conns.has(conn)) return;
     if (message.type === "hello") return this.hello(conn, message as never);
@@ -88,17 +109,25 @@ export class ModelServer {
     if (typeof message.op === "number") return this.op(conn, message as unknown as Op);
     const person = this.people.get(conn.client ?? "");
     if (message.type !== "presence" || !person) return;
-    person.state = mergePatch(person.state, message.state as JsonObject) as JsonObject;
+    const state = mergePatch(person.state, message.state as JsonObject) as JsonObject;
+    if ([state, message.state].some((value) => bytes(JSON.stringify(value)) > 8192)) {
+      return conn.line.deliver({ type: "error", code: "too-large", message: "state is at most 8192 bytes after the merge" });
+    }
+    person.state = state;
     this.others(conn, { type: "presence", client: conn.client, state: person.state });
   }
 
-  private hello(conn: Conn, hello: { client: string; user?: User; since?: { epoch: string; seq: number } }): void {
+  private hello(conn: Conn, hello: Hello): void {
+    this.hellos.push(hello);
+    const away = this.turnAway(hello);
+    if (away) return conn.line.closeAfter(away.code, away.reason);
     for (const other of [...this.conns]) if (other.client === hello.client) other.line.closeAfter(4409), this.conns.delete(other);
     conn.client = hello.client;
-    this.hellos.push(hello);
-    const user = hello.user ?? {};
-    if (!this.people.has(hello.client)) this.others(conn, { type: "user-connected", client: hello.client, user });
-    this.people.set(hello.client, { user, state: this.people.get(hello.client)?.state ?? {} });
+    const user = { ...hello.user, ...this.vouch(hello.client) };
+    const known = this.people.get(hello.client);
+    const state = known?.state ?? {};
+    if (JSON.stringify(known?.user) !== JSON.stringify(user)) this.others(conn, { type: "user-connected", client: hello.client, user, state });
+    this.people.set(hello.client, { user, state });
     const { since } = hello;
     const resume = since?.epoch === this.epoch && this.oldest - 1 <= since.seq && since.seq <= this.head;
     conn.line.deliver({

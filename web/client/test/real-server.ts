@@ -40,7 +40,7 @@ export class RealServer {
     const line = {
       deliver: (message: unknown) => socket.send(JSON.stringify(message)),
       cut: () => socket.terminate(),
-      closeAfter: (code: number) => socket.close(code),
+      closeAfter: (code: number, reason?: string) => socket.close(code, reason),
     };
     const peer = this.model.listen(line as unknown as Line);
     socket.on("message", (data) => peer.received(String(data)));

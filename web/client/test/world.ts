@@ -65,16 +65,16 @@ export class Line implements SocketLike {
   }
 
   /** The line breaks: what is under way in either direction is lost. */
-  cut(code = 1006): void {
+  cut(code = 1006, reason = ""): void {
     if (!this.alive) return;
     this.end();
-    this.onclose?.({ code, reason: "" });
+    this.onclose?.({ code, reason });
   }
 
   /** The server closes; what it said before arrives. */
-  closeAfter(code: number): void {
+  closeAfter(code: number, reason = ""): void {
     this.downAt = Math.max(this.downAt, this.world.time + this.world.latency());
-    this.world.after(this.downAt - this.world.time, () => this.cut(code));
+    this.world.after(this.downAt - this.world.time, () => this.cut(code, reason));
   }
 
   private end(): void {

@@ -4,7 +4,7 @@ declare module "ws" {
   export default class WebSocket {
     constructor(url: string, protocols?: string | string[]);
     send(text: string): void;
-    close(code?: number): void;
+    close(code?: number, reason?: string): void;
     terminate(): void;
     on(event: "open" | "message" | "close" | "error", listener: (data: unknown) => void): void;
   }
