@@ -6,7 +6,7 @@ import type { Welcome } from "./wire.js";
 
 type Emit = { [K in keyof RoomEvents]: { readonly type: "emit"; readonly event: K; readonly value: RoomEvents[K] } }[Exclude<
   keyof RoomEvents,
-  "status" | "outbox" | "error"
+  "status" | "chat" | "outbox" | "error"
 >];
 
 export type SessionEffect =
@@ -21,5 +21,6 @@ export type SessionEffect =
   | { readonly type: "settle"; readonly entry: Entry; readonly result: OpResult }
   | { readonly type: "reject"; readonly entry: Entry; readonly code: ErrorCode; readonly message: string }
   | { readonly type: "error"; readonly code: ErrorCode; readonly message: string; readonly entry?: Entry }
+  | { readonly type: "chat" }
   | { readonly type: "outbox" }
   | Emit;

@@ -23,6 +23,11 @@ export class Emitter {
     return () => set.delete(listener);
   }
 
+  /** {@link emit}, where the value costs something: it is made only when somebody listens. */
+  tell<K extends keyof RoomEvents>(event: K, make: () => RoomEvents[K]): void {
+    if (this.listeners.get(event)?.size) this.emit(event, make());
+  }
+
   emit<K extends keyof RoomEvents>(event: K, value: RoomEvents[K]): void {
     // A copy: who unsubscribes while being called must not shift the others.
     for (const listener of [...(this.listeners.get(event) ?? [])]) {

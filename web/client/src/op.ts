@@ -12,6 +12,8 @@ export class OpHandle implements Op {
   private promise!: Promise<OpResult>;
   private resolve!: (result: OpResult) => void;
   private reject!: (error: ScumbleError) => void;
+  /** Why it is not followed any more. The entry keeps its state: in a store it may wait for another page. */
+  private ended: NonNullable<Op["error"]> | undefined;
 
   constructor(
     private readonly entry: Entry,
@@ -34,11 +36,11 @@ export class OpHandle implements Op {
   }
 
   get state(): OpState {
-    return this.entry.state;
+    return this.ended ? "failed" : this.entry.state;
   }
 
   get error(): NonNullable<Op["error"]> {
-    return this.entry.error as NonNullable<Op["error"]>;
+    return (this.ended ?? this.entry.error) as NonNullable<Op["error"]>;
   }
 
   get refusals(): number {
@@ -50,7 +52,7 @@ export class OpHandle implements Op {
   }
 
   retry(): void {
-    if (this.entry.state !== "failed") return;
+    if (this.ended || this.entry.state !== "failed") return;
     this.renew();
     this.actions.retry(this.entry);
   }
@@ -64,9 +66,15 @@ export class OpHandle implements Op {
     this.resolve(result);
   }
 
-  /** The op failed, or will not be followed any more. */
+  /** The op failed, and may be tried again. */
   fail(code: ErrorCode, message: string): void {
     this.reject(new ScumbleError(code, message, this));
+  }
+
+  /** The op was discarded, or its room sends nothing any more. One that had failed before keeps its error. */
+  end(code: ErrorCode, message: string): void {
+    this.ended = (code === "discarded" ? undefined : this.ended ?? this.entry.error) ?? { code, message };
+    this.fail(code, message);
   }
 
   private renew(): void {

@@ -7,11 +7,12 @@ import { makeChat, makeObjects } from "./calls.js";
 import { Connection } from "./connection.js";
 import type { SessionEffect } from "./effects.js";
 import { Emitter } from "./emitter.js";
-import type { Entry, OpBody } from "./entry.js";
+import type { OpBody } from "./entry.js";
 import type { Environment } from "./environment.js";
 import { Ephemeral } from "./ephemeral.js";
+import { Handles } from "./handles.js";
 import { copyJson } from "./json.js";
-import { OpHandle } from "./op.js";
+import type { OpHandle } from "./op.js";
 import { Session } from "./session.js";
 import type { Loaded, Store } from "./store.js";
 
@@ -37,14 +38,13 @@ export class Room implements api.Room {
   private readonly session: Session;
   private readonly connection: Connection;
   private readonly emitter = new Emitter();
-  private readonly handles = new WeakMap<Entry, OpHandle>();
+  private readonly handles: Handles;
   private readonly ephemeral: Ephemeral;
   /** Pings under way, by the time they were sent at. */
   private readonly pings = new Map<number, { resolve: () => void; reject: (error: Error) => void }>();
   /** Effects still to be carried out, while some are. */
   private readonly waiting: SessionEffect[] = [];
   private running = false;
-  private outboxList: readonly Op[] | undefined;
   private token: RoomOptions["token"];
   private cancelTick: (() => void) | undefined;
   private tickAt = Infinity;
@@ -60,11 +60,12 @@ export class Room implements api.Room {
   ) {
     this.canvas = options.canvas;
     this.token = options.token;
+    this.handles = this.makeHandles();
     this.session = new Session({
       client: loaded.client,
       user: options.user,
       nextOp: loaded.nextOp,
-      handleOf: (entry) => this.handleOf(entry),
+      handleOf: (entry) => this.handles.of(entry),
       random: () => env.random(),
       date: () => env.date(),
     });
@@ -90,6 +91,7 @@ export class Room implements api.Room {
       left: () => store.leave(),
       cameBack: () => store.comeBack(),
     });
+    for (const entry of [...loaded.entries].sort((a, b) => a.key - b.key)) this.handles.add(entry);
     this.run(this.session.restore(loaded.entries));
     this.connection.connect();
   }
@@ -127,7 +129,7 @@ export class Room implements api.Room {
     return this.session.people.roster.others;
   }
   get outbox(): readonly Op[] {
-    return (this.outboxList ??= this.session.outbox.entries().map((entry) => this.handleOf(entry)));
+    return this.handles.outbox;
   }
 
   /** Levels that a message may have below its own braces. */
@@ -144,24 +146,30 @@ export class Room implements api.Room {
   private perform(body: OpBody): OpHandle {
     if (this.closed) throw new ScumbleError("closed", "the room is closed");
     const { entry, effects } = this.session.perform(body, this.env.now());
+    const handle = this.handles.add(entry);
     this.run(effects);
-    return this.handleOf(entry);
+    return handle;
   }
 
-  private handleOf(entry: Entry): OpHandle {
-    let handle = this.handles.get(entry);
-    if (!handle) {
-      handle = new OpHandle(entry, {
-        retry: (failed) => this.run(this.session.retry(failed, this.env.now())),
-        discard: (unwanted) => {
-          const effects = this.session.discard(unwanted);
-          this.run(effects);
-          return effects.length > 0;
-        },
-      });
-      this.handles.set(entry, handle);
-    }
-    return handle;
+  private makeHandles(): Handles {
+    return new Handles({
+      retry: (failed) => this.run(this.session.retry(failed, this.env.now())),
+      discard: (unwanted) => {
+        const effects = this.closed ? [] : this.session.discard(unwanted);
+        if (effects.length === 0) return false;
+        this.handles.of(unwanted).end("discarded", "the op was discarded");
+        this.handles.remove(unwanted);
+        this.run(effects);
+        return true;
+      },
+    });
+  }
+
+  /** Nothing will be sent any more: nobody is to wait for it, or to take it for saved. */
+  private giveUp(code: api.ErrorCode, message: string): void {
+    this.handles.end(code, message);
+    if (this.closed) this.handles.clear();
+    this.run(this.session.giveUp());
   }
 
   broadcast(event: string, data: Json = null): Op {
@@ -254,14 +262,12 @@ export class Room implements api.Room {
   close(): void {
     if (this.closed) return;
     this.closed = true;
+    this.giveUp("closed", "the room was closed before the op was acked");
     this.connection.close();
     this.cancelTick?.();
     this.unwatch();
     this.env.guard(false);
     this.store.close();
-    for (const op of this.outbox) {
-      if (op.state !== "failed") (op as OpHandle).fail("closed", "the room was closed before the op was acked");
-    }
   }
 
   // ---- carrying out ----
@@ -274,9 +280,12 @@ export class Room implements api.Room {
     this.waiting.push(...effects);
     if (this.running) return;
     this.running = true;
+    let done = 0;
     try {
-      for (let effect = this.waiting.shift(); effect; effect = this.waiting.shift()) this.carryOut(effect);
+      // Taken away at the end: one by one from the front would be slow when a listener has made thousands.
+      while (done < this.waiting.length) this.carryOut(this.waiting[done++] as SessionEffect);
     } finally {
+      this.waiting.splice(0, done);
       this.running = false;
     }
     this.schedule();
@@ -303,25 +312,30 @@ export class Room implements api.Room {
         this.pings.delete(effect.ts ?? -1);
         break;
       case "save":
+        if (!this.closed) this.handles.add(effect.entry);
         this.store.save(effect.entry);
         this.store.numbered(this.session.outbox.next);
         break;
       case "forget":
+        this.handles.remove(effect.entry);
         this.store.forget(effect.entry);
         break;
       case "settle":
-        this.handleOf(effect.entry).settle(effect.result);
+        this.handles.of(effect.entry).settle(effect.result);
         break;
       case "reject":
-        this.handleOf(effect.entry).fail(effect.code, effect.message);
+        this.handles.of(effect.entry).fail(effect.code, effect.message);
         break;
       case "error":
-        this.emitter.emit("error", new ScumbleError(effect.code, effect.message, effect.entry && this.handleOf(effect.entry)));
+        this.emitter.emit("error", new ScumbleError(effect.code, effect.message, effect.entry && this.handles.of(effect.entry)));
         break;
       case "outbox":
-        this.outboxList = undefined;
+        this.handles.touch();
         this.env.guard(!this.store.durable && this.session.outbox.size > 0 && !this.closed);
-        this.emitter.emit("outbox", this.outbox);
+        this.emitter.tell("outbox", () => this.outbox);
+        break;
+      case "chat":
+        this.emitter.tell("chat", () => this.chat.messages);
         break;
       case "emit":
         this.emitter.emit(effect.event, effect.value as never);

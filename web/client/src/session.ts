@@ -108,6 +108,16 @@ export class Session {
     return this.drain();
   }
 
+  /** Nothing will be sent any more: what is shown is the confirmed state. The ops stay as they are, for a later page. */
+  giveUp(): SessionEffect[] {
+    for (const entry of this.outbox.entries()) {
+      if (entry.body.type === "chat") this.chat.touch(entry);
+      else this.canvas.drop(entry);
+    }
+    this.outboxDirty = true;
+    return this.drain();
+  }
+
   /** `op.discard()`: no effects when it is too late. */
   discard(entry: Entry): SessionEffect[] {
     this.follow(this.outbox.discard(entry));
@@ -343,7 +353,6 @@ export class Session {
           this.outboxDirty = true;
           this.contained(effect.entry);
           this.effects.push({ type: "forget", entry: effect.entry });
-          this.effects.push({ type: "reject", entry: effect.entry, code: "discarded", message: "the op was discarded" });
           break;
         case "unblock":
           this.reconnect();
@@ -374,7 +383,7 @@ export class Session {
     this.effects = [];
     const objects = this.canvas.takeChanges();
     if (objects) effects.push({ type: "emit", event: "objects", value: objects });
-    if (this.chat.takeDirty()) effects.push({ type: "emit", event: "chat", value: this.chat.messages });
+    if (this.chat.takeDirty()) effects.push({ type: "chat" });
     effects.push(...this.people.take());
     if (this.outboxDirty) effects.push({ type: "outbox" });
     this.outboxDirty = false;

@@ -21,7 +21,10 @@ export interface User {
   readonly color?: string;
 }
 
-/** Where an op is. `failed` waits for {@link Op.retry} or {@link Op.discard}. */
+/**
+ * Where an op is. `failed` waits for {@link Op.retry} or {@link Op.discard}, unless the room is closed or disconnected for
+ * good, or the op was discarded.
+ */
 export type OpState = "pending" | "sent" | "acked" | "failed";
 
 /** What became of an op. */
@@ -63,7 +66,10 @@ export interface Op {
   readonly done: Promise<OpResult>;
   /** Sends a failed op again. Does nothing in any other state, so a double click sends once. */
   retry(): void;
-  /** Takes a `pending` or `failed` op back; its effect disappears. False when it is too late (`sent` or `acked`). */
+  /**
+   * Takes a `pending` or `failed` op back; its effect disappears, and it is `failed` with the code `discarded`. False when
+   * it is too late (`sent` or `acked`), was done before, or the room is closed.
+   */
   discard(): boolean;
 }
 
@@ -305,7 +311,10 @@ export interface Room {
   cut(awayMs?: number): void;
   /** Resolves when `sync` is `synchronized`; rejects when the room is disconnected for good. */
   whenSynced(): Promise<void>;
-  /** Leaves for good. Unacked ops stay stored with `persist: "indexeddb"`, and are dropped otherwise. Idempotent. */
+  /**
+   * Leaves for good. Unacked ops stay stored with `persist: "indexeddb"`, and are dropped otherwise; here they are `failed`
+   * with the code `closed`, and not listed any more. Idempotent.
+   */
   close(): void;
   /** Calls `listener` on every such event; returns the function that stops it. */
   on<K extends keyof RoomEvents>(event: K, listener: (value: RoomEvents[K]) => void): () => void;
