@@ -2,8 +2,8 @@
 
 import { describeThrown } from "./emitter.js";
 import type { Environment, SocketLike } from "./environment.js";
-import type { ErrorCode, Status } from "./types.js";
-import { type Abilities, Reconnect } from "./reconnect.js";
+import type { Status } from "./types.js";
+import { type Abilities, type Problem, Reconnect } from "./reconnect.js";
 
 /** From the attempt to the welcome. Beyond it the line is taken for dead. */
 const WELCOME_WITHIN_MS = 10_000;
@@ -11,23 +11,33 @@ const WELCOME_WITHIN_MS = 10_000;
 const PONG_WITHIN_MS = 5_000;
 /** Until the server says how often it pings. */
 const DEFAULT_HEARTBEAT_MS = 15_000;
+/** The same after the browser said that the network is gone. */
+const DOUBTED_PONG_WITHIN_MS = 2_000;
+/** For the other side's answer to a close: on a dead line there is none. */
+const HANG_UP_WITHIN_MS = 5_000;
 /** Our own close code for "I come back": 1000 and 1001 would tell the others that we left. */
 const COMING_BACK = 4000;
 
 export interface ConnectionHandler {
-  /** Before every attempt: the first message. Rejects when there is no token to be had. */
-  hello(): Promise<string>;
+  /** Before every attempt. Rejects when there is no token to be had. */
+  token(): Promise<string | undefined>;
+  /** The first message, of the attempt that is made with this token. */
+  hello(token: string | undefined): string;
   message(text: string): void;
-  /** The connection that was there, or was being made, is gone. */
-  lost(): void;
+  /** The connection that was there, or was being made, is gone, closed with this code. */
+  lost(code: number): void;
   status(status: Status): void;
   /** Takes another client id before the next attempt. */
   newIdentity(): Promise<void>;
-  problem(code: ErrorCode, message: string): void;
+  problem(problem: Problem): void;
+  /** It stays away for good, whatever happens. */
+  ended(problem: Problem): void;
 }
 
 export class Connection {
   status: Status = "connecting";
+  /** Why it is disconnected, while it is and was not closed here. */
+  stopped: (Problem & { readonly final: boolean }) | undefined;
   private socket: SocketLike | undefined;
   private readonly policy: Reconnect;
   private cancelRetry: (() => void) | undefined;
@@ -64,20 +74,28 @@ export class Connection {
     this.cancelRetry = undefined;
     if (this.ended || this.socket) return;
     const generation = ++this.generation;
-    this.handler.hello().then(
-      (hello) => {
-        if (generation === this.generation && !this.ended) this.open(hello);
+    this.handler.token().then(
+      (token) => {
+        if (generation === this.generation && !this.ended) this.open(this.handler.hello(token));
       },
       (error: unknown) => {
         if (generation !== this.generation || this.ended) return;
-        this.handler.problem("unauthorized", `no token: ${describeThrown(error)}`);
+        this.handler.problem({ code: "unauthorized", message: `no token: ${describeThrown(error)}` });
         this.closed(1006, "");
       },
     );
   }
 
   private open(hello: string): void {
-    const socket = this.env.openSocket(this.url);
+    let socket: SocketLike;
+    try {
+      socket = this.env.openSocket(this.url);
+    } catch (error) {
+      // Told a turn later: at the first attempt nobody can listen yet.
+      const problem: Problem = { code: "no-socket", message: `no WebSocket could be made: ${describeThrown(error)}` };
+      this.cancelRetry = this.env.after(0, () => this.stop({ ...problem, final: true }));
+      return;
+    }
     this.socket = socket;
     socket.onopen = () => {
       if (socket === this.socket) socket.send(hello);
@@ -134,19 +152,40 @@ export class Connection {
     }
   }
 
+  /**
+   * The browser says that the network is gone. It says so on some networks where the server still answers, and says
+   * nothing on others that are dead: so the server is asked, and has less time than usual to answer.
+   */
+  offline(): void {
+    if (!this.connected) return;
+    const { generation } = this;
+    const askedAt = this.env.now();
+    this.probe();
+    this.env.after(DOUBTED_PONG_WITHIN_MS, () => {
+      if (generation === this.generation && this.heardAt <= askedAt) this.drop();
+    });
+  }
+
   /** Gives the connection up and makes another. */
   drop(): void {
     const { socket } = this;
     if (!socket) return;
     this.detach();
-    socket.close(COMING_BACK, "reconnecting");
+    this.hangUp(socket, COMING_BACK, "reconnecting");
     this.closed(1006, "");
   }
 
-  /** Drops the connection and stays away for a while. */
+  /** Closes a socket nobody listens to any more. The `ws` package would wait half a minute, and Node with it. */
+  private hangUp(socket: SocketLike, code: number, reason: string): void {
+    if (socket.terminate) socket.onclose = this.env.after(HANG_UP_WITHIN_MS, () => socket.terminate?.());
+    socket.close(code, reason);
+  }
+
+  /** Drops the connection, or forgets the attempt that is waited for, and stays away for a while. */
   cut(awayMs: number): void {
     this.policy.stayAway(awayMs, this.env.now());
-    this.drop();
+    if (this.socket) this.drop();
+    else if (!this.ended && !this.stopped) this.closed(1006, "");
   }
 
   /** The server asks to come again later, to whoever is there then. */
@@ -164,14 +203,11 @@ export class Connection {
 
   private closed(code: number, reason: string): void {
     this.detach();
-    this.handler.lost();
+    this.handler.lost(code);
     const decision = this.policy.closed(code, reason, this.env.now(), this.env.random());
-    if (decision.type === "stop") {
-      this.setStatus("disconnected");
-      this.handler.problem(decision.code, decision.message);
-      return;
-    }
+    if (decision.type === "stop") return this.stop(decision);
     this.setStatus(this.status === "connecting" ? "connecting" : "reconnecting");
+    if (decision.problem) this.handler.problem(decision.problem);
     if (decision.newIdentity) {
       void this.handler.newIdentity().then(() => this.retryIn(decision.ms));
     } else this.retryIn(decision.ms);
@@ -179,7 +215,16 @@ export class Connection {
 
   private retryIn(ms: number): void {
     this.cancelRetry?.();
-    if (!this.ended) this.cancelRetry = this.env.after(ms, () => this.connect());
+    if (this.ended || this.stopped) return;
+    this.cancelRetry = this.env.after(Math.max(ms, this.policy.away(this.env.now())), () => this.connect());
+  }
+
+  private stop(stopped: Problem & { readonly final: boolean }): void {
+    this.cancelRetry = undefined;
+    this.stopped = stopped;
+    if (stopped.final) this.handler.ended(stopped);
+    this.setStatus("disconnected");
+    this.handler.problem(stopped);
   }
 
   private detach(): void {
@@ -191,10 +236,12 @@ export class Connection {
     this.cancelGoaway?.();
   }
 
-  /** After `disconnected` for want of a token: tries again. */
+  /** There is another token: tries at once, even when it was given up for want of one. */
   restart(): void {
-    if (this.ended || this.status !== "disconnected") return;
-    this.setStatus("reconnecting");
+    if (this.ended || this.stopped?.final) return;
+    this.stopped = undefined;
+    this.drop();
+    if (this.status === "disconnected") this.setStatus("reconnecting");
     this.retryIn(this.policy.wakened(this.env.now()));
   }
 
@@ -206,8 +253,8 @@ export class Connection {
     const { socket } = this;
     this.detach();
     this.cancelRetry?.();
-    socket?.close(1000, "bye");
-    this.handler.lost();
+    if (socket) this.hangUp(socket, 1000, "bye");
+    this.handler.lost(1000);
     this.setStatus("disconnected");
   }
 

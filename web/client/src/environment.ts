@@ -11,11 +11,15 @@ export interface SocketLike {
   readonly bufferedAmount: number;
   send(text: string): void;
   close(code?: number, reason?: string): void;
+  /** Ends it without waiting for the other side; browsers do not have it. */
+  terminate?(): void;
 }
 
 export interface PageEvents {
   /** The network came back, or the tab became visible. */
   wakened(): void;
+  /** The browser believes that the network is gone. */
+  offline(): void;
   /** The page goes, for good or into the back-forward cache. */
   left(): void;
   /** It is back from there. */
@@ -73,6 +77,7 @@ function watch(page: PageEvents): () => void {
     if (document.visibilityState === "visible") page.wakened();
   };
   addEventListener("online", () => page.wakened(), { signal });
+  addEventListener("offline", () => page.offline(), { signal });
   addEventListener("pagehide", () => page.left(), { signal });
   addEventListener("pageshow", (event) => event.persisted && page.cameBack(), { signal });
   document.addEventListener("visibilitychange", onVisible, { signal });

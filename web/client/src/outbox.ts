@@ -99,19 +99,15 @@ export class Outbox {
   add(body: OpBody): { entry: Entry; effects: OutboxEffect[] } {
     const merged = this.mergeInto(body);
     if (merged) return { entry: merged, effects: [{ type: "changed", entry: merged }] };
-    const entry: Entry = {
-      key: this.nextKey++,
-      client: this.client,
-      op: this.nextOp++,
-      body,
-      state: "pending",
-      attempted: false,
-      committed: false,
-      mayBeContained: false,
-      refusals: 0,
-    };
+    const entry = this.made(body, this.nextOp++);
     this.enqueue(entry);
     return { entry, effects: [{ type: "changed", entry }] };
+  }
+
+  /** An entry for it. Without a number it is not taken: nothing else will know it. */
+  made(body: OpBody, op = 0): Entry {
+    const fresh = { attempted: false, committed: false, mayBeContained: false, refusals: 0 };
+    return { key: this.nextKey++, client: this.client, op, body, state: "pending", ...fresh };
   }
 
   private mergeInto(body: OpBody): Entry | undefined {

@@ -1,5 +1,7 @@
 /** When to connect, when to wait, when to give up. Pure: events and the time in, what to do out. */
 
+import type { ErrorCode } from "./types.js";
+
 /** Full jitter between nothing and a ceiling that doubles from here … */
 export const MIN_CEILING_MS = 250;
 /** … to here. */
@@ -16,9 +18,15 @@ const REPLACED_WITHIN_MS = 60_000;
 
 export type Decision =
   /** Connect after that many ms. */
-  | { readonly type: "wait"; readonly ms: number; readonly newIdentity?: boolean }
-  /** Stay away for good. */
-  | { readonly type: "stop"; readonly code: "unauthorized" | "replaced" | "refused"; readonly message: string };
+  | { readonly type: "wait"; readonly ms: number; readonly newIdentity?: boolean; readonly problem?: Problem }
+  /** Stay away: for good, if it is final, else until there is another token. */
+  | ({ readonly type: "stop"; readonly final: boolean } & Problem);
+
+/** What to tell the application. */
+export interface Problem {
+  readonly code: ErrorCode;
+  readonly message: string;
+}
 
 /** What the caller can do about a refusal. */
 export interface Abilities {
@@ -26,6 +34,8 @@ export interface Abilities {
   readonly canRenewToken: boolean;
   /** The client id was made here and may be changed. */
   readonly canChangeIdentity: boolean;
+  /** There is a token, so another one may allow what this one does not. */
+  readonly hasToken: () => boolean;
 }
 
 export class Reconnect {
@@ -47,10 +57,15 @@ export class Reconnect {
     this.notBefore = Math.max(this.notBefore, now + ms);
   }
 
+  /** For how many ms it must not be tried. */
+  away(now: number): number {
+    return Math.max(0, this.notBefore - now);
+  }
+
   /** The network came back, the tab became visible, or there is a new token: in how many ms to connect. */
   wakened(now: number): number {
     this.attempt = 0;
-    return Math.max(0, this.notBefore - now);
+    return this.away(now);
   }
 
   /** The connection ended. `random` is in [0, 1). */
@@ -61,9 +76,13 @@ export class Reconnect {
     const said = reason ? `: ${reason}` : "";
     if (code === 4401) return this.unauthorized(said, now, random);
     if (code === 4409) return this.replaced(now, random);
-    if (code === 4413) this.attempt = Math.max(this.attempt, FULL_ATTEMPT);
-    else if (code === 1009 || (code >= 4400 && code < 4500)) {
-      return { type: "stop", code: "refused", message: `closed with ${code}${said}` };
+    if (code === 4413) {
+      this.attempt = Math.max(this.attempt, FULL_ATTEMPT);
+      return { ...this.wait(now, random), problem: { code: "full", message: reason || "the canvas or the server is full" } };
+    }
+    if (code === 1009 || (code >= 4400 && code < 4500)) {
+      const final = code !== 4403 || !this.abilities.hasToken();
+      return { type: "stop", final, code: "refused", message: `closed with ${code}${said}` };
     }
     return this.wait(now, random);
   }
@@ -77,7 +96,7 @@ export class Reconnect {
   private unauthorized(said: string, now: number, random: number): Decision {
     this.refusedTokens++;
     if (!this.abilities.canRenewToken || this.refusedTokens >= MAX_TOKENS) {
-      return { type: "stop", code: "unauthorized", message: `the token is missing, wrong or expired${said}` };
+      return { type: "stop", final: false, code: "unauthorized", message: `the token is missing, wrong or expired${said}` };
     }
     return this.wait(now, random);
   }
@@ -86,7 +105,7 @@ export class Reconnect {
     this.replacedAt = this.replacedAt.filter((at) => now - at < REPLACED_WITHIN_MS);
     this.replacedAt.push(now);
     if (!this.abilities.canChangeIdentity || this.replacedAt.length > MAX_IDENTITIES) {
-      return { type: "stop", code: "replaced", message: "another connection uses the same client id" };
+      return { type: "stop", final: true, code: "replaced", message: "another connection uses the same client id" };
     }
     return { ...this.wait(now, random), newIdentity: true };
   }

@@ -2,7 +2,7 @@
 
 import type * as api from "./types.js";
 import { type Json, type Op, type RoomEvents, ScumbleError, type User } from "./types.js";
-import { checkedUser, eventName } from "./bounds.js";
+import { checkedToken, checkedUser, eventName } from "./bounds.js";
 import { makeChat, makeObjects } from "./calls.js";
 import { Connection } from "./connection.js";
 import type { SessionEffect } from "./effects.js";
@@ -46,6 +46,8 @@ export class Room implements api.Room {
   private readonly waiting: SessionEffect[] = [];
   private running = false;
   private token: RoomOptions["token"];
+  /** What {@link refreshToken} gave without a connection: goes before all others until it was taken or refused. */
+  private newerToken: string | undefined;
   private cancelTick: (() => void) | undefined;
   private tickAt = Infinity;
   private framed = false;
@@ -72,6 +74,7 @@ export class Room implements api.Room {
     this.connection = new Connection(env, options.socketUrl, this.connectionHandler(), {
       canRenewToken: typeof options.token === "function",
       canChangeIdentity: options.ownIdentity,
+      hasToken: () => this.token !== undefined,
     });
     this.objects = makeObjects(this.session.canvas, (body) => this.perform(body), env.makeId, () => this.levels);
     this.chat = makeChat(this.session.chat, (body) => this.perform(body));
@@ -88,6 +91,7 @@ export class Room implements api.Room {
     this.presence = this.ephemeral.presence;
     this.unwatch = env.watch({
       wakened: () => this.connection.wakened(),
+      offline: () => this.connection.offline(),
       left: () => store.leave(),
       cameBack: () => store.comeBack(),
     });
@@ -145,6 +149,13 @@ export class Room implements api.Room {
 
   private perform(body: OpBody): OpHandle {
     if (this.closed) throw new ScumbleError("closed", "the room is closed");
+    const { stopped } = this.connection;
+    if (stopped?.final) {
+      // It will never be sent, and taking it would leave its author waiting for ever.
+      const refused = this.handles.of(this.session.outbox.made(body));
+      refused.end(stopped.code, stopped.message);
+      return refused;
+    }
     const { entry, effects } = this.session.perform(body, this.env.now());
     const handle = this.handles.add(entry);
     this.run(effects);
@@ -197,9 +208,17 @@ export class Room implements api.Room {
   }
 
   refreshToken(token: string): void {
+    const text = JSON.stringify({ type: "refresh", token: checkedToken(token) });
     // A function is asked again at the next connection and knows better than this one.
     if (typeof this.token !== "function") this.token = token;
-    if (!this.connection.send(JSON.stringify({ type: "refresh", token }))) this.connection.restart();
+    if (this.connection.send(text)) return;
+    this.newerToken = token;
+    this.connection.restart();
+  }
+
+  private async tokenToSay(): Promise<string | undefined> {
+    const token: unknown = this.newerToken ?? (typeof this.token === "function" ? await this.token() : this.token);
+    return token === undefined || token === null ? undefined : checkedToken(token);
   }
 
   ping(): Promise<number> {
@@ -223,9 +242,11 @@ export class Room implements api.Room {
 
   private connectionHandler(): ConstructorParameters<typeof Connection>[2] {
     return {
-      hello: async () => this.session.hello(typeof this.token === "function" ? await this.token() : this.token),
+      token: () => this.tokenToSay(),
+      hello: (token) => this.session.hello(token),
       message: (text) => this.run(this.session.frame(text, this.env.now())),
-      lost: () => {
+      lost: (code) => {
+        if (code === 4401) this.newerToken = undefined;
         this.run(this.session.lost());
         for (const { reject } of this.pings.values()) reject(new ScumbleError("closed", "the connection was lost"));
         this.pings.clear();
@@ -235,7 +256,8 @@ export class Room implements api.Room {
         this.run(this.session.changeClient(this.env.makeId()));
         await this.store.changeClient(this.session.client, this.session.outbox.entries());
       },
-      problem: (code, message) => this.emitter.emit("error", new ScumbleError(code, message)),
+      problem: ({ code, message }) => this.emitter.emit("error", new ScumbleError(code, message)),
+      ended: ({ code, message }) => this.giveUp(code, message),
     };
   }
 
@@ -251,7 +273,8 @@ export class Room implements api.Room {
         const gone = this.status === "disconnected";
         if (!gone && this.sync !== "synchronized") return;
         for (const off of stop) off();
-        if (gone) reject(new ScumbleError("closed", "the room is disconnected"));
+        const { stopped } = this.connection;
+        if (gone) reject(new ScumbleError("closed", `the room is disconnected${stopped ? `: ${stopped.message}` : ""}`));
         else resolve();
       };
       stop.push(this.on("sync", check), this.on("status", check));
@@ -300,6 +323,7 @@ export class Room implements api.Room {
         this.connection.drop();
         break;
       case "welcomed":
+        this.newerToken = undefined;
         this.ephemeral.welcomed(effect.welcome.limits, effect.welcome.users.find(({ client }) => client === this.client)?.state ?? {});
         this.connection.welcomed(effect.welcome.heartbeat_ms);
         this.tick();

@@ -39,12 +39,13 @@ export interface OpResult {
  * Why something did not work: the server's error codes, and the client's own:
  * `gap` (a message was missing; healed by reconnecting), `bad-frame` (the server sent what could not be read),
  * `unknown-outcome` (an op may or may not have been committed), `discarded`, `closed`, `unauthorized`, `replaced`,
- * `refused` (the server closed for good, or refused an op for good and the reason was lost), `storage`, `listener` (a listener of yours threw).
+ * `refused` (the server closed for good, or refused an op for good and the reason was lost), `full` (the canvas or the
+ * server is; it is tried again), `no-socket` (the WebSocket constructor threw), `storage`, `listener` (a listener of yours threw).
  */
 export type ErrorCode =
   | "bad-json" | "bad-message" | "unknown-type" | "too-large" | "bad-op" | "forbidden" | "rate-limited" | "overloaded"
   | "not-ready" | "gap" | "bad-frame" | "unknown-outcome" | "discarded" | "closed" | "unauthorized" | "replaced"
-  | "refused" | "storage" | "listener" | (string & {});
+  | "refused" | "full" | "no-socket" | "storage" | "listener" | (string & {});
 
 /** One durable change on its way. Returned at once by every call that changes the canvas. */
 export interface Op {
@@ -60,7 +61,8 @@ export interface Op {
   /** Refusals that may pass (`overloaded`, `rate-limited`) so far; the third makes it `failed`. */
   readonly refusals: number;
   /**
-   * Resolves when the op is acked. Rejects with a {@link ScumbleError} when it fails, is discarded or the room closes.
+   * Resolves when the op is acked. Rejects with a {@link ScumbleError} when it fails, is discarded, or the room closes or
+   * is disconnected for good.
    * After {@link retry} of a failed op this is a new promise. A rejection nobody listens to is not reported as unhandled.
    */
   readonly done: Promise<OpResult>;
@@ -303,11 +305,14 @@ export interface Room {
    * `TypeError` for what is no text, `RangeError` for more than 64 characters.
    */
   setUser(user: User): void;
-  /** Gives a new token: extends a live connection, or reconnects after the old one was refused. */
+  /**
+   * Gives a new token: extends a live connection, or reconnects at once. There it goes before a token function, until it
+   * was taken or refused.
+   */
   refreshToken(token: string): void;
   /** Round trip to the server in ms. Rejects with `closed` when the connection goes first. */
   ping(): Promise<number>;
-  /** Drops the connection without a goodbye and comes back after `awayMs` (default: by the usual backoff). */
+  /** Drops the connection, or an attempt, without a goodbye and comes back after `awayMs` (default: by the usual backoff). */
   cut(awayMs?: number): void;
   /** Resolves when `sync` is `synchronized`; rejects when the room is disconnected for good. */
   whenSynced(): Promise<void>;

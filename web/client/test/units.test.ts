@@ -222,7 +222,7 @@ test("messages that come while a snapshot does are held and sorted out", () => {
 });
 
 test("backoff has full jitter under a doubling ceiling and obeys the close codes", () => {
-  const abilities = { canRenewToken: true, canChangeIdentity: true };
+  const abilities = { canRenewToken: true, canChangeIdentity: true, hasToken: () => true };
   const policy = new Reconnect(abilities);
   const waits = Array.from({ length: 8 }, () => policy.closed(1006, "", 0, 0.5));
   assert.deepEqual(waits.map((d) => d.type === "wait" && d.ms), [125, 250, 500, 1000, 2000, 4000, 5000, 5000]);
@@ -236,11 +236,11 @@ test("backoff has full jitter under a doubling ceiling and obeys the close codes
 });
 
 test("a refused token is renewed a few times, a lost identity changed a few times", () => {
-  const policy = new Reconnect({ canRenewToken: true, canChangeIdentity: true });
+  const policy = new Reconnect({ canRenewToken: true, canChangeIdentity: true, hasToken: () => true });
   const types = (code: number, times: number): string[] => Array.from({ length: times }, () => policy.closed(code, "", 0, 0).type);
   assert.deepEqual(types(4401, 3), ["wait", "wait", "stop"]);
   assert.deepEqual(types(4409, 4), ["wait", "wait", "wait", "stop"]);
-  const fixed = new Reconnect({ canRenewToken: false, canChangeIdentity: false });
+  const fixed = new Reconnect({ canRenewToken: false, canChangeIdentity: false, hasToken: () => true });
   assert.deepEqual([fixed.closed(4401, "", 0, 0).type, fixed.closed(4409, "", 0, 0).type], ["stop", "stop"]);
 });
 
