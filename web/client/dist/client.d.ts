@@ -8,6 +8,7 @@ import type { ConnectOptions, Room } from "./types.js";
 export * from "./types.js";
 /**
  * Opens a room. Resolves as soon as it can be drawn on, which does not wait for the server: see `room.whenSynced()`.
- * Rejects with `TypeError` for a bad canvas, client id or url, or where there is no WebSocket.
+ * Rejects with `TypeError` for bad options or where there is no WebSocket, with `RangeError` for a name or colour that
+ * is too long.
  */
 export declare function connect(options: ConnectOptions): Promise<Room>;

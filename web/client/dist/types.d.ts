@@ -12,12 +12,15 @@ export interface CanvasObject extends JsonObject {
     /** 1–32 characters; the application's own word. */
     readonly kind: string;
 }
-/** How a person is shown to others. Each at most 64 characters. */
+/** How a person is shown to others. Each at most 64 characters. What a token says wins over it. */
 export interface User {
     readonly name?: string;
     readonly color?: string;
 }
-/** Where an op is. `failed` waits for {@link Op.retry} or {@link Op.discard}. */
+/**
+ * Where an op is. `failed` waits for {@link Op.retry} or {@link Op.discard}, unless the room is closed or disconnected for
+ * good, or the op was discarded.
+ */
 export type OpState = "pending" | "sent" | "acked" | "failed";
 /** What became of an op. */
 export interface OpResult {
@@ -30,9 +33,10 @@ export interface OpResult {
  * Why something did not work: the server's error codes, and the client's own:
  * `gap` (a message was missing; healed by reconnecting), `bad-frame` (the server sent what could not be read),
  * `unknown-outcome` (an op may or may not have been committed), `discarded`, `closed`, `unauthorized`, `replaced`,
- * `refused` (the server closed for good, or refused an op for good and the reason was lost), `storage`, `listener` (a listener of yours threw).
+ * `refused` (the server closed for good, or refused an op for good and the reason was lost), `full` (the canvas or the
+ * server is; it is tried again), `no-socket` (the WebSocket constructor threw), `storage`, `listener` (a listener of yours threw).
  */
-export type ErrorCode = "bad-json" | "bad-message" | "unknown-type" | "too-large" | "bad-op" | "forbidden" | "rate-limited" | "overloaded" | "not-ready" | "gap" | "bad-frame" | "unknown-outcome" | "discarded" | "closed" | "unauthorized" | "replaced" | "refused" | "storage" | "listener" | (string & {});
+export type ErrorCode = "bad-json" | "bad-message" | "unknown-type" | "too-large" | "bad-op" | "forbidden" | "rate-limited" | "overloaded" | "not-ready" | "gap" | "bad-frame" | "unknown-outcome" | "discarded" | "closed" | "unauthorized" | "replaced" | "refused" | "full" | "no-socket" | "storage" | "listener" | (string & {});
 /** One durable change on its way. Returned at once by every call that changes the canvas. */
 export interface Op {
     /** Number within this page's life; stable, unlike the number on the wire. */
@@ -50,13 +54,17 @@ export interface Op {
     /** Refusals that may pass (`overloaded`, `rate-limited`) so far; the third makes it `failed`. */
     readonly refusals: number;
     /**
-     * Resolves when the op is acked. Rejects with a {@link ScumbleError} when it fails, is discarded or the room closes.
+     * Resolves when the op is acked. Rejects with a {@link ScumbleError} when it fails, is discarded, or the room closes or
+     * is disconnected for good.
      * After {@link retry} of a failed op this is a new promise. A rejection nobody listens to is not reported as unhandled.
      */
     readonly done: Promise<OpResult>;
     /** Sends a failed op again. Does nothing in any other state, so a double click sends once. */
     retry(): void;
-    /** Takes a `pending` or `failed` op back; its effect disappears. False when it is too late (`sent` or `acked`). */
+    /**
+     * Takes a `pending` or `failed` op back; its effect disappears, and it is `failed` with the code `discarded`. False when
+     * it is too late (`sent` or `acked`), was done before, or the room is closed.
+     */
     discard(): boolean;
 }
 /** `connecting` until the first welcome, `disconnected` for good (closed, or refused by the server). */
@@ -163,7 +171,13 @@ export interface RoomEvents {
     outbox: readonly Op[];
     error: ScumbleError;
 }
-/** The canvas's objects as shown: the confirmed ones with one's own pending ops on top. Iterates in creation order. */
+/**
+ * The canvas's objects as shown: the confirmed ones with one's own pending ops on top. Iterates in creation order over
+ * what was there at the beginning.
+ *
+ * Calls that change something throw `TypeError` for values of the wrong type or that JSON cannot hold, and `RangeError`
+ * for an id or kind out of bounds.
+ */
 export interface Objects extends Iterable<CanvasObject> {
     readonly size: number;
     get(id: string): CanvasObject | undefined;
@@ -176,7 +190,6 @@ export interface Objects extends Iterable<CanvasObject> {
     confirmed(id: string): CanvasObject | undefined;
     /**
      * Puts an object; one of the same id is replaced. Without an `id` a random one is made: read it from `op.objectId`.
-     * Throws `TypeError` for values JSON cannot hold, or an `id` or `kind` out of bounds.
      */
     create(object: {
         readonly id?: string;
@@ -186,7 +199,7 @@ export interface Objects extends Iterable<CanvasObject> {
     };
     /**
      * Merges a patch (RFC 7396: `null` deletes a property). An update that was not sent yet takes the new patch in, and
-     * its Op is returned again. Throws `TypeError` for values JSON cannot hold or a patch that changes the id.
+     * its Op is returned again. Throws `TypeError` for a patch that changes the id.
      */
     update(id: string, patch: JsonObject): Op & {
         readonly objectId: string;
@@ -200,7 +213,8 @@ export interface Objects extends Iterable<CanvasObject> {
 export interface Chat {
     readonly messages: readonly ChatMessage[];
     /**
-     * Sends a text of 1–4,000 characters (`RangeError` otherwise). Given an Op of an earlier `send` it retries that one
+     * Sends a text of 1–4,000 characters. `replyTo` is the `seq` of a confirmed message, from 1. `RangeError` for what is
+     * out of these bounds, `TypeError` for what is no text or number. Given an Op of an earlier `send` it retries that one
      * if it failed and does nothing otherwise.
      */
     send(text: string | Op, options?: {
@@ -232,6 +246,7 @@ export interface Room {
     readonly canvas: string;
     /** This client's id. Changes only when a copied tab turns out to use the same. */
     readonly client: string;
+    /** Oneself as others see one: what the server said last, overlaid by {@link setUser}. */
     readonly user: User;
     /** `write` until the server says otherwise. */
     readonly role: "read" | "write";
@@ -251,7 +266,10 @@ export interface Room {
     readonly outbox: readonly Op[];
     readonly cursors: Cursors;
     readonly cursor: {
-        /** Where one points, with at most 512 bytes of fields. Call it as often as you like. */
+        /**
+         * Where one points, with at most 512 bytes of fields (`RangeError`) of JSON (`TypeError`). Call it as often as you
+         * like.
+         */
         set(point: {
             readonly x: number;
             readonly y: number;
@@ -262,24 +280,39 @@ export interface Room {
     readonly presence: {
         /** One's own state as merged here. */
         readonly state: JsonObject;
-        /** Merges a patch (`null` deletes). Sent at most every 50 ms; after a reconnect the whole state is told anew. */
+        /**
+         * Merges a patch (`null` deletes). Sent at most every 50 ms; after a reconnect the whole state is told anew. Throws
+         * `RangeError`, and changes nothing, for a state over 8 KiB after the merge or too large for a message to this server.
+         */
         update(patch: JsonObject): void;
     };
     /** Sends a durable event of the application's: stored, ordered, resent like any op. `event` has 1–64 characters. */
     broadcast(event: string, data?: Json): Op;
-    /** Sends an ephemeral event. False, and not sent, while there is no connection. */
+    /**
+     * Sends an ephemeral event. False, and not sent, while there is no connection. Throws `RangeError` for one over
+     * `limits.max_message_bytes` as a message.
+     */
     signal(event: string, data?: Json): boolean;
-    /** Changes name and colour: others see it at once. Fields not given stay. */
+    /**
+     * Changes name and colour: others see it at once. Fields not given stay, and so does what a token says. Throws
+     * `TypeError` for what is no text, `RangeError` for more than 64 characters.
+     */
     setUser(user: User): void;
-    /** Gives a new token: extends a live connection, or reconnects after the old one was refused. */
+    /**
+     * Gives a new token: extends a live connection, or reconnects at once. There it goes before a token function, until it
+     * was taken or refused.
+     */
     refreshToken(token: string): void;
     /** Round trip to the server in ms. Rejects with `closed` when the connection goes first. */
     ping(): Promise<number>;
-    /** Drops the connection without a goodbye and comes back after `awayMs` (default: by the usual backoff). */
+    /** Drops the connection, or an attempt, without a goodbye and comes back after `awayMs` (default: by the usual backoff). */
     cut(awayMs?: number): void;
     /** Resolves when `sync` is `synchronized`; rejects when the room is disconnected for good. */
     whenSynced(): Promise<void>;
-    /** Leaves for good. Unacked ops stay stored with `persist: "indexeddb"`, and are dropped otherwise. Idempotent. */
+    /**
+     * Leaves for good. Unacked ops stay stored with `persist: "indexeddb"`, and are dropped otherwise; here they are `failed`
+     * with the code `closed`, and not listed any more. Idempotent.
+     */
     close(): void;
     /** Calls `listener` on every such event; returns the function that stops it. */
     on<K extends keyof RoomEvents>(event: K, listener: (value: RoomEvents[K]) => void): () => void;
