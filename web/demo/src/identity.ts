@@ -17,7 +17,7 @@ export function loadProfile(): Profile {
   try {
     const stored = JSON.parse(remembered.get("profile") ?? "null") as Partial<Profile> | null;
     if (stored && typeof stored.name === "string" && typeof stored.color === "string") {
-      return { name: stored.name.slice(0, 40), color: stored.color };
+      return { name: stored.name.slice(0, 40), color: stored.color.slice(0, 40) };
     }
   } catch {
     // A profile that cannot be read is a profile not yet made.
