@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use clap::{Parser, Subcommand};
+use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::{
     BackupArgs, ClusterArgs, Config, DoctorArgs, ServeArgs, StatsArgs, TailArgs, TokenArgs,
@@ -24,6 +24,26 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// Reads the command line; ends the process where it is wrong. A negative number is a value, so that it is refused with
+    /// its flag instead of being taken for one.
+    pub fn read() -> Self {
+        let mut command = values_may_be_negative(Self::command());
+        let matches = command.get_matches_mut();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
+    }
+}
+
+fn values_may_be_negative(command: clap::Command) -> clap::Command {
+    let with_values = |arg: Arg| match arg.get_action().takes_values() {
+        true => arg.allow_negative_numbers(true),
+        false => arg,
+    };
+    command
+        .mut_args(with_values)
+        .mut_subcommands(values_may_be_negative)
 }
 
 /// What to do.

@@ -2,14 +2,13 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use scumble::cli::{self, Cli, Command};
 use scumble::config::{Config, ServeArgs};
 use scumble::{load, relay, telemetry};
 
 fn main() -> ExitCode {
     abort_on_panic();
-    match run(Cli::parse().command) {
+    match run(Cli::read().command) {
         Ok(code) => code,
         Err(error) => {
             cli::complain(&error);

@@ -39,7 +39,7 @@ pub fn duration(
 ) -> impl Fn(&str) -> Result<Duration, String> + Clone + Send + Sync {
     move |text| {
         let text = text.trim();
-        if text.parse::<f64>().is_ok() {
+        if text.parse::<f64>().is_ok_and(|number| number >= 0.0) {
             return Err(format!(
                 "a duration needs a unit, like {text}ms, {text}s or {text}m"
             ));

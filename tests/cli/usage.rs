@@ -46,7 +46,7 @@ fn a_wrong_value_is_refused_with_its_flag_and_what_would_be_right() {
         &["--max-message-bytes", "1000000"],
         &["--max-canvas-bytes", "64MiB"],
         &["--max-json-depth", "1"],
-        &["--ephemeral-bytes-per-s=-1"],
+        &["--ephemeral-bytes-per-s", "-1"],
         &["--handshake-timeout", "10"],
         &["--hello-timeout", "1ms"],
         &["--ping-interval", "2h"],
