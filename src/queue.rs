@@ -48,6 +48,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rusqlite::OptionalExtension;
 
+pub(crate) use files::are_whole;
 pub(crate) use instances::{Sign, look as sign_of_life};
 pub use schema::VERSION;
 pub use start_error::StartError;

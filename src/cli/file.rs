@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::queue::VERSION;
+use crate::queue::{VERSION, are_whole};
 
 /// How long a read waits for a lock. Readers hardly ever do, in WAL mode.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -27,15 +27,8 @@ pub(super) fn open(db: &Path) -> anyhow::Result<Connection> {
             "there is no such file"
         }
     );
-    let wal = beside(&db.canonicalize()?, "-wal");
-    let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |found| found.len());
     // SQLite deletes the log of an empty database, even when it is asked to read only.
-    ensure!(
-        bytes(&wal) == 0 || bytes(db) > 0,
-        "{} is empty, but {} beside it has what was committed last: put the file back, or the last backup in its place",
-        db.display(),
-        wal.display()
-    );
+    are_whole(db)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || -> rusqlite::Result<Connection> {
         let conn = Connection::open_with_flags(db, flags)?;

@@ -27,6 +27,11 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
     Some((found.dev(), found.ino()))
 }
 
+/// [`Files::are_whole`], for those who only look.
+pub(crate) fn are_whole(db: &Path) -> Result<(), StartError> {
+    Files::of(db)?.are_whole()
+}
+
 /// The files of one queue.
 #[derive(Debug)]
 pub(super) struct Files {

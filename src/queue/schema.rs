@@ -156,50 +156,69 @@ fn refuse_strangers(files: &Files) -> Result<(), StartError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = Connection::open_with_flags(&files.db, flags)?;
         conn.busy_timeout(limits::BUSY_TIMEOUT)?;
-        // Another process may be making the tables: both answers are of one moment.
+        // Another process may be making the tables: all answers are of one moment.
         let moment = conn.unchecked_transaction()?;
-        let version = moment.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        Found::within(&moment)
+    };
+    match look() {
+        Ok(found) if found.is_empty() => Ok(()),
+        Ok(found) if !found.queue => Err(StartError::Stranger(path)),
+        Ok(Found { version, .. }) if !(1..=VERSION).contains(&version) => {
+            let found = version;
+            Err(StartError::Version { path, found })
+        }
+        Err(error) if is_damage(&error) => Err(files.failed(error)),
+        // What is in the way of reading, such as a journal to be played back first, whoever opens it to write meets, too.
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// What a file holds.
+struct Found {
+    version: i64,
+    tables: u32,
+    /// One of them is a queue.
+    queue: bool,
+}
+
+impl Found {
+    fn within(conn: &Connection) -> rusqlite::Result<Self> {
+        let version = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
         let count =
             "SELECT count(*), count(*) FILTER (WHERE name = 'message_queue') FROM sqlite_schema";
-        let tables = moment.query_row(count, [], |row| {
-            Ok((row.get::<_, u32>(0)?, row.get::<_, u32>(1)?))
-        })?;
-        Ok((version, tables))
-    };
-    let (version, tables) = match look() {
-        Ok(found) => found,
-        Err(error) if is_damage(&error) => return Err(files.failed(error)),
-        // What is in the way of reading, such as a journal to be played back first, whoever opens it to write meets, too.
-        Err(_) => return Ok(()),
-    };
-    match (version, tables) {
-        (0, (0, _)) => Ok(()),
-        (1..=VERSION, (_, 1)) => Ok(()),
-        (_, (_, 0)) => Err(StartError::Stranger(path)),
-        (found, _) => Err(StartError::Version { path, found }),
+        conn.query_row(count, [], |row| {
+            Ok(Self {
+                version,
+                tables: row.get(0)?,
+                queue: row.get(1)?,
+            })
+        })
+    }
+
+    /// Nobody has made anything of it yet.
+    fn is_empty(&self) -> bool {
+        self.version == 0 && self.tables == 0
     }
 }
 
 fn create(conn: &mut Connection, files: &Files) -> Result<(), StartError> {
     let sqlite = |error| files.failed(error);
-    let version = |name| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let found = version("user_version").map_err(sqlite)?;
-    let tables: i64 = conn
-        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-        .map_err(sqlite)?;
-    match (found, tables) {
-        (0, 0) => conn
+    let found = Found::within(conn).map_err(sqlite)?;
+    if found.is_empty() {
+        let tables = include_str!("../../schema.sql");
+        return conn
             .execute_batch(&format!(
-                "BEGIN IMMEDIATE;\n{}\nPRAGMA user_version = {VERSION};\nCOMMIT;",
-                include_str!("../../schema.sql")
+                "BEGIN IMMEDIATE;\n{tables}\nPRAGMA user_version = {VERSION};\nCOMMIT;"
             ))
-            .map_err(sqlite),
-        (VERSION, _) => Ok(()),
-        (older, _) if (1..VERSION).contains(&older) => {
-            migrations::migrate(conn, found, VERSION, migrations::STEPS)
-                .map_err(|stays| files.stays(stays, found))
+            .map_err(sqlite);
+    }
+    match found.version {
+        VERSION => Ok(()),
+        older if (1..VERSION).contains(&older) => {
+            migrations::migrate(conn, older, VERSION, migrations::STEPS)
+                .map_err(|stays| files.stays(stays, older))
         }
-        _ => Err(StartError::Version {
+        found => Err(StartError::Version {
             path: files.db.clone(),
             found,
         }),
