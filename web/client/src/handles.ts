@@ -6,8 +6,7 @@ import { type OpActions, OpHandle } from "./op.js";
 
 export class Handles {
   private readonly all = new WeakMap<Entry, OpHandle>();
-  /** By age: an op keeps its place whatever happens to it. The array is what copies are made of, the set what is asked. */
-  private readonly order: OpHandle[] = [];
+  /** By age: an op keeps its place whatever happens to it. */
   private readonly unacked = new Set<OpHandle>();
   private list: readonly Op[] | undefined;
 
@@ -25,13 +24,12 @@ export class Handles {
 
   /** The same array until something changes. Made when it is asked for: a burst of ops would copy it once for each. */
   get outbox(): readonly Op[] {
-    return (this.list ??= this.order.slice());
+    return (this.list ??= [...this.unacked]);
   }
 
   /** The op is not acked. */
   add(entry: Entry): OpHandle {
     const handle = this.of(entry);
-    if (!this.unacked.has(handle)) this.order.push(handle);
     this.unacked.add(handle);
     this.list = undefined;
     return handle;
@@ -41,7 +39,6 @@ export class Handles {
   remove(entry: Entry): void {
     const handle = this.of(entry);
     if (!this.unacked.delete(handle)) return;
-    this.order.splice(this.order.indexOf(handle), 1);
     this.list = undefined;
   }
 
@@ -52,12 +49,11 @@ export class Handles {
 
   /** None of them will be followed any more. */
   end(code: ErrorCode, message: string): void {
-    for (const handle of this.order) handle.end(code, message);
+    for (const handle of this.unacked) handle.end(code, message);
     this.list = undefined;
   }
 
   clear(): void {
-    this.order.length = 0;
     this.unacked.clear();
     this.list = undefined;
   }
