@@ -54,7 +54,7 @@ WORKLOADS = {
     "cursors": Workload(
         "10 rooms of 10, each 30 cursors/s and 0.2 objects/s",
         "--mode fixed --rooms 10 --clients-per-room 10 --rate 30 --rate2 0.2",
-        ["scumble", "limit", *ALONE],
+        ["scumble", "limit-tick", "limit", *ALONE],
         ["server", "object50", "object99", "all50"],
         seconds=5,
         lane="cursor",

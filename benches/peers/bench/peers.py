@@ -149,6 +149,11 @@ PEERS = {
         raw(lambda run, port: [str(run.work.programs / "fanlimit"), str(port)]),
         None,
     ),
+    "limit-tick": (
+        "limit with a tick: cursors as one frame a room each 33 ms",
+        raw(lambda run, port: [str(run.work.programs / "fanlimit"), str(port), "33"]),
+        None,
+    ),
     "bun": ("Bun", raw(lambda run, port: run.server("bun.js", port)), None),
     "ws": ("Node ws", raw(lambda run, port: run.server("ws.cjs", port)), None),
     "socketio": ("Socket.IO", socketio, None),

@@ -1,13 +1,16 @@
 //! The limit of the machine and of the generator: an in-memory server on one thread that fans out by the URL's path and
-//! does nothing else. Each turn, one write a client with all that is there for it.
+//! does nothing else. Each turn, one write a client with all that is there for it. With a tick, what the generator sends as
+//! cursors is gathered, and told as one frame a room and tick: the least that cursors cost.
 //!
-//!     fanlimit PORT
+//!     fanlimit PORT [TICK_MS]
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use rustix::event::Timespec;
 use rustix::event::epoll::{self, Event, EventData, EventFlags};
 use rustix::fd::OwnedFd;
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -17,6 +20,8 @@ const LISTENER: u64 = u64::MAX;
 const TEXT: u8 = 1;
 const BINARY: u8 = 2;
 const PING: u8 = 9;
+/// How a cursor of the generator's begins.
+const CURSOR: &[u8] = b"{\"type\":\"cursor\"";
 
 struct Client {
     stream: TcpStream,
@@ -31,20 +36,30 @@ struct Client {
 }
 
 #[derive(Default)]
+struct Room {
+    members: Vec<usize>,
+    /// Cursors since the last tick.
+    cursors: Vec<u8>,
+}
+
+#[derive(Default)]
 struct Server {
+    tick: Option<Duration>,
     clients: Vec<Option<Client>>,
     free: Vec<usize>,
     names: HashMap<String, usize>,
-    rooms: Vec<Vec<usize>>,
+    rooms: Vec<Room>,
     /// Who has output this turn.
     listed: Vec<usize>,
 }
 
 fn main() -> anyhow::Result<()> {
-    let port: u16 = std::env::args()
-        .nth(1)
-        .context("usage: fanlimit PORT")?
+    let mut args = std::env::args().skip(1);
+    let port: u16 = args
+        .next()
+        .context("usage: fanlimit PORT [TICK_MS]")?
         .parse()?;
+    let tick = args.next().map(|ms| ms.parse()).transpose()?;
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit)?;
@@ -57,11 +72,31 @@ fn main() -> anyhow::Result<()> {
         EventData::new_u64(LISTENER),
         EventFlags::IN,
     )?;
-    let mut server = Server::default();
+    let mut server = Server {
+        tick: tick.map(Duration::from_millis),
+        ..Server::default()
+    };
+    let mut next_tick = Instant::now();
     let mut scratch = vec![0; 256 * 1024];
     loop {
+        let mut wait = None;
+        if let Some(tick) = server.tick {
+            let now = Instant::now();
+            if now >= next_tick {
+                next_tick = now + tick;
+                (0..server.rooms.len()).for_each(|room| server.tell_cursors(room));
+                server.flush_listed(&epoll);
+            }
+            wait = Some(Timespec::try_from(
+                next_tick.saturating_duration_since(Instant::now()),
+            )?);
+        }
         let mut events = Vec::<Event>::with_capacity(256);
-        match epoll::wait(&epoll, rustix::buffer::spare_capacity(&mut events), None) {
+        match epoll::wait(
+            &epoll,
+            rustix::buffer::spare_capacity(&mut events),
+            wait.as_ref(),
+        ) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
@@ -80,15 +115,7 @@ fn main() -> anyhow::Result<()> {
                 server.read(number, &mut scratch);
             }
         }
-        for number in std::mem::take(&mut server.listed) {
-            let Some(client) = &mut server.clients[number] else {
-                continue;
-            };
-            client.listed = false;
-            if !client.blocked {
-                server.flush(number, &epoll);
-            }
-        }
+        server.flush_listed(&epoll);
     }
 }
 
@@ -117,6 +144,42 @@ impl Server {
             });
         }
         Ok(())
+    }
+
+    /// What was gathered in a room, as one frame.
+    fn tell_cursors(&mut self, room: usize) {
+        let cursors = std::mem::take(&mut self.rooms[room].cursors);
+        if cursors.is_empty() {
+            return;
+        }
+        let mut frame = vec![0x80 | TEXT];
+        match (u8::try_from(cursors.len()), u16::try_from(cursors.len())) {
+            (Ok(len @ ..126), _) => frame.push(len),
+            (_, Ok(len)) => {
+                frame.push(126);
+                frame.extend_from_slice(&len.to_be_bytes());
+            }
+            _ => {
+                frame.push(127);
+                frame.extend_from_slice(&(cursors.len() as u64).to_be_bytes());
+            }
+        }
+        frame.extend_from_slice(&cursors);
+        for i in 0..self.rooms[room].members.len() {
+            self.queue(self.rooms[room].members[i], &frame);
+        }
+    }
+
+    fn flush_listed(&mut self, epoll: &OwnedFd) {
+        for number in std::mem::take(&mut self.listed) {
+            let Some(client) = &mut self.clients[number] else {
+                continue;
+            };
+            client.listed = false;
+            if !client.blocked {
+                self.flush(number, epoll);
+            }
+        }
     }
 
     fn flush(&mut self, number: usize, epoll: &OwnedFd) {
@@ -171,7 +234,7 @@ impl Server {
     fn forget(&mut self, number: usize) {
         let client = self.clients[number].take();
         if let Some(room) = client.and_then(|client| client.room) {
-            self.rooms[room].retain(|member| *member != number);
+            self.rooms[room].members.retain(|member| *member != number);
         }
         self.free.push(number);
     }
@@ -189,10 +252,10 @@ impl Server {
              Connection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
         );
         let room = *self.names.entry(path).or_insert_with(|| {
-            self.rooms.push(Vec::new());
+            self.rooms.push(Room::default());
             self.rooms.len() - 1
         });
-        self.rooms[room].push(number);
+        self.rooms[room].members.push(number);
         if let Some(client) = &mut self.clients[number] {
             client.room = Some(room);
         }
@@ -237,8 +300,14 @@ impl Server {
         match first & 0x0f {
             TEXT | BINARY => {
                 let room = self.clients[number].as_ref()?.room?;
-                for i in 0..self.rooms[room].len() {
-                    let member = self.rooms[room][i];
+                let payload = &frame[head..];
+                if self.tick.is_some() && payload.starts_with(CURSOR) {
+                    self.rooms[room].cursors.extend_from_slice(payload);
+                    return Some(end);
+                }
+                self.tell_cursors(room); // so that each sender's order is kept
+                for i in 0..self.rooms[room].members.len() {
+                    let member = self.rooms[room].members[i];
                     if member != number {
                         self.queue(member, &frame);
                     }
