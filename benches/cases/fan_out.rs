@@ -121,7 +121,7 @@ impl Room {
         let conn = ConnId::new(1, n);
         let client = ClientId::parse(&format!("client-{n:06}")).expect("a good name");
         let author = Arc::new(Author::new(conn, client, "{}".to_owned(), String::new()));
-        let outbox = Mutex::new(Outbox::new(OUTBOX_BYTES));
+        let outbox = Mutex::new(Outbox::new(OUTBOX_BYTES, 4_000));
         let link = Arc::new(Member { author, outbox });
         self.members.push(link.clone());
         self.state.handle(

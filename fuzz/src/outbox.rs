@@ -33,7 +33,7 @@ fn numbered(kind: &str, n: u64, padding: u8) -> Bytes {
 /// One life of an outbox.
 pub fn run(data: &[u8]) {
     let mut input = Input::new(data);
-    let mut outbox = Outbox::new(BOUND);
+    let mut outbox = Outbox::new(BOUND, 64);
     let (mut out, mut n, mut closed) = (Vec::new(), 0, false);
     let (mut pushed, mut replied, mut states) = (Vec::new(), Vec::new(), BTreeMap::new());
     let mut waits = false;
@@ -58,7 +58,8 @@ pub fn run(data: &[u8]) {
             }
             2 => {
                 let who = input.below(4);
-                outbox.latest(Latest::State, &client(who), &numbered("state", n, who));
+                let kept = outbox.latest(Latest::State, &client(who), &numbered("state", n, who));
+                assert!(kept, "there are slots for all");
                 if !closed {
                     states.insert(who, n);
                 }
@@ -68,7 +69,12 @@ pub fn run(data: &[u8]) {
                 let frame = cursor_batch(cursors.iter().map(|(c, f)| (c, &**f)));
                 outbox.cursors(&frame, &cursors);
             }
-            4 => outbox.droppable(&numbered("signal", n, input.below(50))),
+            4 => {
+                let before = outbox.bytes();
+                let taken = outbox.droppable(&numbered("signal", n, input.below(50)));
+                assert!(taken || before > 0, "there was room");
+                assert!(closed || !taken || outbox.bytes() <= BOUND);
+            }
             5 if input.below(8) == 0 => {
                 outbox.close(frame::close(1000, "done").into());
                 closed = true;

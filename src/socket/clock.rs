@@ -101,7 +101,8 @@ impl Clock {
             out.close(CloseCode::Timeout, &reason);
         } else if self.pinged.is_none() && now >= self.heard + deadlines.ping_interval {
             self.pinged = Some(now);
-            out.reply(Bytes::from_static(&frame::PING));
+            out.with(|outbox| outbox.reply(Bytes::from_static(&frame::PING)));
+            inbound.flush();
         }
         None
     }

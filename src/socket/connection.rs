@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use super::clock::Clock;
 use super::inbound::{Inbound, Turn};
 use super::outbound::Outbound;
+use super::outbox::Outbox;
 use super::places::Places;
 use super::session::Session;
 use crate::auth::{Denied, Gate, Grant};
@@ -150,8 +151,10 @@ impl Peer {
         self.in_flight.load(Ordering::Acquire)
     }
 
+    /// Writes what the socket takes, and tells the room if it may push again.
     pub(super) fn flushed(&self) {
-        if self.out.flush()
+        self.out.flush();
+        if self.out.with(Outbox::take_drained)
             && let Some(room) = self.room()
         {
             room.inbox.put(Event::Drained(self.author.conn));
@@ -177,7 +180,11 @@ impl Link for Peer {
     }
 
     fn latest(&self, lane: Latest, client: &ClientId, frame: &Bytes) {
-        self.out.with(|outbox| outbox.latest(lane, client, frame));
+        let kept = self.out.with(|outbox| outbox.latest(lane, client, frame));
+        if !kept {
+            let reason = "the socket takes too little of what is said about who comes and goes";
+            self.out.close(CloseCode::Timeout, reason);
+        }
     }
 
     fn cursors(&self, frame: &Bytes, cursors: &[(ClientId, Arc<str>)]) {
@@ -185,7 +192,12 @@ impl Link for Peer {
     }
 
     fn droppable(&self, frames: &Bytes) {
-        self.out.with(|outbox| outbox.droppable(frames));
+        let taken = self.out.with(|outbox| outbox.droppable(frames));
+        if !taken && self.out.standing().blocked.is_none() {
+            // Only a socket that takes nothing more is a reason to drop something.
+            self.flushed();
+            self.out.with(|outbox| outbox.droppable(frames));
+        }
     }
 
     fn welcomed(&self, acked_op: u64) {
@@ -238,7 +250,7 @@ pub fn serve(
     leftover: Vec<u8>,
     address: Option<IpAddr>,
 ) -> impl Future<Output = ()> + Send {
-    let out = Arc::new(Outbound::new(stream));
+    let out = Arc::new(Outbound::new(stream, slots(&hub)));
     let place = hub.places.take(address);
     let mut inbound = Inbound::new(hub.clone(), canvas, out.clone(), leftover);
     async move {
@@ -253,10 +265,16 @@ pub fn serve(
     }
 }
 
+/// One for each kind of thing that is said about a client: what a reader is behind with is then no more than what it would be
+/// told about a full canvas.
+fn slots(hub: &Hub) -> usize {
+    4 * hub.config.max_clients_per_canvas
+}
+
 /// Ends an upgraded socket that may not be here, saying why. Its page learns from the close code that there is no use in
 /// coming again; a refusal before the upgrade would look like a lost connection to it.
 pub async fn turn_away(hub: Arc<Hub>, stream: TcpStream, address: Option<IpAddr>, denied: Denied) {
-    let out = Outbound::new(stream);
+    let out = Outbound::new(stream, slots(&hub));
     let place = hub.places.take(address);
     match &place {
         Ok(_place) => out.deny(&denied),

@@ -17,7 +17,7 @@ use super::limiter::Limiter;
 use super::op_window::OpWindow;
 use super::outbound::Outbound;
 use crate::backplane::Author;
-use crate::limits::{MAX_BAD_IN_A_ROW, PART_TIMEOUT, READ_BUFFER_BYTES};
+use crate::limits::{MAX_BAD_IN_A_ROW, OUTBOX_BYTES, PART_TIMEOUT, READ_BUFFER_BYTES};
 use crate::protocol::VERSION;
 use crate::protocol::client_message::{ClientMessage, Hello, Refused, parse_within};
 use crate::protocol::close_code::CloseCode;
@@ -31,6 +31,9 @@ mod durable;
 
 /// Messages handled before other tasks get a turn.
 const MESSAGES_PER_TURN: u32 = 64;
+
+/// Bytes of signals that are handed over in one piece: a piece has to fit into an outbox.
+const SIGNALS_AT_ONCE: usize = OUTBOX_BYTES / 4;
 
 /// What a turn of reading came to.
 pub enum Turn {
@@ -107,9 +110,7 @@ impl Inbound {
     pub fn flush(&self) {
         match &self.peer {
             Some(peer) => peer.flushed(),
-            None => {
-                self.out.flush();
-            }
+            None => self.out.flush(),
         }
     }
 
@@ -159,7 +160,7 @@ impl Inbound {
     fn stops(&self) -> bool {
         self.parting.is_some()
             || self.out.paused.load(Ordering::Relaxed)
-            || self.out.standing().bytes >= crate::limits::OUTBOX_BYTES
+            || self.out.standing().bytes >= OUTBOX_BYTES
             || self
                 .peer
                 .as_ref()
@@ -260,6 +261,9 @@ impl Inbound {
                 }
                 let Signals { frames, bodies } = &mut self.signals;
                 bodies.push(say::signal(frames, &peer.author().client, &body));
+                if frames.len() >= SIGNALS_AT_ONCE {
+                    self.send_signals();
+                }
             }
             ClientMessage::Ping(ts) => {
                 self.out

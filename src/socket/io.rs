@@ -91,7 +91,7 @@ mod tests {
         let (server, _) = listener.accept().unwrap();
         server.set_nonblocking(true).unwrap();
         let stream = tokio::net::TcpStream::from_std(server).unwrap();
-        let out = Arc::new(Outbound::new(stream));
+        let out = Arc::new(Outbound::new(stream, 16));
         let mut io = Io::new(out.clone());
         let mut buffer = [0; 8];
         for byte in 0..20 {

@@ -54,9 +54,9 @@ pub struct Standing {
 }
 
 impl Outbound {
-    /// An empty outbox for that socket.
-    pub fn new(stream: TcpStream) -> Self {
-        let outbox = Outbox::new(OUTBOX_BYTES);
+    /// An empty outbox for that socket, with so many slots on the latest-wins lane.
+    pub fn new(stream: TcpStream, slots: usize) -> Self {
+        let outbox = Outbox::new(OUTBOX_BYTES, slots);
         let lane = Lane {
             outbox,
             blocked: None,
@@ -126,8 +126,9 @@ impl Outbound {
         }
     }
 
-    /// Writes what the socket takes. `true` if somebody who found the outbox full can push again.
-    pub fn flush(&self) -> bool {
+    /// Writes what the socket takes. Whoever feeds the outbox asks afterwards whether it was emptied
+    /// ([`Outbox::take_drained`]): this is called for many reasons, and must not use up what is said once.
+    pub fn flush(&self) {
         let mut lane = self.lane.lock();
         let was_blocked = lane.blocked.is_some();
         while lane.outbox.bytes() > 0 && !lane.broken {
@@ -143,14 +144,12 @@ impl Outbound {
                 Err(_) => lane.broken = true,
             }
         }
-        let drained = lane.outbox.take_drained();
         let changed = (lane.blocked.is_some() && !was_blocked) || lane.broken;
         let room = lane.outbox.bytes() < OUTBOX_BYTES / 2;
         drop(lane);
         if changed || (room && self.paused.load(Ordering::Acquire)) {
             self.wake.notify_one();
         }
-        drained
     }
 
     fn write(&self, outbox: &Outbox) -> io::Result<usize> {

@@ -22,6 +22,8 @@ pub struct Outbox {
     bytes: usize,
     bound: usize,
     latest: BTreeMap<(Latest, ClientId), Bytes>,
+    /// Of both kinds, at most.
+    slots: usize,
     cursors: BTreeMap<ClientId, Arc<str>>,
     /// Bytes of what was refused last; 0 for nothing.
     refused: usize,
@@ -29,14 +31,15 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// An empty outbox whose ordered lane holds `bound` bytes.
-    pub fn new(bound: usize) -> Self {
+    /// An empty outbox whose ordered lane holds `bound` bytes and whose latest-wins lane has so many `slots`.
+    pub fn new(bound: usize, slots: usize) -> Self {
         Self {
             ordered: VecDeque::new(),
             sent: 0,
             bytes: 0,
             bound,
             latest: BTreeMap::new(),
+            slots,
             cursors: BTreeMap::new(),
             refused: 0,
             closed: false,
@@ -74,8 +77,9 @@ impl Outbox {
         }
     }
 
-    /// Puts a frame about a client on the ordered lane if it is moving, else in its slot.
-    pub fn latest(&mut self, lane: Latest, client: &ClientId, frame: &Bytes) {
+    /// Puts a frame about a client on the ordered lane if it is moving, else in its slot. `false`: there are too many clients
+    /// that have come and gone meanwhile; the reader has to begin anew.
+    pub fn latest(&mut self, lane: Latest, client: &ClientId, frame: &Bytes) -> bool {
         if self.closed {
         } else if self.has_room() && self.latest.is_empty() {
             self.append(frame.clone());
@@ -84,9 +88,11 @@ impl Outbox {
                 // Who comes or goes makes what was said about it before meaningless.
                 self.latest.remove(&(Latest::State, client.clone()));
                 self.latest.remove(&(Latest::Away, client.clone()));
+                self.cursors.remove(client);
             }
             self.latest.insert((lane, client.clone()), frame.clone());
         }
+        self.latest.len() + self.cursors.len() <= self.slots
     }
 
     /// Puts a cursor batch on the ordered lane if it is moving, else each cursor in its slot.
@@ -99,11 +105,13 @@ impl Outbox {
         }
     }
 
-    /// Puts frames that may be lost on the ordered lane if it is moving.
-    pub fn droppable(&mut self, frames: &Bytes) {
-        if !self.closed && self.has_room() {
+    /// Puts frames that may be lost on the ordered lane if it is moving and they are within its bound. `false`: they are not.
+    pub fn droppable(&mut self, frames: &Bytes) -> bool {
+        let fits = self.has_room() && self.bytes + frames.len() <= self.bound;
+        if fits && !self.closed {
             self.append(frames.clone());
         }
+        fits || self.closed
     }
 
     /// Drops what has not begun to be sent, puts `close` last and takes nothing more.
@@ -231,7 +239,7 @@ mod tests {
         /// holds, and who was refused hears of room.
         #[test]
         fn ordered_and_bounded(steps in prop::collection::vec((any::<bool>(), 1..60_usize), 1..200)) {
-            let mut outbox = Outbox::new(100);
+            let mut outbox = Outbox::new(100, 100);
             let (mut pushed, mut got, mut n, mut waiting) = (Vec::new(), Vec::new(), 0_u8, false);
             for (push, len) in steps {
                 if push {
@@ -258,7 +266,7 @@ mod tests {
         /// A stalled reader's latest lane holds one value a slot, and the last one wins.
         #[test]
         fn latest_wins(values in prop::collection::vec((0..5_u8, any::<u8>()), 1..100)) {
-            let mut outbox = Outbox::new(100);
+            let mut outbox = Outbox::new(100, 100);
             assert!(outbox.push(Bytes::from(vec![0; 90])));
             let mut last = BTreeMap::new();
             for (who, value) in values {
@@ -276,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_stalled_reader_gets_one_batch_with_the_last_cursors() {
-        let mut outbox = Outbox::new(100);
+        let mut outbox = Outbox::new(100, 100);
         assert!(outbox.push(Bytes::from(vec![0; 90])));
         for x in ["\"x\":1", "\"x\":2"] {
             outbox.cursors(&Bytes::from_static(b"frame"), &[(client(1), x.into())]);
@@ -291,7 +299,7 @@ mod tests {
 
     #[test]
     fn who_is_told_of_room_is_not_refused_again() {
-        let mut outbox = Outbox::new(100);
+        let mut outbox = Outbox::new(100, 100);
         assert!(outbox.push(Bytes::from(vec![0; 40])));
         assert!(!outbox.push(Bytes::from(vec![1; 110])), "a snapshot's part");
         take(&mut outbox, 30);
@@ -303,7 +311,7 @@ mod tests {
 
     #[test]
     fn a_close_comes_after_the_frame_that_was_begun() {
-        let mut outbox = Outbox::new(10);
+        let mut outbox = Outbox::new(10, 100);
         assert!(outbox.push(Bytes::from_static(b"aaaa")));
         assert!(outbox.push(Bytes::from_static(b"bbbb")));
         take(&mut outbox, 2);
@@ -314,5 +322,31 @@ mod tests {
         );
         assert_eq!(take(&mut outbox, 100), b"aaX");
         assert!(outbox.is_empty());
+    }
+
+    /// Clients that come and go while a reader is stuck are as many as anybody likes.
+    #[test]
+    fn the_slots_are_counted() {
+        let mut outbox = Outbox::new(100, 2);
+        assert!(outbox.push(Bytes::from(vec![0; 90])));
+        let frame = Bytes::from_static(b"frame");
+        outbox.cursors(&frame, &[(client(1), "\"x\":1".into())]);
+        assert!(outbox.latest(Latest::Away, &client(1), &frame));
+        assert!(
+            outbox.latest(Latest::Roster, &client(1), &frame),
+            "instead of both"
+        );
+        assert!(outbox.latest(Latest::Roster, &client(2), &frame));
+        assert!(!outbox.latest(Latest::Roster, &client(3), &frame));
+    }
+
+    #[test]
+    fn what_may_be_lost_is_within_the_bound_too() {
+        let mut outbox = Outbox::new(100, 2);
+        assert!(!outbox.droppable(&Bytes::from(vec![0; 101])));
+        assert!(outbox.droppable(&Bytes::from(vec![0; 40])));
+        assert!(!outbox.droppable(&Bytes::from(vec![0; 61])));
+        assert!(outbox.droppable(&Bytes::from(vec![0; 60])));
+        assert!(!outbox.droppable(&Bytes::from(vec![0; 1])));
     }
 }

@@ -1,6 +1,10 @@
 //! A reader that does not read: the others don't notice, the process does not grow, and it gets everything in order.
 
+use std::time::Duration;
+
+use rustix::process::Signal;
 use serde_json::json;
+use tungstenite::Message;
 
 use crate::harness::client::new_id;
 use crate::harness::history::check_agreement;
@@ -100,5 +104,35 @@ async fn a_reader_that_pauses_too_long_gets_a_snapshot() {
     assert_eq!(slow.heard_of("resync").len(), 1, "it was told");
     let next = writer.commit(json!({"type": "chat", "text": "on"})).await;
     slow.reach(next).await;
+    check_agreement(&mut [slow, writer]).await;
+}
+
+/// The pong is written by whoever reads: that must not use up the sign that the room may push again.
+#[tokio::test]
+async fn a_reader_that_pings_while_it_catches_up_gets_everything() {
+    const COUNT: u64 = 500;
+    let mut relay = Relay::start(1, &[]).await;
+    // Enough that one write can make all the room that the sign asks for.
+    let socket = Socket::open_buffered(relay.address(0), "board", 400_000).await;
+    let mut slow = Client::enter(socket, "board", json!({"client": new_id()})).await;
+    let mut writer = relay.join(0, "board").await;
+    let data = "x".repeat(BYTES);
+    for _ in 0..COUNT {
+        writer
+            .commit(json!({"type": "broadcast", "event": "blob", "data": data}))
+            .await;
+    }
+    // While the process is stopped, its socket gets room and a ping: both are there when it goes on.
+    for _ in 0..20 {
+        relay.process(0).signal(Signal::STOP);
+        let ping = Message::Ping(Default::default());
+        slow.socket.send_raw(ping).await.expect("a connection");
+        let quiet = Duration::from_millis(50);
+        while tokio::time::timeout(quiet, slow.next()).await.is_ok() {}
+        relay.process(0).signal(Signal::CONT);
+        // So that the socket is full again.
+        tokio::time::sleep(quiet).await;
+    }
+    slow.reach(COUNT).await;
     check_agreement(&mut [slow, writer]).await;
 }

@@ -46,7 +46,7 @@ impl Member {
     /// A connection that said hello.
     pub fn new(room: usize, author: Author, since: Option<u64>) -> Self {
         let inner = Inner {
-            outbox: Outbox::new(BOUND),
+            outbox: Outbox::new(BOUND, 64),
             read: Vec::new(),
             welcomed: None,
             closed: false,

@@ -43,8 +43,13 @@ impl Socket {
 
     /// Opens the socket with a small receive buffer that the kernel does not enlarge.
     pub async fn open_narrow(address: SocketAddr, canvas: &str) -> Self {
+        Self::open_buffered(address, canvas, 64 * 1024).await
+    }
+
+    /// The same with a receive buffer of so many bytes.
+    pub async fn open_buffered(address: SocketAddr, canvas: &str, bytes: u32) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
-        socket.set_recv_buffer_size(64 * 1024).expect("a buffer");
+        socket.set_recv_buffer_size(bytes).expect("a buffer");
         let stream = soon("a connection", socket.connect(address)).await;
         Self::over(prompt(stream.expect("a connection")), canvas)
             .await
