@@ -94,7 +94,9 @@ pub struct ConnId(pub u64);
 
 impl ConnId {
     /// Connections an instance can count: 2^36, at 1,000 a second for two years.
-    const CONN_BITS: u32 = 36;
+    pub(crate) const CONN_BITS: u32 = 36;
+    /// Bits of an instance's number.
+    pub(crate) const INSTANCE_MASK: u64 = (1 << (64 - Self::CONN_BITS)) - 1;
 
     /// Connection number `n` of instance number `instance`.
     pub fn new(instance: u32, n: u64) -> Self {

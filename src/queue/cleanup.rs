@@ -92,8 +92,8 @@ impl Cleanup {
             shared.intake.submit(Job::ForgetWatermarks, None);
         }
         let free: i64 = conn.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
-        if idle && free > FREE_PAGES {
-            if done(shared, Job::Vacuum) {
+        if free > FREE_PAGES {
+            if idle && done(shared, Job::Vacuum) {
                 // The file gets shorter when the log is copied into it. This little would not be enough to have it copied.
                 let frames = &shared.counters.wal_frames;
                 frames.fetch_max(PASSIVE_FRAMES, Ordering::Relaxed);

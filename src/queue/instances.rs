@@ -194,7 +194,11 @@ fn claim(conn: &mut Connection, own: &Registration, now_ms: i64) -> rusqlite::Re
 /// Where sockets and locks live: beside the database, or in a short folder named after it if that path is too long.
 fn folder(files: &Files, name_bytes: usize) -> io::Result<PathBuf> {
     if files.wake.as_os_str().len() + name_bytes <= MAX_SOCKET_PATH {
-        fs::DirBuilder::new().recursive(true).create(&files.wake)?;
+        // Whoever could open a lock in it could hold it, and have its owner taken for alive.
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&files.wake)?;
         return Ok(files.wake.clone());
     }
     let mut hasher = DefaultHasher::new();

@@ -227,6 +227,13 @@ impl Intake {
         state.refuse(batch, why)
     }
 
+    /// What can't be read back from the spill file: refused, with all later ops of the same authors. Decided under this lock like
+    /// every refusal: a later op that was admitted meanwhile must not be committed before it.
+    pub(super) fn refuse_spilled(&self, ops: Vec<(i64, Arc<Author>, u64)>) -> Answers {
+        let why = "it could not be kept until the queue commits";
+        self.state.lock().refuse_ops(ops, why)
+    }
+
     /// Refuses what has waited too long. It is removed under the lock, so it is surely not committed.
     pub(super) fn refuse_old(&self, older_than: Duration) -> Answers {
         let Some(cutoff) = Instant::now().checked_sub(older_than) else {

@@ -99,19 +99,22 @@ pub(super) fn run(
 
 /// Says that this instance lives. If a peer has taken it for dead (it was stopped for a while), it comes back
 /// under its old number, since that is in its connections' numbers, and its clients take their places again.
-fn beat(shared: &Shared, txn: &mut Txn<'_>, places: &Places) -> rusqlite::Result<i64> {
+pub(super) fn beat(shared: &Shared, txn: &mut Txn<'_>, places: &Places) -> rusqlite::Result<i64> {
     if hosts::used_under(txn.conn)?.as_deref() != Some(shared.own.boot_id.as_str()) {
         let reason = "another host has taken this file: one file is for the processes of one host";
-        shared.failed.send_replace(Some(reason.to_owned()));
-        return Err(rusqlite::Error::SqliteFailure(
-            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_PERM),
-            Some(reason.to_owned()),
-        ));
+        return Err(ended(shared, reason.to_owned()));
     }
     let number = shared.own.setup.number;
     let mut beat = txn.conn.prepare_cached(sql::BEAT)?;
     if beat.execute(params![number, txn.now_ms])? > 0 {
         return Ok(1);
+    }
+    let name = &shared.own.setup.instance_id;
+    if txn.conn.prepare(sql::INSTANCE_OF_NAME)?.exists([name])? {
+        let reason = format!(
+            "this process was taken for dead, and another has started as {name} (--instance-id) meanwhile"
+        );
+        return Err(ended(shared, reason));
     }
     tracing::warn!("a peer took this instance for dead: was it stopped? It registers again");
     shared.own.insert(txn.conn, Some(number), txn.now_ms)?;
@@ -120,6 +123,15 @@ fn beat(shared: &Shared, txn: &mut Txn<'_>, places: &Places) -> rusqlite::Result
     }
     shared.tail.forget_watermarks();
     watermarks(txn.conn, shared, &shared.tail.take_watermarks(), txn.now_ms)
+}
+
+/// The process must not go on.
+fn ended(shared: &Shared, reason: String) -> rusqlite::Error {
+    shared.failed.send_replace(Some(reason.clone()));
+    rusqlite::Error::SqliteFailure(
+        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_PERM),
+        Some(reason),
+    )
 }
 
 fn watermarks(

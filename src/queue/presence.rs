@@ -242,18 +242,28 @@ impl Txn<'_> {
             )
             .optional()?;
         let Some(instance) = gone else { return Ok(0) };
-        self.lose_all(&instance)?;
+        self.lose_all(&instance, number)?;
         tracing::info!(instance, "a dead instance was removed");
         Ok(1)
     }
 
-    /// All of an instance's clients are lost, and it has processed nothing more.
-    pub(super) fn lose_all(&mut self, instance: &str) -> rusqlite::Result<()> {
+    /// All clients of an instance that is not registered any more are lost, and it has processed nothing more. By its number, too:
+    /// another may have started under its name.
+    pub(super) fn lose_all(&mut self, instance: &str, number: i64) -> rusqlite::Result<()> {
         let mut statement = self.conn.prepare(
-            "SELECT canvas_id, client FROM presence WHERE instance_id = ?1 AND away_at IS NULL",
+            "SELECT canvas_id, client FROM presence
+             WHERE instance_id = ?1 AND (conn >> ?2) & ?3 = ?4 AND away_at IS NULL",
         )?;
+        let of_number = (
+            ConnId::CONN_BITS,
+            ConnId::INSTANCE_MASK.cast_signed(),
+            number,
+        );
         let lost: Vec<(i64, String)> = statement
-            .query_map([instance], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .query_map(
+                params![instance, of_number.0, of_number.1, of_number.2],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )?
             .collect::<Result<_, _>>()?;
         for (key, name) in lost {
             if let (Some(place), Ok(client)) = (self.place(key, &name)?, ClientId::parse(&name)) {
@@ -261,7 +271,8 @@ impl Txn<'_> {
             }
         }
         self.conn.execute(
-            "DELETE FROM canvas_watermarks WHERE server_instance_id = ?1",
+            "DELETE FROM canvas_watermarks WHERE server_instance_id = ?1
+             AND NOT EXISTS (SELECT 1 FROM instances WHERE instance_id = ?1)",
             [instance],
         )?;
         Ok(())

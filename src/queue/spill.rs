@@ -22,9 +22,9 @@ use rustix::fs::{FlockOperation, flock};
 
 pub(super) use leftover::commit_leftovers;
 
-use super::intake::{Answers, Waiting, durable_of, overloaded};
+use super::intake::{Answers, Waiting, durable_of};
 use super::{Fatal, Shared};
-use crate::backplane::{Author, Canvas, Delivery, Outcome};
+use crate::backplane::{Author, Canvas};
 use crate::config::{QueueConfig, Step};
 use crate::limits::{BATCH_BYTES, BATCH_ENTRIES, SPILL_AFTER};
 use record::Record;
@@ -136,11 +136,15 @@ impl Spill {
             Ok(batch) => (batch, true),
             Err(error) => {
                 tracing::error!(%error, path = %self.path.display(), "the spill file can't be read: its messages are refused");
-                let answers = state.refuse_all();
+                let refused = state
+                    .slots
+                    .drain(..)
+                    .map(|slot| (slot.canvas.key, slot.author, slot.op));
+                let answers = shared.intake.refuse_spilled(refused.collect());
                 state.empty();
                 drop(state);
                 shared.intake.set_spilled(false);
-                shared.tail.answer(answers);
+                shared.answer(answers);
                 (Vec::new(), true)
             }
         }
@@ -259,17 +263,6 @@ impl State {
         Ok(batch)
     }
 
-    fn refuse_all(&mut self) -> Answers {
-        let refuse = |slot: Slot| {
-            let refusal = overloaded("it could not be kept until the queue commits");
-            slot.author.hold(slot.op, refusal.code);
-            let (conn, op) = (slot.author.conn, slot.op);
-            let outcome = Outcome::Refused(refusal);
-            (slot.canvas.key, Delivery::Outcome { conn, op, outcome })
-        };
-        self.slots.drain(..).map(refuse).collect()
-    }
-
     /// Nothing in it is needed any more. If that can't be said to the disk, a start commits it again: as duplicates.
     fn empty(&mut self) {
         let emptied = self.file.set_len(self.begin);
@@ -294,7 +287,10 @@ impl Shared {
         if batch.is_empty() {
             return;
         }
-        let answers = self.intake.refuse(batch, why);
+        self.answer(self.intake.refuse(batch, why));
+    }
+
+    fn answer(&self, answers: Answers) {
         let refused = answers.len() as u64;
         self.counters
             .overloaded

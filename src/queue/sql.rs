@@ -93,10 +93,15 @@ pub(super) const SET_CLIENT: &str =
 /// The next clients in the table's order.
 pub(super) const NEXT_CLIENTS: &str = "SELECT canvas_id, client, used_at FROM canvas_clients
      WHERE (canvas_id, client) > (?1, ?2) ORDER BY canvas_id, client LIMIT ?3";
-/// Forgets those of a range that were not used for long.
+/// Forgets those of a range that were not used for long and are not here: a name belongs to who is connected under it.
 pub(super) const FORGET_CLIENTS: &str =
     "DELETE FROM canvas_clients WHERE (canvas_id, client) > (?1, ?2)
-     AND (canvas_id, client) <= (?3, ?4) AND used_at < ?5";
+     AND (canvas_id, client) <= (?3, ?4) AND used_at < ?5
+     AND NOT EXISTS (SELECT 1 FROM presence AS p
+         WHERE p.canvas_id = canvas_clients.canvas_id AND p.client = canvas_clients.client)";
+
+/// Whether an instance of that name is registered.
+pub(super) const INSTANCE_OF_NAME: &str = "SELECT 1 FROM instances WHERE instance_id = ?1";
 
 /// One place in the presence table.
 pub(super) const PLACE: &str =

@@ -17,6 +17,7 @@ use super::tail::Committed;
 use super::turnstile::Turnstile;
 use super::wake::bell::Heard;
 use super::{Fatal, Shared};
+use crate::backplane::Entry;
 use crate::config::Step as FailStep;
 use crate::limits;
 
@@ -180,6 +181,14 @@ impl Writer {
         shared.fail_points.pass(FailStep::AfterBegin)?;
         let mut txn = Txn::new(&self.conn, &shared.own.setup, now_ms);
         let mut answers = Vec::with_capacity(taken.tasks.len());
+        if taken
+            .batch
+            .iter()
+            .any(|w| matches!(w.entry, Entry::Join { .. }))
+        {
+            // Who joins an instance that is not registered would be a ghost after its death.
+            jobs::beat(shared, &mut txn, &self.places)?;
+        }
         for task in &taken.tasks {
             answers.push(jobs::run(shared, &mut txn, &self.places, &task.job)?);
         }

@@ -1,5 +1,6 @@
 //! Several processes over one file from the first moment on.
 
+use rustix::process::Signal;
 use serde_json::json;
 
 use crate::harness::history::check_agreement;
@@ -148,4 +149,29 @@ async fn a_file_of_version_1_is_migrated_and_goes_on() {
     clients[1].commit(object("n3", 1_500)).await;
     check_agreement(&mut clients).await;
     assert_eq!(clients[0].seq, 10);
+}
+
+/// It is stopped, taken for dead, and replaced under its name: when it goes on, it ends, and its successor is left alone.
+#[tokio::test]
+async fn a_process_whose_name_was_taken_ends_when_it_goes_on() {
+    let mut relay = Relay::start(1, &["--instance-id", "one", "--presence-grace", "1s"]).await;
+    let mut other = Process::launch(&relay.db(), &["--instance-id", "two"]);
+    let address = other.ready().await;
+    let mut watcher = Client::join(address, "board").await;
+    relay.process(0).signal(Signal::STOP);
+    relay
+        .until_number("SELECT count(*) FROM instances", |n| n == 1)
+        .await;
+    let mut successor = Process::launch(&relay.db(), &["--instance-id", "one"]);
+    let mut ada = Client::join(successor.ready().await, "board").await;
+    relay.process(0).signal(Signal::CONT);
+    assert_eq!(relay.process(0).ended().await.code(), Some(1));
+    assert!(relay.log(0).contains("another has started as one"));
+    ada.commit(json!({"type": "chat", "text": "here"})).await;
+    watcher.reach(1).await;
+    assert_eq!(
+        relay.number("SELECT count(*) FROM presence WHERE away_at IS NULL"),
+        2
+    );
+    check_agreement(&mut [ada, watcher]).await;
 }

@@ -1,12 +1,11 @@
 //! What waits, canvas by canvas, and what is taken out of it other than by its turn.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::{Answers, Waiting, durable_of, overloaded};
 use crate::backplane::{Author, Delivery, Entry, Outcome, Refusal};
 use crate::limits;
-use crate::protocol::client_message::Durable;
 use crate::protocol::server_message::ErrorCode;
 use crate::queue::jobs::Task;
 
@@ -96,16 +95,11 @@ impl State {
     }
 
     pub(super) fn refuse(&mut self, batch: Vec<Waiting>, why: &str) -> Answers {
-        let mut answers = Vec::new();
-        let mut authors: Vec<(i64, Arc<Author>)> = Vec::new();
-        let mut back = Vec::new();
+        let (mut answers, mut ops, mut back) = (Vec::new(), Vec::new(), Vec::new());
         for waiting in batch {
             match &waiting.entry {
                 Entry::Durable { author, message } => {
-                    refuse_op(&mut answers, waiting.key, author, message, why);
-                    if !authors.iter().any(|(_, known)| Arc::ptr_eq(known, author)) {
-                        authors.push((waiting.key, author.clone()));
-                    }
+                    ops.push((waiting.key, author.clone(), message.op));
                 }
                 Entry::Join { author } => answers.push((
                     waiting.key,
@@ -118,17 +112,31 @@ impl State {
                 Entry::Signal { .. } | Entry::Cursors { .. } | Entry::Kick { .. } => {}
             }
         }
+        answers.extend(self.refuse_ops(ops, why));
+        for waiting in back.into_iter().rev() {
+            self.push_front(waiting);
+        }
+        answers
+    }
+
+    /// Refuses ops that wait nowhere any more, and all later ones of their authors.
+    pub(super) fn refuse_ops(&mut self, ops: Vec<(i64, Arc<Author>, u64)>, why: &str) -> Answers {
+        let mut answers = Vec::new();
+        let (mut authors, mut known) = (Vec::new(), HashSet::new());
+        for (key, author, op) in ops {
+            answers.push(refused(key, &author, op, why));
+            if known.insert(Arc::as_ptr(&author)) {
+                authors.push((key, author));
+            }
+        }
         for (key, author) in authors {
             let later =
                 |w: &Waiting| durable_of(&w.entry).is_some_and(|(a, _)| Arc::ptr_eq(a, &author));
             for waiting in self.take_out(key, later) {
                 if let Some((author, message)) = durable_of(&waiting.entry) {
-                    refuse_op(&mut answers, key, author, message, why);
+                    answers.push(refused(key, author, message.op, why));
                 }
             }
-        }
-        for waiting in back.into_iter().rev() {
-            self.push_front(waiting);
         }
         answers
     }
@@ -142,16 +150,9 @@ impl State {
     }
 }
 
-fn refuse_op(answers: &mut Answers, key: i64, author: &Author, message: &Durable, why: &str) {
-    author.hold(message.op, ErrorCode::Overloaded);
+fn refused(key: i64, author: &Author, op: u64, why: &str) -> (i64, Delivery) {
+    author.hold(op, ErrorCode::Overloaded);
     let conn = author.conn;
     let outcome = Outcome::Refused(overloaded(why));
-    answers.push((
-        key,
-        Delivery::Outcome {
-            conn,
-            op: message.op,
-            outcome,
-        },
-    ));
+    (key, Delivery::Outcome { conn, op, outcome })
 }

@@ -148,3 +148,23 @@ fn a_second_copy_that_is_refused_holds_nothing() {
         .append(&canvas(1), durable(&a, held + 2, 10))
         .unwrap();
 }
+
+/// A later op that was admitted meanwhile is not committed before one that the spill file lost.
+#[test]
+fn what_the_spill_file_lost_takes_its_authors_later_ops_along() {
+    let intake = Intake::default();
+    let (a, b) = (author(1), author(2));
+    for op in 1..=3 {
+        intake.append(&canvas(1), durable(&a, op, 10)).unwrap();
+    }
+    intake.append(&canvas(1), durable(&b, 1, 10)).unwrap();
+    let spilled = intake.take_durable(Duration::ZERO);
+    assert_eq!(spilled.len(), 4);
+    intake.append(&canvas(1), durable(&a, 4, 10)).unwrap();
+    intake.append(&canvas(1), durable(&b, 2, 10)).unwrap();
+    let lost = (1..=3).map(|op| (1, a.clone(), op)).collect();
+    assert_eq!(refused(&intake.refuse_spilled(lost)), [1, 2, 3, 4]);
+    assert_eq!(ops(&intake.drain().1), [(1, 2)], "the other author's");
+    assert!(intake.append(&canvas(1), durable(&a, 5, 10)).is_err());
+    intake.append(&canvas(1), durable(&a, 1, 10)).unwrap();
+}

@@ -196,6 +196,69 @@ async fn who_was_taken_for_dead_comes_back() {
     two.shutdown().await;
 }
 
+/// What an instance says of its clients when it goes is not said of those of another that has its name by then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_successor_of_the_same_name_keeps_its_clients() {
+    let dir = tempfile::tempdir().unwrap();
+    let (one, two) = (start(dir.path(), "one"), start(dir.path(), "two"));
+    two.ask(Job::Reap {
+        number: i64::from(one.shared.own.setup.number),
+        silent_since: None,
+    })
+    .await
+    .unwrap();
+    let successor = start(dir.path(), "one");
+    let (opened, sink) = room(&successor, "c").await;
+    let stays = on(&successor, 1, "");
+    let entry = Entry::Join {
+        author: stays.clone(),
+    };
+    successor.append(&opened.canvas, entry).unwrap();
+    sink.wait(|got| joined(got) == [Ok(0)]);
+    one.shutdown().await;
+    let (_, members) = two.members(&opened.canvas).await.unwrap();
+    let places: Vec<_> = members.iter().map(|m| (m.conn, m.away)).collect();
+    assert_eq!(places, [(stays.conn, false)]);
+    successor.shutdown().await;
+    two.shutdown().await;
+}
+
+/// A name belongs to who is connected under it, however long ago it was used.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_is_here_keeps_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let one = start(dir.path(), "one");
+    let (opened, sink) = room(&one, "c").await;
+    for n in [1, 2] {
+        let author = on(&one, n, "alice");
+        one.append(&opened.canvas, Entry::Join { author }).unwrap();
+    }
+    let gone = on(&one, 2, "alice");
+    let (author, clean) = (gone.clone(), true);
+    one.append(&opened.canvas, Entry::Join { author }).unwrap();
+    one.append(
+        &opened.canvas,
+        Entry::Leave {
+            author: gone.clone(),
+            clean,
+        },
+    )
+    .unwrap();
+    sink.wait(|got| presence(got).len() >= 4);
+    let job = Job::ForgetClients {
+        after: (i64::MIN, String::new()),
+        upto: (i64::MAX, String::new()),
+        old: i64::MAX,
+    };
+    assert_eq!(one.ask(job).await.unwrap(), 1);
+    let thief = on(&one, 1, "mallory");
+    one.append(&opened.canvas, Entry::Join { author: thief })
+        .unwrap();
+    let got = sink.wait(|got| joined(got).len() == 4);
+    assert_eq!(joined(&got)[3], Err(ErrorCode::Forbidden));
+    one.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_commits_what_was_taken_and_leaves_clients_away() {
     for local_broadcast in [true, false] {

@@ -1,6 +1,9 @@
 //! The last transaction of an instance that goes.
 
+use rusqlite::params;
+
 use super::Writer;
+use crate::protocol::ids::ConnId;
 use crate::queue::Fatal;
 use crate::queue::apply::Txn;
 use crate::queue::tail::Committed;
@@ -27,12 +30,17 @@ impl Writer {
         let tx = self.conn.unchecked_transaction()?;
         let mut txn = Txn::new(&tx, own, self.shared.clock.now_ms());
         tx.execute("DELETE FROM instances WHERE number = ?1", [own.number])?;
-        txn.lose_all(&own.instance_id)?;
+        txn.lose_all(&own.instance_id, own.number.into())?;
         let (committed, _) = txn.finish()?;
         // Nobody's from here on, and away: back elsewhere within the grace they have not flickered.
         tx.execute(
-            "UPDATE presence SET instance_id = '' WHERE instance_id = ?1",
-            [&own.instance_id],
+            "UPDATE presence SET instance_id = '' WHERE instance_id = ?1 AND (conn >> ?2) & ?3 = ?4",
+            params![
+                own.instance_id,
+                ConnId::CONN_BITS,
+                ConnId::INSTANCE_MASK.cast_signed(),
+                own.number
+            ],
         )?;
         tx.execute(
             "DELETE FROM presence WHERE NOT EXISTS (SELECT 1 FROM instances)",
