@@ -25,7 +25,7 @@ pub fn run(args: &BackupArgs) -> anyhow::Result<ExitCode> {
         args.to.display()
     );
     ensure!(
-        !is_taken(&args.db, &args.to)?,
+        !is_taken(&args.db, &args.to).with_context(|| format!("--to {}", args.to.display()))?,
         "--to {}: SQLite and the relay use this name beside {}; name another",
         args.to.display(),
         args.db.display()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Latest;
-use crate::backplane::{Member, PresenceChange, PresenceEvent};
+use crate::backplane::{Author, Member, PresenceChange, PresenceEvent};
 use crate::protocol::ids::{ClientId, ConnId};
 use crate::protocol::server_message::{
     LeaveReason, presence, user_connected, user_disconnected, user_fields,
@@ -199,30 +199,53 @@ impl Roster {
         if let Some(users) = &self.users {
             return users.clone();
         }
-        let mut out = String::from("[");
-        for (i, p) in self.present.values().enumerate() {
-            out.push_str(if i > 0 { ",{" } else { "{" });
-            let m = &p.member;
-            user_fields(
-                &mut out,
-                &m.client,
-                &m.user,
-                m.state.as_deref(),
-                p.cursor.as_deref(),
-                m.away,
-            );
-            out.push('}');
-        }
-        out.push(']');
-        let users: Arc<str> = out.into();
+        let users: Arc<str> = list(self.present.values().map(|present| &**present)).into();
         self.users = Some(users.clone());
         users
+    }
+
+    /// The same for somebody who has just taken a place. The copy may be a moment behind: what is missing of others is told
+    /// later, but nobody is told of itself.
+    pub fn users_for(&mut self, author: &Author) -> Arc<str> {
+        if self.holds(&author.client, author.conn) {
+            return self.users();
+        }
+        let known = self.client(&author.client);
+        let own = Present::new(Member {
+            client: author.client.clone(),
+            conn: author.conn,
+            user: author.user.as_str().into(),
+            state: known.and_then(|present| present.member.state.clone()),
+            away: false,
+        });
+        let others = self.iter().filter(|p| p.member.client != author.client);
+        list(others.chain([&*own])).into()
     }
 
     /// Whether `conn` holds its client's place.
     pub fn holds(&self, client: &ClientId, conn: ConnId) -> bool {
         self.client(client).is_some_and(|p| p.member.conn == conn)
     }
+}
+
+/// A JSON array of them.
+fn list<'a>(people: impl Iterator<Item = &'a Present>) -> String {
+    let mut out = String::from("[");
+    for (i, p) in people.enumerate() {
+        out.push_str(if i > 0 { ",{" } else { "{" });
+        let m = &p.member;
+        user_fields(
+            &mut out,
+            &m.client,
+            &m.user,
+            m.state.as_deref(),
+            p.cursor.as_deref(),
+            m.away,
+        );
+        out.push('}');
+    }
+    out.push(']');
+    out
 }
 
 #[cfg(test)]

@@ -68,11 +68,13 @@ impl Fixture {
     }
 
     fn instance(&self, id: &str, lock: &Path, heartbeat_at: i64) {
+        let wake = self.folder.path().join(format!("{id}.sock"));
+        File::create(&wake).unwrap();
         self.conn
             .execute(
                 "INSERT INTO instances (instance_id, pid, wake_path, lock_path, started_at, heartbeat_at)
-                 VALUES (?1, 7, '', ?2, 0, ?3)",
-                params![id, lock.to_str().unwrap(), heartbeat_at],
+                 VALUES (?1, 7, ?2, ?3, 0, ?4)",
+                params![id, wake.to_str(), lock.to_str(), heartbeat_at],
             )
             .unwrap();
     }
@@ -228,6 +230,8 @@ fn doctor_names_what_is_wrong_and_what_to_do() {
     fixture.instance("stopped", &held_path, now_ms() - 15_000);
     let deleted = fixture.folder.path().join("deleted.lock");
     fixture.instance("unheard", &deleted, now_ms());
+    fixture.instance("deaf", &held_path, now_ms());
+    std::fs::remove_file(fixture.path("deaf.sock")).unwrap();
     fixture.instance("silent", &deleted, now_ms() - 15_000);
     fixture
         .conn
@@ -250,16 +254,17 @@ fn doctor_names_what_is_wrong_and_what_to_do() {
         "finding  instances: dead (pid 7) is dead: its lock is free",
         "finding  instances: stopped (pid 7) lives, but its last heartbeat is 15 s old",
         "finding  instances: unheard (pid 7) lives, but its lock can't be read: ",
+        "finding  instances: deaf (pid 7) lives, but its socket was deleted: ",
         "finding  instances: silent (pid 7) seems dead: its last heartbeat is 15 s old",
         "finding  presence: 1 of 1 clients are here through an instance that is gone",
         "finding  lag: watermarks of gone, which is gone",
         "finding  lag: stopped is 1498 messages behind",
         "finding  cleanup: 1 of 1499 rows expired over five minutes ago",
-        "9 findings",
+        "10 findings",
     ] {
         assert!(told.contains(finding), "{finding}\n{told}");
     }
-    assert_eq!(told.matches("         -> ").count(), 9);
+    assert_eq!(told.matches("         -> ").count(), 10);
 }
 
 #[test]
@@ -311,6 +316,10 @@ fn a_backup_is_whole_and_begins_new_epochs() {
     assert_eq!(text("SELECT count(*) || '' FROM instances"), "0");
     assert_eq!(text("SELECT count(*) || '' FROM presence"), "0");
     drop(copy);
+
+    let nowhere = fixture.path("nowhere/copy.db");
+    let output = run(&["backup", "--db", &db, "--to", &nowhere]);
+    assert!(stderr(&output).contains(&nowhere), "{}", stderr(&output));
 
     let again = run(&["backup", "--db", &db, "--to", &to]);
     assert_eq!(again.status.code(), Some(1));

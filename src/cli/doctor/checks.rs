@@ -113,6 +113,7 @@ struct Instance {
     id: String,
     pid: u32,
     lock_path: String,
+    wake_path: String,
     age_ms: i64,
 }
 
@@ -148,6 +149,15 @@ impl Instance {
                 format!("{who} lives, but {last}"),
                 "it is stopped, or can't commit: see its log; continue it (SIGCONT) or end it (SIGTERM, then SIGKILL)",
             ),
+            Sign::Alive if matches!(Path::new(&self.wake_path).try_exists(), Ok(false)) => {
+                Verdict::finding(
+                    format!(
+                        "{who} lives, but its socket was deleted: {}",
+                        self.wake_path
+                    ),
+                    "restart the process: until then no other can wake it, and messages come by the poll",
+                )
+            }
             Sign::Alive => Verdict::Fine(format!("{who}, heartbeat {} ms ago", self.age_ms)),
             Sign::Unknown if self.is_silent() => Verdict::finding(
                 format!("{who} seems dead: {last}, and {unread}"),
@@ -162,14 +172,15 @@ impl Instance {
 }
 
 fn registered(patient: &Patient<'_>) -> anyhow::Result<Vec<Instance>> {
-    let sql = "SELECT instance_id, pid, lock_path, heartbeat_at FROM instances ORDER BY number";
+    let sql = "SELECT instance_id, pid, lock_path, wake_path, heartbeat_at FROM instances ORDER BY number";
     let mut statement = patient.conn.prepare(sql)?;
     let rows = statement.query_map([], |row| {
         Ok(Instance {
             id: row.get(0)?,
             pid: row.get(1)?,
             lock_path: row.get(2)?,
-            age_ms: patient.now_ms - row.get::<_, i64>(3)?,
+            wake_path: row.get(3)?,
+            age_ms: patient.now_ms - row.get::<_, i64>(4)?,
         })
     })?;
     rows.collect::<Result<_, _>>().context("instances")

@@ -130,7 +130,7 @@ impl<L: Link> State<L> {
             seq: if resume { seq.max(self.delivered) } else { seq },
             resume,
             acked_op: joining.acked_op.unwrap_or(0),
-            users: &self.roster.users(),
+            users: &self.roster.users_for(author),
             limits: &self.settings.limits,
             heartbeat_ms: self.settings.heartbeat_ms,
         };
