@@ -99,7 +99,7 @@ pub(super) fn run(
 
 /// Says that this instance lives. If a peer has taken it for dead (it was stopped for a while), it comes back
 /// under its old number, since that is in its connections' numbers, and its clients take their places again.
-pub(super) fn beat(shared: &Shared, txn: &mut Txn<'_>, places: &Places) -> rusqlite::Result<i64> {
+fn beat(shared: &Shared, txn: &mut Txn<'_>, places: &Places) -> rusqlite::Result<i64> {
     if hosts::used_under(txn.conn)?.as_deref() != Some(shared.own.boot_id.as_str()) {
         let reason = "another host has taken this file: one file is for the processes of one host";
         return Err(ended(shared, reason.to_owned()));
@@ -123,6 +123,19 @@ pub(super) fn beat(shared: &Shared, txn: &mut Txn<'_>, places: &Places) -> rusql
     }
     shared.tail.forget_watermarks();
     watermarks(txn.conn, shared, &shared.tail.take_watermarks(), txn.now_ms)
+}
+
+/// Registers this instance again if a peer has taken it for dead, without waiting for the next heartbeat.
+pub(super) fn stay_registered(
+    shared: &Shared,
+    txn: &mut Txn<'_>,
+    places: &Places,
+) -> rusqlite::Result<()> {
+    let number = shared.own.setup.number;
+    if !txn.conn.prepare_cached(sql::INSTANCE)?.exists([number])? {
+        beat(shared, txn, places)?;
+    }
+    Ok(())
 }
 
 /// The process must not go on.

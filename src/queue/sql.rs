@@ -100,7 +100,9 @@ pub(super) const FORGET_CLIENTS: &str =
      AND NOT EXISTS (SELECT 1 FROM presence AS p
          WHERE p.canvas_id = canvas_clients.canvas_id AND p.client = canvas_clients.client)";
 
-/// Whether an instance of that name is registered.
+/// Whether an instance is registered.
+pub(super) const INSTANCE: &str = "SELECT 1 FROM instances WHERE number = ?1";
+/// Whether one of that name is.
 pub(super) const INSTANCE_OF_NAME: &str = "SELECT 1 FROM instances WHERE instance_id = ?1";
 
 /// One place in the presence table.
@@ -207,6 +209,8 @@ mod tests {
             EXPIRE_ANCHORS,
             SET_EPOCH,
             BEAT,
+            INSTANCE,
+            INSTANCE_OF_NAME,
             SET_WATERMARK,
             ELSEWHERE,
             DELETE_WATERMARK,

@@ -181,13 +181,10 @@ impl Writer {
         shared.fail_points.pass(FailStep::AfterBegin)?;
         let mut txn = Txn::new(&self.conn, &shared.own.setup, now_ms);
         let mut answers = Vec::with_capacity(taken.tasks.len());
-        if taken
-            .batch
-            .iter()
-            .any(|w| matches!(w.entry, Entry::Join { .. }))
-        {
+        let mut entries = taken.batch.iter().map(|waiting| &waiting.entry);
+        if entries.any(|entry| matches!(entry, Entry::Join { .. })) {
             // Who joins an instance that is not registered would be a ghost after its death.
-            jobs::beat(shared, &mut txn, &self.places)?;
+            jobs::stay_registered(shared, &mut txn, &self.places)?;
         }
         for task in &taken.tasks {
             answers.push(jobs::run(shared, &mut txn, &self.places, &task.job)?);
