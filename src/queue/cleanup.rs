@@ -34,6 +34,8 @@ pub(super) struct Cleanup {
     /// The row after which the pass goes on; `None` between passes.
     after: Option<i64>,
     forget: Instant,
+    /// When to look for free pages; `None` until a pass has ended.
+    shrink: Option<Instant>,
     /// The client after which the walk over all of them goes on; `None` between walks.
     clients: Option<Place>,
 }
@@ -48,6 +50,7 @@ impl Cleanup {
             next: now,
             after: None,
             forget: now,
+            shrink: None,
             clients: None,
         }
     }
@@ -69,37 +72,50 @@ impl Cleanup {
             self.next = started + shared.config.cleanup_interval;
             self.after = first_id(conn)?.map(|id| id - 1);
             if self.after.is_none() {
-                self.end(conn, shared, idle)?;
+                self.end(conn, shared)?;
             }
         }
         while let Some(after) = self.after.filter(|_| started.elapsed() < ROUND) {
             self.after = chunk(conn, shared, after)?;
             if self.after.is_none() {
-                self.end(conn, shared, idle)?;
+                self.end(conn, shared)?;
             }
         }
         while let Some(after) = self.clients.take_if(|_| started.elapsed() < ROUND) {
             self.clients = old_clients(conn, shared, after)?;
         }
+        if self.shrink.is_some_and(|at| at <= Instant::now()) {
+            self.give_back(conn, shared, idle)?;
+        }
         Ok(())
     }
 
-    fn end(&mut self, conn: &Connection, shared: &Shared, idle: bool) -> rusqlite::Result<()> {
+    fn end(&mut self, conn: &Connection, shared: &Shared) -> rusqlite::Result<()> {
         super::instances::remove_orphans(conn, &shared.own)?;
         if self.forget <= Instant::now() {
             self.forget = Instant::now() + FORGET_INTERVAL;
             self.clients = Some((i64::MIN, String::new()));
             shared.intake.submit(Job::ForgetWatermarks, None);
         }
+        self.shrink = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Gives free pages back at a moment when nobody writes, again each second for as long as there are many.
+    fn give_back(
+        &mut self,
+        conn: &Connection,
+        shared: &Shared,
+        idle: bool,
+    ) -> rusqlite::Result<()> {
         let free: i64 = conn.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
-        if free > FREE_PAGES {
-            if idle && done(shared, Job::Vacuum) {
-                // The file gets shorter when the log is copied into it. This little would not be enough to have it copied.
-                let frames = &shared.counters.wal_frames;
-                frames.fetch_max(PASSIVE_FRAMES, Ordering::Relaxed);
-            }
-            self.next = self.next.min(Instant::now() + Duration::from_secs(1));
+        let many = free > FREE_PAGES;
+        if many && idle && done(shared, Job::Vacuum) {
+            // The file gets shorter when the log is copied into it. This little would not be enough to have it copied.
+            let frames = &shared.counters.wal_frames;
+            frames.fetch_max(PASSIVE_FRAMES, Ordering::Relaxed);
         }
+        self.shrink = many.then(|| Instant::now() + Duration::from_secs(1));
         Ok(())
     }
 }
