@@ -1,5 +1,7 @@
 //! Opening the file: its settings, its tables, its version, and what a start after a power cut must do.
 
+mod found;
+
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -13,6 +15,7 @@ use super::turnstile::Turnstile;
 use super::{hosts, migrations};
 use crate::config::{QueueConfig, Synchronous};
 use crate::limits;
+use found::Found;
 
 /// The version of `schema.sql`, in `PRAGMA user_version`.
 pub const VERSION: i64 = 2;
@@ -170,34 +173,6 @@ fn refuse_strangers(files: &Files) -> Result<(), StartError> {
         Err(error) if is_damage(&error) => Err(files.failed(error)),
         // What is in the way of reading, such as a journal to be played back first, whoever opens it to write meets, too.
         Ok(_) | Err(_) => Ok(()),
-    }
-}
-
-/// What a file holds.
-struct Found {
-    version: i64,
-    tables: u32,
-    /// One of them is a queue.
-    queue: bool,
-}
-
-impl Found {
-    fn within(conn: &Connection) -> rusqlite::Result<Self> {
-        let version = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        let count =
-            "SELECT count(*), count(*) FILTER (WHERE name = 'message_queue') FROM sqlite_schema";
-        conn.query_row(count, [], |row| {
-            Ok(Self {
-                version,
-                tables: row.get(0)?,
-                queue: row.get(1)?,
-            })
-        })
-    }
-
-    /// Nobody has made anything of it yet.
-    fn is_empty(&self) -> bool {
-        self.version == 0 && self.tables == 0
     }
 }
 
