@@ -93,10 +93,11 @@ impl Hub {
         let spread_ms = u64::try_from(spread.as_millis()).unwrap_or(u64::MAX);
         for (i, peer) in (0_u64..).zip(&peers) {
             let retry_after_ms = spread_ms * i / peers.len() as u64;
-            peer.out.reply(say::goaway(
+            peer.reply(say::goaway(
                 "this instance is shutting down",
                 retry_after_ms,
             ));
+            peer.flushed();
             peer.out.wake.notify_one();
         }
     }
