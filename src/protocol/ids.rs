@@ -94,13 +94,16 @@ pub struct ConnId(pub u64);
 
 impl ConnId {
     /// Connections an instance can count: 2^36, at 1,000 a second for two years.
-    pub(crate) const CONN_BITS: u32 = 36;
-    /// Bits of an instance's number.
-    pub(crate) const INSTANCE_MASK: u64 = (1 << (64 - Self::CONN_BITS)) - 1;
+    const CONN_BITS: u32 = 36;
 
     /// Connection number `n` of instance number `instance`.
     pub fn new(instance: u32, n: u64) -> Self {
         Self((u64::from(instance) << Self::CONN_BITS) | (n & ((1 << Self::CONN_BITS) - 1)))
+    }
+
+    /// The first and the last connection that an instance can have.
+    pub fn all_of(instance: u32) -> (Self, Self) {
+        (Self::new(instance, 0), Self::new(instance, u64::MAX))
     }
 
     /// The number of the instance that the connection belongs to.

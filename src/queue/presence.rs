@@ -242,26 +242,22 @@ impl Txn<'_> {
             )
             .optional()?;
         let Some(instance) = gone else { return Ok(0) };
-        self.lose_all(&instance, number)?;
+        self.lose_all(&instance, u32::try_from(number).unwrap_or(u32::MAX))?;
         tracing::info!(instance, "a dead instance was removed");
         Ok(1)
     }
 
     /// All clients of an instance that is not registered any more are lost, and it has processed nothing more. By its number, too:
     /// another may have started under its name.
-    pub(super) fn lose_all(&mut self, instance: &str, number: i64) -> rusqlite::Result<()> {
+    pub(super) fn lose_all(&mut self, instance: &str, number: u32) -> rusqlite::Result<()> {
         let mut statement = self.conn.prepare(
             "SELECT canvas_id, client FROM presence
-             WHERE instance_id = ?1 AND (conn >> ?2) & ?3 = ?4 AND away_at IS NULL",
+             WHERE instance_id = ?1 AND conn BETWEEN ?2 AND ?3 AND away_at IS NULL",
         )?;
-        let of_number = (
-            ConnId::CONN_BITS,
-            ConnId::INSTANCE_MASK.cast_signed(),
-            number,
-        );
+        let (first, last) = ConnId::all_of(number);
         let lost: Vec<(i64, String)> = statement
             .query_map(
-                params![instance, of_number.0, of_number.1, of_number.2],
+                params![instance, first.0.cast_signed(), last.0.cast_signed()],
                 |row| Ok((row.get(0)?, row.get(1)?)),
             )?
             .collect::<Result<_, _>>()?;
@@ -286,9 +282,7 @@ impl Txn<'_> {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
             })?
             .collect::<Result<_, _>>()?;
-        let mut alive = self
-            .conn
-            .prepare("SELECT 1 FROM instances WHERE instance_id = ?1")?;
+        let mut alive = self.conn.prepare(sql::INSTANCE_OF_NAME)?;
         let mut removed = 0;
         for (key, client, instance, conn) in lost {
             // An instance that ended cleanly has left its clients to nobody.

@@ -30,17 +30,13 @@ impl Writer {
         let tx = self.conn.unchecked_transaction()?;
         let mut txn = Txn::new(&tx, own, self.shared.clock.now_ms());
         tx.execute("DELETE FROM instances WHERE number = ?1", [own.number])?;
-        txn.lose_all(&own.instance_id, own.number.into())?;
+        txn.lose_all(&own.instance_id, own.number)?;
         let (committed, _) = txn.finish()?;
+        let (first, last) = ConnId::all_of(own.number);
         // Nobody's from here on, and away: back elsewhere within the grace they have not flickered.
         tx.execute(
-            "UPDATE presence SET instance_id = '' WHERE instance_id = ?1 AND (conn >> ?2) & ?3 = ?4",
-            params![
-                own.instance_id,
-                ConnId::CONN_BITS,
-                ConnId::INSTANCE_MASK.cast_signed(),
-                own.number
-            ],
+            "UPDATE presence SET instance_id = '' WHERE instance_id = ?1 AND conn BETWEEN ?2 AND ?3",
+            params![own.instance_id, first.0.cast_signed(), last.0.cast_signed()],
         )?;
         tx.execute(
             "DELETE FROM presence WHERE NOT EXISTS (SELECT 1 FROM instances)",

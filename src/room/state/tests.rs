@@ -178,29 +178,16 @@ fn the_table_is_read_until_nothing_of_it_is_missed() {
 /// The room has missed somebody's place, so it does not know this one's yet either; and nobody is told of itself later.
 #[test]
 fn a_welcome_names_the_client_itself() {
-    let (mut room, now) = (opened_room(), Instant::now());
+    let mut world = World::new();
+    world.presence_version += 1;
     let link = TestLink::new(1);
-    let (author, since) = (link.author.clone(), None);
-    let join = Event::Join {
+    world.happens(Event::Join {
         link: link.clone(),
-        since,
-    };
-    room.handle(join, now);
-    let member = Member {
-        client: author.client.clone(),
-        conn: author.conn,
-        user: "{}".into(),
-        state: None,
-        away: false,
-    };
-    let (version, change) = (9, PresenceChange::Set(member));
-    let told = Delivery::Presence(PresenceEvent { version, change });
-    room.handle(Event::Delivery(told), now);
-    let (conn, acked_op) = (author.conn, Ok(0));
-    room.handle(Event::Delivery(Delivery::Joined { conn, acked_op }), now);
+        since: None,
+    });
     link.drain();
     let welcome = &link.read()[0];
-    assert_eq!(welcome["users"][0]["client"], author.client.as_str());
+    assert_eq!(welcome["users"][0]["client"], link.author.client.as_str());
 }
 
 /// A room whose presence table is at 7.
