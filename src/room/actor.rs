@@ -130,11 +130,12 @@ impl<L: Link> Actor<L> {
     }
 
     fn snapshot(&self, reads: &mut JoinSet<()>) {
+        let whole = self.settings.snapshots;
         self.ask(reads, move |backplane, canvas, inbox| async move {
             let parts = backplane
                 .snapshot(&canvas)
                 .await
-                .map(|s| Arc::new(framed(&s)));
+                .map(|s| Arc::new(framed(&s, whole)));
             inbox.put(Event::SnapshotDone(parts));
         });
     }
@@ -169,10 +170,13 @@ impl<L: Link> Actor<L> {
     }
 }
 
-fn framed(snapshot: &Snapshot) -> Parts {
+/// With snapshots off only the place is told.
+fn framed(snapshot: &Snapshot, whole: bool) -> Parts {
     let Snapshot { at, objects, chat } = snapshot;
-    Parts {
-        at: *at,
-        parts: snapshot_parts(at.epoch, at.seq, objects, chat),
-    }
+    let parts = if whole {
+        snapshot_parts(at.epoch, at.seq, objects, chat)
+    } else {
+        snapshot_parts(at.epoch, at.seq, &[], &[])
+    };
+    Parts { at: *at, parts }
 }

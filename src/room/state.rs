@@ -293,6 +293,8 @@ impl<L: Link> State<L> {
 
     /// Nobody can be continued: all wait for a snapshot, which also gives the room its place.
     fn all_lost(&mut self, reason: &str) {
+        let off = !self.settings.snapshots;
+        let reason = if off { join::SNAPSHOTS_OFF } else { reason };
         for seat in self
             .seats
             .values_mut()

@@ -1,5 +1,6 @@
 //! Joining and resuming: what is recoverable, what comes then, and in which parts.
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::harness::history::check_agreement;
@@ -137,6 +138,30 @@ async fn with_snapshots_off_nobody_is_left_to_believe_that_it_has_all() {
     late.reach(seq).await;
     late.resume(relay.address(0)).await.expect("resumed");
     assert_eq!(late.welcome["mode"], "resume");
+}
+
+/// Neither are those who were here, when their room can't go on: what it missed is cleaned up.
+#[tokio::test]
+async fn with_snapshots_off_a_room_that_lost_its_place_starts_empty() {
+    let flags = ["--snapshots", "off", "--message-ttl", "1s"];
+    let more = ["--cursor-ttl", "500ms", "--cleanup-interval", "100ms"];
+    let mut relay = Relay::start(2, &[flags, more].concat()).await;
+    let mut there = relay.join(1, "board").await;
+    let mut ada = relay.join(0, "board").await;
+    relay.process(1).signal(Signal::STOP);
+    let create = json!({"type": "object-create", "object": {"id": "a", "kind": "box"}});
+    ada.commit(create).await;
+    relay
+        .until_number("SELECT count(*) FROM message_queue", |rows| rows == 0)
+        .await;
+    relay.process(1).signal(Signal::CONT);
+    let patch = json!({"type": "object-update", "id": "a", "patch": {"x": 1}});
+    let seq = ada.commit(patch).await;
+    there.reach(seq).await;
+    assert_eq!(there.model.objects.len(), 0);
+    let resyncs = there.heard_of("resync");
+    let reason = resyncs.first().and_then(|m| m["reason"].as_str());
+    assert!(reason.is_some_and(|r| r.contains("switched off")));
 }
 
 #[tokio::test]

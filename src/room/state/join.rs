@@ -12,6 +12,9 @@ use crate::protocol::server_message as say;
 use crate::room::catch_up::Place;
 use crate::room::inbox::{Parts, Retry};
 
+/// Said before a snapshot that is empty whatever the canvas holds.
+pub(super) const SNAPSHOTS_OFF: &str = "snapshots are switched off: earlier state is not sent";
+
 impl<L: Link> State<L> {
     /// A connection said hello. It is committed to the presence table before anything is answered.
     pub(super) fn join(&mut self, link: Arc<L>, since: Option<Position>) {
@@ -231,9 +234,7 @@ impl<L: Link> State<L> {
             return;
         };
         if !self.settings.snapshots {
-            seat.link.reply(say::resync(
-                "snapshots are switched off: earlier state is not sent",
-            ));
+            seat.link.reply(say::resync(SNAPSHOTS_OFF));
         }
         for part in say::snapshot_parts(head.epoch, head.seq, &[], &[]) {
             seat.link.reply(part);
