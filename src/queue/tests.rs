@@ -3,6 +3,7 @@
 mod instances;
 mod log;
 mod resends;
+mod unseen;
 mod wakes;
 
 use super::*;

@@ -239,67 +239,6 @@ async fn with_local_broadcast_off_the_poller_tells_own_rooms() {
     queue.shutdown().await;
 }
 
-/// Rows that this process has not seen while they lived are not delivered, and the room is told that it missed some.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_expired_row_is_never_delivered() {
-    let dir = tempfile::tempdir().unwrap();
-    let prepared = schema::prepare(&config(dir.path(), "one")).unwrap();
-    let (conn, now) = (&prepared.conn, prepared.clock.now_ms());
-    let row = |id: i64, seq: i64, expires_at: i64| {
-        let sql = "INSERT INTO message_queue VALUES (?1, 1, ?2, 'broadcast', 1, 'client-1', ?2, 0, ?3, ?4, '{\"op\":1}')";
-        conn.execute(sql, rusqlite::params![id, seq, now, expires_at])
-            .unwrap();
-        conn.execute("UPDATE canvases SET seq = ?1", [seq]).unwrap();
-    };
-    conn.execute("INSERT INTO canvases (key, canvas_id, epoch, created_at) VALUES (1, 'c', '00000000000000aa', 1)", []).unwrap();
-    let (tail, sink) = (Tail::new(), Arc::new(Recorder::default()));
-    let opening = Opening {
-        key: 1,
-        sink: sink.clone(),
-        epoch: Epoch(0xaa),
-    };
-    tail.open(conn, opening).unwrap();
-    let head = Position {
-        epoch: Epoch(1),
-        seq: 0,
-    };
-    tail.opened(1, head, 0);
-
-    row(1, 1, now + 60_000);
-    assert_eq!(tail.catch_up(conn, now, 100).unwrap(), 1);
-    row(2, 2, now - 1);
-    assert_eq!(tail.catch_up(conn, now, 100).unwrap(), 1);
-    assert_eq!(tail.catch_up(conn, now, 100).unwrap(), 0);
-    let got = sink.wait(|got| got.len() == 2);
-    assert_eq!(seqs(&got), [(1, 1)]);
-    assert!(matches!(
-        got[1],
-        Delivery::Reset {
-            epoch: Epoch(0xaa),
-            seq: 2
-        }
-    ));
-
-    // Deleted before it was seen, with a row after it, and without one.
-    row(4, 4, now + 60_000);
-    tail.catch_up(conn, now, 100).unwrap();
-    assert_eq!(seqs(&sink.wait(|got| got.len() == 3)), [(1, 1), (4, 4)]);
-    tail.catch_up(conn, now, 100).unwrap();
-    row(5, 5, now + 60_000);
-    conn.execute("DELETE FROM message_queue WHERE id = 5", [])
-        .unwrap();
-    tail.suspect();
-    tail.catch_up(conn, now, 100).unwrap();
-    let got = sink.wait(|got| got.len() == 4);
-    assert!(matches!(got[3], Delivery::Reset { seq: 5, .. }));
-    row(6, 6, now + 60_000);
-    tail.catch_up(conn, now, 100).unwrap();
-    assert_eq!(
-        seqs(&sink.wait(|got| got.len() == 5)),
-        [(1, 1), (4, 4), (6, 6)]
-    );
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn cursors_and_signals_reach_both_sides() {
     let dir = tempfile::tempdir().unwrap();
