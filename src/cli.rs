@@ -1,6 +1,8 @@
 //! The command line, and the subcommands beside `serve`: run several, look, examine, copy, make tokens.
 
+use std::any::TypeId;
 use std::io::Write;
+use std::time::Duration;
 
 use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -38,6 +40,10 @@ impl Cli {
 
 fn values_may_be_negative(command: clap::Command) -> clap::Command {
     let with_values = |arg: Arg| match arg.get_action().takes_values() {
+        // `-5s` is no number.
+        true if arg.get_value_parser().type_id() == TypeId::of::<Duration>() => {
+            arg.allow_hyphen_values(true)
+        }
         true => arg.allow_negative_numbers(true),
         false => arg,
     };

@@ -41,6 +41,7 @@ fn a_wrong_value_is_refused_with_its_flag_and_what_would_be_right() {
         &["--poll-idle", "soon"],
         &["--cursor-flush-min", "300ms"],
         &["--message-ttl", "500ms"],
+        &["--message-ttl", "-5s"],
         &["--cursor-ttl", "300ms"],
         &["--max-messages-per-poll", "0"],
         &["--max-message-bytes", "1000000"],
