@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use hyper::Request;
@@ -18,6 +18,11 @@ use tokio::sync::Semaphore;
 use super::patient::Patient;
 use crate::limits::{HTTP_HEAD_BYTES, LISTEN_BACKLOG};
 use crate::tasks::Spawner;
+
+/// A pause after a connection could not be accepted.
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+/// While that lasts, the log hears of it this often.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
 /// How long a client may take.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +43,7 @@ pub async fn accept(
     most: usize,
 ) {
     let places = Arc::new(Semaphore::new(most));
+    let (mut failures, mut told) = (0_u64, None::<Instant>);
     loop {
         let place = places.clone().acquire_owned().await;
         match listener.accept().await {
@@ -50,8 +56,12 @@ pub async fn accept(
             }
             Err(e) => {
                 // Out of file descriptors, mostly: those who have one go on, the next has to wait.
-                tracing::warn!(error = %e, "a connection was not accepted");
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                failures += 1;
+                if told.is_none_or(|told| told.elapsed() >= COMPLAIN_EVERY) {
+                    tracing::warn!(error = %e, failures, "no connection could be accepted; trying again");
+                    (failures, told) = (0, Some(Instant::now()));
+                }
+                tokio::time::sleep(ACCEPT_RETRY).await;
             }
         }
     }
