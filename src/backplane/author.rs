@@ -1,6 +1,6 @@
 //! Who writes: a connection, and which of its ops must wait for an earlier one that was refused.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use parking_lot::Mutex;
 
 use super::Refusal;
 use crate::protocol::ids::{ClientId, ConnId};
@@ -18,12 +18,42 @@ pub struct Author {
     /// The `sub` of its token; empty without auth.
     pub subject: String,
     mark: u64,
-    /// The op after whose retryable refusal all later ones wait, twice, and 1 more if that was `rate-limited`; 0 for none.
-    held: AtomicU64,
+    ops: Mutex<Ops>,
+}
+
+/// How far the ops of a connection are.
+#[derive(Debug, Default)]
+struct Ops {
+    hold: Option<Hold>,
+    /// The highest op that was refused for the moment.
+    refused: u64,
     /// The highest op that was taken and not refused since.
-    taken: AtomicU64,
+    taken: u64,
     /// The highest op that was answered for good.
-    settled: AtomicU64,
+    settled: u64,
+}
+
+/// After a refusal for the moment: ops beyond `last` wait until one from `first` to `last` comes again.
+#[derive(Debug, Clone, Copy)]
+struct Hold {
+    first: u64,
+    last: u64,
+    code: ErrorCode,
+}
+
+impl Ops {
+    /// What is settled needs no resend; what was refused after it still does, and comes before anything new.
+    fn settle(&mut self, op: u64) {
+        self.settled = self.settled.max(op);
+        if let Some(hold) = &mut self.hold
+            && hold.first <= self.settled
+        {
+            (hold.first, hold.last) = (self.settled + 1, hold.last.max(self.refused));
+            if hold.first > hold.last {
+                self.hold = None;
+            }
+        }
+    }
 }
 
 /// Names are compared once a member and message: numbers are faster. That two clients of a canvas share one is as likely
@@ -43,9 +73,7 @@ impl Author {
             client,
             user,
             subject,
-            held: AtomicU64::new(0),
-            taken: AtomicU64::new(0),
-            settled: AtomicU64::new(0),
+            ops: Mutex::default(),
         }
     }
 
@@ -53,33 +81,28 @@ impl Author {
     /// `code` is `rate-limited` or `overloaded`; later ops are refused with the same.
     /// Nothing is held for a second copy of an op that was answered for good: its author will not send it again.
     pub fn hold(&self, op: u64, code: ErrorCode) {
-        if op <= self.settled.load(Ordering::Acquire) {
+        let mut ops = self.ops.lock();
+        if op <= ops.settled {
             return;
         }
-        self.taken.fetch_min(op - 1, Ordering::AcqRel);
-        let new = op << 1 | u64::from(code == ErrorCode::RateLimited);
-        let lower = |held: u64| (held == 0 || op <= held >> 1).then_some(new);
-        // `Err` only says that a lower op is held already.
-        let _ = self
-            .held
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, lower);
-        // It may have been settled in the meantime.
-        self.settle(self.settled.load(Ordering::Acquire));
+        ops.taken = ops.taken.min(op - 1);
+        ops.refused = ops.refused.max(op);
+        if ops.hold.is_none_or(|hold| op <= hold.first) {
+            let (first, last) = (op, op);
+            ops.hold = Some(Hold { first, last, code });
+        }
     }
 
     /// The code that `op` is refused with because a lower one waits to be sent again; `None` if it is not.
     pub fn held(&self, op: u64) -> Option<ErrorCode> {
-        let held = self.held.load(Ordering::Acquire);
-        let code = match held & 1 {
-            0 => ErrorCode::Overloaded,
-            _ => ErrorCode::RateLimited,
-        };
-        (held != 0 && op > held >> 1).then_some(code)
+        let hold = self.ops.lock().hold?;
+        (op > hold.last).then_some(hold.code)
     }
 
     /// Whether `op` is the one that all later ones wait for.
     pub fn awaits(&self, op: u64) -> bool {
-        self.held.load(Ordering::Acquire) >> 1 == op
+        let hold = self.ops.lock().hold;
+        hold.is_some_and(|hold| hold.first <= op && op <= hold.last)
     }
 
     /// Whether `op` may be taken: nothing is held, or it is the held op itself, which ends the hold, or a lower one: a resend of
@@ -89,15 +112,18 @@ impl Author {
     /// # Errors
     /// The refusal with the code of the held op's.
     pub fn admits(&self, op: u64) -> Result<(), Refusal> {
-        if let Some(code) = self.held(op) {
+        let mut ops = self.ops.lock();
+        let Some(hold) = ops.hold else { return Ok(()) };
+        if op > hold.last {
+            ops.refused = ops.refused.max(op);
             return Err(Refusal {
-                code,
+                code: hold.code,
                 message: "an earlier op was refused: send that first".to_owned(),
                 retry_after_ms: Some(crate::limits::RETRY_AFTER_MS),
             });
         }
-        if self.awaits(op) {
-            self.held.store(0, Ordering::Release);
+        if op >= hold.first {
+            ops.hold = None;
         }
         Ok(())
     }
@@ -105,35 +131,84 @@ impl Author {
     /// `op` was refused for good: its author will not send it again, so nothing waits for it any more. Earlier ops may still
     /// be under way, so unlike [`Self::settle`] this says nothing of them.
     pub fn give_up(&self, op: u64) {
-        let release = |held: u64| (held >> 1 == op).then_some(0);
-        // `Err` only says that it is not what is held.
-        let _ = self
-            .held
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, release);
+        let mut ops = self.ops.lock();
+        ops.hold = ops.hold.filter(|hold| op < hold.first || hold.last < op);
     }
 
     /// `op` was taken: until it is refused, another copy of it that is refused holds nothing.
     pub fn take(&self, op: u64) {
-        self.taken.fetch_max(op, Ordering::AcqRel);
+        let mut ops = self.ops.lock();
+        ops.taken = ops.taken.max(op);
     }
 
     /// Whether a copy of `op` was taken and is not refused.
     pub fn has_taken(&self, op: u64) -> bool {
-        op <= self.taken.load(Ordering::Acquire)
+        op <= self.ops.lock().taken
     }
 
-    /// `op` was answered for good: whatever waits for it, or for an earlier one, waits no more.
+    /// `op` was answered for good, and those before it: nothing waits for them any more. Who was refused because of them still has
+    /// to be sent again before anything new: it would look like a duplicate after that.
     pub fn settle(&self, op: u64) {
-        self.settled.fetch_max(op, Ordering::AcqRel);
-        let release = |held: u64| (held != 0 && held >> 1 <= op).then_some(0);
-        // `Err` only says that nothing of it is held.
-        let _ = self
-            .held
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, release);
+        self.ops.lock().settle(op);
     }
 
     /// A number that stands for the client's name in [`super::Mark::client`].
     pub fn mark(&self) -> u64 {
         self.mark
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn author() -> Author {
+        let client = ClientId::parse("client-1").unwrap();
+        Author::new(ConnId::new(1, 1), client, "{}".into(), String::new())
+    }
+
+    fn refuse(author: &Author, op: u64) {
+        author.admits(op).unwrap();
+        author.hold(op, ErrorCode::Overloaded);
+    }
+
+    /// Refused here, and committed through the client's earlier connection: those that were refused after it come before new ones.
+    #[test]
+    fn what_was_refused_because_of_an_op_comes_first_when_that_is_settled() {
+        let author = author();
+        refuse(&author, 3);
+        for later in 4..=6 {
+            assert!(author.admits(later).is_err());
+        }
+        author.settle(3);
+        author.settle(4);
+        assert!(author.admits(7).is_err(), "5 and 6 would be lost");
+        author.admits(3).unwrap();
+        assert!(author.admits(7).is_err(), "3 was decided before");
+        assert!(author.awaits(5));
+        for op in 5..=8 {
+            author.admits(op).unwrap();
+        }
+    }
+
+    #[test]
+    fn nothing_waits_when_all_that_was_refused_is_settled() {
+        let author = author();
+        refuse(&author, 3);
+        assert!(author.admits(4).is_err());
+        author.settle(4);
+        author.admits(5).unwrap();
+        // What was decided before holds nothing.
+        author.hold(4, ErrorCode::Overloaded);
+        author.admits(6).unwrap();
+    }
+
+    #[test]
+    fn an_op_that_is_given_up_is_not_waited_for() {
+        let author = author();
+        refuse(&author, 3);
+        assert_eq!(author.held(4), Some(ErrorCode::Overloaded));
+        author.give_up(3);
+        author.admits(4).unwrap();
     }
 }
