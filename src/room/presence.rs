@@ -113,12 +113,12 @@ impl Roster {
         Applied::Told(told)
     }
 
-    /// Replaces the copy by the table read again; what differs is told.
-    pub fn reload(&mut self, version: u64, members: Vec<Member>) -> Vec<Told> {
-        let mut told = Vec::new();
+    /// Replaces the copy by the table read again; what differs is told. `None` if the copy is younger.
+    pub fn reload(&mut self, version: u64, members: Vec<Member>) -> Option<Vec<Told>> {
         if version < self.version {
-            return told;
+            return None;
         }
+        let mut told = Vec::new();
         self.version = version;
         let gone: Vec<ClientId> = self
             .present
@@ -132,7 +132,7 @@ impl Roster {
         for member in members {
             self.set(member, &mut told);
         }
-        told
+        Some(told)
     }
 
     fn set(&mut self, member: Member, told: &mut Vec<Told>) {
@@ -303,8 +303,8 @@ mod tests {
         let mut roster = Roster::new(5, vec![member(1, false)]);
         assert_eq!(roster.apply(set(5, member(1, true))), Applied::Old);
         assert_eq!(roster.apply(set(7, member(1, true))), Applied::Gap);
-        let told = roster.reload(7, vec![]);
-        assert_eq!(told.len(), 1);
+        assert_eq!(roster.reload(4, vec![]), None);
+        assert_eq!(roster.reload(7, vec![]).map(|told| told.len()), Some(1));
         assert_eq!(&*roster.users(), "[]");
     }
 }

@@ -76,7 +76,7 @@ struct Seat<L> {
     place: Place,
     /// Asked for before the welcome; `None` afterwards.
     joining: Option<Joining>,
-    /// The presence table has (or had) this connection in its client's place.
+    /// The presence table has, or had, this connection in its client's place: another that is there now came later.
     seated: bool,
     /// The presence state it wants, where the table is not there yet.
     wanted_state: Option<String>,

@@ -78,9 +78,6 @@ impl<L: Link> State<L> {
         let Some(seat) = self.seats.get_mut(&conn) else {
             return;
         };
-        let Some(joining) = &mut seat.joining else {
-            return;
-        };
         let acked_op = match acked {
             Ok(op) => op,
             Err(refusal) if refusal.code == say::ErrorCode::Forbidden => {
@@ -92,8 +89,17 @@ impl<L: Link> State<L> {
                 );
                 return;
             }
-            Err(refusal) => return turn_away(&*seat.link, &refusal.message),
+            Err(refusal) if seat.joining.is_some() => {
+                return turn_away(&*seat.link, &refusal.message);
+            }
+            // It is here, and could not take its place again.
+            Err(_) => return self.effects.push(Effect::Retry(Retry::Members)),
         };
+        let Some(joining) = &mut seat.joining else {
+            return;
+        };
+        // The table had its place, though the room may have missed that.
+        seat.seated = true;
         joining.acked_op = Some(acked_op);
         match joining.since {
             Some(since) if since == head && !self.lost => {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::{Effect, Link, State};
+use super::{Effect, Link, Seat, State};
 use crate::backplane::{Entry, Member, PresenceChange, PresenceEvent, Unavailable};
 use crate::limits::MAX_STATE_BYTES;
 use crate::protocol::close_code::CloseCode;
@@ -85,21 +85,35 @@ impl<L: Link> State<L> {
 
     pub(super) fn members_done(&mut self, members: Result<(u64, Vec<Member>), Unavailable>) {
         self.members_loading = false;
-        match members {
-            Ok((version, members)) => {
-                let places: Vec<(ClientId, ConnId)> =
-                    members.iter().map(|m| (m.client.clone(), m.conn)).collect();
-                if version < self.members_missed {
-                    self.load_members();
-                }
-                let told = self.roster.reload(version, members);
-                self.tell(&told);
-                for (client, conn) in places {
-                    self.replace_older(&client, conn);
-                }
-            }
-            Err(_) => self.effects.push(Effect::Retry(Retry::Members)),
+        let Ok((version, members)) = members else {
+            return self.effects.push(Effect::Retry(Retry::Members));
+        };
+        let places: Vec<(ClientId, ConnId)> =
+            members.iter().map(|m| (m.client.clone(), m.conn)).collect();
+        // A copy that has gone on meanwhile knows better.
+        let told = self.roster.reload(version, members);
+        self.tell(told.as_deref().unwrap_or_default());
+        if version < self.members_missed {
+            // Whoever came since is not in it yet.
+            return self.load_members();
         }
+        if told.is_some() {
+            for (client, conn) in places {
+                self.replace_older(&client, conn);
+            }
+            self.seat_again();
+        }
+    }
+
+    /// Whose place is gone, and nobody else's, takes it again: an earlier connection of the client took it late, and left.
+    fn seat_again(&mut self) {
+        let lost = |seat: &Seat<L>| {
+            let present = self.roster.client(&seat.link.author().client);
+            seat.joining.is_none() && present.is_none()
+        };
+        let seats = self.seats.iter().filter(|(_, seat)| lost(seat));
+        let lost: Vec<ConnId> = seats.map(|(conn, _)| *conn).collect();
+        lost.into_iter().for_each(|conn| self.append_join(conn));
     }
 
     /// A client changes its presence. One change at a time is under way: what comes meanwhile is merged.

@@ -83,14 +83,7 @@ fn an_author_gets_its_ack_in_the_messages_place() {
 fn a_newer_connection_of_a_client_replaces_the_older() {
     let mut world = World::new();
     world.join(1, None);
-    let author = &world.links[&1].author;
-    let member = Member {
-        client: author.client.clone(),
-        conn: ConnId::new(2, 9),
-        user: "{}".into(),
-        state: None,
-        away: false,
-    };
+    let member = place(&world.links[&1], ConnId::new(2, 9));
     let event = PresenceEvent {
         version: 2,
         change: PresenceChange::Set(member),
@@ -188,6 +181,79 @@ fn a_welcome_names_the_client_itself() {
     link.drain();
     let welcome = &link.read()[0];
     assert_eq!(welcome["users"][0]["client"], link.author.client.as_str());
+}
+
+/// A place of the client of `link`, as the table has it.
+fn place(link: &TestLink, conn: ConnId) -> Member {
+    Member {
+        client: link.author.client.clone(),
+        conn,
+        user: "{}".into(),
+        state: None,
+        away: false,
+    }
+}
+
+/// A client's earlier connection, to another instance, was heard so late there that it took the place from this one, and left.
+#[test]
+fn who_lost_its_place_to_nobody_takes_it_again() {
+    let mut world = World::new();
+    world.join(1, None);
+    let now = world.now;
+    let version = world.presence_version + 3;
+    let room = &mut world.room;
+    room.handle(Event::Delivery(Delivery::PresenceMissed { version }), now);
+    assert!(matches!(room.take_effects()[..], [Effect::Members]));
+    room.handle(Event::MembersDone(Ok((version, vec![]))), now);
+    let again = room.take_effects();
+    assert!(
+        matches!(&again[..], [Effect::Append(Entry::Join { author })] if author.conn == ConnId::new(1, 1)),
+        "{again:?}"
+    );
+    // The queue is full: the table is read again after a pause, and so is the rest.
+    let Some(Effect::Append(join)) = again.first() else {
+        return;
+    };
+    let refusal = Refusal {
+        code: say::ErrorCode::Overloaded,
+        message: "not now".into(),
+        retry_after_ms: Some(1),
+    };
+    room.not_taken(About::of(join), &refusal, now);
+    let later = room.take_effects();
+    assert!(matches!(later[..], [Effect::Retry(Retry::Members)]));
+    assert_eq!(world.links[&1].inner.lock().closed, None);
+}
+
+/// The room missed the place that the connection took, but knows that it had one.
+#[test]
+fn a_newer_connection_replaces_one_whose_place_was_missed() {
+    let mut room = opened_room();
+    let (link, now) = (TestLink::new(1), Instant::now());
+    let (conn, elsewhere) = (link.author.conn, ConnId::new(2, 9));
+    let since = None;
+    room.handle(
+        Event::Join {
+            link: link.clone(),
+            since,
+        },
+        now,
+    );
+    let missed = |version| Event::Delivery(Delivery::PresenceMissed { version });
+    room.handle(missed(8), now);
+    let joined = Delivery::Joined {
+        conn,
+        acked_op: Ok(0),
+    };
+    room.handle(Event::Delivery(joined), now);
+    room.handle(missed(9), now);
+    // That of before may still be in a table that is read too early.
+    let before = vec![place(&link, ConnId::new(3, 1))];
+    room.handle(Event::MembersDone(Ok((7, before))), now);
+    assert_eq!(link.inner.lock().closed, None);
+    let after = vec![place(&link, elsewhere)];
+    room.handle(Event::MembersDone(Ok((9, after))), now);
+    assert_eq!(link.inner.lock().closed, Some(CloseCode::Replaced));
 }
 
 /// A room whose presence table is at 7.
