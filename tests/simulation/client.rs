@@ -39,8 +39,6 @@ pub struct Client {
     sent: BTreeMap<u64, Value>,
     pub acked: BTreeMap<u64, (String, u64)>,
     pub op: u64,
-    /// The last op before the latest snapshot, which may contain it and those before it.
-    jumped_at: u64,
     /// Who is here, and whether away.
     pub roster: BTreeMap<String, bool>,
     /// Something was refused for the moment.
@@ -137,7 +135,6 @@ impl Client {
             return;
         }
         model.complete = true;
-        self.jumped_at = self.op;
         // What the snapshot contains gets no ack any more, and nobody says what that is.
         self.refused = true;
         self.model = model;
@@ -159,11 +156,6 @@ impl Client {
         self.pending.remove(&op);
         if status == "ok" {
             let mut message = self.sent[&op].clone();
-            let first = self.pending.keys().find(|op| **op > self.jumped_at);
-            assert!(
-                first.is_none_or(|first| *first > op),
-                "{ack} overtook {first:?}"
-            );
             message["seq"] = seq.into();
             self.place(self.id.clone(), message);
         }

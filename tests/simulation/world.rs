@@ -3,7 +3,7 @@
 mod clients;
 mod instances;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -66,6 +66,8 @@ pub struct World {
     deeds: BTreeMap<(u64, u64), Deed>,
     count: u64,
     rows: Vec<Row>,
+    /// The ops of each client that were committed, whatever became of them.
+    decided: BTreeMap<String, BTreeSet<u64>>,
     instances: Vec<Instance>,
     next_number: u32,
     next_conn: u64,
@@ -94,6 +96,7 @@ impl World {
             deeds: BTreeMap::new(),
             count: 0,
             rows: Vec::new(),
+            decided: BTreeMap::new(),
             instances: Vec::new(),
             next_number: 1,
             next_conn: 1,

@@ -134,10 +134,24 @@ impl World {
     }
 
     pub(super) fn commit(&mut self, instance: u32, entry: Entry) {
+        if let Entry::Durable { author, message } = &entry {
+            self.decide(author.client.as_str(), message.op);
+        }
         let mut out = Vec::new();
         self.canvas
             .apply(instance, entry, now_ms(self.now), &mut out);
         self.write(instance, out);
+    }
+
+    /// An op that comes for the first time after a later one is taken for a duplicate: it would be lost.
+    fn decide(&mut self, client: &str, op: u64) {
+        let decided = self.decided.entry(client.to_owned()).or_default();
+        let last = decided.last().copied().unwrap_or_default();
+        let fresh = decided.insert(op);
+        assert!(
+            !fresh || op > last,
+            "{client}'s op {op} comes after {last}, and is lost"
+        );
     }
 
     pub(super) fn tick(&mut self) {
