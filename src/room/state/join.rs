@@ -78,6 +78,8 @@ impl<L: Link> State<L> {
         let Some(seat) = self.seats.get_mut(&conn) else {
             return;
         };
+        let unanswered = |joining: &Joining| joining.acked_op.is_none();
+        let waits = seat.joining.as_ref().is_some_and(unanswered);
         let acked_op = match acked {
             Ok(op) => op,
             Err(refusal) if refusal.code == say::ErrorCode::Forbidden => {
@@ -89,17 +91,15 @@ impl<L: Link> State<L> {
                 );
                 return;
             }
-            Err(refusal) if seat.joining.is_some() => {
-                return turn_away(&*seat.link, &refusal.message);
-            }
-            // It is here, and could not take its place again.
+            Err(refusal) if waits => return turn_away(&*seat.link, &refusal.message),
+            // It had a place, and could not take it again.
             Err(_) => return self.effects.push(Effect::Retry(Retry::Members)),
-        };
-        let Some(joining) = &mut seat.joining else {
-            return;
         };
         // The table had its place, though the room may have missed that.
         seat.seated = true;
+        let Some(joining) = seat.joining.as_mut().filter(|_| waits) else {
+            return;
+        };
         joining.acked_op = Some(acked_op);
         match joining.since {
             Some(since) if since == head && !self.lost => {

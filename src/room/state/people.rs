@@ -109,7 +109,7 @@ impl<L: Link> State<L> {
     fn seat_again(&mut self) {
         let lost = |seat: &Seat<L>| {
             let present = self.roster.client(&seat.link.author().client);
-            seat.joining.is_none() && present.is_none()
+            seat.seated && present.is_none()
         };
         let seats = self.seats.iter().filter(|(_, seat)| lost(seat));
         let lost: Vec<ConnId> = seats.map(|(conn, _)| *conn).collect();
