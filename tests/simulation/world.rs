@@ -22,12 +22,49 @@ use crate::random::Random;
 
 /// Virtual milliseconds: how long things go wrong.
 const TROUBLE_MS: u64 = 20_000;
-/// A row is told for so long.
-const TTL_MS: i64 = 3_000;
 /// Longer than this nothing may take to come to rest.
 const REST_MS: u64 = 60_000;
 const RETRY_MS: u64 = 100;
 const POLL_MS: u64 = 50;
+
+/// How much goes wrong.
+struct Weather {
+    /// A row is told for so long.
+    ttl_ms: i64,
+    /// The longest time between two troubles; the shortest is a fifteenth of it.
+    trouble_ms: u64,
+    /// Of so many log batches one does not fit into the room's inbox.
+    lag: u64,
+    /// Of so many reads one fails.
+    fails: u64,
+    /// Of so many joins and states one is not taken by the queue.
+    refusals: u64,
+    /// Of so many ops one is refused for the moment.
+    overloads: u64,
+    /// What a member gets at once when it catches up.
+    read_bytes: usize,
+}
+
+const FAIR: Weather = Weather {
+    ttl_ms: 3_000,
+    trouble_ms: 1_500,
+    lag: 12,
+    fails: 15,
+    refusals: 30,
+    overloads: 25,
+    read_bytes: 400,
+};
+
+/// Finds what needs two rare things at once.
+const STORM: Weather = Weather {
+    ttl_ms: 900,
+    trouble_ms: 700,
+    lag: 4,
+    fails: 4,
+    refusals: 6,
+    overloads: 6,
+    read_bytes: 150,
+};
 
 type Deed = Box<dyn FnOnce(&mut World)>;
 
@@ -60,6 +97,7 @@ pub struct World {
     pub seed: u64,
     pub clients: Vec<Client>,
     pub canvas: CanvasState,
+    weather: &'static Weather,
     random: Random,
     now: u64,
     begun: Instant,
@@ -78,8 +116,10 @@ impl World {
     pub fn play(seed: u64) -> Self {
         let mut random = Random::seeded(seed);
         let (instances, clients) = (2 + random.below(3), 3 + random.below(5));
+        let fair = seed.is_multiple_of(3);
+        let weather = if fair { &FAIR } else { &STORM };
         let rules = Rules {
-            message_ttl_ms: TTL_MS,
+            message_ttl_ms: weather.ttl_ms,
             presence_grace_ms: 1_000,
             bounds: ObjectBounds {
                 max_objects: 50,
@@ -90,6 +130,7 @@ impl World {
             seed,
             clients: (0..clients).map(Client::new).collect(),
             canvas: CanvasState::new(Epoch(7), rules),
+            weather,
             random,
             now: 0,
             begun: Instant::now(),
@@ -237,7 +278,8 @@ impl World {
                 self.cut(n);
             }
         }
-        self.later(100, 1_500, Self::trouble);
+        let ms = self.weather.trouble_ms;
+        self.later(ms / 15, ms, Self::trouble);
     }
 
     /// kill -9: what waits is lost, connections are gone; peers turn its clients away.

@@ -117,7 +117,7 @@ impl World {
             let (author, op) = (wire.author().clone(), message.op);
             let refusal = match author.admits(op) {
                 Err(refusal) => Some(refusal),
-                Ok(()) if self.one_in(25) => {
+                Ok(()) if self.one_in(self.weather.overloads) => {
                     if !author.has_taken(op) {
                         author.hold(op, ErrorCode::Overloaded);
                     }

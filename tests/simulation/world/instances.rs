@@ -9,7 +9,7 @@ use scumble::protocol::server_message::snapshot_parts;
 use scumble::room::inbox::{Event, Parts};
 use scumble::room::state::{About, Effect, State};
 
-use super::{POLL_MS, RETRY_MS, Row, TTL_MS, World, now_ms, overloaded, settings};
+use super::{POLL_MS, RETRY_MS, Row, World, now_ms, overloaded, settings};
 use crate::link::Wire;
 
 impl World {
@@ -64,13 +64,13 @@ impl World {
 
     pub(super) fn effect(&mut self, at: usize, effect: Effect) {
         let took = (1, 30);
-        let fails = self.one_in(15);
+        let fails = self.one_in(self.weather.fails);
         let broken = || Unavailable("not now".to_owned());
         match effect {
             Effect::Append(entry) => self.append(at, entry),
             Effect::Read(conn, after) => self.at_instance(at, took, move |world| {
                 world.tick();
-                let read = world.canvas.read(after, 400);
+                let read = world.canvas.read(after, world.weather.read_bytes);
                 let read = if fails { Err(broken()) } else { Ok(read) };
                 world.event(at, Event::ReadDone(conn, read));
             }),
@@ -102,7 +102,7 @@ impl World {
     }
 
     pub(super) fn append(&mut self, at: usize, entry: Entry) {
-        if !matches!(entry, Entry::Durable { .. }) && self.one_in(30) {
+        if !matches!(entry, Entry::Durable { .. }) && self.one_in(self.weather.refusals) {
             let now = self.begun + Duration::from_millis(self.now);
             if let Some(room) = &mut self.instances[at].room {
                 room.not_taken(About::of(&entry), &overloaded(), now);
@@ -200,7 +200,7 @@ impl World {
             if answer && row.instance != instance.number {
                 continue;
             }
-            if !answer && now_ms(self.now - row.at_ms) >= TTL_MS {
+            if !answer && now_ms(self.now - row.at_ms) >= self.weather.ttl_ms {
                 astray = true;
                 continue;
             }
@@ -212,7 +212,7 @@ impl World {
             }
             // A full inbox drops the log, and says so.
             let event = match delivery {
-                Delivery::Log(batch) if self.one_in(12) => {
+                Delivery::Log(batch) if self.one_in(self.weather.lag) => {
                     Event::Lagged(batch.epoch, batch.last_seq())
                 }
                 delivery => Event::Delivery(delivery),
