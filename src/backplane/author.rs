@@ -87,7 +87,8 @@ impl Author {
         }
         ops.taken = ops.taken.min(op - 1);
         ops.refused = ops.refused.max(op);
-        if ops.hold.is_none_or(|hold| op <= hold.first) {
+        // Its author has gone past what waits before it.
+        if ops.hold.is_none_or(|hold| op <= hold.last) {
             let (first, last) = (op, op);
             ops.hold = Some(Hold { first, last, code });
         }
@@ -189,6 +190,23 @@ mod tests {
         for op in 5..=8 {
             author.admits(op).unwrap();
         }
+    }
+
+    /// 5 was given up by its author, who sends 6 next.
+    #[test]
+    fn a_resend_that_is_refused_holds_what_follows_it() {
+        let author = author();
+        refuse(&author, 4);
+        for later in 5..=7 {
+            assert!(author.admits(later).is_err());
+        }
+        author.settle(4);
+        author.hold(6, ErrorCode::RateLimited);
+        assert_eq!(author.held(7), Some(ErrorCode::RateLimited));
+        author.settle(6);
+        assert!(author.admits(8).is_err(), "7 was refused, too");
+        author.admits(7).unwrap();
+        author.admits(8).unwrap();
     }
 
     #[test]
