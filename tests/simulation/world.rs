@@ -198,7 +198,8 @@ impl World {
 
     /// Everybody is there, at the end, and nothing is on its way but polls.
     fn at_rest(&self) -> bool {
-        let (head, here) = (self.canvas.head().seq, self.canvas.members().1.len());
+        let (head, members) = (self.canvas.head().seq, self.canvas.members().1);
+        let here = members.len();
         let rest = |c: &Client| {
             c.welcomed && c.pending.is_empty() && c.seq == head && c.roster.len() == here
         };
@@ -209,6 +210,7 @@ impl World {
                 .clients
                 .iter()
                 .all(|c| c.roster.values().all(|away| !away))
+            && members.iter().all(|member| !member.away)
             && here == self.clients.len()
     }
 
