@@ -41,18 +41,10 @@ struct Hold {
     code: ErrorCode,
 }
 
-impl Ops {
-    /// What is settled needs no resend; what was refused after it still does, and comes before anything new.
-    fn settle(&mut self, op: u64) {
-        self.settled = self.settled.max(op);
-        if let Some(hold) = &mut self.hold
-            && hold.first <= self.settled
-        {
-            (hold.first, hold.last) = (self.settled + 1, hold.last.max(self.refused));
-            if hold.first > hold.last {
-                self.hold = None;
-            }
-        }
+impl Hold {
+    /// Whether `op` is among those of which one has to come.
+    fn awaits(&self, op: u64) -> bool {
+        self.first <= op && op <= self.last
     }
 }
 
@@ -102,8 +94,7 @@ impl Author {
 
     /// Whether `op` is the one that all later ones wait for.
     pub fn awaits(&self, op: u64) -> bool {
-        let hold = self.ops.lock().hold;
-        hold.is_some_and(|hold| hold.first <= op && op <= hold.last)
+        self.ops.lock().hold.is_some_and(|hold| hold.awaits(op))
     }
 
     /// Whether `op` may be taken: nothing is held, or it is the held op itself, which ends the hold, or a lower one: a resend of
@@ -123,7 +114,7 @@ impl Author {
                 retry_after_ms: Some(crate::limits::RETRY_AFTER_MS),
             });
         }
-        if op >= hold.first {
+        if hold.awaits(op) {
             ops.hold = None;
         }
         Ok(())
@@ -133,7 +124,7 @@ impl Author {
     /// be under way, so unlike [`Self::settle`] this says nothing of them.
     pub fn give_up(&self, op: u64) {
         let mut ops = self.ops.lock();
-        ops.hold = ops.hold.filter(|hold| op < hold.first || hold.last < op);
+        ops.hold = ops.hold.filter(|hold| !hold.awaits(op));
     }
 
     /// `op` was taken: until it is refused, another copy of it that is refused holds nothing.
@@ -150,7 +141,17 @@ impl Author {
     /// `op` was answered for good, and those before it: nothing waits for them any more. Who was refused because of them still has
     /// to be sent again before anything new: it would look like a duplicate after that.
     pub fn settle(&self, op: u64) {
-        self.ops.lock().settle(op);
+        let mut ops = self.ops.lock();
+        ops.settled = ops.settled.max(op);
+        let (settled, refused) = (ops.settled, ops.refused);
+        if let Some(hold) = &mut ops.hold
+            && hold.first <= settled
+        {
+            (hold.first, hold.last) = (settled + 1, hold.last.max(refused));
+            if hold.first > hold.last {
+                ops.hold = None;
+            }
+        }
     }
 
     /// A number that stands for the client's name in [`super::Mark::client`].
