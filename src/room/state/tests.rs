@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::backplane::{Canvas, LogBuilder, Member, Opened, PresenceChange, PresenceEvent};
+use crate::backplane::{Canvas, LogBuilder, Opened, PresenceChange, PresenceEvent};
 use crate::protocol::client_message::Kind;
 use crate::protocol::ids::{CanvasId, ClientId};
-use world::{EPOCH, TestLink, World, check, settings};
+use world::{EPOCH, TestLink, World, check, member, settings};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -83,7 +83,7 @@ fn an_author_gets_its_ack_in_the_messages_place() {
 fn a_newer_connection_of_a_client_replaces_the_older() {
     let mut world = World::new();
     world.join(1, None);
-    let member = place(&world.links[&1], ConnId::new(2, 9));
+    let member = member(&world.links[&1].author, ConnId::new(2, 9));
     let event = PresenceEvent {
         version: 2,
         change: PresenceChange::Set(member),
@@ -183,17 +183,6 @@ fn a_welcome_names_the_client_itself() {
     assert_eq!(welcome["users"][0]["client"], link.author.client.as_str());
 }
 
-/// A place of the client of `link`, as the table has it.
-fn place(link: &TestLink, conn: ConnId) -> Member {
-    Member {
-        client: link.author.client.clone(),
-        conn,
-        user: "{}".into(),
-        state: None,
-        away: false,
-    }
-}
-
 /// A client's earlier connection, to another instance, was heard so late there that it took the place from this one, and left.
 #[test]
 fn who_lost_its_place_to_nobody_takes_it_again() {
@@ -206,14 +195,11 @@ fn who_lost_its_place_to_nobody_takes_it_again() {
     assert!(matches!(room.take_effects()[..], [Effect::Members]));
     room.handle(Event::MembersDone(Ok((version, vec![]))), now);
     let again = room.take_effects();
-    assert!(
-        matches!(&again[..], [Effect::Append(Entry::Join { author })] if author.conn == ConnId::new(1, 1)),
-        "{again:?}"
-    );
-    // The queue is full: the table is read again after a pause, and so is the rest.
-    let Some(Effect::Append(join)) = again.first() else {
-        return;
+    let [Effect::Append(join @ Entry::Join { author })] = &again[..] else {
+        panic!("{again:?}")
     };
+    assert_eq!(author.conn, ConnId::new(1, 1));
+    // The queue is full: the table is read again after a pause, and so is the rest.
     let refusal = Refusal {
         code: say::ErrorCode::Overloaded,
         message: "not now".into(),
@@ -248,10 +234,10 @@ fn a_newer_connection_replaces_one_whose_place_was_missed() {
     room.handle(Event::Delivery(joined), now);
     room.handle(missed(9), now);
     // That of before may still be in a table that is read too early.
-    let before = vec![place(&link, ConnId::new(3, 1))];
+    let before = vec![member(&link.author, ConnId::new(3, 1))];
     room.handle(Event::MembersDone(Ok((7, before))), now);
     assert_eq!(link.inner.lock().closed, None);
-    let after = vec![place(&link, elsewhere)];
+    let after = vec![member(&link.author, elsewhere)];
     room.handle(Event::MembersDone(Ok((9, after))), now);
     assert_eq!(link.inner.lock().closed, Some(CloseCode::Replaced));
 }

@@ -183,14 +183,7 @@ impl World {
 
     pub(super) fn commit_join(&mut self, author: &Arc<Author>) {
         self.presence_version += 1;
-        let member = Member {
-            client: author.client.clone(),
-            conn: author.conn,
-            user: "{}".into(),
-            state: None,
-            away: false,
-        };
-        let change = PresenceChange::Set(member);
+        let change = PresenceChange::Set(member(author, author.conn));
         let event = PresenceEvent {
             version: self.presence_version,
             change,
@@ -278,6 +271,17 @@ impl World {
             }
         }
         panic!("never settles");
+    }
+}
+
+/// The author's client as the presence table has it, with `conn` in its place.
+pub(super) fn member(author: &Author, conn: ConnId) -> Member {
+    Member {
+        client: author.client.clone(),
+        conn,
+        user: "{}".into(),
+        state: None,
+        away: false,
     }
 }
 
