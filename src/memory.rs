@@ -239,6 +239,8 @@ impl MemoryBackplane {
             } else if let Err(refusal) = author.admits(message.op) {
                 self.relay.refused.fetch_add(1, Ordering::Relaxed);
                 return Err(refusal);
+            } else {
+                author.take(message.op);
             }
         }
         if closed {

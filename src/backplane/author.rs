@@ -1,6 +1,9 @@
 //! Who writes: a connection, and which of its ops must wait for an earlier one that was refused.
 
+use std::ops::RangeInclusive;
+
 use parking_lot::Mutex;
+use rangemap::RangeInclusiveSet;
 
 use super::Refusal;
 use crate::protocol::ids::{ClientId, ConnId};
@@ -24,27 +27,52 @@ pub struct Author {
 /// How far the ops of a connection are.
 #[derive(Debug, Default)]
 struct Ops {
-    hold: Option<Hold>,
-    /// The highest op that was refused for the moment.
-    refused: u64,
+    /// Those that were refused for the moment, and neither taken nor decided since: each has to come again before any later one.
+    refused: RangeInclusiveSet<u64>,
+    /// What the first of them was refused with.
+    code: Option<ErrorCode>,
+    /// The last op that was taken, if nothing was refused since. A client sends in order: what it leaves out behind this one
+    /// it has given up.
+    passed: Option<u64>,
     /// The highest op that was taken and not refused since.
     taken: u64,
     /// The highest op that was answered for good.
     settled: u64,
 }
 
-/// After a refusal for the moment: ops beyond `last` wait until one from `first` to `last` comes again.
-#[derive(Debug, Clone, Copy)]
-struct Hold {
-    first: u64,
-    last: u64,
-    code: ErrorCode,
-}
+/// More gaps than these between the refused ops count as refused, too: only who leaves out that many numbers has such.
+const MAX_GAPS: usize = 256;
 
-impl Hold {
-    /// Whether `op` is among those of which one has to come.
-    fn awaits(&self, op: u64) -> bool {
-        self.first <= op && op <= self.last
+impl Ops {
+    /// The op that has to come first.
+    fn awaited(&self) -> Option<u64> {
+        self.refused.first().map(|ops| *ops.start())
+    }
+
+    fn refuse(&mut self, op: u64) {
+        self.passed = None;
+        let from = match self.refused.last() {
+            Some(last) if self.refused.len() > MAX_GAPS => op.min(*last.start()),
+            _ => op,
+        };
+        self.refused.insert(from..=op);
+    }
+
+    /// These are waited for no more.
+    fn forget(&mut self, ops: RangeInclusive<u64>) {
+        if !self.refused.is_empty() {
+            self.refused.remove(ops);
+        }
+    }
+
+    /// The code of the one that `op` has to wait for.
+    fn held(&self, op: u64) -> Option<ErrorCode> {
+        if self.passed.is_some_and(|passed| passed < op) {
+            return None;
+        }
+        self.awaited()
+            .filter(|awaited| *awaited < op)
+            .and(self.code)
     }
 }
 
@@ -77,45 +105,32 @@ impl Author {
         if op <= ops.settled {
             return;
         }
-        ops.taken = ops.taken.min(op - 1);
-        ops.refused = ops.refused.max(op);
-        // Its author has gone past what waits before it.
-        if ops.hold.is_none_or(|hold| op <= hold.last) {
-            let (first, last) = (op, op);
-            ops.hold = Some(Hold { first, last, code });
+        if ops.awaited().is_none_or(|awaited| op <= awaited) {
+            ops.code = Some(code);
         }
+        ops.taken = ops.taken.min(op - 1);
+        ops.refuse(op);
     }
 
     /// The code that `op` is refused with because a lower one waits to be sent again; `None` if it is not.
     pub fn held(&self, op: u64) -> Option<ErrorCode> {
-        let hold = self.ops.lock().hold?;
-        (op > hold.last).then_some(hold.code)
+        self.ops.lock().held(op)
     }
 
-    /// Whether `op` is the one that all later ones wait for.
-    pub fn awaits(&self, op: u64) -> bool {
-        self.ops.lock().hold.is_some_and(|hold| hold.awaits(op))
-    }
-
-    /// Whether `op` may be taken: nothing is held, or it is the held op itself, which ends the hold, or a lower one: a resend of
-    /// what was answered before, which changes nothing for what waits.
+    /// Whether `op` may be taken: no lower one waits to be sent again.
     /// Must be called under the same lock as [`Self::hold`] of the same backplane, or where no other can append for this author.
     ///
     /// # Errors
-    /// The refusal with the code of the held op's.
+    /// The refusal with the code of the op that it waits for; it has to be sent again after that.
     pub fn admits(&self, op: u64) -> Result<(), Refusal> {
         let mut ops = self.ops.lock();
-        let Some(hold) = ops.hold else { return Ok(()) };
-        if op > hold.last {
-            ops.refused = ops.refused.max(op);
+        if let Some(code) = ops.held(op) {
+            ops.refuse(op);
             return Err(Refusal {
-                code: hold.code,
+                code,
                 message: "an earlier op was refused: send that first".to_owned(),
                 retry_after_ms: Some(crate::limits::RETRY_AFTER_MS),
             });
-        }
-        if hold.awaits(op) {
-            ops.hold = None;
         }
         Ok(())
     }
@@ -123,14 +138,15 @@ impl Author {
     /// `op` was refused for good: its author will not send it again, so nothing waits for it any more. Earlier ops may still
     /// be under way, so unlike [`Self::settle`] this says nothing of them.
     pub fn give_up(&self, op: u64) {
-        let mut ops = self.ops.lock();
-        ops.hold = ops.hold.filter(|hold| !hold.awaits(op));
+        self.ops.lock().forget(op..=op);
     }
 
-    /// `op` was taken: until it is refused, another copy of it that is refused holds nothing.
+    /// `op`, which was admitted, was taken: until it is refused, another copy of it that is refused holds nothing.
     pub fn take(&self, op: u64) {
         let mut ops = self.ops.lock();
         ops.taken = ops.taken.max(op);
+        let from = ops.passed.replace(op).map_or(op, |passed| op.min(passed));
+        ops.forget(from..=op);
     }
 
     /// Whether a copy of `op` was taken and is not refused.
@@ -143,15 +159,7 @@ impl Author {
     pub fn settle(&self, op: u64) {
         let mut ops = self.ops.lock();
         ops.settled = ops.settled.max(op);
-        let (settled, refused) = (ops.settled, ops.refused);
-        if let Some(hold) = &mut ops.hold
-            && hold.first <= settled
-        {
-            (hold.first, hold.last) = (settled + 1, hold.last.max(refused));
-            if hold.first > hold.last {
-                ops.hold = None;
-            }
-        }
+        ops.forget(0..=op);
     }
 
     /// A number that stands for the client's name in [`super::Mark::client`].
@@ -174,7 +182,13 @@ mod tests {
         author.hold(op, ErrorCode::Overloaded);
     }
 
-    /// Refused here, and committed through the client's earlier connection: those that were refused after it come before new ones.
+    fn take(author: &Author, op: u64) {
+        author.admits(op).unwrap();
+        author.take(op);
+    }
+
+    /// Refused here, and committed through the client's earlier connection: those that were refused after it come before new ones,
+    /// and in their order. What comes now may be the middle of what was sent again when that was not known yet.
     #[test]
     fn what_was_refused_because_of_an_op_comes_first_when_that_is_settled() {
         let author = author();
@@ -185,15 +199,12 @@ mod tests {
         author.settle(3);
         author.settle(4);
         assert!(author.admits(7).is_err(), "5 and 6 would be lost");
-        author.admits(3).unwrap();
-        assert!(author.admits(7).is_err(), "3 was decided before");
-        assert!(author.awaits(5));
-        for op in 5..=8 {
-            author.admits(op).unwrap();
+        assert!(author.admits(6).is_err(), "5 would be lost");
+        for op in [3, 5, 6, 7, 8] {
+            take(&author, op);
         }
     }
 
-    /// 5 was given up by its author, who sends 6 next.
     #[test]
     fn a_resend_that_is_refused_holds_what_follows_it() {
         let author = author();
@@ -202,12 +213,27 @@ mod tests {
             assert!(author.admits(later).is_err());
         }
         author.settle(4);
-        author.hold(6, ErrorCode::RateLimited);
+        author.hold(5, ErrorCode::RateLimited);
         assert_eq!(author.held(7), Some(ErrorCode::RateLimited));
         author.settle(6);
         assert!(author.admits(8).is_err(), "7 was refused, too");
-        author.admits(7).unwrap();
-        author.admits(8).unwrap();
+        take(&author, 7);
+        take(&author, 8);
+    }
+
+    /// However many numbers are left out, what is kept is bounded, and nothing passes what was refused.
+    #[test]
+    fn gaps_without_end_take_no_memory_without_end() {
+        let author = author();
+        refuse(&author, 1);
+        for op in 1..10_000 {
+            assert!(author.admits(2 * op + 1).is_err());
+        }
+        assert!(author.ops.lock().refused.len() <= MAX_GAPS + 1);
+        author.settle(1);
+        assert!(author.admits(5).is_err(), "3 was refused");
+        author.settle(20_000);
+        author.admits(20_001).unwrap();
     }
 
     #[test]
@@ -229,5 +255,21 @@ mod tests {
         assert_eq!(author.held(4), Some(ErrorCode::Overloaded));
         author.give_up(3);
         author.admits(4).unwrap();
+    }
+
+    /// Sent again in order, but for one that its author has taken back meanwhile.
+    #[test]
+    fn what_is_left_out_behind_a_resent_op_is_not_waited_for() {
+        let author = author();
+        refuse(&author, 3);
+        for later in 4..=6 {
+            assert!(author.admits(later).is_err());
+        }
+        take(&author, 3);
+        take(&author, 5);
+        author.hold(5, ErrorCode::Overloaded);
+        assert!(author.admits(6).is_err(), "5 was refused again");
+        take(&author, 5);
+        take(&author, 6);
     }
 }

@@ -61,8 +61,6 @@ pub struct Inbound {
     peer: Option<Arc<Peer>>,
     window: Option<OpWindow>,
     limiter: Limiter,
-    /// The highest op that the backplane took and did not refuse later, as far as known here.
-    handed_over: u64,
     /// Entries of this turn that the backplane was not told the end of.
     appending: bool,
     signals: Signals,
@@ -92,7 +90,6 @@ impl Inbound {
             peer: None,
             window: None,
             limiter,
-            handed_over: 0,
             appending: false,
             signals: Signals::default(),
             bad_in_a_row: 0,

@@ -1,5 +1,7 @@
 //! Fairness, bounds and the order of refusals.
 
+mod refusals;
+
 use super::*;
 use crate::queue::tests::{author, durable};
 
@@ -134,7 +136,7 @@ fn a_second_copy_that_is_refused_holds_nothing() {
     // The queue is full; the first one that did not fit is held, the second copy of one that did is not.
     let held = op + 1;
     assert!(intake.append(&canvas(1), durable(&a, op, 10)).is_err());
-    assert!(a.awaits(held));
+    assert!(a.held(held).is_none() && a.held(held + 1).is_some());
     while !intake.drain().1.is_empty() {}
     for resent in [op, held, held + 1] {
         intake.append(&canvas(1), durable(&a, resent, 10)).unwrap();

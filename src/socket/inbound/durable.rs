@@ -34,18 +34,12 @@ impl Inbound {
             author: peer.author().clone(),
             message,
         };
-        // What came after an op that all wait for was refused with it.
-        let first_again = peer.author().awaits(op);
         self.appending = true;
-        match self.hub.backplane.append_more(canvas, entry) {
-            Ok(()) if first_again => self.handed_over = op,
-            Ok(()) => self.handed_over = op.max(self.handed_over),
-            Err(refusal) => {
-                peer.answered(1);
-                let retry = refusal.retry_after_ms;
-                let error = say::error(refusal.code, &refusal.message, Some(op), retry);
-                self.out.with(|outbox| outbox.reply(error));
-            }
+        if let Err(refusal) = self.hub.backplane.append_more(canvas, entry) {
+            peer.answered(1);
+            let retry = refusal.retry_after_ms;
+            let error = say::error(refusal.code, &refusal.message, Some(op), retry);
+            self.out.with(|outbox| outbox.reply(error));
         }
     }
 
