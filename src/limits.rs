@@ -66,6 +66,9 @@ pub const MAX_STATE_BYTES: usize = 8 * 1024;
 
 /// Ops of one connection that wait for their ack; beyond, the server stops reading from it.
 pub const MAX_IN_FLIGHT_OPS: u32 = 1_024;
+/// Gaps between the numbers of a connection's ops that wait to be sent again. What is in further ones counts as refused, too: only who
+/// leaves out that many numbers has such.
+pub const MAX_REFUSED_GAPS: usize = 256;
 /// Bytes of one connection's ordered lane.
 pub const OUTBOX_BYTES: usize = 256 * 1024;
 /// What the WebSocket parser keeps for each connection, idle or not.

@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 use rangemap::RangeInclusiveSet;
 
 use super::Refusal;
+use crate::limits::{MAX_REFUSED_GAPS, RETRY_AFTER_MS};
 use crate::protocol::ids::{ClientId, ConnId};
 use crate::protocol::server_message::ErrorCode;
 
@@ -40,19 +41,27 @@ struct Ops {
     settled: u64,
 }
 
-/// More gaps than these between the refused ops count as refused, too: only who leaves out that many numbers has such.
-const MAX_GAPS: usize = 256;
-
 impl Ops {
     /// The op that has to come first.
     fn awaited(&self) -> Option<u64> {
         self.refused.first().map(|ops| *ops.start())
     }
 
+    fn hold(&mut self, op: u64, code: ErrorCode) {
+        if op <= self.settled {
+            return;
+        }
+        if self.awaited().is_none_or(|awaited| op <= awaited) {
+            self.code = Some(code);
+        }
+        self.taken = self.taken.min(op - 1);
+        self.refuse(op);
+    }
+
     fn refuse(&mut self, op: u64) {
         self.passed = None;
         let from = match self.refused.last() {
-            Some(last) if self.refused.len() > MAX_GAPS => op.min(*last.start()),
+            Some(last) if self.refused.len() > MAX_REFUSED_GAPS => op.min(*last.start()),
             _ => op,
         };
         self.refused.insert(from..=op);
@@ -101,15 +110,7 @@ impl Author {
     /// `code` is `rate-limited` or `overloaded`; later ops are refused with the same.
     /// Nothing is held for a second copy of an op that was answered for good: its author will not send it again.
     pub fn hold(&self, op: u64, code: ErrorCode) {
-        let mut ops = self.ops.lock();
-        if op <= ops.settled {
-            return;
-        }
-        if ops.awaited().is_none_or(|awaited| op <= awaited) {
-            ops.code = Some(code);
-        }
-        ops.taken = ops.taken.min(op - 1);
-        ops.refuse(op);
+        self.ops.lock().hold(op, code);
     }
 
     /// The code that `op` is refused with because a lower one waits to be sent again; `None` if it is not.
@@ -129,7 +130,7 @@ impl Author {
             return Err(Refusal {
                 code,
                 message: "an earlier op was refused: send that first".to_owned(),
-                retry_after_ms: Some(crate::limits::RETRY_AFTER_MS),
+                retry_after_ms: Some(RETRY_AFTER_MS),
             });
         }
         Ok(())
@@ -149,9 +150,13 @@ impl Author {
         ops.forget(from..=op);
     }
 
-    /// Whether a copy of `op` was taken and is not refused.
-    pub fn has_taken(&self, op: u64) -> bool {
-        op <= self.ops.lock().taken
+    /// As [`Self::hold`], after `op` was not taken. Nothing is held for a second copy of one that was: the first has an answer of its
+    /// own, after which nobody would send the number again.
+    pub fn hold_untaken(&self, op: u64, code: ErrorCode) {
+        let mut ops = self.ops.lock();
+        if op > ops.taken {
+            ops.hold(op, code);
+        }
     }
 
     /// `op` was answered for good, and those before it: nothing waits for them any more. Who was refused because of them still has
@@ -182,6 +187,14 @@ mod tests {
         author.hold(op, ErrorCode::Overloaded);
     }
 
+    /// The first is refused, and the others because of it.
+    fn refuse_all(author: &Author, ops: RangeInclusive<u64>) {
+        refuse(author, *ops.start());
+        for later in ops.skip(1) {
+            assert!(author.admits(later).is_err());
+        }
+    }
+
     fn take(author: &Author, op: u64) {
         author.admits(op).unwrap();
         author.take(op);
@@ -192,10 +205,7 @@ mod tests {
     #[test]
     fn what_was_refused_because_of_an_op_comes_first_when_that_is_settled() {
         let author = author();
-        refuse(&author, 3);
-        for later in 4..=6 {
-            assert!(author.admits(later).is_err());
-        }
+        refuse_all(&author, 3..=6);
         author.settle(3);
         author.settle(4);
         assert!(author.admits(7).is_err(), "5 and 6 would be lost");
@@ -208,10 +218,7 @@ mod tests {
     #[test]
     fn a_resend_that_is_refused_holds_what_follows_it() {
         let author = author();
-        refuse(&author, 4);
-        for later in 5..=7 {
-            assert!(author.admits(later).is_err());
-        }
+        refuse_all(&author, 4..=7);
         author.settle(4);
         author.hold(5, ErrorCode::RateLimited);
         assert_eq!(author.held(7), Some(ErrorCode::RateLimited));
@@ -229,7 +236,7 @@ mod tests {
         for op in 1..10_000 {
             assert!(author.admits(2 * op + 1).is_err());
         }
-        assert!(author.ops.lock().refused.len() <= MAX_GAPS + 1);
+        assert!(author.ops.lock().refused.len() <= MAX_REFUSED_GAPS + 1);
         author.settle(1);
         assert!(author.admits(5).is_err(), "3 was refused");
         author.settle(20_000);
@@ -261,10 +268,7 @@ mod tests {
     #[test]
     fn what_is_left_out_behind_a_resent_op_is_not_waited_for() {
         let author = author();
-        refuse(&author, 3);
-        for later in 4..=6 {
-            assert!(author.admits(later).is_err());
-        }
+        refuse_all(&author, 3..=6);
         take(&author, 3);
         take(&author, 5);
         author.hold(5, ErrorCode::Overloaded);

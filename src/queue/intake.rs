@@ -81,10 +81,8 @@ impl Intake {
             Ok(true) => {}
             Ok(false) => return Ok(()),
             Err(refusal) => {
-                if let Some((author, op)) = op
-                    && !author.has_taken(op)
-                {
-                    author.hold(op, refusal.code);
+                if let Some((author, op)) = op {
+                    author.hold_untaken(op, refusal.code);
                 }
                 return Err(refusal);
             }

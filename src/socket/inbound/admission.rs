@@ -54,11 +54,8 @@ impl Inbound {
         let Err(over) = self.limiter.durable(bytes) else {
             return true;
         };
-        // A second copy of what was taken needs no hold: the first has an answer of its own, after which nobody would
-        // send the number again. Only this task appends for its author, so nothing can slip in between.
-        if !author.has_taken(op) {
-            author.hold(op, ErrorCode::RateLimited);
-        }
+        // Only this task appends for its author, so nothing can slip in between.
+        author.hold_untaken(op, ErrorCode::RateLimited);
         let (code, wait_ms) = (ErrorCode::RateLimited, Some(over.retry_after_ms));
         let error = say::error(code, &over.message, Some(op), wait_ms);
         self.out.with(|outbox| outbox.reply(error));

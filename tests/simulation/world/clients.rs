@@ -118,9 +118,7 @@ impl World {
             let refusal = match author.admits(op) {
                 Err(refusal) => Some(refusal),
                 Ok(()) if self.one_in(self.weather.overloads) => {
-                    if !author.has_taken(op) {
-                        author.hold(op, ErrorCode::Overloaded);
-                    }
+                    author.hold_untaken(op, ErrorCode::Overloaded);
                     Some(overloaded())
                 }
                 Ok(()) => {

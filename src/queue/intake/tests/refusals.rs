@@ -149,9 +149,7 @@ impl World {
             return;
         }
         if limited && author.held(op).is_none() {
-            if !author.has_taken(op) {
-                author.hold(op, ErrorCode::RateLimited);
-            }
+            author.hold_untaken(op, ErrorCode::RateLimited);
             connection.to_client.push_back(Answer::ForNow(op));
             return;
         }
@@ -186,8 +184,7 @@ impl World {
                     continue;
                 }
             }
-            let connection = self.connections.iter_mut().find(|c| c.author.conn == conn);
-            connection.unwrap().to_client.push_back(Answer::ForGood(op));
+            self.tell(conn, Answer::ForGood(op));
         }
         for (author, message) in batch.iter().filter_map(|w| durable_of(&w.entry)) {
             author.settle(message.op);
@@ -206,11 +203,14 @@ impl World {
     fn answer(&mut self, answers: Answers) {
         for (_, delivery) in answers {
             if let Delivery::Outcome { conn, op, .. } = delivery {
-                let connection = self.connections.iter_mut().find(|c| c.author.conn == conn);
-                let connection = connection.unwrap();
-                connection.to_client.push_back(Answer::ForNow(op));
+                self.tell(conn, Answer::ForNow(op));
             }
         }
+    }
+
+    fn tell(&mut self, conn: ConnId, answer: Answer) {
+        let connection = self.connections.iter_mut().find(|c| c.author.conn == conn);
+        connection.unwrap().to_client.push_back(answer);
     }
 
     /// A room delivers one message of the log; as its author's ack, or as a message of the client's.
