@@ -132,7 +132,15 @@ fn files(endings: &[&str]) -> BTreeMap<String, String> {
                 .to_string_lossy()
                 .into_owned();
             match path.is_dir() {
-                true if ["dist", "node_modules", "target", ".build"].contains(&&*name) => {}
+                true if [
+                    "dist",
+                    "node_modules",
+                    "target",
+                    ".build",
+                    "corpus",
+                    "artifacts",
+                ]
+                .contains(&&*name) => {}
                 true => folders.push(path),
                 false => paths.push(path),
             }
