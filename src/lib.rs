@@ -6,7 +6,9 @@
 //! socket/inbound -> room -> queue/writer -> SQLite -> queue/poller -> room -> socket/outbound
 //! ```
 //!
-//! Dependencies point one way: `protocol <- backplane <- room <- {socket, queue, memory, http} <- relay <- main`.
+//! `machine` is what a canvas means, pure: the in-process backplane runs it, and tests compare the others with it.
+//!
+//! Dependencies point one way: `protocol <- backplane <- {room, machine} <- {socket, queue, memory, http} <- relay <- main`.
 //! `docs/ARCHITECTURE.md` tells the rest; `tests/tidy.rs` keeps it true.
 
 pub mod config;
@@ -17,6 +19,7 @@ pub mod tasks;
 pub mod auth;
 
 pub mod backplane;
+pub mod machine;
 pub mod memory;
 pub mod queue;
 

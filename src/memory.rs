@@ -1,6 +1,6 @@
 //! The in-process backplane (`--queue off`): one relay without a file. What it holds ends with the process.
 //!
-//! Each canvas is a pure machine ([`canvas::CanvasState`]) under a mutex of its own; an entry is applied,
+//! Each canvas is a pure machine ([`CanvasState`]) under a mutex of its own; an entry is applied,
 //! and delivered, before [`append`](crate::backplane::Backplane::append) returns. Nothing waits, so nothing is ever `overloaded` but
 //! ops that their author holds, and everything during a shutdown.
 //!
@@ -19,17 +19,13 @@ use parking_lot::{Mutex, RwLock};
 use crate::backplane::object_bounds::ObjectBounds;
 use crate::backplane::{Canvas, Delivery, Entry, Refusal, Sink, Unavailable};
 use crate::limits;
+use crate::machine::{CanvasState, Rules};
 use crate::protocol::ids::{CanvasId, Epoch, InstanceId};
 use crate::protocol::server_message::ErrorCode;
-use canvas::{CanvasState, Rules};
 use sweeper::Sweeper;
 
 mod as_backplane;
-pub mod canvas;
-mod log;
-mod objects;
 mod outside;
-mod presence;
 mod sweeper;
 
 /// What the in-process backplane needs to know.

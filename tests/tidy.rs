@@ -29,7 +29,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "tasks",
         ],
     ),
-    ("memory", &["backplane", "limits", "protocol"]),
+    ("machine", &["backplane", "limits", "protocol"]),
+    ("memory", &["backplane", "limits", "machine", "protocol"]),
     ("queue", &["backplane", "config", "limits", "protocol"]),
     // The upgrade hands the socket over.
     (
@@ -227,7 +228,7 @@ fn dependencies_point_one_way() {
     }
     none(
         wrong,
-        "protocol <- backplane <- room <- {socket, queue, memory, http} <- relay <- main",
+        "protocol <- backplane <- {room, machine} <- {socket, queue, memory, http} <- relay <- main",
     );
 }
 

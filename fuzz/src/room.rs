@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use scumble::backplane::object_bounds::ObjectBounds;
 use scumble::backplane::{Author, Canvas, Delivery, Entry, LogBatch, Opened, Unavailable};
-use scumble::memory::canvas::{CanvasState, Rules};
+use scumble::machine::{CanvasState, Rules};
 use scumble::protocol::client_message::{ClientMessage, parse};
 use scumble::protocol::ids::{CanvasId, ClientId, ConnId, Epoch, InstanceId, Position};
 use scumble::protocol::server_message::{self as say, Limits, snapshot_parts};

@@ -7,11 +7,11 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use super::MemoryBackplane;
-use super::canvas::CanvasState;
 use crate::backplane::{
     Answer, Author, Backplane, Canvas, Entry, Found, InstanceStats, Member, Opened, Outcome, Read,
     Refusal, Sink, Snapshot, Stats, Unavailable,
 };
+use crate::machine::CanvasState;
 use crate::protocol::client_message::Durable;
 use crate::protocol::ids::{CanvasId, ConnId, InstanceId, Position};
 

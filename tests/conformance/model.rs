@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use scumble::backplane::{Delivery, Entry, Outcome, PresenceChange, PresenceEvent, Read};
-use scumble::memory::canvas::{CanvasState, Rules};
+use scumble::machine::{CanvasState, Rules};
 use scumble::protocol::ids::Position;
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
 //! A relay in virtual time: N pure rooms (`scumble::room::state`) over the pure model of a canvas
-//! (`scumble::memory::canvas`), with clients that join, drop, read slowly and write; with wakes that are lost, late or
+//! (`scumble::machine`), with clients that join, drop, read slowly and write; with wakes that are lost, late or
 //! doubled, reads that fail, instances that stop or die. A seed makes all of it, and nothing else does: no clock, no
 //! thread, no socket. At the end everyone must have seen one history. In two of three seeds far more goes wrong.
 //!

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use scumble::backplane::object_bounds::ObjectBounds;
 use scumble::backplane::{Author, Delivery, Entry};
-use scumble::memory::canvas::{CanvasState, Rules};
+use scumble::machine::{CanvasState, Rules};
 use scumble::protocol::ids::{ConnId, Epoch, InstanceId};
 use scumble::protocol::server_message::{ErrorCode, Limits};
 use scumble::room::Settings;

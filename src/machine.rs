@@ -7,15 +7,19 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::log::{Log, Row};
-use super::objects::Objects;
-use super::presence::Table;
 use crate::backplane::object_bounds::ObjectBounds;
 use crate::backplane::{Author, Delivery, Entry, Member, Outcome, Read, Refusal, Snapshot};
 use crate::limits::{CHAT_HISTORY, CLIENT_MEMORY};
 use crate::protocol::client_message::{Durable, Kind};
 use crate::protocol::ids::{ClientId, Epoch, Position};
 use crate::protocol::server_message::{AckStatus, ErrorCode};
+use log::{Log, Row};
+use objects::Objects;
+use presence::Table;
+
+mod log;
+mod objects;
+mod presence;
 
 /// How often clients that were not heard of for [`CLIENT_MEMORY`] are looked for, in milliseconds.
 const FORGET_INTERVAL_MS: i64 = 3_600_000;

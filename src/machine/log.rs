@@ -1,4 +1,4 @@
-//! The log of one canvas in memory: the youngest messages, contiguous up to the head.
+//! The log of one canvas: the youngest messages, contiguous up to the head.
 
 use std::collections::VecDeque;
 

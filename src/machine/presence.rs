@@ -1,4 +1,4 @@
-//! The presence table of one canvas in memory: who is here, and who was lost a moment ago.
+//! The presence table of one canvas: who is here, and who was lost a moment ago.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

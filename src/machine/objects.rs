@@ -1,4 +1,4 @@
-//! The current objects of one canvas in memory, in the order of their creation.
+//! The current objects of one canvas, in the order of their creation.
 
 use std::collections::{BTreeMap, HashMap};
 
