@@ -2,7 +2,7 @@
 //!
 //! It is the whole of what a backplane means by one canvas, so tests of other backplanes compare against it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,9 +17,13 @@ use log::{Log, Row};
 use objects::Objects;
 use presence::Table;
 
+pub mod codec;
+mod command;
 mod log;
 mod objects;
 mod presence;
+
+pub use command::Command;
 
 /// How often clients that were not heard of for [`CLIENT_MEMORY`] are looked for, in milliseconds.
 const FORGET_INTERVAL_MS: i64 = 3_600_000;
@@ -46,6 +50,14 @@ struct Client {
     used_at_ms: i64,
 }
 
+/// What is remembered of an instance that sends batches.
+#[derive(Debug)]
+struct Sender {
+    /// Of its last batch.
+    serial: u64,
+    used_at_ms: i64,
+}
+
 /// Everything about one canvas.
 #[derive(Debug)]
 pub struct CanvasState {
@@ -55,6 +67,7 @@ pub struct CanvasState {
     chat: VecDeque<String>,
     clients: HashMap<ClientId, Client>,
     presence: Table,
+    senders: BTreeMap<u32, Sender>,
     forget_at_ms: i64,
 }
 
@@ -68,6 +81,7 @@ impl CanvasState {
             chat: VecDeque::new(),
             clients: HashMap::new(),
             presence: Table::default(),
+            senders: BTreeMap::new(),
             forget_at_ms: 0,
         }
     }
@@ -139,6 +153,16 @@ impl CanvasState {
     /// Whether time alone changes nothing any more.
     pub fn is_settled(&self) -> bool {
         self.log.is_empty() && !self.presence.waits()
+    }
+
+    /// When time alone next changes something (the oldest message expires, or somebody's grace ends), ms since the epoch; it may
+    /// be past. `None` if it is settled.
+    pub fn due_at_ms(&self) -> Option<i64> {
+        let due = [
+            self.log.due_at_ms(self.rules.message_ttl_ms),
+            self.presence.due_at_ms(),
+        ];
+        due.into_iter().flatten().min()
     }
 
     /// Removes everyone whose place that instance holds.
@@ -257,7 +281,8 @@ impl CanvasState {
         });
     }
 
-    /// A client's row is what makes its resent ops duplicates, and what binds it to a subject.
+    /// A client's row is what makes its resent ops duplicates, and what binds it to a subject. An instance's makes its resent
+    /// batches old ones.
     fn forget_clients(&mut self, now_ms: i64) {
         let memory_ms = i64::try_from(CLIENT_MEMORY.as_millis()).unwrap_or(i64::MAX);
         let presence = &self.presence;
@@ -266,6 +291,8 @@ impl CanvasState {
                 || !client.retained.is_empty()
                 || presence.has(id)
         });
+        self.senders
+            .retain(|_, sender| now_ms.saturating_sub(sender.used_at_ms) < memory_ms);
     }
 }
 

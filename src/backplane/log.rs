@@ -42,6 +42,37 @@ impl LogBatch {
     pub fn last_seq(&self) -> u64 {
         self.first_seq + self.marks.len() as u64 - 1
     }
+
+    /// The same messages in as few runs as can be: those that follow each other are one.
+    pub fn join(runs: &[Self]) -> impl Iterator<Item = Self> {
+        runs.chunk_by(Self::is_followed_by).map(Self::in_one)
+    }
+
+    fn is_followed_by(&self, next: &Self) -> bool {
+        self.epoch == next.epoch && self.first_seq + self.marks.len() as u64 == next.first_seq
+    }
+
+    /// Of runs that follow each other, at least one.
+    fn in_one(runs: &[Self]) -> Self {
+        let mut whole = runs[0].clone();
+        if runs.len() == 1 {
+            return whole;
+        }
+        let mut frames = Vec::with_capacity(runs.iter().map(|run| run.frames.len()).sum());
+        let mut marks = Vec::with_capacity(runs.iter().map(|run| run.marks.len()).sum());
+        for run in runs {
+            let before = frames.len();
+            marks.extend(run.marks.iter().map(|mark| Mark {
+                end: before + mark.end,
+                ..*mark
+            }));
+            frames.extend_from_slice(&run.frames);
+            whole.at_ms = run.at_ms;
+        }
+        whole.frames = Bytes::from(frames);
+        whole.marks = marks.into();
+        whole
+    }
 }
 
 /// How a durable row is framed for everyone: one place, whatever the backplane.

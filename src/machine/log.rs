@@ -69,6 +69,38 @@ impl Log {
         self.head
     }
 
+    /// The retained messages, the oldest first.
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = &Row> {
+        self.rows.iter()
+    }
+
+    /// The log with that head and those [`Self::rows`]; `None` if there are more of them than numbers up to the head, or none is left after it.
+    pub fn restore(head: Position, rows: VecDeque<Row>) -> Option<Self> {
+        let bytes = rows.iter().map(Row::bytes).sum();
+        let fits = rows.len() as u64 <= head.seq && head.seq < u64::MAX;
+        fits.then_some(Self { head, rows, bytes })
+    }
+
+    /// The `seq` of the oldest message; of the next one if there is none.
+    pub fn first_seq(&self) -> u64 {
+        self.head.seq + 1 - self.rows.len() as u64
+    }
+
+    /// When [`Self::pop_expired`] next finds something if a message is kept for `ttl_ms`. Over its bound, a log is due since its
+    /// youngest message came.
+    pub fn due_at_ms(&self, ttl_ms: i64) -> Option<i64> {
+        let (oldest, youngest) = (self.rows.front()?, self.rows.back()?);
+        let expires_at_ms = oldest.at_ms.saturating_add(ttl_ms);
+        Some(match self.is_over() {
+            true => youngest.at_ms.min(expires_at_ms),
+            false => expires_at_ms,
+        })
+    }
+
+    fn is_over(&self) -> bool {
+        self.bytes > MEMORY_LOG_BYTES && self.rows.len() > 1
+    }
+
     /// Messages retained.
     pub fn len(&self) -> usize {
         self.rows.len()
@@ -100,8 +132,7 @@ impl Log {
     /// its bound. The youngest message is never too large to keep.
     pub fn pop_expired(&mut self, until_ms: i64) -> Option<Row> {
         let oldest = self.rows.front()?;
-        let over = self.bytes > MEMORY_LOG_BYTES && self.rows.len() > 1;
-        if oldest.at_ms > until_ms && !over {
+        if oldest.at_ms > until_ms && !self.is_over() {
             return None;
         }
         self.bytes -= oldest.bytes();
@@ -110,7 +141,7 @@ impl Log {
 
     /// The messages after a position: see [`crate::backplane::Backplane::read`].
     pub fn read(&self, after: Position, max_bytes: usize) -> Read {
-        let before_oldest = self.head.seq - self.rows.len() as u64;
+        let before_oldest = self.first_seq() - 1;
         if after.epoch != self.head.epoch || !(before_oldest..=self.head.seq).contains(&after.seq) {
             return Read::Gone;
         }

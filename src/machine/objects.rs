@@ -29,6 +29,46 @@ impl Objects {
         self.totals
     }
 
+    /// The place, id and JSON of each, in the order of creation.
+    pub fn rows(&self) -> impl Iterator<Item = (u64, &str, &str)> {
+        let mut ids: Vec<(u64, &str)> = self
+            .places
+            .iter()
+            .map(|(id, place)| (*place, id.as_str()))
+            .collect();
+        ids.sort_unstable();
+        // Each place has an id, so these are two lists of the same places.
+        ids.into_iter()
+            .zip(self.texts.values())
+            .map(|((place, id), text)| (place, id, text.as_str()))
+    }
+
+    /// The place that the next new object takes.
+    pub fn next_place(&self) -> u64 {
+        self.next_place
+    }
+
+    /// The objects with those [`Self::rows`]; `None` if two share a place or an id, or one is at a place not taken yet.
+    pub fn restore<'a>(
+        next_place: u64,
+        rows: impl IntoIterator<Item = (u64, &'a str, &'a str)>,
+    ) -> Option<Self> {
+        let mut objects = Self {
+            next_place,
+            ..Self::default()
+        };
+        for (place, id, text) in rows {
+            let taken = objects.texts.insert(place, text.to_owned()).is_some()
+                || objects.places.insert(id.to_owned(), place).is_some();
+            if taken || place >= next_place {
+                return None;
+            }
+            objects.totals.objects += 1;
+            objects.totals.bytes += text.len() as u64;
+        }
+        Some(objects)
+    }
+
     /// Does what the message says; `false` if the object it is about is not there.
     ///
     /// # Errors

@@ -37,6 +37,34 @@ impl Table {
         !self.gone_at_ms.is_empty()
     }
 
+    /// When the first of them is gone.
+    pub fn due_at_ms(&self) -> Option<i64> {
+        self.gone_at_ms.values().min().copied()
+    }
+
+    /// Each member, and when it is gone if it is away. By client.
+    pub fn rows(&self) -> impl Iterator<Item = (&Member, Option<i64>)> {
+        let gone_at_ms = |member: &Member| self.gone_at_ms.get(&member.client).copied();
+        self.rows
+            .values()
+            .map(move |member| (member, gone_at_ms(member)))
+    }
+
+    /// The table with that version and those [`Self::rows`]. Who has a time to go is away, and nobody else.
+    pub fn restore(version: u64, rows: impl IntoIterator<Item = (Member, Option<i64>)>) -> Self {
+        let mut table = Self {
+            version,
+            ..Self::default()
+        };
+        for (mut member, gone_at_ms) in rows {
+            member.away = gone_at_ms.is_some();
+            let gone = gone_at_ms.map(|at_ms| (member.client.clone(), at_ms));
+            table.gone_at_ms.extend(gone);
+            table.rows.insert(member.client.clone(), member);
+        }
+        table
+    }
+
     /// The connection takes its client's place. A state that the client had stays its own.
     pub fn join(&mut self, author: &Author) -> PresenceEvent {
         self.gone_at_ms.remove(&author.client);
@@ -98,6 +126,23 @@ impl Table {
             .find(|member| member.conn.instance() == instance);
         let client = held.map(|member| member.client.clone())?;
         Some(self.remove(&client, LeaveReason::Left))
+    }
+
+    /// Everyone whose place is held by that instance turns away, but for those who are.
+    pub fn lose_instance(&mut self, instance: u32, gone_at_ms: i64) -> Vec<PresenceEvent> {
+        let here = self.rows.values_mut().filter(|member| !member.away);
+        let held = here.filter(|member| member.conn.instance() == instance);
+        let lost = held.map(|member| {
+            member.away = true;
+            member.clone()
+        });
+        let lost: Vec<Member> = lost.collect();
+        let mut events = Vec::with_capacity(lost.len());
+        for member in lost {
+            self.gone_at_ms.insert(member.client.clone(), gone_at_ms);
+            events.push(self.event(PresenceChange::Set(member)));
+        }
+        events
     }
 
     fn held(&mut self, author: &Author) -> Option<&mut Member> {

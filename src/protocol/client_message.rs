@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::ids::{ClientId, Position};
@@ -81,8 +82,8 @@ pub struct Hello {
     pub since: Option<Position>,
 }
 
-/// The five durable types.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+/// The five durable types. In bytes (`src/machine/codec.rs`) each is its place in this list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
 pub enum Kind {
     /// `object-create`
     ObjectCreate,

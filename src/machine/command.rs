@@ -1,0 +1,92 @@
+//! The machine driven by a log of batches: every replica that runs the same ones at the same times is the same canvas.
+
+use super::codec::Batch;
+use super::{CanvasState, Sender};
+use crate::backplane::{Delivery, Entry, LogBatch};
+use crate::protocol::ids::Epoch;
+
+/// What is put into a canvas's log for every replica to do.
+#[derive(Debug)]
+pub enum Command {
+    /// A durable message, a join, a state or a leave. The others are told, and do nothing to the state.
+    Entry(Entry),
+    /// That instance died, or ended in order: everyone whose place it holds turns away. Not gone: back elsewhere within the
+    /// grace they have not flickered.
+    InstanceGone {
+        /// Its number.
+        instance: u32,
+    },
+    /// [`CanvasState::restart`].
+    Restart {
+        /// The new epoch. Whoever sends this draws it: a replica must not.
+        epoch: Epoch,
+    },
+    /// Time passes.
+    Tick,
+}
+
+impl CanvasState {
+    /// Does what a command of the instance numbered `from` says, at a time (ms since the epoch) that never goes back; appends
+    /// what follows to `out`.
+    pub fn run(&mut self, from: u32, command: Command, now_ms: i64, out: &mut Vec<Delivery>) {
+        match command {
+            // It lets time pass itself.
+            Command::Entry(entry) => self.apply(from, entry, now_ms, out),
+            Command::InstanceGone { instance } => {
+                self.tick(now_ms, out);
+                let gone_at_ms = now_ms.saturating_add(self.rules.presence_grace_ms);
+                let events = self.presence.lose_instance(instance, gone_at_ms);
+                out.extend(events.into_iter().map(Delivery::Presence));
+            }
+            Command::Restart { epoch } => {
+                self.tick(now_ms, out);
+                self.restart(epoch, out);
+            }
+            Command::Tick => self.tick(now_ms, out),
+        }
+    }
+
+    /// Whether a batch is new. The serials of an instance increase, so one that is not above the last came before: its sender
+    /// did not know whether it was committed, and sent it again.
+    pub fn accept(&mut self, from: u32, serial: u64, now_ms: i64) -> bool {
+        if self
+            .senders
+            .get(&from)
+            .is_some_and(|last| serial <= last.serial)
+        {
+            return false;
+        }
+        let used_at_ms = now_ms;
+        self.senders.insert(from, Sender { serial, used_at_ms });
+        true
+    }
+
+    /// Runs a batch if it is new. Messages that follow each other go out in one piece, as they were taken.
+    pub fn apply_batch(&mut self, batch: Batch, now_ms: i64) -> Vec<Delivery> {
+        let mut out = Vec::new();
+        if self.accept(batch.from, batch.serial, now_ms) {
+            for command in batch.commands {
+                self.run(batch.from, command, now_ms, &mut out);
+            }
+        }
+        joined(out)
+    }
+}
+
+/// The same deliveries in the same order, with runs of the log made one where nothing lies between them.
+fn joined(deliveries: Vec<Delivery>) -> Vec<Delivery> {
+    let mut out = Vec::with_capacity(deliveries.len());
+    let mut runs = Vec::new();
+    for delivery in deliveries {
+        match delivery {
+            Delivery::Log(run) => runs.push(run),
+            other => {
+                out.extend(LogBatch::join(&runs).map(Delivery::Log));
+                runs.clear();
+                out.push(other);
+            }
+        }
+    }
+    out.extend(LogBatch::join(&runs).map(Delivery::Log));
+    out
+}
