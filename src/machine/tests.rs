@@ -6,6 +6,9 @@ use crate::protocol::client_message::{ClientMessage, parse};
 use crate::protocol::ids::ConnId;
 use crate::protocol::server_message::LeaveReason;
 
+mod bytes;
+mod replicas;
+
 const RULES: Rules = Rules {
     message_ttl_ms: 1_000,
     presence_grace_ms: 500,
