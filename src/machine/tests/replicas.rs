@@ -21,6 +21,15 @@ const MESSAGES: [&str; 8] = [
 ];
 const CLIENTS: [&str; 4] = ["aaaaaaaa", "bbbbbbbb", "cccccccc", "dddddddd"];
 
+/// Three objects are too many bytes, and so are two that have grown.
+const TIGHT: Rules = Rules {
+    bounds: ObjectBounds {
+        max_objects: 3,
+        max_bytes: 80,
+    },
+    ..RULES
+};
+
 /// A connection: instance, number, client, and whether it says who it is.
 type Seat = (u32, u64, usize, bool);
 
@@ -128,7 +137,7 @@ struct Replica {
 impl Replica {
     fn new() -> Self {
         Self {
-            state: canvas(),
+            state: CanvasState::new(Epoch(7), TIGHT),
             now_ms: 10_000_000,
             serial: 0,
         }
@@ -137,7 +146,7 @@ impl Replica {
     /// Another that starts from this one's bytes.
     fn copy(&self) -> Self {
         Self {
-            state: CanvasState::decode(&self.state.encode(), RULES).expect("its own bytes"),
+            state: CanvasState::decode(&self.state.encode(), TIGHT).expect("its own bytes"),
             ..*self
         }
     }
@@ -304,8 +313,8 @@ proptest! {
             replica.run(turn);
         }
         let bytes = replica.state.encode();
-        prop_assert!(CanvasState::decode(&bytes[..cut.index(bytes.len())], RULES).is_err());
-        if let Ok(state) = CanvasState::decode(&damaged(&bytes, flip), RULES) {
+        prop_assert!(CanvasState::decode(&bytes[..cut.index(bytes.len())], TIGHT).is_err());
+        if let Ok(state) = CanvasState::decode(&damaged(&bytes, flip), TIGHT) {
             let _ = (state.encode(), state.snapshot(), state.due_at_ms());
             state.read(state.head(), usize::MAX);
         }
