@@ -1,13 +1,13 @@
 //! What rooms need from whatever carries messages between processes, and the contract in words.
 //!
-//! Three implementations are meant: [`crate::queue`] (a SQLite file shared by processes of one host),
-//! [`crate::memory`] (one process, nothing stored) and, later, Redis. Rooms know only this file. One
-//! conformance suite (`tests/conformance`) runs against all of them.
+//! There are three implementations: [`crate::queue`] (a SQLite file shared by processes of one host), [`crate::redis`]
+//! (a server shared by processes of several) and [`crate::memory`] (one process, nothing stored). Rooms know only this file.
+//! One conformance suite (`tests/conformance`) runs against all of them.
 //!
 //! # The contract
 //!
 //! 1. **Committed before delivered.** What a sink is given has been committed. What [`Backplane::append`]
-//!    took is committed and delivered, or answered with an [`Outcome`]; never both, never neither.
+//!    took is committed and delivered, or answered with an [`Outcome`]; never both, never neither (but for 7).
 //! 2. **One order.** On every instance a canvas's log messages arrive as `seq` 1, 2, 3, … of one epoch, and an author's
 //!    entries in the order it appended them.
 //! 3. **Open, then read.** From the moment [`Backplane::open`] returns, everything after `Opened::head`
@@ -16,9 +16,13 @@
 //! 5. **Positions are `(epoch, seq)`.** Ids of rows, stream entries or offsets never cross this interface.
 //! 6. **Ephemeral means ephemeral.** Signals and cursors are delivered at most once, in the order of their sender, and may be lost in a crash.
 //!    The sender's own instance gets them back too and tells them by [`ConnId::instance`].
-//! 7. **Presence is a table, not a rumour.** Each change is committed to it, and numbered per canvas (`version`, contiguous).
+//! 7. **A place that is lost is told.** [`Delivery::Astray`] stands for all that is missing: then neither an entry's delivery nor its
+//!    answer may come, and those who appended it append it again.
+//! 8. **Presence is a table, not a rumour.** Each change is committed to it, and numbered per canvas (`version`, contiguous).
 //!    The backplane itself turns the clients of a dead instance `away`, and removes whoever stayed away longer than the grace.
 
+pub(crate) mod intake;
+pub(crate) mod latency;
 pub mod object_bounds;
 
 use std::sync::Arc;
@@ -33,10 +37,12 @@ use crate::protocol::server_message::{AckStatus, ErrorCode, LeaveReason};
 mod author;
 mod log;
 mod stats;
+mod waiters;
 
 pub use author::Author;
 pub use log::{LogBatch, LogBuilder, Mark};
 pub use stats::{InstanceStats, Stats};
+pub(crate) use waiters::Waiters;
 
 /// A canvas as the backplane knows it: its name, and the key that stands for it in tables.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -229,6 +235,16 @@ pub enum Delivery {
         epoch: Epoch,
         /// The head in it.
         seq: u64,
+    },
+    /// The backplane lost its place: what it keeps was lost in part, or it missed what can't be told any more. What was delivered before
+    /// may not be so, and answers may be missing. Everything goes on from here.
+    Astray {
+        /// The canvas's head.
+        at: Position,
+        /// The presence table's version, which may be lower than before.
+        presence_version: u64,
+        /// The table.
+        members: Vec<Member>,
     },
 }
 

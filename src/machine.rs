@@ -86,6 +86,11 @@ impl CanvasState {
         }
     }
 
+    /// From here on other rules hold.
+    pub fn set_rules(&mut self, rules: Rules) {
+        self.rules = rules;
+    }
+
     /// Applies an entry of the instance numbered `from`, at a time (ms since the epoch) that never
     /// goes back; appends what follows to `out`.
     pub fn apply(&mut self, from: u32, entry: Entry, now_ms: i64, out: &mut Vec<Delivery>) {
@@ -118,9 +123,15 @@ impl CanvasState {
 
     /// Empties the canvas and begins a new epoch, in which the numbers go on.
     pub fn restart(&mut self, epoch: Epoch, out: &mut Vec<Delivery>) {
-        self.log.restart(epoch);
         self.objects = Objects::default();
         self.chat.clear();
+        self.renumber(epoch, out);
+    }
+
+    /// Begins a new epoch, in which the numbers go on, and keeps what is on the canvas: what clients were told may be more
+    /// than what is here.
+    pub fn renumber(&mut self, epoch: Epoch, out: &mut Vec<Delivery>) {
+        self.log.restart(epoch);
         for client in self.clients.values_mut() {
             client.retained.clear();
         }

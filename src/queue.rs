@@ -14,7 +14,6 @@ mod fail_point;
 mod files;
 mod hosts;
 mod instances;
-mod intake;
 mod jobs;
 mod maintenance;
 mod migrations;
@@ -53,6 +52,7 @@ pub(crate) use instances::{Sign, look as sign_of_life};
 pub use schema::VERSION;
 pub use start_error::StartError;
 
+use crate::backplane::intake::Intake;
 use crate::backplane::{Canvas, Opened, Sink, Unavailable};
 use crate::config::QueueConfig;
 use crate::limits;
@@ -61,8 +61,7 @@ use clock::Clock;
 use fail_point::FailPoints;
 use files::Files;
 use instances::Registration;
-use intake::Intake;
-use jobs::Job;
+use jobs::{Job, Task};
 use maintenance::Nudge;
 use reader::{Reader, unavailable};
 use spill::Spill;
@@ -85,7 +84,7 @@ struct Shared {
     files: Arc<Files>,
     clock: Clock,
     own: Registration,
-    intake: Intake,
+    intake: Intake<Task>,
     tail: Tail,
     peers: Peers,
     bell: Bell,

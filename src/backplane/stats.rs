@@ -44,6 +44,9 @@ pub struct Stats {
     /// Why this process can't commit, while it can't.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
+    /// What to do about it.
+    #[serde(skip)]
+    pub remedy: &'static str,
     /// The live instances.
     pub instances: Vec<InstanceStats>,
 }

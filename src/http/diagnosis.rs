@@ -23,7 +23,7 @@ pub(super) fn diagnose(stats: &Stats, event_loop_lag_ms: f64) -> Finding {
     if let Some(trouble) = &stats.trouble {
         return Finding {
             cause: trouble.clone(),
-            advice: "see that the disk has space and works, and that the files are where they were",
+            advice: stats.remedy,
         };
     }
     if let Some(silent) = stats
@@ -119,6 +119,7 @@ mod tests {
         };
         let failing = Stats {
             trouble: Some("the queue cannot commit: the disk is full".to_owned()),
+            remedy: "make room",
             ..silent.clone()
         };
         let even = Stats {

@@ -58,8 +58,9 @@ struct EphemeralWire<'a> {
 enum CommandWire<'a> {
     #[serde(borrow)]
     Entry(EntryWire<'a>),
-    InstanceGone(u32),
+    InstanceGone(u32, bool),
     Restart(u64),
+    Renumber(u64),
     Tick,
 }
 
@@ -67,8 +68,9 @@ enum CommandWire<'a> {
 pub fn encode_batch(from: u32, serial: u64, commands: &[Command]) -> Vec<u8> {
     let mut authors = Authors::default();
     let wire = |command| match command {
-        &Command::InstanceGone { instance } => CommandWire::InstanceGone(instance),
+        &Command::InstanceGone { instance, died } => CommandWire::InstanceGone(instance, died),
         &Command::Restart { epoch } => CommandWire::Restart(epoch.0),
+        &Command::Renumber { epoch } => CommandWire::Renumber(epoch.0),
         Command::Tick => CommandWire::Tick,
         Command::Entry(entry) => CommandWire::Entry(EntryWire::of(entry, &mut authors)),
     };
@@ -92,8 +94,11 @@ pub fn decode_batch(bytes: &[u8]) -> Result<Batch, Damaged> {
     let commands = wire.commands.into_iter().map(|command| {
         Ok(match command {
             CommandWire::Entry(entry) => Command::Entry(entry.made(&authors)?),
-            CommandWire::InstanceGone(instance) => Command::InstanceGone { instance },
+            CommandWire::InstanceGone(instance, died) => Command::InstanceGone { instance, died },
             CommandWire::Restart(epoch) => Command::Restart {
+                epoch: Epoch(epoch),
+            },
+            CommandWire::Renumber(epoch) => Command::Renumber {
                 epoch: Epoch(epoch),
             },
             CommandWire::Tick => Command::Tick,

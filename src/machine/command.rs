@@ -15,10 +15,17 @@ pub enum Command {
     InstanceGone {
         /// Its number.
         instance: u32,
+        /// It did not end in order.
+        died: bool,
     },
     /// [`CanvasState::restart`].
     Restart {
         /// The new epoch. Whoever sends this draws it: a replica must not.
+        epoch: Epoch,
+    },
+    /// [`CanvasState::renumber`].
+    Renumber {
+        /// The new epoch, drawn in the same way.
         epoch: Epoch,
     },
     /// Time passes.
@@ -32,23 +39,30 @@ impl CanvasState {
         match command {
             // It lets time pass itself.
             Command::Entry(entry) => self.apply(from, entry, now_ms, out),
-            Command::InstanceGone { instance } => {
+            Command::InstanceGone { instance, died } => {
                 self.tick(now_ms, out);
                 let gone_at_ms = now_ms.saturating_add(self.rules.presence_grace_ms);
-                let events = self.presence.lose_instance(instance, gone_at_ms);
+                let events = self.presence.lose_instance(instance, died, gone_at_ms);
                 out.extend(events.into_iter().map(Delivery::Presence));
             }
             Command::Restart { epoch } => {
                 self.tick(now_ms, out);
                 self.restart(epoch, out);
             }
+            Command::Renumber { epoch } => {
+                self.tick(now_ms, out);
+                self.renumber(epoch, out);
+            }
             Command::Tick => self.tick(now_ms, out),
         }
     }
 
     /// Whether a batch is new. The serials of an instance increase, so one that is not above the last came before: its sender
-    /// did not know whether it was committed, and sent it again.
+    /// did not know whether it was committed, and sent it again. What is nobody's (instance 0) is always new.
     pub fn accept(&mut self, from: u32, serial: u64, now_ms: i64) -> bool {
+        if from == 0 {
+            return true;
+        }
         if self
             .senders
             .get(&from)

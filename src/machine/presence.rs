@@ -3,17 +3,28 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::backplane::{Author, Member, PresenceChange, PresenceEvent};
 use crate::protocol::ids::ClientId;
 use crate::protocol::server_message::LeaveReason;
+
+/// What becomes of who is away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grace {
+    /// When it ends, ms since the epoch.
+    pub ends_ms: i64,
+    /// The client's instance died, too.
+    pub lost: bool,
+}
 
 /// The table and its version. Each change adds one to the version and is given as an event.
 #[derive(Debug, Default)]
 pub struct Table {
     version: u64,
     rows: BTreeMap<ClientId, Member>,
-    /// When the grace of those who are away ends, ms since the epoch.
-    gone_at_ms: BTreeMap<ClientId, i64>,
+    /// Of those who are away.
+    graces: BTreeMap<ClientId, Grace>,
 }
 
 impl Table {
@@ -34,32 +45,32 @@ impl Table {
 
     /// Whether someone is away: the only thing here that time changes.
     pub fn waits(&self) -> bool {
-        !self.gone_at_ms.is_empty()
+        !self.graces.is_empty()
     }
 
     /// When the first of them is gone.
     pub fn due_at_ms(&self) -> Option<i64> {
-        self.gone_at_ms.values().min().copied()
+        self.graces.values().map(|grace| grace.ends_ms).min()
     }
 
-    /// Each member, and when it is gone if it is away. By client.
-    pub fn rows(&self) -> impl Iterator<Item = (&Member, Option<i64>)> {
-        let gone_at_ms = |member: &Member| self.gone_at_ms.get(&member.client).copied();
+    /// Each member, and its grace if it is away. By client.
+    pub fn rows(&self) -> impl Iterator<Item = (&Member, Option<Grace>)> {
+        let grace = |member: &Member| self.graces.get(&member.client).copied();
         self.rows
             .values()
-            .map(move |member| (member, gone_at_ms(member)))
+            .map(move |member| (member, grace(member)))
     }
 
-    /// The table with that version and those [`Self::rows`]. Who has a time to go is away, and nobody else.
-    pub fn restore(version: u64, rows: impl IntoIterator<Item = (Member, Option<i64>)>) -> Self {
+    /// The table with that version and those [`Self::rows`]. Who has a grace is away, and nobody else.
+    pub fn restore(version: u64, rows: impl IntoIterator<Item = (Member, Option<Grace>)>) -> Self {
         let mut table = Self {
             version,
             ..Self::default()
         };
-        for (mut member, gone_at_ms) in rows {
-            member.away = gone_at_ms.is_some();
-            let gone = gone_at_ms.map(|at_ms| (member.client.clone(), at_ms));
-            table.gone_at_ms.extend(gone);
+        for (mut member, grace) in rows {
+            member.away = grace.is_some();
+            let grace = grace.map(|grace| (member.client.clone(), grace));
+            table.graces.extend(grace);
             table.rows.insert(member.client.clone(), member);
         }
         table
@@ -67,7 +78,7 @@ impl Table {
 
     /// The connection takes its client's place. A state that the client had stays its own.
     pub fn join(&mut self, author: &Author) -> PresenceEvent {
-        self.gone_at_ms.remove(&author.client);
+        self.graces.remove(&author.client);
         let state = self
             .rows
             .remove(&author.client)
@@ -104,18 +115,22 @@ impl Table {
         }
         member.away = true;
         let member = member.clone();
-        self.gone_at_ms.insert(author.client.clone(), gone_at_ms);
+        let (ends_ms, lost) = (gone_at_ms, false);
+        self.graces
+            .insert(author.client.clone(), Grace { ends_ms, lost });
         Some(self.event(PresenceChange::Set(member)))
     }
 
     /// Removes one client whose grace is over, if there is one.
     pub fn pop_expired(&mut self, now_ms: i64) -> Option<PresenceEvent> {
-        let over = self
-            .gone_at_ms
-            .iter()
-            .find(|(_, gone_at_ms)| **gone_at_ms <= now_ms);
-        let client = over.map(|(client, _)| client.clone())?;
-        Some(self.remove(&client, LeaveReason::Timeout))
+        let mut graces = self.graces.iter();
+        let over = graces.find(|(_, grace)| grace.ends_ms <= now_ms);
+        let (client, lost) = over.map(|(client, grace)| (client.clone(), grace.lost))?;
+        let reason = match lost {
+            true => LeaveReason::InstanceLost,
+            false => LeaveReason::Timeout,
+        };
+        Some(self.remove(&client, reason))
     }
 
     /// Removes one client whose place is held by that instance, if there is one.
@@ -128,8 +143,21 @@ impl Table {
         Some(self.remove(&client, LeaveReason::Left))
     }
 
-    /// Everyone whose place is held by that instance turns away, but for those who are.
-    pub fn lose_instance(&mut self, instance: u32, gone_at_ms: i64) -> Vec<PresenceEvent> {
+    /// Everyone whose place is held by that instance turns away, but for those who are. `died`: it did not end in order.
+    pub fn lose_instance(
+        &mut self,
+        instance: u32,
+        died: bool,
+        gone_at_ms: i64,
+    ) -> Vec<PresenceEvent> {
+        if died {
+            let of_it = self.rows.values().filter(|m| m.conn.instance() == instance);
+            for member in of_it {
+                if let Some(grace) = self.graces.get_mut(&member.client) {
+                    grace.lost = true;
+                }
+            }
+        }
         let here = self.rows.values_mut().filter(|member| !member.away);
         let held = here.filter(|member| member.conn.instance() == instance);
         let lost = held.map(|member| {
@@ -139,7 +167,9 @@ impl Table {
         let lost: Vec<Member> = lost.collect();
         let mut events = Vec::with_capacity(lost.len());
         for member in lost {
-            self.gone_at_ms.insert(member.client.clone(), gone_at_ms);
+            let (ends_ms, lost) = (gone_at_ms, died);
+            self.graces
+                .insert(member.client.clone(), Grace { ends_ms, lost });
             events.push(self.event(PresenceChange::Set(member)));
         }
         events
@@ -153,7 +183,7 @@ impl Table {
 
     fn remove(&mut self, client: &ClientId, reason: LeaveReason) -> PresenceEvent {
         self.rows.remove(client);
-        self.gone_at_ms.remove(client);
+        self.graces.remove(client);
         self.event(PresenceChange::Gone {
             client: client.clone(),
             reason,

@@ -221,3 +221,47 @@ fn a_refused_message_leaves_nothing_behind_but_its_number() {
     assert_eq!(join(&mut canvas, &author, 0), Ok(4));
     assert_eq!(canvas.snapshot().objects.len(), 3);
 }
+
+/// Redis was started anew and may have lost what clients were told: none may go on from there, and nothing that is there goes.
+#[test]
+fn a_canvas_that_is_renumbered_keeps_all_but_its_log() {
+    let (mut canvas, ada) = (canvas(), author("aaaaaaaa", 1, ""));
+    join(&mut canvas, &ada, 0).expect("a place");
+    let object = r#"{"type":"object-create","op":1,"object":{"id":"o","kind":"k"}}"#;
+    say(&mut canvas, &ada, object, 0);
+    say(
+        &mut canvas,
+        &ada,
+        r#"{"type":"chat","op":2,"text":"hi"}"#,
+        0,
+    );
+    let (before, members) = (canvas.snapshot(), canvas.members());
+    let mut out = Vec::new();
+    canvas.renumber(Epoch(8), &mut out);
+    let [Delivery::Reset { epoch, seq }] = out[..] else {
+        panic!("{out:?}")
+    };
+    assert_eq!((epoch, seq), (Epoch(8), 2));
+    let after = canvas.snapshot();
+    assert_eq!((after.objects, after.chat), (before.objects, before.chat));
+    assert_eq!(canvas.members(), members);
+    assert!(matches!(
+        canvas.read(before.at, usize::MAX),
+        crate::backplane::Read::Gone
+    ));
+    // What was sent twice is still known.
+    let again = say(&mut canvas, &ada, object, 0);
+    assert!(
+        matches!(
+            &again,
+            Delivery::Outcome {
+                outcome: Outcome::Ack {
+                    seq: 0,
+                    status: AckStatus::Dup
+                },
+                ..
+            }
+        ),
+        "{again:?}"
+    );
+}

@@ -12,10 +12,10 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::carried::QueueRow;
-use super::intake::Waiting;
 use super::objects::Effect;
 use super::sql;
 use super::tail::{Committed, Logged, Step};
+use crate::backplane::intake::Waiting;
 use crate::backplane::object_bounds::{ObjectBounds, Totals};
 use crate::backplane::{Author, Delivery, Entry, Outcome};
 use crate::protocol::client_message::Durable;

@@ -7,6 +7,7 @@ use rusqlite::{Connection, params};
 use super::apply::{Held, Txn};
 use super::cleanup::Place;
 use super::{Shared, cleanup, hosts, sql};
+use crate::backplane::intake::Intake;
 use crate::protocol::ids::{CanvasId, ClientId, Epoch};
 
 /// Something else that the writer does in its transaction: there is one writer a process, and one place where the
@@ -48,6 +49,15 @@ pub(super) type Reply = Box<dyn FnOnce(i64) + Send>;
 pub(super) struct Task {
     pub(super) job: Job,
     pub(super) reply: Option<Reply>,
+}
+
+impl Intake<Task> {
+    /// Takes a job; `false` if there are too many. One that nobody waits for is taken once, however often it is asked for.
+    pub(super) fn submit(&self, job: Job, reply: Option<Reply>) -> bool {
+        self.put(Task { job, reply }, |waiting, new| {
+            new.reply.is_none() && waiting.job == new.job
+        })
+    }
 }
 
 /// The places of this process's clients, for the case that a peer takes this process for dead.

@@ -62,7 +62,7 @@ impl SqliteQueue {
         author: Arc<Author>,
         message: Durable,
     ) -> impl Future<Output = Result<Outcome, Unavailable>> + Send + use<> {
-        let ended = self.shared.tail.wait_for(author.conn);
+        let ended = self.shared.tail.waiters.wait_for(author.conn);
         let taken = self.append(canvas, Entry::Durable { author, message });
         async move {
             if let Err(refusal) = taken {

@@ -22,8 +22,8 @@ use rustix::fs::{FlockOperation, flock};
 
 pub(super) use leftover::commit_leftovers;
 
-use super::intake::{Answers, Waiting, durable_of};
 use super::{Fatal, Shared};
+use crate::backplane::intake::{Answers, Waiting, durable_of};
 use crate::backplane::{Author, Canvas};
 use crate::config::{QueueConfig, Step};
 use crate::limits::{BATCH_BYTES, BATCH_ENTRIES, SPILL_AFTER};

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use super::fail_point::FailPoints;
-use super::intake::Intake;
 use super::maintenance::{Maintenance, Nudge};
 use super::poller::Poller;
 use super::reader::Reader;
@@ -20,6 +19,7 @@ use super::wake::bell::Bell;
 use super::wake::{Peers, ear};
 use super::writer::Writer;
 use super::{Fatal, Shared, SqliteQueue, instances, scheduling, stats};
+use crate::backplane::intake::Intake;
 use crate::config::QueueConfig;
 
 /// The stack of each thread.

@@ -9,7 +9,6 @@ mod dispatch;
 mod hear;
 mod publish;
 mod realign;
-mod waiters;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -20,12 +19,11 @@ use parking_lot::{Mutex, RwLock};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::carried::Carried;
-use super::intake::Answers;
 use super::sql;
-use crate::backplane::{Delivery, LogBuilder, Sink};
+use crate::backplane::intake::Answers;
+use crate::backplane::{Delivery, LogBuilder, Sink, Waiters};
 use crate::protocol::client_message::Kind;
 use crate::protocol::ids::{ClientId, ConnId, Epoch, Position};
-use waiters::Waiters;
 
 /// A log message on its way.
 #[derive(Debug)]
@@ -113,7 +111,8 @@ pub(super) struct Tail {
     state: Mutex<State>,
     /// The keys of rooms, for the poller to look at without waiting for the writer.
     open: RwLock<HashSet<i64>>,
-    waiters: Waiters,
+    /// Authors without a seat.
+    pub(super) waiters: Waiters,
     rooms: AtomicUsize,
     position: AtomicI64,
 }

@@ -11,13 +11,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
+pub(super) use crate::backplane::intake::tests::{author, durable};
 use crate::backplane::{
     Author, Backplane, Delivery, Entry, Member, Outcome, PresenceChange, PresenceEvent, Read,
 };
 use crate::config::Synchronous;
-use crate::protocol::client_message::{Change, Durable, Kind};
 use crate::protocol::ids::{ClientId, ConnId, InstanceId};
 use crate::protocol::server_message::{AckStatus, ErrorCode, LeaveReason};
 
@@ -40,35 +38,6 @@ pub(super) fn config(dir: &Path, instance: &str) -> QueueConfig {
         spill_dir: None,
         spill_max_bytes: 1 << 20,
         fail_points: Vec::new(),
-    }
-}
-
-/// Connection `n` of instance 1 as an author.
-pub(super) fn author(n: u64) -> Arc<Author> {
-    let client = ClientId::parse(&format!("client-{n:04}")).unwrap();
-    Arc::new(Author::new(
-        ConnId::new(1, n),
-        client,
-        "{}".into(),
-        String::new(),
-    ))
-}
-
-/// A broadcast with a payload of `bytes`.
-pub(super) fn durable(author: &Arc<Author>, op: u64, bytes: usize) -> Entry {
-    let body = format!(
-        "{{\"op\":{op},\"event\":\"e\",\"data\":\"{}\"}}",
-        "x".repeat(bytes)
-    );
-    let message = Durable {
-        kind: Kind::Broadcast,
-        op,
-        body: Bytes::from(body),
-        change: Change::None,
-    };
-    Entry::Durable {
-        author: author.clone(),
-        message,
     }
 }
 

@@ -69,6 +69,7 @@ pub(super) fn stats(conn: &Connection, shared: &Shared) -> rusqlite::Result<Stat
         wal_bytes: bytes(shared.files.wal()),
         db_bytes: bytes(shared.files.db.clone()),
         trouble: shared.trouble.lock().clone(),
+        remedy: "see that the disk has space and works, and that the files are where they were",
         instances,
     })
 }

@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::apply::{HeldChange, Txn};
-use super::intake::{Look, Waiting, durable_of};
 use super::jobs::{self, Job, Places, Task};
 use super::tail::Committed;
 use super::turnstile::Turnstile;
 use super::wake::bell::Heard;
 use super::{Fatal, Shared};
 use crate::backplane::Entry;
+use crate::backplane::intake::{Look, Waiting, durable_of};
 use crate::config::Step as FailStep;
 use crate::limits;
 
@@ -168,7 +168,7 @@ impl Writer {
             None => (from_intake(), false),
         };
         Taken {
-            tasks: tasks.unwrap_or_else(|| shared.intake.drain_tasks()),
+            tasks: tasks.unwrap_or_else(|| shared.intake.drain_jobs()),
             batch,
             spilled,
         }

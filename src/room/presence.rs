@@ -113,6 +113,12 @@ impl Roster {
         Applied::Told(told)
     }
 
+    /// Replaces the copy by a table that may be older; what differs is told.
+    pub fn replace(&mut self, version: u64, members: Vec<Member>) -> Vec<Told> {
+        self.version = version;
+        self.reload(version, members).unwrap_or_default()
+    }
+
     /// Replaces the copy by the table read again; what differs is told. `None` if the copy is younger.
     pub fn reload(&mut self, version: u64, members: Vec<Member>) -> Option<Vec<Told>> {
         if version < self.version {

@@ -17,6 +17,7 @@ use crate::protocol::close_code::CloseCode;
 use crate::protocol::ids::{ConnId, Epoch, Position};
 use crate::protocol::server_message as say;
 
+mod astray;
 mod fan_out;
 mod join;
 mod opening;
@@ -78,6 +79,8 @@ struct Seat<L> {
     joining: Option<Joining>,
     /// The presence table has, or had, this connection in its client's place: another that is there now came later.
     seated: bool,
+    /// It is being closed: it must not take a place again.
+    closing: bool,
     /// The presence state it wants, where the table is not there yet.
     wanted_state: Option<String>,
     /// A state entry is under way.
@@ -109,6 +112,8 @@ pub struct State<L> {
     snapshot_loading: bool,
     snapshots: Shared,
     members_loading: bool,
+    /// The table that is being read may be that of before.
+    members_stale: bool,
     /// The highest version of the presence table that was heard of and not applied.
     members_missed: u64,
     /// Boxed: the map's nodes have room for eleven, and most rooms have fewer members.
@@ -136,6 +141,7 @@ impl<L: Link> State<L> {
             snapshot_loading: false,
             snapshots: Shared::default(),
             members_loading: false,
+            members_stale: false,
             members_missed: 0,
             seats: BTreeMap::new(),
             roster: Roster::default(),
@@ -219,12 +225,18 @@ impl<L: Link> State<L> {
             } => self.remote_signal(&client, origin, &body),
             Delivery::Cursors { instance, cursors } => self.remote_cursors(instance, cursors),
             Delivery::Kick { conn } => {
-                if let Some(seat) = self.seats.get(&conn) {
+                if let Some(seat) = self.seats.get_mut(&conn) {
+                    seat.closing = true;
                     let reason = "the application ended this connection";
                     seat.link.close(CloseCode::Forbidden, reason);
                 }
             }
             Delivery::Reset { epoch, seq } => self.reset(epoch, seq),
+            Delivery::Astray {
+                at,
+                presence_version,
+                members,
+            } => self.astray(at, presence_version, members),
         }
     }
 

@@ -12,7 +12,7 @@ use super::{Damaged, opened, sealed, unreadable};
 use crate::backplane::Member;
 use crate::machine::log::{Log, Row};
 use crate::machine::objects::Objects;
-use crate::machine::presence::Table;
+use crate::machine::presence::{Grace, Table};
 use crate::machine::{CanvasState, Client, Rules, Sender};
 use crate::protocol::client_message::Kind;
 use crate::protocol::ids::{ClientId, ConnId, Epoch, Position};
@@ -64,7 +64,7 @@ struct MemberWire<'a> {
     user: &'a str,
     state: Option<&'a str>,
     /// If it is away.
-    gone_at_ms: Option<i64>,
+    grace: Option<Grace>,
 }
 
 impl CanvasState {
@@ -179,24 +179,24 @@ impl<'a> RowWire<'a> {
 }
 
 impl<'a> MemberWire<'a> {
-    fn of((member, gone_at_ms): (&'a Member, Option<i64>)) -> Self {
+    fn of((member, grace): (&'a Member, Option<Grace>)) -> Self {
         Self {
             client: member.client.as_str(),
             conn: member.conn.0,
             user: &member.user,
             state: member.state.as_deref(),
-            gone_at_ms,
+            grace,
         }
     }
 
-    fn made(self) -> Result<(Member, Option<i64>), Damaged> {
+    fn made(self) -> Result<(Member, Option<Grace>), Damaged> {
         let member = Member {
             client: client(self.client)?,
             conn: ConnId(self.conn),
             user: self.user.into(),
             state: self.state.map(Arc::from),
-            away: self.gone_at_ms.is_some(),
+            away: self.grace.is_some(),
         };
-        Ok((member, self.gone_at_ms))
+        Ok((member, self.grace))
     }
 }

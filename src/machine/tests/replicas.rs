@@ -40,8 +40,9 @@ enum Step {
     Join,
     State(u8),
     Leave(bool),
-    Gone(u32),
+    Gone(u32, bool),
     Restart(u64),
+    Renumber(u64),
     Tick,
 }
 
@@ -59,8 +60,9 @@ fn step() -> impl Strategy<Value = Step> {
         4 => Just(Step::Join),
         2 => any::<u8>().prop_map(Step::State),
         2 => any::<bool>().prop_map(Step::Leave),
-        1 => (1_u32..4).prop_map(Step::Gone),
+        1 => (1_u32..4, any::<bool>()).prop_map(|(instance, died)| Step::Gone(instance, died)),
         1 => any::<u64>().prop_map(Step::Restart),
+        1 => any::<u64>().prop_map(Step::Renumber),
         1 => Just(Step::Tick),
     ]
 }
@@ -104,9 +106,14 @@ fn command((seat, step): &(Seat, Step), authors: &mut BTreeMap<Seat, Arc<Author>
     });
     let author = Arc::clone(author);
     Command::Entry(match *step {
-        Step::Gone(instance) => return Command::InstanceGone { instance },
+        Step::Gone(instance, died) => return Command::InstanceGone { instance, died },
         Step::Restart(epoch) => {
             return Command::Restart {
+                epoch: Epoch(epoch),
+            };
+        }
+        Step::Renumber(epoch) => {
+            return Command::Renumber {
                 epoch: Epoch(epoch),
             };
         }
@@ -240,7 +247,9 @@ proptest! {
     }
 
     #[test]
-    fn who_is_at_an_instance_that_is_gone_turns_away_once(turns in turns(), gone in 1_u32..4) {
+    fn who_is_at_an_instance_that_is_gone_turns_away_once(
+        turns in turns(), instance in 1_u32..4, died in any::<bool>()
+    ) {
         let mut replica = Replica::new();
         for turn in &turns {
             replica.run(turn);
@@ -252,14 +261,14 @@ proptest! {
         let (version, mut expected) = replica.state.members();
         let mut lost = Vec::new();
         for member in &mut expected {
-            if member.conn.instance() == gone && !member.away {
+            if member.conn.instance() == instance && !member.away {
                 member.away = true;
                 lost.push(PresenceChange::Set(member.clone()));
             }
         }
         for changes in [&lost[..], &[]] {
             out.clear();
-            replica.state.run(9, Command::InstanceGone { instance: gone }, now_ms, &mut out);
+            replica.state.run(9, Command::InstanceGone { instance, died }, now_ms, &mut out);
             let told = out.iter().map(|delivery| match delivery {
                 Delivery::Presence(event) => event.change.clone(),
                 other => panic!("{other:?}"),
@@ -269,11 +278,14 @@ proptest! {
         }
         // They are gone when the grace ends, as whoever is lost.
         let still = tick(&mut replica.state, now_ms + RULES.presence_grace_ms - 1);
-        let gone_at = |out: &[Delivery]| text(&out).matches("Timeout").count();
+        let count = |out: &[Delivery], reason: &str| text(&out).matches(reason).count();
+        let gone = |out: &[Delivery]| count(out, "Timeout") + count(out, "InstanceLost");
         let others = expected.iter().filter(|member| member.away).count() - lost.len();
-        prop_assert!(gone_at(&still) <= others);
+        prop_assert!(gone(&still) <= others);
         let then = tick(&mut replica.state, now_ms + RULES.presence_grace_ms);
-        prop_assert_eq!(gone_at(&still) + gone_at(&then), others + lost.len());
+        prop_assert_eq!(gone(&still) + gone(&then), others + lost.len());
+        let reason = if died { "InstanceLost" } else { "Timeout" };
+        prop_assert!(count(&then, reason) >= lost.len());
     }
 
     #[test]

@@ -10,10 +10,10 @@ use rusqlite::{OptionalExtension, TransactionBehavior, params};
 use rustix::fs::{FlockOperation, flock};
 
 use super::record::{self, Record};
+use crate::backplane::intake::Waiting;
 use crate::limits::{BATCH_ENTRIES, CLIENT_MEMORY};
 use crate::protocol::ids::{CanvasId, Epoch};
 use crate::queue::apply::{Setup, Txn};
-use crate::queue::intake::Waiting;
 use crate::queue::schema::{Prepared, millis};
 use crate::queue::start_error::StartError;
 use crate::queue::{instances, sql};

@@ -45,7 +45,7 @@ impl Tail {
             match step {
                 Step::Log(message) => {
                     id += 1;
-                    self.waiters.logged(&message);
+                    self.waiters.logged(message.origin, message.seq);
                     if from_memory && state.follow(id) {
                         state.log(&message, now_ms);
                     }

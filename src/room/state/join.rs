@@ -32,6 +32,7 @@ impl<L: Link> State<L> {
             place,
             joining,
             seated: false,
+            closing: false,
             wanted_state: None,
             state_in_flight: false,
         };

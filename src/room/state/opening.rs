@@ -1,9 +1,9 @@
 //! A room's beginning: what came before the backplane's answer, and what follows from it.
 
 use super::{Link, State, conn_of, say};
-use crate::backplane::{Delivery, Opened, PresenceEvent, Unavailable};
+use crate::backplane::{Delivery, Member, Opened, PresenceEvent, Unavailable};
 use crate::protocol::close_code::CloseCode;
-use crate::protocol::ids::Epoch;
+use crate::protocol::ids::{Epoch, Position};
 use crate::room::presence::Roster;
 
 /// What came before the answer to the opening: the backplane delivers from the moment that it decides on one.
@@ -11,6 +11,7 @@ use crate::room::presence::Roster;
 pub(super) struct Early {
     pub(super) log: Option<(Epoch, u64)>,
     reset: Option<(Epoch, u64)>,
+    astray: Option<(Position, u64, Vec<Member>)>,
     presence_version: u64,
 }
 
@@ -21,6 +22,17 @@ impl Early {
             Delivery::Reset { epoch, seq } => self.reset = Some((*epoch, *seq)),
             Delivery::Presence(PresenceEvent { version, .. })
             | Delivery::PresenceMissed { version } => self.presence_version = *version,
+            Delivery::Astray {
+                at,
+                presence_version,
+                members,
+            } => {
+                // It stands for all before it.
+                *self = Self {
+                    astray: Some((*at, *presence_version, members.clone())),
+                    ..Self::default()
+                };
+            }
             // Answers come to those who asked, and nobody has; nobody is in to be sent away; the rest may be lost.
             Delivery::Joined { .. }
             | Delivery::Outcome { .. }
@@ -51,8 +63,12 @@ impl<L: Link> State<L> {
     }
 
     /// What was delivered while the room was being opened is read now.
-    fn catch_up_early(&mut self, presence_version: u64) {
+    fn catch_up_early(&mut self, mut presence_version: u64) {
         let early = std::mem::take(&mut self.early);
+        if let Some((at, version, members)) = early.astray {
+            presence_version = version;
+            self.astray(at, version, members);
+        }
         if let Some((epoch, seq)) = early.reset {
             self.reset(epoch, seq);
         }

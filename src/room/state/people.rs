@@ -14,14 +14,21 @@ use crate::protocol::ids::{ClientId, ConnId};
 use crate::protocol::merge_patch;
 use crate::protocol::server_message as say;
 use crate::room::inbox::Retry;
-use crate::room::presence::{Applied, Told};
+use crate::room::presence::{Applied, Roster, Told};
 
 impl<L: Link> State<L> {
     pub(super) fn presence_event(&mut self, event: PresenceEvent, now: Instant) {
-        let set = match &event.change {
-            PresenceChange::Set(member) => Some((member.client.clone(), member.conn)),
-            PresenceChange::Gone { .. } => None,
+        let (client, set) = match &event.change {
+            PresenceChange::Set(member) => {
+                let lost = member.away.then(|| member.client.clone());
+                (lost, Some((member.client.clone(), member.conn)))
+            }
+            PresenceChange::Gone { client, .. } => (Some(client.clone()), None),
         };
+        let state = client
+            .as_ref()
+            .and_then(|client| self.roster.client(client));
+        let state = state.and_then(|present| present.member.state.clone());
         let (version, had_remote) = (event.version, self.roster.has_remote(self.instance));
         match self.roster.apply(event) {
             Applied::Told(told) => self.tell(&told),
@@ -32,6 +39,9 @@ impl<L: Link> State<L> {
             self.replace_older(&client, conn);
             self.state_committed(conn);
         }
+        if let Some(client) = client {
+            self.back_in_place(&client, state);
+        }
         if !had_remote && self.roster.has_remote(self.instance) {
             // Another instance began to listen: it gets where everybody points now.
             self.pointers.mark_all();
@@ -39,7 +49,7 @@ impl<L: Link> State<L> {
         }
     }
 
-    fn tell(&self, told: &[Told]) {
+    pub(super) fn tell(&self, told: &[Told]) {
         for Told {
             client,
             lane,
@@ -56,12 +66,13 @@ impl<L: Link> State<L> {
 
     /// The table gave the client's place to `conn`: an older one that had it is closed. One that is
     /// still to be seated comes later than `conn`.
-    fn replace_older(&mut self, client: &ClientId, conn: ConnId) {
+    pub(super) fn replace_older(&mut self, client: &ClientId, conn: ConnId) {
         if let Some(seat) = self.seats.get_mut(&conn) {
             seat.seated = true;
         }
-        for (older, seat) in &self.seats {
+        for (older, seat) in &mut self.seats {
             if *older != conn && seat.seated && seat.link.author().client == *client {
+                seat.closing = true;
                 seat.link.close(
                     CloseCode::Replaced,
                     "a newer connection of this client took over",
@@ -85,6 +96,9 @@ impl<L: Link> State<L> {
 
     pub(super) fn members_done(&mut self, members: Result<(u64, Vec<Member>), Unavailable>) {
         self.members_loading = false;
+        if std::mem::take(&mut self.members_stale) {
+            return self.load_members();
+        }
         let Ok((version, members)) = members else {
             return self.effects.push(Effect::Retry(Retry::Members));
         };
@@ -107,13 +121,27 @@ impl<L: Link> State<L> {
 
     /// Whose place is gone, and nobody else's, takes it again: an earlier connection of the client took it late, and left.
     fn seat_again(&mut self) {
-        let lost = |seat: &Seat<L>| {
-            let present = self.roster.client(&seat.link.author().client);
-            seat.seated && present.is_none()
-        };
-        let seats = self.seats.iter().filter(|(_, seat)| lost(seat));
-        let lost: Vec<ConnId> = seats.map(|(conn, _)| *conn).collect();
+        let seats = self.seats.iter();
+        let lost = seats.filter(|(conn, seat)| lost_its_place(&self.roster, **conn, seat));
+        let lost: Vec<ConnId> = lost.map(|(conn, _)| *conn).collect();
         lost.into_iter().for_each(|conn| self.append_join(conn));
+    }
+
+    /// The client is away, or gone, and its connection is here: the others took this instance for dead, while it was stopped or
+    /// cut off. The connection takes the place again, with the state that was lost with it.
+    fn back_in_place(&mut self, client: &ClientId, state: Option<Arc<str>>) {
+        let here = |(conn, seat): &(&ConnId, &mut Box<Seat<L>>)| {
+            seat.link.author().client == *client && lost_its_place(&self.roster, **conn, seat)
+        };
+        let Some((conn, seat)) = self.seats.iter_mut().find(here) else {
+            return;
+        };
+        let conn = *conn;
+        if self.roster.client(client).is_none() && seat.wanted_state.is_none() {
+            seat.wanted_state = state.as_deref().map(str::to_owned);
+        }
+        self.append_join(conn);
+        self.send_state(conn);
     }
 
     /// A client changes its presence. One change at a time is under way: what comes meanwhile is merged.
@@ -262,4 +290,13 @@ impl<L: Link> State<L> {
             }
         }
     }
+}
+
+/// Whether the connection held its client's place, and has lost it to nobody. An orderly end takes the seat away first.
+fn lost_its_place<L: Link>(roster: &Roster, conn: ConnId, seat: &Seat<L>) -> bool {
+    let lost = match roster.client(&seat.link.author().client) {
+        None => true,
+        Some(present) => present.member.away && present.member.conn == conn,
+    };
+    lost && seat.seated && !seat.closing
 }

@@ -1,6 +1,8 @@
 //! A seeded simulation of one room over a model log: random commits, lost batches, full outboxes, joins with
 //! and without `since`, clean-ups and slow reads. Whatever happens, every member sees each number once and in order.
 
+mod astray;
+mod places;
 mod world;
 
 use std::collections::BTreeMap;

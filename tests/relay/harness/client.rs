@@ -338,6 +338,8 @@ impl Client {
                 // The canvas may have begun anew.
                 self.epoch.clear();
                 self.snapshot().await?;
+                // What is in the snapshot gets no ack any more, and what was forgotten neither.
+                self.refused = true;
             }
             "object-create" | "object-update" | "object-delete" | "chat" | "broadcast" => {
                 let client = message["client"].as_str().expect("a client").to_owned();

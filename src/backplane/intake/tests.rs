@@ -2,8 +2,40 @@
 
 mod refusals;
 
+use bytes::Bytes;
+
 use super::*;
-use crate::queue::tests::{author, durable};
+use crate::protocol::client_message::{Change, Kind};
+use crate::protocol::ids::{ClientId, ConnId};
+
+/// Connection `n` of instance 1 as an author.
+pub(crate) fn author(n: u64) -> Arc<Author> {
+    let client = ClientId::parse(&format!("client-{n:04}")).unwrap();
+    Arc::new(Author::new(
+        ConnId::new(1, n),
+        client,
+        "{}".into(),
+        String::new(),
+    ))
+}
+
+/// A broadcast with a payload of `bytes`.
+pub(crate) fn durable(author: &Arc<Author>, op: u64, bytes: usize) -> Entry {
+    let body = format!(
+        "{{\"op\":{op},\"event\":\"e\",\"data\":\"{}\"}}",
+        "x".repeat(bytes)
+    );
+    let message = Durable {
+        kind: Kind::Broadcast,
+        op,
+        body: Bytes::from(body),
+        change: Change::None,
+    };
+    Entry::Durable {
+        author: author.clone(),
+        message,
+    }
+}
 
 fn canvas(key: i64) -> Canvas {
     let id = CanvasId::parse(&format!("c{key}")).unwrap();
@@ -28,7 +60,7 @@ fn refused(answers: &Answers) -> Vec<u64> {
 
 #[test]
 fn a_flooding_canvas_waits_for_itself_only() {
-    let intake = Intake::default();
+    let intake = Intake::<()>::default();
     let (a, b) = (author(1), author(2));
     let mut taken = 0;
     while intake
@@ -46,7 +78,7 @@ fn a_flooding_canvas_waits_for_itself_only() {
 
 #[test]
 fn after_a_refusal_later_ops_wait_for_it() {
-    let intake = Intake::default();
+    let intake = Intake::<()>::default();
     let a = author(1);
     for op in 1..=5 {
         intake.append(&canvas(1), durable(&a, op, 10)).unwrap();
@@ -68,7 +100,7 @@ fn after_a_refusal_later_ops_wait_for_it() {
 
 #[test]
 fn old_entries_are_refused_but_leaves_stay() {
-    let intake = Intake::default();
+    let intake = Intake::<()>::default();
     let a = author(1);
     intake
         .append(
@@ -92,7 +124,7 @@ fn old_entries_are_refused_but_leaves_stay() {
 
 #[test]
 fn an_entry_larger_than_the_quantum_gets_through() {
-    let intake = Intake::default();
+    let intake = Intake::<()>::default();
     let a = author(1);
     intake
         .append(&canvas(1), durable(&a, 1, 5 * limits::CANVAS_QUANTUM_BYTES))
@@ -104,7 +136,7 @@ fn an_entry_larger_than_the_quantum_gets_through() {
 
 #[test]
 fn a_leave_that_was_not_committed_comes_first_again() {
-    let intake = Intake::default();
+    let intake = Intake::<()>::default();
     let a = author(1);
     intake
         .append(
@@ -127,7 +159,7 @@ fn a_leave_that_was_not_committed_comes_first_again() {
 
 #[test]
 fn a_second_copy_that_is_refused_holds_nothing() {
-    let intake = Intake::default();
+    let intake = Intake::<()>::default();
     let a = author(1);
     let mut op = 0;
     while intake.append(&canvas(1), durable(&a, op + 1, 10)).is_ok() {
@@ -154,7 +186,7 @@ fn a_second_copy_that_is_refused_holds_nothing() {
 /// A later op that was admitted meanwhile is not committed before one that the spill file lost.
 #[test]
 fn what_the_spill_file_lost_takes_its_authors_later_ops_along() {
-    let intake = Intake::default();
+    let intake = Intake::<()>::default();
     let (a, b) = (author(1), author(2));
     for op in 1..=3 {
         intake.append(&canvas(1), durable(&a, op, 10)).unwrap();

@@ -8,14 +8,13 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::{Logged, Tail};
-use crate::backplane::{Delivery, Outcome};
+use super::{Delivery, Outcome};
 use crate::protocol::ids::ConnId;
 use crate::protocol::server_message::AckStatus;
 
 /// Who waits, by connection.
 #[derive(Default)]
-pub(super) struct Waiters(Arc<Table>);
+pub(crate) struct Waiters(Arc<Table>);
 
 #[derive(Default)]
 struct Table {
@@ -33,7 +32,7 @@ impl Table {
 }
 
 /// One who waits. Gives up when dropped.
-pub(in crate::queue) struct Waiter {
+pub(crate) struct Waiter {
     conn: ConnId,
     table: Arc<Table>,
     end: oneshot::Receiver<Outcome>,
@@ -41,7 +40,7 @@ pub(in crate::queue) struct Waiter {
 
 impl Waiter {
     /// How the message ended; `None` if that is not known in time.
-    pub(in crate::queue) async fn within(mut self, limit: Duration) -> Option<Outcome> {
+    pub(crate) async fn within(mut self, limit: Duration) -> Option<Outcome> {
         tokio::time::timeout(limit, &mut self.end).await.ok()?.ok()
     }
 }
@@ -53,40 +52,36 @@ impl Drop for Waiter {
 }
 
 impl Waiters {
-    /// A message took its place.
-    pub(super) fn logged(&self, message: &Logged) {
-        if self.0.count.load(Ordering::Acquire) > 0 {
-            let (seq, status) = (message.seq, AckStatus::Ok);
-            self.tell(message.origin, || Outcome::Ack { seq, status });
-        }
-    }
-
-    /// A message ended otherwise.
-    pub(super) fn answered(&self, delivery: &Delivery) {
-        if let Delivery::Outcome { conn, outcome, .. } = delivery
-            && self.0.count.load(Ordering::Acquire) > 0
-        {
-            self.tell(*conn, || outcome.clone());
-        }
-    }
-
-    fn tell(&self, conn: ConnId, outcome: impl FnOnce() -> Outcome) {
-        if let Some(waiter) = self.0.take(conn) {
-            // It may have given up this moment.
-            let _ = waiter.send(outcome());
-        }
-    }
-}
-
-impl Tail {
     /// Waits for the end of the one message of that connection, which is appended afterwards.
-    pub(in crate::queue) fn wait_for(&self, conn: ConnId) -> Waiter {
+    pub(crate) fn wait_for(&self, conn: ConnId) -> Waiter {
         let (sender, end) = oneshot::channel();
-        let table = self.waiters.0.clone();
+        let table = self.0.clone();
         let mut waiting = table.waiting.lock();
         waiting.insert(conn, sender);
         table.count.store(waiting.len(), Ordering::Release);
         drop(waiting);
         Waiter { conn, table, end }
+    }
+
+    /// A message took its place.
+    pub(crate) fn logged(&self, conn: ConnId, seq: u64) {
+        let status = AckStatus::Ok;
+        self.ended(conn, || Outcome::Ack { seq, status });
+    }
+
+    /// A message ended otherwise.
+    pub(crate) fn answered(&self, delivery: &Delivery) {
+        if let Delivery::Outcome { conn, outcome, .. } = delivery {
+            self.ended(*conn, || outcome.clone());
+        }
+    }
+
+    fn ended(&self, conn: ConnId, outcome: impl FnOnce() -> Outcome) {
+        if self.0.count.load(Ordering::Acquire) > 0
+            && let Some(waiter) = self.0.take(conn)
+        {
+            // It may have given up this moment.
+            let _ = waiter.send(outcome());
+        }
     }
 }

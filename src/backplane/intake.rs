@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::jobs::{Job, Reply, Task};
-use crate::backplane::{Author, Canvas, Delivery, Entry, Refusal};
+use super::{Author, Canvas, Delivery, Entry, Refusal};
 use crate::limits;
 use crate::protocol::client_message::Durable;
 use crate::protocol::ids::CanvasId;
@@ -25,18 +24,18 @@ const MAX_JOBS: usize = 16_384;
 
 /// An entry that waits, or that is being committed.
 #[derive(Debug)]
-pub(super) struct Waiting {
-    pub(super) key: i64,
+pub(crate) struct Waiting {
+    pub(crate) key: i64,
     /// The canvas's name: a spilled entry may find other keys when it comes back.
-    pub(super) canvas: CanvasId,
-    pub(super) entry: Entry,
+    pub(crate) canvas: CanvasId,
+    pub(crate) entry: Entry,
     /// When it was taken.
-    pub(super) since: Instant,
+    pub(crate) since: Instant,
 }
 
 /// What the writer finds when it looks.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Look {
+pub(crate) enum Look {
     /// There is work.
     Work,
     /// Everything is done, and nothing more will come.
@@ -45,15 +44,23 @@ pub(super) enum Look {
     Abandoned,
 }
 
-/// The queue before the writer.
-#[derive(Default)]
-pub(super) struct Intake {
-    state: Mutex<State>,
+/// The queue before the writer. `T` is what the writer does beside entries.
+pub(crate) struct Intake<T> {
+    state: Mutex<State<T>>,
     bell: Condvar,
 }
 
+impl<T> Default for Intake<T> {
+    fn default() -> Self {
+        Self {
+            state: Mutex::default(),
+            bell: Condvar::new(),
+        }
+    }
+}
+
 /// The refusal that asks for a resend.
-pub(super) fn overloaded(message: &str) -> Refusal {
+pub(crate) fn overloaded(message: &str) -> Refusal {
     Refusal {
         code: ErrorCode::Overloaded,
         message: message.to_owned(),
@@ -62,12 +69,12 @@ pub(super) fn overloaded(message: &str) -> Refusal {
 }
 
 /// Answers to be given to sinks once the intake's lock is free.
-pub(super) type Answers = Vec<(i64, Delivery)>;
+pub(crate) type Answers = Vec<(i64, Delivery)>;
 
-impl Intake {
+impl<T> Intake<T> {
     /// Takes an entry, or says why not. Cursors and signals are dropped without a word when there is no room. The writer is not
     /// woken: whoever has appended rings, once for all.
-    pub(super) fn append(&self, canvas: &Canvas, entry: Entry) -> Result<(), Refusal> {
+    pub(crate) fn append(&self, canvas: &Canvas, entry: Entry) -> Result<(), Refusal> {
         let key = canvas.key;
         let mut state = self.state.lock();
         let op = match &entry {
@@ -100,54 +107,54 @@ impl Intake {
     }
 
     /// Wakes the writer, if it sleeps.
-    pub(super) fn ring(&self) {
+    pub(crate) fn ring(&self) {
         self.bell.notify_one();
     }
 
-    /// Takes a job; `false` if there are too many.
-    pub(super) fn submit(&self, job: Job, reply: Option<Reply>) -> bool {
+    /// Takes a job; `false` if there are too many. `same` says of one that waits, and
+    /// the new one, that one of them is enough.
+    pub(crate) fn put(&self, job: T, same: impl Fn(&T, &T) -> bool) -> bool {
         let mut state = self.state.lock();
-        if state.tasks.len() >= MAX_JOBS || state.finish || state.abandon {
+        if state.jobs.len() >= MAX_JOBS || state.finish || state.abandon {
             return false;
         }
-        if reply.is_none() && state.tasks.iter().any(|task| task.job == job) {
+        if state.jobs.iter().any(|waiting| same(waiting, &job)) {
             return true;
         }
-        state.tasks.push_back(Task { job, reply });
+        state.jobs.push_back(job);
         drop(state);
         self.bell.notify_one();
         true
     }
 
     /// Waits until there is work.
-    pub(super) fn wait(&self) -> Look {
+    pub(crate) fn wait(&self) -> Look {
         let mut state = self.state.lock();
         loop {
-            if state.abandon {
-                return Look::Abandoned;
-            }
-            if state.entries > 0 || !state.tasks.is_empty() || state.spilled {
-                return Look::Work;
-            }
-            if state.finish {
-                return Look::Finished;
+            if let Some(look) = state.look() {
+                return look;
             }
             self.bell.wait(&mut state);
         }
     }
 
+    /// What there is to do now, for a writer that waits elsewhere; `None` if nothing is.
+    pub(crate) fn look(&self) -> Option<Look> {
+        self.state.lock().look()
+    }
+
     /// Waits for `pause`, less if the writer is to end.
-    pub(super) fn pause(&self, pause: Duration) {
+    pub(crate) fn pause(&self, pause: Duration) {
         let until = Instant::now() + pause;
         let mut state = self.state.lock();
         while !state.abandon && !self.bell.wait_until(&mut state, until).timed_out() {}
     }
 
     /// One transaction's worth: the jobs, then entries of the canvases in turn.
-    pub(super) fn drain(&self) -> (Vec<Task>, Vec<Waiting>) {
+    pub(crate) fn drain(&self) -> (Vec<T>, Vec<Waiting>) {
         let mut state = self.state.lock();
         state.in_hand = true;
-        let tasks = state.tasks.drain(..).collect();
+        let jobs = state.jobs.drain(..).collect();
         let mut batch = Vec::with_capacity(state.entries.min(limits::BATCH_ENTRIES));
         let mut bytes = 0;
         while batch.len() < limits::BATCH_ENTRIES && bytes < limits::BATCH_BYTES {
@@ -181,28 +188,33 @@ impl Intake {
                 state.turns.push_back(key);
             }
         }
-        (tasks, batch)
+        (jobs, batch)
+    }
+
+    /// The same for a writer that has no jobs.
+    pub(crate) fn drain_entries(&self) -> Vec<Waiting> {
+        self.drain().1
     }
 
     /// The jobs only.
-    pub(super) fn drain_tasks(&self) -> Vec<Task> {
-        self.state.lock().tasks.drain(..).collect()
+    pub(crate) fn drain_jobs(&self) -> Vec<T> {
+        self.state.lock().jobs.drain(..).collect()
     }
 
     /// What became of the entries that the writer took is known.
-    pub(super) fn hands_free(&self) {
+    pub(crate) fn hands_free(&self) {
         self.state.lock().in_hand = false;
     }
 
     /// Whether there are older entries in the spill file.
-    pub(super) fn set_spilled(&self, spilled: bool) {
+    pub(crate) fn set_spilled(&self, spilled: bool) {
         self.state.lock().spilled = spilled;
         self.bell.notify_one();
     }
 
     /// Takes all messages out, for the spill file, if one of them has waited for so long. Nothing while the writer has
     /// older ones in hand: they must go first, wherever they go.
-    pub(super) fn take_durable(&self, older_than: Duration) -> Vec<Waiting> {
+    pub(crate) fn take_durable(&self, older_than: Duration) -> Vec<Waiting> {
         let mut state = self.state.lock();
         let old = |w: &Waiting| durable_of(&w.entry).is_some() && w.since.elapsed() >= older_than;
         let due = |lane: &Lane| lane.waiting.iter().any(old);
@@ -220,20 +232,20 @@ impl Intake {
 
     /// What could not be committed: refused, with all later ops of the same authors. Changes of presence that
     /// must not be lost go back to the front.
-    pub(super) fn refuse(&self, batch: Vec<Waiting>, why: &str) -> Answers {
+    pub(crate) fn refuse(&self, batch: Vec<Waiting>, why: &str) -> Answers {
         let mut state = self.state.lock();
         state.refuse(batch, why)
     }
 
     /// What can't be read back from the spill file: refused, with all later ops of the same authors. Decided under this lock like
     /// every refusal: a later op that was admitted meanwhile must not be committed before it.
-    pub(super) fn refuse_spilled(&self, ops: Vec<(i64, Arc<Author>, u64)>) -> Answers {
+    pub(crate) fn refuse_spilled(&self, ops: Vec<(i64, Arc<Author>, u64)>) -> Answers {
         let why = "it could not be kept until the queue commits";
         self.state.lock().refuse_ops(ops, why)
     }
 
     /// Refuses what has waited too long. It is removed under the lock, so it is surely not committed.
-    pub(super) fn refuse_old(&self, older_than: Duration) -> Answers {
+    pub(crate) fn refuse_old(&self, older_than: Duration) -> Answers {
         let Some(cutoff) = Instant::now().checked_sub(older_than) else {
             return Vec::new();
         };
@@ -255,19 +267,19 @@ impl Intake {
     }
 
     /// Entries that wait.
-    pub(super) fn depth(&self) -> usize {
+    pub(crate) fn depth(&self) -> usize {
         self.state.lock().entries
     }
 
     /// The writer ends when it has committed what is here.
-    pub(super) fn finish(&self) {
+    pub(crate) fn finish(&self) {
         let mut state = self.state.lock();
         (state.closed, state.finish) = (true, true);
         self.bell.notify_all();
     }
 
     /// The writer ends at once.
-    pub(super) fn abandon(&self) {
+    pub(crate) fn abandon(&self) {
         let mut state = self.state.lock();
         (state.closed, state.abandon) = (true, true);
         self.bell.notify_all();
@@ -279,7 +291,7 @@ fn must_stay(entry: &Entry) -> bool {
     matches!(entry, Entry::Leave { .. } | Entry::State { .. })
 }
 
-pub(super) fn durable_of(entry: &Entry) -> Option<(&Arc<Author>, &Durable)> {
+pub(crate) fn durable_of(entry: &Entry) -> Option<(&Arc<Author>, &Durable)> {
     match entry {
         Entry::Durable { author, message } => Some((author, message)),
         _ => None,
@@ -287,4 +299,4 @@ pub(super) fn durable_of(entry: &Entry) -> Option<(&Arc<Author>, &Durable)> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

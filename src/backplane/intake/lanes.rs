@@ -3,11 +3,10 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use super::{Answers, Waiting, durable_of, overloaded};
+use super::{Answers, Look, Waiting, durable_of, overloaded};
 use crate::backplane::{Author, Delivery, Entry, Outcome, Refusal};
 use crate::limits;
 use crate::protocol::server_message::ErrorCode;
-use crate::queue::jobs::Task;
 
 /// Of one canvas.
 #[derive(Debug, Default)]
@@ -17,14 +16,13 @@ pub(super) struct Lane {
 }
 
 /// All that waits.
-#[derive(Default)]
-pub(super) struct State {
+pub(super) struct State<T> {
     pub(super) lanes: HashMap<i64, Lane>,
     /// Lanes that are not empty, in the order of their turns.
     pub(super) turns: VecDeque<i64>,
     pub(super) entries: usize,
     pub(super) bytes: usize,
-    pub(super) tasks: VecDeque<Task>,
+    pub(super) jobs: VecDeque<T>,
     /// The writer has taken entries, and it is not known yet what became of them.
     pub(super) in_hand: bool,
     /// There are older entries in the spill file.
@@ -37,7 +35,24 @@ pub(super) struct State {
     pub(super) abandon: bool,
 }
 
-impl State {
+impl<T> Default for State<T> {
+    fn default() -> Self {
+        Self {
+            lanes: HashMap::new(),
+            turns: VecDeque::new(),
+            entries: 0,
+            bytes: 0,
+            jobs: VecDeque::new(),
+            in_hand: false,
+            spilled: false,
+            closed: false,
+            finish: false,
+            abandon: false,
+        }
+    }
+}
+
+impl<T> State<T> {
     /// `Ok(false)`: not worth a word. Presence has as much again to itself, and leaves (one a connection) always fit.
     pub(super) fn room_for(&self, key: i64, entry: &Entry) -> Result<bool, Refusal> {
         let lane = self.lanes.get(&key).map_or(0, |lane| lane.waiting.len());
@@ -54,6 +69,17 @@ impl State {
             Entry::Durable { .. } | Entry::Kick { .. } if fits(1) => Ok(true),
             _ => Err(overloaded("the queue is full")),
         }
+    }
+
+    /// What there is to do.
+    pub(super) fn look(&self) -> Option<Look> {
+        if self.abandon {
+            return Some(Look::Abandoned);
+        }
+        if self.entries > 0 || !self.jobs.is_empty() || self.spilled {
+            return Some(Look::Work);
+        }
+        self.finish.then_some(Look::Finished)
     }
 
     pub(super) fn push(&mut self, waiting: Waiting) {

@@ -33,7 +33,7 @@ struct Connection {
 /// A client, its connections (each to the process of the same number modulo two), and the table they share.
 #[derive(Default)]
 struct World {
-    intakes: [Intake; 2],
+    intakes: [Intake<()>; 2],
     in_hand: [Option<Vec<Waiting>>; 2],
     connections: Vec<Connection>,
     /// Ops that took a place, and through which connection they came.
