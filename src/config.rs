@@ -12,6 +12,7 @@ use crate::protocol::ids::InstanceId;
 mod effective;
 mod fail_point;
 mod limit_args;
+mod redis_url;
 mod resolve;
 mod security_args;
 mod serve_args;
@@ -19,6 +20,7 @@ mod tool_args;
 mod values;
 
 pub use fail_point::{Deed, FailPoint, Step};
+pub use redis_url::RedisUrl;
 pub use resolve::ConfigError;
 pub(crate) use resolve::usage_error;
 pub use security_args::{AuthMode, Security};
@@ -31,10 +33,12 @@ pub use values::Network;
 pub struct Config {
     /// Where to listen. Port 0 lets the system choose.
     pub listen: SocketAddr,
-    /// The queue file and how it is used; of no meaning with [`Config::in_memory`].
+    /// The queue file and how it is used; of no meaning with [`Config::in_memory`] and [`Config::redis`], but for what all have in common.
     pub queue: QueueConfig,
     /// `--queue off`: this process alone, in memory.
     pub in_memory: bool,
+    /// The relay is in this Redis, instead of the file.
+    pub redis: Option<RedisUrl>,
     /// Own clients hear at commit, without waiting for a poll.
     pub local_broadcast: bool,
     /// The cursor flusher's shortest interval.

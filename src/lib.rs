@@ -1,4 +1,4 @@
-//! scumble: a WebSocket fan-out relay for canvases that runs as several processes over one SQLite file.
+//! scumble: a WebSocket fan-out relay for canvases that runs as several processes over one SQLite file, or over Redis.
 //!
 //! A message's way, and the reading order of the modules:
 //!
@@ -6,9 +6,9 @@
 //! socket/inbound -> room -> queue/writer -> SQLite -> queue/poller -> room -> socket/outbound
 //! ```
 //!
-//! `machine` is what a canvas means, pure: the in-process backplane runs it, and tests compare the others with it.
+//! `machine` is what a canvas means, pure: `redis` and `memory` run it, and tests compare `queue` with it.
 //!
-//! Dependencies point one way: `protocol <- backplane <- {room, machine} <- {socket, queue, memory, http} <- relay <- main`.
+//! Dependencies point one way: `protocol <- backplane <- {room, machine} <- {socket, queue, redis, memory, http} <- relay <- main`.
 //! `docs/ARCHITECTURE.md` tells the rest; `tests/tidy.rs` keeps it true.
 
 pub mod config;
@@ -22,6 +22,7 @@ pub mod backplane;
 pub mod machine;
 pub mod memory;
 pub mod queue;
+pub mod redis;
 
 pub mod room;
 pub mod socket;

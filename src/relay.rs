@@ -19,6 +19,7 @@ use crate::memory::{MemoryBackplane, MemoryConfig};
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::server_message::Limits;
 use crate::queue::SqliteQueue;
+use crate::redis::{RedisBackplane, RedisConfig};
 use crate::room::cursors::Flusher;
 use crate::room::registry::Registry;
 use crate::room::{Link, Settings};
@@ -35,7 +36,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     // Both before anything else: a signal during the start must find someone.
     let mut terminate = signal(SignalKind::terminate()).context("can't listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("can't listen for SIGINT")?;
-    let (backplane, failed) = start_backplane(&config)?;
+    let (backplane, failed) = start_backplane(&config).await?;
     let relay = Relay::new(config.clone(), backplane)?;
     let mut parts = JoinSet::new();
     relay.start(&mut parts, failed)?;
@@ -68,18 +69,30 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 /// The queue, and what is to be run beside it; ends if it fails.
 type Started = (Arc<dyn Backplane>, BoxFuture<'static, String>);
 
-fn start_backplane(config: &Config) -> anyhow::Result<Started> {
+async fn start_backplane(config: &Config) -> anyhow::Result<Started> {
+    let bounds = ObjectBounds {
+        max_objects: config.max_objects,
+        max_bytes: config.max_canvas_bytes,
+    };
     if config.in_memory {
         let memory = MemoryConfig {
             message_ttl: config.queue.message_ttl,
             presence_grace: config.queue.presence_grace,
-            bounds: ObjectBounds {
-                max_objects: config.max_objects,
-                max_bytes: config.max_canvas_bytes,
-            },
+            bounds,
         };
         let memory = MemoryBackplane::start(config.queue.instance_id.clone(), &memory)?;
         return Ok((memory, Box::pin(std::future::pending())));
+    }
+    if let Some(url) = &config.redis {
+        let redis = RedisConfig {
+            url: url.clone(),
+            instance_id: config.queue.instance_id.clone(),
+            message_ttl: config.queue.message_ttl,
+            presence_grace: config.queue.presence_grace,
+            bounds,
+        };
+        let (redis, failed) = RedisBackplane::start(redis).await?;
+        return Ok((redis, Box::pin(failed)));
     }
     let (queue, failed) = SqliteQueue::start_on_loop(config.queue.clone())?;
     Ok((queue, Box::pin(failed)))

@@ -32,6 +32,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("machine", &["backplane", "limits", "protocol"]),
     ("memory", &["backplane", "limits", "machine", "protocol"]),
     ("queue", &["backplane", "config", "limits", "protocol"]),
+    (
+        "redis",
+        &["backplane", "config", "limits", "machine", "protocol"],
+    ),
     // The upgrade hands the socket over.
     (
         "http",
@@ -58,6 +62,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "memory",
             "protocol",
             "queue",
+            "redis",
             "room",
             "socket",
             "tasks",

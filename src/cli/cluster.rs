@@ -52,6 +52,7 @@ pub fn run(args: ClusterArgs) -> anyhow::Result<ExitCode> {
             number,
             binary: binary.clone(),
             flags: flags(&config, listen, id),
+            redis: config.redis.clone(),
             json_logs: config.log_format == LogFormat::Json,
             stop_within: config.drain_timeout + GRACE,
             hangups: hangups.clone(),
@@ -90,7 +91,15 @@ fn listens(first: SocketAddr, instances: u16) -> Result<Vec<SocketAddr>, String>
 
 /// The effective configuration as one process's flags: its environment can't change it any more.
 fn flags(config: &Config, listen: SocketAddr, instance_id: Option<String>) -> Vec<OsString> {
-    let own = ["listen", "instance-id", "db", "spill-dir", "demo-controls"];
+    // The address of Redis goes with the environment: it may have a password.
+    let own = [
+        "listen",
+        "instance-id",
+        "db",
+        "redis",
+        "spill-dir",
+        "demo-controls",
+    ];
     let shared = config
         .effective()
         .into_iter()

@@ -23,7 +23,7 @@ fn switch(on: bool) -> String {
 
 impl Config {
     /// Every flag that takes a value and has one, with the value in force; a repeated flag once for each. Parsed again they
-    /// give the same configuration. Secrets from the environment are not in it.
+    /// give the same configuration. Secrets from the environment, and Redis's password, are not in it.
     pub fn effective(&self) -> Vec<(&'static str, String)> {
         let (mut all, limits) = (self.running(), &self.limits);
         let numbers = [
@@ -50,6 +50,8 @@ impl Config {
         let proxies = limits.trusted_proxies.iter();
         all.extend(proxies.map(|proxy| ("trusted-proxy", proxy.to_string())));
         all.extend(self.security.effective());
+        let redis = self.redis.iter();
+        all.extend(redis.map(|redis| ("redis", redis.to_string())));
         all
     }
 
@@ -116,7 +118,8 @@ mod tests {
             .get_arguments()
             .filter(|arg| !arg.is_hide_set())
             .filter_map(|arg| arg.get_long().map(str::to_owned))
-            .filter(|flag| !["help", "version", "print-config"].contains(&flag.as_str()))
+            // Of Redis there is a test of its own: it does not go with --queue off.
+            .filter(|flag| !["help", "version", "print-config", "redis"].contains(&flag.as_str()))
             .collect();
         let dir = tempfile::tempdir().unwrap();
         let file = |name: &str, text: &str| {
@@ -150,6 +153,13 @@ mod tests {
             .map(|(flag, _)| (*flag).to_owned())
             .collect();
         assert_eq!(flags, effective);
+    }
+
+    #[test]
+    fn where_redis_is_stands_in_it_without_the_password() {
+        let config = Config::from_flags(["--redis=redis://:secret@10.0.0.5/2"]).unwrap();
+        let told = ("redis", "redis://:***@10.0.0.5/2".to_owned());
+        assert!(config.effective().contains(&told));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::serve_args::ServeArgs;
 use super::values::Switch;
-use super::{Config, QueueConfig};
+use super::{Config, QueueConfig, RedisUrl, Synchronous};
 use crate::protocol::ids::InstanceId;
 
 /// Flags that are right each by itself, but not together or not here.
@@ -78,6 +78,7 @@ impl Config {
                 fail_points: args.fail_point,
             },
             in_memory,
+            redis: args.redis,
             local_broadcast,
             cursor_flush_min: args.cursor_flush_min.unwrap_or(column.cursor_flush_min),
             cursor_flush_max: args.cursor_flush_max.unwrap_or(column.cursor_flush_max),
@@ -132,11 +133,47 @@ impl Config {
             let hint = "is not a folder; create it first, on another disk than --db";
             return Err(ConfigError::new("spill-dir", dir.display(), hint));
         }
+        if let Some(redis) = &self.redis {
+            return self.check_with_redis(redis);
+        }
         if self.in_memory {
             Ok(())
         } else {
             check_db(&queue.db)
         }
+    }
+}
+
+impl Config {
+    /// What is about the file has no meaning beside Redis; what would be missed is refused.
+    fn check_with_redis(&self, redis: &RedisUrl) -> Result<(), ConfigError> {
+        let refused = |flag, value: &str, hint: &str| Err(ConfigError::new(flag, value, hint));
+        if self.in_memory {
+            return refused(
+                "queue",
+                "off",
+                "is this process alone: leave --redis away, or this",
+            );
+        }
+        if self.queue.spill_dir.is_some() {
+            return refused(
+                "redis",
+                &redis.to_string(),
+                "has no spill file: leave --spill-dir away",
+            );
+        }
+        if self.queue.synchronous == Synchronous::Full {
+            let hint = "is about the file; what Redis's acks wait for is its own setting: appendfsync always";
+            return refused("synchronous", "full", hint);
+        }
+        if !self.queue.fail_points.is_empty() {
+            return refused(
+                "redis",
+                &redis.to_string(),
+                "has no fail points: leave --fail-point away",
+            );
+        }
+        Ok(())
     }
 }
 
@@ -191,7 +228,7 @@ fn check_db(db: &Path) -> Result<(), ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Profile, Synchronous};
+    use crate::config::Profile;
 
     fn config(flags: &[&str]) -> Config {
         Config::from_flags(flags.iter().copied()).unwrap()

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use super::limit_args::LimitArgs;
 use super::security_args::SecurityArgs;
 use super::values::{Switch, duration, instance_id, listen, number};
-use super::{FailPoint, LogFormat, LogLevel, Synchronous};
+use super::{FailPoint, LogFormat, LogLevel, RedisUrl, Synchronous};
 use crate::limits::MAX_OBJECT_BYTES;
 use crate::protocol::ids::InstanceId;
 
@@ -110,6 +110,17 @@ pub struct ServeArgs {
         default_value = "./scumble.db"
     )]
     pub db: PathBuf,
+
+    /// The relay is in this Redis instead of a file, for processes of several hosts: like
+    /// redis://10.0.0.5:6379/0. A password is safer in the variable
+    #[arg(
+        long,
+        env = "SCUMBLE_REDIS",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    #[arg(value_parser = RedisUrl::parse)]
+    pub redis: Option<RedisUrl>,
 
     /// This process's name, unique in its relay [default: a new UUID]
     #[arg(long, env = "SCUMBLE_INSTANCE_ID", value_name = "NAME", value_parser = instance_id)]

@@ -43,10 +43,10 @@ pub(super) async fn stats(State(state): State<HttpState>) -> Response {
         instance_id: state.backplane.instance_id().as_str(),
         version: env!("CARGO_PKG_VERSION"),
         pid: std::process::id(),
-        backplane: if state.config.in_memory {
-            "memory"
-        } else {
-            "sqlite"
+        backplane: match &state.config.redis {
+            Some(_) => "redis",
+            None if state.config.in_memory => "memory",
+            None => "sqlite",
         },
         uptime_ms: u64::try_from(state.started.elapsed().as_millis()).unwrap_or(u64::MAX),
         draining: state.relay.draining(),

@@ -57,7 +57,8 @@ async fn live(mut client: Client, crowd: Crowd, mut random: Random, ops: u64) ->
         if !written {
             come_back(&mut client, &crowd.addresses, &mut random).await;
         }
-        let placed = client.seq - before;
+        // What Redis forgot is placed again.
+        let placed = client.seq.saturating_sub(before);
         crowd.progress.send_modify(|all| *all += placed);
     }
     crowd.busy.fetch_sub(1, Ordering::AcqRel);

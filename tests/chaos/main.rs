@@ -18,5 +18,8 @@ mod file;
 mod herd;
 mod moved;
 mod neighbours;
+mod redis;
+#[path = "../support/redis_server.rs"]
+mod redis_server;
 mod rounds;
 mod spilling;

@@ -170,7 +170,7 @@ const SHORT: Size = Size {
 };
 
 /// A number from the environment, which `scripts/chaos` sets.
-fn given(name: &str) -> Option<u64> {
+pub fn given(name: &str) -> Option<u64> {
     #[expect(
         clippy::disallowed_methods,
         reason = "tests have no configuration to read it"

@@ -28,7 +28,7 @@ impl Cluster {
     }
 
     /// `flags`: those that name files in the cluster's folder.
-    fn start_with(instances: usize, flags: impl Fn(&Path) -> Vec<String>) -> Self {
+    pub fn start_with(instances: usize, flags: impl Fn(&Path) -> Vec<String>) -> Self {
         let folder = TempDir::new().unwrap();
         let mut supervisor = scumble()
             .args(["cluster", "--listen=127.0.0.1:0", "--log-format=json"])
@@ -55,7 +55,7 @@ impl Cluster {
     }
 
     /// The next line with this message.
-    fn line(&self, message: &str) -> Value {
+    pub fn line(&self, message: &str) -> Value {
         let deadline = Instant::now() + WAIT;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -85,12 +85,12 @@ impl Cluster {
         (0..instances).map(|_| address()).collect()
     }
 
-    fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.supervisor), signal).unwrap();
     }
 
     /// Its exit code. Its standard error ends when it does.
-    fn code(&mut self) -> Option<i32> {
+    pub fn code(&mut self) -> Option<i32> {
         let deadline = Instant::now() + WAIT;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());

@@ -20,7 +20,7 @@ fn every_flag_and_its_variable_are_documented() {
     let variables = help
         .split("[env: ")
         .skip(1)
-        .filter_map(|rest| rest.split('=').next());
+        .filter_map(|rest| rest.split(['=', ']']).next());
     for variable in variables {
         assert!(OPERATIONS.contains(variable), "{variable}");
     }

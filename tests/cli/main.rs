@@ -6,6 +6,10 @@ mod cluster;
 mod documents;
 mod file;
 mod loads;
+mod redis;
+#[path = "../support/redis_server.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod redis_server;
 mod unharmed;
 mod usage;
 

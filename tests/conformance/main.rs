@@ -6,6 +6,8 @@
 mod cluster;
 mod harness;
 mod recorder;
+#[path = "../support/redis_server.rs"]
+mod redis_server;
 
 mod ephemeral;
 mod model;
@@ -78,4 +80,5 @@ mod memory_peers {
     suite_across!(crate::cluster::MemoryPeers);
 }
 
+mod redis;
 mod sqlite;

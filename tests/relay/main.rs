@@ -20,6 +20,9 @@ mod ops;
 mod order;
 mod overload;
 mod pages;
+mod redis;
+#[path = "../support/redis_server.rs"]
+mod redis_server;
 mod retention;
 mod slow;
 mod starting;

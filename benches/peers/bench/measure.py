@@ -41,13 +41,13 @@ WORKLOADS = {
     "two-saturated": Workload(
         "Two processes, 10 rooms of 10 spread over both, 2 saturating senders each (16 in flight)",
         "--mode saturate --rooms 10 --clients-per-room 10 --senders-per-room 2 --window 16",
-        ["scumble-2", *TOGETHER],
+        ["scumble-2", "scumble-redis", *TOGETHER],
         THROUGHPUT,
     ),
     "two-paced": Workload(
         "Two processes, 10 rooms of 10 spread over both, 1,000 messages/s in all",
         "--mode fixed --rooms 10 --clients-per-room 10 --rate 10",
-        ["scumble-2", *TOGETHER],
+        ["scumble-2", "scumble-redis", *TOGETHER],
         ["cross50", "cross99", "all50", "server"],
         seconds=5,
     ),

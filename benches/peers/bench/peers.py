@@ -79,6 +79,13 @@ def scumble(count):
     return plan
 
 
+def scumble_redis(run):
+    store, *ports = free_ports(3)
+    serve = [run.scumble, "serve", "--redis", f"redis://127.0.0.1:{store}", *run.flags, "--listen"]
+    starts = [Start(port, [*serve, f"127.0.0.1:{port}"], "/readyz") for port in ports]
+    return Plan("scumble", [RAW.format(port) for port in ports], [redis(run, store), *starts])
+
+
 def raw(command):
     def plan(run):
         (port,) = free_ports(1)
@@ -144,6 +151,7 @@ PEERS = {
     "scumble": ("**scumble**, committed before delivery", scumble(1), None),
     "scumble-signal": ("**scumble**, signals (not stored)", scumble(1), "signal"),
     "scumble-2": ("**scumble**, 2 processes, committed before delivery", scumble(2), None),
+    "scumble-redis": ("**scumble**, 2 processes, Redis (in memory only)", scumble_redis, None),
     "limit": (
         "limit: coalescing epoll writer",
         raw(lambda run, port: [str(run.work.programs / "fanlimit"), str(port)]),

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::backoff::Backoff;
+use crate::config::RedisUrl;
 
 /// What the cluster is about. Only ever raised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,6 +43,8 @@ pub(super) struct Member {
     pub binary: PathBuf,
     /// What it is given, beside `serve`.
     pub flags: Vec<OsString>,
+    /// Where its relay is, if not in a file.
+    pub redis: Option<RedisUrl>,
     /// Whether its lines are JSON.
     pub json_logs: bool,
     /// How long it may take to end after SIGTERM before it is killed.
@@ -89,6 +92,7 @@ impl Member {
             .arg("serve")
             .args(&self.flags)
             .arg("--until-stdin-closes")
+            .envs(self.redis.iter().map(|url| ("SCUMBLE_REDIS", url.reveal())))
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

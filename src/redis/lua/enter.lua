@@ -1,0 +1,45 @@
+-- An instance comes, or comes back after its connection broke.
+-- KEYS: relay, instances, instance
+-- ARGV: run id of this server, number (0: none yet), token, name, pid, host, rules, format, a new relay id
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local relay, instances = KEYS[1], KEYS[2]
+local known = redis.call('HMGET', relay, 'id', 'format', 'rules', 'last_instance')
+if not known[1] then
+  redis.call('HSET', relay, 'id', ARGV[9], 'format', ARGV[8], 'last_instance', 0)
+  known = { ARGV[9], ARGV[8], false, '0' }
+end
+if known[2] ~= ARGV[8] then
+  return { 'format', known[2] }
+end
+local number = tonumber(ARGV[2])
+if known[3] ~= ARGV[7] then
+  -- Those that died, with nobody left to take them out, do not count. Who lost its connection comes back sooner than that.
+  local beats = redis.call('ZRANGE', instances, 0, -1, 'WITHSCORES')
+  for i = 1, #beats, 2 do
+    local sign = 'scumble:' .. known[1] .. ':/' .. beats[i]
+    local lives = redis.call('PUBSUB', 'NUMSUB', sign)[2] > 0 or tonumber(beats[i + 1]) > now - 3000
+    if known[3] and lives and tonumber(beats[i]) ~= number then
+      return { 'rules', known[3] }
+    end
+  end
+  redis.call('HSET', relay, 'rules', ARGV[7])
+end
+-- Another run of the server may have lost the last moments of the one before: what was told then must not go on. A number would
+-- not do for an era: it could be lost, too, and be given again.
+redis.call('HSET', relay, 'era', ARGV[1])
+if number == 0 then
+  number = redis.call('HINCRBY', relay, 'last_instance', 1)
+elseif tonumber(known[4]) < number then
+  redis.call('HSET', relay, 'last_instance', number)
+end
+local own = KEYS[3] .. number
+local token = redis.call('HGET', own, 'token')
+if token and token ~= ARGV[3] then
+  return { 'taken', token }
+end
+redis.call('ZADD', instances, now, number)
+redis.call('DEL', own .. ':reaping')
+redis.call('HSET', own, 'token', ARGV[3], 'name', ARGV[4], 'pid', ARGV[5], 'host', ARGV[6])
+-- Of another relay, a run says nothing: all may have been lost in it.
+return { 'in', known[1], known[1] .. '/' .. ARGV[1], number, now }
