@@ -233,7 +233,11 @@ impl Shared {
                 .map(|(replica, found)| self.resume_one(session, replica, found));
             let mut reads = stream::iter(reads).buffer_unordered(READS);
             while let Some(read) = reads.next().await {
-                read?;
+                // One that can't be read has been told of, and holds the others up no more than itself.
+                read.or_else(|error| match error.kind() {
+                    redis::ErrorKind::Client => Ok(()),
+                    _ => Err(error),
+                })?;
             }
         }
         Ok(())

@@ -49,6 +49,41 @@ async fn a_large_canvas_is_kept_when_all_are_killed() {
     write_much_and_start_again(Signal::KILL).await;
 }
 
+/// What somebody has written over is refused and named; other canvases don't notice, nor when Redis is started anew.
+#[tokio::test]
+async fn a_damaged_canvas_harms_no_other() {
+    let mut over = Over::start(1, &[]).await;
+    for canvas in ["good", "bad"] {
+        let mut ada = over.relay.join(0, canvas).await;
+        ada.commit(create("o", "x")).await;
+    }
+    // Its snapshot is kept now.
+    end_all(&mut over.relay, &[0], Signal::TERM).await;
+    let fresh = over.relay.add(&[]).await;
+    let mut good = over.relay.join(fresh, "good").await;
+    let bad = over.relay.join(fresh, "bad").await;
+    assert_eq!(bad.model.objects.len(), 1);
+    let rubbish = ["HSET", "scumble:canvas:bad", "snapshot", "rubbish"];
+    assert_eq!(over.server.ask(&rubbish), "0");
+    over.server.run();
+    come_back(&mut good, over.relay.address(fresh)).await;
+    good.commit(create("more", "x")).await;
+    let other = over.relay.add(&[]).await;
+    let late = over.relay.join(other, "good").await;
+    assert_eq!(late.model.objects.len(), 2);
+    let mut socket = Socket::open(over.relay.address(other), "bad")
+        .await
+        .expect("an upgrade");
+    let hello = json!({"type": "hello", "v": 1, "client": "somebody-new"});
+    socket.send(&hello).await.expect("it is open");
+    let refused = soon("an answer", socket.receive_at_last()).await;
+    let refused = refused.expect("an answer");
+    assert_eq!(refused["code"], "overloaded", "{refused}");
+    assert!(over.relay.log(other).contains("canvas=bad"));
+    let ready = over.relay.get(other, "/readyz").await.expect("an answer");
+    assert_eq!(ready.status, 200, "{}", ready.body);
+}
+
 /// Many more objects than fit in one batch, or in one part of a snapshot.
 #[tokio::test]
 async fn many_objects_are_kept_when_all_are_killed() {
