@@ -12,7 +12,8 @@
 //!    entries in the order it appended them.
 //! 3. **Open, then read.** From the moment [`Backplane::open`] returns, everything after `Opened::head`
 //!    is delivered. A sink may also see entries at or below that head: it drops them by their `seq` (presence: `version`).
-//! 4. **A sink may lose log batches** when it is full (it says so itself): [`Backplane::read`] fills the gap.
+//! 4. **A sink may lose log batches** when it is full (it says so itself): [`Backplane::read`] fills the gap. Reads see at least
+//!    what was delivered on their instance; so who has joined, which is committed, reads whatever was delivered anywhere before.
 //! 5. **Positions are `(epoch, seq)`.** Ids of rows, stream entries or offsets never cross this interface.
 //! 6. **Ephemeral means ephemeral.** Signals and cursors are delivered at most once, in the order of their sender, and may be lost in a crash.
 //!    The sender's own instance gets them back too and tells them by [`ConnId::instance`].
@@ -350,7 +351,7 @@ pub trait Backplane: Send + Sync + 'static {
         max_bytes: usize,
     ) -> Answer<'a, Read>;
 
-    /// Reads the state at some position not before the head at the time of the call.
+    /// Reads the state at some position not before what was delivered here at the time of the call.
     fn snapshot<'a>(&'a self, canvas: &'a Canvas) -> Answer<'a, Snapshot>;
 
     /// Reads who is here, with the version that it is at.

@@ -1,4 +1,4 @@
-//! The backplane over Redis, for relays that outgrow one host: processes of several hosts share one Redis (or Valkey) server.
+//! The backplane over Redis, for relays that outgrow one host: processes of several hosts share one Redis server.
 //!
 //! Every canvas has a log of batches there, one order for all. Each instance that has the canvas applies each batch to a
 //! copy of its own of the same machine ([`crate::machine`]), and so comes to the same state: what a batch means is decided

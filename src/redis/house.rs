@@ -1,4 +1,5 @@
-//! Keeping house: time that passes on quiet canvases, snapshots, copies that nobody uses, the end. The heartbeat is here, what it is for in [`super::peers`].
+//! Keeping house: time that passes on quiet canvases, snapshots, copies that nobody uses, the end. When the heart beats is
+//! decided here, what that is for in [`super::peers`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,6 +20,8 @@ use crate::machine::Command;
 const BEAT: Duration = Duration::from_secs(1);
 /// How late time may pass on a quiet canvas: a busy one does it with every batch.
 const TICK_LATE_MS: i64 = 200;
+/// What one look at all canvases may take before the heart must beat: the others are looked at the next time.
+const SWEEP: Duration = Duration::from_millis(500);
 /// No second tick of a canvas sooner than this.
 const TICK_PAUSE: Duration = Duration::from_secs(1);
 /// Bytes of batches after which a snapshot is kept, or half of the last snapshot if that is more.
@@ -81,9 +84,15 @@ impl Shared {
         ticked: &mut HashMap<i64, Instant>,
     ) -> RedisResult<()> {
         ticked.retain(|_, at| at.elapsed() < TICK_PAUSE);
-        let keys: Vec<i64> = self.canvases.active.lock().iter().copied().collect();
-        let now_ms = self.now_ms();
+        let mut keys: Vec<i64> = self.canvases.active.lock().iter().copied().collect();
+        let (now_ms, began) = (self.now_ms(), Instant::now());
+        // From another place each time, so that none is left out for good.
+        let from = usize::try_from(now_ms).unwrap_or(0) % keys.len().max(1);
+        keys.rotate_left(from);
         for key in keys {
+            if began.elapsed() > SWEEP {
+                break;
+            }
             let Some(replica) = self.canvases.get(key) else {
                 self.canvases.active.lock().remove(&key);
                 continue;

@@ -16,8 +16,8 @@ use crate::machine::codec::{decode_batch, decode_ephemeral};
 use crate::machine::{CanvasState, Command};
 use crate::protocol::ids::{CanvasId, Epoch};
 
-/// Batches that are kept while earlier ones are being read. More are read, too.
-const MOST_AHEAD: usize = 256;
+/// Batches that are kept while earlier ones are being read, and their bytes. More are read, too.
+const MOST_AHEAD: (usize, usize) = (256, 4 * 1024 * 1024);
 
 /// One canvas here.
 pub(super) struct Replica {
@@ -88,7 +88,7 @@ impl Replica {
         if ready && kept.n == inner.n + 1 {
             inner.step(kept, shared);
             inner.catch_up(shared);
-        } else if inner.ahead.len() < MOST_AHEAD {
+        } else if inner.has_room_ahead(&kept) {
             inner.ahead.insert(kept.n, kept);
         } else {
             inner.dropped = true;
@@ -195,6 +195,11 @@ impl Inner {
     /// Whether something was missed that has to be read.
     pub(super) fn is_behind(&self) -> bool {
         self.state.is_some() && (self.dropped || !self.ahead.is_empty())
+    }
+
+    fn has_room_ahead(&self, kept: &Kept) -> bool {
+        let bytes: usize = self.ahead.values().map(|kept| kept.bytes.len()).sum();
+        self.ahead.len() < MOST_AHEAD.0 && bytes + kept.bytes.len() <= MOST_AHEAD.1
     }
 
     /// What is read from now on has all that was told before.

@@ -43,6 +43,9 @@ pub trait Cluster {
     /// How many instances a test gets.
     const INSTANCES: usize;
 
+    /// An instance reads what it has heard, which may be less than what another one has.
+    const READS_WHAT_IT_HEARD: bool = false;
+
     /// A relay without instances. Called, like [`Self::add`], within a tokio runtime.
     fn start(options: &Options) -> Self;
 

@@ -190,6 +190,9 @@ pub fn what_is_delivered_is_committed<C: Cluster>() {
         for seat in &seats {
             seat.wait_seq(seq);
             for reader in &seats {
+                if C::READS_WHAT_IT_HEARD {
+                    reader.wait_seq(seq);
+                }
                 let before = Position {
                     seq: seq - 1,
                     ..seat.opened.head

@@ -20,6 +20,7 @@ pub struct Redis {
 
 impl Cluster for Redis {
     const INSTANCES: usize = 3;
+    const READS_WHAT_IT_HEARD: bool = true;
 
     fn start(options: &Options) -> Self {
         Self {

@@ -79,7 +79,10 @@ async fn a_damaged_canvas_harms_no_other() {
     let refused = soon("an answer", socket.receive_at_last()).await;
     let refused = refused.expect("an answer");
     assert_eq!(refused["code"], "overloaded", "{refused}");
-    assert!(over.relay.log(other).contains("canvas=bad"));
+    eventually("a line in the log", || async {
+        over.relay.log(other).contains("canvas=bad").then_some(())
+    })
+    .await;
     let ready = over.relay.get(other, "/readyz").await.expect("an answer");
     assert_eq!(ready.status, 200, "{}", ready.body);
 }
