@@ -104,6 +104,25 @@ pub enum Entry {
 }
 
 impl Entry {
+    /// What an ephemeral entry of that instance is to those who hear it; `None` for what is committed.
+    pub(crate) fn told(self, from: u32) -> Option<Delivery> {
+        Some(match self {
+            Self::Signal { author, body } => Delivery::Signal {
+                client: author.client.clone(),
+                origin: author.conn,
+                body: Arc::from(body),
+            },
+            Self::Cursors { cursors } => Delivery::Cursors {
+                instance: from,
+                cursors,
+            },
+            Self::Kick { conn } => Delivery::Kick { conn },
+            Self::Durable { .. } | Self::Join { .. } | Self::State { .. } | Self::Leave { .. } => {
+                return None;
+            }
+        })
+    }
+
     /// Bytes to count against bounds.
     pub fn size(&self) -> usize {
         64 + match self {

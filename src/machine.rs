@@ -3,7 +3,6 @@
 //! It is the whole of what a backplane means by one canvas, so tests of other backplanes compare against it.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -108,16 +107,7 @@ impl CanvasState {
                 let event = self.presence.leave(&author, clean, gone_at_ms);
                 out.extend(event.map(Delivery::Presence));
             }
-            Entry::Signal { author, body } => out.push(Delivery::Signal {
-                client: author.client.clone(),
-                origin: author.conn,
-                body: Arc::from(body),
-            }),
-            Entry::Cursors { cursors } => out.push(Delivery::Cursors {
-                instance: from,
-                cursors,
-            }),
-            Entry::Kick { conn } => out.push(Delivery::Kick { conn }),
+            ephemeral => out.extend(ephemeral.told(from)),
         }
     }
 

@@ -1,5 +1,7 @@
 //! What only a canvas without a clock can show: exact times, and a client that is forgotten after days.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::backplane::{PresenceChange, Refusal};
 use crate::protocol::client_message::{ClientMessage, parse};

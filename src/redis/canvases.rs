@@ -116,7 +116,7 @@ impl Shared {
         drop(heard);
         match message.split_first() {
             Some((b'b', rest)) => {
-                let Some(kept) = parse(rest) else { return };
+                let Some(kept) = Kept::told(rest) else { return };
                 self.canvases.watch(&replica);
                 if replica.hear(kept, &era, self) == Heard::Behind {
                     self.canvases.fell_behind(replica);
@@ -391,13 +391,4 @@ impl Inner {
             .is_none_or(crate::machine::CanvasState::is_settled);
         self.sink.is_none() && settled && self.used.elapsed() > for_so_long
     }
-}
-
-fn parse(message: &[u8]) -> Option<Kept> {
-    let mut parts = message.splitn(3, |byte| *byte == b' ');
-    let mut number = || std::str::from_utf8(parts.next()?).ok();
-    let n = number()?.parse().ok()?;
-    let at_ms = number()?.parse().ok()?;
-    let bytes = parts.next()?.to_vec();
-    Some(Kept { n, at_ms, bytes })
 }

@@ -224,7 +224,7 @@ impl Shared {
         ask.query_async(&mut session.conn).await
     }
 
-    async fn numbers(
+    pub(super) async fn numbers(
         &self,
         conn: &mut redis::aio::MultiplexedConnection,
     ) -> redis::RedisResult<Vec<u32>> {

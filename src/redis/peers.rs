@@ -197,12 +197,7 @@ pub(super) async fn name_taken(shared: &Shared) -> Result<Option<String>, StartE
     };
     let found = async {
         let mut conn = session.conn.clone();
-        let numbers: Vec<u32> = redis::cmd("ZRANGE")
-            .arg(keys::INSTANCES)
-            .arg(0)
-            .arg(-1)
-            .query_async(&mut conn)
-            .await?;
+        let numbers = shared.numbers(&mut conn).await?;
         let others: Vec<(u32, i64)> = numbers
             .into_iter()
             .filter(|n| *n != shared.number())

@@ -106,7 +106,7 @@ impl Replica {
         match decode_ephemeral(bytes) {
             Ok((from, entries)) => {
                 for entry in entries {
-                    if let Some(delivery) = told(from, entry) {
+                    if let Some(delivery) = entry.told(from) {
                         sink.deliver(delivery);
                     }
                 }
@@ -272,21 +272,4 @@ impl Inner {
         });
         true
     }
-}
-
-fn told(from: u32, entry: crate::backplane::Entry) -> Option<Delivery> {
-    use crate::backplane::Entry;
-    Some(match entry {
-        Entry::Signal { author, body } => Delivery::Signal {
-            client: author.client.clone(),
-            origin: author.conn,
-            body: Arc::from(body),
-        },
-        Entry::Cursors { cursors } => Delivery::Cursors {
-            instance: from,
-            cursors,
-        },
-        Entry::Kick { conn } => Delivery::Kick { conn },
-        _ => return None,
-    })
 }

@@ -14,13 +14,18 @@ macro_rules! script {
     ($name:ident, $file:literal) => {
         static $name: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!($file)));
     };
+    (in_its_era $name:ident, $file:literal) => {
+        static $name: LazyLock<Script> = LazyLock::new(|| {
+            Script::new(concat!(include_str!("lua/era.lua"), include_str!($file)))
+        });
+    };
 }
 
 script!(ENTER, "lua/enter.lua");
-script!(APPEND, "lua/append.lua");
-script!(LOAD, "lua/load.lua");
-script!(SAVE, "lua/save.lua");
-script!(BEAT, "lua/beat.lua");
+script!(in_its_era APPEND, "lua/append.lua");
+script!(in_its_era LOAD, "lua/load.lua");
+script!(in_its_era SAVE, "lua/save.lua");
+script!(in_its_era BEAT, "lua/beat.lua");
 script!(REMOVE, "lua/remove.lua");
 
 /// The format of everything that is kept and told. Instances of another one do not share a relay.
@@ -75,6 +80,18 @@ pub(super) struct Kept {
     pub(super) n: u64,
     pub(super) at_ms: i64,
     pub(super) bytes: Vec<u8>,
+}
+
+impl Kept {
+    /// As `append.lua` tells it.
+    pub(super) fn told(message: &[u8]) -> Option<Self> {
+        let mut parts = message.splitn(3, |byte| *byte == b' ');
+        let mut number = || std::str::from_utf8(parts.next()?).ok();
+        let n = number()?.parse().ok()?;
+        let at_ms = number()?.parse().ok()?;
+        let bytes = parts.next()?.to_vec();
+        Some(Self { n, at_ms, bytes })
+    }
 }
 
 impl FromRedisValue for Kept {

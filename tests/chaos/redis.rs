@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use super::crowd::{Crowd, come_back, roster};
+use super::crowd::{Crowd, come_back};
 use super::herd::Herd;
 use super::redis_server::RedisServer;
 use crate::harness::history::check_agreement;
-use crate::harness::{Client, PATIENCE, Random, soon};
+use crate::harness::{Client, PATIENCE, Random, roster, soon};
 
 const PROCESSES: usize = 3;
 const LOOK: Duration = Duration::from_millis(25);

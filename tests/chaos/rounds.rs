@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OpenFlags};
 use tokio::task::JoinSet;
 
-use super::crowd::{Crowd, come_back, roster};
+use super::crowd::{Crowd, come_back};
 use super::herd::{Herd, STEPS};
 use crate::harness::history::check_agreement;
-use crate::harness::{Client, PATIENCE, Random, soon};
+use crate::harness::{Client, PATIENCE, Random, roster, soon};
 
 /// Processes of a round.
 const PROCESSES: usize = 3;

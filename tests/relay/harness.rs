@@ -7,6 +7,8 @@
 
 #[path = "harness/client.rs"]
 pub mod client;
+#[path = "harness/company.rs"]
+pub mod company;
 #[path = "harness/history.rs"]
 pub mod history;
 #[path = "harness/http.rs"]
@@ -23,6 +25,7 @@ pub mod socket;
 use std::time::Duration;
 
 pub use client::Client;
+pub use company::roster;
 pub use history::check_history;
 pub use random::Random;
 pub use server::Relay;

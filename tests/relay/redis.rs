@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use crate::harness::server::Process;
 use crate::harness::socket::Gone;
-use crate::harness::{Client, Relay, Socket, eventually, soon};
+use crate::harness::{Client, Relay, Socket, eventually, roster, soon};
 use crate::redis_server::RedisServer;
 
 /// Messages that a writer has under way at a time.
@@ -191,31 +191,6 @@ fn assert_all_there(clients: &[Client], newcomer: &Client) {
             assert!(newcomer.model.object(&id).is_some(), "{id} is lost");
         }
     }
-}
-
-/// Who is on the canvas as a client was told, and whether they are away: by its welcome, and what it heard since.
-fn roster(client: &Client) -> BTreeSet<(String, bool)> {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let mut here = std::collections::BTreeMap::new();
-    for user in client.welcome["users"].as_array().expect("users") {
-        here.insert(text(&user["client"]), user["away"] == true);
-    }
-    // Nobody is told about itself.
-    here.insert(client.id.clone(), false);
-    for told in &client.heard[client.heard_before..] {
-        let who = text(&told["client"]);
-        match told["type"].as_str() {
-            Some("user-connected") => drop(here.insert(who, false)),
-            Some("user-disconnected") => drop(here.remove(&who)),
-            Some("presence") => {
-                if let (Some(away), Some(known)) = (told["away"].as_bool(), here.get_mut(&who)) {
-                    *known = away;
-                }
-            }
-            _ => {}
-        }
-    }
-    here.into_iter().collect()
 }
 
 /// Waits until each of them sees all of them, and nobody else, and nobody away.

@@ -1,10 +1,6 @@
 -- Commits batches and tells them, and tells what is told only.
 -- KEYS: relay, instances, then for each piece: canvas, log
 -- ARGV: era, number, then for each piece: channel, 'b' or 'e', bytes
-local relay = redis.call('HMGET', KEYS[1], 'id', 'era')
-if (relay[1] or '') .. '/' .. (relay[2] or '') ~= ARGV[1] then
-  return redis.error_reply('STALE the relay began anew')
-end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 -- Whoever was taken out for dead comes in again first: nobody would turn its clients away. And who appends lives.

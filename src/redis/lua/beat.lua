@@ -1,10 +1,6 @@
 -- An instance lives. Gives the time, whether it was still registered, and who else is.
 -- KEYS: relay, instances, instance
 -- ARGV: era, number, token, name, pid, host
-local relay = redis.call('HMGET', KEYS[1], 'id', 'era')
-if (relay[1] or '') .. '/' .. (relay[2] or '') ~= ARGV[1] then
-  return redis.error_reply('STALE the relay began anew')
-end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local known = redis.call('ZSCORE', KEYS[2], ARGV[2])

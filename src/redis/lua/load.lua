@@ -2,10 +2,6 @@
 -- KEYS: relay, canvas, log, the instance's canvases
 -- ARGV: era, name, the epoch of a new canvas, a batch that begins a new epoch, channel, rules
 local era = ARGV[1]
-local relay = redis.call('HMGET', KEYS[1], 'id', 'era')
-if (relay[1] or '') .. '/' .. (relay[2] or '') ~= era then
-  return redis.error_reply('STALE the relay began anew')
-end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local canvas, log = KEYS[2], KEYS[3]

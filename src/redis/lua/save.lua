@@ -2,10 +2,6 @@
 -- or will be, done by these rules.
 -- KEYS: relay, canvas, log
 -- ARGV: era, n, snapshot, channel, rules
-local relay = redis.call('HMGET', KEYS[1], 'id', 'era')
-if (relay[1] or '') .. '/' .. (relay[2] or '') ~= ARGV[1] then
-  return redis.error_reply('STALE the relay began anew')
-end
 local canvas, log = KEYS[2], KEYS[3]
 local known = redis.call('HMGET', canvas, 'n', 'saved', 'rules')
 local saved, n = tonumber(known[2] or '0'), tonumber(ARGV[2])
