@@ -1,4 +1,5 @@
-//! Warns when SQLite is built without what `.cargo/config.toml` asks for: cargo reads that in this folder and below only.
+//! Warns when SQLite is built without what `.cargo/config.toml` asks for: cargo reads that in this
+//! folder and below, and for `cargo install --path`.
 
 #[expect(
     clippy::disallowed_methods,
@@ -10,7 +11,7 @@ fn main() {
     if !std::env::var("LIBSQLITE3_FLAGS").is_ok_and(|flags| flags.contains(FLAG)) {
         println!(
             "cargo::warning=SQLite gets one page cache for all connections, and the relay is slower: \
-             build it in its own folder, or with LIBSQLITE3_FLAGS={FLAG}"
+             build it in its own folder, by cargo install --path, or with LIBSQLITE3_FLAGS={FLAG}"
         );
     }
 }

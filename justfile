@@ -13,6 +13,10 @@ cluster *flags:
     cargo build --release
     scripts/cluster.sh {{flags}}
 
+# The unit tests whose names contain a word: the quickest loop for a change in a pure file
+unit word='':
+    cargo test --quiet --lib {{word}}
+
 # The tests of the Rust side whose names contain a word
 test word='':
     cargo nextest run {{word}}

@@ -1,4 +1,4 @@
--- The queue file of scumble, version 2 (PRAGMA user_version). Times are integer milliseconds of the relay's clock.
+-- The queue file of scumble, version 3 (PRAGMA user_version). Times are integer milliseconds of the relay's clock.
 -- Applied once, by the first process that finds no tables.
 
 -- Facts about the file itself: boot_id, clean, synchronous, clock_offset_ms.
@@ -17,8 +17,18 @@ CREATE TABLE canvases (
     presence_version INTEGER NOT NULL DEFAULT 0,
     objects          INTEGER NOT NULL DEFAULT 0, -- how many there are
     created_at       INTEGER NOT NULL,
-    object_bytes     INTEGER NOT NULL DEFAULT 0  -- of all of them together; since version 2
+    object_bytes     INTEGER NOT NULL DEFAULT 0, -- of all of them together; since version 2
+    log_bytes        INTEGER NOT NULL DEFAULT 0, -- what its rows in message_queue are charged with; since version 3
+    log_from         INTEGER NOT NULL DEFAULT 0, -- only rows behind this one are; since version 3
+    used_at          INTEGER NOT NULL DEFAULT 0, -- the last change; since version 3
+    chat_bytes       INTEGER NOT NULL DEFAULT 0, -- of its rows in canvas_chat; since version 3
+    ends_at          INTEGER,                    -- when it goes if nobody is there; since version 3
+    content          INTEGER NOT NULL DEFAULT 0, -- its name in canvas_objects, _chat and _deletions, 0: its key; since version 3
+    places_from      INTEGER NOT NULL DEFAULT 0, -- only places behind this one mean something to clients; since version 3
+    ephemeral_bytes  INTEGER NOT NULL DEFAULT 0  -- of its rows in message_queue that are in nobody's log; since version 3
 ) STRICT;
+
+CREATE INDEX canvas_ends ON canvases (ends_at) WHERE ends_at IS NOT NULL;
 
 -- Everything that must reach another process, in the order of commits. Ids are never reused and have no holes.
 -- Log messages have a seq; cursors, signals and presence changes have none.
@@ -75,6 +85,7 @@ CREATE TABLE presence (
     user        TEXT    NOT NULL,
     state       TEXT,
     away_at     INTEGER, -- since when it is lost
+    instance_lost INTEGER NOT NULL DEFAULT 0, -- its instance died, too; since version 3
     PRIMARY KEY (canvas_id, client)
 ) STRICT, WITHOUT ROWID;
 
@@ -97,4 +108,32 @@ CREATE TABLE canvas_watermarks (
     last_processed_id  INTEGER NOT NULL,
     updated_at         INTEGER NOT NULL,
     PRIMARY KEY (canvas_id, server_instance_id)
+) STRICT, WITHOUT ROWID;
+
+-- What nobody sees any more: large contents of deleted canvases, which go a piece at a time; since version 3.
+CREATE TABLE canvas_sweeps (
+    id      INTEGER PRIMARY KEY AUTOINCREMENT, -- negative, it is the content that came instead
+    content INTEGER NOT NULL
+) STRICT;
+
+-- What all canvases have together: one row, kept with each transaction. Since version 3.
+CREATE TABLE totals (
+    one       INTEGER PRIMARY KEY CHECK (one = 1),
+    log_bytes INTEGER NOT NULL, -- what rows in message_queue are charged with
+    stored_bytes INTEGER NOT NULL, -- objects and chat
+    canvases  INTEGER NOT NULL, -- how many there are
+    next_key  INTEGER NOT NULL, -- of the next canvas: none is given out again
+    full_at   INTEGER NOT NULL, -- when a message was last refused for want of room
+    ephemeral_bytes INTEGER NOT NULL DEFAULT 0 -- of rows in message_queue that are in nobody's log
+) STRICT;
+
+INSERT INTO totals VALUES (1, 0, 0, 0, 1, 0, 0);
+
+-- What was deleted lately, for clients that hold an older state. Where older rows were forgotten, the first one stands for them: it
+-- has no name, and what was deleted up to its seq is not known. Since version 3.
+CREATE TABLE canvas_deletions (
+    canvas_id INTEGER NOT NULL,
+    seq       INTEGER NOT NULL,
+    object_id TEXT    NOT NULL,
+    PRIMARY KEY (canvas_id, seq)
 ) STRICT, WITHOUT ROWID;

@@ -3,16 +3,21 @@
 //! Knows neither sockets nor files beyond the keys' and the list of who is revoked. The wall clock is read here
 //! and nowhere else, since it is what a token's `exp` is about.
 
+pub mod api_tokens;
 pub mod claims;
 pub mod keys;
 pub mod mint;
 pub mod revoked;
 pub mod secret;
+pub mod sessions;
 
 use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use parking_lot::RwLock;
+
+use crate::counts;
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::ids::CanvasId;
 use claims::{Access, Claims};
@@ -46,14 +51,19 @@ impl Grant {
         Duration::from_secs_f64(left_s)
     }
 
-    /// `user` as others see it: what the token says wins over what the client says.
+    /// `user` as others see it: what the token says wins over what the client says, and is named in `vouched`.
     pub fn user(&self, said: &str) -> String {
         let mut user: serde_json::Map<String, serde_json::Value> =
             serde_json::from_str(said).unwrap_or_default();
+        let mut vouched = Vec::new();
         for (field, value) in [("name", &self.name), ("color", &self.color)] {
             if let Some(value) = value {
                 user.insert(field.to_owned(), value.as_str().into());
+                vouched.push(serde_json::Value::from(field));
             }
+        }
+        if !vouched.is_empty() {
+            user.insert("vouched".to_owned(), vouched.into());
         }
         serde_json::Value::Object(user).to_string()
     }
@@ -80,7 +90,7 @@ impl Denied {
 /// Checks tokens. Without keys everybody may do everything.
 #[derive(Debug)]
 pub struct Gate {
-    keys: Keys,
+    keys: RwLock<Keys>,
     revoked: Revoked,
 }
 
@@ -91,6 +101,7 @@ impl Gate {
     /// When the file can't be read.
     pub fn new(keys: Keys, revoked_file: Option<PathBuf>) -> io::Result<Self> {
         let revoked = Revoked::read(revoked_file)?;
+        let keys = RwLock::new(keys);
         Ok(Self { keys, revoked })
     }
 
@@ -100,6 +111,14 @@ impl Gate {
     /// When the file can't be read.
     pub fn reload(&self) -> io::Result<usize> {
         self.revoked.reload()
+    }
+
+    /// Checks tokens with these keys from here on. Who is in stays in. Whether tokens are asked for at all does not change.
+    pub fn change_keys(&self, keys: Keys) {
+        let mut known = self.keys.write();
+        if keys.is_empty() == known.is_empty() {
+            *known = keys;
+        }
     }
 
     /// Whether the grant was revoked since it was given.
@@ -114,11 +133,20 @@ impl Gate {
     /// [`CloseCode::Unauthorized`] for a token that is missing, wrong, expired or revoked; [`CloseCode::Forbidden`] for one
     /// that names no such canvas.
     pub fn admit(&self, token: Option<&str>, canvas: &CanvasId) -> Result<Option<Grant>, Denied> {
-        if self.keys.is_empty() {
+        let admitted = self.look_at(token, canvas);
+        if admitted.is_err() {
+            counts::AUTH_FAILURES.add(1);
+        }
+        admitted
+    }
+
+    fn look_at(&self, token: Option<&str>, canvas: &CanvasId) -> Result<Option<Grant>, Denied> {
+        let keys = self.keys.read();
+        if keys.is_empty() {
             return Ok(None);
         }
         let token = token.ok_or_else(|| Denied::unauthorized("hello.token is missing"))?;
-        let claims = self.keys.decode(token).map_err(Denied::unauthorized)?;
+        let claims = keys.decode(token).map_err(Denied::unauthorized)?;
         let grant = grant(claims, canvas, now_s())?;
         if self.is_revoked(&grant) {
             return Err(Denied::unauthorized("the token was revoked"));
@@ -228,7 +256,7 @@ mod tests {
         assert!(grant.remaining() > Duration::from_secs(3500));
         assert_eq!(
             grant.user(r##"{"color":"#c03","name":"Eve"}"##),
-            r##"{"color":"#c03","name":"Ada"}"##
+            r##"{"color":"#c03","name":"Ada","vouched":["name"]}"##
         );
         let denied = gate.admit(Some(&good), &canvas("other")).unwrap_err();
         assert_eq!(denied.code, CloseCode::Forbidden);

@@ -1,30 +1,30 @@
-//! What rooms need from whatever carries messages between processes, and the contract in words.
+//! The interface between rooms and the part that carries messages between processes, with its contract in words.
 //!
-//! There are three implementations: [`crate::queue`] (a SQLite file shared by processes of one host), [`crate::redis`]
+//! There are three implementations: [`crate::sqlite`] (a SQLite file shared by processes of one host), [`crate::redis`]
 //! (a server shared by processes of several) and [`crate::memory`] (one process, nothing stored). Rooms know only this file.
 //! One conformance suite (`tests/conformance`) runs against all of them.
 //!
 //! # The contract
 //!
-//! 1. **Committed before delivered.** What a sink is given has been committed. What [`Backplane::append`]
+//! 1. **Committed before delivered.** What a sink is given has been committed. What [`Carrier::append`]
 //!    took is committed and delivered, or answered with an [`Outcome`]; never both, never neither (but for 7).
 //! 2. **One order.** On every instance a canvas's log messages arrive as `seq` 1, 2, 3, … of one epoch, and an author's
 //!    entries in the order it appended them.
-//! 3. **Open, then read.** From the moment [`Backplane::open`] returns, everything after `Opened::head`
+//! 3. **Open, then read.** From the moment [`Carrier::open`] returns, everything after `Opened::head`
 //!    is delivered. A sink may also see entries at or below that head: it drops them by their `seq` (presence: `version`).
-//! 4. **A sink may lose log batches** when it is full (it says so itself): [`Backplane::read`] fills the gap. Reads see at least
+//! 4. **A sink may lose log batches** when it is full (it says so itself): [`Reader::read`] fills the gap. Reads see at least
 //!    what was delivered on their instance; so who has joined, which is committed, reads whatever was delivered anywhere before.
 //! 5. **Positions are `(epoch, seq)`.** Ids of rows, stream entries or offsets never cross this interface.
 //! 6. **Ephemeral means ephemeral.** Signals and cursors are delivered at most once, in the order of their sender, and may be lost in a crash.
 //!    The sender's own instance gets them back too and tells them by [`ConnId::instance`].
-//! 7. **A place that is lost is told.** [`Delivery::Astray`] stands for all that is missing: then neither an entry's delivery nor its
+//! 7. **A place that is lost is told.** [`Delivery::PlaceLost`] stands for all that is missing: then neither an entry's delivery nor its
 //!    answer may come, and those who appended it append it again.
 //! 8. **Presence is a table, not a rumour.** Each change is committed to it, and numbered per canvas (`version`, contiguous).
 //!    The backplane itself turns the clients of a dead instance `away`, and removes whoever stayed away longer than the grace.
 
+pub mod histogram;
 pub(crate) mod intake;
 pub(crate) mod latency;
-pub mod object_bounds;
 
 use std::sync::Arc;
 
@@ -32,15 +32,26 @@ use futures::future::BoxFuture;
 use thiserror::Error;
 
 use crate::protocol::client_message::Durable;
-use crate::protocol::ids::{CanvasId, ClientId, ConnId, Epoch, InstanceId, Position};
+use crate::protocol::ids::{CanvasId, ClientId, ConnId, Epoch, Position};
 use crate::protocol::server_message::{AckStatus, ErrorCode, LeaveReason};
 
 mod author;
+mod beginnings;
+mod carrier;
+mod directory;
+mod instance;
+mod lately;
 mod log;
 mod stats;
 mod waiters;
 
 pub use author::Author;
+pub use beginnings::Beginnings;
+pub use carrier::{Carrier, Reader, Together};
+pub use directory::{Directory, Found, Usage};
+pub use instance::{Instance, Lifecycle};
+pub use intake::{OpEnd, OpGate};
+pub use lately::{Lately, Since};
 pub use log::{LogBatch, LogBuilder, Mark};
 pub use stats::{InstanceStats, Stats};
 pub(crate) use waiters::Waiters;
@@ -76,13 +87,12 @@ pub enum Entry {
         /// The whole state after the merge.
         state: String,
     },
-    /// The connection ended: cleanly (gone at once) or not (away until the grace ends). Nothing if the
-    /// connection no longer holds the client's place.
+    /// The connection ended. Nothing if it no longer holds the client's place.
     Leave {
         /// Whose.
         author: Arc<Author>,
-        /// `true` after `bye` or close 1000/1001.
-        clean: bool,
+        /// How.
+        end: End,
     },
     /// An ephemeral application event.
     Signal {
@@ -103,10 +113,19 @@ pub enum Entry {
     },
 }
 
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The client said so: `bye`, or close 1000, 1001 or without a code. It is gone at once.
+    Clean,
+    /// Anything else. It is away until the grace ends.
+    Lost,
+}
+
 impl Entry {
-    /// What an ephemeral entry of that instance is to those who hear it; `None` for what is committed.
-    pub(crate) fn told(self, from: u32) -> Option<Delivery> {
-        Some(match self {
+    /// What an ephemeral entry of that instance is to those who hear it; the entry itself if it is one that is committed.
+    pub(crate) fn told(self, from: u32) -> Result<Delivery, Self> {
+        Ok(match self {
             Self::Signal { author, body } => Delivery::Signal {
                 client: author.client.clone(),
                 origin: author.conn,
@@ -118,7 +137,7 @@ impl Entry {
             },
             Self::Kick { conn } => Delivery::Kick { conn },
             Self::Durable { .. } | Self::Join { .. } | Self::State { .. } | Self::Leave { .. } => {
-                return None;
+                return Err(self);
             }
         })
     }
@@ -161,6 +180,19 @@ pub enum Outcome {
     Refused(Refusal),
 }
 
+impl Outcome {
+    /// How several messages ended that were committed as one: as the first that was refused, or as the one with the highest place.
+    pub(crate) fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Ack { seq, .. }, Self::Ack { seq: later, status }) if later >= seq => {
+                Self::Ack { seq: later, status }
+            }
+            (Self::Ack { .. }, refused @ Self::Refused(_)) => refused,
+            (first, _) => first,
+        }
+    }
+}
+
 /// A client in the presence table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
@@ -174,6 +206,15 @@ pub struct Member {
     pub state: Option<Arc<str>>,
     /// Lost, within the grace.
     pub away: bool,
+}
+
+/// Who is on a canvas, over all instances, as of one version.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PresenceTable {
+    /// How many changes it has seen.
+    pub version: u64,
+    /// Those who are here or away.
+    pub members: Vec<Member>,
 }
 
 /// One committed change of the presence table.
@@ -258,13 +299,11 @@ pub enum Delivery {
     },
     /// The backplane lost its place: what it keeps was lost in part, or it missed what can't be told any more. What was delivered before
     /// may not be so, and answers may be missing. Everything goes on from here.
-    Astray {
+    PlaceLost {
         /// The canvas's head.
         at: Position,
-        /// The presence table's version, which may be lower than before.
-        presence_version: u64,
-        /// The table.
-        members: Vec<Member>,
+        /// Who is here. The version may be lower than before.
+        presence: PresenceTable,
     },
 }
 
@@ -274,33 +313,18 @@ pub trait Sink: Send + Sync + 'static {
     fn deliver(&self, delivery: Delivery);
 }
 
-/// The answer to [`Backplane::open`].
+/// The answer to [`Carrier::open`].
 #[derive(Debug)]
 pub struct Opened {
     /// The handle for everything else.
     pub canvas: Canvas,
     /// The position that deliveries go on from.
     pub head: Position,
-    /// The presence table's version that `members` is at.
-    pub presence_version: u64,
     /// Who is here, over all instances.
-    pub members: Vec<Member>,
+    pub presence: PresenceTable,
 }
 
-/// A canvas as those see it who are not in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    /// The handle for everything else.
-    pub canvas: Canvas,
-    /// Its youngest message.
-    pub head: Position,
-    /// How many objects it has.
-    pub objects: u64,
-    /// How many clients are in its presence table, those who are away included.
-    pub members: u64,
-}
-
-/// The answer to [`Backplane::read`].
+/// The answer to [`Reader::read`].
 #[derive(Debug, Clone)]
 pub enum Read {
     /// The messages after the position, as many as the byte budget allows, at least one if there is one. `None`: the position is the head.
@@ -318,102 +342,26 @@ pub struct Snapshot {
     pub objects: Vec<String>,
     /// The latest chat messages in `seq` order, each a JSON object.
     pub chat: Vec<String>,
+    /// What is known of how it came to be.
+    pub lately: Lately,
 }
 
 /// A backplane that cannot answer now. The caller tries again, or tells its client to.
 #[derive(Debug, Clone, Error)]
-#[error("the queue is not available: {0}")]
-pub struct Unavailable(pub String);
+pub enum Unavailable {
+    /// For the moment.
+    #[error("the queue is not available: {0}")]
+    NotNow(String),
+    /// There is no room for another canvas, or not yet.
+    #[error("{}", .0.message)]
+    Full(Refusal),
+}
 
 /// A future of the backplane's. Each has a bound on its wait.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, Unavailable>>;
 
-/// Carries messages between rooms of the same canvas on all instances. The contract is in the module's head.
-pub trait Backplane: Send + Sync + 'static {
-    /// This instance's name.
-    fn instance_id(&self) -> &InstanceId;
+/// All that a relay needs of what carries its messages, each part of it for those who ask for no more. The contract is in the
+/// module's head.
+pub trait Backplane: Carrier + Directory + Lifecycle {}
 
-    /// A connection number of this instance's that was never used before.
-    fn new_conn(&self) -> ConnId;
-
-    /// Starts delivery of a canvas into `sink`, creating the canvas if it is new. One sink per canvas and
-    /// instance: a later one replaces an earlier one.
-    fn open<'a>(&'a self, canvas: &'a CanvasId, sink: Arc<dyn Sink>) -> Answer<'a, Opened>;
-
-    /// Ends delivery of a canvas, if `sink` is still the one that gets it.
-    fn close(&self, canvas: &Canvas, sink: &Arc<dyn Sink>);
-
-    /// Takes an entry, without waiting. What was taken is delivered, or answered by an [`Outcome`].
-    ///
-    /// # Errors
-    /// `overloaded` when the queue (or this canvas's share of it) is full or the author's ops are held;
-    /// the author's later ops are then held until this one comes again. Held ops are refused with the code of the one they wait for.
-    fn append(&self, canvas: &Canvas, entry: Entry) -> Result<(), Refusal>;
-
-    /// As [`Backplane::append`], and more follows at once: the caller says [`Backplane::appended`] when all of it is there, without
-    /// waiting for anything in between. What is taken together is committed together, and goes out in one piece.
-    ///
-    /// # Errors
-    /// As there.
-    fn append_more(&self, canvas: &Canvas, entry: Entry) -> Result<(), Refusal> {
-        self.append(canvas, entry)
-    }
-
-    /// What [`Backplane::append_more`] took is complete.
-    fn appended(&self) {}
-
-    /// Reads the log after a position, up to about `max_bytes`.
-    fn read<'a>(
-        &'a self,
-        canvas: &'a Canvas,
-        after: Position,
-        max_bytes: usize,
-    ) -> Answer<'a, Read>;
-
-    /// Reads the state at some position not before what was delivered here at the time of the call.
-    fn snapshot<'a>(&'a self, canvas: &'a Canvas) -> Answer<'a, Snapshot>;
-
-    /// Reads who is here, with the version that it is at.
-    fn members<'a>(&'a self, canvas: &'a Canvas) -> Answer<'a, (u64, Vec<Member>)>;
-
-    /// Looks a canvas up without opening it; `None` if there never was one of that name.
-    fn find<'a>(&'a self, id: &'a CanvasId) -> Answer<'a, Option<Found>>;
-
-    /// Gives the handle of a canvas without opening it, creating the canvas if it is new.
-    fn create<'a>(&'a self, id: &'a CanvasId) -> Answer<'a, Canvas>;
-
-    /// The canvases with members whose names come after `after`, at most `limit`, by name.
-    fn active<'a>(&'a self, after: &'a str, limit: u32) -> Answer<'a, Vec<Found>>;
-
-    /// Appends a message of an author without a seat, which needs no [`Backplane::open`], and says how it ended: here an `ok` is
-    /// an [`Outcome::Ack`] like the others. The message is appended when this is called, the future waits for its end; the author's connection
-    /// must have no other message under way.
-    ///
-    /// # Errors
-    /// [`Unavailable`] when its end is not known in time. It may be committed later: sent again under the same client and op
-    /// it is a duplicate.
-    fn publish<'a>(
-        &'a self,
-        canvas: &'a Canvas,
-        author: Arc<Author>,
-        message: Durable,
-    ) -> Answer<'a, Outcome>;
-
-    /// Removes a canvas's objects and chat and begins a new epoch, in which the numbers go on. What was said before can't be read any
-    /// more; members stay, and clients' highest ops are kept. All sinks get a [`Delivery::Reset`]. Gives the new head.
-    fn delete<'a>(&'a self, canvas: &'a Canvas) -> Answer<'a, Position>;
-
-    /// How long the last commit took. The cursor flusher paces itself by it.
-    fn last_commit(&self) -> std::time::Duration {
-        std::time::Duration::ZERO
-    }
-
-    /// Whether entries can be committed now; the reason if not.
-    fn ready<'a>(&'a self) -> Answer<'a, ()>;
-
-    /// Numbers for `/api/v1/stats` and `/metrics`.
-    fn stats<'a>(&'a self) -> Answer<'a, Stats>;
-
-    /// Commits what was taken, removes this instance and what it had in the presence table, and stops.
-    fn shutdown<'a>(&'a self) -> BoxFuture<'a, ()>;
-}
+impl<T: Carrier + Directory + Lifecycle> Backplane for T {}

@@ -2,18 +2,22 @@
 
 use std::any::TypeId;
 use std::io::Write;
+use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::{
-    BackupArgs, ClusterArgs, Config, DoctorArgs, ServeArgs, StatsArgs, TailArgs, TokenArgs,
+    BackupArgs, ClusterArgs, Config, DoctorArgs, JobsArgs, ServeArgs, StatsArgs, TailArgs,
+    TokenArgs, command_line, print_toml, shown_file, with_file,
 };
 
 pub mod backup;
 pub mod cluster;
 pub mod doctor;
 mod file;
+pub mod generate;
+pub mod jobs;
 pub mod stats;
 pub mod tail;
 pub mod token;
@@ -32,8 +36,12 @@ impl Cli {
     /// Reads the command line; ends the process where it is wrong. A negative number is a value, so that it is refused with
     /// its flag instead of being taken for one.
     pub fn read() -> Self {
-        let mut command = values_may_be_negative(Self::command());
-        let matches = command.get_matches_mut();
+        let args = command_line();
+        let command = values_may_be_negative(Self::command());
+        let mut command = with_file(command, &args).unwrap_or_else(|error| error.exit());
+        let matches = command
+            .try_get_matches_from_mut(args)
+            .unwrap_or_else(|error| error.exit());
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
     }
 }
@@ -57,36 +65,72 @@ fn values_may_be_negative(command: clap::Command) -> clap::Command {
 pub enum Command {
     /// Run one relay process. Several on the same --db are one relay
     Serve(ServeArgs),
+    /// Check flags, variables and the file of --config, and report every mistake
+    CheckConfig(ServeArgs),
     /// Run several relay processes over one file, and restart those that die
     Cluster(ClusterArgs),
     /// Follow one canvas, read from the file
     Tail(TailArgs),
     /// Print the numbers of a running relay
     Stats(StatsArgs),
-    /// Examine a file, and say what to do about what was found
+    /// Examine the file of a relay, and say what to do about each finding
     Doctor(DoctorArgs),
     /// Copy a file while relays use it
     Backup(BackupArgs),
+    /// Push, pop and look at jobs of a running relay
+    Jobs(JobsArgs),
     /// Make a token for development
     Token(TokenArgs),
+    /// Print completions for a shell
+    Completions(generate::CompletionsArgs),
+    /// Write manual pages
+    Man(generate::ManArgs),
     /// Measure the queue, polling or whole relays
     Load(crate::load::Args),
 }
 
-/// Prints the effective configuration, one `flag = value` a line.
+/// Prints the effective configuration as a file for `--config`.
 ///
 /// # Errors
 /// When standard output is closed.
 pub fn print_config(config: &Config) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    for (flag, value) in config.effective() {
-        writeln!(out, "{flag} = {value}")?;
-    }
+    let command = Cli::command();
+    let serve = command.find_subcommand("serve");
+    let repeatable: Vec<&str> = serve
+        .into_iter()
+        .flat_map(clap::Command::get_arguments)
+        .filter(|arg| matches!(arg.get_action(), ArgAction::Append))
+        .filter_map(Arg::get_long)
+        .collect();
+    let text = print_toml(&config.effective(), &repeatable);
+    write!(std::io::stdout(), "{text}")?;
     Ok(())
 }
 
+/// `scumble check-config`: what is wrong was said before it came to this, or is said here.
+///
+/// # Errors
+/// When standard output is closed.
+pub fn check_config(args: ServeArgs) -> anyhow::Result<ExitCode> {
+    let file = shown_file(args.config.as_deref());
+    Config::from_args(args).unwrap_or_else(|error| error.into_usage_error().exit());
+    writeln!(std::io::stdout(), "the configuration is right: {file}")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// How long it waits for standard error: a pipe may be full, and its reader stopped.
+const SAID_WITHIN: Duration = Duration::from_secs(1);
+
 /// Says on standard error why a command failed.
 pub fn complain(error: &anyhow::Error) {
-    // Nobody is left to tell when standard error is closed.
-    let _ = writeln!(std::io::stderr(), "scumble: {error:#}");
+    let text = format!("scumble: {error:#}");
+    let (said, done) = std::sync::mpsc::sync_channel(1);
+    let say = move || {
+        // Nobody is left to tell when standard error is closed.
+        let _ = writeln!(std::io::stderr(), "{text}");
+        let _ = said.send(());
+    };
+    if std::thread::Builder::new().spawn(say).is_ok() {
+        let _ = done.recv_timeout(SAID_WITHIN);
+    }
 }

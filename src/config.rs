@@ -2,16 +2,22 @@
 //! Nothing else reads the environment.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
+use crate::limits::{JobLimits, Quotas};
 use crate::protocol::ids::InstanceId;
 
 mod effective;
 mod fail_point;
+mod file;
+mod jobs_args;
 mod limit_args;
+mod quota_args;
+mod redis_args;
 mod redis_url;
 mod resolve;
 mod security_args;
@@ -19,14 +25,19 @@ mod serve_args;
 mod tool_args;
 mod values;
 
-pub use fail_point::{Deed, FailPoint, Step};
-pub use redis_url::RedisUrl;
+pub use fail_point::{Action, FailPoint, Step};
+pub(crate) use file::{command_line, print as print_toml, shown as shown_file, with_file};
+pub use jobs_args::{From as JobsFrom, JobsArgs, JobsCommand, Leased as JobsLeased};
+pub use redis_args::{RedisArgs, RedisSettings, RedisTls};
+pub use redis_url::{RedisUrl, Sentinels};
 pub use resolve::ConfigError;
 pub(crate) use resolve::usage_error;
 pub use security_args::{AuthMode, Security};
 pub use serve_args::{Profile, ServeArgs};
-pub use tool_args::{BackupArgs, ClusterArgs, DoctorArgs, StatsArgs, TailArgs, TokenArgs};
+pub use tool_args::{BackupArgs, ClusterArgs, DoctorArgs, Snippet, StatsArgs, TailArgs, TokenArgs};
 pub use values::Network;
+#[cfg(test)]
+pub(crate) use values::network;
 
 /// Everything `serve` needs to know, checked.
 #[derive(Debug, Clone)]
@@ -34,11 +45,11 @@ pub struct Config {
     /// Where to listen. Port 0 lets the system choose.
     pub listen: SocketAddr,
     /// The queue file and how it is used; of no meaning with [`Config::in_memory`] and [`Config::redis`], but for what all have in common.
-    pub queue: QueueConfig,
+    pub queue: SqliteConfig,
     /// `--queue off`: this process alone, in memory.
     pub in_memory: bool,
     /// The relay is in this Redis, instead of the file.
-    pub redis: Option<RedisUrl>,
+    pub redis: Option<RedisSettings>,
     /// Own clients hear at commit, without waiting for a poll.
     pub local_broadcast: bool,
     /// The cursor flusher's shortest interval.
@@ -65,19 +76,27 @@ pub struct Config {
     pub deadlines: Deadlines,
     /// Who may enter.
     pub security: Security,
+    /// The file with the hooks; it was read, and is right.
+    pub hooks_file: Option<PathBuf>,
     /// Which column of defaults was taken.
     pub profile: Profile,
     /// How log lines are written.
     pub log_format: LogFormat,
+    /// Where log lines go; standard error without it.
+    pub log_file: Option<PathBuf>,
     /// What is logged.
     pub log_level: LogLevel,
+    /// Whether the demo's page is served.
+    pub demo: bool,
+    /// Whether the dashboard may change anything.
+    pub admin_writes: bool,
     /// Whether the demo may kill this process; only ever on a loopback address.
     pub demo_controls: bool,
 }
 
 /// What the queue needs to know.
 #[derive(Debug, Clone)]
-pub struct QueueConfig {
+pub struct SqliteConfig {
     /// The SQLite file.
     pub db: PathBuf,
     /// This process's name.
@@ -100,10 +119,16 @@ pub struct QueueConfig {
     pub synchronous: Synchronous,
     /// How long a lost client stays `away` before it is gone.
     pub presence_grace: Duration,
+    /// Whether tokens are asked for: the processes of a relay must agree on it.
+    pub auth: AuthMode,
     /// Objects of one canvas.
     pub max_objects: usize,
     /// Bytes of all objects of one canvas.
     pub max_canvas_bytes: usize,
+    /// What is kept of all canvases.
+    pub quotas: Quotas,
+    /// What the work queue may take.
+    pub jobs: JobLimits,
     /// The folder for messages that can't be committed at once; several processes, and several relays, may share it.
     /// Without it they are refused.
     pub spill_dir: Option<PathBuf>,
@@ -130,6 +155,8 @@ pub struct ConnectionLimits {
     pub max_connections: u32,
     /// Connections of one address.
     pub max_connections_per_address: u32,
+    /// Canvases that one `sub` or address may make a minute.
+    pub new_canvases_per_minute: Option<NonZeroU32>,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
 }

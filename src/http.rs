@@ -10,21 +10,34 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
-use crate::backplane::Backplane;
+use crate::analytics::Store;
+use crate::backplane::{Beginnings, Directory, Lifecycle};
 use crate::config::Config;
+use crate::hooks::HookStore;
+use crate::jobs::Jobs;
+use crate::limits::GZIP_FROM_BYTES;
 
+mod admin;
+mod analytics;
 mod api;
 mod assets;
+mod demo;
 mod diagnosis;
+mod forwarded;
 mod health;
+mod jobs_api;
 pub mod listener;
+pub mod lobby;
 mod metrics;
 mod monitor;
 mod patient;
 mod server_api;
 pub mod upgrade;
 
+pub use analytics::sampler;
 pub use monitor::Monitor;
 
 /// How long a request waits for the queue before it says that the queue does not answer.
@@ -45,8 +58,18 @@ pub trait RelayStatus: Send + Sync + 'static {
 /// What all handlers share.
 #[derive(Clone)]
 pub struct HttpState {
+    /// The canvases, for those who are not in one.
+    pub directory: Arc<dyn Directory>,
+    /// Who makes canvases, if that is bounded.
+    pub beginnings: Option<Arc<Beginnings>>,
     /// Where the numbers of the queue come from.
-    pub backplane: Arc<dyn Backplane>,
+    pub lifecycle: Arc<dyn Lifecycle>,
+    /// The work queue; none over Redis.
+    pub jobs: Option<Arc<Jobs>>,
+    /// The hooks; over the file only.
+    pub hooks: Option<Arc<dyn HookStore>>,
+    /// What all processes did, for the analytics.
+    pub analytics: Arc<dyn Store>,
     /// The configuration in force.
     pub config: Arc<Config>,
     /// The numbers of this process.
@@ -55,6 +78,8 @@ pub struct HttpState {
     pub metrics: PrometheusHandle,
     /// Watches the queue; [`Monitor::run`] must run beside the router.
     pub monitor: Arc<Monitor>,
+    /// The gauges of jobs as `/metrics` last showed them, and when.
+    pub jobs_shown: Arc<tokio::sync::Mutex<Option<(Instant, serde_json::Value)>>>,
     /// When the process started.
     pub started: Instant,
 }
@@ -62,27 +87,54 @@ pub struct HttpState {
 /// All plain routes. What is not there is answered in JSON.
 pub fn router(state: HttpState) -> Router {
     let mut router = Router::new()
-        .route("/", get(assets::page))
-        .route("/c/{canvas}", get(assets::canvas_page))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::metrics))
         .route("/api/v1/stats", get(api::stats))
-        .merge(server_api::router(state.clone()));
-    for asset in &assets::FILES {
-        let serve = move |headers: HeaderMap| async move { assets::answer(asset, &headers) };
-        router = router.route(asset.path, get(serve));
+        .merge(server_api::router(state.clone()))
+        .merge(jobs_api::router(state.clone()))
+        .merge(admin::router(&state));
+    router = serve_files(router, &assets::LIBRARY);
+    if state.config.demo {
+        router = router
+            .route("/", get(assets::page))
+            .route("/c/{canvas}", get(assets::canvas_page))
+            .route("/c/{canvas}/", get(assets::canvas_folder));
+        router = serve_files(router, &assets::DEMO);
     }
     if state.config.demo_controls && state.config.listen.ip().is_loopback() {
         router = router
-            .route("/api/v1/demo", get(api::demo))
-            .route("/api/v1/demo/kill", post(api::demo_kill));
+            .route("/api/v1/demo", get(demo::controls))
+            .route("/api/v1/demo/kill", post(demo::kill));
     }
+    let nothing_here = if state.config.demo {
+        "there is nothing here; canvases are at /c/{canvas}"
+    } else {
+        "there is nothing here; the demo is switched off (--demo off)"
+    };
     router
-        .fallback(not_found)
+        .fallback(move || async move { error(StatusCode::NOT_FOUND, "not-found", nothing_here) })
         .method_not_allowed_fallback(method_not_allowed)
         .layer(map_response(with_safe_headers))
+        .layer(compression())
         .with_state(state)
+}
+
+fn serve_files(
+    mut router: Router<HttpState>,
+    files: &'static [assets::Asset],
+) -> Router<HttpState> {
+    for asset in files {
+        let serve = move |headers: HeaderMap| async move { assets::answer(asset, &headers) };
+        router = router.route(asset.path, get(serve));
+    }
+    router
+}
+
+/// Answers of more than a KiB are compressed for who takes that, but for those that are already, and streams.
+fn compression() -> CompressionLayer<impl Predicate> {
+    let long = SizeAbove::new(GZIP_FROM_BYTES).and(NotForContentType::SSE);
+    CompressionLayer::new().gzip(true).compress_when(long)
 }
 
 /// An error as every route gives it: `{"error":…,"message":…}`.
@@ -97,14 +149,6 @@ fn json_response(status: StatusCode, body: &serde_json::Value) -> Response {
         (header::CACHE_CONTROL, "no-store"),
     ];
     (status, headers, format!("{body}\n")).into_response()
-}
-
-async fn not_found() -> Response {
-    error(
-        StatusCode::NOT_FOUND,
-        "not-found",
-        "there is nothing here; canvases are at /c/{canvas}",
-    )
 }
 
 async fn method_not_allowed() -> Response {
@@ -123,12 +167,15 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
 async fn with_safe_headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     for (name, value) in [
-        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    // The dashboard has a stricter one of its own.
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static(CONTENT_SECURITY_POLICY));
     response
 }
 

@@ -3,26 +3,36 @@
 //! A message's way, and the reading order of the modules:
 //!
 //! ```text
-//! socket/inbound -> room -> queue/writer -> SQLite -> queue/poller -> room -> socket/outbound
+//! socket/inbound -> backplane/intake -> sqlite/writer -> SQLite -> sqlite/tail -> room -> socket/outbound
 //! ```
 //!
-//! `machine` is what a canvas means, pure: `redis` and `memory` run it, and tests compare `queue` with it.
+//! `canvas` is what a canvas means, pure, over a trait of row access: in memory (`replicated` and `memory` run that) and in tables (`sqlite`).
+//! `log` is what `replicated` needs of the engine below it; `redis` is one.
 //!
-//! Dependencies point one way: `protocol <- backplane <- {room, machine} <- {socket, queue, redis, memory, http} <- relay <- main`.
+//! Dependencies point one way: `protocol <- backplane <- {room, canvas} <- {socket, sqlite, replicated, memory, http} <- relay <- main`,
+//! and `protocol <- log <- {redis, replicated} <- relay`.
 //! `docs/ARCHITECTURE.md` tells the rest; `tests/tidy.rs` keeps it true.
 
 pub mod config;
+pub mod counts;
 pub mod limits;
 pub mod protocol;
 pub mod tasks;
 
 pub mod auth;
 
+pub mod analytics;
 pub mod backplane;
-pub mod machine;
+pub mod canvas;
+pub mod jobs;
+pub mod log;
 pub mod memory;
-pub mod queue;
 pub mod redis;
+pub mod replicated;
+pub mod sqlite;
+
+pub mod hooks;
+pub mod webhooks;
 
 pub mod room;
 pub mod socket;

@@ -14,6 +14,12 @@ pub const BATCH_ENTRIES: usize = 512;
 pub const BATCH_BYTES: usize = 2 * 1024 * 1024;
 /// What one canvas may put into a batch in its turn (deficit round robin), in bytes.
 pub const CANVAS_QUANTUM_BYTES: usize = 16 * 1024;
+/// Work of one batch beyond its own bytes: what is read, taken apart, merged and written of objects, in bytes. Some 15 ms.
+pub const BATCH_WORK: usize = 2 * 1024 * 1024;
+/// One canvas's share of that.
+pub const CANVAS_WORK: usize = 512 * 1024;
+/// How long the entries of one transaction may take over the file, whatever they are. Others wait for two of them at the most.
+pub const TRANSACTION_TIME: Duration = Duration::from_millis(20);
 /// The longest an entry waits before it is refused as `overloaded` instead.
 pub const MAX_QUEUE_WAIT: Duration = Duration::from_secs(5);
 /// How long a message of the server API waits for its end: what it waits for in the queue, and its transaction.
@@ -29,6 +35,8 @@ pub const RETRY_AFTER_MS: u64 = 250;
 pub const WAL_RESTART_BYTES: u64 = 16 * 1024 * 1024;
 /// Rows that cleanup deletes in one transaction, so that no writer waits long.
 pub const CLEANUP_CHUNK: u32 = 1_000;
+/// Bytes of objects that go in one transaction when a large canvas is deleted: a few milliseconds.
+pub const SWEEP_BYTES: u64 = 1 << 20;
 /// How often an instance says that it lives.
 pub const HEARTBEAT: Duration = Duration::from_secs(2);
 /// A heartbeat older than this is a dead (or stopped) instance.
@@ -39,9 +47,25 @@ pub const PROBE_INTERVAL: Duration = Duration::from_millis(250);
 pub const WATERMARK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a client's highest op is remembered after its last use.
 pub const CLIENT_MEMORY: Duration = Duration::from_secs(48 * 3600);
+/// How often a process samples itself for the analytics: lines that move, for a row that a busy file does not notice.
+pub const ANALYTICS_STEP: Duration = Duration::from_secs(5);
+/// How long those samples are kept: 180 of some 300 bytes for each process.
+pub const ANALYTICS_RECENT: Duration = Duration::from_secs(15 * 60);
+/// How long samples of a minute are kept: 1440 for each process, less than half a megabyte.
+pub const ANALYTICS_DAY: Duration = Duration::from_secs(24 * 3600);
+/// How long whoever has logged in at the dashboard stays so: a working day.
+pub const ADMIN_SESSION: Duration = Duration::from_secs(8 * 3600);
+/// How long a refused login waits for its answer.
+pub const ADMIN_LOGIN_DELAY: Duration = Duration::from_secs(1);
+/// Refused logins that wait at once: more are told to come again, whoever has a right token is let in all the same.
+pub const ADMIN_LOGINS_WAITING: usize = 8;
 
 /// Bytes of one canvas's log in the in-process backplane: older messages go before their TTL ends, and who needs them gets a snapshot.
 pub const MEMORY_LOG_BYTES: usize = 16 * 1024 * 1024;
+/// Work beyond the bytes of entries that the in-process backplane does in a millisecond, for all canvases: a quarter of one core's.
+pub const MEMORY_WORK_MS: usize = 32 * 1024;
+/// How much of it may be done at once: some 60 ms.
+pub const MEMORY_WORK: usize = 8 * 1024 * 1024;
 /// How often the in-process backplane looks for what has expired.
 pub const MEMORY_SWEEP: Duration = Duration::from_millis(250);
 
@@ -51,12 +75,23 @@ pub const ROOM_INBOX_BYTES: usize = 4 * 1024 * 1024;
 pub const ROOM_INBOX_ITEMS: usize = 8_192;
 /// Bytes of one read from the log for a connection that catches up.
 pub const CATCH_UP_BYTES: usize = 64 * 1024;
+/// Compressed runs of one canvas's log that are kept for others who catch up: those who lost one process come together, and read the same.
+pub const DEFLATED_RUNS: usize = 8;
 /// The pause before a failed read is tried again.
 pub const READ_RETRY: Duration = Duration::from_millis(100);
 /// Snapshots of one canvas that may be on their way to members. Each holds the canvas in memory; with more of them, joiners share one.
 pub const SNAPSHOTS_UNDER_WAY: usize = 4;
 /// How old a snapshot may be that is shared so.
 pub const SNAPSHOT_REUSE: Duration = Duration::from_secs(5);
+/// Bytes of a canvas's lists of who is here that are on their way in welcomes, each shared by those who came together. Beyond them no new
+/// one is made: who comes shares the latest, and is then told what changed since.
+pub const LISTS_UNDER_WAY_BYTES: usize = 32 * 1024 * 1024;
+/// Bytes about who came and changed that are told in one piece.
+pub const TOLD_AT_ONCE_BYTES: usize = 64 * 1024;
+/// Deleted objects whose names are kept per canvas, for clients that hold an older state. Beyond them such a client gets the whole.
+pub const DELETIONS_KEPT: u32 = 2_048;
+/// Older states that one read of a snapshot is compared with: clients that come together hold few different ones.
+pub const BASES_AT_ONCE: usize = 64;
 /// Chat messages kept per canvas, and told in a snapshot.
 pub const CHAT_HISTORY: u32 = 200;
 /// Bytes of one object after merges: a snapshot part must hold it.
@@ -75,12 +110,25 @@ pub const OUTBOX_BYTES: usize = 256 * 1024;
 pub const READ_BUFFER_BYTES: usize = 128;
 /// What is read from a socket at once. Only connections that have something to read hold it.
 pub const READ_AHEAD_BYTES: usize = 16 * 1024;
+/// Frames that one connection's turn of reading takes in, so that what never becomes a message makes nobody wait. Messages have a bound of
+/// their own below it.
+pub const FRAMES_PER_TURN: u32 = 256;
+/// Bytes of such a turn: one message of the largest size, or a great many small ones. Read and handled in well below a millisecond.
+pub const BYTES_PER_TURN: usize = 128 * 1024;
+/// Fragments of one message. The largest one in pieces of 128 bytes; libraries cut at 4 KiB and more.
+pub const MAX_FRAGMENTS: u32 = 1_024;
+/// Fragments of one message that hold nothing. Streams that are flushed too often make a few.
+pub const MAX_EMPTY_FRAGMENTS: u32 = 64;
+/// Bytes before the hello, beside a message of the largest size: pings of proxies and the frames' heads.
+pub const BEFORE_HELLO_BYTES: usize = 16 * 1024;
 /// Bad messages in a row that end a connection.
 pub const MAX_BAD_IN_A_ROW: u32 = 10;
 /// Bytes that may lie in the kernel unsent. Without a bound a socket takes megabytes at once and then nothing for
 /// minutes: a slow reader would look like one that reads nothing, and each would hold that much of the kernel's memory.
 /// What is sent and not acknowledged doesn't count, so a fast line far away is not slowed.
 pub const UNSENT_BYTES: u32 = 16 * 1024;
+/// What a line must carry within `--write-timeout` while it has something to carry: a slow line does, one that holds a place does not.
+pub const PROGRESS_BYTES: usize = 1024;
 /// What is read and thrown away after a close frame of ours, so that the client gets to read it.
 pub const LINGER_BYTES: usize = 1024 * 1024;
 /// Who says `bye` gets the answers to its ops that come within this time.
@@ -88,9 +136,14 @@ pub const PART_TIMEOUT: Duration = Duration::from_secs(2);
 /// Peers get this long to answer a close frame.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
+const _: () = assert!(3 * MAX_OBJECT_BYTES <= CANVAS_WORK && 4 * CANVAS_WORK <= BATCH_WORK);
 const _: () = assert!(CANVAS_QUEUE_ENTRIES * 2 <= WRITER_QUEUE_ENTRIES);
 const _: () = assert!(MAX_IN_FLIGHT_OPS as usize * 2 <= CANVAS_QUEUE_ENTRIES);
 const _: () = assert!(CATCH_UP_BYTES * 2 <= OUTBOX_BYTES);
+const _: () = assert!(
+    crate::protocol::server_message::MAX_PART_BYTES * 2
+        <= crate::protocol::deflate::MAX_INFLATED_BYTES
+);
 const _: () = assert!(crate::protocol::client_message::MAX_PATCH_BYTES == MAX_STATE_BYTES);
 const _: () = assert!(MAX_OBJECT_BYTES * 2 <= crate::protocol::server_message::MAX_PART_BYTES);
 const _: () = assert!(HEARTBEAT.as_millis() * 3 < HEARTBEAT_STALE.as_millis());
@@ -101,12 +154,141 @@ pub const LISTEN_BACKLOG: u32 = 4_096;
 
 /// Connections that may speak HTTP at a time, however few WebSockets are allowed: health, metrics and pages must come through.
 pub const MIN_HTTP_CONNECTIONS: usize = 64;
+/// Those of one address, however few WebSockets it may have: a browser opens six for a page.
+pub const HTTP_PER_ADDRESS: usize = 16;
+/// Beyond all of them: connections that get an answer to a probe, one each.
+pub const HTTP_RESERVE: usize = 16;
 
 /// The HTTP head of a request, in bytes.
 pub const HTTP_HEAD_BYTES: usize = 16 * 1024;
+/// Answers of fewer bytes are not worth compressing.
+pub const GZIP_FROM_BYTES: u64 = 1024;
 /// The body of a request must come within this.
 pub const HTTP_BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often the event loop's lag is measured.
 pub const LAG_INTERVAL: Duration = Duration::from_secs(1);
-/// Clients of a draining instance come back spread over this.
+/// Clients of a draining instance come back spread over this at most.
 pub const GOAWAY_SPREAD: Duration = Duration::from_secs(2);
+
+/// Over how long so many clients are spread: a millisecond each while they are few, then 4,000 a second, which is what a process
+/// takes in without keeping those waiting who are there.
+pub fn goaway_spread(clients: usize) -> Duration {
+    let ms = u64::try_from(clients).unwrap_or(u64::MAX);
+    Duration::from_millis(ms.min(300).max(ms / 4)).min(GOAWAY_SPREAD)
+}
+
+/// Log lines that wait for whoever reads them: some seconds of a busy log, and at most about a megabyte.
+pub const LOG_LINES: usize = 4096;
+
+/// A cursor that has not moved for so long is not told to those who come: it shows where somebody was, not where somebody is.
+pub const CURSOR_AGE: Duration = Duration::from_secs(60);
+/// Bytes of one job's payload.
+pub const JOB_PAYLOAD_BYTES: usize = 1024 * 1024;
+/// Bytes of one request of the jobs API, and of the messages that one pop gives.
+pub const JOB_REQUEST_BYTES: usize = 8 * 1024 * 1024;
+/// Messages in one request: a transaction holds up all others for as long as it takes.
+pub const JOB_BATCH: usize = 1_000;
+/// Queues: a pop by namespace looks at each.
+pub const JOB_QUEUES: i64 = 1_000;
+/// Partitions of one queue: a sweep looks at each.
+pub const JOB_PARTITIONS: i64 = 100_000;
+/// Consumer groups of one queue: a push tells each.
+pub const JOB_GROUPS: usize = 256;
+/// Traces of one message.
+pub const JOB_TRACES: usize = 100;
+/// How long a dead message stays after it was looked at: 90 days.
+pub const JOB_REVIEWED_MS: i64 = 90 * 24 * 3_600_000;
+/// The longest that a pop may wait, in milliseconds.
+pub const JOB_WAIT_MS: usize = 600_000;
+/// How long an empty partition stays, at least.
+pub const JOB_EMPTY_MS: i64 = 60_000;
+
+/// What the jobs of a queue, and of all queues, may take. Set by flags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JobLimits {
+    /// Bytes of one queue: waiting messages, dead ones, marks of duplicates.
+    pub queue_bytes: i64,
+    /// Bytes of all queues.
+    pub bytes: i64,
+}
+
+impl Default for JobLimits {
+    fn default() -> Self {
+        Self {
+            queue_bytes: 1 << 30,
+            bytes: 4 << 30,
+        }
+    }
+}
+
+/// What a message costs in a log beside its own bytes, as quotas count: its row, and its place in an index now and then.
+pub const LOG_ROW_BYTES: usize = 160;
+/// When who was refused for a full log tries again: messages expire by the second, and each try is a resend of all that waits.
+pub const FULL_RETRY_AFTER_MS: u64 = 1_000;
+
+/// Makers of canvases that are counted at a time for `--new-canvases-per-minute`: some 2 MiB, each for a minute at most.
+pub const CANVAS_MAKERS: usize = 65_536;
+/// How long a canvas on which nothing was said stays when nobody is there: long enough for who has just made it.
+pub const UNUSED_CANVAS: Duration = Duration::from_secs(5);
+/// How long it is remembered of a deleted canvas whose names and numbers its clients used.
+pub const TOMBSTONE: Duration = Duration::from_secs(24 * 3600);
+
+/// Bytes of rows in the file that are in nobody's log, all together: who is where, what changed, pointers. Kept for `--cursor-ttl`, so this is
+/// some 50 MB a second at the default. Beyond it pointers are left out, and who is here is read from its table.
+pub const EPHEMERAL_BYTES: u64 = 256 << 20;
+/// Of one canvas.
+pub const EPHEMERAL_CANVAS_BYTES: u64 = 64 << 20;
+/// From here on what is expired goes at once, not only when a cleanup is due: long before anything is left out.
+pub const EPHEMERAL_TIDY_BYTES: u64 = 16 << 20;
+
+/// What is kept of all canvases at most. Set by flags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quotas {
+    /// Bytes of one canvas's retained messages.
+    pub canvas_log_bytes: u64,
+    /// Bytes of all canvases' retained messages.
+    pub log_bytes: u64,
+    /// Bytes of all that is kept of canvases: objects, chat and retained messages.
+    pub total_bytes: Option<u64>,
+    /// How many canvases there may be.
+    pub canvases: Option<u64>,
+    /// A canvas that nobody was on for so long is emptied.
+    pub idle_ttl: Option<Duration>,
+}
+
+impl Default for Quotas {
+    fn default() -> Self {
+        Self {
+            canvas_log_bytes: 64 << 20,
+            log_bytes: 1 << 30,
+            total_bytes: None,
+            canvases: None,
+            idle_ttl: None,
+        }
+    }
+}
+
+/// Hooks of one relay: each of their patterns is compared with the canvas of every event that some hook names.
+pub const MAX_HOOKS: usize = 100;
+/// Events that one message of a hook may have: with the largest, about what one request may have.
+pub const MAX_HOOK_BATCH: u32 = 100;
+/// Events of a hook that wait, unless its file says otherwise.
+pub const HOOK_BACKLOG: u64 = 100_000;
+/// The most that a file may say: a gap stands for what is beyond.
+pub const MAX_HOOK_BACKLOG: u64 = 10_000_000;
+/// Bytes of a hook's events that wait, unless its file says otherwise.
+pub const HOOK_BACKLOG_BYTES: u64 = 256 * 1024 * 1024;
+/// The most that a file may say.
+pub const MAX_HOOK_BACKLOG_BYTES: u64 = 64 * 1024 * 1024 * 1024;
+/// Bytes of events that become one message: below what a message of a queue may have.
+pub const HOOK_BATCH_BYTES: usize = 512 * 1024;
+
+/// Canvases of one webhook whose events are on their way at a time.
+pub const WEBHOOK_AT_ONCE: usize = 8;
+/// How long a receiver may take to answer.
+pub const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long an event is this process's to deliver: an attempt, and room to say how it ended.
+pub const WEBHOOK_LEASE: Duration = Duration::from_secs(60);
+/// The longest pause that a receiver can ask for.
+pub const WEBHOOK_MAX_PAUSE: Duration = Duration::from_secs(3_600);
+const _: () = assert!(WEBHOOK_TIMEOUT.as_secs() * 2 < WEBHOOK_LEASE.as_secs());

@@ -6,11 +6,15 @@
 
 mod arrivals;
 mod clients;
+mod history;
+mod jobs;
 mod latency;
+mod msgpack;
 mod ops;
 mod pacer;
 mod polling;
 mod queue;
+mod reach;
 mod report;
 mod scratch;
 mod socket;
@@ -40,6 +44,8 @@ enum Command {
     Clients(clients::ClientsArgs),
     /// Join a canvas full of objects, alone or many at once, and time it
     Join(arrivals::JoinArgs),
+    /// Push, pop and acknowledge jobs on running relays, and check what comes out
+    Jobs(jobs::JobsArgs),
     /// Come back to a canvas having missed messages, alone or many at once, and time it
     Resume(arrivals::ResumeArgs),
 }
@@ -64,6 +70,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             Command::Polling(args) => polling::run(args).await,
             Command::Clients(args) => clients::run(args).await,
             Command::Join(args) => arrivals::join(args).await,
+            Command::Jobs(args) => jobs::run(args).await,
             Command::Resume(args) => arrivals::resume(args).await,
         }
     });
@@ -180,6 +187,6 @@ mod tests {
         }
         assert!(parse("queue --threads 0").is_err());
         assert!(parse("clients --cursor-rate -1").is_err());
-        assert!(parse("clients --url https://example.org").is_err());
+        assert!(parse("clients --url ftp://example.org").is_err());
     }
 }

@@ -1,10 +1,14 @@
 //! The `scumble` binary: parse, log, dispatch.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use scumble::cli::{self, Cli, Command};
 use scumble::config::{Config, ServeArgs};
 use scumble::{load, relay, telemetry};
+
+/// How long the report of a panic may take.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     abort_on_panic();
@@ -22,6 +26,11 @@ fn main() -> ExitCode {
 fn abort_on_panic() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
+        // Standard error may be a pipe that nobody reads.
+        let _ = std::thread::Builder::new().spawn(|| {
+            std::thread::park_timeout(LAST_WORDS);
+            std::process::abort();
+        });
         report(panic);
         std::process::abort();
     }));
@@ -30,11 +39,15 @@ fn abort_on_panic() {
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve(args) => serve(args),
+        Command::CheckConfig(args) => cli::check_config(args),
+        Command::Completions(args) => Ok(cli::generate::completions(&args)),
+        Command::Man(args) => cli::generate::man(&args),
         Command::Cluster(args) => cli::cluster::run(args),
         Command::Tail(args) => cli::tail::run(&args),
         Command::Stats(args) => cli::stats::run(&args),
         Command::Doctor(args) => cli::doctor::run(&args),
         Command::Backup(args) => cli::backup::run(&args),
+        Command::Jobs(args) => cli::jobs::run(&args),
         Command::Token(args) => cli::token::run(args),
         Command::Load(args) => load::run(args),
     }
@@ -47,7 +60,11 @@ fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
         cli::print_config(&config)?;
         return Ok(ExitCode::SUCCESS);
     }
-    telemetry::start_logging(config.log_format, config.log_level);
+    let _logging = telemetry::start_logging(
+        config.log_format,
+        config.log_level,
+        config.log_file.as_deref(),
+    )?;
     if until_stdin_closes {
         cli::cluster::end_with_stdin()?;
     }

@@ -1,13 +1,14 @@
-//! The in-process backplane (`--queue off`): one relay without a file. What it holds ends with the process.
+//! The in-process backplane (`--queue off`): one relay without a file. Its contents end with the process.
 //!
-//! Each canvas is a pure machine ([`CanvasState`]) under a mutex of its own; an entry is applied,
-//! and delivered, before [`append`](crate::backplane::Backplane::append) returns. Nothing waits, so nothing is ever `overloaded` but
-//! ops that their author holds, and everything during a shutdown.
+//! Each canvas is a pure state ([`CanvasState`]) under a mutex of its own; an entry is applied,
+//! and delivered, before [`append`](crate::backplane::Carrier::append) returns. Nothing waits, so nothing is ever `overloaded` but
+//! ops that their author holds, those of a canvas that is too much work ([`meter`]) or whose log is full ([`crate::canvas::quotas`]),
+//! and everything during a shutdown.
 //!
-//! What bounds its memory: a canvas's log by the message TTL and [`limits::MEMORY_LOG_BYTES`], its chat by
-//! [`limits::CHAT_HISTORY`], its objects by [`ObjectBounds`], its
-//! remembered clients by [`limits::CLIENT_MEMORY`]. A canvas itself, its head and its objects are never
-//! dropped, since a quiet room is always recoverable: some 400 bytes for each canvas that was ever opened.
+//! What bounds its memory: a canvas's log by the message TTL and [`MEMORY_LOG_BYTES`](crate::limits::MEMORY_LOG_BYTES), all logs by [`Quotas`],
+//! its chat by [`CHAT_HISTORY`](crate::limits::CHAT_HISTORY), its objects by [`ObjectBounds`], its
+//! remembered clients by [`CLIENT_MEMORY`](crate::limits::CLIENT_MEMORY). all of it by [`Quotas`]. A canvas
+//! that somebody wrote to is dropped only after it was deleted, since a quiet room is always recoverable: some 400 bytes for each.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -16,16 +17,20 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::{Mutex, RwLock};
 
-use crate::backplane::object_bounds::ObjectBounds;
-use crate::backplane::{Canvas, Delivery, Entry, Refusal, Sink, Unavailable};
-use crate::limits;
-use crate::machine::{CanvasState, Rules};
+use crate::backplane::intake::overloaded;
+use crate::backplane::{Author, Canvas, Delivery, Entry, Refusal, Sink, Unavailable};
+use crate::canvas::bounds::ObjectBounds;
+use crate::canvas::quotas::{Logs, Spare, charge_of, room_for_canvas, room_in_log};
+use crate::canvas::{CanvasState, Rules};
+use crate::limits::Quotas;
+use crate::protocol::client_message::Durable;
 use crate::protocol::ids::{CanvasId, Epoch, InstanceId};
-use crate::protocol::server_message::ErrorCode;
+use meter::Meter;
 use sweeper::Sweeper;
 
 mod as_backplane;
-mod outside;
+mod directory;
+mod meter;
 mod sweeper;
 
 /// What the in-process backplane needs to know.
@@ -37,6 +42,8 @@ pub struct MemoryConfig {
     pub presence_grace: Duration,
     /// What the objects of one canvas are held to.
     pub bounds: ObjectBounds,
+    /// What is kept of all canvases.
+    pub quotas: Quotas,
 }
 
 /// One instance of a relay that lives in this process.
@@ -53,17 +60,25 @@ pub struct MemoryBackplane {
 struct Relay {
     clock: Clock,
     rules: Rules,
+    quotas: Quotas,
+    meter: Mutex<Meter>,
     canvases: RwLock<Canvases>,
     instances: Mutex<Instances>,
     committed: AtomicU64,
     refused: AtomicU64,
+    full: AtomicU64,
+    /// What all logs are charged with.
+    log_bytes: AtomicU64,
+    /// Bytes of all objects and chat.
+    stored_bytes: AtomicU64,
 }
 
 #[derive(Default)]
 struct Canvases {
     keys: HashMap<CanvasId, i64>,
-    /// A canvas's key is its place here.
-    cells: Vec<Arc<Mutex<Live>>>,
+    cells: HashMap<i64, Arc<Mutex<Live>>>,
+    /// The last key that was given out; none is given out again.
+    last_key: i64,
 }
 
 #[derive(Default)]
@@ -76,8 +91,20 @@ struct Instances {
 struct Live {
     state: CanvasState,
     sinks: Vec<(u32, Arc<dyn Sink>)>,
+    /// When it last did much work beyond its entries' bytes.
+    worked_at_ms: Option<i64>,
     /// Whether the sweeper knows that there is something to sweep.
     swept: bool,
+    /// What its log was charged with when that was last added to the relay's.
+    charged: u64,
+    /// The same of its objects and chat.
+    stored: u64,
+    /// When somebody last wrote, came or went.
+    used_at_ms: i64,
+    /// When it goes if nobody is there, after a deletion.
+    ends_at_ms: Option<i64>,
+    /// It is gone: who has it has to look for it again.
+    ended: bool,
 }
 
 /// Time that never goes back, told as wall time: set once at start.
@@ -125,55 +152,129 @@ impl Live {
         }
     }
 
-    fn sweep(&mut self, now_ms: i64) {
+    fn sweep(&mut self, relay: &Relay, now_ms: i64) {
         let mut out = Vec::new();
         self.state.tick(now_ms, &mut out);
+        self.account(relay);
         self.deliver(out);
+    }
+
+    /// What its log has become counts in the relay's.
+    fn account(&mut self, relay: &Relay) {
+        let before = std::mem::replace(&mut self.charged, self.state.log_bytes());
+        let added = self.charged.wrapping_sub(before);
+        relay.log_bytes.fetch_add(added, Ordering::Relaxed);
+        let before = std::mem::replace(&mut self.stored, self.state.stored_bytes());
+        let added = self.stored.wrapping_sub(before);
+        relay.stored_bytes.fetch_add(added, Ordering::Relaxed);
     }
 }
 
 impl Relay {
     fn cell(&self, canvas: &Canvas) -> Option<Arc<Mutex<Live>>> {
-        let place = usize::try_from(canvas.key).ok()?;
-        self.canvases.read().cells.get(place).cloned()
+        self.canvases.read().cells.get(&canvas.key).cloned()
     }
 
     fn find(&self, canvas: &Canvas) -> Result<Arc<Mutex<Live>>, Unavailable> {
         self.cell(canvas)
-            .ok_or_else(|| Unavailable(format!("canvas {} is not open", canvas.id)))
+            .ok_or_else(|| Unavailable::NotNow(format!("canvas {} is not open", canvas.id)))
     }
 
-    fn find_or_create(&self, id: &CanvasId) -> (i64, Arc<Mutex<Live>>) {
+    fn find_or_create(&self, id: &CanvasId) -> Result<(i64, Arc<Mutex<Live>>), Unavailable> {
         let mut canvases = self.canvases.write();
-        if let Some(key) = canvases.keys.get(id).copied() {
-            let place = usize::try_from(key).unwrap_or(usize::MAX);
-            if let Some(cell) = canvases.cells.get(place) {
-                return (key, Arc::clone(cell));
-            }
+        if let Some(key) = canvases.keys.get(id).copied()
+            && let Some(cell) = canvases.cells.get(&key)
+        {
+            return Ok((key, Arc::clone(cell)));
         }
-        let key = i64::try_from(canvases.cells.len()).unwrap_or(i64::MAX);
+        let there = canvases.cells.len() as u64;
+        room_for_canvas(&self.quotas, there).map_err(Unavailable::Full)?;
+        canvases.last_key += 1;
+        let key = canvases.last_key;
         let state = CanvasState::new(Epoch::random(), self.rules);
         let cell = Arc::new(Mutex::new(Live {
             state,
             sinks: Vec::new(),
+            worked_at_ms: None,
             swept: false,
+            charged: 0,
+            stored: 0,
+            used_at_ms: self.clock.now_ms(),
+            ends_at_ms: None,
+            ended: false,
         }));
         canvases.keys.insert(id.clone(), key);
-        canvases.cells.push(Arc::clone(&cell));
-        (key, cell)
+        canvases.cells.insert(key, Arc::clone(&cell));
+        Ok((key, cell))
+    }
+
+    /// The canvas goes if nobody is there and nothing is on it that somebody might come back for.
+    fn end(&self, canvas: &Canvas) {
+        let mut canvases = self.canvases.write();
+        let Some(cell) = canvases.cells.get(&canvas.key).cloned() else {
+            return;
+        };
+        let mut live = cell.lock();
+        let now_ms = self.clock.now_ms();
+        let over = live.ends_at_ms.is_some_and(|at_ms| at_ms <= now_ms);
+        let deserted = live.sinks.is_empty() && live.state.is_deserted();
+        if deserted && (over || live.state.is_unused()) {
+            live.ended = true;
+            canvases.cells.remove(&canvas.key);
+            canvases.keys.remove(&canvas.id);
+        }
+    }
+
+    /// Canvases that nobody used for too long are emptied, and those that were deleted long ago go.
+    fn walk(&self) {
+        let canvases = self.canvases.read();
+        let all = canvases.keys.iter().map(|(id, key)| Canvas {
+            id: id.clone(),
+            key: *key,
+        });
+        let all: Vec<Canvas> = all.collect();
+        drop(canvases);
+        let idle_ms = self.quotas.idle_ttl.map(millis);
+        for canvas in all {
+            let Some(cell) = self.cell(&canvas) else {
+                continue;
+            };
+            let mut live = cell.lock();
+            let now_ms = self.clock.now_ms();
+            let deserted = live.sinks.is_empty() && live.state.is_deserted();
+            let idle = idle_ms.is_some_and(|ms| live.used_at_ms <= now_ms.saturating_sub(ms));
+            if deserted && idle && live.ends_at_ms.is_none() {
+                live.restart(self);
+            }
+            drop(live);
+            if deserted {
+                self.end(&canvas);
+            }
+        }
     }
 
     fn cells(&self) -> Vec<Arc<Mutex<Live>>> {
-        self.canvases.read().cells.clone()
+        self.canvases.read().cells.values().cloned().collect()
     }
 
-    fn overloaded(&self, message: &str) -> Refusal {
-        self.refused.fetch_add(1, Ordering::Relaxed);
-        Refusal {
-            code: ErrorCode::Overloaded,
-            message: message.to_owned(),
-            retry_after_ms: Some(limits::RETRY_AFTER_MS),
-        }
+    /// What may be kept in addition; `None` if nothing bounds it.
+    fn spare(&self) -> Option<Spare> {
+        let bytes = |all: &AtomicU64| all.load(Ordering::Relaxed);
+        Spare::of(
+            &self.quotas,
+            bytes(&self.log_bytes) + bytes(&self.stored_bytes),
+        )
+    }
+
+    /// Whether a message may be kept in that canvas's log, from which what is expired is gone.
+    fn room_for(&self, live: &Live, author: &Author, message: &Durable) -> Result<(), Refusal> {
+        let logs = Logs {
+            canvas: live.charged,
+            total: self.log_bytes.load(Ordering::Relaxed),
+        };
+        room_in_log(&self.quotas, logs, charge_of(author, message)).inspect_err(|_| {
+            self.full.fetch_add(1, Ordering::Relaxed);
+        })
     }
 }
 
@@ -190,10 +291,15 @@ impl MemoryBackplane {
                 presence_grace_ms: millis(config.presence_grace),
                 bounds: config.bounds,
             },
+            quotas: config.quotas,
+            meter: Mutex::default(),
             canvases: RwLock::default(),
             instances: Mutex::default(),
             committed: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            full: AtomicU64::new(0),
+            log_bytes: AtomicU64::new(0),
+            stored_bytes: AtomicU64::new(0),
         });
         let sweeper = Sweeper::start(&relay)?;
         Ok(Self::register(instance_id, relay, sweeper))
@@ -227,27 +333,33 @@ impl MemoryBackplane {
     }
 
     /// Whether the entry may be applied; if not, its author's later ops wait for it. Under the canvas's lock.
-    fn admit(&self, entry: &Entry) -> Result<(), Refusal> {
-        let closed = self.closed.load(Ordering::Acquire);
-        if let Entry::Durable { author, message } = entry {
-            if closed {
-                author.hold(message.op, ErrorCode::Overloaded);
-            } else if let Err(refusal) = author.admits(message.op) {
-                self.relay.refused.fetch_add(1, Ordering::Relaxed);
-                return Err(refusal);
-            } else {
-                author.take(message.op);
-            }
+    fn admit(&self, entry: &Entry, live: &Live, now_ms: i64) -> Result<(), Refusal> {
+        let open = || match self.closed.load(Ordering::Acquire) {
+            true => Err(overloaded("the server is shutting down")),
+            false => Ok(()),
+        };
+        match entry {
+            Entry::Durable { author, message } => author.ops.offer(message.op, || {
+                open()?;
+                match self.relay.meter.lock().refuses(live.worked_at_ms, now_ms) {
+                    true => Err(overloaded(
+                        "this canvas's objects are much work: it waits for itself",
+                    )),
+                    false => self.relay.room_for(live, author, message),
+                }
+            }),
+            _ => open(),
         }
-        if closed {
-            return Err(self.relay.overloaded("the server is shutting down"));
-        }
-        Ok(())
+    }
+
+    fn counted(&self, refusal: Refusal) -> Refusal {
+        self.relay.refused.fetch_add(1, Ordering::Relaxed);
+        refusal
     }
 
     fn check_open(&self) -> Result<(), Unavailable> {
         if self.closed.load(Ordering::Acquire) {
-            return Err(Unavailable("it is shut down".to_owned()));
+            return Err(Unavailable::NotNow("it is shut down".to_owned()));
         }
         Ok(())
     }
@@ -261,7 +373,7 @@ impl MemoryBackplane {
         self.check_open()?;
         let cell = self.relay.find(canvas)?;
         let mut live = cell.lock();
-        live.sweep(self.relay.clock.now_ms());
+        live.sweep(&self.relay, self.relay.clock.now_ms());
         Ok(then(&live.state))
     }
 }

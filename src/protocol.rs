@@ -4,13 +4,15 @@
 
 pub mod client_message;
 pub mod close_code;
+pub mod deflate;
+pub mod edit;
+pub mod encoding;
+pub mod features;
 pub mod frame;
 pub mod ids;
 pub mod merge_patch;
+pub mod msgpack;
 pub mod server_message;
-
-/// The subprotocol that is selected when a client offers it.
-pub const SUBPROTOCOL: &str = "scumble.v1";
 
 /// The protocol version that `hello.v` must carry.
 pub const VERSION: u64 = 1;

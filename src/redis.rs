@@ -1,197 +1,205 @@
-//! The backplane over Redis, for relays that outgrow one host: processes of several hosts share one Redis server.
+//! Redis as the engine of a relay of several hosts (see [`crate::log`]): processes share one server, found at its address or by sentinels.
 //!
-//! Every canvas has a log of batches there, one order for all. Each instance that has the canvas applies each batch to a
-//! copy of its own of the same machine ([`crate::machine`]), and so comes to the same state: what a batch means is decided
-//! nowhere else. Reads are answered from that copy.
+//! - [`connect`]: the connections of a link, and what a server must be to be used; [`address`]: where it is.
+//! - [`batches`], [`snapshots`], [`summaries`], [`registry`], [`tables`]: what is asked of it, each step one script in `lua/`.
+//! - [`keys`]: the names of keys and channels; [`replies`]: what answers and messages look like; [`fault`]: what an error is to its caller.
 //!
-//! - [`link`]: the one connection, and coming back after it broke.
-//! - [`writer`]: commits what waits, everything that came meanwhile in one go.
-//! - [`canvases`], [`replica`]: the copies, and how they get what they lack.
-//! - [`peers`]: heartbeats, and the clients of instances that died.
-//! - [`house`]: time that passes, snapshots, copies that nobody uses.
-//!
-//! What Redis itself loses (a crash between two syncs of its file, a failover to a replica that was behind) is lost. Whoever
-//! is connected hears of it: every run of the server begins a new *era*, in which every canvas has a new epoch.
+//! What Redis itself loses (a crash between two syncs of its file, a failover to a replica that was behind) is lost. Each run of
+//! a server, and each server, has an era of its own, so that instances notice.
 
-mod as_backplane;
-mod canvases;
-mod catalogue;
-mod house;
+mod address;
+mod batches;
+mod connect;
+mod fault;
 mod keys;
-mod link;
-mod peers;
-mod replica;
-mod rules;
-mod scripts;
-mod start;
-mod writer;
+mod registry;
+mod replies;
+mod snapshots;
+mod summaries;
+mod tables;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-use tokio::sync::{Notify, oneshot, watch};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use redis::aio::MultiplexedConnection;
+use redis::{FromRedisValue, Script, ScriptInvocation};
 
-pub use start::StartError;
+use crate::config::{RedisTls, RedisUrl};
+use crate::log::{ConnectError, Engine, Fault, Introduction, Listener, Log, Reply};
+use address::Address;
+use keys::Keys;
 
-use crate::backplane::intake::Intake;
-use crate::backplane::latency::Latency;
-use crate::backplane::object_bounds::ObjectBounds;
-use crate::backplane::{Unavailable, Waiters};
-use crate::config::RedisUrl;
-use crate::machine::{Command, Rules};
-use crate::protocol::ids::{CanvasId, InstanceId};
-use canvases::Canvases;
-use link::Link;
-
-/// How long a shutdown waits for what was taken to be committed, and for the snapshots after that.
-const DRAIN: Duration = Duration::from_secs(4);
-
-/// What the backplane over Redis needs to know.
+/// Where Redis is, and what the relay is called there.
 #[derive(Clone)]
 pub struct RedisConfig {
-    /// Where Redis is.
+    /// Its address.
     pub url: RedisUrl,
-    /// This process's name.
-    pub instance_id: InstanceId,
-    /// How long a log message is kept.
-    pub message_ttl: Duration,
-    /// How long a lost client stays `away` before it is gone.
-    pub presence_grace: Duration,
-    /// What the objects of one canvas are held to.
-    pub bounds: ObjectBounds,
+    /// What all keys and channels begin with.
+    pub prefix: String,
+    /// For an encrypted connection.
+    pub tls: RedisTls,
 }
 
-/// One instance of a relay over Redis. Dropping it ends its part of the work as a crash would.
-pub struct RedisBackplane {
-    shared: Arc<Shared>,
-    conns: AtomicU64,
+/// A Redis server, or whichever the sentinels say.
+pub struct Redis {
+    address: Address,
+    url: RedisUrl,
+    host: String,
+    keys: Arc<Keys>,
+    me: Arc<Introduction>,
 }
 
-/// What the parts share.
-struct Shared {
-    config: RedisConfig,
-    rules: Rules,
-    /// Tells this process from others that may be given its number by a Redis that forgot.
-    token: String,
-    number: AtomicU32,
-    link: Link,
-    canvases: Canvases,
-    /// It has no jobs: see `asked`.
-    intake: Intake<()>,
-    /// Rung when the intake, or `asked`, has something for the writer.
-    work: Notify,
-    asked: Mutex<Vec<Asked>>,
-    /// The writer has something in hand.
-    busy: AtomicBool,
-    /// Numbers this instance's batches: one that comes twice is known by it.
-    serial: AtomicU64,
-    waiters: Waiters,
-    clock: Mutex<Clock>,
-    counters: Counters,
-    /// The end was asked for.
-    ending: AtomicBool,
-    /// Everything is done.
-    ended: watch::Sender<bool>,
+impl Redis {
+    /// Does not connect yet.
+    ///
+    /// # Errors
+    /// What is wrong with the address.
+    pub fn new(config: &RedisConfig, me: Introduction) -> Result<Self, String> {
+        let address = Address::new(&config.url, &config.tls).map_err(|why| {
+            format!(
+                "--redis must be like redis://127.0.0.1:6379 or redis+unix:///run/redis.sock: {why}"
+            )
+        })?;
+        let host = rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned();
+        Ok(Self {
+            address,
+            url: config.url.clone(),
+            host,
+            keys: Arc::new(Keys::new(&config.prefix)),
+            me: Arc::new(me),
+        })
+    }
 }
 
-/// What the house has the writer commit.
-struct Asked {
-    canvas: CanvasId,
-    command: Command,
-    committed: Option<oneshot::Sender<()>>,
+impl Engine for Redis {
+    fn name(&self) -> &'static str {
+        "Redis"
+    }
+
+    fn place(&self) -> String {
+        self.url.to_string()
+    }
+
+    fn remedy(&self) -> &'static str {
+        "see that Redis runs, that this host reaches it, and that it has memory and disk"
+    }
+
+    fn connect<'a>(
+        &'a self,
+        link: u64,
+        number: u32,
+        listener: Arc<dyn Listener>,
+    ) -> BoxFuture<'a, Result<Arc<dyn Log>, ConnectError>> {
+        async move {
+            let log = self.link(link, number, listener).await?;
+            Ok(Arc::new(log) as Arc<dyn Log>)
+        }
+        .boxed()
+    }
+
+    fn moved<'a>(&'a self, log: &'a Arc<dyn Log>) -> BoxFuture<'a, String> {
+        self.address.left(log.place()).boxed()
+    }
 }
 
-/// The time on Redis's clock, which all instances go by.
-struct Clock {
-    then: Instant,
-    then_ms: i64,
+/// A link to Redis: four connections, for commits, for other short commands, for what is large, and for what is published. So a canvas that
+/// is read holds no commit up, and the bound that Redis has for subscribers does not count what is read.
+struct RedisLog {
+    commits: MultiplexedConnection,
+    short: MultiplexedConnection,
+    bulk: MultiplexedConnection,
+    /// Subscribed; what is published comes through it.
+    channels: MultiplexedConnection,
+    /// The server's address.
+    place: String,
+    relay: String,
+    era: Arc<str>,
+    number: u32,
+    host: String,
+    keys: Arc<Keys>,
+    me: Arc<Introduction>,
 }
 
-#[derive(Default)]
-struct Counters {
-    committed: AtomicU64,
-    commits: AtomicU64,
-    overloaded: AtomicU64,
-    last_commit_us: AtomicU64,
-    write: Latency,
-}
-
-impl Shared {
+impl Log for RedisLog {
     fn number(&self) -> u32 {
-        self.number.load(Ordering::Relaxed)
+        self.number
     }
 
-    fn next_serial(&self) -> u64 {
-        self.serial.fetch_add(1, Ordering::Relaxed) + 1
+    fn era(&self) -> &Arc<str> {
+        &self.era
     }
 
-    fn now_ms(&self) -> i64 {
-        let clock = self.clock.lock();
-        clock.then_ms.saturating_add(millis(clock.then.elapsed()))
+    fn place(&self) -> &str {
+        &self.place
     }
 
-    fn set_clock(&self, now_ms: i64) {
-        *self.clock.lock() = Clock {
-            then: Instant::now(),
-            then_ms: now_ms,
-        };
+    fn ping(&self) -> Reply<'_, ()> {
+        async move {
+            let ping = redis::cmd("PING");
+            ping.query_async::<String>(&mut self.short.clone()).await?;
+            Ok(())
+        }
+        .boxed()
     }
+}
 
-    /// Has the writer commit something of this instance's own.
-    fn ask(&self, canvas: CanvasId, command: Command) {
-        self.asked.lock().push(Asked {
-            canvas,
-            command,
-            committed: None,
+impl RedisLog {
+    /// A call of a script that is of an era.
+    fn call<'a>(&self, script: &'a Script) -> ScriptInvocation<'a> {
+        let mut call = script.key(self.keys.relay());
+        call.arg(&*self.era).arg(self.me.clock.now_ms());
+        call
+    }
+}
+
+async fn done<T: FromRedisValue>(
+    call: &ScriptInvocation<'_>,
+    conn: &MultiplexedConnection,
+) -> Result<T, Fault> {
+    Ok(call.invoke_async(&mut conn.clone()).await?)
+}
+
+/// How long one wait for replicas takes at most, in milliseconds. Then it is said, and waited again.
+const REPLICAS_WAIT_MS: u64 = 1_000;
+
+/// Waits until so many replicas have what was written on this connection.
+async fn replicas_have(conn: &MultiplexedConnection, wanted: u32) -> Result<(), Fault> {
+    let mut wait = redis::cmd("WAIT");
+    wait.arg(wanted).arg(REPLICAS_WAIT_MS);
+    let have: u32 = wait.query_async(&mut conn.clone()).await?;
+    if have < wanted {
+        let few = format!("{have} of {wanted} replicas have it");
+        return Err(Fault::NotNow(few));
+    }
+    Ok(())
+}
+
+/// A name to set something aside under.
+fn aside() -> String {
+    format!(":aside:{}", uuid::Uuid::new_v4().simple())
+}
+
+/// A script that looks at the era first.
+macro_rules! script {
+    ($name:ident, $file:literal) => {
+        static $name: std::sync::LazyLock<redis::Script> = std::sync::LazyLock::new(|| {
+            redis::Script::new(concat!(
+                include_str!(concat!(
+                    env!("CARGO_MANIFEST_DIR"),
+                    "/src/redis/lua/era.lua"
+                )),
+                include_str!(concat!(
+                    env!("CARGO_MANIFEST_DIR"),
+                    "/src/redis/lua/",
+                    $file,
+                    ".lua"
+                ))
+            ))
         });
-        self.work.notify_one();
-    }
-
-    /// The same; the answer comes with the commit.
-    fn ask_and_hear(&self, canvas: CanvasId, command: Command) -> oneshot::Receiver<()> {
-        let (committed, heard) = oneshot::channel();
-        self.asked.lock().push(Asked {
-            canvas,
-            command,
-            committed: Some(committed),
-        });
-        self.work.notify_one();
-        heard
-    }
-
-    fn check_open(&self) -> Result<(), Unavailable> {
-        if self.ending.load(Ordering::Acquire) {
-            return Err(Unavailable("this instance is stopping".to_owned()));
-        }
-        Ok(())
-    }
+    };
 }
-
-impl RedisBackplane {
-    /// Commits what was taken, turns the clients that are still here away, keeps what changed, and leaves the registry.
-    async fn stop(&self) {
-        let shared = &self.shared;
-        if shared.ending.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        shared.intake.finish();
-        shared.work.notify_one();
-        if tokio::time::timeout(DRAIN, house::farewell(shared))
-            .await
-            .is_err()
-        {
-            tracing::warn!(
-                "Redis did not answer in time: the others will turn this instance's clients away"
-            );
-        }
-        shared.intake.abandon();
-        shared.ended.send_replace(true);
-        shared.work.notify_one();
-    }
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
+use script;

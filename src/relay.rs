@@ -1,30 +1,42 @@
 //! The composition root: starts the parts, watches over them, ends them in steps with a deadline.
 
+mod hooks;
+mod status;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use futures::future::BoxFuture;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
+use crate::analytics::{Store, ring::Ring};
 use crate::auth::Gate;
-use crate::backplane::Backplane;
-use crate::backplane::object_bounds::ObjectBounds;
+use crate::backplane::{Backplane, Beginnings};
+use crate::canvas::bounds::ObjectBounds;
 use crate::config::Config;
-use crate::http::{self, HttpState, Monitor, RelayStatus, listener, upgrade};
-use crate::limits::{GOAWAY_SPREAD, LAG_INTERVAL, MIN_HTTP_CONNECTIONS};
+use crate::hooks::HookStore;
+use crate::http::lobby::Lobby;
+use crate::http::{self, HttpState, Monitor, listener, sampler, upgrade};
+use crate::jobs::{self, Jobs};
+use crate::log::Engine;
 use crate::memory::{MemoryBackplane, MemoryConfig};
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::server_message::Limits;
-use crate::queue::SqliteQueue;
-use crate::redis::{RedisBackplane, RedisConfig};
+use crate::redis::{Redis, RedisConfig};
+use crate::replicated::{self, ReplicatedBackplane, ReplicatedConfig};
 use crate::room::cursors::Flusher;
 use crate::room::registry::Registry;
 use crate::room::{Link, Settings};
 use crate::socket::connection::{Hub, Peer};
+use crate::sqlite::{self, SqliteBackplane};
 use crate::tasks::Spawner;
+use crate::telemetry;
+use crate::webhooks;
+use status::{Status, measure_lag};
 
 /// Runs one relay process until it is told to end.
 ///
@@ -36,13 +48,21 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     // Both before anything else: a signal during the start must find someone.
     let mut terminate = signal(SignalKind::terminate()).context("can't listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("can't listen for SIGINT")?;
-    let (backplane, failed) = start_backplane(&config).await?;
-    let relay = Relay::new(config.clone(), backplane)?;
+    let bound = listener::bind(config.listen)?;
+    let Started {
+        backplane,
+        jobs,
+        hooks,
+        samples,
+        failed,
+    } = start_backplane(&config).await?;
+    let relay = Relay::new(config.clone(), backplane, jobs, hooks, samples)?;
+    relay.hooks_of_file().await;
     let mut parts = JoinSet::new();
-    relay.start(&mut parts, failed)?;
+    relay.start(&mut parts, failed, bound)?;
     if config.security.is_open_at(config.listen) {
         tracing::warn!(
-            "--auth none: whoever reaches {} may read and write every canvas; see --auth-secret-file",
+            "--auth none: anyone who reaches {} may read and write every canvas; see --auth-secret-file",
             config.listen
         );
     }
@@ -66,10 +86,19 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The queue, and what is to be run beside it; ends if it fails.
-type Started = (Arc<dyn Backplane>, BoxFuture<'static, String>);
+/// The queue, what is in it beside messages, and what is to be run beside it.
+struct Started {
+    backplane: Arc<dyn Backplane>,
+    jobs: Option<Arc<Jobs>>,
+    /// Over the file only.
+    hooks: Option<Arc<dyn HookStore>>,
+    samples: Arc<dyn Store>,
+    /// Ends if the queue fails.
+    failed: BoxFuture<'static, String>,
+}
 
 async fn start_backplane(config: &Config) -> anyhow::Result<Started> {
+    let samples = |alone| Arc::new(Ring::new(config.queue.instance_id.to_string(), alone));
     let bounds = ObjectBounds {
         max_objects: config.max_objects,
         max_bytes: config.max_canvas_bytes,
@@ -79,23 +108,51 @@ async fn start_backplane(config: &Config) -> anyhow::Result<Started> {
             message_ttl: config.queue.message_ttl,
             presence_grace: config.queue.presence_grace,
             bounds,
+            quotas: config.queue.quotas,
         };
         let memory = MemoryBackplane::start(config.queue.instance_id.clone(), &memory)?;
-        return Ok((memory, Box::pin(std::future::pending())));
+        let jobs = jobs::memory_engine::start(config.queue.jobs);
+        return Ok(Started {
+            backplane: memory,
+            jobs: Some(jobs),
+            hooks: None,
+            samples: samples(true),
+            failed: Box::pin(std::future::pending()),
+        });
     }
-    if let Some(url) = &config.redis {
+    if let Some(settings) = &config.redis {
         let redis = RedisConfig {
-            url: url.clone(),
+            url: settings.url.clone(),
+            prefix: settings.prefix.clone(),
+            tls: settings.tls.clone(),
+        };
+        let replicated = ReplicatedConfig {
             instance_id: config.queue.instance_id.clone(),
             message_ttl: config.queue.message_ttl,
             presence_grace: config.queue.presence_grace,
+            auth: config.queue.auth,
             bounds,
+            wait_replicas: settings.wait_replicas,
         };
-        let (redis, failed) = RedisBackplane::start(redis).await?;
-        return Ok((redis, Box::pin(failed)));
+        let engine = |me| Ok(Arc::new(Redis::new(&redis, me)?) as Arc<dyn Engine>);
+        let (backplane, failed) = ReplicatedBackplane::start(replicated, engine).await?;
+        return Ok(Started {
+            jobs: Some(replicated::jobs(&backplane, config.queue.jobs)),
+            backplane,
+            hooks: None,
+            samples: samples(false),
+            failed: Box::pin(failed),
+        });
     }
-    let (queue, failed) = SqliteQueue::start_on_loop(config.queue.clone())?;
-    Ok((queue, Box::pin(failed)))
+    let (queue, failed) = SqliteBackplane::start_on_loop(config.queue.clone())?;
+    let (jobs, hooks) = (sqlite::jobs(&queue), sqlite::hook_store(&queue));
+    Ok(Started {
+        samples: sqlite::analytics(&queue),
+        backplane: queue,
+        jobs: Some(jobs),
+        hooks: Some(hooks),
+        failed: Box::pin(failed),
+    })
 }
 
 /// Open files are connections: as many as the system lets us.
@@ -114,16 +171,29 @@ fn raise_file_limit() {
 struct Relay {
     config: Arc<Config>,
     backplane: Arc<dyn Backplane>,
+    jobs: Option<Arc<Jobs>>,
+    hooks: Option<Arc<dyn HookStore>>,
+    samples: Arc<dyn Store>,
+    beginnings: Option<Arc<Beginnings>>,
     hub: Arc<Hub>,
     registry: Arc<Registry<Peer>>,
     flusher: Arc<Flusher<Peer>>,
     spawner: Spawner,
+    /// Cancelled when HTTP connections are to end.
+    ending: CancellationToken,
+    lobby: Arc<Lobby>,
     /// Microseconds.
     lag: Arc<AtomicU64>,
 }
 
 impl Relay {
-    fn new(config: Arc<Config>, backplane: Arc<dyn Backplane>) -> anyhow::Result<Self> {
+    fn new(
+        config: Arc<Config>,
+        backplane: Arc<dyn Backplane>,
+        jobs: Option<Arc<Jobs>>,
+        hooks: Option<Arc<dyn HookStore>>,
+        samples: Arc<dyn Store>,
+    ) -> anyhow::Result<Self> {
         let security = &config.security;
         let gate = Gate::new(security.keys.clone(), security.revoked_file.clone())
             .context("--revoked-file")?;
@@ -133,20 +203,35 @@ impl Relay {
         ));
         let spawner = Spawner::default();
         let settings = Arc::new(settings(&config));
+        let per_minute = config.limits.new_canvases_per_minute;
+        let beginnings = per_minute.map(|n| Beginnings::new(backplane.clone(), n));
         let registry = Registry::new(
             backplane.clone(),
             flusher.clone(),
             settings,
             spawner.clone(),
+            beginnings.clone(),
         );
         let hub = Hub::new(registry.clone(), backplane.clone(), config.clone(), gate);
+        let limits = &config.limits;
+        let lobby = Lobby::new(
+            limits.max_connections,
+            limits.max_connections_per_address,
+            limits.trusted_proxies.clone(),
+        );
         Ok(Self {
+            lobby,
             config,
             backplane,
+            jobs,
+            hooks,
+            samples,
+            beginnings,
             hub,
             registry,
             flusher,
             spawner,
+            ending: CancellationToken::new(),
             lag: Arc::default(),
         })
     }
@@ -156,8 +241,9 @@ impl Relay {
         &self,
         parts: &mut JoinSet<&'static str>,
         failed: BoxFuture<'static, String>,
+        bound: listener::Bound,
     ) -> anyhow::Result<()> {
-        let listener = listener::bind(self.config.listen)?;
+        let listener = bound.listen()?;
         let address = listener
             .local_addr()
             .context("the listening socket has no address")?;
@@ -172,8 +258,9 @@ impl Relay {
         let patience = listener::Patience {
             head: self.config.deadlines.handshake,
             write: self.config.write_timeout,
+            ending: self.ending.clone(),
         };
-        let most = (self.config.limits.max_connections as usize).max(MIN_HTTP_CONNECTIONS);
+        let lobby = self.lobby.clone();
         parts.spawn(async move {
             let reason = failed.await;
             tracing::error!(reason, "the queue failed");
@@ -183,19 +270,29 @@ impl Relay {
             flusher.run(|| backplane.last_commit()).await;
             "the cursor flusher"
         });
+        let sampled = state.clone();
+        parts.spawn(async move {
+            sampler::run(sampled).await;
+            "the sampler"
+        });
         parts.spawn(async move {
             Monitor::run(state).await;
             "the health monitor"
         });
-        if self.config.security.revoked_file.is_some() {
-            let hub = self.hub.clone();
-            // Without a list, SIGHUP ends the process as usual: its terminal is gone.
-            let mut hangup = signal(SignalKind::hangup()).context("can't listen for SIGHUP")?;
+        self.hear_signals(parts)?;
+        if let Some(jobs) = self.jobs.clone() {
             parts.spawn(async move {
-                while hangup.recv().await.is_some() {
-                    hub.reload_revoked();
-                }
-                "the reader of --revoked-file"
+                jobs.run_upkeep().await;
+                "the upkeep of jobs"
+            });
+        }
+        if let (Some(jobs), Some(hooks)) = (self.jobs.clone(), self.hooks.clone()) {
+            let (spawner, ending) = (self.spawner.clone(), self.ending.clone());
+            parts.spawn(async move {
+                webhooks::run(jobs, hooks, spawner, ending.clone()).await;
+                // Ends with the process; until then nothing may end.
+                std::future::pending::<()>().await;
+                "the webhooks"
             });
         }
         parts.spawn(async move {
@@ -203,7 +300,7 @@ impl Relay {
             "the lag meter"
         });
         parts.spawn(async move {
-            listener::accept(listener, router, spawner, patience, most).await;
+            listener::accept(listener, router, spawner, patience, lobby).await;
             "the listener"
         });
         tracing::info!(
@@ -213,16 +310,57 @@ impl Relay {
         Ok(())
     }
 
+    /// SIGHUP reads again what may change, SIGUSR1 opens the log file anew. Neither ends the process, whatever its flags are.
+    fn hear_signals(&self, parts: &mut JoinSet<&'static str>) -> anyhow::Result<()> {
+        let hub = self.hub.clone();
+        let (hooks, hooks_file) = (self.hooks.clone(), self.config.hooks_file.clone());
+        let mut hangup = signal(SignalKind::hangup()).context("can't listen for SIGHUP")?;
+        let mut rotate = signal(SignalKind::user_defined1()).context("can't listen for SIGUSR1")?;
+        parts.spawn(async move {
+            loop {
+                tokio::select! {
+                    _ = hangup.recv() => {
+                        hub.reload();
+                        if let (Some(store), Some(file)) = (&hooks, &hooks_file) {
+                            hooks::take(&**store, file, true).await;
+                        }
+                    }
+                    _ = rotate.recv() => telemetry::reopen_log(),
+                }
+            }
+        });
+        Ok(())
+    }
+
+    /// Has the hooks of `--hooks` be those of the relay.
+    fn hooks_of_file(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (store, file) = (self.hooks.clone(), self.config.hooks_file.clone());
+        async move {
+            let (Some(store), Some(file)) = (store, file) else {
+                return;
+            };
+            // Others may follow a newer version than this file.
+            let over = store.alone();
+            hooks::take(&*store, &file, over).await;
+        }
+    }
+
     fn http_state(&self) -> HttpState {
         HttpState {
-            backplane: self.backplane.clone(),
+            directory: self.backplane.clone(),
+            beginnings: self.beginnings.clone(),
+            lifecycle: self.backplane.clone(),
+            jobs: self.jobs.clone(),
+            jobs_shown: Arc::default(),
+            hooks: self.hooks.clone(),
+            analytics: self.samples.clone(),
             config: self.config.clone(),
             relay: Arc::new(Status {
                 hub: self.hub.clone(),
                 registry: self.registry.clone(),
                 lag: self.lag.clone(),
             }),
-            metrics: crate::telemetry::metrics_recorder(),
+            metrics: telemetry::metrics_recorder(),
             monitor: Arc::default(),
             started: Instant::now(),
         }
@@ -231,7 +369,12 @@ impl Relay {
     /// Readiness fails, clients are told to come back elsewhere, what was taken is committed and
     /// acknowledged, sockets are closed, the instance leaves the relay.
     async fn drain(&self) {
-        self.hub.go_away(GOAWAY_SPREAD);
+        let jobs_until = Instant::now() + self.config.drain_timeout * 3 / 4;
+        if let Some(jobs) = &self.jobs {
+            jobs.go_away();
+        }
+        self.hub.go_away();
+        self.ending.cancel();
         let in_flight = || self.hub.peers().iter().any(|peer| peer.in_flight() > 0);
         // Answers come at commit; a queue that can't commit must not hold the rest up.
         let half = Instant::now() + self.config.drain_timeout / 2;
@@ -240,6 +383,13 @@ impl Relay {
         }
         for peer in self.hub.peers() {
             peer.close(CloseCode::Restarting, "this instance is shutting down");
+        }
+        if let Some(jobs) = &self.jobs
+            && tokio::time::timeout_at(jobs_until.into(), jobs.settled())
+                .await
+                .is_err()
+        {
+            tracing::info!("some jobs were not acknowledged in time: their leases will run out");
         }
         let quarter = self.config.drain_timeout / 4;
         if tokio::time::timeout(quarter, self.spawner.ended())
@@ -273,40 +423,5 @@ fn settings(config: &Config) -> Settings {
             max_json_depth: config.limits.max_json_depth,
         },
         heartbeat_ms: ms(config.deadlines.ping_interval),
-    }
-}
-
-/// How late a timer fires tells how long tasks keep the threads from others.
-async fn measure_lag(lag: &AtomicU64) {
-    loop {
-        let due = Instant::now() + LAG_INTERVAL;
-        tokio::time::sleep_until(due.into()).await;
-        let late = u64::try_from(due.elapsed().as_micros()).unwrap_or(u64::MAX);
-        lag.store(late, Ordering::Relaxed);
-    }
-}
-
-struct Status {
-    hub: Arc<Hub>,
-    registry: Arc<Registry<Peer>>,
-    lag: Arc<AtomicU64>,
-}
-
-impl RelayStatus for Status {
-    fn connections(&self) -> u64 {
-        self.hub.connections()
-    }
-
-    fn rooms(&self) -> u64 {
-        self.registry.len() as u64
-    }
-
-    fn draining(&self) -> bool {
-        self.hub.draining()
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "microseconds of lag are small")]
-    fn event_loop_lag_ms(&self) -> f64 {
-        self.lag.load(Ordering::Relaxed) as f64 / 1_000.0
     }
 }

@@ -8,6 +8,7 @@ pub mod actor;
 pub mod catch_up;
 pub mod cursors;
 pub mod inbox;
+pub mod parts;
 pub mod presence;
 pub mod registry;
 pub mod state;
@@ -18,6 +19,8 @@ use bytes::Bytes;
 
 use crate::backplane::Author;
 use crate::protocol::close_code::CloseCode;
+use crate::protocol::encoding::Form;
+use crate::protocol::features::Features;
 use crate::protocol::ids::{ClientId, ConnId, InstanceId};
 use crate::protocol::server_message::Limits;
 
@@ -29,6 +32,26 @@ pub trait Link: Send + Sync + 'static {
     /// What the client may do: `"write"` or `"read"`.
     fn role(&self) -> &'static str;
 
+    /// Whom a canvas counts for that is made for this member.
+    fn maker(&self) -> String {
+        self.author().subject.clone()
+    }
+
+    /// What the client understands beyond what all of them do.
+    fn features(&self) -> Features {
+        Features::default()
+    }
+
+    /// How its messages are written. [`Link::reply`] takes JSON all the same.
+    fn form(&self) -> Form {
+        Form::default()
+    }
+
+    /// Whether all that was said with [`Link::latest`] about who comes and goes is on the ordered lane, before what is put there next.
+    fn is_told(&self) -> bool {
+        true
+    }
+
     /// Puts frames on the ordered lane. `false`: the lane is full, nothing was taken, and
     /// [`inbox::Event::Drained`] follows once there is room.
     fn push(&self, frames: Bytes) -> bool;
@@ -36,6 +59,15 @@ pub trait Link: Send + Sync + 'static {
     /// Puts an answer to the client's own message on the ordered lane, full or not: their number is
     /// bounded by what is read from the client.
     fn reply(&self, frame: Bytes);
+
+    /// The same for a frame whose bytes are not in one place, written as the client reads it.
+    fn reply_in_pieces(&self, pieces: Vec<Bytes>);
+
+    /// Puts frames about several clients, back to back, on the ordered lane. `false`: it is not moving, nothing was taken, and each is
+    /// to be said with [`Link::latest`].
+    fn latest_of_many(&self, _frames: Bytes) -> bool {
+        false
+    }
 
     /// Puts a frame about `client` on the ordered lane, or in its place on the latest-wins lane.
     fn latest(&self, lane: Latest, client: &ClientId, frame: &Bytes);

@@ -6,6 +6,7 @@
 
 mod clock;
 pub mod connection;
+pub mod frames;
 pub mod inbound;
 pub mod io;
 pub mod limiter;

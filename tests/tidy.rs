@@ -9,64 +9,106 @@ use std::process::Command;
 
 /// A module, and which others it may name. `limits` and `config` are numbers and settings that anyone may read.
 const MAY_USE: &[(&str, &[&str])] = &[
-    ("protocol", &[]),
+    ("counts", &[]),
+    ("protocol", &["counts"]),
     ("limits", &["protocol"]),
-    ("auth", &["protocol"]),
-    ("config", &["auth", "limits", "protocol"]),
+    ("auth", &["counts", "protocol"]),
+    ("config", &["auth", "hooks", "limits", "protocol"]),
     ("tasks", &[]),
-    ("telemetry", &["config"]),
+    ("telemetry", &["config", "limits"]),
     ("backplane", &["limits", "protocol"]),
-    ("room", &["backplane", "limits", "protocol", "tasks"]),
+    ("analytics", &["backplane", "limits"]),
+    ("jobs", &["limits"]),
+    ("hooks", &["limits", "protocol"]),
+    ("webhooks", &["hooks", "jobs", "limits", "tasks"]),
+    (
+        "room",
+        &["backplane", "counts", "limits", "protocol", "tasks"],
+    ),
     (
         "socket",
         &[
             "auth",
             "backplane",
             "config",
+            "counts",
             "limits",
             "protocol",
             "room",
             "tasks",
         ],
     ),
-    ("machine", &["backplane", "limits", "protocol"]),
-    ("memory", &["backplane", "limits", "machine", "protocol"]),
-    ("queue", &["backplane", "config", "limits", "protocol"]),
+    ("canvas", &["backplane", "limits", "protocol"]),
+    ("memory", &["backplane", "canvas", "limits", "protocol"]),
     (
-        "redis",
-        &["backplane", "config", "limits", "machine", "protocol"],
+        "sqlite",
+        &[
+            "analytics",
+            "backplane",
+            "canvas",
+            "config",
+            "hooks",
+            "jobs",
+            "limits",
+            "protocol",
+        ],
     ),
+    ("log", &["limits", "protocol"]),
+    (
+        "replicated",
+        &[
+            "backplane",
+            "canvas",
+            "config",
+            "jobs",
+            "limits",
+            "log",
+            "protocol",
+        ],
+    ),
+    ("redis", &["config", "limits", "log", "protocol"]),
     // The upgrade hands the socket over.
     (
         "http",
         &[
+            "analytics",
             "auth",
             "backplane",
             "config",
+            "counts",
+            "jobs",
             "limits",
             "protocol",
             "room",
             "socket",
             "tasks",
             "telemetry",
+            "hooks",
         ],
     ),
     (
         "relay",
         &[
+            "analytics",
             "auth",
             "backplane",
+            "canvas",
             "config",
             "http",
+            "jobs",
             "limits",
+            "log",
             "memory",
             "protocol",
-            "queue",
+            "sqlite",
             "redis",
+            "replicated",
             "room",
             "socket",
             "tasks",
             "telemetry",
+            "hooks",
+            "webhooks",
         ],
     ),
     (
@@ -78,19 +120,21 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "limits",
             "load",
             "protocol",
-            "queue",
+            "sqlite",
             "telemetry",
         ],
     ),
     (
         "load",
         &[
+            "auth",
             "backplane",
+            "canvas",
             "config",
             "limits",
             "memory",
             "protocol",
-            "queue",
+            "sqlite",
             "telemetry",
         ],
     ),
@@ -99,8 +143,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
 /// A crate, and the modules that may know it.
 const KNOWN_BY: &[(&str, &[&str])] = &[
     ("tungstenite", &["socket", "http", "load"]),
-    ("rusqlite", &["queue", "cli", "load"]),
-    ("r2d2", &["queue"]),
+    ("rusqlite", &["sqlite", "cli", "load"]),
+    ("r2d2", &["sqlite"]),
+    ("redis::aio", &["redis"]),
     ("axum", &["http"]),
     ("jsonwebtoken", &["auth"]),
 ];
@@ -109,7 +154,8 @@ const KNOWN_BY: &[(&str, &[&str])] = &[
 const MAX_LINES: usize = 450;
 
 const FOLDERS: &[&str] = &[
-    "src", "tests", "scripts", "docs", "web", "nginx", "benches", "fuzz", ".ci", ".config",
+    "src", "tests", "scripts", "docs", "web", "nginx", "benches", "fuzz", "examples", ".ci",
+    ".config",
 ];
 
 fn root() -> &'static Path {
@@ -233,7 +279,8 @@ fn dependencies_point_one_way() {
     }
     none(
         wrong,
-        "protocol <- backplane <- {room, machine} <- {socket, queue, memory, http} <- relay <- main",
+        "protocol <- backplane <- {room, canvas} <- {socket, sqlite, replicated, memory, http} <- relay <- main; \
+         protocol <- log <- {redis, replicated} <- relay",
     );
 }
 
@@ -326,6 +373,87 @@ fn has_word(line: &str, word: &str) -> bool {
         ];
         !around.iter().flatten().any(|c| c.is_ascii_alphanumeric())
     })
+}
+
+#[test]
+fn lines_of_documents_are_short() {
+    let mut wrong = Vec::new();
+    for (path, text) in files(&["md"]) {
+        let mut code = false;
+        for (number, line) in (1..).zip(text.lines()) {
+            let start = line.trim_start();
+            code ^= start.starts_with("```");
+            // A row of a table, a picture and a command are one line each.
+            let whole =
+                code || start.starts_with('|') || start.starts_with("![") || start.starts_with('`');
+            let length = line.chars().count();
+            if !whole && length > 120 {
+                wrong.push(format!("{path}:{number}: {length} characters"));
+            }
+        }
+    }
+    none(wrong, "a line has at most 120 characters outside of tables");
+}
+
+/// The sentences of a document, by the line that its paragraph begins on: no headings, no code. A cell of a table is a
+/// paragraph.
+fn sentences(text: &str) -> Vec<(usize, String)> {
+    let mut paragraphs: Vec<(usize, String)> = Vec::new();
+    let (mut code, mut open) = (false, false);
+    for (number, line) in (1..).zip(text.lines()) {
+        let line = line.trim();
+        code ^= line.starts_with("```");
+        let item = line.trim_start_matches(|c: char| c.is_ascii_digit());
+        let item = item.strip_prefix(". ").or(line.strip_prefix("- "));
+        if code || line.starts_with("```") || line.is_empty() || line.starts_with('#') {
+            open = false;
+        } else if line.starts_with('|') {
+            let cells = line.split('|').map(|cell| (number, cell.trim().to_owned()));
+            paragraphs.extend(cells);
+            open = false;
+        } else if let (true, None, Some((_, last))) = (open, item, paragraphs.last_mut()) {
+            *last = format!("{last} {line}");
+        } else {
+            paragraphs.push((number, item.unwrap_or(line).to_owned()));
+            open = true;
+        }
+    }
+    let ends = |(number, paragraph): (usize, String)| {
+        let ended = [". ", "! ", "? ", ": ", "; "]
+            .iter()
+            .fold(paragraph, |text, end| {
+                text.replace(end, &format!("{}\n", end.trim_end()))
+            });
+        let all: Vec<String> = ended.lines().map(str::to_owned).collect();
+        all.into_iter().map(move |sentence| (number, sentence))
+    };
+    paragraphs.into_iter().flat_map(ends).collect()
+}
+
+#[test]
+fn sentences_of_documents_begin_with_their_subject() {
+    let relatives = ["Who", "Whoever", "Whose", "Whom", "What", "Whatever"];
+    let mut wrong = Vec::new();
+    for (path, text) in files(&["md"]) {
+        // The changelog tells of what was, and grows from many hands.
+        if path == "CHANGELOG.md" || path.contains('/') && !path.starts_with("docs/") {
+            continue;
+        }
+        for (line, sentence) in sentences(&text) {
+            let plain = sentence.trim_matches(['*', '_', '(', ')', '"']);
+            let first = plain
+                .split(|c: char| !c.is_ascii_alphabetic())
+                .next()
+                .unwrap_or_default();
+            if relatives.contains(&first) && !plain.ends_with('?') {
+                wrong.push(format!("{path}:{line}: {plain}"));
+            }
+        }
+    }
+    none(
+        wrong,
+        "a sentence begins with its subject (\"Clients that …\"), not with a relative \"Who\" or \"What\"",
+    );
 }
 
 #[test]

@@ -1,30 +1,31 @@
 /**
- * Builds the client library and the demo, deterministically: the same sources and lock file give the same bytes.
+ * Builds the client library, the demo and the dashboard, deterministically: the same sources and lock file give the same bytes.
  *
- *   node build.mjs           client/dist/ and demo/dist/
+ *   node build.mjs           client/dist/, demo/dist/ and admin/dist/
  *   node build.mjs --check   fails when the committed dist folders are not what the sources give
  *   node build.mjs --test    bundles *.test.ts of client/test/ and demo/test/ and runs them with node:test
  *   node build.mjs --test-browser [PART OF A NAME]
  *                            the same with *.browser.ts of client/test/ and test/, one file after the other. They need
- *                            Chromium (SCUMBLE_CHROMIUM, default /usr/bin/chromium); those of test/ the server as well
- *                            (SCUMBLE_BIN, default ../target/debug/scumble), nginx and flock
- *   node build.mjs --measure   the same with *.measure.ts, which print numbers
+ *                            Chromium (SCUMBLE_CHROMIUM, default /usr/bin/chromium), webkit.browser.ts WebKit's driver
+ *                            and Xvfb, firefox.browser.ts Firefox; those of test/ need the server as well
+ *                            (SCUMBLE_BIN, seen from the repository; default target/debug/scumble), nginx and flock
+ *   node build.mjs --measure [PART OF A NAME]   the same with *.measure.ts, which print numbers
  *
- * The demo imports the library as "scumble-client" (or "/client.js"), which stays an import of "/client.js" in the
- * bundle: the server has it there, and a browser loads it once for everything.
+ * The demo imports the library as "scumble-client" (or "/client.js"), which stays an import of "./client.js" in the
+ * bundle: the server has it beside the demo, and a browser loads it once for everything.
  */
 
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join, relative } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build, transform } from "esbuild";
 
 const web = dirname(fileURLToPath(import.meta.url));
 const TARGET = "es2022";
 /** The declarations an application needs; the others describe the inside. */
-const PUBLIC_TYPES = ["client.d.ts", "types.d.ts"];
+const PUBLIC_TYPES = ["client.d.ts", "types.d.ts", "shapes.d.ts", "history-types.d.ts", "testing.d.ts"];
 
 function run(command, args) {
   const { status, error } = spawnSync(command, args, { cwd: web, stdio: "inherit" });
@@ -32,18 +33,34 @@ function run(command, args) {
   if (status !== 0) process.exit(status ?? 1);
 }
 
-async function buildClient(out) {
-  mkdirSync(out, { recursive: true });
+/** An error that nobody catches shows the line it came from: that is to be a line, not the whole file. */
+const LINE_LIMIT = 160;
+
+/** Bundles one file, with its source map beside it. */
+async function bundle(entryPoint, outfile, more) {
   await build({
-    entryPoints: [join(web, "client/src/client.ts")],
-    outfile: join(out, "client.js"),
+    entryPoints: [entryPoint],
+    outfile,
     bundle: true,
     format: "esm",
     target: TARGET,
     minify: true,
+    lineLimit: LINE_LIMIT,
+    sourcemap: true,
     legalComments: "none",
-    banner: { js: "/* scumble-client 0.1.0, MIT OR Apache-2.0 */" },
+    ...more,
   });
+  // The same wherever it is built.
+  const map = JSON.parse(readFileSync(`${outfile}.map`, "utf8"));
+  map.sources = map.sources.map((source) => relative(web, resolve(dirname(outfile), source)));
+  writeFileSync(`${outfile}.map`, `${JSON.stringify(map)}\n`);
+}
+
+async function buildClient(out) {
+  mkdirSync(out, { recursive: true });
+  const banner = { js: "/* scumble-client 0.1.0, MIT OR Apache-2.0 */" };
+  await bundle(join(web, "client/src/client.ts"), join(out, "client.js"), { banner });
+  await bundle(join(web, "client/src/testing.ts"), join(out, "testing.js"), { banner });
   const types = mkdtempSync(join(tmpdir(), "scumble-types-"));
   run(process.execPath, [join(web, "node_modules/typescript/bin/tsc"), "-p", "tsconfig.client.json", "--outDir", types]);
   for (const file of PUBLIC_TYPES) cpSync(join(types, file), join(out, file));
@@ -52,31 +69,32 @@ async function buildClient(out) {
 
 const clientFromServer = {
   name: "client-from-server",
-  setup: ({ onResolve }) => onResolve({ filter: /^(scumble-client|\/client\.js)$/ }, () => ({ path: "/client.js", external: true })),
+  setup: ({ onResolve }) => onResolve({ filter: /^(scumble-client|\/client\.js)$/ }, () => ({ path: "./client.js", external: true })),
 };
 
 async function buildDemo(out) {
   const src = join(web, "demo/src");
   if (!existsSync(join(src, "main.ts"))) return;
   mkdirSync(out, { recursive: true });
-  await build({
-    entryPoints: [join(src, "main.ts")],
-    outfile: join(out, "demo.js"),
-    bundle: true,
-    format: "esm",
-    target: TARGET,
-    minify: true,
-    legalComments: "none",
-    plugins: [clientFromServer],
-  });
+  await bundle(join(src, "main.ts"), join(out, "demo.js"), { plugins: [clientFromServer] });
   const css = readFileSync(join(src, "demo.css"), "utf8");
   writeFileSync(join(out, "demo.css"), (await transform(css, { loader: "css", minify: true, target: TARGET })).code);
+  cpSync(join(src, "index.html"), join(out, "index.html"));
+}
+
+async function buildAdmin(out) {
+  const src = join(web, "admin/src");
+  mkdirSync(out, { recursive: true });
+  await bundle(join(src, "main.ts"), join(out, "admin.js"));
+  const css = readFileSync(join(src, "admin.css"), "utf8");
+  writeFileSync(join(out, "admin.css"), (await transform(css, { loader: "css", minify: true, target: TARGET })).code);
   cpSync(join(src, "index.html"), join(out, "index.html"));
 }
 
 const parts = [
   ["client/dist", buildClient],
   ["demo/dist", buildDemo],
+  ["admin/dist", buildAdmin],
 ];
 
 function filesIn(folder) {
@@ -106,7 +124,7 @@ async function test(ending, only = "") {
   rmSync(out, { recursive: true, force: true });
   const entryPoints = ["client/test", "demo/test", "test"].flatMap((folder) =>
     filesIn(join(web, folder)).filter((file) => file.endsWith(ending)).map((file) => join(web, folder, file)))
-    .filter((file) => file.includes(only));
+    .filter((file) => relative(web, file).includes(only));
   await build({
     entryPoints,
     outdir: out,
@@ -136,7 +154,7 @@ switch (process.argv[2]) {
     await test(".test.ts");
     break;
   case "--measure":
-    await test(".measure.ts");
+    await test(".measure.ts", process.argv[3]);
     break;
   case "--test-browser":
     await test(".browser.ts", process.argv[3]);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use scumble::backplane::{Author, Canvas, Delivery, LogBuilder, Opened};
+use scumble::backplane::{Author, Canvas, Delivery, LogBuilder, Opened, PresenceTable};
 use scumble::limits::OUTBOX_BYTES;
 use scumble::protocol::client_message::Kind;
 use scumble::protocol::close_code::CloseCode;
@@ -37,6 +37,12 @@ impl Link for Member {
     }
     fn reply(&self, frame: Bytes) {
         self.outbox.lock().reply(frame);
+    }
+    fn reply_in_pieces(&self, pieces: Vec<Bytes>) {
+        self.outbox.lock().raw_in_pieces(pieces);
+    }
+    fn latest_of_many(&self, frames: Bytes) -> bool {
+        self.outbox.lock().latest_of_many(frames)
     }
     fn latest(&self, lane: Latest, client: &ClientId, frame: &Bytes) {
         self.outbox.lock().latest(lane, client, frame);
@@ -100,8 +106,7 @@ impl Room {
         let opened = Opened {
             canvas,
             head,
-            presence_version: 0,
-            members: Vec::new(),
+            presence: PresenceTable::default(),
         };
         state.handle(Event::Opened(Ok(opened)), now);
         let mut room = Self {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
-use scumble::backplane::{Author, Backplane, Canvas, Delivery, Entry, Sink};
+use scumble::backplane::{Author, Canvas, Carrier, Delivery, Entry, Instance, Lifecycle, Sink};
 use scumble::config::Config;
 use scumble::protocol::client_message::{ClientMessage, parse};
 use scumble::protocol::ids::{CanvasId, ClientId};
-use scumble::queue::SqliteQueue;
+use scumble::sqlite::SqliteBackplane;
 
 /// Messages that are given to the writer before their commits are waited for: several batches.
 pub const CHUNK: u64 = 2_048;
@@ -34,7 +34,7 @@ impl Sink for Committed {
 
 /// A queue in a folder of its own, and one author.
 pub struct Writer {
-    queue: Arc<SqliteQueue>,
+    queue: Arc<SqliteBackplane>,
     runtime: tokio::runtime::Runtime,
     canvas: Canvas,
     author: Arc<Author>,
@@ -48,7 +48,7 @@ impl Writer {
         let db = folder.join("bench.db");
         let flags = ["--db".as_ref(), db.as_os_str()];
         let config = Config::from_flags(flags).expect("defaults are right");
-        let queue = SqliteQueue::start(config.queue).expect("a fresh file");
+        let queue = SqliteBackplane::start(config.queue).expect("a fresh file");
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

@@ -33,6 +33,7 @@ fn accepted(text: &str, message: ClientMessage) {
                 assert!(value.as_str().expect("a string").chars().count() <= MAX_USER_CHARS);
             }
         }
+        ClientMessage::OtherVersion(v) => assert_ne!(v, Some(scumble::protocol::VERSION)),
         ClientMessage::Cursor(fields) => {
             assert!(fields.len() <= MAX_CURSOR_BYTES);
             let cursor = object(&format!("{{{fields}}}"));
@@ -69,13 +70,30 @@ fn durable(text: &str, message: &Durable) {
             assert_eq!(put["id"], id.as_str());
             assert_eq!(put, value["object"]);
         }
-        Change::Merge { id, patch } => {
+        Change::Merge { id, patch, edits } => {
             assert_eq!(value["id"], id.as_str());
-            assert_eq!(&value["patch"], patch);
+            if edits.is_none() || value.get("patch").is_some() {
+                assert_eq!(value["patch"], **patch);
+            }
+            if let Some(edits) = edits {
+                let count = |name: &str| match &value[name] {
+                    serde_json::Value::Array(list) => list.len(),
+                    serde_json::Value::Object(map) => map.len(),
+                    _ => 0,
+                };
+                assert_eq!(count("unset"), edits.unset.len());
+                assert_eq!(count("set"), edits.set.len());
+                assert_eq!(count("append"), edits.append.len());
+            }
         }
         Change::Remove { id } => assert_eq!(value["id"], id.as_str()),
         Change::Chat => assert!(value["text"].is_string()),
         Change::None => assert!(value["event"].is_string()),
+        Change::Batch(ops) => {
+            assert_eq!(value["ops"].as_array().map(Vec::len), Some(ops.len()));
+            assert!(ops.windows(2).all(|two| two[0].op < two[1].op));
+            assert_eq!(ops.last().map(|last| last.op), Some(message.op));
+        }
     }
     // Said again it means the same.
     let again = format!(r#"{{"type":"{}",{}"#, message.kind.as_str(), &body[1..]);

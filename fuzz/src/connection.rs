@@ -8,15 +8,16 @@ use std::time::Duration;
 use scumble::auth::Gate;
 use scumble::auth::keys::Keys;
 use scumble::backplane::Backplane;
-use scumble::backplane::object_bounds::ObjectBounds;
+use scumble::canvas::bounds::ObjectBounds;
 use scumble::config::Config;
 use scumble::memory::{MemoryBackplane, MemoryConfig};
+use scumble::protocol::encoding::Encoding;
 use scumble::protocol::ids::CanvasId;
 use scumble::protocol::server_message::Limits;
 use scumble::room::Settings;
 use scumble::room::cursors::Flusher;
 use scumble::room::registry::Registry;
-use scumble::socket::connection::{Hub, Peer, serve};
+use scumble::socket::connection::{Hub, Peer, Upgraded, serve};
 use scumble::tasks::Spawner;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -94,6 +95,7 @@ impl Relay {
                 max_objects: 10,
                 max_bytes: 1 << 20,
             },
+            quotas: scumble::limits::Quotas::default(),
         };
         let memory = MemoryBackplane::start(config.queue.instance_id.clone(), &memory);
         let backplane: Arc<dyn Backplane> = memory.expect("a thread");
@@ -106,6 +108,7 @@ impl Relay {
             flusher.clone(),
             settings,
             spawner.clone(),
+            None,
         );
         let gate = Gate::new(Keys::default(), None).expect("a gate");
         let hub = Hub::new(registry.clone(), backplane, config, gate);
@@ -156,7 +159,13 @@ async fn live(relay: &Arc<Relay>, data: &[u8]) {
     };
     let hub = relay.hub.clone();
     let mut answer = Vec::new();
-    let serving = serve(hub, canvas, stream, behind, None);
+    let upgraded = Upgraded {
+        stream,
+        leftover: behind,
+        address: None,
+        encoding: Encoding::Json,
+    };
+    let serving = serve(hub, canvas, upgraded);
     let talking = async {
         let resets = input.below(16) == 0;
         for _ in 0..100 {
@@ -198,7 +207,7 @@ fn piece(input: &mut Input<'_>) -> Vec<u8> {
     let Some(kind) = input.byte() else {
         return Vec::new();
     };
-    match kind % 8 {
+    match kind % 10 {
         0 => masked(0x81, HELLO.as_bytes()),
         1..=3 => {
             let mut text = WORDS[usize::from(input.below(12))].as_bytes().to_vec();
@@ -214,6 +223,23 @@ fn piece(input: &mut Input<'_>) -> Vec<u8> {
             0x81,
             &vec![b'['; 16 * usize::from(input.byte().unwrap_or(0))],
         ),
+        // The same frame many times: fragments without an end, empty ones, pings.
+        7 => {
+            let first = input.byte().unwrap_or(0);
+            let payload = [b'x'; 3];
+            let frame = masked(first, &payload[..usize::from(input.below(4))]);
+            frame.repeat(8 * usize::from(input.byte().unwrap_or(0)))
+        }
+        // A length in eight bytes, whether or not as much follows.
+        8 => {
+            let first = input.byte().unwrap_or(0);
+            let exponent = input.below(64);
+            let mut head = vec![first, 0x80 | 127];
+            head.extend((1_u64 << exponent).to_be_bytes());
+            head.extend([0; 4]);
+            head.extend_from_slice(input.bytes());
+            head
+        }
         _ => {
             let mut raw = input.bytes().to_vec();
             raw.push(kind);

@@ -4,5 +4,6 @@ pub mod client_message;
 pub mod connection;
 pub mod frames;
 pub mod input;
+pub mod msgpack;
 pub mod outbox;
 pub mod room;

@@ -7,14 +7,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use scumble::backplane::object_bounds::ObjectBounds;
-use scumble::backplane::{Author, Canvas, Delivery, Entry, LogBatch, Opened, Unavailable};
-use scumble::machine::{CanvasState, Rules};
+use scumble::backplane::{Author, Canvas, Delivery, End, Entry, LogBatch, Opened, Unavailable};
+use scumble::canvas::bounds::ObjectBounds;
+use scumble::canvas::{CanvasState, Rules};
 use scumble::protocol::client_message::{ClientMessage, parse};
 use scumble::protocol::ids::{CanvasId, ClientId, ConnId, Epoch, InstanceId, Position};
 use scumble::protocol::server_message::{self as say, Limits, snapshot_parts};
 use scumble::room::Settings;
-use scumble::room::inbox::{Event, Parts};
+use scumble::room::inbox::Event;
+use scumble::room::parts::Parts;
 use scumble::room::state::{Effect, State};
 use serde_json::Value;
 
@@ -218,16 +219,17 @@ impl World {
     /// A connection ends, from its own side.
     fn end_one(&mut self, input: &mut Input<'_>) {
         if let Some(member) = self.some_member(input) {
-            self.leave(&member, input.below(2) > 0);
+            let ends = [End::Lost, End::Clean];
+            self.leave(&member, ends[usize::from(input.below(2))]);
         }
     }
 
-    fn leave(&mut self, member: &Arc<Member>, clean: bool) {
+    fn leave(&mut self, member: &Arc<Member>, end: End) {
         let conn = member.author.conn;
         self.members.remove(&conn);
         self.rooms[member.room]
             .inbox
-            .push_back(Event::Leave { conn, clean });
+            .push_back(Event::Leave { conn, end });
     }
 
     fn append(&mut self, room: usize, entry: Entry) {
@@ -303,7 +305,9 @@ impl World {
             .filter(|member| !member.is_open())
             .cloned()
             .collect();
-        closed.iter().for_each(|member| self.leave(member, false));
+        closed
+            .iter()
+            .for_each(|member| self.leave(member, End::Lost));
     }
 
     fn effects(&mut self, room: usize) {
@@ -329,7 +333,7 @@ impl World {
 
     /// Answers what a room asked for first.
     fn answer(&mut self, room: usize, fails: bool) {
-        let no = || Unavailable("not now".to_owned());
+        let no = || Unavailable::NotNow("not now".to_owned());
         let Some(asked) = self.rooms[room].asked.pop_front() else {
             return;
         };
@@ -353,12 +357,16 @@ impl World {
             Some(Effect::Read(conn, after)) => {
                 Event::ReadDone(conn, Ok(self.canvas.read(after, 200)))
             }
-            Some(Effect::Snapshot) if fails => Event::SnapshotDone(Err(no())),
-            Some(Effect::Snapshot) => {
+            Some(Effect::ReadPlain(conn, _)) if fails => Event::ReadDone(Some(conn), Err(no())),
+            Some(Effect::ReadPlain(conn, after)) => {
+                Event::ReadDone(Some(conn), Ok(self.canvas.read_plain(after, 200)))
+            }
+            Some(Effect::Snapshot(_)) if fails => Event::SnapshotDone(Err(no())),
+            Some(Effect::Snapshot(_)) => {
                 let snapshot = self.canvas.snapshot();
                 let at = snapshot.at;
                 let parts = snapshot_parts(at.epoch, at.seq, &snapshot.objects, &snapshot.chat);
-                Event::SnapshotDone(Ok(Arc::new(Parts { at, parts })))
+                Event::SnapshotDone(Ok(Arc::new(Parts::new(at, parts))))
             }
             Some(Effect::Members) if fails => Event::MembersDone(Err(no())),
             Some(Effect::Members) => Event::MembersDone(Ok(self.canvas.members())),
@@ -370,7 +378,6 @@ impl World {
     }
 
     fn open(&self) -> Opened {
-        let (presence_version, members) = self.canvas.members();
         let canvas = Canvas {
             id: CanvasId::parse("c").expect("an id"),
             key: 1,
@@ -379,8 +386,7 @@ impl World {
         Opened {
             canvas,
             head,
-            presence_version,
-            members,
+            presence: self.canvas.members(),
         }
     }
 
@@ -424,7 +430,7 @@ impl World {
     fn check(&self) {
         let head = self.canvas.head().seq;
         assert_eq!(head, self.committed.len() as u64);
-        let (_, present) = self.canvas.members();
+        let present = self.canvas.members().members;
         for member in self.members.values() {
             member.check(head, &self.committed, &present);
         }

@@ -1,13 +1,18 @@
-//! What a token says.
+//! The claims of a token.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::client_message::MAX_USER_CHARS;
 
 /// Bytes of `sub` and of `jti`: they are kept for as long as a client is remembered.
 const MAX_ID_BYTES: usize = 256;
+
+/// The end of the year 9999. What lies beyond is no time but a mistake, or a wish for a token that never ends.
+const LATEST_S: f64 = 253_402_300_799.0;
 
 /// What the bearer of a token may do on a canvas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +49,7 @@ pub struct Claims {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jti: Option<String>,
     /// Canvas, or prefix of canvases and `*`, and what is allowed there.
+    #[serde(deserialize_with = "once")]
     pub canvases: BTreeMap<String, Access>,
     /// The bearer's name for others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,21 +65,21 @@ impl Claims {
     /// # Errors
     /// What would be right, naming the claim.
     pub fn check(&self) -> Result<(), String> {
-        let fits = |text: &str| {
-            (1..=MAX_ID_BYTES).contains(&text.len()) && !text.chars().any(char::is_control)
-        };
         let rule = format!("must be 1 to {MAX_ID_BYTES} bytes without control characters");
-        if !fits(&self.sub) {
+        if !is_id(&self.sub) {
             return Err(format!("the token's sub {rule}"));
         }
-        if self.jti.as_deref().is_some_and(|id| !fits(id)) {
+        if self.jti.as_deref().is_some_and(|id| !is_id(id)) {
             return Err(format!("the token's jti {rule}"));
         }
-        if self.exp.is_finite() {
-            Ok(())
-        } else {
-            Err("the token's exp must be a number of seconds".to_owned())
+        for (name, time) in [("exp", Some(self.exp)), ("nbf", self.nbf)] {
+            if time.is_some_and(|time| !(0.0..=LATEST_S).contains(&time)) {
+                return Err(format!(
+                    "the token's {name} must be in seconds since the epoch, of a year up to 9999"
+                ));
+            }
         }
+        Ok(())
     }
 
     /// What is allowed on a canvas: what names it exactly beats the longest prefix. `None`: nothing.
@@ -91,6 +97,34 @@ impl Claims {
             .max_by_key(|(length, _)| *length)
             .map(|(_, access)| access)
     }
+}
+
+/// A name that is there twice means two things.
+fn once<'de, D: serde::Deserializer<'de>>(from: D) -> Result<BTreeMap<String, Access>, D::Error> {
+    struct Once;
+    impl<'de> Visitor<'de> for Once {
+        type Value = BTreeMap<String, Access>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object of canvases and what is allowed there")
+        }
+
+        fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+            let mut all = BTreeMap::new();
+            while let Some((name, access)) = map.next_entry::<String, Access>()? {
+                if all.insert(name, access).is_some() {
+                    return Err(M::Error::custom("canvases names one canvas twice"));
+                }
+            }
+            Ok(all)
+        }
+    }
+    from.deserialize_map(Once)
+}
+
+/// Whether a token may have it as its `sub` or `jti`.
+pub(super) fn is_id(text: &str) -> bool {
+    (1..=MAX_ID_BYTES).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
 /// As a whole number: some readers of tokens take no other. What is minted here has whole seconds.
@@ -170,5 +204,24 @@ mod tests {
         claims.sub = "ada".to_owned();
         claims.jti = Some(String::new());
         assert!(claims.check().unwrap_err().contains("jti"));
+    }
+
+    #[test]
+    fn times_are_times_and_names_are_told_once() {
+        let read = |text: &str| serde_json::from_str::<Claims>(text);
+        for (exp, nbf, good) in [
+            ("1", "0", true),
+            ("253402300799", "1", true),
+            ("1e308", "1", false),
+            ("253402300800", "1", false),
+            ("-1", "1", false),
+            ("1", "1e300", false),
+            ("1", "-1", false),
+        ] {
+            let text = format!(r#"{{"sub":"a","exp":{exp},"nbf":{nbf},"canvases":{{}}}}"#);
+            assert_eq!(read(&text).unwrap().check().is_ok(), good, "{text}");
+        }
+        let twice = r#"{"sub":"a","exp":1,"canvases":{"b":"read","b":"write"}}"#;
+        assert!(read(twice).unwrap_err().to_string().contains("twice"));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use subtle::ConstantTimeEq;
@@ -19,12 +20,38 @@ impl Secret {
         Self(text.into_bytes())
     }
 
+    /// Bytes of a secret that signs: as many as HS256 makes (RFC 7518, 3.2). A shorter one is found by trying.
+    pub const MIN_KEY_BYTES: usize = 32;
+    /// Bytes of a token of the server API: it is tried over the network, not on a signature at home.
+    pub const MIN_TOKEN_BYTES: usize = 16;
+
+    /// Refuses a secret that can be guessed.
+    ///
+    /// # Errors
+    /// When it is shorter than `least`.
+    pub fn check_length(&self, least: usize) -> io::Result<()> {
+        if self.len() >= least {
+            return Ok(());
+        }
+        let bytes = self.len();
+        Err(io::Error::other(format!(
+            "a secret has at least {least} bytes, not {bytes}: head -c 32 /dev/urandom | base64 makes one"
+        )))
+    }
+
     /// Reads a file that holds a secret and nothing else. Line ends behind a text do not count; what is no text (random
     /// bytes are a good secret) is taken as it is.
     ///
     /// # Errors
-    /// When the file can't be read, holds nothing, or is larger than 64 KiB.
+    /// When the file can't be read, can be read by every user of the host, holds nothing, or is larger than 64 KiB.
     pub fn read(path: &Path) -> io::Result<Self> {
+        let metadata = std::fs::metadata(path)?;
+        let mode = metadata.permissions().mode() & 0o777;
+        if metadata.is_file() && mode & 0o004 != 0 {
+            return Err(io::Error::other(format!(
+                "every user of this host may read the file (mode {mode:04o}): chmod 600"
+            )));
+        }
         let bytes = read_small(path)?;
         let secret = match std::str::from_utf8(&bytes) {
             Ok(text) => text.trim_end_matches(['\r', '\n']).as_bytes(),
@@ -94,6 +121,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("secret");
         std::fs::write(&path, "two words \r\n").unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
         assert!(Secret::read(&path).unwrap().matches("two words "));
         let bytes = [0xff, 0x00, b'\n'];
         std::fs::write(&path, bytes).unwrap();
@@ -106,5 +134,24 @@ mod tests {
         assert!(Secret::read(&path).is_err());
         std::fs::write(&path, "x".repeat(70_000)).unwrap();
         assert!(Secret::read(&path).is_err());
+    }
+
+    #[test]
+    fn what_everybody_may_read_or_guess_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        std::fs::write(&path, "x".repeat(32)).unwrap();
+        for (mode, good) in [(0o600, true), (0o640, true), (0o644, false), (0o604, false)] {
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+            let read = Secret::read(&path).map_err(|e| e.to_string());
+            assert_eq!(read.is_ok(), good, "{mode:o}");
+            if let Err(told) = read {
+                assert!(told.contains(&format!("mode 0{mode:o}")), "{told}");
+            }
+        }
+        let secret = Secret::new("x".repeat(31));
+        let told = secret.check_length(Secret::MIN_KEY_BYTES).unwrap_err();
+        assert!(told.to_string().contains("at least 32 bytes, not 31"));
+        assert!(Secret::new("x".repeat(32)).check_length(32).is_ok());
     }
 }

@@ -4,6 +4,8 @@
 //! that floods waits for itself only. Refusals are decided under the same lock as admissions: an op that was
 //! refused holds the author's later ones, and none of those can slip in between.
 
+mod budget;
+mod gate;
 mod lanes;
 
 use std::sync::Arc;
@@ -16,7 +18,12 @@ use crate::limits;
 use crate::protocol::client_message::Durable;
 use crate::protocol::ids::CanvasId;
 use crate::protocol::server_message::ErrorCode;
+pub(crate) use budget::Budget;
+pub use gate::{OpEnd, OpGate};
 use lanes::{Lane, State};
+
+/// A canvas's key, an author, and its ops that are refused as one: several if they are a batch.
+pub(crate) type RefusedOps = (i64, Arc<Author>, Vec<u64>);
 
 /// Jobs that may wait: each kind comes from one thread, or from an `open` that waits for it; this many rooms may open at once,
 /// as after the death of another instance.
@@ -47,14 +54,14 @@ pub(crate) enum Look {
 /// The queue before the writer. `T` is what the writer does beside entries.
 pub(crate) struct Intake<T> {
     state: Mutex<State<T>>,
-    bell: Condvar,
+    wakeup: Condvar,
 }
 
 impl<T> Default for Intake<T> {
     fn default() -> Self {
         Self {
             state: Mutex::default(),
-            bell: Condvar::new(),
+            wakeup: Condvar::new(),
         }
     }
 }
@@ -77,38 +84,27 @@ impl<T> Intake<T> {
     pub(crate) fn append(&self, canvas: &Canvas, entry: Entry) -> Result<(), Refusal> {
         let key = canvas.key;
         let mut state = self.state.lock();
-        let op = match &entry {
-            Entry::Durable { author, message } => Some((author.clone(), message.op)),
-            _ => None,
-        };
-        if let Some((author, op)) = &op {
-            author.admits(*op)?;
-        }
-        match state.room_for(key, &entry) {
-            Ok(true) => {}
-            Ok(false) => return Ok(()),
-            Err(refusal) => {
-                if let Some((author, op)) = op {
-                    author.hold_untaken(op, refusal.code);
-                }
-                return Err(refusal);
+        let op = durable_of(&entry).map(|(author, message)| (author.clone(), message.op));
+        let take = || {
+            if state.room_for(key, &entry)? {
+                state.push(Waiting {
+                    key,
+                    canvas: canvas.id.clone(),
+                    entry,
+                    since: Instant::now(),
+                });
             }
+            Ok(())
+        };
+        match op {
+            Some((author, op)) => author.ops.offer(op, take),
+            None => take(),
         }
-        if let Some((author, op)) = op {
-            author.take(op);
-        }
-        state.push(Waiting {
-            key,
-            canvas: canvas.id.clone(),
-            entry,
-            since: Instant::now(),
-        });
-        Ok(())
     }
 
     /// Wakes the writer, if it sleeps.
-    pub(crate) fn ring(&self) {
-        self.bell.notify_one();
+    pub(crate) fn notify(&self) {
+        self.wakeup.notify_one();
     }
 
     /// Takes a job; `false` if there are too many. `same` says of one that waits, and
@@ -123,7 +119,7 @@ impl<T> Intake<T> {
         }
         state.jobs.push_back(job);
         drop(state);
-        self.bell.notify_one();
+        self.wakeup.notify_one();
         true
     }
 
@@ -134,7 +130,7 @@ impl<T> Intake<T> {
             if let Some(look) = state.look() {
                 return look;
             }
-            self.bell.wait(&mut state);
+            self.wakeup.wait(&mut state);
         }
     }
 
@@ -147,48 +143,38 @@ impl<T> Intake<T> {
     pub(crate) fn pause(&self, pause: Duration) {
         let until = Instant::now() + pause;
         let mut state = self.state.lock();
-        while !state.abandon && !self.bell.wait_until(&mut state, until).timed_out() {}
+        while !state.abandon && !self.wakeup.wait_until(&mut state, until).timed_out() {}
     }
 
-    /// One transaction's worth: the jobs, then entries of the canvases in turn.
+    /// One transaction's worth: the jobs, then entries of the canvases in turn; those last that have more work charged to them than
+    /// their turns since have paid.
     pub(crate) fn drain(&self) -> (Vec<T>, Vec<Waiting>) {
         let mut state = self.state.lock();
         state.in_hand = true;
         let jobs = state.jobs.drain(..).collect();
         let mut batch = Vec::with_capacity(state.entries.min(limits::BATCH_ENTRIES));
-        let mut bytes = 0;
-        while batch.len() < limits::BATCH_ENTRIES && bytes < limits::BATCH_BYTES {
-            let Some(key) = state.turns.pop_front() else {
-                break;
-            };
-            let State {
-                lanes,
-                entries,
-                bytes: total,
-                ..
-            } = &mut *state;
-            let Some(lane) = lanes.get_mut(&key) else {
-                continue;
-            };
-            lane.deficit += limits::CANVAS_QUANTUM_BYTES;
-            while let Some(size) = lane.waiting.front().map(|w| w.entry.size()) {
-                let full = batch.len() >= limits::BATCH_ENTRIES || bytes >= limits::BATCH_BYTES;
-                if size > lane.deficit || full {
-                    break;
-                }
-                lane.deficit -= size;
-                bytes += size;
-                *total -= size;
-                *entries -= 1;
-                batch.extend(lane.waiting.pop_front());
-            }
-            if lane.waiting.is_empty() {
-                lanes.remove(&key);
-            } else {
-                state.turns.push_back(key);
-            }
-        }
+        let indebted = state.pay_debts();
+        state.take_turns(&mut batch);
+        // What is left of the batch is theirs.
+        state.turns.extend(indebted);
+        state.take_turns(&mut batch);
         (jobs, batch)
+    }
+
+    /// What was taken and has to wait for another batch: it is at the front again, as if it had not been taken.
+    pub(crate) fn give_back(&self, batch: Vec<Waiting>) {
+        let mut state = self.state.lock();
+        for waiting in batch.into_iter().rev() {
+            state.push_front(waiting);
+        }
+    }
+
+    /// The canvas has had that much work done beyond what its entries are long. Its turns pay for it.
+    pub(crate) fn charge(&self, charges: impl Iterator<Item = (i64, usize)>) {
+        let mut state = self.state.lock();
+        for (key, work) in charges {
+            *state.debts.entry(key).or_default() += work;
+        }
     }
 
     /// The same for a writer that has no jobs.
@@ -201,6 +187,13 @@ impl<T> Intake<T> {
         self.state.lock().jobs.drain(..).collect()
     }
 
+    /// What the writer took is committed: each op has been decided.
+    pub(crate) fn decided(&self, batch: &[Waiting]) {
+        for (author, message) in batch.iter().filter_map(|w| durable_of(&w.entry)) {
+            author.ops.ended(message.op, OpEnd::Decided);
+        }
+    }
+
     /// What became of the entries that the writer took is known.
     pub(crate) fn hands_free(&self) {
         self.state.lock().in_hand = false;
@@ -209,7 +202,7 @@ impl<T> Intake<T> {
     /// Whether there are older entries in the spill file.
     pub(crate) fn set_spilled(&self, spilled: bool) {
         self.state.lock().spilled = spilled;
-        self.bell.notify_one();
+        self.wakeup.notify_one();
     }
 
     /// Takes all messages out, for the spill file, if one of them has waited for so long. Nothing while the writer has
@@ -239,8 +232,18 @@ impl<T> Intake<T> {
 
     /// What can't be read back from the spill file: refused, with all later ops of the same authors. Decided under this lock like
     /// every refusal: a later op that was admitted meanwhile must not be committed before it.
-    pub(crate) fn refuse_spilled(&self, ops: Vec<(i64, Arc<Author>, u64)>) -> Answers {
-        let why = "it could not be kept until the queue commits";
+    pub(crate) fn refuse_spilled(&self, ops: Vec<RefusedOps>) -> Answers {
+        let why = overloaded("it could not be kept until the queue commits");
+        self.state.lock().refuse_ops(ops, &why)
+    }
+
+    /// Messages that the writer has taken and that there is no room for: refused, with all later ops of the same authors.
+    pub(crate) fn refuse_full(&self, batch: &[Waiting], why: &Refusal) -> Answers {
+        let ops_of = |waiting: &Waiting| {
+            let (author, message) = durable_of(&waiting.entry)?;
+            Some((waiting.key, author.clone(), message.ops().collect()))
+        };
+        let ops = batch.iter().filter_map(ops_of).collect();
         self.state.lock().refuse_ops(ops, why)
     }
 
@@ -275,14 +278,14 @@ impl<T> Intake<T> {
     pub(crate) fn finish(&self) {
         let mut state = self.state.lock();
         (state.closed, state.finish) = (true, true);
-        self.bell.notify_all();
+        self.wakeup.notify_all();
     }
 
     /// The writer ends at once.
     pub(crate) fn abandon(&self) {
         let mut state = self.state.lock();
         (state.closed, state.abandon) = (true, true);
-        self.bell.notify_all();
+        self.wakeup.notify_all();
     }
 }
 

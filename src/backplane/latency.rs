@@ -5,11 +5,15 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
 
+use super::histogram::{self, Buckets};
+
 /// Latencies of the last moments, in microseconds.
 #[derive(Debug)]
 pub(crate) struct Latency {
     /// The younger half and the older half: the older one is dropped when the younger is full.
     halves: Mutex<(Histogram<u32>, Histogram<u32>)>,
+    /// All there ever were.
+    ever: histogram::Histogram,
 }
 
 /// Samples in each half.
@@ -22,6 +26,7 @@ impl Default for Latency {
         let empty = || empty().unwrap_or_else(|_| unreachable!("the bounds are constants"));
         Self {
             halves: Mutex::new((empty(), empty())),
+            ever: histogram::Histogram::default(),
         }
     }
 }
@@ -31,6 +36,7 @@ impl Latency {
     pub(crate) fn record(&self, samples: impl Iterator<Item = Duration>) {
         let mut halves = self.halves.lock();
         for sample in samples {
+            self.ever.record(sample);
             halves
                 .0
                 .saturating_record(u64::try_from(sample.as_micros()).unwrap_or(u64::MAX));
@@ -40,6 +46,11 @@ impl Latency {
             std::mem::swap(young, old);
             young.reset();
         }
+    }
+
+    /// All samples since the start.
+    pub(crate) fn buckets(&self) -> Buckets {
+        self.ever.buckets()
     }
 
     /// The distribution in milliseconds; zeros without samples.

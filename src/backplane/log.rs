@@ -1,11 +1,13 @@
 //! A run of committed messages, framed once for everybody.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::Deserialize;
 
 use super::author::client_mark;
-use crate::protocol::client_message::Kind;
+use crate::protocol::client_message::{Kind, has_edits};
 use crate::protocol::ids::{ConnId, Epoch};
 use crate::protocol::server_message::durable;
 
@@ -35,6 +37,8 @@ pub struct LogBatch {
     pub marks: Arc<[Mark]>,
     /// When the youngest of them was committed, server clock, ms since the epoch.
     pub at_ms: i64,
+    /// Every client understands all of them; if not, some need [`super::Reader::read_plain`].
+    pub plain: bool,
 }
 
 impl LogBatch {
@@ -68,6 +72,7 @@ impl LogBatch {
             }));
             frames.extend_from_slice(&run.frames);
             whole.at_ms = run.at_ms;
+            whole.plain &= run.plain;
         }
         whole.frames = Bytes::from(frames);
         whole.marks = marks.into();
@@ -82,6 +87,7 @@ pub struct LogBuilder {
     frames: Vec<u8>,
     marks: Vec<Mark>,
     at_ms: i64,
+    plain: bool,
 }
 
 impl LogBuilder {
@@ -93,6 +99,7 @@ impl LogBuilder {
             frames: Vec::new(),
             marks: Vec::new(),
             at_ms: 0,
+            plain: true,
         }
     }
 
@@ -130,6 +137,45 @@ impl LogBuilder {
             end: self.frames.len(),
         });
         self.at_ms = at_ms;
+        self.plain &= !has_edits(kind, body);
+    }
+
+    /// Appends the message numbered [`Self::next_seq`] as every client understands it. `object`: the text of an object as it is now.
+    ///
+    /// # Errors
+    /// What `object` gives.
+    pub fn push_plain<E>(
+        &mut self,
+        kind: Kind,
+        (origin, op): (ConnId, u64),
+        (client, at_ms): (&str, i64),
+        body: &[u8],
+        object: impl FnOnce(&str) -> Result<Option<String>, E>,
+    ) -> Result<(), E> {
+        if !has_edits(kind, body) {
+            self.push(kind, origin, op, client, at_ms, body);
+            return Ok(());
+        }
+        #[derive(Deserialize)]
+        struct Edited<'a> {
+            #[serde(borrow)]
+            id: Cow<'a, str>,
+        }
+        // The parser has read it before.
+        let id = serde_json::from_slice(body).map_or(Cow::default(), |Edited { id }| id);
+        let (kind, body) = match object(&id)? {
+            Some(text) => (
+                Kind::ObjectCreate,
+                format!("{{\"op\":{op},\"object\":{text}}}"),
+            ),
+            None => {
+                let id = serde_json::Value::from(&*id);
+                let body = format!("{{\"op\":{op},\"id\":{id},\"patch\":{{}}}}");
+                (Kind::ObjectUpdate, body)
+            }
+        };
+        self.push(kind, origin, op, client, at_ms, body.as_bytes());
+        Ok(())
     }
 
     /// The run, or `None` if it is empty.
@@ -143,6 +189,7 @@ impl LogBuilder {
             frames: Bytes::from(self.frames),
             marks: self.marks.into(),
             at_ms: self.at_ms,
+            plain: self.plain,
         })
     }
 }

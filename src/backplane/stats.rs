@@ -1,5 +1,7 @@
 //! A backplane in numbers, for `/api/v1/stats` and `/metrics`.
 
+use super::histogram::Buckets;
+
 /// A backplane in numbers. Fields that a backplane has no meaning for are 0.
 #[derive(Debug, Clone, Default, serde::Serialize)]
 pub struct Stats {
@@ -21,6 +23,12 @@ pub struct Stats {
     pub commits: u64,
     /// Entries refused as `overloaded` since it started.
     pub overloaded: u64,
+    /// Of these, how many because a log was full.
+    pub log_full: u64,
+    /// Bytes of all canvases' retained messages, as quotas count.
+    pub log_bytes: u64,
+    /// The most that they may be.
+    pub max_log_bytes: u64,
     /// Queries of polls since the start.
     pub polls: u64,
     /// Median, 95th, 99th percentile and maximum of a poll's query, in milliseconds.
@@ -35,6 +43,15 @@ pub struct Stats {
     pub write_p50_ms: f64,
     /// See `write_p50_ms`.
     pub write_p99_ms: f64,
+    /// From a message's transaction to the rooms here, since the start.
+    #[serde(skip)]
+    pub delivery: Buckets,
+    /// From taking an entry to its commit, since the start.
+    #[serde(skip)]
+    pub commit: Buckets,
+    /// The queries of polls, since the start.
+    #[serde(skip)]
+    pub poll: Buckets,
     /// Canvases that are polled.
     pub active_poll_tasks: u64,
     /// Bytes of the write-ahead log.

@@ -19,15 +19,42 @@ pub(crate) struct Waiters(Arc<Table>);
 #[derive(Default)]
 struct Table {
     count: AtomicUsize,
-    waiting: Mutex<HashMap<ConnId, oneshot::Sender<Outcome>>>,
+    waiting: Mutex<HashMap<ConnId, Waiting>>,
+}
+
+struct Waiting {
+    tell: oneshot::Sender<Outcome>,
+    /// Answers that are still to come: a batch has one for each of its messages.
+    left: usize,
+    end: Option<Outcome>,
 }
 
 impl Table {
-    fn take(&self, conn: ConnId) -> Option<oneshot::Sender<Outcome>> {
+    fn remove(&self, conn: ConnId) {
         let mut waiting = self.waiting.lock();
-        let taken = waiting.remove(&conn);
+        waiting.remove(&conn);
         self.count.store(waiting.len(), Ordering::Release);
-        taken
+    }
+
+    fn ended(&self, conn: ConnId, outcome: Outcome) {
+        let mut waiting = self.waiting.lock();
+        let Some(waiter) = waiting.get_mut(&conn) else {
+            return;
+        };
+        let end = match waiter.end.take() {
+            Some(before) => before.and(outcome),
+            None => outcome,
+        };
+        waiter.left -= 1;
+        if waiter.left > 0 {
+            waiter.end = Some(end);
+            return;
+        }
+        if let Some(waiter) = waiting.remove(&conn) {
+            // It may have given up this moment.
+            let _ = waiter.tell.send(end);
+        }
+        self.count.store(waiting.len(), Ordering::Release);
     }
 }
 
@@ -47,17 +74,22 @@ impl Waiter {
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        self.table.take(self.conn);
+        self.table.remove(self.conn);
     }
 }
 
 impl Waiters {
-    /// Waits for the end of the one message of that connection, which is appended afterwards.
-    pub(crate) fn wait_for(&self, conn: ConnId) -> Waiter {
-        let (sender, end) = oneshot::channel();
+    /// Waits for the end of the one message of that connection, which is appended afterwards and has so many answers.
+    pub(crate) fn wait_for(&self, conn: ConnId, answers: usize) -> Waiter {
+        let (tell, end) = oneshot::channel();
         let table = self.0.clone();
         let mut waiting = table.waiting.lock();
-        waiting.insert(conn, sender);
+        let waiter = Waiting {
+            tell,
+            left: answers.max(1),
+            end: None,
+        };
+        waiting.insert(conn, waiter);
         table.count.store(waiting.len(), Ordering::Release);
         drop(waiting);
         Waiter { conn, table, end }
@@ -77,11 +109,8 @@ impl Waiters {
     }
 
     fn ended(&self, conn: ConnId, outcome: impl FnOnce() -> Outcome) {
-        if self.0.count.load(Ordering::Acquire) > 0
-            && let Some(waiter) = self.0.take(conn)
-        {
-            // It may have given up this moment.
-            let _ = waiter.send(outcome());
+        if self.0.count.load(Ordering::Acquire) > 0 {
+            self.0.ended(conn, outcome());
         }
     }
 }

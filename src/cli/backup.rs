@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -11,6 +12,7 @@ use rusqlite::backup::{Backup, StepResult};
 
 use super::file;
 use crate::config::BackupArgs;
+use crate::sqlite::modes;
 
 /// Copies the file through SQLite's backup interface, all pages in one read transaction: writers go on
 /// meanwhile, and the copy is what was committed at its begin.
@@ -36,7 +38,7 @@ pub fn run(args: &BackupArgs) -> anyhow::Result<ExitCode> {
         "{}: is left of a backup that did not end; delete it first",
         partial.display()
     );
-    let copied = copy(&source, &partial).and_then(|canvases| {
+    let copied = copy(&source, &args.db, &partial).and_then(|canvases| {
         fs::rename(&partial, &args.to)?;
         sync_folder(&args.to)?;
         Ok(canvases)
@@ -69,8 +71,14 @@ fn is_taken(db: &Path, to: &Path) -> std::io::Result<bool> {
 }
 
 /// Copies, and makes the copy ready to be a relay's file; the number of its canvases.
-fn copy(source: &Connection, to: &Path) -> anyhow::Result<usize> {
-    let mut target = Connection::open(to)?;
+fn copy(source: &Connection, db: &Path, to: &Path) -> anyhow::Result<usize> {
+    // What is in it is for those who may read the source, from the first byte on.
+    let mode = modes::of(db)? | 0o600;
+    let mut made = File::options();
+    made.create_new(true).write(true).mode(0o600).open(to)?;
+    modes::set(to, mode)?;
+    // By its whole path: no name is to be taken for a URI.
+    let mut target = Connection::open(std::path::absolute(to)?)?;
     let step = Backup::new(source, &mut target)?.step(-1)?;
     ensure!(step == StepResult::Done, "the file is locked; try again");
     // Clients may be ahead of what a restore brings back.

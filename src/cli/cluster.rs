@@ -21,6 +21,8 @@ use process::{Member, Phase};
 
 /// Over the processes' own drain timeout: what their end itself may take.
 const GRACE: Duration = Duration::from_secs(2);
+/// How often it is told of log lines that were dropped.
+const LOOK_AT_LOG: Duration = Duration::from_secs(2);
 
 /// Runs the processes until a signal ends them; 0 if all of them ended as they should.
 ///
@@ -41,8 +43,8 @@ pub fn run(args: ClusterArgs) -> anyhow::Result<ExitCode> {
         super::print_config(&config)?;
         return Ok(ExitCode::SUCCESS);
     }
-    telemetry::start_logging(config.log_format, config.log_level);
-    let passes_hangups = config.security.revoked_file.is_some();
+    let log_file = config.log_file.as_deref();
+    let _logging = telemetry::start_logging(config.log_format, config.log_level, log_file)?;
     let (hangup, hangups) = watch::channel(0);
     let binary = std::env::current_exe().context("the path of this program")?;
     let members = listens.into_iter().enumerate().map(|(index, listen)| {
@@ -52,7 +54,7 @@ pub fn run(args: ClusterArgs) -> anyhow::Result<ExitCode> {
             number,
             binary: binary.clone(),
             flags: flags(&config, listen, id),
-            redis: config.redis.clone(),
+            redis: config.redis.as_ref().map(|redis| redis.url.clone()),
             json_logs: config.log_format == LogFormat::Json,
             stop_within: config.drain_timeout + GRACE,
             hangups: hangups.clone(),
@@ -61,20 +63,21 @@ pub fn run(args: ClusterArgs) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let hangup = passes_hangups.then_some(hangup);
     runtime.block_on(supervise(members.collect(), hangup))
 }
 
-/// Passes each SIGHUP on, for ever. Without anything to read again, SIGHUP ends the cluster as it ends any program.
-async fn pass_on(hangup: Option<watch::Sender<u64>>) -> anyhow::Result<()> {
-    let Some(hangup) = hangup else {
-        return std::future::pending().await;
-    };
-    let mut signals = signal(SignalKind::hangup())?;
-    while signals.recv().await.is_some() {
-        hangup.send_modify(|count| *count += 1);
+/// Passes each SIGHUP on, and opens the log file anew at SIGUSR1, for ever.
+async fn pass_on(hangup: watch::Sender<u64>) -> anyhow::Result<()> {
+    let mut hangups = signal(SignalKind::hangup())?;
+    let mut rotations = signal(SignalKind::user_defined1())?;
+    let mut ticks = tokio::time::interval(LOOK_AT_LOG);
+    loop {
+        tokio::select! {
+            _ = hangups.recv() => hangup.send_modify(|count| *count += 1),
+            _ = rotations.recv() => telemetry::reopen_log(),
+            _ = ticks.tick() => telemetry::tell_of_dropped_lines(),
+        }
     }
-    std::future::pending().await
 }
 
 /// Consecutive ports from the first on. Port 0 stays 0 for all: the system chooses each.
@@ -99,6 +102,8 @@ fn flags(config: &Config, listen: SocketAddr, instance_id: Option<String>) -> Ve
         "redis",
         "spill-dir",
         "demo-controls",
+        // Their lines go through the cluster's log.
+        "log-file",
     ];
     let shared = config
         .effective()
@@ -123,10 +128,7 @@ fn flags(config: &Config, listen: SocketAddr, instance_id: Option<String>) -> Ve
 }
 
 /// Keeps all members running until SIGTERM or SIGINT; a second signal doesn't wait for them.
-async fn supervise(
-    members: Vec<Member>,
-    hangup: Option<watch::Sender<u64>>,
-) -> anyhow::Result<ExitCode> {
+async fn supervise(members: Vec<Member>, hangup: watch::Sender<u64>) -> anyhow::Result<ExitCode> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let (phase, phases) = watch::channel(Phase::Run);

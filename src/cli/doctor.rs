@@ -1,6 +1,8 @@
 //! `scumble doctor`: examines a file from outside and says what to do about what it found.
 
 mod checks;
+mod jobs;
+mod owners;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -46,14 +48,17 @@ type Check = fn(&Patient<'_>) -> anyhow::Result<Vec<Verdict>>;
 /// Those of the file as such come first: the others trust what they read.
 const CHECKS: &[(&str, Check)] = &[
     ("sqlite", checks::sqlite),
+    ("files", owners::files),
     ("schema", checks::schema),
     ("integrity", checks::integrity),
     ("journal", checks::journal),
     ("disk", checks::disk),
     ("instances", checks::instances),
+    ("rules", checks::rules),
     ("presence", checks::presence),
     ("lag", checks::lag),
     ("cleanup", checks::cleanup),
+    ("jobs", jobs::queues),
 ];
 
 /// Examines; the exit code is 0 without findings, 1 with some, 2 if the file can't be read at all.

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, ensure};
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::queue::{VERSION, are_whole};
+use crate::sqlite::{VERSION, are_whole, unreadable};
 
 /// How long a read waits for a lock. Readers hardly ever do, in WAL mode.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -28,16 +28,20 @@ pub(super) fn open(db: &Path) -> anyhow::Result<Connection> {
         }
     );
     // SQLite deletes the log of an empty database, even when it is asked to read only.
-    are_whole(db)?;
+    let plain = are_whole(db)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || -> rusqlite::Result<Connection> {
-        let conn = Connection::open_with_flags(db, flags)?;
+        let conn = Connection::open_with_flags(&plain, flags)?;
         conn.busy_timeout(BUSY_TIMEOUT)?;
         // Opening reads nothing yet: only this tells whether it is a database.
         conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
         Ok(conn)
     };
-    open().with_context(|| format!("{}: can't be read", db.display()))
+    let opened = open().map_err(|error| match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => anyhow::Error::new(unreadable(db, error)),
+        _ => anyhow::Error::new(error),
+    });
+    opened.with_context(|| format!("{}: can't be read", db.display()))
 }
 
 /// Opens a file that this scumble's relays use.

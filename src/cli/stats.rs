@@ -100,6 +100,31 @@ fn table(answer: &Value) -> String {
             ["instance_id", "pid", "heartbeat_age_ms", "lag"].map(|field| cell(&one[field]));
         text += &format!("{id:<38} {pid:>8} {age_ms:>14} {lag:>8}\n");
     }
+    text + &jobs(&answer["jobs"])
+}
+
+/// The queues of jobs: the first hundred have names.
+fn jobs(rows: &Value) -> String {
+    let rows = rows.as_array().map_or(&[][..], Vec::as_slice);
+    if rows.is_empty() {
+        return String::new();
+    }
+    let mut text = format!(
+        "\n{:<38} {:>8} {:>10} {:>8} {:>12} {:>14}\n",
+        "queue of jobs", "depth", "in flight", "dead", "oldest, s", "bytes"
+    );
+    for one in rows {
+        let fields = [
+            "queue",
+            "depth",
+            "inFlight",
+            "dead",
+            "oldestAgeSeconds",
+            "bytes",
+        ];
+        let [queue, depth, out, dead, oldest, bytes] = fields.map(|field| cell(&one[field]));
+        text += &format!("{queue:<38} {depth:>8} {out:>10} {dead:>8} {oldest:>12} {bytes:>14}\n");
+    }
     text
 }
 
@@ -134,5 +159,12 @@ mod tests {
             text.trim_end().ends_with("12              4        0"),
             "{text}"
         );
+        let answer = serde_json::json!({"jobs": [
+            { "queue": "mails", "depth": 7, "inFlight": 2, "dead": 1, "bytes": 900, "oldestAgeSeconds": 1.5 },
+        ]});
+        let text = table(&answer);
+        let last = text.lines().last().unwrap();
+        let cells: Vec<&str> = last.split_whitespace().collect();
+        assert_eq!(cells, ["mails", "7", "2", "1", "1.50", "900"]);
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::Config;
 use super::values::Switch;
+use super::{Config, RedisSettings};
 
 fn word<T: ValueEnum>(value: T) -> String {
     value
@@ -39,6 +39,19 @@ impl Config {
         ];
         all.extend(numbers.map(|(flag, number)| (flag, number.to_string())));
         all.push(("max-canvas-bytes", self.max_canvas_bytes.to_string()));
+        let quotas = &self.queue.quotas;
+        all.push(("max-canvas-log-bytes", quotas.canvas_log_bytes.to_string()));
+        all.push(("max-log-bytes", quotas.log_bytes.to_string()));
+        let off = || "off".to_owned();
+        let number = |value: Option<u64>| value.map_or_else(off, |value| value.to_string());
+        all.push(("max-total-bytes", number(quotas.total_bytes)));
+        all.push(("max-canvases", number(quotas.canvases)));
+        let beginnings = limits.new_canvases_per_minute;
+        let beginnings = beginnings.map(|n| u64::from(n.get()));
+        all.push(("new-canvases-per-minute", number(beginnings)));
+        all.push(("canvas-idle-ttl", quotas.idle_ttl.map_or_else(off, span)));
+        all.push(("jobs-queue-bytes", self.queue.jobs.queue_bytes.to_string()));
+        all.push(("jobs-bytes", self.queue.jobs.bytes.to_string()));
         all.push(("max-json-depth", limits.max_json_depth.to_string()));
         let deadlines = [
             ("handshake-timeout", self.deadlines.handshake),
@@ -50,8 +63,10 @@ impl Config {
         let proxies = limits.trusted_proxies.iter();
         all.extend(proxies.map(|proxy| ("trusted-proxy", proxy.to_string())));
         all.extend(self.security.effective());
+        let log_file = self.log_file.iter();
+        all.extend(log_file.map(|file| ("log-file", file.display().to_string())));
         let redis = self.redis.iter();
-        all.extend(redis.map(|redis| ("redis", redis.to_string())));
+        all.extend(redis.flat_map(RedisSettings::effective));
         all
     }
 
@@ -96,6 +111,8 @@ impl Config {
             ("spill-max-bytes", queue.spill_max_bytes.to_string()),
             ("log-format", word(self.log_format)),
             ("log-level", word(self.log_level)),
+            ("demo", switch(self.demo)),
+            ("admin-writes", self.admin_writes.to_string()),
             ("demo-controls", self.demo_controls.to_string()),
         ]
     }
@@ -103,6 +120,8 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use std::collections::BTreeSet;
 
     use clap::CommandFactory;
@@ -119,15 +138,19 @@ mod tests {
             .filter(|arg| !arg.is_hide_set())
             .filter_map(|arg| arg.get_long().map(str::to_owned))
             // Of Redis there is a test of its own: it does not go with --queue off.
-            .filter(|flag| !["help", "version", "print-config", "redis"].contains(&flag.as_str()))
+            .filter(|flag| {
+                !["help", "version", "config", "print-config", "hooks"].contains(&flag.as_str())
+            })
+            .filter(|flag| !flag.starts_with("redis"))
             .collect();
         let dir = tempfile::tempdir().unwrap();
         let file = |name: &str, text: &str| {
             let path = dir.path().join(name);
             std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
             path.display().to_string()
         };
-        let secret = file("secret", "for this test only");
+        let secret = file("secret", "for this test only, and for no other");
         let public = file("key", include_str!("../../tests/keys/ed25519.pub.pem"));
         let config = Config::from_flags([
             "--queue=off",
@@ -137,6 +160,7 @@ mod tests {
             &format!("--api-token-file={secret}"),
             "--allowed-origin=https://a.example",
             "--trusted-proxy=127.0.0.1",
+            "--log-file=scumble.log",
         ])
         .unwrap();
         let again: Vec<String> = config

@@ -36,7 +36,7 @@ pub enum Step {
 
 /// What happens there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deed {
+pub enum Action {
     /// The process kills itself, as kill -9 would.
     Abort,
     /// The step fails like a disk that can't be written.
@@ -51,7 +51,7 @@ pub struct FailPoint {
     /// Where.
     pub step: Step,
     /// What.
-    pub deed: Deed,
+    pub action: Action,
     /// The first time that it happens, counted from 1.
     pub first: u64,
     /// The last time.
@@ -67,16 +67,16 @@ impl FailPoint {
         let form = "must be NAME=abort, NAME=error or NAME=delay:50ms, each with @N or @N..M behind it if need be";
         let (name, rest) = text.split_once('=').ok_or(form)?;
         let step = Step::from_str(name, false).map_err(|_| unknown(name))?;
-        let (deed, when) = rest.split_once('@').unwrap_or((rest, ""));
-        let deed = match deed.split_once(':') {
-            None if deed == "abort" => Deed::Abort,
-            None if deed == "error" => Deed::Error,
+        let (action, when) = rest.split_once('@').unwrap_or((rest, ""));
+        let action = match action.split_once(':') {
+            None if action == "abort" => Action::Abort,
+            None if action == "error" => Action::Error,
             Some(("delay", time)) => {
-                Deed::Delay(super::values::duration(Duration::ZERO, MAX_DELAY)(time)?)
+                Action::Delay(super::values::duration(Duration::ZERO, MAX_DELAY)(time)?)
             }
             _ => return Err(form.to_owned()),
         };
-        if deed == Deed::Error && !step.may_fail() {
+        if action == Action::Error && !step.may_fail() {
             return Err(format!("{name} cannot fail: what is done is done"));
         }
         let number = |text: &str| text.parse().map_err(|_| form.to_owned());
@@ -87,7 +87,7 @@ impl FailPoint {
         };
         Ok(Self {
             step,
-            deed,
+            action,
             first,
             last,
         })
@@ -114,11 +114,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_deeds_and_times() {
-        let point = |step, deed, first, last| {
+    fn steps_actions_and_times() {
+        let point = |step, action, first, last| {
             Ok(FailPoint {
                 step,
-                deed,
+                action,
                 first,
                 last,
             })
@@ -126,17 +126,17 @@ mod tests {
         for (text, expected) in [
             (
                 "before-begin=abort@7",
-                point(Step::BeforeBegin, Deed::Abort, 7, 7),
+                point(Step::BeforeBegin, Action::Abort, 7, 7),
             ),
             (
                 "before-commit=error@3..9",
-                point(Step::BeforeCommit, Deed::Error, 3, 9),
+                point(Step::BeforeCommit, Action::Error, 3, 9),
             ),
             (
                 "after-ack=delay:50ms",
                 point(
                     Step::AfterAck,
-                    Deed::Delay(Duration::from_millis(50)),
+                    Action::Delay(Duration::from_millis(50)),
                     1,
                     u64::MAX,
                 ),

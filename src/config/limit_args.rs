@@ -1,18 +1,23 @@
 //! The raw flags about how much one client and one canvas may take, and how long. 0 means no limit.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use clap::Args;
 
-use super::values::{Network, duration, network, number};
+use super::values::{Network, duration, network, number, whole};
 use super::{ConnectionLimits, Deadlines};
-use crate::limits::MAX_OBJECT_BYTES;
+use crate::limits::{JobLimits, MAX_OBJECT_BYTES};
 use crate::protocol::client_message::{DEFAULT_DEPTH, MAX_DEPTH, MIN_DEPTH};
 
 /// The shortest of the times below: less than a busy machine may take by itself helps nobody.
 const SHORTEST: Duration = Duration::from_millis(100);
 /// The longest wait for a client.
 const LONGEST: Duration = Duration::from_secs(600);
+/// Less is less than one request.
+const LEAST_JOBS: i64 = 1 << 20;
+/// A file may have that much, and a disk hardly more.
+const MOST_JOBS: i64 = 1 << 40;
 /// The rarest ping.
 const RAREST: Duration = Duration::from_secs(3_600);
 
@@ -66,6 +71,26 @@ pub struct LimitArgs {
     )]
     #[arg(value_parser = number(MAX_OBJECT_BYTES as u32, 1_073_741_824))]
     pub max_canvas_bytes: u32,
+
+    /// Bytes of all jobs of one queue, 1048576 to 1099511627776: those that wait, dead ones, marks of duplicates
+    #[arg(
+        long,
+        env = "SCUMBLE_JOBS_QUEUE_BYTES",
+        value_name = "N",
+        default_value = "1073741824"
+    )]
+    #[arg(value_parser = |text: &str| whole(text, LEAST_JOBS..=MOST_JOBS))]
+    pub jobs_queue_bytes: i64,
+
+    /// Bytes of all jobs of all queues, 1048576 to 1099511627776
+    #[arg(
+        long,
+        env = "SCUMBLE_JOBS_BYTES",
+        value_name = "N",
+        default_value = "4294967296"
+    )]
+    #[arg(value_parser = |text: &str| whole(text, LEAST_JOBS..=MOST_JOBS))]
+    pub jobs_bytes: i64,
 
     /// Levels of arrays and objects in one message, its own braces included, 2 to 64
     #[arg(long, env = "SCUMBLE_MAX_JSON_DEPTH", value_name = "N")]
@@ -147,6 +172,13 @@ pub struct LimitArgs {
 }
 
 impl LimitArgs {
+    pub(super) fn jobs(&self) -> JobLimits {
+        JobLimits {
+            queue_bytes: self.jobs_queue_bytes,
+            bytes: self.jobs_bytes,
+        }
+    }
+
     pub(super) fn deadlines(&self) -> Deadlines {
         Deadlines {
             handshake: self.handshake_timeout,
@@ -156,7 +188,7 @@ impl LimitArgs {
         }
     }
 
-    pub(super) fn resolve(self) -> ConnectionLimits {
+    pub(super) fn resolve(self, new_canvases_per_minute: Option<NonZeroU32>) -> ConnectionLimits {
         ConnectionLimits {
             ops_per_s: self.ops_per_s,
             op_bytes_per_s: self.op_bytes_per_s,
@@ -165,6 +197,7 @@ impl LimitArgs {
             max_json_depth: self.max_json_depth as usize,
             max_connections: self.max_connections,
             max_connections_per_address: self.max_connections_per_address,
+            new_canvases_per_minute,
             trusted_proxies: self.trusted_proxy,
         }
     }

@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use super::serve_args::ServeArgs;
 use super::values::Switch;
-use super::{Config, QueueConfig, RedisUrl, Synchronous};
+use super::{Config, RedisUrl, SqliteConfig, Synchronous};
+use crate::limits::Quotas;
 use crate::protocol::ids::InstanceId;
 
 /// Flags that are right each by itself, but not together or not here.
@@ -55,9 +56,10 @@ impl Config {
         let local_broadcast = args
             .local_broadcast
             .map_or(column.local_broadcast, Switch::is_on);
+        let security = args.security.resolve()?;
         let config = Self {
             listen: args.listen,
-            queue: QueueConfig {
+            queue: SqliteConfig {
                 db: args.db,
                 instance_id: args.instance_id.unwrap_or_else(random_instance_id),
                 poll_interval: args.poll_interval.unwrap_or(column.poll_interval),
@@ -71,14 +73,17 @@ impl Config {
                 local_broadcast,
                 synchronous: args.synchronous,
                 presence_grace: args.presence_grace,
+                auth: security.mode(),
                 max_objects: args.max_objects as usize,
                 max_canvas_bytes: args.limits.max_canvas_bytes as usize,
+                quotas: args.quotas.resolve(),
+                jobs: args.limits.jobs(),
                 spill_dir: Some(args.spill_dir).filter(|dir| dir.as_os_str() != "off"),
                 spill_max_bytes: u64::from(args.spill_max_bytes),
                 fail_points: args.fail_point,
             },
             in_memory,
-            redis: args.redis,
+            redis: args.redis.resolve()?,
             local_broadcast,
             cursor_flush_min: args.cursor_flush_min.unwrap_or(column.cursor_flush_min),
             cursor_flush_max: args.cursor_flush_max.unwrap_or(column.cursor_flush_max),
@@ -90,11 +95,15 @@ impl Config {
             write_timeout: args.write_timeout,
             snapshots: args.snapshots.is_on(),
             deadlines: args.limits.deadlines(),
-            limits: args.limits.resolve(),
-            security: args.security.resolve()?,
+            limits: args.limits.resolve(args.quotas.new_canvases_per_minute()),
+            security,
+            hooks_file: args.hooks,
             profile: args.profile,
             log_format: args.log_format,
+            log_file: args.log_file,
             log_level: args.log_level,
+            demo: args.demo.is_on(),
+            admin_writes: args.admin_writes,
             demo_controls: args.demo_controls,
         };
         config.check()?;
@@ -119,6 +128,13 @@ impl Config {
         let twice = queue.poll_idle * 2;
         at_least("message-ttl", queue.message_ttl, "poll-idle, twice", twice)?;
         at_least("cursor-ttl", queue.cursor_ttl, "poll-idle, twice", twice)?;
+        if self.demo_controls && !self.demo {
+            return Err(ConfigError::new(
+                "demo",
+                "off",
+                "--demo-controls belongs to the page: leave one of the two out",
+            ));
+        }
         if self.demo_controls && !self.listen.ip().is_loopback() {
             return Err(ConfigError::new(
                 "listen",
@@ -127,14 +143,18 @@ impl Config {
                  like 127.0.0.1:8080",
             ));
         }
+        self.security.check(self.listen)?;
         if let Some(dir) = &queue.spill_dir
             && !dir.is_dir()
         {
             let hint = "is not a folder; create it first, on another disk than --db";
             return Err(ConfigError::new("spill-dir", dir.display(), hint));
         }
+        if let Some(file) = &self.hooks_file {
+            self.check_hooks(file)?;
+        }
         if let Some(redis) = &self.redis {
-            return self.check_with_redis(redis);
+            return self.check_with_redis(&redis.url);
         }
         if self.in_memory {
             Ok(())
@@ -166,6 +186,22 @@ impl Config {
             let hint = "is about the file; what Redis's acks wait for is its own setting: appendfsync always";
             return refused("synchronous", "full", hint);
         }
+        let quotas = &self.queue.quotas;
+        let usual = Quotas::default();
+        let unheeded = [
+            (
+                "max-canvas-log-bytes",
+                quotas.canvas_log_bytes != usual.canvas_log_bytes,
+            ),
+            ("max-log-bytes", quotas.log_bytes != usual.log_bytes),
+            ("max-total-bytes", quotas.total_bytes.is_some()),
+            ("max-canvases", quotas.canvases.is_some()),
+            ("canvas-idle-ttl", quotas.idle_ttl.is_some()),
+        ];
+        if let Some((flag, _)) = unheeded.iter().find(|(_, is_set)| *is_set) {
+            let hint = "has no effect over Redis yet: leave it away";
+            return refused(flag, "set", hint);
+        }
         if !self.queue.fail_points.is_empty() {
             return refused(
                 "redis",
@@ -174,6 +210,19 @@ impl Config {
             );
         }
         Ok(())
+    }
+}
+
+impl Config {
+    fn check_hooks(&self, file: &Path) -> Result<(), ConfigError> {
+        if self.in_memory || self.redis.is_some() {
+            let hint = "needs the file (--db): its transactions queue the events of hooks";
+            return Err(ConfigError::new("hooks", file.display(), hint));
+        }
+        match crate::hooks::file::read(file) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(ConfigError::new("hooks", file.display(), &error)),
+        }
     }
 }
 
@@ -279,6 +328,10 @@ mod tests {
             (
                 &["--demo-controls", "--listen", "0.0.0.0:80"],
                 "'--listen': --demo-controls",
+            ),
+            (
+                &["--demo-controls", "--demo", "off"],
+                "'--demo': --demo-controls",
             ),
             (&["--db", "/"], "'--db': is a folder"),
             (&["--db", "no/such/x.db"], "the folder no/such is not there"),

@@ -2,12 +2,13 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
 use super::resolve::ConfigError;
 use super::values::origin;
+use crate::auth::api_tokens::ApiTokens;
 use crate::auth::keys::Keys;
 use crate::auth::revoked::Revoked;
 use crate::auth::secret::Secret;
@@ -35,7 +36,18 @@ pub struct SecurityArgs {
     )]
     pub auth: Option<AuthMode>,
 
-    /// File with a shared secret for tokens signed with HS256. Repeatable: any of them will do. Without it the variable
+    /// With no tokens asked for, listen on an address that others reach: anybody there may read and write every canvas
+    #[arg(long, env = "SCUMBLE_INSECURE_OPEN", action = clap::ArgAction::Set)]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(
+        default_value = "false",
+        hide_default_value = true,
+        value_name = "BOOL"
+    )]
+    #[arg(value_parser = clap::builder::FalseyValueParser::new(), hide_possible_values = true)]
+    pub insecure_open: bool,
+
+    /// File with a shared secret of at least 32 bytes for tokens signed with HS256. Repeatable: any of them will do. Without it the variable
     /// SCUMBLE_AUTH_SECRET may hold the secret itself
     #[arg(
         long,
@@ -68,7 +80,8 @@ pub struct SecurityArgs {
     #[arg(value_parser = origin)]
     pub allowed_origin: Vec<String>,
 
-    /// File with the bearer token of the server API. Without it, and without the variable SCUMBLE_API_TOKEN, the API answers
+    /// File with the bearer tokens of the server API: one for everything, or NAME SCOPES TOKEN a line, with scopes
+    /// of read, publish, manage, jobs and admin. Without it, and without the variable SCUMBLE_API_TOKEN, the API answers
     /// this host's own processes only
     #[arg(long, env = "SCUMBLE_API_TOKEN_FILE", value_name = "FILE")]
     pub api_token_file: Option<PathBuf>,
@@ -85,30 +98,25 @@ pub struct Security {
     pub public_key_files: Vec<PathBuf>,
     /// Who is not let in any more.
     pub revoked_file: Option<PathBuf>,
+    /// Strangers may read and write everything, and that is meant so.
+    pub insecure_open: bool,
     /// Pages that may connect; empty: all.
     pub allowed_origins: Vec<String>,
     /// Where the API's token was read from.
     pub api_token_file: Option<PathBuf>,
-    /// The API's token.
-    pub api_token: Option<Secret>,
+    /// The API's tokens.
+    pub api_tokens: Option<ApiTokens>,
 }
 
 impl SecurityArgs {
     /// Reads the files.
     pub(super) fn resolve(self) -> Result<Security, ConfigError> {
-        let mut secrets = Vec::new();
-        for file in &self.auth_secret_file {
-            let read = Secret::read(file);
-            secrets.push(read.map_err(at("auth-secret-file", file.display()))?);
-        }
-        if secrets.is_empty() && self.auth != Some(AuthMode::None) {
-            secrets.extend(from_environment("SCUMBLE_AUTH_SECRET", "auth-secret-file")?);
-        }
-        let mut keys = Keys::of_secrets(secrets);
-        for file in &self.auth_public_key_file {
-            keys.add_public_key(file)
-                .map_err(at("auth-public-key-file", file.display()))?;
-        }
+        let with_environment = self.auth != Some(AuthMode::None);
+        let keys = read_keys(
+            &self.auth_secret_file,
+            &self.auth_public_key_file,
+            with_environment,
+        )?;
         match self.auth {
             Some(AuthMode::None) if !keys.is_empty() => {
                 let hint = "contradicts --auth-secret-file and --auth-public-key-file";
@@ -128,10 +136,7 @@ impl SecurityArgs {
             }
             Revoked::read(Some(file.clone())).map_err(at("revoked-file", file.display()))?;
         }
-        let api_token = match &self.api_token_file {
-            Some(file) => Some(Secret::read(file).map_err(at("api-token-file", file.display()))?),
-            None => from_environment("SCUMBLE_API_TOKEN", "api-token-file")?,
-        };
+        let api_tokens = api_tokens(self.api_token_file.as_deref())?;
         Ok(Security {
             keys,
             secret_files: self.auth_secret_file,
@@ -139,7 +144,8 @@ impl SecurityArgs {
             revoked_file: self.revoked_file,
             allowed_origins: self.allowed_origin,
             api_token_file: self.api_token_file,
-            api_token,
+            api_tokens,
+            insecure_open: self.insecure_open,
         })
     }
 }
@@ -154,9 +160,28 @@ impl Security {
         }
     }
 
+    /// Reads the keys' files again. What the environment holds stays as it is.
+    ///
+    /// # Errors
+    /// When one of them can't be read, or is no key any more.
+    pub fn read_keys(&self) -> Result<Keys, ConfigError> {
+        let with_environment = self.mode() == AuthMode::Token;
+        read_keys(&self.secret_files, &self.public_key_files, with_environment)
+    }
+
     /// Whether strangers on the network may read and write everything.
     pub fn is_open_at(&self, listen: SocketAddr) -> bool {
         self.keys.is_empty() && !listen.ip().is_loopback()
+    }
+
+    /// Refuses what nobody means: a relay for everybody on the network.
+    pub(super) fn check(&self, listen: SocketAddr) -> Result<(), ConfigError> {
+        if !self.is_open_at(listen) || self.insecure_open {
+            return Ok(());
+        }
+        let hint = "with --auth none anyone who reaches this address may read and write every canvas: give --auth-secret-file or \
+                    --auth-public-key-file, listen on 127.0.0.1 behind a proxy, or say --insecure-open";
+        Err(ConfigError::new("listen", listen, hint))
     }
 
     /// See [`super::Config::effective`].
@@ -165,7 +190,10 @@ impl Security {
             AuthMode::None => "none",
             AuthMode::Token => "token",
         };
-        let mut all = vec![("auth", auth.to_owned())];
+        let mut all = vec![
+            ("auth", auth.to_owned()),
+            ("insecure-open", self.insecure_open.to_string()),
+        ];
         let mut add = |flag, file: &PathBuf| all.push((flag, file.display().to_string()));
         self.secret_files
             .iter()
@@ -182,6 +210,49 @@ impl Security {
         let origins = self.allowed_origins.iter();
         all.extend(origins.map(|origin| ("allowed-origin", origin.clone())));
         all
+    }
+}
+
+fn read_keys(
+    secret_files: &[PathBuf],
+    public_key_files: &[PathBuf],
+    with_environment: bool,
+) -> Result<Keys, ConfigError> {
+    let mut secrets = Vec::new();
+    for file in secret_files {
+        let read = Secret::read(file).and_then(signing);
+        secrets.push(read.map_err(at("auth-secret-file", file.display()))?);
+    }
+    if secrets.is_empty() && with_environment {
+        let (variable, flag) = ("SCUMBLE_AUTH_SECRET", "auth-secret-file");
+        if let Some(secret) = from_environment(variable, flag)? {
+            secrets.push(signing(secret).map_err(at(flag, variable))?);
+        }
+    }
+    let mut keys = Keys::of_secrets(secrets);
+    for file in public_key_files {
+        keys.add_public_key(file)
+            .map_err(at("auth-public-key-file", file.display()))?;
+    }
+    Ok(keys)
+}
+
+/// A secret that is long enough to sign with.
+fn signing(secret: Secret) -> io::Result<Secret> {
+    secret.check_length(Secret::MIN_KEY_BYTES)?;
+    Ok(secret)
+}
+
+fn api_tokens(file: Option<&Path>) -> Result<Option<ApiTokens>, ConfigError> {
+    let (variable, flag) = ("SCUMBLE_API_TOKEN", "api-token-file");
+    match file {
+        Some(file) => ApiTokens::read(file)
+            .map(Some)
+            .map_err(at(flag, file.display())),
+        None => {
+            let single = from_environment(variable, flag)?.map(ApiTokens::single);
+            single.transpose().map_err(at(flag, variable))
+        }
     }
 }
 
@@ -212,6 +283,8 @@ fn from_environment(variable: &str, flag: &'static str) -> Result<Option<Secret>
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use crate::config::Config;
 
     fn refused(flags: &[&str]) -> String {
@@ -226,15 +299,27 @@ mod tests {
         let file = |name: &str, text: &str| {
             let path = dir.path().join(name);
             std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
             path.display().to_string()
         };
-        let (secret, empty) = (file("secret", "s3cret"), file("empty", "\n"));
+        let secret = file("secret", &"s3cret".repeat(6));
+        let (short, empty) = (file("short", "s3cret"), file("empty", "\n"));
+        let everybodys = file("everybodys", &"s3cret".repeat(6));
+        let mode = PermissionsExt::from_mode(0o644);
+        std::fs::set_permissions(&everybodys, mode).unwrap();
         for (flags, why) in [
             (
                 &["--auth-secret-file", "/no/such"][..],
                 "'--auth-secret-file': No such file",
             ),
             (&["--auth-secret-file", &empty], "the file is empty"),
+            (&["--auth-secret-file", &short], "at least 32 bytes, not 6"),
+            (
+                &["--auth-secret-file", &everybodys],
+                "(mode 0644): chmod 600",
+            ),
+            (&["--api-token-file", &short], "at least 16 bytes, not 6"),
+            (&["--api-token-file", &everybodys], "(mode 0644): chmod 600"),
             (&["--auth-public-key-file", &secret], "no public key in PEM"),
             (&["--auth", "token"], "'--auth': needs --auth-secret-file"),
             (
@@ -264,5 +349,29 @@ mod tests {
         }
         let config = Config::from_flags(["--auth-secret-file", &secret]).unwrap();
         assert!(!format!("{config:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn everybody_on_the_network_is_let_in_only_if_that_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let secret = dir.path().join("secret");
+        std::fs::write(&secret, "x".repeat(32)).unwrap();
+        std::fs::set_permissions(&secret, PermissionsExt::from_mode(0o600)).unwrap();
+        let secret = secret.display().to_string();
+        for listen in ["0.0.0.0:0", "[::]:0", "192.0.2.1:80", "[2001:db8::1]:80"] {
+            let told = refused(&["--listen", listen]);
+            assert!(
+                told.contains("--insecure-open") && told.contains(listen),
+                "{told}"
+            );
+            let open = Config::from_flags(["--listen", listen, "--insecure-open"]);
+            assert!(open.unwrap().security.insecure_open);
+            assert!(
+                Config::from_flags(["--listen", listen, "--auth-secret-file", &secret]).is_ok()
+            );
+        }
+        for listen in ["127.0.0.1:0", "[::1]:0", "127.9.9.9:80"] {
+            assert!(Config::from_flags(["--listen", listen]).is_ok(), "{listen}");
+        }
     }
 }

@@ -7,9 +7,10 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::limit_args::LimitArgs;
+use super::quota_args::QuotaArgs;
 use super::security_args::SecurityArgs;
 use super::values::{Switch, duration, instance_id, listen, number};
-use super::{FailPoint, LogFormat, LogLevel, RedisUrl, Synchronous};
+use super::{FailPoint, LogFormat, LogLevel, RedisArgs, Synchronous};
 use crate::limits::MAX_OBJECT_BYTES;
 use crate::protocol::ids::InstanceId;
 
@@ -92,6 +93,10 @@ Durations carry a unit: 50ms, 60s, 2m.";
 #[derive(Debug, Clone, Args)]
 #[command(after_long_help = DURABILITY)]
 pub struct ServeArgs {
+    /// TOML file with flags, without their dashes: they count less than the environment, and more than --profile
+    #[arg(long, env = "SCUMBLE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
     /// Address and port to listen on; port 0 lets the system choose
     #[arg(
         long,
@@ -111,16 +116,9 @@ pub struct ServeArgs {
     )]
     pub db: PathBuf,
 
-    /// The relay is in this Redis instead of a file, for processes of several hosts: like
-    /// redis://10.0.0.5:6379/0. A password is safer in the variable
-    #[arg(
-        long,
-        env = "SCUMBLE_REDIS",
-        value_name = "URL",
-        hide_env_values = true
-    )]
-    #[arg(value_parser = RedisUrl::parse)]
-    pub redis: Option<RedisUrl>,
+    /// Where the relay is, if in Redis.
+    #[command(flatten)]
+    pub redis: RedisArgs,
 
     /// This process's name, unique in its relay [default: a new UUID]
     #[arg(long, env = "SCUMBLE_INSTANCE_ID", value_name = "NAME", value_parser = instance_id)]
@@ -205,7 +203,7 @@ pub struct ServeArgs {
     )]
     pub local_broadcast: Option<Switch>,
 
-    /// off: this process alone, in memory, no file: the roll-back switch
+    /// off: one process, in memory, without a file: the switch to roll back to
     #[arg(
         long,
         env = "SCUMBLE_QUEUE",
@@ -224,7 +222,7 @@ pub struct ServeArgs {
     )]
     pub synchronous: Synchronous,
 
-    /// How long a lost client stays away before it is gone for the others, 0s to 1h
+    /// How long a client without a connection is shown as away before it is gone, 0s to 1h
     #[arg(
         long,
         env = "SCUMBLE_PRESENCE_GRACE",
@@ -244,7 +242,7 @@ pub struct ServeArgs {
     #[arg(value_parser = duration(ms(100), MINUTE * 10))]
     pub drain_timeout: Duration,
 
-    /// Close a connection that takes no byte for this long, 1s to 10m
+    /// Close a connection that makes no progress for this long, 1s to 10m
     #[arg(
         long,
         env = "SCUMBLE_WRITE_TIMEOUT",
@@ -284,7 +282,7 @@ pub struct ServeArgs {
     #[arg(value_parser = number(1, 1_000_000))]
     pub max_objects: u32,
 
-    /// off: who can't resume gets an empty canvas and a resync message instead of a snapshot
+    /// off: clients that can't resume get a resync message and an empty canvas, not a snapshot
     #[arg(
         long,
         env = "SCUMBLE_SNAPSHOTS",
@@ -294,7 +292,11 @@ pub struct ServeArgs {
     #[arg(hide_possible_values = true)]
     pub snapshots: Switch,
 
-    /// How log lines are written to standard error
+    /// File for log lines, instead of standard error; opened again on SIGUSR1
+    #[arg(long, env = "SCUMBLE_LOG_FILE", value_name = "FILE")]
+    pub log_file: Option<PathBuf>,
+
+    /// How log lines are written
     #[arg(
         long,
         env = "SCUMBLE_LOG_FORMAT",
@@ -312,6 +314,27 @@ pub struct ServeArgs {
     )]
     pub log_level: LogLevel,
 
+    /// Serve the demo canvas at / and /c/{canvas}. off: only the library, the API and health
+    #[arg(
+        long,
+        env = "SCUMBLE_DEMO",
+        value_name = "on|off",
+        default_value = "on"
+    )]
+    #[arg(hide_possible_values = true)]
+    pub demo: Switch,
+
+    /// Let the dashboard at /admin disconnect, delete, review and replay. Without it, it only looks
+    #[arg(long, env = "SCUMBLE_ADMIN_WRITES", action = clap::ArgAction::Set)]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(
+        default_value = "false",
+        hide_default_value = true,
+        value_name = "BOOL"
+    )]
+    #[arg(value_parser = clap::builder::FalseyValueParser::new(), hide_possible_values = true)]
+    pub admin_writes: bool,
+
     /// Let the demo page kill this process. Refused unless --listen is a loopback address
     #[arg(long, env = "SCUMBLE_DEMO_CONTROLS")]
     pub demo_controls: bool,
@@ -326,6 +349,10 @@ pub struct ServeArgs {
     )]
     pub spill_dir: PathBuf,
 
+    /// File with hooks: canvas events for your back end. Read again on SIGHUP
+    #[arg(long, env = "SCUMBLE_HOOKS", value_name = "FILE")]
+    pub hooks: Option<PathBuf>,
+
     /// Bytes of this process's spill file, 65536 to 1073741824
     #[arg(
         long,
@@ -336,7 +363,7 @@ pub struct ServeArgs {
     #[arg(value_parser = number(65_536, 1_073_741_824))]
     pub spill_max_bytes: u32,
 
-    /// Print the effective configuration, one "flag = value" a line, and exit
+    /// Print the effective configuration as a file for --config, and exit
     #[arg(long)]
     pub print_config: bool,
 
@@ -351,6 +378,10 @@ pub struct ServeArgs {
     /// How much one client may do
     #[command(flatten)]
     pub limits: LimitArgs,
+
+    /// How much is kept of all
+    #[command(flatten)]
+    pub quotas: QuotaArgs,
 
     /// Who may enter
     #[command(flatten)]

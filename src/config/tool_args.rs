@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::serve_args::ServeArgs;
 use super::values::{duration, pattern, whole};
@@ -99,6 +99,15 @@ pub struct BackupArgs {
     pub to: PathBuf,
 }
 
+/// A language that `scumble token` has a program in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "the words are the documentation")]
+pub enum Snippet {
+    Node,
+    Python,
+    Go,
+}
+
 /// `scumble token`: for development and tests. In production another program makes tokens.
 #[derive(Debug, Args)]
 pub struct TokenArgs {
@@ -106,11 +115,11 @@ pub struct TokenArgs {
     #[arg(long, env = "SCUMBLE_AUTH_SECRET_FILE", value_name = "FILE")]
     pub secret_file: PathBuf,
 
-    /// Who the bearer is
+    /// The user that the token is for
     #[arg(long, value_name = "SUB")]
     pub sub: String,
 
-    /// What the bearer may do where: a canvas, or a prefix and *, then =read or =write. Repeatable
+    /// A right: a canvas, or a prefix and *, then =read or =write. Repeatable
     #[arg(long, value_name = "PATTERN=ACCESS", required = true, value_parser = pattern)]
     pub canvas: Vec<(String, Access)>,
 
@@ -126,6 +135,10 @@ pub struct TokenArgs {
     /// The bearer's colour
     #[arg(long, value_name = "COLOR")]
     pub color: Option<String>,
+
+    /// Print a program that makes such tokens, for your own server, instead of a token
+    #[arg(long, value_name = "LANGUAGE")]
+    pub snippet: Option<Snippet>,
 
     /// The token's own name, by which it can be revoked [default: a new UUID]
     #[arg(long, value_name = "ID")]

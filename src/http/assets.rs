@@ -2,6 +2,7 @@
 //!
 //! The files are built from `web/` and committed, so that building the server needs no Node.
 
+use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hasher};
 use std::io::Write;
 use std::sync::LazyLock;
@@ -20,51 +21,126 @@ pub(super) struct Asset {
     /// Where it is served.
     pub path: &'static str,
     content_type: &'static str,
-    plain: &'static [u8],
+    /// Whether pages of other origins may import it: module scripts need to be told so.
+    for_all: bool,
+    plain: LazyLock<Cow<'static, [u8]>>,
     /// Made at the first request: a process nobody looks at pays nothing.
     gzipped: LazyLock<Vec<u8>>,
 }
 
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+const HTML: &str = "text/html; charset=utf-8";
+/// Source maps, for the developer tools of browsers.
+const JSON: &str = "application/json";
 
 /// One file, named once for both of its forms.
 macro_rules! asset {
-    ($path:literal, $content_type:expr, $file:literal) => {
+    ($path:literal, $content_type:expr, $bytes:expr) => {
+        asset!($path, $content_type, $bytes, false)
+    };
+    ($path:literal, $content_type:expr, $bytes:expr, $for_all:literal) => {
         Asset {
             path: $path,
             content_type: $content_type,
-            plain: include_bytes!($file),
-            gzipped: LazyLock::new(|| gzip(include_bytes!($file))),
+            for_all: $for_all,
+            plain: LazyLock::new(|| Cow::from($bytes)),
+            gzipped: LazyLock::new(|| gzip(&$bytes)),
         }
     };
 }
 
-static PAGE: Asset = asset!(
-    "/",
-    "text/html; charset=utf-8",
-    "../../web/demo/dist/index.html"
-);
+/// The page at `/`, at `/c/{canvas}` and at `/c/{canvas}/`: it names its files by the way from where it stands, so that
+/// it works below any path that a proxy takes away before it asks here.
+static PAGES: [Asset; 3] = [
+    asset!("/", HTML, page_from("./")),
+    asset!("/c/{canvas}", HTML, page_from("../")),
+    asset!("/c/{canvas}/", HTML, page_from("../../")),
+];
 
-/// Everything but the page itself.
-pub(super) static FILES: [Asset; 3] = [
-    asset!("/demo.js", JAVASCRIPT, "../../web/demo/dist/demo.js"),
+fn page_from(way: &str) -> Vec<u8> {
+    let page = include_str!("../../web/demo/dist/index.html");
+    page.replace("=\"./", &format!("=\"{way}")).into_bytes()
+}
+
+/// Of these an application with pages of its own needs the library only.
+pub(super) static LIBRARY: [Asset; 2] = [
+    asset!(
+        "/client.js",
+        JAVASCRIPT,
+        &include_bytes!("../../web/client/dist/client.js")[..],
+        true
+    ),
+    asset!(
+        "/client.js.map",
+        JSON,
+        &include_bytes!("../../web/client/dist/client.js.map")[..],
+        true
+    ),
+];
+
+/// What the page needs besides the library.
+pub(super) static DEMO: [Asset; 3] = [
+    asset!(
+        "/demo.js",
+        JAVASCRIPT,
+        &include_bytes!("../../web/demo/dist/demo.js")[..]
+    ),
+    asset!(
+        "/demo.js.map",
+        JSON,
+        &include_bytes!("../../web/demo/dist/demo.js.map")[..]
+    ),
     asset!(
         "/demo.css",
         "text/css; charset=utf-8",
-        "../../web/demo/dist/demo.css"
+        &include_bytes!("../../web/demo/dist/demo.css")[..]
     ),
-    asset!("/client.js", JAVASCRIPT, "../../web/client/dist/client.js"),
 ];
+
+/// The dashboard.
+pub(super) static ADMIN: [Asset; 5] = [
+    asset!("/admin", HTML, admin_page("./admin/")),
+    asset!("/admin/", HTML, admin_page("./")),
+    asset!(
+        "/admin/admin.js",
+        JAVASCRIPT,
+        &include_bytes!("../../web/admin/dist/admin.js")[..]
+    ),
+    asset!(
+        "/admin/admin.js.map",
+        JSON,
+        &include_bytes!("../../web/admin/dist/admin.js.map")[..]
+    ),
+    asset!(
+        "/admin/admin.css",
+        "text/css; charset=utf-8",
+        &include_bytes!("../../web/admin/dist/admin.css")[..]
+    ),
+];
+
+fn admin_page(way: &str) -> Vec<u8> {
+    let page = include_str!("../../web/admin/dist/index.html");
+    page.replace("=\"./", &format!("=\"{way}")).into_bytes()
+}
 
 /// The page at `/`.
 pub(super) async fn page(headers: HeaderMap) -> Response {
-    answer(&PAGE, &headers)
+    answer(&PAGES[0], &headers)
 }
 
 /// The same page at `/c/{canvas}`, if that can be a canvas.
-pub(super) async fn canvas_page(Path(canvas): Path<String>, headers: HeaderMap) -> Response {
-    match CanvasId::parse(&canvas) {
-        Ok(_) => answer(&PAGE, &headers),
+pub(super) async fn canvas_page(canvas: Path<String>, headers: HeaderMap) -> Response {
+    page_of(&canvas, &PAGES[1], &headers)
+}
+
+/// And with a slash at the end, as some people and proxies write it.
+pub(super) async fn canvas_folder(canvas: Path<String>, headers: HeaderMap) -> Response {
+    page_of(&canvas, &PAGES[2], &headers)
+}
+
+fn page_of(canvas: &str, page: &'static Asset, headers: &HeaderMap) -> Response {
+    match CanvasId::parse(canvas) {
+        Ok(_) => answer(page, headers),
         Err(bad) => error(StatusCode::BAD_REQUEST, "bad-canvas", &bad.to_string()),
     }
 }
@@ -72,7 +148,8 @@ pub(super) async fn canvas_page(Path(canvas): Path<String>, headers: HeaderMap) 
 /// Browsers keep the file but ask each time: a new binary shows at the next reload, for a 304 otherwise.
 pub(super) fn answer(asset: &'static Asset, asked: &HeaderMap) -> Response {
     let gzipped = items(asked, header::ACCEPT_ENCODING).any(takes_gzip);
-    let etag = etag(asset.plain, gzipped);
+    let plain: &'static [u8] = &asset.plain;
+    let etag = etag(plain, gzipped);
     let mut headers = HeaderMap::new();
     let mut set = |name, value: &str| {
         if let Ok(value) = value.parse() {
@@ -83,11 +160,19 @@ pub(super) fn answer(asset: &'static Asset, asked: &HeaderMap) -> Response {
     set(header::CACHE_CONTROL, "no-cache");
     set(header::VARY, "accept-encoding");
     set(header::ETAG, &etag);
+    if asset.for_all {
+        set(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
+        set(
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "cross-origin",
+        );
+        set(HeaderName::from_static("timing-allow-origin"), "*");
+    }
     if items(asked, header::IF_NONE_MATCH).any(|tag| tag.trim_start_matches("W/") == etag) {
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
     if !gzipped {
-        return (headers, asset.plain).into_response();
+        return (headers, plain).into_response();
     }
     set(header::CONTENT_ENCODING, "gzip");
     (headers, asset.gzipped.as_slice()).into_response()

@@ -57,7 +57,7 @@ pub(super) fn diagnose(stats: &Stats, event_loop_lag_ms: f64) -> Finding {
                 stats.writer_depth
             ),
             advice: "the disk is too slow for --synchronous, or clients send more than it commits: \
-                     see scumble_write_seconds, try --profile high-throughput",
+                     see scumble_commit_seconds, try --profile high-throughput",
         };
     }
     if event_loop_lag_ms > LATE_MS {

@@ -24,11 +24,11 @@ pub(super) async fn readyz(State(state): State<HttpState>) -> Response {
     }
 }
 
-async fn unready(state: &HttpState) -> Option<String> {
+pub(super) async fn unready(state: &HttpState) -> Option<String> {
     if state.relay.draining() {
         return Some("draining: this process is shutting down".to_owned());
     }
-    match timeout(QUEUE_ANSWER_TIMEOUT, state.backplane.ready()).await {
+    match timeout(QUEUE_ANSWER_TIMEOUT, state.lifecycle.ready()).await {
         Err(_) => Some("the queue does not answer".to_owned()),
         Ok(Err(error)) => Some(error.to_string()),
         Ok(Ok(())) => state.monitor.is_critical().then(|| {

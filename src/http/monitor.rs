@@ -1,5 +1,6 @@
 //! Watches the queue: one log line when its health changes, and the rate of commits.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -24,6 +25,8 @@ struct Seen {
     health: Option<&'static str>,
     committed: Option<(Instant, u64)>,
     messages_per_second: f64,
+    /// The numbers themselves.
+    stats: Option<Arc<Stats>>,
 }
 
 /// The state of a queue that gave no numbers.
@@ -37,10 +40,11 @@ impl Monitor {
         loop {
             ticks.tick().await;
             state.metrics.run_upkeep();
+            crate::telemetry::tell_of_dropped_lines();
             if state.relay.draining() {
                 continue;
             }
-            let stats = timeout(QUEUE_ANSWER_TIMEOUT, state.backplane.stats()).await;
+            let stats = timeout(QUEUE_ANSWER_TIMEOUT, state.lifecycle.stats()).await;
             match stats {
                 Ok(Ok(stats)) => state.monitor.look(&stats, state.relay.event_loop_lag_ms()),
                 Ok(Err(error)) => state.monitor.unavailable(&error.to_string()),
@@ -59,7 +63,13 @@ impl Monitor {
         self.seen.lock().messages_per_second
     }
 
+    /// The numbers when last looked at; `None` before the first look.
+    pub(super) fn latest(&self) -> Option<Arc<Stats>> {
+        self.seen.lock().stats.clone()
+    }
+
     pub(super) fn look(&self, stats: &Stats, event_loop_lag_ms: f64) {
+        self.seen.lock().stats = Some(Arc::new(stats.clone()));
         self.count(Instant::now(), stats.committed);
         let health = stats.queue_health;
         if !self.changes_to(health) {

@@ -2,6 +2,8 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -9,22 +11,32 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
+use super::lobby::Doing;
+use crate::limits::PROGRESS_BYTES;
+
 /// See the module's head. Reading has bounds of hyper's and of the handlers'.
 #[derive(Debug)]
 pub(super) struct Patient {
     stream: TcpStream,
     limit: Duration,
-    /// Runs while the socket takes nothing.
+    doing: Arc<Doing>,
+    /// Runs while the socket takes next to nothing.
     blocked: Option<Pin<Box<Sleep>>>,
+    /// Bytes that it has taken meanwhile, of which answer.
+    taken: usize,
+    answer: u64,
 }
 
 impl Patient {
-    /// Writing fails when the socket has taken no byte for `limit`.
-    pub(super) fn new(stream: TcpStream, limit: Duration) -> Self {
+    /// Writing fails when the socket has taken next to nothing for `limit`.
+    pub(super) fn new(stream: TcpStream, limit: Duration, doing: Arc<Doing>) -> Self {
         Self {
             stream,
             limit,
+            doing,
             blocked: None,
+            taken: 0,
+            answer: 0,
         }
     }
 
@@ -38,8 +50,16 @@ impl Patient {
         cx: &mut Context<'_>,
         written: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        if written.is_ready() {
-            self.blocked = None;
+        let waits = written.is_pending();
+        self.doing.writing.store(waits, Ordering::Relaxed);
+        let answer = self.doing.answers.load(Ordering::Relaxed);
+        if let Poll::Ready(Ok(bytes)) = &written {
+            self.taken += bytes;
+        }
+        if self.taken >= PROGRESS_BYTES || answer != self.answer {
+            (self.blocked, self.taken, self.answer) = (None, 0, answer);
+        }
+        if !waits {
             return written;
         }
         let limit = self.limit;

@@ -5,6 +5,8 @@
 
 mod access;
 mod canvases;
+mod document;
+mod hooks;
 mod publish;
 
 use std::sync::Arc;
@@ -14,7 +16,7 @@ use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::from_fn_with_state;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -22,10 +24,9 @@ use serde_json::json;
 use super::{HttpState, error, json_response};
 use crate::backplane::{Found, Refusal, Unavailable};
 use crate::protocol::ids::CanvasId;
+use crate::protocol::server_message::ErrorCode;
+pub(super) use access::{guard_jobs, is_straight};
 use publish::Robot;
-
-/// The description of this API, in OpenAPI 3.1.
-const OPENAPI: &str = include_str!("server_api/openapi.json");
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -37,12 +38,15 @@ struct ApiState {
 
 /// The routes, behind their guard; the description is for everybody.
 pub(super) fn router(http: HttpState) -> Router<HttpState> {
-    let robot = Arc::new(Robot::new());
     let state = ApiState {
         http: http.clone(),
-        robot,
+        robot: Arc::new(Robot::new()),
     };
     Router::new()
+        .route(
+            "/api/v1/analytics",
+            get(super::analytics::show).with_state(http.clone()),
+        )
         .route("/api/v1/canvases", get(canvases::list))
         .route(
             "/api/v1/canvases/{canvas}",
@@ -58,13 +62,38 @@ pub(super) fn router(http: HttpState) -> Router<HttpState> {
             "/api/v1/canvases/{canvas}/clients/{client}/disconnect",
             post(canvases::disconnect),
         )
+        .route("/api/v1/hooks", get(hooks::show).put(hooks::replace))
         .layer(from_fn_with_state(http, access::guard))
         .with_state(state)
-        .route("/api/v1/openapi.json", get(openapi))
+        .route("/api/v1/openapi.json", get(document::openapi))
+}
+
+/// What of it the dashboard uses, below a prefix and a guard of its own.
+pub(super) fn for_dashboard(http: HttpState) -> Router<HttpState> {
+    let state = ApiState {
+        http: http.clone(),
+        robot: Arc::new(Robot::new()),
+    };
+    Router::new()
+        .route("/analytics", get(super::analytics::show).with_state(http))
+        .route("/canvases", get(canvases::list))
+        .route(
+            "/canvases/{canvas}",
+            get(canvases::show).delete(canvases::delete),
+        )
+        .route("/canvases/{canvas}/objects", get(canvases::objects))
+        .route("/canvases/{canvas}/members", get(canvases::members))
+        .route("/canvases/{canvas}/messages", get(canvases::messages))
+        .route(
+            "/canvases/{canvas}/clients/{client}/disconnect",
+            post(canvases::disconnect),
+        )
+        .route("/hooks", get(hooks::show))
+        .with_state(state)
 }
 
 /// The names in a path. One that is no text is refused like any other that is wrong.
-struct Names<T>(T);
+pub(super) struct Names<T>(pub(super) T);
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Names<T> {
     type Rejection = Response;
@@ -75,11 +104,6 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Names<T
             Err(rejection) => Err(*bad(&rejection.body_text())),
         }
     }
-}
-
-async fn openapi() -> Response {
-    let headers = [(header::CONTENT_TYPE, "application/json")];
-    (StatusCode::OK, headers, OPENAPI).into_response()
 }
 
 fn canvas_id(text: &str) -> Result<CanvasId, Box<Response>> {
@@ -96,17 +120,26 @@ fn not_found(message: &str) -> Box<Response> {
 }
 
 fn unavailable(error: &Unavailable) -> Box<Response> {
-    Box::new(later(&error.to_string(), crate::limits::RETRY_AFTER_MS))
+    Box::new(match error {
+        Unavailable::NotNow(_) => later(&error.to_string(), crate::limits::RETRY_AFTER_MS),
+        Unavailable::Full(refusal) => refused(refusal),
+    })
 }
 
 /// 503 for what may be asked again.
 fn later(message: &str, retry_after_ms: u64) -> Response {
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    after(status, "overloaded", message, retry_after_ms)
+}
+
+/// A refusal that says when to ask again.
+fn after(status: StatusCode, code: &str, message: &str, retry_after_ms: u64) -> Response {
     let body = json!({
-        "error": "overloaded",
+        "error": code,
         "message": message,
         "retry_after_ms": retry_after_ms,
     });
-    let mut response = json_response(StatusCode::SERVICE_UNAVAILABLE, &body);
+    let mut response = json_response(status, &body);
     let seconds = HeaderValue::from(retry_after_ms.div_ceil(1_000));
     response.headers_mut().insert(header::RETRY_AFTER, seconds);
     response
@@ -114,6 +147,10 @@ fn later(message: &str, retry_after_ms: u64) -> Response {
 
 fn refused(refusal: &Refusal) -> Response {
     match refusal.retry_after_ms {
+        Some(ms) if refusal.code == ErrorCode::RateLimited => {
+            let status = StatusCode::TOO_MANY_REQUESTS;
+            after(status, refusal.code.as_str(), &refusal.message, ms)
+        }
         Some(ms) => later(&refusal.message, ms),
         None => error(
             StatusCode::UNPROCESSABLE_ENTITY,
@@ -127,7 +164,7 @@ impl ApiState {
     /// The canvas of that name.
     async fn find(&self, name: &str) -> Result<Found, Box<Response>> {
         let id = canvas_id(name)?;
-        let found = self.http.backplane.find(&id).await;
+        let found = self.http.directory.find(&id).await;
         found
             .map_err(|e| unavailable(&e))?
             .ok_or_else(|| not_found("there is no canvas of this name"))

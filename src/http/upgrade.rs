@@ -1,7 +1,7 @@
 //! `GET /ws/{canvas_id}`: from HTTP to a WebSocket. What is wrong with the request is refused before the upgrade, with a status that
 //! proxies and logs understand. A page that may not connect is refused behind it: it would not get to see a status.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -16,12 +16,13 @@ use tokio::net::TcpStream;
 use tungstenite::handshake::derive_accept_key;
 
 use super::error;
+use super::forwarded::client_address;
 use super::patient::Patient;
 use crate::auth::Denied;
-use crate::protocol::SUBPROTOCOL;
 use crate::protocol::close_code::CloseCode;
+use crate::protocol::encoding::Encoding;
 use crate::protocol::ids::CanvasId;
-use crate::socket::connection::{Hub, serve, turn_away};
+use crate::socket::connection::{Hub, Upgraded as Socket, serve, turn_away};
 use crate::tasks::Spawner;
 
 /// What the upgrade needs.
@@ -57,10 +58,10 @@ async fn upgrade(
         Err(refusal) => return *refusal,
     };
     let denied = wrong_origin(&state, request.headers());
-    let address = request
-        .extensions()
-        .get::<SocketAddr>()
-        .map(|peer| client_address(&state, peer.ip(), request.headers()));
+    let address = request.extensions().get::<SocketAddr>().map(|peer| {
+        let trusted = &state.hub.config.limits.trusted_proxies;
+        client_address(peer.ip(), trusted, request.headers())
+    });
     if state.hub.draining() {
         return error(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -68,15 +69,21 @@ async fn upgrade(
             "this instance is shutting down",
         );
     }
-    let offers_ours = offered(request.headers());
+    let chosen = chosen(request.headers());
     let upgrade = hyper::upgrade::on(&mut request);
     state.spawner.clone().spawn(async move {
         // The client is gone if it fails: nothing to serve, nothing to say.
         let Ok(upgraded) = upgrade.await else { return };
         if let Some((stream, leftover)) = into_tcp(upgraded) {
+            let upgraded = Socket {
+                stream,
+                leftover,
+                address,
+                encoding: chosen.unwrap_or_default(),
+            };
             match denied {
-                Some(denied) => turn_away(state.hub, stream, address, denied).await,
-                None => serve(state.hub, canvas, stream, leftover, address).await,
+                Some(denied) => turn_away(state.hub, upgraded, denied).await,
+                None => serve(state.hub, canvas, upgraded).await,
             }
         }
     });
@@ -87,11 +94,9 @@ async fn upgrade(
     if let Ok(accept) = HeaderValue::from_str(&derive_accept_key(&key)) {
         headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
     }
-    if offers_ours {
-        headers.insert(
-            header::SEC_WEBSOCKET_PROTOCOL,
-            HeaderValue::from_static(SUBPROTOCOL),
-        );
+    if let Some(encoding) = chosen {
+        let subprotocol = HeaderValue::from_static(encoding.subprotocol());
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
     }
     response
 }
@@ -112,30 +117,6 @@ fn wrong_origin(state: &UpgradeState, headers: &HeaderMap) -> Option<Denied> {
         code: CloseCode::Forbidden,
         message: "pages of this origin may not connect (--allowed-origin)".to_owned(),
     })
-}
-
-/// Whose connection it is: the one that the nearest proxy we trust has seen, as long as we trust who told.
-fn client_address(state: &UpgradeState, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-    let trusted = &state.hub.config.limits.trusted_proxies;
-    let forwarded = headers.get_all("x-forwarded-for");
-    let hops: Vec<&str> = forwarded
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .collect();
-    let mut hops = hops.into_iter().rev();
-    let mut address = peer;
-    while trusted
-        .iter()
-        .any(|net| net.contains(address.to_canonical()))
-    {
-        match hops.next().and_then(|hop| hop.parse().ok()) {
-            Some(hop) => address = hop,
-            None => break,
-        }
-    }
-    address
 }
 
 /// The handshake's key, if the request is a WebSocket handshake of version 13 (RFC 6455, 4.2.1).
@@ -197,12 +178,10 @@ fn is_nonce(key: &[u8]) -> bool {
         .is_some_and(|key| key.len() == 22 && key.iter().all(letter))
 }
 
-fn offered(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::SEC_WEBSOCKET_PROTOCOL)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .any(|value| value.split(',').any(|part| part.trim() == SUBPROTOCOL))
+fn chosen(headers: &HeaderMap) -> Option<Encoding> {
+    let offers = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
+    let offers = offers.filter_map(|value| value.to_str().ok());
+    Encoding::chosen(offers.flat_map(|value| value.split(',').map(str::trim)))
 }
 
 /// The plain socket under the upgrade, and what came behind the handshake.

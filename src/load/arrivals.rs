@@ -18,6 +18,7 @@ use self::author::Author;
 use self::check::Expected;
 use self::visitor::{Arrival, Visitor};
 use super::latency::Latency;
+use super::reach::ReachArgs;
 use super::report;
 use super::url::Url;
 use crate::protocol::ids::CanvasId;
@@ -37,6 +38,11 @@ struct Common {
     /// The canvas: one that nobody uses [default: a new one]
     #[arg(long, value_name = "CANVAS")]
     canvas: Option<String>,
+    #[command(flatten)]
+    reach: ReachArgs,
+    /// They read what is long compressed
+    #[arg(long)]
+    compress: bool,
     /// Print one JSON object instead of a summary
     #[arg(long)]
     json: bool,
@@ -83,6 +89,7 @@ struct Run {
 /// Lets visitors join a canvas with objects. `false` when one of them did not get exactly those.
 pub async fn join(args: JoinArgs) -> anyhow::Result<bool> {
     let common = &args.common;
+    common.reach.settle(common.url.secure)?;
     let canvas = canvas_of(common)?;
     let mut author = Author::join(&common.url, &canvas).await?;
     author
@@ -98,6 +105,7 @@ pub async fn join(args: JoinArgs) -> anyhow::Result<bool> {
 /// Lets visitors come back who missed messages. `false` when one of them did not get exactly those.
 pub async fn resume(args: ResumeArgs) -> anyhow::Result<bool> {
     let common = &args.common;
+    common.reach.settle(common.url.secure)?;
     let canvas = canvas_of(common)?;
     let mut author = Author::join(&common.url, &canvas).await?;
     let since = author.position();
@@ -125,7 +133,7 @@ async fn arrive(common: &Common, canvas: &str, expected: &Expected) -> anyhow::R
     let mut coming = JoinSet::new();
     for number in 0..common.clients as usize {
         let (start, url, canvas) = (Arc::clone(&start), common.url.clone(), canvas.to_owned());
-        let visitor = Visitor::new(number, expected.clone());
+        let visitor = Visitor::new(number, expected.clone(), common.compress);
         coming.spawn(async move {
             start.wait().await;
             visitor.come(&url, &canvas).await

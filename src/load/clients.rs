@@ -9,6 +9,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -21,9 +22,12 @@ use tokio::time::timeout;
 use self::client::{Client, DUE_QUEUE, Due, Plan, Stream};
 use self::summary::{Progress, Run};
 use self::tally::Shared;
+use super::history::History;
 use super::pacer::{self, Beat, Schedule};
+use super::reach::ReachArgs;
 use super::url::Url;
 use super::{rate, report, seconds, seconds_or_none};
+use crate::protocol::encoding::Encoding;
 
 /// Clients of one load.
 const MAX_CLIENTS: usize = 50_000;
@@ -74,12 +78,36 @@ pub struct ClientsArgs {
     /// The longest wait for what is still under way at the end: seconds, or with a unit
     #[arg(long, default_value = "10", value_parser = seconds_or_none)]
     drain: Duration,
+    /// How the clients read and write messages
+    #[arg(long, value_enum, default_value = "json")]
+    encoding: Written,
     /// The canvases are named PREFIX-0, PREFIX-1, …
     #[arg(long, value_name = "PREFIX", default_value = "load")]
     canvas_prefix: String,
+    #[command(flatten)]
+    reach: ReachArgs,
+    /// Write what clients sent and were told to a file, for scripts/judge
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
     /// Print one JSON object instead of a summary
     #[arg(long)]
     json: bool,
+}
+
+/// The encodings by their names on the command line.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Written {
+    Json,
+    Msgpack,
+}
+
+impl From<Written> for Encoding {
+    fn from(written: Written) -> Self {
+        match written {
+            Written::Json => Self::Json,
+            Written::Msgpack => Self::Msgpack,
+        }
+    }
 }
 
 impl ClientsArgs {
@@ -107,6 +135,7 @@ impl ClientsArgs {
                     member,
                     object: self.object_rate > 0.0,
                     message_bytes: self.message_bytes as usize,
+                    encoding: self.encoding.into(),
                 });
             }
         }
@@ -175,10 +204,13 @@ async fn put_on(args: &ClientsArgs) -> anyhow::Result<(Arc<Shared>, Run)> {
     let plans = args.plans()?;
     let clients = plans.len();
     super::raise_file_limit(clients)?;
-    let shared = Arc::new(Shared::new(
-        args.canvases as usize,
-        args.clients_per_canvas as usize,
-    ));
+    let all = args.urls.iter().chain(&args.standby);
+    args.reach.settle(all.into_iter().any(|url| url.secure))?;
+    let mut shared = Shared::new(args.canvases as usize, args.clients_per_canvas as usize);
+    let history = args.record.as_deref();
+    let history = history.map(|path| History::create(path, &args.canvas_prefix));
+    shared.history = history.transpose()?;
+    let shared = Arc::new(shared);
     let mut crowd = Crowd::start(plans, &shared);
     let ramp = Instant::now();
     crowd.wait_ready(clients).await?;
@@ -211,6 +243,7 @@ async fn put_on(args: &ClientsArgs) -> anyhow::Result<(Arc<Shared>, Run)> {
         faults: shared.faults(),
     };
     crowd.end().await;
+    shared.history.as_ref().map_or(Ok(()), History::finish)?;
     Ok((shared, run))
 }
 

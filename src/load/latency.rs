@@ -1,4 +1,4 @@
-//! Latencies in a histogram of bounded size, and the four numbers that are told of them.
+//! Latencies in a histogram of bounded size, and the four numbers that are reported.
 
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::queue::follow;
 use super::report;
 use super::scratch::Scratch;
-use super::writer::{self, Bell, Pace, Writer};
+use super::writer::{self, Notifier, Pace, Writer};
 use super::{milliseconds, rate, seconds};
 use crate::backplane::{Backplane, Canvas, Delivery, Sink, Stats};
 use crate::protocol::ids::CanvasId;
@@ -117,7 +117,7 @@ async fn put_on(
     writing: &Arc<dyn Backplane>,
 ) -> anyhow::Result<Run> {
     let start = Instant::now();
-    let bell = Arc::new(Bell::default());
+    let notifier = Arc::new(Notifier::default());
     let mut readers: Vec<(Canvas, Arc<Reader>)> = Vec::new();
     let mut writers = Vec::new();
     for _ in 0..args.canvases {
@@ -128,7 +128,7 @@ async fn put_on(
             .await?;
         reader.0.lock().head = opened.head.seq;
         readers.push((opened.canvas, reader));
-        let writer = Writer::open(writing, &canvas, start, &bell, (200, WINDOW)).await?;
+        let writer = Writer::open(writing, &canvas, start, &notifier, (200, WINDOW)).await?;
         writers.push(Arc::new(writer));
     }
     let from = Instant::now();
@@ -145,7 +145,7 @@ async fn put_on(
         vec![writer::spawn(
             "writer".to_owned(),
             writers.clone(),
-            bell,
+            notifier,
             pace,
         )?]
     } else {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::report::{self, per_second};
 use super::scratch::Scratch;
-use super::writer::{self, Bell, Pace, Writer};
+use super::writer::{self, Notifier, Pace, Writer};
 use super::{rate, seconds};
 use crate::backplane::{Backplane, Stats};
 use crate::limits;
@@ -78,16 +78,16 @@ async fn put_on(args: &QueueArgs, queue: &Arc<dyn Backplane>) -> anyhow::Result<
     for n in 0..args.threads {
         // A canvas nobody else has: several runs may share a file.
         let canvas = CanvasId::parse(&format!("load-{}", uuid::Uuid::new_v4()))?;
-        let bell = Arc::new(Bell::default());
+        let notifier = Arc::new(Notifier::default());
         let size = (args.message_bytes as usize, window);
-        let writer = Arc::new(Writer::open(queue, &canvas, start, &bell, size).await?);
+        let writer = Arc::new(Writer::open(queue, &canvas, start, &notifier, size).await?);
         writers.push(Arc::clone(&writer));
-        threads.push((format!("writer-{n}"), writer, bell));
+        threads.push((format!("writer-{n}"), writer, notifier));
     }
     let opened = start.elapsed();
     let end = start + opened + args.duration;
     let mut running = Vec::new();
-    for (name, writer, bell) in threads {
+    for (name, writer, notifier) in threads {
         let pace = Pace {
             rate: args.messages_per_sec,
             from: start + opened,
@@ -95,7 +95,7 @@ async fn put_on(args: &QueueArgs, queue: &Arc<dyn Backplane>) -> anyhow::Result<
             end,
             drain: DRAIN,
         };
-        running.push(writer::spawn(name, vec![writer], bell, pace)?);
+        running.push(writer::spawn(name, vec![writer], notifier, pace)?);
     }
     let told = follow(&writers, start + opened, end).await;
     writer::join(running, end + DRAIN).await?;

@@ -1,4 +1,4 @@
-//! What a load tells: a progress line on stderr, and a summary or one JSON object on stdout.
+//! The report of a load: a progress line on stderr, and a summary or one JSON object on stdout.
 
 use std::io::{IsTerminal, Write};
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use crate::backplane::Backplane;
-use crate::config::{Config, QueueConfig};
-use crate::queue::SqliteQueue;
+use crate::config::{Config, SqliteConfig};
+use crate::sqlite::SqliteBackplane;
 
 /// A queue file, and the temporary folder it is in unless the user named one.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Scratch {
     /// # Errors
     /// When the file can't be opened as a queue.
     pub fn open(&self, flags: &[&str]) -> anyhow::Result<Arc<dyn Backplane>> {
-        let queue = SqliteQueue::start(self.config(flags)?).with_context(|| self.opening())?;
+        let queue = SqliteBackplane::start(self.config(flags)?).with_context(|| self.opening())?;
         Ok(queue)
     }
 
@@ -51,13 +51,13 @@ impl Scratch {
     /// # Errors
     /// As above.
     pub fn open_deaf(&self, flags: &[&str]) -> anyhow::Result<(Arc<dyn Backplane>, impl Sized)> {
-        let started = SqliteQueue::start_on_loop(self.config(flags)?);
+        let started = SqliteBackplane::start_on_loop(self.config(flags)?);
         // The wakes are left unread.
         let (queue, hearing) = started.with_context(|| self.opening())?;
         Ok((queue, hearing))
     }
 
-    fn config(&self, flags: &[&str]) -> anyhow::Result<QueueConfig> {
+    fn config(&self, flags: &[&str]) -> anyhow::Result<SqliteConfig> {
         let db = [OsStr::new("--db"), self.db.as_os_str()];
         let flags = flags.iter().map(OsStr::new);
         Ok(Config::from_flags(db.into_iter().chain(flags))?.queue)
@@ -86,7 +86,7 @@ pub fn in_memory() -> Arc<dyn Backplane> {
 /// Two instances of one relay to try loads on.
 #[cfg(test)]
 pub fn in_memory_pair() -> (Arc<dyn Backplane>, Arc<dyn Backplane>) {
-    use crate::backplane::object_bounds::ObjectBounds;
+    use crate::canvas::bounds::ObjectBounds;
     use crate::memory::{MemoryBackplane, MemoryConfig};
     use crate::protocol::ids::InstanceId;
     let name = |name| InstanceId::parse(name).expect("a good name");
@@ -97,6 +97,7 @@ pub fn in_memory_pair() -> (Arc<dyn Backplane>, Arc<dyn Backplane>) {
             max_objects: 100,
             max_bytes: 1 << 20,
         },
+        quotas: crate::limits::Quotas::default(),
     };
     let one = MemoryBackplane::start(name("one"), &config).expect("a thread");
     let two = one.start_peer(name("two"));

@@ -1,19 +1,40 @@
 //! A load client's WebSocket: how it is made, what is said over it, and how long to wait before the next one.
 
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 use tungstenite::client::IntoClientRequest;
 use tungstenite::protocol::WebSocketConfig;
 use tungstenite::{Message, Utf8Bytes};
 
+use super::reach;
 use super::url::Url;
+use crate::protocol::encoding::Encoding;
+use crate::protocol::msgpack;
 
 /// A connection, upgraded.
-pub type Socket = WebSocketStream<TcpStream>;
+pub struct Socket {
+    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    encoding: Encoding,
+}
+
+impl Deref for Socket {
+    type Target = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.stream
+    }
+}
+
+impl DerefMut for Socket {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.stream
+    }
+}
 
 /// Connecting, joining, and writing may take this long each.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -24,10 +45,16 @@ const MAX_FRAME: usize = 16 << 20;
 ///
 /// # Errors
 /// When nobody answers as a relay within [`PATIENCE`].
-pub async fn connect(url: &Url, canvas: &str, read_bytes: usize) -> anyhow::Result<Socket> {
-    let target = format!("ws://{}{}/ws/{canvas}", url.authority, url.path);
+pub async fn connect(
+    url: &Url,
+    canvas: &str,
+    read_bytes: usize,
+    encoding: Encoding,
+) -> anyhow::Result<Socket> {
+    let scheme = if url.secure { "wss" } else { "ws" };
+    let target = format!("{scheme}://{}{}/ws/{canvas}", url.authority, url.path);
     let mut request = target.into_client_request()?;
-    let subprotocol = crate::protocol::SUBPROTOCOL.parse()?;
+    let subprotocol = encoding.subprotocol().parse()?;
     request
         .headers_mut()
         .insert("Sec-WebSocket-Protocol", subprotocol);
@@ -38,10 +65,15 @@ pub async fn connect(url: &Url, canvas: &str, read_bytes: usize) -> anyhow::Resu
     let shake = async {
         let stream = TcpStream::connect(&url.authority).await?;
         stream.set_nodelay(true)?;
-        let config = Some(config);
-        let (socket, _) =
-            tokio_tungstenite::client_async_with_config(request, stream, config).await?;
-        anyhow::Ok(socket)
+        let plain = Some(Connector::Plain);
+        let connector = if url.secure {
+            reach::connector()
+        } else {
+            plain
+        };
+        let (stream, _) =
+            client_async_tls_with_config(request, stream, Some(config), connector).await?;
+        anyhow::Ok(Socket { stream, encoding })
     };
     timeout(PATIENCE, shake).await?
 }
@@ -53,11 +85,20 @@ pub async fn connect(url: &Url, canvas: &str, read_bytes: usize) -> anyhow::Resu
 pub async fn say(socket: &mut Socket, texts: Vec<Utf8Bytes>) -> anyhow::Result<()> {
     let all = async {
         for text in texts {
-            socket.feed(Message::Text(text)).await?;
+            let message = match socket.encoding {
+                Encoding::Json => Message::Text(text),
+                Encoding::Msgpack => {
+                    let mut out = Vec::with_capacity(text.len());
+                    msgpack::value(&mut out, text.as_bytes())?;
+                    Message::Binary(out.into())
+                }
+            };
+            socket.feed(message).await?;
         }
-        socket.flush().await
+        socket.flush().await?;
+        anyhow::Ok(())
     };
-    Ok(timeout(PATIENCE, all).await??)
+    timeout(PATIENCE, all).await?
 }
 
 /// Says `bye` and waits for the end.

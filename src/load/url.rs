@@ -1,11 +1,13 @@
-//! Where a relay is: `http://HOST:PORT` or `ws://HOST:PORT`, with a path in front of `/ws/` if need be.
+//! Where a relay is: `http://HOST:PORT`, `ws://HOST:PORT` or the same behind TLS, with a path in front of `/ws/` if need be.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A relay's base URL. Without TLS: load is put on from nearby.
+/// A relay's base URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Url {
+    /// Behind TLS.
+    pub secure: bool,
     /// Host and port.
     pub authority: String,
     /// What comes before `/ws/`; empty or begins with a slash, never ends with one.
@@ -16,18 +18,29 @@ impl FromStr for Url {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || "must look like http://127.0.0.1:8080 or ws://127.0.0.1:8080".to_owned();
-        let rest = text
-            .strip_prefix("http://")
-            .or_else(|| text.strip_prefix("ws://"));
-        let rest = rest.ok_or_else(wrong)?;
+        let wrong = || {
+            "must look like http://127.0.0.1:8080, ws://127.0.0.1:8080 or wss://relay.example.org"
+                .to_owned()
+        };
+        let schemes = [
+            ("http://", false),
+            ("ws://", false),
+            ("https://", true),
+            ("wss://", true),
+        ];
+        let found = schemes
+            .into_iter()
+            .find_map(|(scheme, secure)| Some((text.strip_prefix(scheme)?, secure)));
+        let (rest, secure) = found.ok_or_else(wrong)?;
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let port = authority
             .rsplit_once(':')
             .map(|(host, port)| (host, port.parse::<u16>()));
         let authority = match port {
             Some((host, Ok(_))) if !host.is_empty() => authority.to_owned(),
-            None if !authority.is_empty() => format!("{authority}:80"),
+            None if !authority.is_empty() => {
+                format!("{authority}:{}", if secure { 443 } else { 80 })
+            }
             _ => return Err(wrong()),
         };
         let path = path.trim_matches('/');
@@ -36,13 +49,18 @@ impl FromStr for Url {
         } else {
             format!("/{path}")
         };
-        Ok(Self { authority, path })
+        Ok(Self {
+            secure,
+            authority,
+            path,
+        })
     }
 }
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{}", self.authority, self.path)
+        let scheme = if self.secure { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.authority, self.path)
     }
 }
 
@@ -56,12 +74,18 @@ mod tests {
             ("http://127.0.0.1:8080", "127.0.0.1:8080", ""),
             ("ws://[::1]:9/", "[::1]:9", ""),
             ("http://relay/app/", "relay:80", "/app"),
+            ("wss://relay/app/", "relay:443", "/app"),
+            ("https://relay:8443", "relay:8443", ""),
         ] {
             let url: Url = text.parse().unwrap();
             assert_eq!((&*url.authority, &*url.path), (authority, path), "{text}");
+            assert_eq!(
+                url.secure,
+                text.starts_with("wss") || text.starts_with("https")
+            );
         }
         for bad in [
-            "https://a",
+            "ftp://a",
             "127.0.0.1:8080",
             "http://",
             "http://:80",

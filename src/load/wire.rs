@@ -1,4 +1,4 @@
-//! The client's side of the wire: what a load client says, and what it needs to read of what it hears.
+//! The client's side of the wire: the messages of a load client, and the parts that it reads of those it gets.
 //!
 //! Times in messages are microseconds of the load's own clock: all its clients are one process.
 
@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use crate::protocol::ids::Position;
 
 /// Everything that a server message may carry and that a load client reads.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub struct Heard<'a> {
     /// `type`
     #[serde(borrow, rename = "type")]
@@ -66,6 +66,9 @@ pub struct Heard<'a> {
     /// `cursor-batch`
     #[serde(borrow, default)]
     pub cursors: Vec<Cursor<'a>>,
+    /// When a durable message was due, if that was read already.
+    #[serde(skip)]
+    pub due: Option<u64>,
 }
 
 /// One entry of a `cursor-batch`.
@@ -87,6 +90,9 @@ struct Stamped {
 impl Heard<'_> {
     /// When the message was due, if a load client wrote it.
     pub fn due_us(&self) -> Option<u64> {
+        if self.due.is_some() {
+            return self.due;
+        }
         let raw = self.data.or(self.patch)?;
         serde_json::from_str::<Stamped>(raw.get()).ok()?.t
     }
@@ -131,9 +137,11 @@ pub fn hello(client: &str, member: usize, since: Option<Position>) -> String {
             at.epoch, at.seq
         )
     });
+    let token = super::reach::token(client, member);
+    let token = token.map_or(String::new(), |token| format!(",\"token\":\"{token}\""));
     format!(
         "{{\"type\":\"hello\",\"v\":1,\"client\":\"{client}\",\
-         \"user\":{{\"name\":\"Load {member}\"}}{since}}}"
+         \"user\":{{\"name\":\"Load {member}\"}}{since}{token}}}"
     )
 }
 

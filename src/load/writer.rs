@@ -41,25 +41,25 @@ struct State {
 
 /// Wakes the thread that drives writers.
 #[derive(Default)]
-pub struct Bell {
-    rung: Mutex<bool>,
+pub struct Notifier {
+    notified: Mutex<bool>,
     changed: Condvar,
 }
 
-impl Bell {
+impl Notifier {
     /// Ends a wait.
-    pub fn ring(&self) {
-        *self.rung.lock() = true;
+    pub fn notify(&self) {
+        *self.notified.lock() = true;
         self.changed.notify_all();
     }
 
-    /// Waits for a ring, until then at the latest.
+    /// Waits for a notification, until then at the latest.
     fn wait_until(&self, at: Instant) {
-        let mut rung = self.rung.lock();
-        if !*rung {
-            self.changed.wait_until(&mut rung, at);
+        let mut notified = self.notified.lock();
+        if !*notified {
+            self.changed.wait_until(&mut notified, at);
         }
-        *rung = false;
+        *notified = false;
     }
 }
 
@@ -76,7 +76,7 @@ pub struct Writer {
 /// Where the backplane puts what it delivers to a writer.
 struct Inbox {
     start: Instant,
-    bell: Arc<Bell>,
+    notifier: Arc<Notifier>,
     conn: Mutex<Option<crate::protocol::ids::ConnId>>,
     state: Mutex<State>,
 }
@@ -90,7 +90,7 @@ impl Sink for Inbox {
             }
             _ => return,
         }
-        self.bell.ring();
+        self.notifier.notify();
     }
 }
 
@@ -151,12 +151,12 @@ impl Writer {
         backplane: &Arc<dyn Backplane>,
         canvas: &CanvasId,
         start: Instant,
-        bell: &Arc<Bell>,
+        notifier: &Arc<Notifier>,
         (message_bytes, window): (usize, usize),
     ) -> anyhow::Result<Self> {
         let inbox = Arc::new(Inbox {
             start,
-            bell: Arc::clone(bell),
+            notifier: Arc::clone(notifier),
             conn: Mutex::new(None),
             state: Mutex::default(),
         });
@@ -250,7 +250,7 @@ pub struct Pace {
 ///
 /// # Errors
 /// When the load's own messages are not accepted as such.
-pub fn drive(writers: &[Arc<Writer>], bell: &Bell, pace: &Pace) -> anyhow::Result<()> {
+pub fn drive(writers: &[Arc<Writer>], notifier: &Notifier, pace: &Pace) -> anyhow::Result<()> {
     let every = super::pacer::interval_ns(pace.rate);
     let beats = every.iter().flat_map(|every_ns| {
         (0..writers.len()).map(|who| Beat {
@@ -274,14 +274,14 @@ pub fn drive(writers: &[Arc<Writer>], bell: &Bell, pace: &Pace) -> anyhow::Resul
         if let Some(due) = write_due(writers, &mut schedule, pace)? {
             next = next.min(due);
         }
-        bell.wait_until(next);
+        notifier.wait_until(next);
     }
-    drain(writers, bell, pace)?;
+    drain(writers, notifier, pace)?;
     writers.iter().for_each(|writer| writer.close());
     Ok(())
 }
 
-/// Writes what is due. Returns when the next is, unless the bell must ring first.
+/// Writes what is due. Returns when the next is, unless it is notified first.
 fn write_due(
     writers: &[Arc<Writer>],
     schedule: &mut Schedule<()>,
@@ -305,7 +305,7 @@ fn write_due(
     Ok(None)
 }
 
-fn drain(writers: &[Arc<Writer>], bell: &Bell, pace: &Pace) -> anyhow::Result<()> {
+fn drain(writers: &[Arc<Writer>], notifier: &Notifier, pace: &Pace) -> anyhow::Result<()> {
     let give_up = pace.end + pace.drain;
     while Instant::now() < give_up && writers.iter().any(|writer| writer.open_ops() > 0) {
         let mut next = give_up;
@@ -314,7 +314,7 @@ fn drain(writers: &[Arc<Writer>], bell: &Bell, pace: &Pace) -> anyhow::Result<()
                 next = next.min(pace.start + Duration::from_micros(us));
             }
         }
-        bell.wait_until(next);
+        notifier.wait_until(next);
     }
     Ok(())
 }
@@ -326,12 +326,12 @@ fn drain(writers: &[Arc<Writer>], bell: &Bell, pace: &Pace) -> anyhow::Result<()
 pub fn spawn(
     name: String,
     writers: Vec<Arc<Writer>>,
-    bell: Arc<Bell>,
+    notifier: Arc<Notifier>,
     pace: Pace,
 ) -> anyhow::Result<std::thread::JoinHandle<anyhow::Result<()>>> {
     std::thread::Builder::new()
         .name(name)
-        .spawn(move || drive(&writers, &bell, &pace))
+        .spawn(move || drive(&writers, &notifier, &pace))
         .context("a writer's thread did not start")
 }
 

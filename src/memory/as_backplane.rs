@@ -8,14 +8,14 @@ use futures::future::BoxFuture;
 
 use super::MemoryBackplane;
 use crate::backplane::{
-    Answer, Author, Backplane, Canvas, Entry, Found, InstanceStats, Member, Opened, Outcome, Read,
-    Refusal, Sink, Snapshot, Stats, Unavailable,
+    Answer, Author, Canvas, Carrier, Directory, Entry, Found, Instance, InstanceStats, Lifecycle,
+    Opened, Outcome, PresenceTable, Read, Reader, Refusal, Sink, Snapshot, Stats, Unavailable,
 };
-use crate::machine::CanvasState;
+use crate::canvas::CanvasState;
 use crate::protocol::client_message::Durable;
 use crate::protocol::ids::{CanvasId, ConnId, InstanceId, Position};
 
-impl Backplane for MemoryBackplane {
+impl Instance for MemoryBackplane {
     fn instance_id(&self) -> &InstanceId {
         &self.instance_id
     }
@@ -23,17 +23,53 @@ impl Backplane for MemoryBackplane {
     fn new_conn(&self) -> ConnId {
         ConnId::new(self.number, self.conns.fetch_add(1, Ordering::Relaxed))
     }
+}
 
+impl Reader for MemoryBackplane {
+    fn read<'a>(
+        &'a self,
+        canvas: &'a Canvas,
+        after: Position,
+        max_bytes: usize,
+    ) -> Answer<'a, Read> {
+        async move { self.with_canvas(canvas, |state| state.read(after, max_bytes)) }.boxed()
+    }
+
+    fn read_plain<'a>(
+        &'a self,
+        canvas: &'a Canvas,
+        after: Position,
+        max_bytes: usize,
+    ) -> Answer<'a, Read> {
+        async move { self.with_canvas(canvas, |state| state.read_plain(after, max_bytes)) }.boxed()
+    }
+
+    fn snapshot<'a>(&'a self, canvas: &'a Canvas) -> Answer<'a, Snapshot> {
+        async move { self.with_canvas(canvas, CanvasState::snapshot) }.boxed()
+    }
+
+    fn members<'a>(&'a self, canvas: &'a Canvas) -> Answer<'a, PresenceTable> {
+        async move { self.with_canvas(canvas, CanvasState::members) }.boxed()
+    }
+}
+
+impl Carrier for MemoryBackplane {
     fn open<'a>(&'a self, id: &'a CanvasId, sink: Arc<dyn Sink>) -> Answer<'a, Opened> {
         async move {
-            let (key, cell) = self.relay.find_or_create(id);
+            let (mut key, mut cell) = self.relay.find_or_create(id)?;
+            if cell.lock().ended {
+                // It has just gone.
+                (key, cell) = self.relay.find_or_create(id)?;
+            }
             let mut live = cell.lock();
+            if live.ended {
+                return Err(Unavailable::NotNow("the canvas has just ended".to_owned()));
+            }
             // Under the lock: a sink must not come in behind a shutdown.
             self.check_open()?;
-            live.sweep(self.relay.clock.now_ms());
+            live.sweep(&self.relay, self.relay.clock.now_ms());
             live.sinks.retain(|(number, _)| *number != self.number);
             live.sinks.push((self.number, sink));
-            let (presence_version, members) = live.state.members();
             let canvas = Canvas {
                 id: id.clone(),
                 key,
@@ -41,8 +77,7 @@ impl Backplane for MemoryBackplane {
             Ok(Opened {
                 canvas,
                 head: live.state.head(),
-                presence_version,
-                members,
+                presence: live.state.members(),
             })
         }
         .boxed()
@@ -53,13 +88,17 @@ impl Backplane for MemoryBackplane {
             let mut live = cell.lock();
             live.sinks
                 .retain(|(number, open)| *number != self.number || !Arc::ptr_eq(open, sink));
+            drop(live);
+            self.relay.end(canvas);
         }
     }
 
-    fn append(&self, canvas: &Canvas, entry: Entry) -> Result<(), Refusal> {
+    fn put(&self, canvas: &Canvas, entry: Entry) -> Result<(), Refusal> {
         self.apply(canvas, entry, |_| ())
     }
+}
 
+impl Directory for MemoryBackplane {
     fn find<'a>(&'a self, id: &'a CanvasId) -> Answer<'a, Option<Found>> {
         async move { self.find_canvas(id) }.boxed()
     }
@@ -67,7 +106,7 @@ impl Backplane for MemoryBackplane {
     fn create<'a>(&'a self, id: &'a CanvasId) -> Answer<'a, Canvas> {
         async move {
             self.check_open()?;
-            let (key, _) = self.relay.find_or_create(id);
+            let (key, _) = self.relay.find_or_create(id)?;
             let id = id.clone();
             Ok(Canvas { id, key })
         }
@@ -75,7 +114,11 @@ impl Backplane for MemoryBackplane {
     }
 
     fn active<'a>(&'a self, after: &'a str, limit: u32) -> Answer<'a, Vec<Found>> {
-        async move { self.active_canvases(after, limit) }.boxed()
+        async move { self.canvases(after, limit, 1) }.boxed()
+    }
+
+    fn all<'a>(&'a self, after: &'a str, limit: u32) -> Answer<'a, Option<Vec<Found>>> {
+        async move { self.canvases(after, limit, 0).map(Some) }.boxed()
     }
 
     fn publish<'a>(
@@ -88,32 +131,21 @@ impl Backplane for MemoryBackplane {
         std::future::ready(ended).boxed()
     }
 
+    fn kick(&self, canvas: &Canvas, conn: ConnId) -> Result<(), Refusal> {
+        self.append(canvas, Entry::Kick { conn })
+    }
+
     fn delete<'a>(&'a self, canvas: &'a Canvas) -> Answer<'a, Position> {
         async move { self.delete_canvas(canvas) }.boxed()
     }
+}
 
-    fn read<'a>(
-        &'a self,
-        canvas: &'a Canvas,
-        after: Position,
-        max_bytes: usize,
-    ) -> Answer<'a, Read> {
-        async move { self.with_canvas(canvas, |state| state.read(after, max_bytes)) }.boxed()
-    }
-
-    fn snapshot<'a>(&'a self, canvas: &'a Canvas) -> Answer<'a, Snapshot> {
-        async move { self.with_canvas(canvas, CanvasState::snapshot) }.boxed()
-    }
-
-    fn members<'a>(&'a self, canvas: &'a Canvas) -> Answer<'a, (u64, Vec<Member>)> {
-        async move { self.with_canvas(canvas, CanvasState::members) }.boxed()
-    }
-
+impl Lifecycle for MemoryBackplane {
     fn ready<'a>(&'a self) -> Answer<'a, ()> {
         async move {
             self.check_open()?;
             if self.sweeper.has_ended() {
-                return Err(Unavailable("its sweeper has ended".to_owned()));
+                return Err(Unavailable::NotNow("its sweeper has ended".to_owned()));
             }
             Ok(())
         }
@@ -141,6 +173,9 @@ impl Backplane for MemoryBackplane {
                 committed,
                 commits: committed,
                 overloaded: self.relay.refused.load(Ordering::Relaxed),
+                log_full: self.relay.full.load(Ordering::Relaxed),
+                log_bytes: self.relay.log_bytes.load(Ordering::Relaxed),
+                max_log_bytes: self.relay.quotas.log_bytes,
                 instances: self
                     .relay
                     .instances
@@ -163,7 +198,8 @@ impl Backplane for MemoryBackplane {
             for cell in self.relay.cells() {
                 let mut live = cell.lock();
                 let mut out = Vec::new();
-                live.state.remove_instance(self.number, &mut out);
+                live.state
+                    .lose_instance(self.number, false, self.relay.clock.now_ms(), &mut out);
                 live.deliver(out);
                 live.sinks.retain(|(number, _)| *number != self.number);
             }

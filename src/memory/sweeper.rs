@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -13,6 +13,9 @@ use crate::limits::MEMORY_SWEEP;
 
 /// How long the thread sleeps with nothing to sweep before it looks whether its relay still exists.
 const IDLE: Duration = Duration::from_secs(5);
+
+/// How often it looks for canvases that nobody uses any more.
+const WALK: Duration = Duration::from_secs(5);
 
 /// A canvas as the sweeper holds it.
 type Cell = Arc<Mutex<Live>>;
@@ -78,6 +81,7 @@ impl Sweeper {
 
 fn run(shared: &Shared, relay: &Weak<Relay>) {
     let mut watched: Vec<Cell> = Vec::new();
+    let mut walk = Instant::now();
     loop {
         let mut inbox = shared.inbox.lock();
         if !inbox.stop && inbox.new.is_empty() && watched.is_empty() {
@@ -94,10 +98,14 @@ fn run(shared: &Shared, relay: &Weak<Relay>) {
         watched.append(&mut inbox.new);
         drop(inbox);
         let Some(relay) = relay.upgrade() else { return };
+        if walk.elapsed() >= WALK {
+            relay.walk();
+            walk = Instant::now();
+        }
         let now_ms = relay.clock.now_ms();
         watched.retain(|cell| {
             let mut live = cell.lock();
-            live.sweep(now_ms);
+            live.sweep(&relay, now_ms);
             live.swept = !live.state.is_settled();
             live.swept
         });

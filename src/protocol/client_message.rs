@@ -1,4 +1,4 @@
-//! What a client may say, parsed once. Pure: text in, a message or a named error out.
+//! The messages of a client, parsed once. Pure: text in, a message or a named error out.
 //!
 //! Only the envelope is read; what the application put in `data`, `object` or `patch` is checked
 //! (depth, sizes, numbers) and passed on byte for byte.
@@ -9,17 +9,21 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::edit::Edits;
+use super::features::Features;
 use super::ids::{ClientId, Position};
 use super::server_message::ErrorCode;
 
+mod batch;
 mod body;
+mod edits;
 mod envelope;
 mod fields;
 
 pub use envelope::{parse, parse_within};
 
 /// Levels of arrays and objects in a message, its own braces included, unless configured.
-pub const DEFAULT_DEPTH: usize = 16;
+pub const DEFAULT_DEPTH: usize = 32;
 /// The least that can be configured: `hello.user`, `object` and `patch` are objects in a message.
 pub const MIN_DEPTH: usize = 2;
 /// The most. Merging, comparing and dropping a value recurse as deep as it goes, on stacks of 1 MiB; and serde_json reads
@@ -37,6 +41,10 @@ pub const MAX_KIND_CHARS: usize = 32;
 pub const MAX_EVENT_CHARS: usize = 64;
 /// Characters of `user.name` and `user.color`.
 pub const MAX_USER_CHARS: usize = 64;
+/// Messages in one `batch`.
+pub const MAX_BATCH_OPS: usize = 1_000;
+/// Paths in one `object-update`.
+pub const MAX_PATHS: usize = 1_000;
 /// Bytes of a presence patch: none that makes a state of the size allowed is larger, but for what it removes.
 pub const MAX_PATCH_BYTES: usize = 8 * 1024;
 /// Characters of `ping.ts`, which comes back as it was: any number has fewer.
@@ -51,6 +59,8 @@ pub const MAX_OP: u64 = (1 << 53) - 1;
 pub enum ClientMessage {
     /// Must be the first.
     Hello(Hello),
+    /// A hello of another version of the protocol; the rest of it is that version's business. `None`: it does not say which.
+    OtherVersion(Option<u64>),
     /// Takes a `seq`, is committed, is acknowledged.
     Durable(Durable),
     /// Where this client points: the fields as a JSON object without `type`.
@@ -70,8 +80,6 @@ pub enum ClientMessage {
 /// The first message.
 #[derive(Debug)]
 pub struct Hello {
-    /// The protocol version it speaks; 0 if it does not say.
-    pub v: u64,
     /// Who this is, for as long as the tab lives.
     pub client: ClientId,
     /// Name and colour, as a JSON object of at most those two.
@@ -80,9 +88,13 @@ pub struct Hello {
     pub token: Option<String>,
     /// What the client already holds. `None` too when its epoch is not one of ours.
     pub since: Option<Position>,
+    /// What the client understands beyond the first.
+    pub features: Features,
+    /// Whether it reads what is long compressed.
+    pub deflate: bool,
 }
 
-/// The five durable types. In bytes (`src/machine/codec.rs`) each is its place in this list.
+/// The five durable types, and several of them as one. In bytes (`src/canvas/state/codec.rs`) each is its place in this list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
 pub enum Kind {
     /// `object-create`
@@ -95,6 +107,8 @@ pub enum Kind {
     Chat,
     /// `broadcast`
     Broadcast,
+    /// `batch`: it is never in a log itself.
+    Batch,
 }
 
 impl Kind {
@@ -106,6 +120,7 @@ impl Kind {
             Self::ObjectDelete => "object-delete",
             Self::Chat => "chat",
             Self::Broadcast => "broadcast",
+            Self::Batch => "batch",
         }
     }
 
@@ -117,6 +132,7 @@ impl Kind {
             Self::ObjectDelete,
             Self::Chat,
             Self::Broadcast,
+            Self::Batch,
         ]
         .into_iter()
         .find(|kind| kind.as_str() == text)
@@ -146,12 +162,14 @@ pub enum Change {
         /// The object's bytes within [`Durable::body`].
         object: Range<usize>,
     },
-    /// Merge into the object (RFC 7396); nothing when it is not there.
+    /// Merge into the object (RFC 7396), and edit it; nothing when it is not there.
     Merge {
         /// `id`
         id: String,
-        /// `patch`, an object
-        patch: Value,
+        /// `patch`, an object; an empty one if there is none.
+        patch: Box<Value>,
+        /// `unset`, `set` and `append`, if one of them is there: done after the patch.
+        edits: Option<Box<Edits>>,
     },
     /// Remove the object; nothing when it is not there.
     Remove {
@@ -162,6 +180,20 @@ pub enum Change {
     Chat,
     /// Nothing: an event only.
     None,
+    /// What these do, all or nothing. There is at least one, and their ops increase.
+    Batch(Vec<Durable>),
+}
+
+/// Whether a stored message has `set`, `unset` or `append`, which not all clients understand. Those stand right behind the op.
+pub fn has_edits(kind: Kind, body: &[u8]) -> bool {
+    let Some(rest) = body
+        .strip_prefix(b"{\"op\":")
+        .filter(|_| kind == Kind::ObjectUpdate)
+    else {
+        return false;
+    };
+    let digits = rest.iter().take_while(|c| c.is_ascii_digit()).count();
+    rest[digits..].first() == Some(&b',') && !rest[digits..].starts_with(b",\"id\":")
 }
 
 /// A message that was refused. Its `op`, where it had a readable one, is named.
@@ -173,6 +205,8 @@ pub struct Refused {
     pub message: String,
     /// The op that is refused.
     pub op: Option<u64>,
+    /// Those that are refused with it: the others of its batch.
+    pub others: Vec<u64>,
 }
 
 #[cfg(test)]

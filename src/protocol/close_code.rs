@@ -34,6 +34,23 @@ impl CloseCode {
         self as u16
     }
 
+    /// The number as text, for metrics.
+    pub fn digits(self) -> &'static str {
+        match self {
+            Self::Normal => "1000",
+            Self::Protocol => "1002",
+            Self::InvalidData => "1007",
+            Self::TooBig => "1009",
+            Self::Malformed => "4400",
+            Self::Unauthorized => "4401",
+            Self::Forbidden => "4403",
+            Self::Replaced => "4409",
+            Self::Full => "4413",
+            Self::Restarting => "4503",
+            Self::Timeout => "4504",
+        }
+    }
+
     /// The word in metrics and logs.
     pub fn word(self) -> &'static str {
         match self {

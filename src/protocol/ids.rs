@@ -39,6 +39,12 @@ macro_rules! name {
             }
         }
 
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(&self.0)
@@ -85,6 +91,16 @@ name!(
     "[A-Za-z0-9][A-Za-z0-9._:-]{0,63}",
     |text| starts_alphanumeric(text, 64)
 );
+
+impl ClientId {
+    /// How the names of the relay's own clients begin, which speak for the server API: no hello may have one.
+    pub const RESERVED: &'static str = "api-";
+
+    /// Whether it is such a name.
+    pub fn is_reserved(&self) -> bool {
+        self.as_str().starts_with(Self::RESERVED)
+    }
+}
 
 /// One connection, unique over all instances of a relay and never reused.
 ///

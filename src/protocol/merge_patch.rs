@@ -1,6 +1,8 @@
 //! JSON merge patch (RFC 7396, section 2). Pure, and the same for every backplane: what a client
 //! computes from `object-update` and what a snapshot holds must be one value.
 
+use std::io;
+
 use serde_json::{Map, Value};
 
 /// Merges `patch` into `target`: `null` removes a member, objects merge member by member, anything else replaces.
@@ -19,10 +21,80 @@ pub fn apply(target: &mut Value, patch: &Value) {
     };
     for (name, value) in patch {
         if value.is_null() {
-            members.remove(name);
+            // Those behind it keep their order.
+            members.shift_remove(name);
         } else {
             apply(members.entry(name.as_str()).or_insert(Value::Null), value);
         }
+    }
+}
+
+/// How many bytes the JSON of `target` has after [`apply`]; it has `bytes` now. What the patch does not touch is not looked at, so this
+/// costs what the patch and the values that it replaces are long.
+pub fn merged_len(target: &Value, patch: &Value, bytes: usize) -> usize {
+    match (target, patch) {
+        (Value::Object(members), Value::Object(patch)) => merged_members(members, patch, bytes),
+        _ => fresh_len(patch),
+    }
+}
+
+fn merged_members(members: &Map<String, Value>, patch: &Map<String, Value>, bytes: usize) -> usize {
+    // Each member has a comma behind it but for the last.
+    let commas = |members: usize| members.saturating_sub(1);
+    let (mut count, mut bytes) = (members.len(), bytes - commas(members.len()));
+    for (name, value) in patch {
+        let old = members.get(name);
+        if let Some(old) = old {
+            bytes = match (old, value) {
+                (_, Value::Null) => {
+                    count -= 1;
+                    bytes - name_len(name) - written_len(old)
+                }
+                // The rest of the old one is part of the sum as it stands.
+                (Value::Object(old), Value::Object(patch)) => merged_members(old, patch, bytes),
+                _ => bytes - written_len(old) + fresh_len(value),
+            };
+        } else if !value.is_null() {
+            bytes += name_len(name) + fresh_len(value);
+            count += 1;
+        }
+    }
+    bytes + commas(count)
+}
+
+/// What is left of a patch that meets nothing.
+fn fresh_len(patch: &Value) -> usize {
+    match patch {
+        Value::Object(members) => merged_members(&Map::new(), members, 2),
+        other => written_len(other),
+    }
+}
+
+/// A name, its quotes and the colon.
+pub(super) fn name_len(name: &str) -> usize {
+    let mut count = Count(1);
+    // Counting can't fail, here and below.
+    let _ = serde_json::to_writer(&mut count, name);
+    count.0
+}
+
+pub(super) fn written_len(value: &Value) -> usize {
+    let mut count = Count(0);
+    let _ = serde_json::to_writer(&mut count, value);
+    count.0
+}
+
+/// Counts what is written.
+struct Count(usize);
+
+impl io::Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -86,7 +158,26 @@ mod tests {
         })
     }
 
+    #[test]
+    fn the_length_of_a_merge_counts_what_is_escaped_and_written_as_a_double() {
+        let target = json!({"a\n": 1.0, "b": {"c": "ä\u{1}"}});
+        let patch =
+            json!({"a\n": null, "b": {"d\"": 1e300, "c": ["\\"]}, "e": {"f": null, "g": {}}});
+        let bytes = merged_len(&target, &patch, target.to_string().len());
+        let mut merged = target;
+        apply(&mut merged, &patch);
+        assert_eq!(bytes, merged.to_string().len(), "{merged}");
+    }
+
     proptest! {
+        #[test]
+        fn the_length_of_a_merge_is_known_before_it(target in any_json(), patch in any_json()) {
+            let bytes = merged_len(&target, &patch, target.to_string().len());
+            let mut merged = target;
+            apply(&mut merged, &patch);
+            prop_assert_eq!(bytes, merged.to_string().len());
+        }
+
         #[test]
         fn each_member_follows_from_the_patch_alone(target in any_json(), patch in any_json()) {
             let mut merged = target.clone();

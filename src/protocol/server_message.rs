@@ -1,4 +1,4 @@
-//! What the server says: encoded once, as a framed message that every socket can share.
+//! The messages of the server: encoded once, as a framed message that every socket can share.
 
 use std::io::Write as _;
 
@@ -7,19 +7,25 @@ use serde_json::json;
 
 use super::client_message::Kind;
 use super::frame;
-use super::ids::{CanvasId, ClientId, Epoch, InstanceId};
+use crate::counts;
 
 mod people;
+mod snapshot;
+mod welcome;
 
 pub use people::{
     LeaveReason, cursor_batch, presence, signal, user_connected, user_disconnected, user_fields,
 };
+pub use snapshot::{MAX_PART_BYTES, snapshot_parts, snapshot_since};
+pub use welcome::{SHARED_LIST_BYTES, Users, Welcome, welcome};
 
 /// The codes of `error`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum ErrorCode {
     /// Not JSON.
     BadJson,
+    /// Not MessagePack.
+    BadMsgpack,
     /// A field is missing or wrong.
     BadMessage,
     /// No such `type`.
@@ -43,6 +49,7 @@ impl ErrorCode {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::BadJson => "bad-json",
+            Self::BadMsgpack => "bad-msgpack",
             Self::BadMessage => "bad-message",
             Self::UnknownType => "unknown-type",
             Self::TooLarge => "too-large",
@@ -139,69 +146,6 @@ pub struct Limits {
     pub max_json_depth: usize,
 }
 
-/// Everything `welcome` says.
-#[derive(Debug)]
-pub struct Welcome<'a> {
-    /// Which process this is.
-    pub instance: &'a InstanceId,
-    /// Which canvas.
-    pub canvas: &'a CanvasId,
-    /// The client's own id.
-    pub client: &'a ClientId,
-    /// The client's user, a JSON object.
-    pub user: &'a str,
-    /// `"write"` or `"read"`.
-    pub role: &'static str,
-    /// The canvas's epoch.
-    pub epoch: Epoch,
-    /// The canvas's head.
-    pub seq: u64,
-    /// Whether the missed messages follow, or a snapshot.
-    pub resume: bool,
-    /// The highest committed op of this client, 0 if none.
-    pub acked_op: u64,
-    /// Who is here: a JSON array.
-    pub users: &'a str,
-    /// The numbers to keep to.
-    pub limits: &'a Limits,
-    /// How often the server pings, in milliseconds.
-    pub heartbeat_ms: u64,
-}
-
-/// `welcome`
-pub fn welcome(w: &Welcome<'_>) -> Bytes {
-    framed(|out| {
-        let mode = if w.resume { "resume" } else { "snapshot" };
-        let l = w.limits;
-        let _ = write!(
-            out,
-            "{{\"type\":\"welcome\",\"v\":1,\"instance\":\"{}\",\"canvas\":\"{}\",\"client\":\"{}\",\
-             \"user\":{},\"role\":\"{}\",\"epoch\":\"{}\",\"seq\":{},\"mode\":\"{mode}\",\
-             \"acked_op\":{},\"users\":{},\"limits\":{{\"max_message_bytes\":{},\
-             \"cursor_interval_ms\":{},\"ops_per_s\":{},\"max_objects\":{},\"max_clients\":{},\
-             \"max_canvas_bytes\":{},\"max_json_depth\":{}}},\
-             \"heartbeat_ms\":{}}}",
-            w.instance,
-            w.canvas,
-            w.client,
-            w.user,
-            w.role,
-            w.epoch,
-            w.seq,
-            w.acked_op,
-            w.users,
-            l.max_message_bytes,
-            l.cursor_interval_ms,
-            l.ops_per_s,
-            l.max_objects,
-            l.max_clients,
-            l.max_canvas_bytes,
-            l.max_json_depth,
-            w.heartbeat_ms
-        );
-    })
-}
-
 /// `resync`
 pub fn resync(reason: &str) -> Bytes {
     framed_json(&json!({"type": "resync", "reason": reason}))
@@ -219,6 +163,7 @@ pub fn error(
     op: Option<u64>,
     retry_after_ms: Option<u64>,
 ) -> Bytes {
+    counts::REFUSALS.add(code.as_str());
     let mut value = json!({"type": "error", "code": code.as_str(), "message": message});
     if let Some(op) = op {
         value["op"] = op.into();
@@ -237,51 +182,4 @@ pub fn pong(ts: &str, server_ts: i64) -> Bytes {
             "{{\"type\":\"pong\",\"ts\":{ts},\"server_ts\":{server_ts}}}"
         );
     })
-}
-
-/// The most bytes of a snapshot part's payload.
-pub const MAX_PART_BYTES: usize = 256 * 1024;
-
-/// Cuts a canvas's state into framed `snapshot` parts of at most [`MAX_PART_BYTES`] each. There is
-/// always at least one. An entry larger than a part has one of its own.
-pub fn snapshot_parts(epoch: Epoch, seq: u64, objects: &[String], chat: &[String]) -> Vec<Bytes> {
-    // Head, tail and commas stay below this.
-    let budget = MAX_PART_BYTES - 256;
-    let mut groups: Vec<(Vec<&str>, Vec<&str>)> = vec![Default::default()];
-    let mut size = 0;
-    let entries = objects
-        .iter()
-        .map(|o| (true, o))
-        .chain(chat.iter().map(|c| (false, c)));
-    for (is_object, text) in entries {
-        let empty = groups
-            .last()
-            .is_some_and(|(o, c)| o.is_empty() && c.is_empty());
-        if size + text.len() + 1 > budget && !empty {
-            groups.push(Default::default());
-            size = 0;
-        }
-        size += text.len() + 1;
-        if let Some((objects, chat)) = groups.last_mut() {
-            if is_object {
-                objects.push(text)
-            } else {
-                chat.push(text)
-            }
-        }
-    }
-    let last = groups.len() - 1;
-    let part = |(i, (objects, chat)): (usize, (Vec<&str>, Vec<&str>))| {
-        framed(|out| {
-            let _ = write!(
-                out,
-                "{{\"type\":\"snapshot\",\"epoch\":\"{epoch}\",\"seq\":{seq},\"part\":{i},\
-                 \"last\":{},\"objects\":[{}],\"chat\":[{}]}}",
-                i == last,
-                objects.join(","),
-                chat.join(",")
-            );
-        })
-    };
-    groups.into_iter().enumerate().map(part).collect()
 }

@@ -1,50 +1,122 @@
-//! What things are called in Redis. Channels are named by the relay, since they are shared by all databases of a server.
+//! The names of keys and channels in Redis. Channels are named by the relay, since all databases of a server share them.
 
 use crate::protocol::ids::CanvasId;
 
-/// A hash: the relay's id, its rules, its era.
-pub(super) const RELAY: &str = "scumble:relay";
-/// A sorted set: the numbers of the live instances, by their last heartbeat.
-pub(super) const INSTANCES: &str = "scumble:instances";
-/// Before an instance's number. A hash: its token, name, process, host.
-pub(super) const INSTANCE: &str = "scumble:instance:";
+/// The channel of jobs. No canvas has such a name.
+pub(super) const JOBS: &str = "/jobs";
 
-/// An instance's hash.
-pub(super) fn instance(number: u32) -> String {
-    format!("{INSTANCE}{number}")
+/// All names of one relay begin alike.
+#[derive(Clone, Debug)]
+pub(super) struct Keys {
+    prefix: String,
 }
 
-/// A set: the names of the canvases that an instance has loaded.
-pub(super) fn canvases_of(number: u32) -> String {
-    format!("{INSTANCE}{number}:canvases")
-}
+impl Keys {
+    pub(super) fn new(prefix: &str) -> Self {
+        Self {
+            prefix: prefix.to_owned(),
+        }
+    }
 
-/// A lock with an end: who turns the clients of a dead instance away.
-pub(super) fn reaping(number: u32) -> String {
-    format!("{INSTANCE}{number}:reaping")
-}
+    fn named(&self, rest: &str) -> String {
+        format!("{}:{rest}", self.prefix)
+    }
 
-/// A hash: how many batches a canvas has had, its first epoch, its snapshot.
-pub(super) fn canvas(id: &CanvasId) -> String {
-    format!("scumble:canvas:{id}")
-}
+    /// A hash: the relay's id, its rules, its era.
+    pub(super) fn relay(&self) -> String {
+        self.named("relay")
+    }
 
-/// A stream: a canvas's batches since the snapshot before the last.
-pub(super) fn log(id: &CanvasId) -> String {
-    format!("scumble:log:{id}")
-}
+    /// A sorted set: the numbers of the live instances, by their last heartbeat.
+    pub(super) fn instances(&self) -> String {
+        self.named("instances")
+    }
 
-/// Before all channels of a relay.
-pub(super) fn channels(relay: &str) -> String {
-    format!("scumble:{relay}:")
-}
+    /// Before an instance's number.
+    pub(super) fn instance_prefix(&self) -> String {
+        self.named("instance:")
+    }
 
-/// Where a canvas's batches are told.
-pub(super) fn channel(relay: &str, id: &CanvasId) -> String {
-    format!("scumble:{relay}:{id}")
-}
+    /// An instance's hash: its token, name, process, host.
+    pub(super) fn instance(&self, number: u32) -> String {
+        format!("{}{number}", self.instance_prefix())
+    }
 
-/// What an instance listens to for as long as it lives: its connection's end is seen there first. No canvas has such a name.
-pub(super) fn sign_of_life(relay: &str, number: u32) -> String {
-    format!("scumble:{relay}:/{number}")
+    /// A set: the names of the canvases that an instance has loaded.
+    pub(super) fn canvases_of(&self, number: u32) -> String {
+        format!("{}:canvases", self.instance(number))
+    }
+
+    /// A lock with an end: who turns the clients of a dead instance away.
+    pub(super) fn reaping(&self, number: u32) -> String {
+        format!("{}:reaping", self.instance(number))
+    }
+
+    /// A set: the instances that have not said yet, in a new era, whether what they know is there.
+    pub(super) fn awaited(&self) -> String {
+        self.named("awaited")
+    }
+
+    /// A sorted set: canvases that nobody has loaded and somebody is away on, by when the grace ends.
+    pub(super) fn leaving(&self) -> String {
+        self.named("leaving")
+    }
+
+    /// Before a canvas's name: its hash. How many batches it has had, and what they are chained to; its first epoch, its snapshot.
+    pub(super) fn canvas_prefix(&self) -> String {
+        self.named("canvas:")
+    }
+
+    pub(super) fn canvas(&self, id: &CanvasId) -> String {
+        format!("{}{id}", self.canvas_prefix())
+    }
+
+    /// Before a canvas's name: a stream, its batches since the snapshot before the last.
+    pub(super) fn log_prefix(&self) -> String {
+        self.named("log:")
+    }
+
+    pub(super) fn log(&self, id: &CanvasId) -> String {
+        format!("{}{id}", self.log_prefix())
+    }
+
+    /// A stream: a canvas's messages that may be resumed from, up to the last snapshot.
+    pub(super) fn rows(&self, id: &CanvasId) -> String {
+        self.named(&format!("rows:{id}"))
+    }
+
+    /// Before a large snapshot's name: a hash, its parts.
+    pub(super) fn snapshots(&self, id: &CanvasId) -> String {
+        self.named(&format!("snapshot:{id}:"))
+    }
+
+    /// A part of the queue of jobs. All of them are in one slot: a commit changes several.
+    pub(super) fn jobs(&self, part: &str) -> String {
+        self.named(&format!("{{jobs}}:{part}"))
+    }
+
+    /// Where commits of the queue of jobs are told.
+    pub(super) fn of_jobs(&self, relay: &str) -> String {
+        format!("{}{JOBS}", self.channels(relay))
+    }
+
+    /// Before everything.
+    pub(super) fn all(&self) -> String {
+        self.named("")
+    }
+
+    /// Before all channels of a relay.
+    pub(super) fn channels(&self, relay: &str) -> String {
+        self.named(&format!("{relay}:"))
+    }
+
+    /// Where a canvas's batches are told.
+    pub(super) fn channel(&self, relay: &str, id: &CanvasId) -> String {
+        format!("{}{id}", self.channels(relay))
+    }
+
+    /// What an instance listens to for as long as it lives: its connection's end is seen there first. No canvas has such a name.
+    pub(super) fn sign_of_life(&self, relay: &str, number: u32) -> String {
+        format!("{}/{number}", self.channels(relay))
+    }
 }

@@ -1,30 +1,35 @@
 //! A room's task: takes what waits, lets [`State`] decide, does what it asks for, flushes once a round.
 
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
 use super::cursors::Flusher;
-use super::inbox::{Event, Inbox, Parts, Retry};
+use super::inbox::{Event, Inbox, Retry};
+use super::parts::{Parts, Wanted};
 use super::registry::Handle;
 use super::state::{About, Effect, State};
 use super::{Link, Settings};
-use crate::backplane::{Backplane, Canvas, Entry, Snapshot};
+use crate::backplane::{Beginnings, Canvas, Carrier, Entry, Snapshot, Unavailable};
 use crate::limits::{CATCH_UP_BYTES, READ_RETRY};
+use crate::protocol::encoding::Form;
 use crate::protocol::ids::{ConnId, Position};
-use crate::protocol::server_message::snapshot_parts;
+use crate::protocol::server_message::{ErrorCode, snapshot_parts};
 
 /// What a room needs besides its state.
 pub struct Actor<L> {
     /// The room as others hold it.
     pub handle: Arc<Handle<L>>,
     /// Where messages go and come from.
-    pub backplane: Arc<dyn Backplane>,
+    pub backplane: Arc<dyn Carrier>,
     /// Ticks cursors.
     pub flusher: Arc<Flusher<L>>,
     /// Told in `welcome`, among others.
     pub settings: Arc<Settings>,
+    /// Who makes canvases, if that is bounded.
+    pub beginnings: Option<Arc<Beginnings>>,
 }
 
 impl<L: Link> Actor<L> {
@@ -34,24 +39,24 @@ impl<L: Link> Actor<L> {
         let instance = self.backplane.new_conn().instance();
         let mut state = State::new(self.settings.clone(), instance);
         let mut reads = JoinSet::new();
-        self.open(&mut reads);
-        let mut opening = true;
+        // When to try it, and whether it is being tried.
+        let (mut due, mut opening) = (Some(Duration::ZERO), false);
         loop {
             inbox.ready().await;
             // A room that always has something to do must not keep its thread from looking at the sockets.
             tokio::task::coop::consume_budget().await;
             let now = Instant::now();
-            let mut open_failed = false;
             for event in inbox.take() {
                 if let Event::Opened(opened) = &event {
                     opening = false;
                     match opened {
                         Ok(opened) => self.handle.opened(opened.canvas.clone()),
-                        Err(_) => open_failed = true,
+                        Err(failed) => due = Some(pause_after(failed)),
                     }
                 }
-                state.handle(event, now);
+                state.absorb(event, now);
             }
+            state.settle(now);
             self.run_effects(&mut state, &mut reads, now);
             let mut written = state.flush_after(None);
             while written.is_some() {
@@ -63,9 +68,11 @@ impl<L: Link> Actor<L> {
             if state.is_empty() && !opening && may_end() {
                 break;
             }
-            if open_failed {
-                opening = true;
-                self.retry_open(&mut reads);
+            if let Some(pause) = due.filter(|_| !opening)
+                && let Some(maker) = state.opener()
+            {
+                (due, opening) = (None, true);
+                self.open(&mut reads, pause, maker);
             }
         }
         if let Some(canvas) = self.handle.canvas() {
@@ -74,20 +81,22 @@ impl<L: Link> Actor<L> {
         }
     }
 
-    fn open(&self, reads: &mut JoinSet<()>) {
+    /// Opens the canvas after a pause, for that member.
+    fn open(&self, reads: &mut JoinSet<()>, pause: Duration, maker: String) {
         let (handle, backplane) = (self.handle.clone(), self.backplane.clone());
+        let beginnings = self.beginnings.clone();
         reads.spawn(async move {
-            let sink = handle.inbox.clone();
-            let opened = backplane.open(&handle.id, sink).await;
-            handle.inbox.put(Event::Opened(opened));
-        });
-    }
-
-    fn retry_open(&self, reads: &mut JoinSet<()>) {
-        let (handle, backplane) = (self.handle.clone(), self.backplane.clone());
-        reads.spawn(async move {
-            tokio::time::sleep(READ_RETRY).await;
-            let opened = backplane.open(&handle.id, handle.inbox.clone()).await;
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
+            let admitted = match &beginnings {
+                Some(beginnings) => beginnings.admit(&handle.id, &maker).await,
+                None => Ok(()),
+            };
+            let opened = match admitted {
+                Ok(()) => backplane.open(&handle.id, handle.inbox.clone()).await,
+                Err(unavailable) => Err(unavailable),
+            };
             handle.inbox.put(Event::Opened(opened));
         });
     }
@@ -103,7 +112,8 @@ impl<L: Link> Actor<L> {
                 match effect {
                     Effect::Append(entry) => self.append(state, entry, now),
                     Effect::Read(conn, after) => self.read(reads, conn, after),
-                    Effect::Snapshot => self.snapshot(reads),
+                    Effect::ReadPlain(conn, after) => self.read_plain(reads, conn, after),
+                    Effect::Snapshot(wanted) => self.snapshot(reads, wanted),
                     Effect::Members => self.members(reads),
                     Effect::Retry(retry) => self.retry(reads, retry),
                     Effect::CursorTick => self.flusher.tick(self.handle.inbox.clone()),
@@ -129,13 +139,23 @@ impl<L: Link> Actor<L> {
         });
     }
 
-    fn snapshot(&self, reads: &mut JoinSet<()>) {
+    fn read_plain(&self, reads: &mut JoinSet<()>, conn: ConnId, after: Position) {
+        self.ask(reads, move |backplane, canvas, inbox| async move {
+            let read = backplane.read_plain(&canvas, after, CATCH_UP_BYTES).await;
+            inbox.put(Event::ReadDone(Some(conn), read));
+        });
+    }
+
+    fn snapshot(&self, reads: &mut JoinSet<()>, wanted: Wanted) {
         let whole = self.settings.snapshots;
         self.ask(reads, move |backplane, canvas, inbox| async move {
-            let parts = backplane
-                .snapshot(&canvas)
-                .await
-                .map(|s| Arc::new(framed(&s, whole)));
+            let parts = match backplane.snapshot(&canvas).await {
+                Ok(snapshot) => {
+                    let parts = Arc::new(framed(&snapshot, whole, &wanted.bases));
+                    Ok(made(parts, wanted.forms).await)
+                }
+                Err(unavailable) => Err(unavailable),
+            };
             inbox.put(Event::SnapshotDone(parts));
         });
     }
@@ -158,7 +178,7 @@ impl<L: Link> Actor<L> {
     fn ask<F: Future<Output = ()> + Send + 'static>(
         &self,
         reads: &mut JoinSet<()>,
-        read: impl FnOnce(Arc<dyn Backplane>, Canvas, Arc<Inbox<L>>) -> F,
+        read: impl FnOnce(Arc<dyn Carrier>, Canvas, Arc<Inbox<L>>) -> F,
     ) {
         if let Some(canvas) = self.handle.canvas() {
             reads.spawn(read(
@@ -170,13 +190,31 @@ impl<L: Link> Actor<L> {
     }
 }
 
+/// How long until a canvas that was not opened is asked for again. Others may still have what one member has used up.
+fn pause_after(failed: &Unavailable) -> Duration {
+    match failed {
+        Unavailable::Full(refusal) if refusal.code == ErrorCode::RateLimited => Duration::ZERO,
+        Unavailable::Full(_) | Unavailable::NotNow(_) => READ_RETRY,
+    }
+}
+
 /// With snapshots off only the place is told.
-fn framed(snapshot: &Snapshot, whole: bool) -> Parts {
-    let Snapshot { at, objects, chat } = snapshot;
-    let parts = if whole {
-        snapshot_parts(at.epoch, at.seq, objects, chat)
-    } else {
-        snapshot_parts(at.epoch, at.seq, &[], &[])
-    };
-    Parts { at: *at, parts }
+fn framed(snapshot: &Snapshot, whole: bool, bases: &BTreeSet<u64>) -> Parts {
+    if whole {
+        return Parts::of_snapshot(snapshot, bases);
+    }
+    let at = snapshot.at;
+    Parts::new(at, snapshot_parts(at.epoch, at.seq, &[], &[]))
+}
+
+/// The same with all that is needed for these forms. What takes milliseconds does not keep the event loop.
+async fn made(parts: Arc<Parts>, forms: HashSet<Form>) -> Arc<Parts> {
+    if forms.iter().all(|form| *form == Form::default()) {
+        return parts;
+    }
+    let making = parts.clone();
+    let make = move || forms.into_iter().for_each(|form| making.make(form));
+    // What is not made here is made when it is asked for.
+    let _ = tokio::task::spawn_blocking(make).await;
+    parts
 }

@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use super::inbox::Parts;
+use super::parts::Parts;
+use crate::protocol::encoding::Form;
 
 /// How a member is fed.
 #[derive(Debug)]
@@ -16,8 +17,8 @@ enum Mode {
     Reading,
     /// From the log, once the outbox has room.
     Full,
-    /// From a snapshot, this part next, once the outbox has room.
-    Snapshot(Arc<Parts>, usize),
+    /// From a snapshot in that form and since that older state, this part next, once the outbox has room.
+    Snapshot(Arc<Parts>, (Form, Option<u64>), usize),
     /// Waits for a snapshot that is at this `seq` or later.
     Waiting(u64),
 }
@@ -130,16 +131,16 @@ impl Place {
         self.mode = Mode::Waiting(least);
     }
 
-    /// The snapshot it waits for.
-    pub fn snapshot(&mut self, parts: Arc<Parts>) {
-        self.mode = Mode::Snapshot(parts, 0);
+    /// The snapshot it waits for; with a `base`, only what changed since that, if it is known.
+    pub fn snapshot(&mut self, parts: Arc<Parts>, form: Form, base: Option<u64>) {
+        self.mode = Mode::Snapshot(parts, (form, base), 0);
     }
 
     /// What to do now that the outbox has room. `delivered` is the room's own place.
     pub fn step(&mut self, delivered: u64) -> Step {
         match &self.mode {
             Mode::Live | Mode::Reading | Mode::Waiting(_) => Step::None,
-            Mode::Snapshot(parts, i) => match parts.parts.get(*i) {
+            Mode::Snapshot(parts, (form, base), i) => match parts.of(*form, *base).get(*i) {
                 Some(part) => Step::Part(part.clone()),
                 None => {
                     self.next = parts.at.seq + 1;
@@ -160,7 +161,7 @@ impl Place {
 
     /// The part of [`Step::Part`] was pushed.
     pub fn part_taken(&mut self) {
-        if let Mode::Snapshot(_, i) = &mut self.mode {
+        if let Mode::Snapshot(_, _, i) = &mut self.mode {
             *i += 1;
         }
     }
@@ -229,13 +230,10 @@ mod tests {
             epoch: Epoch(1),
             seq: 7,
         };
-        let parts = Arc::new(Parts {
-            at,
-            parts: vec!["a".into(), "b".into()],
-        });
+        let parts = Arc::new(Parts::new(at, vec!["a".into(), "b".into()]));
         let mut place = Place::waiting();
         assert!(matches!(place.step(9), Step::None));
-        place.snapshot(parts);
+        place.snapshot(parts, Form::default(), None);
         let mut fed = Vec::new();
         while let Step::Part(part) = place.step(9) {
             fed.push(part);

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::Link;
 use super::inbox::Inbox;
+use crate::limits::CURSOR_AGE;
 use crate::protocol::ids::{ClientId, ConnId};
 
 /// Where a client points.
@@ -16,6 +17,7 @@ use crate::protocol::ids::{ClientId, ConnId};
 struct Pointer {
     client: ClientId,
     fields: Arc<str>,
+    at: Instant,
     /// Since the last batch.
     moved: bool,
 }
@@ -39,10 +41,11 @@ impl Pointers {
     }
 
     /// A client points there.
-    pub fn moved(&mut self, conn: ConnId, client: ClientId, fields: Arc<str>) {
+    pub fn moved(&mut self, conn: ConnId, client: ClientId, fields: Arc<str>, now: Instant) {
         let pointer = Pointer {
             client,
             fields,
+            at: now,
             moved: true,
         };
         self.known.insert(conn, pointer);
@@ -61,9 +64,12 @@ impl Pointers {
         !std::mem::replace(&mut self.tick_wanted, true)
     }
 
-    /// Everybody's cursor counts as moved.
-    pub fn mark_all(&mut self) {
-        self.known.values_mut().for_each(|p| p.moved = true);
+    /// Everybody's cursor counts as moved, but for those that are too old to be told of.
+    pub fn mark_all(&mut self, now: Instant) {
+        let known = self.known.values_mut();
+        known
+            .filter(|pointer| now.duration_since(pointer.at) < CURSOR_AGE)
+            .for_each(|pointer| pointer.moved = true);
     }
 
     /// The connection ended.

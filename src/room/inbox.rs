@@ -1,4 +1,4 @@
-//! What waits for a room: deliveries of the backplane, messages of its members, answers to its reads.
+//! The inbox of a room: deliveries of the backplane, messages of its members, answers to its reads.
 //!
 //! One lock, one wake-up for many events. Bounded: what can be read again (the log) or superseded
 //! (cursors, signals) is dropped when full; what can't is bounded by the number of connections and their ops in flight.
@@ -10,21 +10,13 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::Link;
-use crate::backplane::{Delivery, LogBatch, Member, Opened, Read, Sink, Unavailable};
+use super::parts::Parts;
+use crate::backplane::{Delivery, End, LogBatch, Opened, PresenceTable, Read, Sink, Unavailable};
 use crate::limits::{ROOM_INBOX_BYTES, ROOM_INBOX_ITEMS};
 use crate::protocol::ids::{ConnId, Epoch, Position};
 
 /// Events with which a room is woken for a cursor, though a tick will come.
 const CURSORS_UNTIL_TICK: usize = 256;
-
-/// A canvas's state, framed once for all who join.
-#[derive(Debug)]
-pub struct Parts {
-    /// Exactly where.
-    pub at: Position,
-    /// The framed `snapshot` messages.
-    pub parts: Vec<bytes::Bytes>,
-}
 
 /// What happens to a room.
 pub enum Event<L> {
@@ -46,7 +38,7 @@ pub enum Event<L> {
         /// Which.
         conn: ConnId,
         /// After `bye` or close 1000/1001.
-        clean: bool,
+        end: End,
     },
     /// A connection that was full has room again.
     Drained(ConnId),
@@ -70,7 +62,7 @@ pub enum Event<L> {
     /// A snapshot came back.
     SnapshotDone(Result<Arc<Parts>, Unavailable>),
     /// The presence table came back.
-    MembersDone(Result<(u64, Vec<Member>), Unavailable>),
+    MembersDone(Result<PresenceTable, Unavailable>),
     /// A pause after a failure is over.
     Retry(Retry),
 }

@@ -1,31 +1,53 @@
 //! Who is here, over all instances: the room's copy of the presence table, and what others are told when it changes. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 
+use self::lists::{Lists, Since};
+use self::numbers::Numbers;
 use super::Latest;
-use crate::backplane::{Author, Member, PresenceChange, PresenceEvent};
+use crate::backplane::{Author, Member, PresenceChange, PresenceEvent, PresenceTable};
+use crate::protocol::encoding::Encoding;
 use crate::protocol::ids::{ClientId, ConnId};
 use crate::protocol::server_message::{
-    LeaveReason, presence, user_connected, user_disconnected, user_fields,
+    LeaveReason, Users, presence, user_connected, user_disconnected,
 };
+
+mod lists;
+mod numbers;
 
 /// A client in the roster.
 #[derive(Debug, Clone)]
 pub struct Present {
     /// Its row.
     pub member: Member,
-    /// Where it points, if it was heard: the inside of a JSON object.
-    pub cursor: Option<Arc<str>>,
+    /// Where it points, if it was heard.
+    cursor: Option<Cursor>,
+    /// What stands for it where people are numbers.
+    number: Option<u32>,
+    /// The table's version when it was last seen to turn away.
+    lost_at: u64,
+}
+
+/// Where somebody points.
+#[derive(Debug, Clone)]
+struct Cursor {
+    /// The inside of a JSON object.
+    fields: Arc<str>,
+    /// When it was heard.
+    at: Instant,
 }
 
 impl Present {
-    fn new(member: Member) -> Box<Self> {
+    fn new(member: Member, number: Option<u32>) -> Box<Self> {
         Box::new(Self {
             member,
             cursor: None,
+            number,
+            lost_at: 0,
         })
     }
 }
@@ -41,13 +63,20 @@ pub struct Told {
     pub frame: Bytes,
 }
 
+/// Boxed, as a room's seats are.
+type People = BTreeMap<ClientId, Box<Present>>;
+
 /// The table's copy.
 #[derive(Debug, Default)]
 pub struct Roster {
     version: u64,
-    /// Boxed, as a room's seats are.
-    present: BTreeMap<ClientId, Box<Present>>,
-    users: Option<Arc<str>>,
+    present: People,
+    numbers: Numbers,
+    /// How many are on each instance, and not away.
+    here: BTreeMap<u32, usize>,
+    lists: Lists,
+    /// The time of the latest event.
+    now: Option<Instant>,
 }
 
 /// What an event means for the copy.
@@ -63,16 +92,37 @@ pub enum Applied {
 
 impl Roster {
     /// The copy at `version`.
-    pub fn new(version: u64, members: Vec<Member>) -> Self {
+    pub fn new(table: PresenceTable) -> Self {
+        let PresenceTable { version, members } = table;
+        let mut numbers = Numbers::default();
+        let mut here = BTreeMap::new();
+        for member in &members {
+            Self::count(&mut here, member, true);
+        }
         let present = members
             .into_iter()
-            .map(|member| (member.client.clone(), Present::new(member)))
+            .map(|member| {
+                let number = Some(numbers.take());
+                (member.client.clone(), Present::new(member, number))
+            })
             .collect();
         Self {
             version,
             present,
-            users: None,
+            numbers,
+            here,
+            ..Self::default()
         }
+    }
+
+    /// Tells the time; it is asked for the age of cursors.
+    pub fn it_is(&mut self, now: Instant) {
+        self.now = Some(now);
+    }
+
+    /// The number of that client, which every other client was told with it.
+    pub fn number(&self, client: &str) -> Option<u32> {
+        self.present.get(client)?.number
     }
 
     /// The client's row, if it is here or away.
@@ -85,15 +135,47 @@ impl Roster {
         self.present.values().map(|present| &**present)
     }
 
-    /// Who is on another instance, and not away.
-    pub fn remote(&self, instance: u32) -> impl Iterator<Item = &Present> {
-        self.iter()
-            .filter(move |p| !p.member.away && p.member.conn.instance() != instance)
+    /// Those beyond `most` who have to go: of those who are away the ones that were lost first.
+    pub fn beyond(&self, most: usize) -> Vec<&Member> {
+        let over = self.present.len().saturating_sub(most);
+        if over == 0 {
+            return Vec::new();
+        }
+        let mut away: Vec<&Present> = self.iter().filter(|p| p.member.away).collect();
+        away.sort_by_key(|present| present.lost_at);
+        away.into_iter().take(over).map(|p| &p.member).collect()
+    }
+
+    /// How many are on other instances, and not away.
+    pub fn remote(&self, instance: u32) -> usize {
+        let others = self.here.iter().filter(|(on, _)| **on != instance);
+        others.map(|(_, count)| count).sum()
     }
 
     /// Whether somebody is there.
     pub fn has_remote(&self, instance: u32) -> bool {
-        self.remote(instance).next().is_some()
+        self.remote(instance) > 0
+    }
+
+    /// Whether the client is one of them.
+    pub fn is_remote(&self, client: &ClientId, instance: u32) -> bool {
+        let present = self.client(client);
+        present.is_some_and(|p| !p.member.away && p.member.conn.instance() != instance)
+    }
+
+    fn count(here: &mut BTreeMap<u32, usize>, member: &Member, comes: bool) {
+        if member.away {
+            return;
+        }
+        let instance = member.conn.instance();
+        let count = here.entry(instance).or_default();
+        match comes {
+            true => *count += 1,
+            false => *count = count.saturating_sub(1),
+        }
+        if *count == 0 {
+            here.remove(&instance);
+        }
     }
 
     /// Applies one change of the table.
@@ -114,22 +196,24 @@ impl Roster {
     }
 
     /// Replaces the copy by a table that may be older; what differs is told.
-    pub fn replace(&mut self, version: u64, members: Vec<Member>) -> Vec<Told> {
-        self.version = version;
-        self.reload(version, members).unwrap_or_default()
+    pub fn replace(&mut self, table: PresenceTable) -> Vec<Told> {
+        self.version = table.version;
+        self.reload(table).unwrap_or_default()
     }
 
     /// Replaces the copy by the table read again; what differs is told. `None` if the copy is younger.
-    pub fn reload(&mut self, version: u64, members: Vec<Member>) -> Option<Vec<Told>> {
+    pub fn reload(&mut self, table: PresenceTable) -> Option<Vec<Told>> {
+        let PresenceTable { version, members } = table;
         if version < self.version {
             return None;
         }
         let mut told = Vec::new();
         self.version = version;
+        let there: BTreeSet<&ClientId> = members.iter().map(|m| &m.client).collect();
         let gone: Vec<ClientId> = self
             .present
             .keys()
-            .filter(|client| members.iter().all(|m| m.client != **client))
+            .filter(|client| !there.contains(client))
             .cloned()
             .collect();
         for client in gone {
@@ -142,7 +226,7 @@ impl Roster {
     }
 
     fn set(&mut self, member: Member, told: &mut Vec<Told>) {
-        self.users = None;
+        let (version, told_before) = (self.version, told.len());
         let client = member.client.clone();
         let mut tell = |lane, frame| {
             told.push(Told {
@@ -152,9 +236,11 @@ impl Roster {
             })
         };
         let state = member.state.as_deref();
+        Self::count(&mut self.here, &member, true);
         match self.present.get_mut(&client) {
             Some(known) => {
                 let old = &known.member;
+                Self::count(&mut self.here, old, false);
                 if old.user != member.user {
                     tell(Latest::Roster, user_connected(&client, &member.user, state));
                 } else if old.state != member.state {
@@ -164,6 +250,7 @@ impl Roster {
                     );
                 }
                 if old.away != member.away {
+                    known.lost_at = version;
                     tell(Latest::Away, presence(&client, None, Some(member.away)));
                 }
                 known.member = member;
@@ -173,14 +260,23 @@ impl Roster {
                 if member.away {
                     tell(Latest::Away, presence(&client, None, Some(true)));
                 }
-                self.present.insert(client, Present::new(member));
+                let number = Some(self.numbers.take());
+                let present = Present::new(member, number);
+                self.present.insert(client.clone(), present);
             }
+        }
+        if told.len() > told_before {
+            self.lists.changed(&client, None);
         }
     }
 
     fn gone(&mut self, client: &ClientId, reason: LeaveReason, told: &mut Vec<Told>) {
-        self.users = None;
-        if self.present.remove(client).is_some() {
+        self.lists.changed(client, Some(reason));
+        if let Some(present) = self.present.remove(client) {
+            Self::count(&mut self.here, &present.member, false);
+            if let Some(number) = present.number {
+                self.numbers.give_back(number);
+            }
             let frame = user_disconnected(client, reason);
             told.push(Told {
                 client: client.clone(),
@@ -195,37 +291,30 @@ impl Roster {
         let Some(present) = self.present.get_mut(client) else {
             return false;
         };
-        self.users = None;
-        present.cursor = Some(cursor);
+        let Some(at) = self.now else {
+            return true;
+        };
+        self.lists.moved();
+        present.cursor = Some(Cursor { fields: cursor, at });
         true
     }
 
-    /// `welcome.users`: a JSON array, kept until something changes.
-    pub fn users(&mut self) -> Arc<str> {
-        if let Some(users) = &self.users {
-            return users.clone();
-        }
-        let users: Arc<str> = list(self.present.values().map(|present| &**present)).into();
-        self.users = Some(users.clone());
-        users
-    }
-
-    /// The same for somebody who has just taken a place. The copy may be a moment behind: what is missing of others is told
-    /// later, but nobody is told of itself.
-    pub fn users_for(&mut self, author: &Author) -> Arc<str> {
-        if self.holds(&author.client, author.conn) {
-            return self.users();
-        }
-        let known = self.client(&author.client);
-        let own = Present::new(Member {
-            client: author.client.clone(),
-            conn: author.conn,
-            user: author.user.as_str().into(),
-            state: known.and_then(|present| present.member.state.clone()),
-            away: false,
+    /// `welcome.users` for somebody who has just taken a place, and what others did since it was written. The copy may be a moment
+    /// behind: what is missing of others is told later, but nobody is told of itself, except for its number.
+    pub fn welcome(&mut self, author: &Author, encoding: Encoding) -> (Users, Since) {
+        let own = (!self.holds(&author.client, author.conn)).then(|| {
+            let known = self.client(&author.client);
+            let own = Member {
+                client: author.client.clone(),
+                conn: author.conn,
+                user: author.user.as_str().into(),
+                state: known.and_then(|present| present.member.state.clone()),
+                away: false,
+            };
+            Present::new(own, known.and_then(|present| present.number))
         });
-        let others = self.iter().filter(|p| p.member.client != author.client);
-        list(others.chain([&*own])).into()
+        let own = (&author.client, own.as_deref());
+        self.lists.welcome(&self.present, own, encoding, self.now)
     }
 
     /// Whether `conn` holds its client's place.
@@ -234,83 +323,5 @@ impl Roster {
     }
 }
 
-/// A JSON array of them.
-fn list<'a>(people: impl Iterator<Item = &'a Present>) -> String {
-    let mut out = String::from("[");
-    for (i, p) in people.enumerate() {
-        out.push_str(if i > 0 { ",{" } else { "{" });
-        let m = &p.member;
-        user_fields(
-            &mut out,
-            &m.client,
-            &m.user,
-            m.state.as_deref(),
-            p.cursor.as_deref(),
-            m.away,
-        );
-        out.push('}');
-    }
-    out.push(']');
-    out
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn member(conn: u64, away: bool) -> Member {
-        Member {
-            client: ClientId::parse("client-aa").expect("id"),
-            conn: ConnId::new(1, conn),
-            user: "{}".into(),
-            state: None,
-            away,
-        }
-    }
-
-    fn set(version: u64, member: Member) -> PresenceEvent {
-        PresenceEvent {
-            version,
-            change: PresenceChange::Set(member),
-        }
-    }
-
-    fn told(applied: Applied) -> Vec<String> {
-        let Applied::Told(told) = applied else {
-            panic!("{applied:?}")
-        };
-        told.iter()
-            .map(|t| String::from_utf8_lossy(&t.frame[2..]).into_owned())
-            .collect()
-    }
-
-    #[test]
-    fn a_lost_client_that_comes_back_does_not_flicker() {
-        let mut roster = Roster::default();
-        assert_eq!(told(roster.apply(set(1, member(1, false)))).len(), 1);
-        let away = told(roster.apply(set(2, member(1, true))));
-        assert_eq!(
-            away,
-            [r#"{"type":"presence","client":"client-aa","away":true}"#]
-        );
-        let back = told(roster.apply(set(3, member(2, false))));
-        assert_eq!(
-            back,
-            [r#"{"type":"presence","client":"client-aa","away":false}"#]
-        );
-        assert!(
-            told(roster.apply(set(4, member(3, false)))).is_empty(),
-            "a takeover is silent"
-        );
-    }
-
-    #[test]
-    fn old_events_are_dropped_and_gaps_are_seen() {
-        let mut roster = Roster::new(5, vec![member(1, false)]);
-        assert_eq!(roster.apply(set(5, member(1, true))), Applied::Old);
-        assert_eq!(roster.apply(set(7, member(1, true))), Applied::Gap);
-        assert_eq!(roster.reload(4, vec![]), None);
-        assert_eq!(roster.reload(7, vec![]).map(|told| told.len()), Some(1));
-        assert_eq!(&*roster.users(), "[]");
-    }
-}
+mod tests;

@@ -9,7 +9,7 @@ use super::actor::Actor;
 use super::cursors::Flusher;
 use super::inbox::{Event, Inbox};
 use super::{Link, Settings};
-use crate::backplane::{Backplane, Canvas};
+use crate::backplane::{Beginnings, Canvas, Carrier};
 use crate::protocol::ids::{CanvasId, Position};
 use crate::tasks::Spawner;
 
@@ -37,19 +37,21 @@ impl<L> Handle<L> {
 /// All rooms of this instance.
 pub struct Registry<L> {
     rooms: Mutex<HashMap<CanvasId, Arc<Handle<L>>>>,
-    backplane: Arc<dyn Backplane>,
+    backplane: Arc<dyn Carrier>,
     flusher: Arc<Flusher<L>>,
     settings: Arc<Settings>,
     spawner: Spawner,
+    beginnings: Option<Arc<Beginnings>>,
 }
 
 impl<L: Link> Registry<L> {
-    /// No rooms yet.
+    /// No rooms yet. `beginnings`: what those who make canvases are charged in, if it is bounded.
     pub fn new(
-        backplane: Arc<dyn Backplane>,
+        backplane: Arc<dyn Carrier>,
         flusher: Arc<Flusher<L>>,
         settings: Arc<Settings>,
         spawner: Spawner,
+        beginnings: Option<Arc<Beginnings>>,
     ) -> Arc<Self> {
         Arc::new(Self {
             rooms: Mutex::default(),
@@ -57,6 +59,7 @@ impl<L: Link> Registry<L> {
             flusher,
             settings,
             spawner,
+            beginnings,
         })
     }
 
@@ -103,6 +106,7 @@ impl<L: Link> Registry<L> {
             backplane: self.backplane.clone(),
             flusher: self.flusher.clone(),
             settings: self.settings.clone(),
+            beginnings: self.beginnings.clone(),
         };
         let (registry, room) = (self.clone(), handle.clone());
         self.spawner.spawn(async move {

@@ -10,20 +10,29 @@ use bytes::Bytes;
 use super::catch_up::{Place, Step};
 use super::cursors::Pointers;
 use super::inbox::{Event, Retry};
-use super::presence::Roster;
+use super::parts::Wanted;
+use super::presence::{Roster, Told};
 use super::{Link, Settings, conn_of};
-use crate::backplane::{Author, Delivery, Entry, LogBatch, Outcome, Read, Refusal, Unavailable};
+use crate::backplane::{
+    Author, Delivery, End, Entry, LogBatch, Outcome, Read, Refusal, Unavailable,
+};
 use crate::protocol::close_code::CloseCode;
-use crate::protocol::ids::{ConnId, Epoch, Position};
+use crate::protocol::features::Feature;
+use crate::protocol::ids::{ClientId, ConnId, Epoch, Position};
 use crate::protocol::server_message as say;
 
-mod astray;
+mod arrivals;
+mod deflated;
 mod fan_out;
 mod join;
 mod opening;
 mod people;
+mod place_lost;
 mod shared;
+mod wordings;
 
+use arrivals::Arrival;
+use deflated::Deflated;
 use opening::Early;
 use shared::Shared;
 
@@ -34,8 +43,10 @@ pub enum Effect {
     Append(Entry),
     /// Read the log, for a member or for the room itself.
     Read(Option<ConnId>, Position),
-    /// Read and frame a snapshot.
-    Snapshot,
+    /// Read the log as every client understands it, for that member.
+    ReadPlain(ConnId, Position),
+    /// Read and frame a snapshot, for members that need this.
+    Snapshot(Wanted),
     /// Read the presence table.
     Members,
     /// Try that again after a pause.
@@ -51,7 +62,7 @@ pub enum About {
     /// A presence state.
     State(ConnId),
     /// A leave, which must not be lost.
-    Leave(Arc<Author>, bool),
+    Leave(Arc<Author>, End),
     /// What may be lost.
     Ephemeral,
 }
@@ -62,7 +73,7 @@ impl About {
         match entry {
             Entry::Join { author } => Self::Join(author.conn),
             Entry::State { author, .. } => Self::State(author.conn),
-            Entry::Leave { author, clean } => Self::Leave(author.clone(), *clean),
+            Entry::Leave { author, end } => Self::Leave(author.clone(), *end),
             Entry::Durable { .. }
             | Entry::Signal { .. }
             | Entry::Cursors { .. }
@@ -91,6 +102,8 @@ struct Seat<L> {
 struct Joining {
     /// What it wants to go on from; `None` once it gets a snapshot instead.
     since: Option<Position>,
+    /// An older state that it holds, of which it understands what changed since.
+    base: Option<Position>,
     /// Known once the join is committed.
     acked_op: Option<u64>,
 }
@@ -118,8 +131,17 @@ pub struct State<L> {
     members_missed: u64,
     /// Boxed: the map's nodes have room for eleven, and most rooms have fewer members.
     seats: BTreeMap<ConnId, Box<Seat<L>>>,
+    /// The seats of each client: one, and another while it is being replaced.
+    clients: BTreeMap<ClientId, Vec<ConnId>>,
+    /// Welcomes that are due.
+    arrived: Vec<Arrival>,
+    /// What members have not been told yet.
+    told: Vec<Told>,
     roster: Roster,
     early: Early,
+    /// For whom the canvas is being opened.
+    opener: Option<String>,
+    deflated: Deflated,
     pointers: Pointers,
     /// Leaves that the queue did not take.
     leaves: Vec<Entry>,
@@ -144,8 +166,13 @@ impl<L: Link> State<L> {
             members_stale: false,
             members_missed: 0,
             seats: BTreeMap::new(),
+            clients: BTreeMap::new(),
+            arrived: Vec::new(),
+            told: Vec::new(),
             roster: Roster::default(),
             early: Early::default(),
+            opener: None,
+            deflated: Deflated::default(),
             pointers: Pointers::new(quiet),
             leaves: Vec::new(),
             effects: Vec::new(),
@@ -162,8 +189,13 @@ impl<L: Link> State<L> {
         std::mem::take(&mut self.effects)
     }
 
-    /// Everything that happens to a room.
+    /// Everything that happens to a room, one by one.
     pub fn handle(&mut self, event: Event<L>, now: Instant) {
+        self.absorb(event, now);
+        self.settle(now);
+    }
+
+    fn happened(&mut self, event: Event<L>, now: Instant) {
         match event {
             Event::Opened(opened) => self.opened(opened),
             Event::Delivery(delivery) => self.delivery(delivery, now),
@@ -172,7 +204,7 @@ impl<L: Link> State<L> {
             }
             Event::Lagged(epoch, seq) => self.missed(epoch, seq),
             Event::Join { link, since } => self.join(link, since),
-            Event::Leave { conn, clean } => self.leave(conn, clean),
+            Event::Leave { conn, end } => self.leave(conn, end),
             Event::Drained(conn) => self.feed(conn),
             Event::Cursor(conn, fields) => self.cursor(conn, fields, now),
             Event::Presence(conn, patch) => self.presence(conn, &patch),
@@ -200,8 +232,8 @@ impl<L: Link> State<L> {
                     self.effects.push(Effect::Retry(Retry::Member(conn)));
                 }
             }
-            About::Leave(author, clean) => {
-                self.leaves.push(Entry::Leave { author, clean });
+            About::Leave(author, end) => {
+                self.leaves.push(Entry::Leave { author, end });
                 self.effects.push(Effect::Retry(Retry::Leaves));
             }
             About::Ephemeral => {}
@@ -232,11 +264,7 @@ impl<L: Link> State<L> {
                 }
             }
             Delivery::Reset { epoch, seq } => self.reset(epoch, seq),
-            Delivery::Astray {
-                at,
-                presence_version,
-                members,
-            } => self.astray(at, presence_version, members),
+            Delivery::PlaceLost { at, presence } => self.place_lost(at, presence),
         }
     }
 
@@ -348,6 +376,18 @@ impl<L: Link> State<L> {
         }
     }
 
+    /// Reads the log for a member, as it understands it.
+    fn read_for(&mut self, conn: ConnId, after: Position) {
+        let Some(seat) = self.seats.get(&conn) else {
+            return;
+        };
+        if seat.link.features().has(Feature::Set) {
+            self.effects.push(Effect::Read(Some(conn), after));
+        } else {
+            self.effects.push(Effect::ReadPlain(conn, after));
+        }
+    }
+
     /// Feeds a member that is not live, as far as its outbox takes it.
     fn feed(&mut self, conn: ConnId) {
         let Some(seat) = self.seats.get_mut(&conn) else {
@@ -355,13 +395,13 @@ impl<L: Link> State<L> {
         };
         loop {
             match seat.place.step(self.delivered) {
-                Step::None => return,
+                Step::None => return self.caught_up(),
                 Step::Read(after) => {
                     let after = Position {
                         epoch: self.epoch,
                         seq: after,
                     };
-                    return self.effects.push(Effect::Read(Some(conn), after));
+                    return self.read_for(conn, after);
                 }
                 Step::Part(part) => {
                     if !seat.link.push(part) {

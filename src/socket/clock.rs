@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use humantime::format_duration;
 
-use super::connection::{End, Hub, Peer, leave};
+use super::connection::{Hub, Peer, leave};
 use super::inbound::Inbound;
 use super::outbound::Outbound;
-use crate::limits::CLOSE_TIMEOUT;
+use crate::backplane::End;
+use crate::limits::{CLOSE_TIMEOUT, PROGRESS_BYTES};
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::frame;
 
@@ -20,6 +21,8 @@ pub(super) struct Clock {
     heard: Instant,
     pinged: Option<Instant>,
     closing: Option<Instant>,
+    /// A message has begun and not ended: since when that is looked at, and what had come by then.
+    coming: Option<(Instant, u64)>,
 }
 
 /// Pings are sent at multiples of this: thousands of idle connections then share a wake-up of the process, and a wake-up costs more
@@ -48,6 +51,7 @@ impl Clock {
             heard: now,
             pinged: None,
             closing: None,
+            coming: None,
         }
     }
 
@@ -77,13 +81,19 @@ impl Clock {
             // The kernel keeps it for a client that reads on later.
             out.unbound();
             let within = format_duration(hub.config.write_timeout);
-            let reason = format!("the socket took nothing for {within} (write_timeout)");
+            let reason = format!("the socket took next to nothing for {within} (write_timeout)");
             out.close(CloseCode::Timeout, &reason);
             return None;
         }
         if self.pinged.is_some() && (standing.blocked.is_some() || is_unread(hub, out, inbound)) {
             // The ping is behind what the socket has not taken, or its pong behind what is not read: that is not its fault.
             self.pinged = Some(now);
+        }
+        if self.dawdles(hub, out, inbound, now) {
+            let within = format_duration(hub.config.write_timeout);
+            let reason = format!("of a message came next to nothing for {within} (write_timeout)");
+            out.close(CloseCode::Timeout, &reason);
+            return None;
         }
         let deadlines = &hub.config.deadlines;
         if inbound.peer().is_none() && now >= self.began + deadlines.hello {
@@ -101,10 +111,26 @@ impl Clock {
             out.close(CloseCode::Timeout, &reason);
         } else if self.pinged.is_none() && now >= self.heard + deadlines.ping_interval {
             self.pinged = Some(now);
-            out.with(|outbox| outbox.reply(Bytes::from_static(&frame::PING)));
+            out.with(|outbox| outbox.raw(Bytes::from_static(&frame::PING)));
             inbound.flush();
         }
         None
+    }
+
+    /// Whether a message that has begun does not go on. Before the hello its own deadline counts.
+    fn dawdles(&mut self, hub: &Hub, out: &Outbound, inbound: &Inbound, now: Instant) -> bool {
+        let received = inbound.received();
+        let stands = inbound.peer().is_some() && inbound.unfinished();
+        if !stands || is_unread(hub, out, inbound) {
+            self.coming = None;
+            return false;
+        }
+        let (since, before) = *self.coming.get_or_insert((now, received));
+        if received - before >= PROGRESS_BYTES as u64 {
+            self.coming = Some((now, received));
+            return false;
+        }
+        now >= since + hub.config.write_timeout
     }
 
     /// When to look again at the latest.
@@ -130,7 +156,8 @@ impl Clock {
                 }
             }
         }
-        if let Some(since) = blocked {
+        let coming = self.coming.map(|(since, _)| since);
+        for since in coming.into_iter().chain(blocked) {
             next = next.min(since + hub.config.write_timeout);
         }
         next

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 
@@ -18,15 +17,20 @@ use super::outbox::Outbox;
 use super::places::Places;
 use super::session::Session;
 use crate::auth::{Denied, Gate, Grant};
-use crate::backplane::{Author, Backplane};
+use crate::backplane::{Author, Carrier, End};
 use crate::config::Config;
-use crate::limits::{CLOSE_TIMEOUT, LINGER_BYTES, MAX_IN_FLIGHT_OPS, OUTBOX_BYTES};
+use crate::counts;
+use crate::limits::{CLOSE_TIMEOUT, LINGER_BYTES, MAX_IN_FLIGHT_OPS, OUTBOX_BYTES, goaway_spread};
 use crate::protocol::close_code::CloseCode;
-use crate::protocol::ids::{CanvasId, ClientId};
+use crate::protocol::encoding::Encoding;
+use crate::protocol::features::Features;
+use crate::protocol::ids::CanvasId;
 use crate::protocol::server_message as say;
+use crate::room::Link;
 use crate::room::inbox::Event;
 use crate::room::registry::{Handle, Registry};
-use crate::room::{Latest, Link};
+
+mod link;
 
 /// How much too early a connection's timer may fire.
 const TIMER_SLACK: Duration = Duration::from_secs(3);
@@ -36,7 +40,7 @@ pub struct Hub {
     /// The rooms.
     pub registry: Arc<Registry<Peer>>,
     /// Where durable messages go.
-    pub backplane: Arc<dyn Backplane>,
+    pub backplane: Arc<dyn Carrier>,
     /// Limits and timeouts.
     pub config: Arc<Config>,
     /// Checks tokens.
@@ -50,7 +54,7 @@ impl Hub {
     /// No connections yet.
     pub fn new(
         registry: Arc<Registry<Peer>>,
-        backplane: Arc<dyn Backplane>,
+        backplane: Arc<dyn Carrier>,
         config: Arc<Config>,
         gate: Gate,
     ) -> Arc<Self> {
@@ -86,10 +90,11 @@ impl Hub {
             .collect()
     }
 
-    /// Tells every client to come back elsewhere, spread over `spread`, and reads nothing more.
-    pub fn go_away(&self, spread: Duration) {
+    /// Tells every client to come back elsewhere, some now and others a little later, and reads nothing more.
+    pub fn go_away(&self) {
         self.draining.store(true, Ordering::Release);
         let peers = self.peers();
+        let spread = goaway_spread(peers.len());
         let spread_ms = u64::try_from(spread.as_millis()).unwrap_or(u64::MAX);
         for (i, peer) in (0_u64..).zip(&peers) {
             let retry_after_ms = spread_ms * i / peers.len() as u64;
@@ -118,13 +123,25 @@ pub struct Peer {
     /// The highest committed op at the welcome, plus one; 0 before it.
     welcomed: AtomicU64,
     pub(super) session: Session,
+    features: Features,
+    deflate: bool,
+    address: Option<IpAddr>,
 }
 
 impl Peer {
-    pub(super) fn new(author: Arc<Author>, out: Arc<Outbound>, grant: Option<Grant>) -> Self {
+    pub(super) fn new(
+        author: Arc<Author>,
+        out: Arc<Outbound>,
+        grant: Option<Grant>,
+        (features, deflate): (Features, bool),
+        address: Option<IpAddr>,
+    ) -> Self {
         let (in_flight, welcomed) = (AtomicU32::new(0), AtomicU64::new(0));
         Self {
             session: Session::new(grant),
+            features,
+            deflate,
+            address,
             author,
             out,
             room: OnceLock::new(),
@@ -163,97 +180,34 @@ impl Peer {
     }
 }
 
-impl Link for Peer {
-    fn author(&self) -> &Arc<Author> {
-        &self.author
-    }
-
-    fn role(&self) -> &'static str {
-        self.session.access().word()
-    }
-
-    fn push(&self, frames: Bytes) -> bool {
-        self.out.with(|outbox| outbox.push(frames))
-    }
-
-    fn reply(&self, frame: Bytes) {
-        self.out.with(|outbox| outbox.reply(frame));
-    }
-
-    fn latest(&self, lane: Latest, client: &ClientId, frame: &Bytes) {
-        let kept = self.out.with(|outbox| outbox.latest(lane, client, frame));
-        if !kept {
-            let reason = "the socket takes too little of what is said about who comes and goes";
-            self.out.close(CloseCode::Timeout, reason);
-        }
-    }
-
-    fn cursors(&self, frame: &Bytes, cursors: &[(ClientId, Arc<str>)]) {
-        self.out.with(|outbox| outbox.cursors(frame, cursors));
-    }
-
-    fn droppable(&self, frames: &Bytes) {
-        let taken = self.out.with(|outbox| outbox.droppable(frames));
-        if !taken && self.out.standing().blocked.is_none() {
-            // Only a socket that takes nothing more is a reason to drop something.
-            self.flushed();
-            self.out.with(|outbox| outbox.droppable(frames));
-        }
-    }
-
-    fn welcomed(&self, acked_op: u64) {
-        self.welcomed.store(acked_op + 1, Ordering::Release);
-        self.out.wake.notify_one();
-    }
-
-    fn answered(&self, ops: u32) {
-        // Never below none: after a snapshot, answers to what it did not contain yet come too.
-        let left = |in_flight: u32| Some(in_flight.saturating_sub(ops));
-        let (set, fetch) = (Ordering::AcqRel, Ordering::Acquire);
-        // `left` always gives a number.
-        let _ = self.in_flight.fetch_update(set, fetch, left);
-        if self.out.paused.load(Ordering::Acquire) {
-            self.out.wake.notify_one();
-        }
-    }
-
-    fn started_over(&self) {
-        self.in_flight.store(0, Ordering::Release);
-        self.out.wake.notify_one();
-    }
-
-    fn flush(&self) {
-        self.flushed();
-    }
-
-    fn close(&self, code: CloseCode, reason: &'static str) {
-        self.out.close(code, reason);
-    }
+/// A socket after its handshake.
+pub struct Upgraded {
+    /// The socket itself.
+    pub stream: TcpStream,
+    /// Bytes that came behind the handshake.
+    pub leftover: Vec<u8>,
+    /// Whose connection it counts as.
+    pub address: Option<IpAddr>,
+    /// What the handshake chose.
+    pub encoding: Encoding,
 }
 
-/// How a connection ended, for its room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// The client said so: `bye`, or close 1000, 1001 or without a code.
-    Clean,
-    /// Anything else.
-    Lost,
-}
-
-/// Serves one upgraded socket until it ends. `leftover`: bytes that came behind the handshake; `address`: whose
-/// connection it counts as.
+/// Serves one upgraded socket until it ends.
 ///
 /// What the connection is made of is made before the future: an `async fn` would hold room for its arguments, too.
 pub fn serve(
     hub: Arc<Hub>,
     canvas: CanvasId,
-    stream: TcpStream,
-    leftover: Vec<u8>,
-    address: Option<IpAddr>,
+    Upgraded {
+        stream,
+        leftover,
+        address,
+        encoding,
+    }: Upgraded,
 ) -> impl Future<Output = ()> + Send {
-    let out = Arc::new(Outbound::new(stream, slots(&hub)));
+    let out = Arc::new(Outbound::new(stream, slots(&hub), encoding));
     let place = hub.places.take(address);
-    let mut inbound = Inbound::new(hub.clone(), canvas, out.clone(), leftover);
+    let mut inbound = Inbound::new(hub.clone(), canvas, out.clone(), leftover, address);
     async move {
         match &place {
             Ok(_place) => {
@@ -262,8 +216,15 @@ pub fn serve(
             }
             Err(reason) => out.close(CloseCode::Full, reason),
         }
+        count_end(&out);
         linger(&out).await;
     }
+}
+
+/// By the code that the client was given; without one it has gone by itself.
+fn count_end(out: &Outbound) {
+    let code = out.standing().closing;
+    counts::CLOSES.add(code.map_or("by-client", CloseCode::digits));
 }
 
 /// One for each kind of thing that is said about a client: what a reader is behind with is then no more than what it would be
@@ -274,13 +235,14 @@ fn slots(hub: &Hub) -> usize {
 
 /// Ends an upgraded socket that may not be here, saying why. Its page learns from the close code that there is no use in
 /// coming again; a refusal before the upgrade would look like a lost connection to it.
-pub async fn turn_away(hub: Arc<Hub>, stream: TcpStream, address: Option<IpAddr>, denied: Denied) {
-    let out = Outbound::new(stream, slots(&hub));
-    let place = hub.places.take(address);
+pub async fn turn_away(hub: Arc<Hub>, upgraded: Upgraded, denied: Denied) {
+    let out = Outbound::new(upgraded.stream, slots(&hub), upgraded.encoding);
+    let place = hub.places.take(upgraded.address);
     match &place {
         Ok(_place) => out.deny(&denied),
         Err(reason) => out.close(CloseCode::Full, reason),
     }
+    count_end(&out);
     linger(&out).await;
 }
 
@@ -291,8 +253,7 @@ pub(super) fn leave(hub: &Hub, inbound: &Inbound, end: End) {
         let conn = peer.author.conn;
         hub.open.lock().remove(&conn.0);
         if let Some(room) = peer.room() {
-            let clean = end == End::Clean;
-            room.inbox.put(Event::Leave { conn, clean });
+            room.inbox.put(Event::Leave { conn, end });
         }
     }
 }

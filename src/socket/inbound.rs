@@ -1,6 +1,7 @@
 //! The reading half: tungstenite's frames in, the room's events and the queue's entries out.
 
 use std::io;
+use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,17 +12,22 @@ use tungstenite::protocol::frame::coding::CloseCode as WsCode;
 use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Error, Message, WebSocket};
 
-use super::connection::{End, Hub, Peer};
+use super::connection::{Hub, Peer};
 use super::io::Io;
 use super::limiter::Limiter;
 use super::op_window::OpWindow;
 use super::outbound::Outbound;
-use crate::backplane::Author;
-use crate::limits::{MAX_BAD_IN_A_ROW, OUTBOX_BYTES, PART_TIMEOUT, READ_BUFFER_BYTES};
+use crate::backplane::{Author, End, Together};
+use crate::limits::{
+    BEFORE_HELLO_BYTES, MAX_EMPTY_FRAGMENTS, MAX_FRAGMENTS, OUTBOX_BYTES, PART_TIMEOUT,
+    READ_BUFFER_BYTES,
+};
 use crate::protocol::VERSION;
 use crate::protocol::client_message::{ClientMessage, Hello, Refused, parse_within};
 use crate::protocol::close_code::CloseCode;
+use crate::protocol::encoding::Encoding;
 use crate::protocol::ids::CanvasId;
+use crate::protocol::msgpack;
 use crate::protocol::server_message::{self as say, ErrorCode};
 use crate::room::Link;
 use crate::room::inbox::Event;
@@ -45,6 +51,9 @@ pub enum Turn {
     Ended(End),
 }
 
+/// Levels around the messages of a batch: what is one of them may be as deep as others.
+const AROUND_OPS: usize = 2;
+
 /// Signals of one turn: framed for this instance's members, and where each stands, for others.
 #[derive(Default)]
 struct Signals {
@@ -56,13 +65,15 @@ struct Signals {
 pub struct Inbound {
     hub: Arc<Hub>,
     canvas: CanvasId,
+    /// Whose connection it counts as.
+    address: Option<IpAddr>,
     out: Arc<Outbound>,
     socket: WebSocket<Io>,
     peer: Option<Arc<Peer>>,
     window: Option<OpWindow>,
     limiter: Limiter,
-    /// Entries of this turn that the backplane was not told the end of.
-    appending: bool,
+    /// The entries of this turn: the backplane commits them as one.
+    together: Option<Together>,
     signals: Signals,
     bad_in_a_row: u32,
     said_bye: bool,
@@ -72,7 +83,13 @@ pub struct Inbound {
 
 impl Inbound {
     /// The reading half of a connection that has said nothing yet.
-    pub fn new(hub: Arc<Hub>, canvas: CanvasId, out: Arc<Outbound>, leftover: Vec<u8>) -> Self {
+    pub fn new(
+        hub: Arc<Hub>,
+        canvas: CanvasId,
+        out: Arc<Outbound>,
+        leftover: Vec<u8>,
+        address: Option<IpAddr>,
+    ) -> Self {
         let max = hub.config.max_message_bytes;
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
@@ -80,17 +97,18 @@ impl Inbound {
             .max_message_size(Some(max))
             .max_frame_size(Some(max));
         let limiter = Limiter::new(&hub.config.limits, max);
-        let io = Io::new(out.clone());
-        let socket = WebSocket::from_partially_read(io, leftover, Role::Server, Some(config));
+        let io = Io::new(out.clone(), leftover);
+        let socket = WebSocket::from_raw_socket(io, Role::Server, Some(config));
         Self {
             hub,
             canvas,
+            address,
             out,
             socket,
             peer: None,
             window: None,
             limiter,
-            appending: false,
+            together: None,
             signals: Signals::default(),
             bad_in_a_row: 0,
             said_bye: false,
@@ -114,29 +132,31 @@ impl Inbound {
     /// Reads and handles what has come, up to a bound.
     pub fn turn(&mut self) -> Turn {
         let turn = self.read_messages();
-        if std::mem::take(&mut self.appending) {
-            self.hub.backplane.appended();
-        }
+        self.hurry();
+        self.together = None;
         self.send_signals();
         self.flush();
         turn
     }
 
     fn read_messages(&mut self) -> Turn {
+        self.socket.get_mut().begin_turn();
         for _ in 0..MESSAGES_PER_TURN {
             let message = match self.socket.read() {
                 Ok(message) => message,
-                Err(Error::Io(e)) if e.kind() == io::ErrorKind::WouldBlock => return Turn::Idle,
+                Err(Error::Io(e)) if e.kind() == io::ErrorKind::WouldBlock => {
+                    // A share that is used up is not an empty socket.
+                    return match self.socket.get_ref().is_spent() {
+                        true => Turn::More,
+                        false => Turn::Idle,
+                    };
+                }
                 Err(e) => return self.failed(e),
             };
             match message {
                 Message::Text(_) | Message::Binary(_) if self.closing() => {}
                 Message::Text(text) => self.text(text.as_str()),
-                Message::Binary(_) => self.refuse(&Refused {
-                    code: ErrorCode::BadMessage,
-                    message: "messages are text frames".to_owned(),
-                    op: None,
-                }),
+                Message::Binary(bytes) => self.binary(&bytes),
                 Message::Close(close) => {
                     let clean = close.is_none_or(|close| {
                         matches!(close.code, WsCode::Normal | WsCode::Away | WsCode::Status)
@@ -168,14 +188,41 @@ impl Inbound {
                 .is_some_and(|peer| peer.in_flight() >= crate::limits::MAX_IN_FLIGHT_OPS)
     }
 
+    /// Bytes that have come so far.
+    pub fn received(&self) -> u64 {
+        self.socket.get_ref().received()
+    }
+
+    /// Whether a message has begun that has not ended.
+    pub fn unfinished(&self) -> bool {
+        self.socket.get_ref().unfinished()
+    }
+
+    /// Whoever sends much and no hello has no use for the place.
+    fn hurry(&self) {
+        let most = self.hub.config.max_message_bytes + BEFORE_HELLO_BYTES;
+        if self.peer.is_none() && self.socket.get_ref().received() > most as u64 {
+            let reason = "hello must come first: only pings may come before it";
+            self.out.close(CloseCode::Malformed, reason);
+        }
+    }
+
     fn failed(&mut self, error: Error) -> Turn {
         match error {
+            Error::Io(_) if self.socket.get_ref().refused().is_some() => {
+                let reason = format!(
+                    "a message has at most {MAX_FRAGMENTS} fragments, {MAX_EMPTY_FRAGMENTS} of them empty"
+                );
+                self.out.close(CloseCode::TooBig, &reason);
+            }
             Error::Capacity(_) => {
                 let max = self.hub.config.max_message_bytes;
                 let reason = format!("a message has at most {max} bytes (max_message_bytes)");
                 self.out.close(CloseCode::TooBig, &reason);
             }
-            Error::Protocol(_) => self.out.close(CloseCode::Protocol, "against RFC 6455"),
+            Error::Protocol(_) => self
+                .out
+                .close(CloseCode::Protocol, "a violation of RFC 6455"),
             Error::Utf8(_) => self.out.close(CloseCode::InvalidData, "text must be UTF-8"),
             _ => {}
         }
@@ -213,6 +260,36 @@ impl Inbound {
     }
 
     fn text(&mut self, text: &str) {
+        match self.out.encoding() {
+            Encoding::Json => self.json(text),
+            Encoding::Msgpack => {
+                self.refuse_frame("messages are binary frames (scumble.v1.msgpack)")
+            }
+        }
+    }
+
+    fn binary(&mut self, bytes: &[u8]) {
+        let config = &self.hub.config;
+        let (max, depth) = (config.max_message_bytes, config.limits.max_json_depth);
+        match self.out.encoding() {
+            Encoding::Json => self.refuse_frame("messages are text frames"),
+            Encoding::Msgpack => match msgpack::to_json(bytes, max, depth + AROUND_OPS) {
+                Ok(json) => self.json(&json),
+                Err(refused) => self.refuse(&refused),
+            },
+        }
+    }
+
+    fn refuse_frame(&mut self, message: &str) {
+        self.refuse(&Refused {
+            code: ErrorCode::BadMessage,
+            message: message.to_owned(),
+            op: None,
+            others: Vec::new(),
+        });
+    }
+
+    fn json(&mut self, text: &str) {
         let message = match parse_within(text, self.hub.config.limits.max_json_depth) {
             Ok(message) => message,
             Err(refused) => return self.refuse(&refused),
@@ -272,10 +349,11 @@ impl Inbound {
                 self.parting = Some(Instant::now());
                 self.part();
             }
-            ClientMessage::Hello(_) => self.refuse(&Refused {
+            ClientMessage::Hello(_) | ClientMessage::OtherVersion(_) => self.refuse(&Refused {
                 code: ErrorCode::BadMessage,
                 message: "hello was said already".to_owned(),
                 op: None,
+                others: Vec::new(),
             }),
         }
     }
@@ -283,9 +361,12 @@ impl Inbound {
     /// The first message must be a hello of our version.
     fn first(&mut self, message: ClientMessage) {
         let hello = match message {
-            ClientMessage::Hello(hello) if hello.v == VERSION => hello,
-            ClientMessage::Hello(hello) => {
-                let message = format!("v must be {VERSION}, not {}", hello.v);
+            ClientMessage::Hello(hello) => hello,
+            ClientMessage::OtherVersion(v) => {
+                let message = match v {
+                    Some(v) => format!("v must be {VERSION}, not {v}"),
+                    None => format!("v must be {VERSION}"),
+                };
                 self.out
                     .reply(say::error(ErrorCode::BadMessage, &message, None, None));
                 return self
@@ -293,14 +374,16 @@ impl Inbound {
                     .close(CloseCode::Malformed, "wrong protocol version");
             }
             other => {
-                let op = match other {
-                    ClientMessage::Durable(message) => Some(message.op),
-                    _ => None,
+                let mut ops = match &other {
+                    ClientMessage::Durable(message) => message.ops().collect(),
+                    _ => Vec::new(),
                 };
+                let op = ops.pop();
                 return self.refuse(&Refused {
                     code: ErrorCode::NotReady,
                     message: "hello must be the first message".to_owned(),
                     op,
+                    others: ops,
                 });
             }
         };
@@ -319,7 +402,9 @@ impl Inbound {
             None => (hello.user, String::new()),
         };
         let author = Author::new(conn, hello.client, user, subject);
-        let peer = Arc::new(Peer::new(Arc::new(author), self.out.clone(), grant.clone()));
+        let (author, out) = (Arc::new(author), self.out.clone());
+        let says = (hello.features, hello.deflate);
+        let peer = Arc::new(Peer::new(author, out, grant.clone(), says, self.address));
         self.hub.add(&peer);
         // Whoever reads the list of the revoked from here on finds this connection.
         if grant.is_some_and(|grant| self.hub.gate.is_revoked(&grant)) {
@@ -348,25 +433,6 @@ impl Inbound {
                 frames,
                 bodies,
             });
-        }
-    }
-
-    /// Answers a bad message. Too many in a row end the connection.
-    fn refuse(&mut self, refused: &Refused) {
-        if let Some(op) = refused.op
-            && refused.code != ErrorCode::BadOp
-        {
-            self.use_up(op);
-        }
-        let error = say::error(refused.code, &refused.message, refused.op, None);
-        self.out.with(|outbox| outbox.reply(error));
-        if refused.code == ErrorCode::UnknownType {
-            return; // A newer client's message is not malformed.
-        }
-        self.bad_in_a_row += 1;
-        if self.bad_in_a_row >= MAX_BAD_IN_A_ROW {
-            self.out
-                .close(CloseCode::Malformed, "ten bad messages in a row");
         }
     }
 }

@@ -1,6 +1,9 @@
 //! The socket as tungstenite sees it. Reads come from a buffer that exists only while there is something
 //! in it, so that an idle connection holds next to nothing; what tungstenite writes itself (pongs, answers
 //! to close frames) goes through the outbox like everything else.
+//!
+//! tungstenite reads until it has a whole message. So it gets no more than a turn's share of bytes and frames here, and then hears
+//! that there is nothing more; [`Io::is_spent`] tells that from an empty socket.
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -9,28 +12,89 @@ use bytes::Bytes;
 use rustix::buffer::spare_capacity;
 use tokio::io::Interest;
 
+use super::frames::{Frames, TooManyFragments};
 use super::outbound::Outbound;
-use crate::limits::READ_AHEAD_BYTES;
+use crate::counts;
+use crate::limits::{BYTES_PER_TURN, FRAMES_PER_TURN, READ_AHEAD_BYTES};
 
 /// See the module's head.
 pub struct Io {
     out: Arc<Outbound>,
     ahead: Vec<u8>,
     at: usize,
+    /// Where the bytes end that the parser may have now.
+    followed: usize,
+    frames: Frames,
+    frames_left: u32,
+    bytes_left: usize,
+    received: u64,
+    refused: Option<TooManyFragments>,
 }
 
 impl Io {
-    /// Reads from, and writes to, that socket.
-    pub fn new(out: Arc<Outbound>) -> Self {
+    /// Reads from, and writes to, that socket. `leftover`: bytes that came behind the handshake.
+    pub fn new(out: Arc<Outbound>, leftover: Vec<u8>) -> Self {
         Self {
             out,
-            ahead: Vec::new(),
+            ahead: leftover,
             at: 0,
+            followed: 0,
+            frames: Frames::default(),
+            frames_left: FRAMES_PER_TURN,
+            bytes_left: BYTES_PER_TURN,
+            received: 0,
+            refused: None,
+        }
+    }
+
+    /// A turn of reading begins, with a new share.
+    pub fn begin_turn(&mut self) {
+        self.frames_left = FRAMES_PER_TURN;
+        self.bytes_left = BYTES_PER_TURN;
+    }
+
+    /// Whether the turn's share is used up: there may be more to read.
+    pub fn is_spent(&self) -> bool {
+        self.bytes_left == 0 || (self.at < self.ahead.len() && self.frames_left == 0)
+    }
+
+    /// The bytes that the parser has had, ever.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Whether a message has begun that has not ended.
+    pub fn unfinished(&self) -> bool {
+        self.frames.unfinished()
+    }
+
+    /// Why nothing more is read.
+    pub fn refused(&self) -> Option<TooManyFragments> {
+        self.refused
+    }
+
+    /// Lets the parser have what the turn's share allows of what was read.
+    fn follow(&mut self) -> io::Result<()> {
+        let end = self.ahead.len().min(self.at + self.bytes_left);
+        let bytes = &self.ahead[self.at..end];
+        match self.frames.follow(bytes, &mut self.frames_left) {
+            Ok(0) => Err(io::ErrorKind::WouldBlock.into()),
+            Ok(n) => {
+                self.followed = self.at + n;
+                self.bytes_left -= n;
+                self.received += n as u64;
+                counts::BYTES_IN.add(n as u64);
+                Ok(())
+            }
+            Err(refused) => {
+                self.refused = Some(refused);
+                Err(io::Error::other("too many fragments"))
+            }
         }
     }
 
     fn fill(&mut self) -> io::Result<()> {
-        self.at = 0;
+        (self.at, self.followed) = (0, 0);
         self.ahead.clear();
         let (stream, ahead) = (self.out.stream(), &mut self.ahead);
         let read = stream.try_io(Interest::READABLE, || {
@@ -56,10 +120,19 @@ impl Io {
 
 impl Read for Io {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.at == self.ahead.len() {
-            self.fill()?;
+        if self.at == self.followed {
+            if self.bytes_left == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            if self.at == self.ahead.len() {
+                self.fill()?;
+                if self.ahead.is_empty() {
+                    return Ok(0); // The end.
+                }
+            }
+            self.follow()?;
         }
-        let n = buffer.len().min(self.ahead.len() - self.at);
+        let n = buffer.len().min(self.followed - self.at);
         buffer[..n].copy_from_slice(&self.ahead[self.at..self.at + n]);
         self.at += n;
         Ok(n)
@@ -69,12 +142,12 @@ impl Read for Io {
 impl Write for Io {
     fn write(&mut self, frame: &[u8]) -> io::Result<usize> {
         self.out
-            .with(|outbox| outbox.reply(Bytes::copy_from_slice(frame)));
+            .with(|outbox| outbox.raw(Bytes::copy_from_slice(frame)));
         Ok(frame.len())
     }
 
+    /// The turn's end writes: one call for all pongs of it.
     fn flush(&mut self) -> io::Result<()> {
-        self.out.flush();
         Ok(())
     }
 }
@@ -91,9 +164,16 @@ mod tests {
         let (server, _) = listener.accept().unwrap();
         server.set_nonblocking(true).unwrap();
         let stream = tokio::net::TcpStream::from_std(server).unwrap();
-        let out = Arc::new(Outbound::new(stream, 16));
-        let mut io = Io::new(out.clone());
+        let out = Arc::new(Outbound::new(stream, 16, Default::default()));
+        let mut io = Io::new(out.clone(), Vec::new());
         let mut buffer = [0; 8];
+        // A pong of 40 bytes: what is passed on is followed as frames.
+        client.write_all(&[0x8a, 40]).unwrap();
+        let mut head = async || {
+            out.stream().readable().await.unwrap();
+            io.read(&mut [0; 8])
+        };
+        assert_eq!(head().await.unwrap(), 2);
         for byte in 0..20 {
             client.write_all(&[byte]).unwrap();
             let read = async {

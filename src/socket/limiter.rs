@@ -69,7 +69,15 @@ impl Limiter {
     /// # Errors
     /// What it is over.
     pub fn durable(&self, bytes: usize) -> Result<(), Over> {
-        self.durable.take(bytes)
+        self.durable.take(1, bytes)
+    }
+
+    /// Takes so many durable messages at once, which have so many bytes together.
+    ///
+    /// # Errors
+    /// What they are over.
+    pub fn batch(&self, count: usize, bytes: usize) -> Result<(), Over> {
+        self.durable.take(count, bytes)
     }
 
     /// Takes one message of the ephemeral lane.
@@ -77,7 +85,7 @@ impl Limiter {
     /// # Errors
     /// What it is over: it is to be dropped.
     pub fn ephemeral(&self, bytes: usize) -> Result<(), Over> {
-        self.ephemeral.take(bytes)
+        self.ephemeral.take(1, bytes)
     }
 
     /// Whether the client is to be told now that something was dropped.
@@ -91,9 +99,11 @@ impl Limiter {
 }
 
 impl Lane {
-    fn take(&self, bytes: usize) -> Result<(), Over> {
+    fn take(&self, count: usize, bytes: usize) -> Result<(), Over> {
         if let Some(messages) = &self.messages {
-            messages.take(1)?;
+            // Who may send fewer in a second has to wait until the bucket is full.
+            let count = u32::try_from(count).unwrap_or(u32::MAX);
+            messages.take(count.min(messages.per_s))?;
         }
         match &self.bytes {
             Some(rate) => rate.take(u32::try_from(bytes).unwrap_or(u32::MAX)),

@@ -8,6 +8,11 @@ use std::collections::VecDeque;
 /// Numbers remembered. Older ones are left to the store.
 const REMEMBERED: usize = 1_024;
 
+/// The highest first number of a client: a time in microseconds is below it, and as many numbers are left above.
+const MAX_FIRST_OP: u64 = 1 << 52;
+/// How far a number may be from the one before. Without a bound whoever takes a client's place once could use all numbers up.
+const MAX_OP_STEP: u64 = 1 << 20;
+
 /// The numbers that one connection used.
 #[derive(Debug)]
 pub struct OpWindow {
@@ -42,7 +47,17 @@ impl OpWindow {
 
     /// Judges a number and notes that it was used.
     pub fn check(&mut self, op: u64) -> Verdict {
-        if op > self.highest() {
+        let highest = self.highest();
+        if op > highest {
+            let furthest = match highest {
+                0 => MAX_FIRST_OP,
+                some => some.saturating_add(MAX_OP_STEP),
+            };
+            if op > furthest {
+                return Verdict::BadOp(format!(
+                    "op {op} is too far ahead: {furthest} at most, numbers follow one another"
+                ));
+            }
             self.note(op, true);
             return Verdict::Pass;
         }
@@ -93,6 +108,23 @@ mod tests {
         window.refused(6);
         assert!(matches!(window.check(6), Verdict::BadOp(_)), "used up");
         assert_eq!(window.check(7), Verdict::Pass);
+    }
+
+    #[test]
+    fn nobody_uses_all_numbers_up() {
+        let last = crate::protocol::client_message::MAX_OP;
+        for (acked, op, good) in [
+            (0, MAX_FIRST_OP, true),
+            (0, MAX_FIRST_OP + 1, false),
+            (0, last, false),
+            (1, last, false),
+            (1, 1 + MAX_OP_STEP, true),
+            (1, 2 + MAX_OP_STEP, false),
+            (last - 1, last, true),
+        ] {
+            let verdict = OpWindow::new(acked).check(op);
+            assert_eq!(verdict == Verdict::Pass, good, "{acked} {op}");
+        }
     }
 
     #[test]

@@ -12,8 +12,10 @@ use tokio::sync::Notify;
 
 use super::outbox::Outbox;
 use crate::auth::Denied;
-use crate::limits::OUTBOX_BYTES;
+use crate::counts;
+use crate::limits::{OUTBOX_BYTES, PROGRESS_BYTES};
 use crate::protocol::close_code::CloseCode;
+use crate::protocol::encoding::Encoding;
 use crate::protocol::frame;
 use crate::protocol::server_message::{self as say, ErrorCode};
 
@@ -24,6 +26,7 @@ const SLICES: usize = 32;
 pub struct Outbound {
     stream: TcpStream,
     lane: Mutex<Lane>,
+    encoding: Encoding,
     /// Wakes the connection's task: something changed that it waits for.
     pub(super) wake: Notify,
     /// The task waits for room in the outbox or for answers before it reads on.
@@ -32,8 +35,10 @@ pub struct Outbound {
 
 struct Lane {
     outbox: Outbox,
-    /// The socket takes nothing since then.
+    /// The socket is full, and has taken little since then.
     blocked: Option<Instant>,
+    /// Bytes that it has taken since.
+    taken: usize,
     closing: Option<CloseCode>,
     broken: bool,
 }
@@ -41,7 +46,7 @@ struct Lane {
 /// How an outbound stands, for the connection's task.
 #[derive(Debug, Clone, Copy)]
 pub struct Standing {
-    /// The socket takes nothing since then.
+    /// The socket is full, and has taken less than [`PROGRESS_BYTES`] since then.
     pub blocked: Option<Instant>,
     /// A close frame was queued.
     pub closing: Option<CloseCode>,
@@ -55,20 +60,27 @@ pub struct Standing {
 
 impl Outbound {
     /// An empty outbox for that socket, with so many slots on the latest-wins lane.
-    pub fn new(stream: TcpStream, slots: usize) -> Self {
-        let outbox = Outbox::new(OUTBOX_BYTES, slots);
+    pub fn new(stream: TcpStream, slots: usize, encoding: Encoding) -> Self {
+        let outbox = Outbox::new(OUTBOX_BYTES, slots).speaking(encoding);
         let lane = Lane {
             outbox,
             blocked: None,
+            taken: 0,
             closing: None,
             broken: false,
         };
         Self {
             stream,
             lane: Mutex::new(lane),
+            encoding,
             wake: Notify::new(),
             paused: AtomicBool::new(false),
         }
+    }
+
+    /// How messages are written, both ways.
+    pub fn encoding(&self) -> Encoding {
+        self.encoding
     }
 
     /// The socket, to read from.
@@ -134,11 +146,17 @@ impl Outbound {
         while lane.outbox.bytes() > 0 && !lane.broken {
             match self.write(&lane.outbox) {
                 Ok(taken) => {
+                    counts::BYTES_OUT.add(taken as u64);
                     lane.outbox.advance(taken);
-                    lane.blocked = None;
+                    lane.taken += taken;
+                    if lane.taken >= PROGRESS_BYTES || lane.outbox.bytes() == 0 {
+                        (lane.blocked, lane.taken) = (None, 0);
+                    }
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                    lane.blocked.get_or_insert_with(Instant::now);
+                    if lane.blocked.is_none() {
+                        (lane.blocked, lane.taken) = (Some(Instant::now()), 0);
+                    }
                     break;
                 }
                 Err(_) => lane.broken = true,
@@ -166,7 +184,7 @@ impl Outbound {
         }
     }
 
-    /// Whether the socket took no byte for that long.
+    /// Whether the socket took next to nothing for that long.
     pub fn stalled_for(&self, timeout: Duration) -> bool {
         self.standing()
             .blocked

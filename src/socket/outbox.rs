@@ -1,4 +1,4 @@
-//! What waits for one socket. Pure.
+//! The messages that wait for one socket. Pure.
 //!
 //! Two lanes. The ordered lane holds frames in their order, bounded in bytes. The latest-wins lane holds at most one
 //! value per slot and client, shared with every other outbox, and is emptied when the ordered lane has room.
@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::protocol::encoding::Encoding;
 use crate::protocol::ids::ClientId;
+use crate::protocol::msgpack;
 use crate::protocol::server_message::cursor_batch;
 use crate::room::Latest;
 
@@ -28,6 +30,29 @@ pub struct Outbox {
     /// Bytes of what was refused last; 0 for nothing.
     refused: usize,
     closed: bool,
+    encoding: Encoding,
+    parted: Parted,
+}
+
+/// Where the one frame is that stands on the ordered lane in pieces.
+#[derive(Debug, Default)]
+struct Parted {
+    /// Frames before it.
+    before: usize,
+    /// Its pieces; 0: there is no such frame.
+    pieces: usize,
+    /// The socket has some of them.
+    begun: bool,
+}
+
+impl Parted {
+    /// The first on the lane was sent.
+    fn sent_one(&mut self) {
+        match self.before {
+            0 => (self.pieces, self.begun) = (self.pieces - 1, true),
+            _ => self.before -= 1,
+        }
+    }
 }
 
 impl Outbox {
@@ -43,7 +68,14 @@ impl Outbox {
             cursors: BTreeMap::new(),
             refused: 0,
             closed: false,
+            encoding: Encoding::Json,
+            parted: Parted::default(),
         }
+    }
+
+    /// The same for a client that reads messages in that encoding.
+    pub fn speaking(self, encoding: Encoding) -> Self {
+        Self { encoding, ..self }
     }
 
     /// Bytes that wait on the ordered lane.
@@ -70,11 +102,50 @@ impl Outbox {
         true
     }
 
-    /// Puts an answer on the ordered lane, full or not.
+    /// Puts an answer on the ordered lane, full or not. It is in JSON, and goes out as the client reads it.
     pub fn reply(&mut self, frame: Bytes) {
+        match self.encoding {
+            Encoding::Json => self.raw(frame),
+            Encoding::Msgpack => self.raw(msgpack::frame(&frame)),
+        }
+    }
+
+    /// Puts a frame on the ordered lane as it is, full or not.
+    pub fn raw(&mut self, frame: Bytes) {
         if !self.closed {
             self.append(frame);
         }
+    }
+
+    /// Puts one frame, in pieces, on the ordered lane as it is, full or not.
+    pub fn raw_in_pieces(&mut self, pieces: Vec<Bytes>) {
+        if self.closed {
+            return;
+        }
+        if pieces.len() < 2 || self.parted.pieces > 0 {
+            return self.append(Bytes::from(pieces.concat()));
+        }
+        self.parted = Parted {
+            before: self.ordered.len(),
+            pieces: pieces.len(),
+            begun: false,
+        };
+        pieces.into_iter().for_each(|piece| self.append(piece));
+    }
+
+    /// Puts frames about several clients on the ordered lane in one piece, if that is moving. `false`: it is not, nothing was taken.
+    pub fn latest_of_many(&mut self, frames: Bytes) -> bool {
+        let moving = self.has_room() && self.latest.is_empty();
+        if moving && !self.closed {
+            self.append(frames);
+        }
+        moving || self.closed
+    }
+
+    /// Whether all that was said about who comes and goes is on the ordered lane, before whatever is put there next.
+    pub fn is_told(&self) -> bool {
+        let first = self.latest.first_key_value();
+        first.is_none_or(|((lane, _), _)| *lane != Latest::Roster)
     }
 
     /// Puts a frame about a client on the ordered lane if it is moving, else in its slot. `false`: there are too many clients
@@ -119,7 +190,7 @@ impl Outbox {
         if self.closed {
             return;
         }
-        let keep = if self.sent > 0 { 1 } else { 0 };
+        let keep = self.begun();
         // What is small goes out before: the goaway or the error that says why.
         if self.bytes > self.bound / 2 {
             self.ordered.truncate(keep);
@@ -152,6 +223,9 @@ impl Outbox {
             }
             taken -= front.len();
             self.ordered.pop_front();
+            if self.parted.pieces > 0 {
+                self.parted.sent_one();
+            }
         }
         self.sent = taken;
         if self.ordered.is_empty() {
@@ -180,6 +254,20 @@ impl Outbox {
         self.ordered.push_back(frame);
     }
 
+    /// How many belong to the frame that has begun to be sent.
+    fn begun(&self) -> usize {
+        let Parted {
+            before,
+            pieces,
+            begun,
+        } = self.parted;
+        match before == 0 && pieces > 0 {
+            true if begun || self.sent > 0 => pieces,
+            true => 0,
+            false => usize::from(self.sent > 0),
+        }
+    }
+
     fn emit_latest(&mut self) {
         while self.has_room()
             && let Some((_, frame)) = self.latest.pop_first()
@@ -188,9 +276,11 @@ impl Outbox {
         }
         while self.has_room() && !self.cursors.is_empty() {
             let batch = self.next_cursors();
-            self.append(cursor_batch(
-                batch.iter().map(|(client, fields)| (client, &**fields)),
-            ));
+            let cursors = batch.iter().map(|(client, fields)| (client, &**fields));
+            self.append(match self.encoding {
+                Encoding::Json => cursor_batch(cursors),
+                Encoding::Msgpack => msgpack::cursor_batch(cursors, &msgpack::Nobody),
+            });
         }
     }
 
@@ -322,6 +412,34 @@ mod tests {
         );
         assert_eq!(take(&mut outbox, 100), b"aaX");
         assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn a_frame_in_pieces_is_whole_before_the_close() {
+        for (taken, left) in [
+            (0, "X"),
+            (1, "nX"),
+            (2, "X"),
+            (3, "bcdefX"),
+            (4, "cdefX"),
+            (7, "fX"),
+            (8, "X"),
+            (9, "gggggggggX"),
+        ] {
+            let mut outbox = Outbox::new(10, 100);
+            outbox.raw(Bytes::from("nn"));
+            outbox.raw_in_pieces(["ab", "cd", "ef"].map(Bytes::from).to_vec());
+            outbox.raw(Bytes::from("gggggggggg"));
+            for _ in 0..taken {
+                take(&mut outbox, 1);
+            }
+            outbox.close(Bytes::from("X"));
+            let mut got = Vec::new();
+            while outbox.bytes() > 0 {
+                got.extend(take(&mut outbox, 100));
+            }
+            assert_eq!(String::from_utf8_lossy(&got), left, "{taken}");
+        }
     }
 
     /// Clients that come and go while a reader is stuck are as many as anybody likes.

@@ -1,4 +1,4 @@
-//! What a connection's token allows, as long as it lasts.
+//! The rights of a connection's token, as long as it is valid.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -71,8 +71,21 @@ impl Peer {
 }
 
 impl Hub {
+    /// Reads keys and the list of who is revoked again. What can't be read stays as it was.
+    pub fn reload(&self) {
+        match self.config.security.read_keys() {
+            Ok(keys) => self.gate.change_keys(keys),
+            Err(error) => tracing::error!(%error, "keys could not be read: the old ones stay"),
+        }
+        if self.config.security.revoked_file.is_some() {
+            self.reload_revoked();
+        } else {
+            tracing::info!("SIGHUP: keys were read again");
+        }
+    }
+
     /// Reads the list of who is revoked again, and ends their connections. Logs how it went.
-    pub fn reload_revoked(&self) {
+    fn reload_revoked(&self) {
         let entries = match self.gate.reload() {
             Ok(entries) => entries,
             Err(error) => {

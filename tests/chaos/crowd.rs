@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::herd::Addresses;
+use super::fleet::Addresses;
 use crate::harness::{Client, Random, soon};
 
 /// How long to wait before trying another process.

@@ -12,12 +12,16 @@
 )]
 mod harness;
 
+mod attacker;
 mod crowd;
 mod disk;
 mod file;
-mod herd;
+mod fleet;
 mod moved;
 mod neighbours;
+#[path = "../hostile/raw.rs"]
+#[allow(dead_code, reason = "the other test binary uses the rest")]
+mod raw;
 mod redis;
 #[path = "../support/redis_server.rs"]
 mod redis_server;

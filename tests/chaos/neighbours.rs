@@ -47,6 +47,7 @@ async fn a_file_that_another_host_uses_is_refused() {
     let lock: String = conn
         .query_row("SELECT lock_path FROM instances", [], |row| row.get(0))
         .expect("its lock");
+    let lock = db.with_extension("db.wake").join(lock);
     let signed = std::fs::read_to_string(&lock).expect("signed");
     assert!(
         signed.starts_with("host ") && signed.contains(" boot "),
@@ -103,7 +104,7 @@ async fn a_file_of_another_schema_version_is_refused_and_stays_as_it_is() {
             .expect("a version");
         assert_eq!(found, version);
     }
-    conn.pragma_update(None, "user_version", scumble::queue::VERSION)
+    conn.pragma_update(None, "user_version", scumble::sqlite::VERSION)
         .expect("a version");
     Process::launch(&db, &[]).ready().await;
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 use super::crowd::{Crowd, come_back};
-use super::herd::Herd;
+use super::fleet::Fleet;
 use super::redis_server::RedisServer;
 use crate::harness::history::check_agreement;
 use crate::harness::{Client, PATIENCE, Random, roster, soon};
@@ -34,24 +34,24 @@ async fn round(seed: u64, fate: Fate) {
     let mut random = Random::seeded(seed);
     let mut server = RedisServer::start();
     let url = server.url();
-    let mut herd = Herd::new(&["--presence-grace=1s", "--redis", &url], false);
+    let mut fleet = Fleet::new(&["--presence-grace=1s", "--redis", &url], false);
     for _ in 0..PROCESSES {
-        herd.start().await;
+        fleet.start().await;
     }
-    let crowd = Crowd::new(herd.addresses.clone());
+    let crowd = Crowd::new(fleet.addresses.clone());
     let mut writers = JoinSet::new();
     for _ in 0..WRITERS {
-        let address = herd.addresses.any(&mut random).expect("three are up");
+        let address = fleet.addresses.any(&mut random).expect("three are up");
         let client = Client::join(address, "board").await;
         crowd.write(&mut writers, client, random.fork(), OPS);
     }
-    havoc(&mut herd, &crowd, &mut server, &mut random, fate).await;
-    while herd.len() < 2 {
-        herd.start().await;
+    havoc(&mut fleet, &crowd, &mut server, &mut random, fate).await;
+    while fleet.len() < 2 {
+        fleet.start().await;
     }
     let mut clients = soon("the writers", writers.join_all()).await;
     for client in &mut clients {
-        come_back(client, &herd.addresses, &mut random).await;
+        come_back(client, &fleet.addresses, &mut random).await;
         client.settle().await.expect("a connection");
     }
     if fate == Fate::Lives {
@@ -60,7 +60,7 @@ async fn round(seed: u64, fate: Fate) {
     }
     clients.push(
         Client::join(
-            herd.addresses.any(&mut random).expect("two are up"),
+            fleet.addresses.any(&mut random).expect("two are up"),
             "board",
         )
         .await,
@@ -96,9 +96,9 @@ async fn same_place(clients: &mut [Client]) {
     }
 }
 
-/// Deeds, each when the writers are a little further; whoever died is replaced.
+/// Actions, each when the writers are a little further; whoever died is replaced.
 async fn havoc(
-    herd: &mut Herd,
+    fleet: &mut Fleet,
     crowd: &Crowd,
     server: &mut RedisServer,
     random: &mut Random,
@@ -111,22 +111,22 @@ async fn havoc(
         let waiting = Instant::now();
         while crowd.busy.load(Ordering::Acquire) > 0 && *progress.borrow_and_update() < next {
             assert!(waiting.elapsed() < PATIENCE, "no progress");
-            assert_eq!(herd.count_dead(), 0, "a process ended by itself");
-            while herd.len() < PROCESSES {
-                herd.start().await;
+            assert_eq!(fleet.count_dead(), 0, "a process ended by itself");
+            while fleet.len() < PROCESSES {
+                fleet.start().await;
             }
             let _ = tokio::time::timeout(LOOK, progress.changed()).await;
         }
-        if herd.len() < 2 || crowd.busy.load(Ordering::Acquire) == 0 {
+        if fleet.len() < 2 || crowd.busy.load(Ordering::Acquire) == 0 {
             continue;
         }
         match random.below(if fate == Fate::Lives { 6 } else { 7 }) {
-            0..=1 => herd.kill(random).await,
+            0..=1 => fleet.kill(random).await,
             2 => {
                 let pause = Duration::from_millis(50 + random.below(700));
-                herd.stop(random, pause).await;
+                fleet.stop(random, pause).await;
             }
-            3 => herd.drain(random).await,
+            3 => fleet.drain(random).await,
             4 => drop(server.ask(&["CLIENT", "KILL", "TYPE", "pubsub"])),
             5 => drop(server.ask(&["CLIENT", "PAUSE", &(50 + random.below(500)).to_string()])),
             _ if fate == Fate::Dies => server.run(),

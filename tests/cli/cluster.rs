@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -159,7 +160,8 @@ fn a_hangup_has_all_processes_read_the_revoked_again() {
     let cluster = Cluster::start_with(2, |folder| {
         let file = |name: &str| {
             let path = folder.join(name);
-            std::fs::write(&path, name).unwrap();
+            std::fs::write(&path, name.repeat(6)).unwrap();
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
             path.display().to_string()
         };
         let (secret, revoked) = (file("secret"), file("revoked"));

@@ -33,10 +33,11 @@ impl Fixture {
         let folder = TempDir::new().unwrap();
         let conn = Connection::open(folder.path().join("relay.db")).unwrap();
         conn.execute_batch("PRAGMA journal_mode = WAL").unwrap();
-        conn.execute_batch(include_str!("../../schema.sql"))
+        let jobs = include_str!("../../src/sqlite/jobs/schema.sql");
+        conn.execute_batch(&[include_str!("../../schema.sql"), jobs].concat())
             .unwrap();
         conn.execute_batch(
-            "PRAGMA user_version = 2;
+            "PRAGMA user_version = 3;
              INSERT INTO canvases (key, canvas_id, epoch, created_at) VALUES (1, 'board', '00000000000000aa', 0);
              INSERT INTO canvas_objects VALUES (1, 'box-1', 1, 1, '{\"id\":\"box-1\",\"kind\":\"box\"}');",
         )
@@ -236,7 +237,7 @@ fn doctor_names_what_is_wrong_and_what_to_do() {
     fixture
         .conn
         .execute_batch(
-            "INSERT INTO presence VALUES (1, 'client-1', 'gone', 1, '{}', NULL, NULL);
+            "INSERT INTO presence VALUES (1, 'client-1', 'gone', 1, '{}', NULL, NULL, 0);
              INSERT INTO canvas_watermarks VALUES (1, 'gone', 1, 0);
              INSERT INTO canvas_watermarks VALUES (1, 'stopped', 0, 0);
              WITH RECURSIVE n (n) AS (SELECT 4 UNION ALL SELECT n + 1 FROM n WHERE n < 1500)
@@ -250,7 +251,7 @@ fn doctor_names_what_is_wrong_and_what_to_do() {
     let told = stdout(&output);
     assert_eq!(output.status.code(), Some(1), "{told}");
     for finding in [
-        "finding  schema: version 9, this scumble knows 2",
+        "finding  schema: version 9, this scumble knows 3",
         "finding  instances: dead (pid 7) is dead: its lock is free",
         "finding  instances: stopped (pid 7) lives, but its last heartbeat is 15 s old",
         "finding  instances: unheard (pid 7) lives, but its lock can't be read: ",
@@ -268,6 +269,46 @@ fn doctor_names_what_is_wrong_and_what_to_do() {
 }
 
 #[test]
+fn doctor_tells_of_each_queue_and_of_dead_letters_that_nobody_reviewed() {
+    let fixture = Fixture::new();
+    let now = now_ms();
+    fixture
+        .conn
+        .execute_batch(&format!(
+            "INSERT INTO job_queues VALUES (1, 'mails', '', '', '{{}}', 0, 0, 1, 3, 1, 9, 0, 2, 0, 3, 1, 0, 0, x''),
+               (2, 'old', '', '', '{{}}', 0, 0, 1, 1, 0, 9, 0, 0, 0, 1, 0, 0, 0, x'');
+             INSERT INTO job_queue_names VALUES ('mails', 1), ('old', 2);
+             INSERT INTO job_partitions VALUES (11, 1, 'Default', 5, 4, 3, 9, 0), (12, 2, 'Default', 5, 2, 1, 9, 0);
+             INSERT INTO job_messages VALUES (11, 1, 1, {}, 0, 0, NULL, 'a', '1'), (12, 1, 2, {}, 0, 0, NULL, 'b', '1');
+             INSERT INTO job_groups VALUES (1, 'g', 7, 0, 0, NULL, 0, 0, 2, 1, 0, 0);
+             INSERT INTO job_dead VALUES (1, 1, 11, 'Default', 'g', 1, 0, 0, 4, 0, NULL, 'why', NULL, 'x', '1'),
+               (2, 1, 11, 'Default', 'g', 2, 0, 0, 4, 0, 5, 'why', NULL, 'y', '1');",
+            now - 90_500,
+            now - 200_000_500
+        ))
+        .unwrap();
+    let output = run(&["doctor", "--db", &fixture.db()]);
+    let told = stdout(&output);
+    for finding in [
+        "finding  jobs: mails: 2 waiting, the oldest 9",
+        " s old, 1 in flight, 2 dead, of which nobody has reviewed 1\n",
+        "finding  jobs: old: 1 waiting, the oldest 200000 s old, 0 in flight, 0 dead\n",
+        "scumble jobs dlq",
+        "2 findings",
+    ] {
+        assert!(told.contains(finding), "{finding}\n{told}");
+    }
+    let reviewed =
+        "UPDATE job_dead SET reviewed_at = 5; DELETE FROM job_queue_names WHERE name = 'old'";
+    fixture.conn.execute_batch(reviewed).unwrap();
+    let told = stdout(&run(&["doctor", "--db", &fixture.db()]));
+    assert!(
+        told.ends_with("no findings\n") && !told.contains("old: "),
+        "{told}"
+    );
+}
+
+#[test]
 fn doctor_can_not_examine_what_is_no_database() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("text.db");
@@ -280,7 +321,7 @@ fn doctor_can_not_examine_what_is_no_database() {
     let output = run(&["doctor", "--db", path]);
     assert_eq!(output.status.code(), Some(2));
     assert!(
-        stderr(&output).contains("not a database"),
+        stderr(&output).contains("is no SQLite file"),
         "{}",
         stderr(&output)
     );
@@ -298,7 +339,7 @@ fn a_backup_is_whole_and_begins_new_epochs() {
     let fixture = Fixture::new();
     let (db, to) = (fixture.db(), fixture.path("copy.db"));
     fixture.instance("one", fixture.folder.path(), 0);
-    let here = "INSERT INTO presence VALUES (1, 'client-1', 'one', 1, '{}', NULL, NULL)";
+    let here = "INSERT INTO presence VALUES (1, 'client-1', 'one', 1, '{}', NULL, NULL, 0)";
     fixture.conn.execute(here, []).unwrap();
     let output = run(&["backup", "--db", &db, "--to", &to]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));

@@ -34,3 +34,50 @@ fn who_joins_gets_every_object_and_who_comes_back_every_message() {
         "{came_back}"
     );
 }
+
+#[test]
+fn a_recorded_load_is_judged_and_a_message_that_is_missing_in_it_is_seen() {
+    let cluster = Cluster::start(2);
+    let urls = cluster.ready(2);
+    let urls: Vec<String> = urls.iter().map(|at| format!("http://{at}")).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.jsonl");
+    let told = load(&[
+        "clients",
+        "--url",
+        &urls[0],
+        "--url",
+        &urls[1],
+        "--canvases=2",
+        "--clients-per-canvas=3",
+        "--object-rate=20",
+        "--message-rate=20",
+        "--duration=2",
+        "--record",
+        path.to_str().unwrap(),
+    ]);
+    let judge = |path: &std::path::Path| {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/judge");
+        let judged = std::process::Command::new(script).arg(path).output();
+        let judged = judged.unwrap();
+        (judged.status.success(), stdout(&judged))
+    };
+    let (right, text) = judge(&path);
+    assert!(right, "{text}");
+    assert!(
+        !text.contains(": 0 acked") && text.contains(" 0 lost"),
+        "{text}"
+    );
+    let history = std::fs::read_to_string(&path).unwrap();
+    let acked = history.matches(r#""what":"acked""#).count() as u64;
+    assert!(
+        told["acks"].as_u64() > Some(50) && told["acks"].as_u64() <= Some(acked),
+        "{told}"
+    );
+    let seen = |line: &&str| line.contains(r#""what":"seen""#);
+    let one = history.lines().filter(seen).nth(20).unwrap();
+    let without = history.replacen(&format!("{one}\n"), "", 1);
+    std::fs::write(&path, without).unwrap();
+    let (right, text) = judge(&path);
+    assert!(!right && text.contains("lost:"), "{text}");
+}

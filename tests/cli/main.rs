@@ -4,8 +4,10 @@
 
 mod cluster;
 mod documents;
+mod examples;
 mod file;
 mod loads;
+mod names;
 mod redis;
 #[path = "../support/redis_server.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]

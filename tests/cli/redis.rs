@@ -22,7 +22,7 @@ fn the_configuration_is_printed_without_the_password() {
         let output = run(&[command, "--print-config", &flag]);
         assert_eq!(output.status.code(), Some(0));
         let printed = stdout(&output);
-        let line = "redis = redis://app:***@db.internal:6380/2\n";
+        let line = "redis = \"redis://app:***@db.internal:6380/2\"\n";
         assert!(printed.contains(line), "{printed}");
         assert!(!printed.contains("s3cr"), "{printed}");
     }
@@ -30,7 +30,7 @@ fn the_configuration_is_printed_without_the_password() {
     command.args(["serve", "--print-config"]);
     command.env("SCUMBLE_REDIS", "redis+unix:///run/redis.sock");
     let printed = stdout(&super::output_of(&mut command));
-    assert!(printed.contains("redis = redis+unix:///run/redis.sock\n"));
+    assert!(printed.contains("redis = \"redis+unix:///run/redis.sock\"\n"));
 }
 
 /// Redis listens on a socket in a folder, and this on a port in front of it: an address with a password in it has a port.

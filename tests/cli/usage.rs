@@ -46,6 +46,11 @@ fn a_wrong_value_is_refused_with_its_flag_and_what_would_be_right() {
         &["--max-messages-per-poll", "0"],
         &["--max-message-bytes", "1000000"],
         &["--max-canvas-bytes", "64MiB"],
+        &["--redis=redis://h", "--max-canvas-log-bytes=1000000"],
+        &["--redis=redis://h", "--max-log-bytes=1000000"],
+        &["--redis=redis://h", "--max-total-bytes=10000000"],
+        &["--redis=redis://h", "--max-canvases=7"],
+        &["--redis=redis://h", "--canvas-idle-ttl=1h"],
         &["--max-json-depth", "1"],
         &["--ephemeral-bytes-per-s", "-1"],
         &["--handshake-timeout", "10"],
@@ -107,8 +112,8 @@ fn the_environment_counts_and_a_flag_beats_it() {
     let printed = stdout(&output_of(&mut command));
     for line in [
         "max-objects = 7\n",
-        "profile = low-latency\n",
-        "poll-interval = 20ms\n",
+        "profile = \"low-latency\"\n",
+        "poll-interval = \"20ms\"\n",
     ] {
         assert!(printed.contains(line), "{printed}");
     }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use scumble::backplane::Backplane;
-use scumble::backplane::object_bounds::ObjectBounds;
+use scumble::canvas::bounds::ObjectBounds;
+use scumble::limits::Quotas;
 use scumble::memory::{MemoryBackplane, MemoryConfig};
 use scumble::protocol::ids::InstanceId;
 
@@ -15,6 +16,7 @@ pub struct Options {
     pub presence_grace: Duration,
     pub max_objects: usize,
     pub max_canvas_bytes: usize,
+    pub quotas: Quotas,
 }
 
 impl Default for Options {
@@ -25,6 +27,7 @@ impl Default for Options {
             presence_grace: long,
             max_objects: 1_000,
             max_canvas_bytes: 1 << 30,
+            quotas: Quotas::default(),
         }
     }
 }
@@ -83,6 +86,7 @@ impl Cluster for MemoryPeers {
             message_ttl: options.message_ttl,
             presence_grace: options.presence_grace,
             bounds: options.bounds(),
+            quotas: options.quotas,
         };
         Self {
             config,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use scumble::backplane::{
-    Author, Backplane, Canvas, Entry, Found, Member, Opened, Outcome, PresenceChange, Read,
+    Author, Backplane, Canvas, End, Entry, Found, Member, Opened, Outcome, PresenceChange, Read,
     Refusal, Sink, Snapshot, Unavailable,
 };
 use scumble::protocol::client_message::{ClientMessage, Durable, parse};
@@ -177,8 +177,16 @@ impl Seat {
 
     /// Sends an op by its number, which may be an old one.
     pub fn send_as(&self, client: &Client, op: u64, fields: &Value) {
-        self.append_durable(client, durable(op, fields))
-            .expect("the queue has room");
+        // As a client does: what can be sent again is, but for what no canvas may be refused.
+        eventually("the queue has room", || {
+            match self.append_durable(client, durable(op, fields)) {
+                Ok(()) => Some(()),
+                Err(refusal) => {
+                    assert!(refusal.retry_after_ms.is_some(), "{refusal:?}");
+                    None
+                }
+            }
+        });
     }
 
     /// Sends the client's next op and waits for its end.
@@ -230,9 +238,9 @@ impl Seat {
             .expect("room for a state");
     }
 
-    pub fn leave(&self, client: &Client, clean: bool) {
+    pub fn leave(&self, client: &Client, end: End) {
         let author = Arc::clone(&client.author);
-        self.append(Entry::Leave { author, clean })
+        self.append(Entry::Leave { author, end })
             .expect("room for a leave");
     }
 
@@ -301,8 +309,8 @@ impl Seat {
 
     pub fn members(&self) -> (u64, BTreeMap<ClientId, Member>) {
         let members = wait_on(&self.handle, self.backplane.members(self.canvas()));
-        let (version, members) = members.expect("the presence table can be read");
-        (version, by_client(members))
+        let table = members.expect("the presence table can be read");
+        (table.version, by_client(table.members))
     }
 
     pub fn wait_seq(&self, seq: u64) {
@@ -330,12 +338,12 @@ impl Seat {
 
     /// The presence table that follows from `open` and the events since: contiguous, or the test fails.
     pub fn table(&self) -> (u64, BTreeMap<ClientId, Member>) {
-        let mut version = self.opened.presence_version;
-        let mut table = by_client(self.opened.members.clone());
+        let mut version = self.opened.presence.version;
+        let mut table = by_client(self.opened.presence.members.clone());
         let events = self.recorder.look(|seen| seen.presence.clone());
         for event in events
             .into_iter()
-            .filter(|e| e.version > self.opened.presence_version)
+            .filter(|e| e.version > self.opened.presence.version)
         {
             version += 1;
             assert_eq!(event.version, version, "presence versions are contiguous");
@@ -359,7 +367,7 @@ impl Seat {
         self.recorder
             .wait(&format!("presence version {version}"), |seen| {
                 let last = seen.presence.last().map_or(0, |event| event.version);
-                (last.max(self.opened.presence_version) >= version).then_some(())
+                (last.max(self.opened.presence.version) >= version).then_some(())
             });
     }
 }

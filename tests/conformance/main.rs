@@ -9,11 +9,11 @@ mod recorder;
 #[path = "../support/redis_server.rs"]
 mod redis_server;
 
+mod directory;
 mod ephemeral;
 mod model;
 mod order;
 mod outcomes;
-mod outside;
 mod presence;
 mod reading;
 mod restart;
@@ -48,9 +48,9 @@ macro_rules! suite {
                 a_lost_client_is_away_and_may_come_back a_lost_client_is_gone_after_the_grace
                 a_clean_leave_is_told_at_once a_client_belongs_to_its_first_subject;
             ephemeral: signals_come_round_once_in_order cursors_come_round_once;
-            outside: a_canvas_is_found_without_being_opened what_is_published_takes_its_place
+            directory: a_canvas_is_found_without_being_opened what_is_published_takes_its_place
                 what_is_published_twice_is_a_duplicate what_cannot_be_published_says_why
-                a_published_op_belongs_to_its_subject a_deleted_canvas_begins_anew
+                a_published_op_belongs_to_its_subject an_op_of_somebody_elses_client_is_refused a_deleted_canvas_begins_anew
                 a_kicked_connection_is_told_everywhere;
             model: random_entries_end_as_in_the_model;
         }
@@ -80,5 +80,7 @@ mod memory_peers {
     suite_across!(crate::cluster::MemoryPeers);
 }
 
+mod log;
 mod redis;
+mod replicated;
 mod sqlite;

@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use scumble::backplane::{Delivery, Entry, Outcome, PresenceChange, PresenceEvent, Read};
-use scumble::machine::{CanvasState, Rules};
+use scumble::backplane::{Delivery, End, Entry, Outcome, PresenceChange, PresenceEvent, Read};
+use scumble::canvas::{CanvasState, Rules};
 use scumble::protocol::ids::Position;
 use serde_json::{Value, json};
 
@@ -145,12 +145,16 @@ impl Run {
 
     /// The youngest connection ends, or an older one that has lost its place.
     fn leave(&mut self, who: usize) {
-        let (place, clean) = (self.connection(who), self.random.below(2) == 0);
+        let place = self.connection(who);
+        let end = match self.random.below(2) {
+            0 => End::Clean,
+            _ => End::Lost,
+        };
         let (at, client) = self.people[who].connections.remove(place);
-        self.seats[at].leave(&client, clean);
+        self.seats[at].leave(&client, end);
         self.tell_model(Entry::Leave {
             author: Arc::clone(&client.author),
-            clean,
+            end,
         });
         self.settle(at);
     }
@@ -216,7 +220,7 @@ impl Run {
 
     /// Waits until what was done at a seat is committed, so that the next step comes after it.
     fn settle(&self, at: usize) {
-        self.seats[at].wait_version(self.model.members().0);
+        self.seats[at].wait_version(self.model.members().version);
     }
 
     fn compare(&self, seat: &Seat, what: &str) {
@@ -257,10 +261,10 @@ impl Run {
         let chat = |texts: &[String]| texts.iter().map(|text| strip(text)).collect::<Vec<_>>();
         assert_eq!(chat(&snapshot.chat), chat(&expected.chat), "{what}");
 
-        seat.wait_version(self.model.members().0);
+        seat.wait_version(self.model.members().version);
         let events = seat.recorder.look(|seen| seen.presence.clone());
         assert_eq!(normal(&events), normal(&self.events), "{what}");
-        assert_eq!(seat.members().0, self.model.members().0, "{what}");
+        assert_eq!(seat.members().0, self.model.members().version, "{what}");
         assert_eq!(seat.table(), seat.members(), "{what}");
     }
 }

@@ -1,6 +1,6 @@
 //! How an op ends that takes no place in the log, and that refusals don't break the author's order.
 
-use scumble::backplane::Outcome;
+use scumble::backplane::{OpEnd, Outcome};
 use scumble::limits::{CANVAS_QUEUE_ENTRIES, MAX_OBJECT_BYTES};
 use scumble::protocol::server_message::{AckStatus, ErrorCode};
 use serde_json::{Value, json};
@@ -279,9 +279,8 @@ pub fn later_ops_wait_for_a_refused_one<C: Cluster>() {
     let seat = relay.seat(0, "canvas");
     let client = seat.client("author");
     assert_eq!(seat.ask_as(&client, 1, &event("e")), Ended::Committed(1));
-    client
-        .author
-        .hold(2, scumble::protocol::server_message::ErrorCode::Overloaded);
+    let refused = OpEnd::Refused(ErrorCode::Overloaded);
+    client.author.ops.ended(2, refused);
     for op in [3, 4, 3] {
         let refusal = seat
             .append_durable(&client, durable(op, &event("e")))

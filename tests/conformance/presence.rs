@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use scumble::backplane::{PresenceChange, PresenceEvent};
+use scumble::backplane::{End, PresenceChange, PresenceEvent};
 use scumble::protocol::server_message::{ErrorCode, LeaveReason};
 use serde_json::{Value, json};
 
@@ -99,6 +99,7 @@ pub fn presence_tables_converge<C: Cluster>() {
         for (i, seat) in seats.iter().enumerate() {
             scope.spawn(move || {
                 for n in 0..6 {
+                    let ends = [End::Clean, End::Lost];
                     let mut own = seat.client(&format!("{i}-{n}"));
                     // Everyone fights for this one's place.
                     let mut shared = seat.client("shared");
@@ -108,9 +109,9 @@ pub fn presence_tables_converge<C: Cluster>() {
                             seat.set_state(client, &json!({"x": x, "from": i}));
                         }
                     }
-                    seat.leave(&shared, n % 2 == 0);
+                    seat.leave(&shared, ends[n % 2]);
                     if n < 3 {
-                        seat.leave(&own, n == 0);
+                        seat.leave(&own, ends[n.min(1)]);
                     }
                     // The author's order: with this everything before it is committed.
                     seat.ask(&mut own, &event("e"));
@@ -155,8 +156,8 @@ pub fn a_new_connection_takes_the_place<C: Cluster>() {
     assert_eq!(state_of(here, &new), Some(json!({"kept": true})));
 
     here.set_state(&old, &json!({"from": "the old one"}));
-    here.leave(&old, false);
-    here.leave(&old, true);
+    here.leave(&old, End::Lost);
+    here.leave(&old, End::Clean);
     here.ask(&mut old, &event("what is before it is committed"));
     assert_eq!(
         here.members().0,
@@ -177,7 +178,7 @@ pub fn a_lost_client_is_away_and_may_come_back<C: Cluster>() {
     let lost = here.client("lost");
     assert_eq!(here.join(&lost), Ok(0));
     here.set_state(&lost, &json!({"kept": true}));
-    here.leave(&lost, false);
+    here.leave(&lost, End::Lost);
     for seat in &seats {
         wait_away(seat, &lost);
         assert_eq!(state_of(seat, &lost), Some(json!({"kept": true})));
@@ -211,10 +212,10 @@ pub fn a_lost_client_is_gone_after_the_grace<C: Cluster>() {
         assert_eq!(seats[0].join(client), Ok(0));
     }
     // This one is back before the other is lost: the end of its old grace is nothing to it.
-    seats[0].leave(&back, false);
+    seats[0].leave(&back, End::Lost);
     assert_eq!(seats[0].join(&seats[0].client("back")), Ok(0));
     let since = Instant::now();
-    seats[0].leave(&lost, false);
+    seats[0].leave(&lost, End::Lost);
     for seat in &seats {
         wait_away(seat, &lost);
         assert_eq!(wait_gone(seat, &lost), LeaveReason::Timeout);
@@ -242,7 +243,7 @@ pub fn a_clean_leave_is_told_at_once<C: Cluster>() {
     let client = seats[0].client("leaves");
     assert_eq!(seats[0].join(&client), Ok(0));
     seats[0].set_state(&client, &json!({"x": 1}));
-    seats[0].leave(&client, true);
+    seats[0].leave(&client, End::Clean);
     for seat in &seats {
         // The grace is far longer than the wait.
         assert_eq!(wait_gone(seat, &client), LeaveReason::Left);

@@ -145,7 +145,7 @@ impl Sink for Recorder {
                 seen.cursors
                     .extend(cursors.into_iter().map(|(client, c)| (instance, client, c)));
             }
-            Delivery::Astray { at, .. } => panic!("nothing was lost at {at:?}"),
+            Delivery::PlaceLost { at, .. } => panic!("nothing was lost at {at:?}"),
             Delivery::Reset { epoch, seq } => {
                 seen.resets += 1;
                 seen.reset_to = Some(Position { epoch, seq });

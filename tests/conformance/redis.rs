@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use scumble::backplane::Backplane;
 use scumble::config::RedisUrl;
-use scumble::protocol::ids::InstanceId;
-use scumble::redis::{RedisBackplane, RedisConfig};
-use tokio::runtime::Handle;
+use scumble::log::Engine;
+use scumble::redis::{Redis as RedisEngine, RedisConfig};
 
 use crate::cluster::{Cluster, Options};
 use crate::redis_server::RedisServer;
+use crate::replicated::start_instance;
 
 /// Three instances.
 pub struct Redis {
@@ -32,20 +32,14 @@ impl Cluster for Redis {
 
     fn add(&mut self) -> Arc<dyn Backplane> {
         self.started += 1;
-        let name = format!("instance-{}", self.started);
-        let config = RedisConfig {
+        let redis = RedisConfig {
             url: RedisUrl::parse(&self.server.url()).expect("an address"),
-            instance_id: InstanceId::parse(&name).expect("an instance id"),
-            message_ttl: self.options.message_ttl,
-            presence_grace: self.options.presence_grace,
-            bounds: self.options.bounds(),
+            prefix: "scumble".to_owned(),
+            tls: scumble::config::RedisTls::default(),
         };
-        let runtime = Handle::current();
-        let (backplane, work) = runtime
-            .block_on(RedisBackplane::start(config))
-            .expect("the instance starts");
-        runtime.spawn(work);
-        backplane
+        start_instance(&self.options, self.started, |me| {
+            Ok(Arc::new(RedisEngine::new(&redis, me)?) as Arc<dyn Engine>)
+        })
     }
 }
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use scumble::backplane::Backplane;
-use scumble::config::{QueueConfig, Synchronous};
+use scumble::config::{AuthMode, SqliteConfig, Synchronous};
 use scumble::protocol::ids::InstanceId;
-use scumble::queue::SqliteQueue;
+use scumble::sqlite::SqliteBackplane;
 
 use crate::cluster::{Cluster, Options};
 
@@ -32,7 +32,7 @@ impl<const LOCAL: bool> Cluster for Sqlite<LOCAL> {
     fn add(&mut self) -> Arc<dyn Backplane> {
         self.started += 1;
         let name = format!("instance-{}", self.started);
-        let config = QueueConfig {
+        let config = SqliteConfig {
             db: self.folder.path().join("queue.db"),
             instance_id: InstanceId::parse(&name).expect("an instance id"),
             poll_interval: Duration::from_millis(50),
@@ -44,13 +44,16 @@ impl<const LOCAL: bool> Cluster for Sqlite<LOCAL> {
             local_broadcast: LOCAL,
             synchronous: Synchronous::Normal,
             presence_grace: self.options.presence_grace,
+            auth: AuthMode::None,
             max_objects: self.options.max_objects,
             max_canvas_bytes: self.options.max_canvas_bytes,
+            quotas: self.options.quotas,
             spill_dir: None,
             spill_max_bytes: 1 << 20,
+            jobs: scumble::limits::JobLimits::default(),
             fail_points: Vec::new(),
         };
-        SqliteQueue::start(config).expect("the queue starts")
+        SqliteBackplane::start(config).expect("the queue starts")
     }
 }
 

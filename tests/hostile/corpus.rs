@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::fuzz::{client_message, connection, outbox, room};
+use crate::fuzz::{client_message, connection, msgpack, outbox, room};
 
 fn each_of(target: &str, run: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -22,6 +22,11 @@ fn each_of(target: &str, run: fn(&[u8])) {
 #[test]
 fn client_messages() {
     each_of("client_message", client_message::run);
+}
+
+#[test]
+fn messages_in_msgpack() {
+    each_of("msgpack", msgpack::run);
 }
 
 #[test]

@@ -21,5 +21,8 @@ mod content;
 mod corpus;
 mod flood;
 mod frames;
+mod freeze;
+mod places;
 mod slow;
 mod stalled;
+mod storm;

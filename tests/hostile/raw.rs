@@ -36,10 +36,10 @@ pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 pub fn head(first: u8, len: u64) -> Vec<u8> {
     let mut out = vec![first];
     match len {
-        0..=125 => out.push(0x80 | u8::try_from(len).unwrap()),
+        0..=125 => out.push(0x80 | u8::try_from(len).expect("small")),
         126..=0xffff => {
             out.push(0x80 | 126);
-            out.extend(u16::try_from(len).unwrap().to_be_bytes());
+            out.extend(u16::try_from(len).expect("small").to_be_bytes());
         }
         _ => {
             out.push(0x80 | 127);

@@ -68,7 +68,7 @@ async fn a_head_that_trickles_ends_within_its_bound() {
 }
 
 /// Sockets that a process has open.
-fn sockets(pid: u32) -> usize {
+pub fn sockets(pid: u32) -> usize {
     let open = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("a process");
     open.filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok())
         .filter(|target| target.to_string_lossy().starts_with("socket:"))
@@ -103,31 +103,6 @@ async fn who_asks_and_does_not_read_is_given_up() {
     })
     .await;
     drop(silent);
-    relay.unharmed().await;
-}
-
-/// Each costs memory and a descriptor until its time is up.
-#[tokio::test]
-async fn a_crowd_that_says_nothing_is_let_in_up_to_a_bound() {
-    const BOUND: usize = 64;
-    let mut relay = Relay::start(1, &["--queue", "off", "--max-connections", "64"]).await;
-    let pid = relay.process(0).pid();
-    let before = sockets(pid);
-    let mut silent = Vec::new();
-    for _ in 0..BOUND + 20 {
-        silent.push(Raw::connect(relay.address(0)).await);
-    }
-    eventually("the first of them", || async {
-        (sockets(pid) >= before + BOUND).then_some(())
-    })
-    .await;
-    // Whoever is let in, somebody else has gone: nobody has, so this one waits.
-    let mut next = Raw::connect(relay.address(0)).await;
-    next.send(b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n")
-        .await;
-    assert_eq!(sockets(pid), before + BOUND);
-    drop(silent);
-    assert!(next.read_some().await > 0, "an answer");
     relay.unharmed().await;
 }
 
@@ -309,10 +284,10 @@ async fn a_slow_reader_misses_nothing_and_is_not_kicked() {
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let reader = async {
         let mut seq = 0;
-        // A kilobyte a second, for far longer than the write timeout, and than a ping may go without its pong:
+        // Two kilobytes a second, for far longer than the write timeout, and than a ping may go without its pong:
         // the ping is behind all the rest.
         for _ in 0..210 {
-            slow.read_at_most(250);
+            slow.read_at_most(500);
             seq = follow(&mut slow, seq);
             sleep(Duration::from_millis(250)).await;
         }
@@ -371,5 +346,54 @@ async fn a_socket_that_takes_nothing_is_closed() {
     let readers = stalled.iter_mut().map(Raw::closed);
     assert_eq!(futures::future::join_all(readers).await, [Some(4504); 5]);
     noise.abort_all();
+    relay.unharmed().await;
+}
+
+/// A message that has begun and hardly goes on holds a connection as long as it comes at a kilobyte in the time given, and no longer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_hardly_goes_on_is_given_up_and_a_slow_one_is_not() {
+    let flags = [
+        "--queue",
+        "off",
+        "--write-timeout",
+        "2s",
+        "--ping-interval",
+        "500ms",
+    ];
+    let mut relay = Relay::start(1, &[&flags[..], &["--pong-timeout", "1s"]].concat()).await;
+    let mut dawdling = Raw::join(relay.address(0), "board").await;
+    let mut slow = Raw::join(relay.address(0), "board").await;
+    let chat = format!(
+        r#"{{"type":"broadcast","op":1,"event":"e","data":"{}"}}"#,
+        "x".repeat(6_000)
+    );
+    let message = text(&chat);
+    let began = Instant::now();
+    let trickle = async {
+        dawdling.send(&message[..100]).await;
+        for byte in message[100..].chunks(1) {
+            dawdling.send(byte).await;
+            if timeout(Duration::from_millis(50), dawdling.stream.readable())
+                .await
+                .is_ok()
+                && let Some(code) = timeout(Duration::from_millis(50), dawdling.closed())
+                    .await
+                    .ok()
+                    .flatten()
+            {
+                return Some(code);
+            }
+            assert!(began.elapsed() < TEN_SECONDS + SLACK, "nobody hangs up");
+        }
+        None
+    };
+    let upload = async {
+        for piece in message.chunks(300) {
+            slow.send(piece).await;
+            sleep(Duration::from_millis(250)).await;
+        }
+        slow.until("ack").await["status"] == "ok"
+    };
+    assert_eq!(tokio::join!(trickle, upload), (Some(4504), true));
     relay.unharmed().await;
 }

@@ -19,11 +19,19 @@ LIMIT = 65_536
 
 
 class Relay:
-    """A process with a queue of its own."""
+    """A process with a queue of its own, and with hooks if there are any."""
+
+    def __init__(self, hooks=None):
+        self.hooks = hooks
 
     def __enter__(self):
         self.folder = tempfile.TemporaryDirectory()
         command = [os.environ["SCUMBLE"], "serve", "--listen=127.0.0.1:0", "--db", f"{self.folder.name}/relay.db"]
+        if self.hooks is not None:
+            path = f"{self.folder.name}/hooks.toml"
+            with open(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
+                file.write(self.hooks)
+            command += ["--hooks", path]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={})
         for line in self.process.stderr:
             if ready := re.search(r"ready on http://(\S+)", line):

@@ -1,5 +1,6 @@
 //! Who may enter: tokens of every kind, what they allow, how they end, and which pages may connect.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -33,6 +34,7 @@ fn token(sub: &str, canvases: Value) -> String {
 fn file(dir: &Path, name: &str, text: &str) -> String {
     let path = dir.join(name);
     std::fs::write(&path, text).expect("a file");
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).expect("its mode");
     path.display().to_string()
 }
 
@@ -159,7 +161,7 @@ async fn a_reader_hears_and_points_but_writes_nothing() {
                        "name": "Ada", "color": "teal"});
     let mut ada = enter(&relay, 0, "client-ada", &signed(&named)).await;
     assert_eq!(ada.welcome["role"], "write");
-    let user = json!({"name": "Ada", "color": "teal"});
+    let user = json!({"name": "Ada", "color": "teal", "vouched": ["name", "color"]});
     assert_eq!(
         ada.welcome["user"], user,
         "the token's name, not the client's"
@@ -377,23 +379,35 @@ async fn secrets_are_not_told_and_an_open_relay_says_so() {
     );
     assert!(!log.contains("--auth none"), "{log}");
 
-    let mut open = tokio::process::Command::new(env!("CARGO_BIN_EXE_scumble"))
-        .args(["serve", "--queue", "off", "--listen", "0.0.0.0:0"])
-        .env_clear()
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("the binary starts");
-    let mut lines = BufReader::new(open.stderr.take().expect("a pipe")).lines();
-    soon("the warning", async {
-        while let Some(line) = lines.next_line().await.expect("text") {
-            if line.contains("WARN") && line.contains("--auth none: whoever reaches 0.0.0.0") {
-                return;
+    // Nobody reads a warning: who is on the network comes in only where that is said.
+    for (flag, opens) in [(None, false), (Some("--insecure-open"), true)] {
+        let mut open = tokio::process::Command::new(env!("CARGO_BIN_EXE_scumble"))
+            .args(["serve", "--queue", "off", "--listen", "0.0.0.0:0"])
+            .args(flag)
+            .env_clear()
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the binary starts");
+        let mut lines = BufReader::new(open.stderr.take().expect("a pipe")).lines();
+        let word = match opens {
+            true => "--auth none: anyone who reaches 0.0.0.0",
+            false => "'--listen': with --auth none anyone who reaches",
+        };
+        soon("the word", async {
+            while let Some(line) = lines.next_line().await.expect("text") {
+                if line.contains(word) {
+                    return;
+                }
             }
+            panic!("it ended without a word");
+        })
+        .await;
+        if !opens {
+            let status = soon("the end", open.wait()).await.expect("a status");
+            assert_eq!(status.code(), Some(2));
         }
-        panic!("it ended without a warning");
-    })
-    .await;
+    }
 }
 
 #[tokio::test]
@@ -427,5 +441,6 @@ async fn a_minted_token_opens_the_door() {
     let token = String::from_utf8(output.stdout).expect("text");
     let ada = enter(&relay, 0, "client-ada", token.trim()).await;
     assert_eq!(ada.welcome["role"], "write");
-    assert_eq!(ada.welcome["user"], json!({"name": "Ada", "color": "#c03"}));
+    let user = json!({"name": "Ada", "color": "#c03", "vouched": ["name", "color"]});
+    assert_eq!(ada.welcome["user"], user);
 }

@@ -193,3 +193,43 @@ async fn a_drain_ends_in_time_though_the_queue_is_stuck() {
         told.elapsed()
     );
 }
+
+/// Proxies and browsers keep connections for later requests; none of them is a reason to stay.
+#[tokio::test]
+async fn idle_http_connections_end_at_once() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    let mut relay = Relay::start(1, &[]).await;
+    let address = relay.address(0);
+    let mut idle = Vec::new();
+    for requests in [0, 1, 2] {
+        let mut stream = TcpStream::connect(address).await.expect("it accepts");
+        for _ in 0..requests {
+            let request = b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n";
+            stream.write_all(request).await.expect("sent");
+            let mut answer = [0; 4096];
+            assert!(stream.read(&mut answer).await.expect("an answer") > 0);
+        }
+        idle.push(stream);
+    }
+    let mut half = TcpStream::connect(address).await.expect("it accepts");
+    half.write_all(b"GET /healthz HT").await.expect("sent");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let told = Instant::now();
+    relay.process(0).signal(Signal::TERM);
+    for stream in &mut idle {
+        let end = tokio::time::timeout(Duration::from_secs(1), stream.read(&mut [0; 16])).await;
+        assert!(matches!(end, Ok(Ok(0) | Err(_))), "{end:?}");
+    }
+    assert!(
+        told.elapsed() < Duration::from_millis(800),
+        "{:?}",
+        told.elapsed()
+    );
+    assert!(relay.process(0).ended().await.success());
+    assert!(
+        told.elapsed() < Duration::from_millis(2_400),
+        "{:?}",
+        told.elapsed()
+    );
+}

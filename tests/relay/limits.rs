@@ -294,9 +294,9 @@ async fn a_canvas_that_is_over_its_bytes_may_only_shrink() {
     for id in ["a", "b", "c"] {
         ada.commit(object(id, 60_000)).await;
     }
-    // The bound is lowered while it is full.
-    let stricter = relay.add(&["--max-canvas-bytes=131072"]).await;
+    // The bound is lowered while it is full: by nobody who would disagree with others.
     relay.process(0).kill().await;
+    let stricter = relay.add(&["--max-canvas-bytes=131072"]).await;
     let mut ben = relay.join(stricter, "board").await;
     assert_eq!(ben.welcome["limits"]["max_canvas_bytes"], 131_072);
     for message in [

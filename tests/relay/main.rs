@@ -5,25 +5,41 @@
 
 mod harness;
 
+mod admin;
 mod api;
 mod auth;
+mod base;
+mod batches;
+mod beginnings;
+mod compression;
 mod crash;
 mod cursors;
 mod drain;
+mod ephemeral;
+mod hooks;
 mod joining;
+mod keys;
 mod limits;
+mod logs;
 mod members;
 mod memory;
 mod messages;
+mod modes;
+mod msgpack;
 mod nginx;
 mod ops;
 mod order;
 mod overload;
 mod pages;
+mod quotas;
+mod recorded;
 mod redis;
 #[path = "../support/redis_server.rs"]
 mod redis_server;
 mod retention;
 mod slow;
 mod starting;
+mod sweeps;
+mod tls;
+mod updates;
 mod wire;

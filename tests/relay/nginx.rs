@@ -1,5 +1,7 @@
 //! Behind real nginx with the configuration that is shipped: any client on any process.
 
+mod attacks;
+
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -109,6 +111,10 @@ async fn clients_land_on_every_process_and_are_one_canvas() {
         (log.matches("canvas=board").count() == 6).then_some(log)
     })
     .await;
+    assert!(
+        !log.contains('?'),
+        "what is behind it may be a secret: {log}"
+    );
     for process in 0..3 {
         let upstream = format!("upstream={}", relay.address(process));
         assert!(log.contains(&upstream), "{upstream} in {log}");

@@ -5,7 +5,7 @@ use crate::harness::{Relay, http};
 #[tokio::test]
 async fn the_page_and_all_it_needs_are_in_the_binary() {
     let relay = Relay::start(1, &["--queue", "off"]).await;
-    for path in ["/", "/c/board"] {
+    for path in ["/", "/c/board", "/c/board/"] {
         let page = relay.get(0, path).await.expect("an answer");
         assert_eq!(page.status, 200);
         assert!(
@@ -16,7 +16,7 @@ async fn the_page_and_all_it_needs_are_in_the_binary() {
             page.header("content-security-policy")
                 .contains("default-src 'none'")
         );
-        for reference in references(&page.body) {
+        for reference in references(path, &page.body) {
             let file = relay.get(0, &reference).await.expect("an answer");
             assert_eq!(file.status, 200, "{reference} of {path}");
             let etag = format!("If-None-Match: {}\r\n", file.header("etag"));
@@ -34,15 +34,30 @@ async fn the_page_and_all_it_needs_are_in_the_binary() {
     );
 }
 
-/// What a page loads from this server.
-fn references(html: &str) -> Vec<String> {
+/// What a page loads from this server. Its references are relative to it, so that it may lie below any path.
+fn references(page: &str, html: &str) -> Vec<String> {
     let parts = html.split(['"', '\'']);
     let found: Vec<String> = parts
-        .filter(|part| part.starts_with('/') && part.len() > 1 && !part.contains([' ', '%']))
-        .map(str::to_owned)
+        .filter(|part| part.starts_with("./") || part.starts_with("../"))
+        .filter(|part| !part.contains([' ', '%']))
+        .map(|part| resolved(page, part))
         .collect();
-    assert!(!found.is_empty(), "{html}");
+    assert!(found.len() > 1, "{html}");
     found
+}
+
+/// A relative reference as a browser resolves it.
+fn resolved(page: &str, reference: &str) -> String {
+    let mut folders: Vec<&str> = page.split('/').collect();
+    folders.pop();
+    for part in reference.split('/') {
+        match part {
+            "." => {}
+            ".." => _ = folders.pop(),
+            name => folders.push(name),
+        }
+    }
+    folders.join("/")
 }
 
 #[tokio::test]

@@ -1,8 +1,12 @@
 //! `--redis`: real processes over a real Redis, which is killed, cut off and emptied, as they are.
 
 mod canvases;
+mod damage;
+mod failover;
+mod leftovers;
 mod outages;
 mod people;
+mod secure;
 mod starting;
 
 use std::collections::BTreeSet;

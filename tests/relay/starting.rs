@@ -154,15 +154,16 @@ async fn a_file_of_version_1_is_migrated_and_goes_on() {
 /// It is stopped, taken for dead, and replaced under its name: when it goes on, it ends, and its successor is left alone.
 #[tokio::test]
 async fn a_process_whose_name_was_taken_ends_when_it_goes_on() {
-    let mut relay = Relay::start(1, &["--instance-id", "one", "--presence-grace", "1s"]).await;
-    let mut other = Process::launch(&relay.db(), &["--instance-id", "two"]);
+    let grace = ["--presence-grace", "1s", "--instance-id"];
+    let mut relay = Relay::start(1, &[&grace[..], &["one"]].concat()).await;
+    let mut other = Process::launch(&relay.db(), &[&grace[..], &["two"]].concat());
     let address = other.ready().await;
     let mut watcher = Client::join(address, "board").await;
     relay.process(0).signal(Signal::STOP);
     relay
         .until_number("SELECT count(*) FROM instances", |n| n == 1)
         .await;
-    let mut successor = Process::launch(&relay.db(), &["--instance-id", "one"]);
+    let mut successor = Process::launch(&relay.db(), &[&grace[..], &["one"]].concat());
     let mut ada = Client::join(successor.ready().await, "board").await;
     relay.process(0).signal(Signal::CONT);
     assert_eq!(relay.process(0).ended().await.code(), Some(1));
@@ -174,4 +175,120 @@ async fn a_process_whose_name_was_taken_ends_when_it_goes_on() {
         2
     );
     check_agreement(&mut [ada, watcher]).await;
+}
+
+/// What decides about shared rows is kept in the file; who comes with other flags is told which.
+#[tokio::test]
+async fn processes_with_other_flags_are_refused_with_their_names() {
+    let secret = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(secret.path(), "s".repeat(40)).expect("written");
+    let with_tokens = format!("--auth-secret-file={}", secret.path().display());
+    let mut relay = Relay::start(1, &["--message-ttl", "30s"]).await;
+    for (flags, told) in [
+        (
+            &["--message-ttl", "31s"][..],
+            "--message-ttl is 30s there, 31s here",
+        ),
+        (&["--cursor-ttl", "6s"], "--cursor-ttl is 5s there, 6s here"),
+        (
+            &["--synchronous", "full"],
+            "--synchronous is normal there, full here",
+        ),
+        (
+            &["--max-objects", "3"],
+            "--max-objects is 10000 there, 3 here",
+        ),
+        (&[&with_tokens], "--auth is none there, token here"),
+    ] {
+        let mut all = vec!["--message-ttl", "30s"];
+        all.extend(flags);
+        // A flag that is given twice is a wrong one of its own.
+        let all = if flags[0] == "--message-ttl" {
+            flags.to_vec()
+        } else {
+            all
+        };
+        let mut other = Process::launch(&relay.db(), &all);
+        assert_eq!(other.ended().await.code(), Some(1), "{flags:?}");
+        eventually("the reason", async || {
+            other.log().contains(told).then_some(())
+        })
+        .await;
+    }
+    let client = relay.join(0, "board").await;
+    assert_eq!(client.welcome["mode"], "snapshot", "nobody was harmed");
+    // Once nobody runs, others may be chosen.
+    relay.process(0).kill().await;
+    let mut other = Process::launch(&relay.db(), &["--message-ttl", "31s"]);
+    other.ready().await;
+}
+
+/// The keys of tokens may differ while they are changed.
+#[tokio::test]
+async fn processes_with_other_keys_are_one_relay() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let flag = |name: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, name.repeat(40)).expect("written");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&path, mode).expect("its mode");
+        format!("--auth-secret-file={}", path.display())
+    };
+    let (old, new) = (flag("old"), flag("new"));
+    let db = folder.path().join("relay.db");
+    let mut first = Process::launch(&db, &[&old]);
+    first.ready().await;
+    let mut second = Process::launch(&db, &[&new, &old]);
+    second.ready().await;
+}
+
+/// Clients know more than a file that was put back: they must not go on from numbers that are given out again.
+#[tokio::test]
+async fn after_a_plain_copy_was_put_back_clients_take_a_snapshot() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (db, copy) = (folder.path().join("relay.db"), folder.path().join("copy"));
+    let start = async |db| {
+        let mut process = Process::launch(db, &[]);
+        let address = process.ready().await;
+        (process, address)
+    };
+    let stop = async |mut process: Process| {
+        process.signal(Signal::TERM);
+        assert!(process.ended().await.success());
+    };
+    let (process, address) = start(&db).await;
+    let mut client = Client::join(address, "board").await;
+    client.commit(json!({"type": "chat", "text": "kept"})).await;
+    stop(process).await;
+    std::fs::copy(&db, &copy).expect("a copy");
+    let (process, address) = start(&db).await;
+    client.resume(address).await.expect("in");
+    assert_eq!(
+        client.welcome["mode"], "resume",
+        "a restart alone changes nothing"
+    );
+    client.commit(json!({"type": "chat", "text": "lost"})).await;
+    let epoch = client.welcome["epoch"].clone();
+    stop(process).await;
+    std::fs::copy(&copy, &db).expect("put back");
+    let (_process, address) = start(&db).await;
+    let mut other = Client::join(address, "board").await;
+    other
+        .commit(json!({"type": "chat", "text": "another"}))
+        .await;
+    client.resume(address).await.expect("in");
+    assert_eq!(client.welcome["mode"], "snapshot");
+    assert_ne!(client.welcome["epoch"], epoch);
+}
+
+/// Containers may have the folder at different paths: sockets and locks are found from where the database is.
+#[tokio::test]
+async fn no_path_of_this_mount_is_told_to_other_processes() {
+    let relay = Relay::start(2, &[]).await;
+    let sql = "SELECT count(*) FROM instances WHERE instr(wake_path || lock_path, '/') > 0";
+    assert_eq!(relay.number(sql), 0);
+    let found = "SELECT wake_path FROM instances LIMIT 1";
+    let conn = rusqlite::Connection::open(relay.db()).expect("the file");
+    let name: String = conn.query_row(found, [], |row| row.get(0)).expect("a row");
+    assert!(relay.db().with_extension("db.wake").join(name).exists());
 }

@@ -56,10 +56,28 @@ async fn a_welcome_says_everything() {
         assert!(welcome["limits"][limit].is_u64(), "{limit} of {welcome}");
     }
     assert!(welcome["heartbeat_ms"].as_u64() > Some(0));
+    let features = welcome["features"].as_array().expect("a list");
+    assert!(features.iter().all(Value::is_string), "{welcome}");
     let snapshot = socket.receive().await.expect("a snapshot");
     let empty = json!({"type": "snapshot", "epoch": welcome["epoch"], "seq": 0, "part": 0,
         "last": true, "objects": [], "chat": []});
     assert_eq!(snapshot, empty);
+}
+
+#[tokio::test]
+async fn a_hello_may_say_features_that_no_server_knows() {
+    let relay = Relay::start(1, &["--queue", "off"]).await;
+    let mut socket = Socket::open(relay.address(0), "board").await.expect("up");
+    let mut hello = hello();
+    hello["features"] = json!("set");
+    socket.send(&hello).await.expect("sent");
+    let error = expect_error(&mut socket, "bad-message").await;
+    let message = error["message"].as_str().expect("a message");
+    assert!(message.contains("features must be a list"), "{error}");
+    hello["features"] = json!(["set", "of-tomorrow"]);
+    socket.send(&hello).await.expect("sent");
+    let welcome = socket.receive().await.expect("a welcome");
+    assert_eq!(welcome["type"], "welcome", "{welcome}");
 }
 
 #[tokio::test]
@@ -128,6 +146,14 @@ async fn the_subprotocol_is_selected_when_offered() {
             "scumble.v1",
         ),
         ("Sec-WebSocket-Protocol: other\r\n", ""),
+        (
+            "Sec-WebSocket-Protocol: scumble.v1.msgpack, scumble.v1\r\n",
+            "scumble.v1.msgpack",
+        ),
+        (
+            "Sec-WebSocket-Protocol: scumble.v1\r\nSec-WebSocket-Protocol: scumble.v1.msgpack\r\n",
+            "scumble.v1",
+        ),
     ] {
         // An upgraded connection stays open: only its head is of interest.
         let head = soon(
@@ -213,7 +239,7 @@ async fn without_a_hello_the_connection_ends() {
 async fn bad_messages_are_answered_and_the_connection_stays_open() {
     let relay = Relay::start(1, &["--queue", "off"]).await;
     let mut client = relay.join(0, "board").await;
-    let deep = format!("{}1{}", "[".repeat(16), "]".repeat(16));
+    let deep = format!("{}1{}", "[".repeat(32), "]".repeat(32));
     let deep = format!(r#"{{"type":"broadcast","op":900,"event":"e","data":{deep}}}"#);
     let cases = [
         ("{", "bad-json"),
@@ -297,9 +323,9 @@ async fn fields_are_checked_to_the_character() {
             .commit(json!({"type": "chat", "text": "still here"}))
             .await;
     }
-    // The largest depth there may be: 16 with the message's own braces.
+    // The largest depth there may be: 32 with the message's own braces.
     let data: Value =
-        serde_json::from_str(&format!("{}{}", "[".repeat(15), "]".repeat(15))).expect("JSON");
+        serde_json::from_str(&format!("{}{}", "[".repeat(31), "]".repeat(31))).expect("JSON");
     client
         .commit(json!({"type": "broadcast", "event": "deep", "data": data}))
         .await;

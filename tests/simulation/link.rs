@@ -115,6 +115,15 @@ impl Link for Wire {
         }
     }
 
+    fn reply_in_pieces(&self, pieces: Vec<Bytes>) {
+        self.reply(Bytes::from(pieces.concat()));
+    }
+
+    fn latest_of_many(&self, frames: Bytes) -> bool {
+        self.reply(frames);
+        true
+    }
+
     fn latest(&self, _: Latest, _: &ClientId, frame: &Bytes) {
         self.reply(frame.clone());
     }

@@ -1,5 +1,5 @@
 //! A relay in virtual time: N pure rooms (`scumble::room::state`) over the pure model of a canvas
-//! (`scumble::machine`), with clients that join, drop, read slowly and write; with wakes that are lost, late or
+//! (`scumble::canvas`), with clients that join, drop, read slowly and write; with wakes that are lost, late or
 //! doubled, reads that fail, instances that stop or die. A seed makes all of it, and nothing else does: no clock, no
 //! thread, no socket. At the end everyone must have seen one history. In two of three seeds far more goes wrong.
 //!
@@ -38,7 +38,7 @@ fn every_seed_makes_one_history() {
     }
 }
 
-/// The same seed makes the same deeds: what failed once fails again.
+/// The same seed makes the same actions: what failed once fails again.
 #[test]
 fn a_seed_repeats_itself() {
     let traces: Vec<_> = (0..2).map(|_| World::play(11).trace()).collect();

@@ -32,7 +32,7 @@ pub fn check(world: &World) {
     let here: BTreeMap<String, bool> = world
         .canvas
         .members()
-        .1
+        .members
         .into_iter()
         .map(|member| (member.client.as_str().to_owned(), member.away))
         .collect();

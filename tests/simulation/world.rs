@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use scumble::backplane::object_bounds::ObjectBounds;
-use scumble::backplane::{Author, Delivery, Entry};
-use scumble::machine::{CanvasState, Rules};
+use scumble::backplane::{Author, Delivery, End, Entry};
+use scumble::canvas::bounds::ObjectBounds;
+use scumble::canvas::{CanvasState, Rules};
 use scumble::protocol::ids::{ConnId, Epoch, InstanceId};
 use scumble::protocol::server_message::{ErrorCode, Limits};
 use scumble::room::Settings;
@@ -66,7 +66,7 @@ const STORM: Weather = Weather {
     read_bytes: 150,
 };
 
-type Deed = Box<dyn FnOnce(&mut World)>;
+type Action = Box<dyn FnOnce(&mut World)>;
 
 /// An instance: its one room, and what waits for its writer.
 struct Instance {
@@ -101,7 +101,7 @@ pub struct World {
     random: Random,
     now: u64,
     begun: Instant,
-    deeds: BTreeMap<(u64, u64), Deed>,
+    actions: BTreeMap<(u64, u64), Action>,
     count: u64,
     rows: Vec<Row>,
     /// The ops of each client that were committed, whatever became of them.
@@ -134,7 +134,7 @@ impl World {
             random,
             now: 0,
             begun: Instant::now(),
-            deeds: BTreeMap::new(),
+            actions: BTreeMap::new(),
             count: 0,
             rows: Vec::new(),
             decided: BTreeMap::new(),
@@ -162,7 +162,7 @@ impl World {
     }
 
     fn run(&mut self) {
-        while let Some(((at, _), deed)) = self.deeds.pop_first() {
+        while let Some(((at, _), action)) = self.actions.pop_first() {
             self.now = at;
             if self.over() && self.at_rest() {
                 return;
@@ -170,7 +170,7 @@ impl World {
             if at > TROUBLE_MS + REST_MS {
                 self.restless();
             }
-            deed(self);
+            action(self);
         }
     }
 
@@ -198,7 +198,7 @@ impl World {
 
     /// Everybody is there, at the end, and nothing is on its way but polls.
     fn at_rest(&self) -> bool {
-        let (head, members) = (self.canvas.head().seq, self.canvas.members().1);
+        let (head, members) = (self.canvas.head().seq, self.canvas.members().members);
         let here = members.len();
         let rest = |c: &Client| {
             c.welcomed && c.pending.is_empty() && c.seq == head && c.roster.len() == here
@@ -215,10 +215,10 @@ impl World {
     }
 
     /// Has something done after at least `min` and less than `max` milliseconds.
-    fn later(&mut self, min: u64, max: u64, deed: impl FnOnce(&mut Self) + 'static) {
+    fn later(&mut self, min: u64, max: u64, action: impl FnOnce(&mut Self) + 'static) {
         let at = self.now + min + self.random.below(max - min);
         self.count += 1;
-        self.deeds.insert((at, self.count), Box::new(deed));
+        self.actions.insert((at, self.count), Box::new(action));
     }
 
     /// The same, for an instance: not while it is stopped, and never if it has died meanwhile.
@@ -226,7 +226,7 @@ impl World {
         &mut self,
         at: usize,
         (min, max): (u64, u64),
-        deed: impl FnOnce(&mut Self) + 'static,
+        action: impl FnOnce(&mut Self) + 'static,
     ) {
         let number = self.instances[at].number;
         self.later(min, max, move |world| {
@@ -236,9 +236,9 @@ impl World {
             }
             let wait = instance.stopped_until.saturating_sub(world.now);
             if wait > 0 {
-                world.at_instance(at, (wait, wait + 1), deed);
+                world.at_instance(at, (wait, wait + 1), action);
             } else {
-                deed(world);
+                action(world);
             }
         });
     }
@@ -305,7 +305,7 @@ impl World {
                     number,
                     Entry::Leave {
                         author,
-                        clean: false,
+                        end: End::Lost,
                     },
                 );
             }
@@ -320,7 +320,13 @@ impl World {
             self.clients[n].cut();
             let conn = conn(&wire);
             self.at_instance(at, (0, 300), move |world| {
-                world.event(at, Event::Leave { conn, clean: false });
+                world.event(
+                    at,
+                    Event::Leave {
+                        conn,
+                        end: End::Lost,
+                    },
+                );
             });
             self.later(1, 600, move |world| world.come(n));
         }

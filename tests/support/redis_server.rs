@@ -12,6 +12,7 @@ pub struct RedisServer {
     folder: tempfile::TempDir,
     child: Option<Child>,
     flags: Vec<String>,
+    port: u16,
 }
 
 impl RedisServer {
@@ -27,12 +28,43 @@ impl RedisServer {
             folder,
             child: None,
             flags,
+            port: 0,
         };
         server.run();
         server
     }
 
-    fn socket(&self) -> PathBuf {
+    /// Starts one that others may follow: it listens on a port of the loopback, too.
+    #[allow(dead_code, reason = "not every test has two")]
+    pub fn start_on_port(flags: &[&str]) -> Self {
+        for _ in 0..20 {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+            let port = listener.local_addr().expect("an address").port();
+            drop(listener);
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            let flags = flags.iter().map(|&flag| flag.to_owned()).collect();
+            let mut server = Self {
+                folder,
+                child: None,
+                flags,
+                port,
+            };
+            server.run();
+            // Somebody else may have been given the port meanwhile.
+            let told = server.ask(&["CONFIG", "GET", "port"]);
+            if told.ends_with(&port.to_string()) {
+                return server;
+            }
+        }
+        panic!("no port is free");
+    }
+
+    #[allow(dead_code, reason = "not every test has two")]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn socket(&self) -> PathBuf {
         self.folder.path().join("redis.sock")
     }
 
@@ -61,7 +93,11 @@ impl RedisServer {
         let _ = std::fs::remove_file(self.socket());
         let child = Command::new("redis-server")
             .args([
+                "--bind",
+                "127.0.0.1",
                 "--port",
+                &self.port.to_string(),
+                "--repl-diskless-sync-delay",
                 "0",
                 "--save",
                 "",

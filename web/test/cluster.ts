@@ -4,16 +4,23 @@ import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
+import { type Conditions, Line } from "./line.js";
 import { Witness } from "./witness.js";
 
 /** The tests run in `web/`. */
 export const REPOSITORY = join(process.cwd(), "..");
-const BINARY = process.env.SCUMBLE_BIN ?? join(REPOSITORY, "target/debug/scumble");
+/** A name in `SCUMBLE_BIN` is relative to the repository: npm runs this in `web/`. */
+export const BINARY = resolve(REPOSITORY, process.env.SCUMBLE_BIN ?? "target/debug/scumble");
+/** SCUMBLE_LINE=<KB/s>: everybody's WebSockets are over such a line, which also loses packets. */
+const SLOW = process.env.SCUMBLE_LINE;
+const LINE: Conditions | undefined = SLOW ? { bytesPerS: Number(SLOW) * 1000, delayMs: 20, loss: 0.01 } : undefined;
 /** Every wait ends by then: generous, since it only decides how long a failure takes. */
-export const WITHIN_MS = 20_000;
+export const WITHIN_MS = LINE ? 60_000 : 20_000;
+/** For one test: nothing that goes on for longer has an end. */
+export const LIMITED = { timeout: LINE ? 270_000 : 90_000 };
 const NAMES = ["north", "south", "east"];
 
 type Truthy<T> = Exclude<T, undefined | null | false>;
@@ -35,8 +42,8 @@ export class Child {
   private readonly gone: Promise<unknown>;
   private readonly endWithUs = (): void => void this.child.kill("SIGKILL");
 
-  constructor(readonly name: string, command: string, args: string[]) {
-    this.child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"] });
+  constructor(readonly name: string, command: string, args: string[], environment: Record<string, string> = {}) {
+    this.child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"], env: { ...process.env, ...environment } });
     for (const stream of [this.child.stdout!, this.child.stderr!]) stream.on("data", (data) => (this.output += data));
     this.gone = once(this.child, "close").catch((error) => (this.output += String(error)));
     process.on("exit", this.endWithUs);
@@ -73,23 +80,36 @@ export class Cluster {
   readonly folder = mkdtempSync(join(tmpdir(), "scumble-browser-"));
   readonly db = join(this.folder, "scumble.db");
   readonly instances: Instance[] = [];
+  private readonly lines: Line[] = [];
   /** What ends with the cluster, before its processes. */
   private readonly atEnd: (() => unknown)[] = [];
 
   static async start(count: number, ...flags: string[]): Promise<Cluster> {
     assert.ok(existsSync(BINARY), `${BINARY} is missing: cargo build, or name it in SCUMBLE_BIN`);
-    const cluster = new Cluster();
-    for (const name of NAMES.slice(0, count)) {
-      const args = ["serve", "--db", cluster.db, "--listen", "127.0.0.1:0", "--instance-id", name, "--until-stdin-closes", ...flags];
-      const child = new Child(name, BINARY, args);
-      const [, url] = await child.said(/ready on (http:\S+)/);
-      cluster.instances.push({ name, url: url!, process: child });
-    }
+    const cluster = new Cluster(flags);
+    for (const name of NAMES.slice(0, count)) cluster.instances.push(await cluster.serve(name));
+    if (LINE) for (let i = 0; i < count; i++) cluster.lines.push(await cluster.line(i));
     return cluster;
   }
 
+  private constructor(private readonly flags: readonly string[]) {}
+
+  private async serve(name: string): Promise<Instance> {
+    const args = ["serve", "--db", this.db, "--listen", "127.0.0.1:0", "--instance-id", name, "--until-stdin-closes", ...this.flags];
+    const process = new Child(name, BINARY, args);
+    const [, url] = await process.said(/ready on (http:\S+)/);
+    return { name, url: url!, process };
+  }
+
+  /** Starts one that was killed anew, at another address. */
+  async again(name: string): Promise<Instance> {
+    const i = this.instances.findIndex((instance) => instance.name === name);
+    return (this.instances[i] = await this.serve(name));
+  }
+
+  /** For pages. */
   url(i: number): string {
-    return this.instances[i]!.url;
+    return this.lines[i]?.url ?? this.instances[i]!.url;
   }
 
   /** As kill -9, wherever it is. */
@@ -108,27 +128,45 @@ export class Cluster {
     const conf = readFileSync(join(REPOSITORY, "nginx/scumble.conf"), "utf8")
       .replace(/^( *listen) .*/m, `$1 127.0.0.1:${port};`)
       .replace(/(?:^ *server 127\.0\.0\.1:.*\n)+/m, servers.join(""));
+    return this.nginx(`http://127.0.0.1:${port}`, conf, "/healthz");
+  }
+
+  /** The same for a relay below a path of somebody else's server. Returns its URL, with a slash at the end. */
+  async behindPath(path: string): Promise<string> {
+    const port = await freePort();
+    const servers = this.instances.map(({ url }) => `server ${new URL(url).host};`).join(" ");
+    const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((name) => `${name}_temp_path ${name};`).join(" ");
+    const conf = `pid nginx.pid; error_log stderr warn; events { worker_connections 512; }
+      http { access_log off; ${temporary}
+        map $http_upgrade $connection_upgrade { default upgrade; '' ''; }
+        upstream relay { ${servers} }
+        server { listen 127.0.0.1:${port};
+          location ${path} { proxy_pass http://relay/; proxy_http_version 1.1; proxy_set_header Host $http_host;
+            proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade; } } }`;
+    return `${await this.nginx(`http://127.0.0.1:${port}`, conf, `${path}healthz`)}${path}`;
+  }
+
+  private async nginx(url: string, conf: string, health: string): Promise<string> {
     writeFileSync(join(this.folder, "nginx.conf"), conf);
     const program = existsSync("/usr/sbin/nginx") ? "/usr/sbin/nginx" : "nginx";
     const nginx = new Child("nginx", program, ["-p", this.folder, "-c", join(this.folder, "nginx.conf"), "-g", "daemon off;"]);
     this.atEnd.push(() => nginx.end("SIGTERM"));
-    const url = `http://127.0.0.1:${port}`;
     await eventually("nginx answers", () => {
       assert.ok(!nginx.ended, `nginx ended:\n${nginx.output}`);
-      return fetch(`${url}/healthz`).then((answer) => answer.ok, () => false);
+      return fetch(`${url}${health}`).then((answer) => answer.ok, () => false);
     });
     return url;
   }
 
-  /** A line to a process, which can be cut. */
-  async line(i: number): Promise<Line> {
-    const line = await Line.to(this.url(i));
+  /** A line to a process, which can be cut, and may be a bad one. */
+  async line(i: number, conditions = LINE): Promise<Line> {
+    const line = await Line.to(() => this.instances[i]!.url, conditions);
     this.atEnd.push(() => line.close());
     return line;
   }
 
   async witness(i: number, canvas: string): Promise<Witness> {
-    const witness = new Witness(this.url(i), canvas);
+    const witness = new Witness(this.instances[i]!.url, canvas);
     this.atEnd.push(() => witness.close());
     await eventually("the witness has the canvas", () => witness.settled);
     return witness;
@@ -149,60 +187,21 @@ export class Cluster {
   }
 }
 
-async function freePort(): Promise<number> {
+/** Two processes for one test. */
+export async function withCluster(run: (cluster: Cluster) => Promise<void>, ...flags: string[]): Promise<void> {
+  const cluster = await Cluster.start(2, ...flags);
+  try {
+    await run(cluster);
+  } finally {
+    await cluster.stop();
+  }
+}
+
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
   server.close();
   await once(server, "close");
   return port;
-}
-
-/** A TCP line. Cut, it carries pages and files but no WebSocket: a page may be reloaded while offline. */
-class Line {
-  private down = false;
-  private readonly sockets = new Set<Socket>();
-
-  private constructor(private readonly server: Server, private readonly to: URL) {
-    server.on("connection", (socket) => this.accept(socket));
-  }
-
-  static async to(url: string): Promise<Line> {
-    const server = createServer().listen(0, "127.0.0.1");
-    await once(server, "listening");
-    return new Line(server, new URL(url));
-  }
-
-  get url(): string {
-    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
-  }
-
-  private accept(socket: Socket): void {
-    socket.on("error", () => {});
-    socket.once("data", (first) => {
-      const isWebSocket = first.toString("latin1").startsWith("GET /ws/");
-      if (isWebSocket && this.down) return socket.destroy();
-      const upstream = connect(Number(this.to.port), this.to.hostname);
-      upstream.on("error", () => socket.destroy());
-      if (isWebSocket) this.sockets.add(socket);
-      upstream.write(first);
-      socket.pipe(upstream).pipe(socket);
-      for (const [end, other] of [[socket, upstream], [upstream, socket]] as const) end.on("close", () => other.destroy());
-      socket.on("close", () => this.sockets.delete(socket));
-    });
-  }
-
-  cut(): void {
-    this.down = true;
-    for (const socket of this.sockets) socket.resetAndDestroy();
-  }
-
-  mend(): void {
-    this.down = false;
-  }
-
-  close(): void {
-    this.cut();
-    this.server.close();
-  }
 }

@@ -75,7 +75,8 @@ async function phase(ada: Person, cdp: CDPSession, name: string, act: (step: num
 }
 
 test("frame times", { timeout: 180_000 }, async () => {
-  const [cluster, browser] = await Promise.all([Cluster.start(2), launch()]);
+  const cluster = await Cluster.start(2);
+  const browser = await launch();
   const rooms: Room[] = [];
   try {
     const painter = await join(cluster.url(0), "Painter");

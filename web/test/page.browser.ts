@@ -3,14 +3,14 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { Browser, CDPSession } from "playwright-core";
-import { Cluster, eventually } from "./cluster.js";
-import { launch, Person } from "./person.js";
+import { Cluster, eventually, LIMITED } from "./cluster.js";
+import { launch, Person, watchRequests } from "./person.js";
 
-const LIMITED = { timeout: 60_000 };
 let browser: Browser;
 let cluster: Cluster;
 before(async () => {
-  [cluster, browser] = await Promise.all([Cluster.start(1), launch()]);
+  cluster = await Cluster.start(1);
+  browser = await launch();
 });
 after(async () => {
   await browser?.close();
@@ -20,19 +20,12 @@ after(async () => {
 test("the page is below 150 KB on the wire, from this server alone", LIMITED, async (t) => {
   const context = await browser.newContext();
   const page = await context.newPage();
-  const hosts = new Set<string>();
-  let bytes = 0;
-  page.on("request", (request) => request.url().startsWith("data:") || hosts.add(new URL(request.url()).host));
-  page.on("requestfinished", async (request) => {
-    const { responseBodySize, responseHeadersSize } = await request.sizes();
-    bytes += responseBodySize + responseHeadersSize;
-  });
-  page.on("websocket", (socket) => hosts.add(new URL(socket.url()).host));
+  const fetched = watchRequests(page);
   await page.goto(cluster.url(0));
   await page.waitForFunction(() => window.scumbleDemo?.room.status === "connected");
-  t.diagnostic(`${bytes} bytes`);
-  assert.deepEqual([...hosts], [new URL(cluster.url(0)).host]);
-  assert.ok(bytes > 20_000 && bytes < 150_000, `${bytes} bytes`);
+  t.diagnostic(`${fetched.bytes} bytes`);
+  assert.deepEqual([...fetched.hosts], [new URL(cluster.url(0)).host]);
+  assert.ok(fetched.bytes > 20_000 && fetched.bytes < 150_000, `${fetched.bytes} bytes`);
   assert.match(new URL(page.url()).pathname, /^\/c\/[a-z]+-[a-z]+-\w+$/, "a canvas of one's own, in the address");
   await context.close();
 });

@@ -1,16 +1,34 @@
 /** Somebody at a demo page: what they do by hand, and what they see. */
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Locator, type Page } from "playwright-core";
 import type {} from "../demo/src/main.js";
 import { PEOPLE } from "../demo/src/palette.js";
-import { eventually, WITHIN_MS } from "./cluster.js";
+import { type Cluster, eventually, WITHIN_MS } from "./cluster.js";
 
 export function launch(): Promise<Browser> {
   return chromium.launch({
     executablePath: process.env.SCUMBLE_CHROMIUM ?? "/usr/bin/chromium",
     args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-      "--disable-component-update", "--disable-sync"],
+      "--disable-component-update", "--disable-sync",
+      // A page that a test hands over comes from nowhere, as the browser sees it, and might not ask loopback for anything.
+      ...(process.env.SCUMBLE_DIST ? ["--disable-features=LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests"] : [])],
+  });
+}
+
+/** Files to serve in place of those in the binary, so that a change of the page needs no new one: `SCUMBLE_DIST=yes`. */
+const FROM_DISK: Record<string, string> = process.env.SCUMBLE_DIST
+  ? { "/demo.js": "demo/dist/demo.js", "/demo.css": "demo/dist/demo.css", "/client.js": "client/dist/client.js" }
+  : {};
+
+async function serveFromDisk(context: BrowserContext): Promise<void> {
+  for (const [path, file] of Object.entries(FROM_DISK)) await context.route(`**${path}`, (route) => route.fulfill({ path: file }));
+  if (!process.env.SCUMBLE_DIST) return;
+  await context.route(/\/c\/[^/]+\/?$/, (route) => {
+    const way = route.request().url().endsWith("/") ? "../../" : "../";
+    const body = readFileSync("demo/dist/index.html", "utf8").replaceAll("=\"./", `="${way}`);
+    return route.fulfill({ body, contentType: "text/html" });
   });
 }
 
@@ -20,6 +38,8 @@ export interface Claim {
   status: string;
   waiting: number;
   failed: number;
+  /** Refused so often for now that nobody should wait for it. */
+  stuck: boolean;
 }
 
 export class Person {
@@ -38,9 +58,10 @@ export class Person {
   }
 
   /** A browser profile of their own with one tab open at `url`. */
-  static async at(browser: Browser, url: string, name: string, options: BrowserContextOptions = {}): Promise<Person> {
+  static async at(browser: Browser, url: string, name: string, options: BrowserContextOptions = {}, stored?: string): Promise<Person> {
     const context = await browser.newContext({ viewport: { width: 900, height: 640 }, ...options });
-    const profile = JSON.stringify({ name, color: PEOPLE[name.charCodeAt(0) % PEOPLE.length] });
+    const profile = stored ?? JSON.stringify({ name, color: PEOPLE[name.charCodeAt(0) % PEOPLE.length], chosen: true });
+    await serveFromDisk(context);
     await context.addInitScript((value) => localStorage.setItem("scumble.profile", value), profile);
     const person = new Person(await context.newPage(), context);
     await person.page.goto(url);
@@ -142,7 +163,8 @@ export class Person {
         const { room } = window.scumbleDemo!;
         const text = document.getElementById("badge-text")!.textContent!;
         const failed = room.outbox.filter((op) => op.state === "failed").length;
-        const claim = { text, status: room.status, waiting: room.outbox.length - failed, failed };
+        const stuck = room.outbox.some((op) => op.state === "pending" && op.refusals >= 3);
+        const claim = { text, status: room.status, waiting: room.outbox.length - failed, failed, stuck };
         if (JSON.stringify(claim) !== JSON.stringify(claims.at(-1))) claims.push(claim);
       };
       new MutationObserver(note).observe(document.getElementById("badge")!, { subtree: true, childList: true, characterData: true, attributes: true });
@@ -161,12 +183,46 @@ export class Person {
   }
 }
 
+/** Ada on the first process and Ben on the second, on one canvas, with all of it. */
+export async function pair(browser: Browser, cluster: Cluster, canvas: string): Promise<[Person, Person]> {
+  const pages = [0, 1].map((i) => Person.at(browser, `${cluster.url(i)}/c/${canvas}`, ["Ada", "Ben"][i]!));
+  const both = (await Promise.all(pages)) as [Person, Person];
+  await Promise.all(both.map((who) => who.badge("Saved")));
+  assert.deepEqual(await Promise.all(both.map((who) => who.instance)), cluster.instances.map(({ name }) => name));
+  return both;
+}
+
 /** What the badge may say in each state, and nothing else. */
 export function assertTruthful(claims: readonly Claim[]): void {
   for (const claim of claims) {
-    const { text, status, waiting, failed } = claim;
-    let right = failed > 0 ? `Not saved · ${failed}` : waiting > 0 ? "Saving…" : "Saved";
+    const { text, status, waiting, failed, stuck } = claim;
+    let right = failed > 0 ? `Not saved · ${failed}` : stuck ? `Not saved yet · ${waiting}` : waiting > 0 ? "Saving…" : "Saved";
     if (status !== "connected") right = waiting > 0 ? `Offline · ${waiting}` : status === "connecting" ? "Connecting…" : "Offline";
     assert.equal(text, right, JSON.stringify(claim));
   }
+}
+
+/** What a page fetches from now on: from which hosts, and its weight on the wire. */
+export function watchRequests(page: Page): { hosts: Set<string>; bytes: number } {
+  const fetched = { hosts: new Set<string>(), bytes: 0 };
+  page.on("request", (request) => request.url().startsWith("data:") || fetched.hosts.add(new URL(request.url()).host));
+  page.on("requestfinished", async (request) => {
+    const { responseBodySize, responseHeadersSize } = await request.sizes();
+    fetched.bytes += responseBodySize + responseHeadersSize;
+  });
+  page.on("websocket", (socket) => fetched.hosts.add(new URL(socket.url()).host));
+  return fetched;
+}
+
+/** Runs in the demo's page: pastes 2,000 rectangles. The milliseconds until all of them are acked. */
+export async function pasteMany(): Promise<number> {
+  const objects = Array.from({ length: 2_000 }, (_, i) => (
+    { id: `o${i}`, kind: "rect", x: (i % 50) * 30, y: Math.floor(i / 50) * 30, w: 24, h: 20, color: "teal", z: i }));
+  const data = new DataTransfer();
+  data.setData("application/x-scumble+json", JSON.stringify({ scumble: 1, objects }));
+  const { room } = window.scumbleDemo!;
+  const began = performance.now();
+  document.getElementById("overlay")!.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }));
+  await Promise.all(room.outbox.map((op) => op.done));
+  return performance.now() - began;
 }

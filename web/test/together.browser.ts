@@ -3,31 +3,23 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { Browser } from "playwright-core";
-import { Cluster, eventually } from "./cluster.js";
-import { launch, Person } from "./person.js";
+import { Cluster, eventually, LIMITED } from "./cluster.js";
+import { launch, pair, Person } from "./person.js";
 
-const LIMITED = { timeout: 90_000 };
 let browser: Browser;
 let cluster: Cluster;
 
 before(async () => {
-  [cluster, browser] = await Promise.all([Cluster.start(2), launch()]);
+  cluster = await Cluster.start(2);
+  browser = await launch();
 });
 after(async () => {
   await browser?.close();
   await cluster?.stop();
 });
 
-async function pair(canvas: string): Promise<[Person, Person]> {
-  const pages = [0, 1].map((i) => Person.at(browser, `${cluster.url(i)}/c/${canvas}`, ["Ada", "Ben"][i]!));
-  const [ada, ben] = (await Promise.all(pages)) as [Person, Person];
-  await Promise.all([ada.badge("Saved"), ben.badge("Saved")]);
-  assert.deepEqual([await ada.instance, await ben.instance], ["north", "south"]);
-  return [ada, ben];
-}
-
 test("pages on two processes see each other's objects, cursors, chat and presence", LIMITED, async () => {
-  const [ada, ben] = await pair("together");
+  const [ada, ben] = await pair(browser, cluster, "together");
 
   // Presence: who is here, by name.
   await ada.page.getByRole("button", { name: "Ben: follow" }).waitFor();
@@ -83,7 +75,7 @@ test("pages on two processes see each other's objects, cursors, chat and presenc
 });
 
 test("undo takes back one's own actions only", LIMITED, async () => {
-  const [ada, ben] = await pair("undo");
+  const [ada, ben] = await pair(browser, cluster, "undo");
   const first = await ada.drag("r", [250, 180], [350, 260]);
   await ben.shows([first]);
   const second = await ben.drag("o", [450, 180], [560, 280]);
@@ -119,7 +111,7 @@ test("undo takes back one's own actions only", LIMITED, async () => {
 });
 
 test("a page that is reloaded in the middle of a drag leaves the object where it is", LIMITED, async () => {
-  const [ada, ben] = await pair("reloaded");
+  const [ada, ben] = await pair(browser, cluster, "reloaded");
   const id = await ada.drag("r", [300, 200], [460, 300]);
   await ben.shows([id]);
   const shown = (who: Person): Promise<number> => who.page.evaluate((wanted) => window.scumbleDemo!.scene.get(wanted)!.x, id);
@@ -144,7 +136,7 @@ test("a page that is reloaded in the middle of a drag leaves the object where it
 });
 
 test("following somebody shows what they see, until one moves the view oneself", LIMITED, async () => {
-  const [ada, ben] = await pair("follow");
+  const [ada, ben] = await pair(browser, cluster, "follow");
   const view = (who: Person): Promise<string> => who.page.evaluate(() => {
     const { camera } = window.scumbleDemo!;
     return [camera.x, camera.y].map(Math.round).join() + ` ${camera.zoom.toFixed(2)}`;
@@ -170,7 +162,7 @@ test("following somebody shows what they see, until one moves the view oneself",
 });
 
 test("fifty bots are seen from the other process, and go again", LIMITED, async () => {
-  const [ada, ben] = await pair("bots");
+  const [ada, ben] = await pair(browser, cluster, "bots");
   await ada.see("drawer-toggle").click();
   await ada.see("bots").fill("50");
   await ada.see("bots-state").getByText("50 of 50 connected").waitFor();

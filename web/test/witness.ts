@@ -3,13 +3,20 @@
 import assert from "node:assert/strict";
 import WebSocket from "ws";
 
-interface Message {
+/** What was committed, as the relay tells it. */
+export interface Heard {
   type: string;
   seq: number;
+  client: string;
+  op: number;
   object: { id: string; [key: string]: unknown };
   id: string;
   patch: Record<string, unknown>;
   text: string;
+}
+
+interface Message extends Heard {
+  epoch: string;
   objects: { id: string }[];
   chat: { text: string }[];
   last: boolean;
@@ -22,6 +29,9 @@ export class Witness {
   readonly deleted: string[] = [];
   readonly objects = new Set<string>();
   readonly chat: string[] = [];
+  epoch = "";
+  /** Told of every committed message after the snapshot. */
+  onHeard: (message: Heard) => void = () => {};
   private seq = -1;
   /** Whether the snapshot is complete. */
   settled = false;
@@ -41,12 +51,14 @@ export class Witness {
       for (const { id } of message.objects) this.objects.add(id);
       this.chat.push(...message.chat.map(({ text }) => text));
       this.seq = message.seq;
+      this.epoch = message.epoch;
       this.settled = message.last;
       return;
     }
     if (!(message.seq > 0) || message.type === "welcome") return;
     assert.equal(message.seq, this.seq + 1, `the stream has a hole or a repeat at ${JSON.stringify(message)}`);
     this.seq = message.seq;
+    this.onHeard(message);
     if (message.type === "object-create") this.created.push(message.object.id), this.objects.add(message.object.id);
     else if (message.type === "object-update") this.updated.push(message.id);
     else if (message.type === "object-delete") this.deleted.push(message.id), this.objects.delete(message.id);

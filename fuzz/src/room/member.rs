@@ -230,6 +230,14 @@ impl Link for Member {
         self.inner.lock().outbox.reply(frame);
     }
 
+    fn reply_in_pieces(&self, pieces: Vec<Bytes>) {
+        self.inner.lock().outbox.raw_in_pieces(pieces);
+    }
+
+    fn latest_of_many(&self, frames: Bytes) -> bool {
+        self.inner.lock().outbox.latest_of_many(frames)
+    }
+
     fn latest(&self, lane: Latest, client: &ClientId, frame: &Bytes) {
         self.inner.lock().outbox.latest(lane, client, frame);
     }

@@ -1,12 +1,11 @@
-//! What waits, canvas by canvas, and what is taken out of it other than by its turn.
+//! The waiting entries, canvas by canvas, and the ways to take them out of turn.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use super::{Answers, Look, Waiting, durable_of, overloaded};
+use super::{Answers, Look, OpEnd, RefusedOps, Waiting, durable_of, overloaded};
 use crate::backplane::{Author, Delivery, Entry, Outcome, Refusal};
 use crate::limits;
-use crate::protocol::server_message::ErrorCode;
 
 /// Of one canvas.
 #[derive(Debug, Default)]
@@ -22,6 +21,8 @@ pub(super) struct State<T> {
     pub(super) turns: VecDeque<i64>,
     pub(super) entries: usize,
     pub(super) bytes: usize,
+    /// Work that canvases have had done and not paid for yet. Each batch pays a turn's worth, so none stays here for long.
+    pub(super) debts: HashMap<i64, usize>,
     pub(super) jobs: VecDeque<T>,
     /// The writer has taken entries, and it is not known yet what became of them.
     pub(super) in_hand: bool,
@@ -42,6 +43,7 @@ impl<T> Default for State<T> {
             turns: VecDeque::new(),
             entries: 0,
             bytes: 0,
+            debts: HashMap::new(),
             jobs: VecDeque::new(),
             in_hand: false,
             spilled: false,
@@ -93,6 +95,53 @@ impl<T> State<T> {
         lane.waiting.push_back(waiting);
     }
 
+    /// Every canvas in debt pays what a turn is worth. Takes those out of the turns that are still in debt.
+    pub(super) fn pay_debts(&mut self) -> Vec<i64> {
+        if self.debts.is_empty() {
+            return Vec::new();
+        }
+        self.debts.retain(|_, debt| {
+            *debt = debt.saturating_sub(limits::CANVAS_QUANTUM_BYTES);
+            *debt > 0
+        });
+        let (indebted, free) = self
+            .turns
+            .drain(..)
+            .partition::<Vec<i64>, _>(|key| self.debts.contains_key(key));
+        self.turns.extend(free);
+        indebted
+    }
+
+    /// Lanes take turns until the batch is full or they are empty.
+    pub(super) fn take_turns(&mut self, batch: &mut Vec<Waiting>) {
+        let mut bytes: usize = batch.iter().map(|waiting| waiting.entry.size()).sum();
+        while batch.len() < limits::BATCH_ENTRIES && bytes < limits::BATCH_BYTES {
+            let Some(key) = self.turns.pop_front() else {
+                break;
+            };
+            let Some(lane) = self.lanes.get_mut(&key) else {
+                continue;
+            };
+            lane.deficit += limits::CANVAS_QUANTUM_BYTES;
+            while let Some(size) = lane.waiting.front().map(|w| w.entry.size()) {
+                let full = batch.len() >= limits::BATCH_ENTRIES || bytes >= limits::BATCH_BYTES;
+                if size > lane.deficit || full {
+                    break;
+                }
+                lane.deficit -= size;
+                bytes += size;
+                self.bytes -= size;
+                self.entries -= 1;
+                batch.extend(lane.waiting.pop_front());
+            }
+            if lane.waiting.is_empty() {
+                self.lanes.remove(&key);
+            } else {
+                self.turns.push_back(key);
+            }
+        }
+    }
+
     /// Removes the entries of a lane that `which` names.
     pub(super) fn take_out(&mut self, key: i64, which: impl Fn(&Waiting) -> bool) -> Vec<Waiting> {
         let Some(lane) = self.lanes.get_mut(&key) else {
@@ -125,7 +174,7 @@ impl<T> State<T> {
         for waiting in batch {
             match &waiting.entry {
                 Entry::Durable { author, message } => {
-                    ops.push((waiting.key, author.clone(), message.op));
+                    ops.push((waiting.key, author.clone(), message.ops().collect()));
                 }
                 Entry::Join { author } => answers.push((
                     waiting.key,
@@ -138,7 +187,7 @@ impl<T> State<T> {
                 Entry::Signal { .. } | Entry::Cursors { .. } | Entry::Kick { .. } => {}
             }
         }
-        answers.extend(self.refuse_ops(ops, why));
+        answers.extend(self.refuse_ops(ops, &overloaded(why)));
         for waiting in back.into_iter().rev() {
             self.push_front(waiting);
         }
@@ -146,11 +195,11 @@ impl<T> State<T> {
     }
 
     /// Refuses ops that wait nowhere any more, and all later ones of their authors.
-    pub(super) fn refuse_ops(&mut self, ops: Vec<(i64, Arc<Author>, u64)>, why: &str) -> Answers {
+    pub(super) fn refuse_ops(&mut self, ops: Vec<RefusedOps>, why: &Refusal) -> Answers {
         let mut answers = Vec::new();
         let (mut authors, mut known) = (Vec::new(), HashSet::new());
-        for (key, author, op) in ops {
-            answers.push(refused(key, &author, op, why));
+        for (key, author, ops) in ops {
+            answers.extend(refused(key, &author, &ops, why));
             if known.insert(Arc::as_ptr(&author)) {
                 authors.push((key, author));
             }
@@ -160,14 +209,15 @@ impl<T> State<T> {
                 |w: &Waiting| durable_of(&w.entry).is_some_and(|(a, _)| Arc::ptr_eq(a, &author));
             for waiting in self.take_out(key, later) {
                 if let Some((author, message)) = durable_of(&waiting.entry) {
-                    answers.push(refused(key, author, message.op, why));
+                    let ops: Vec<u64> = message.ops().collect();
+                    answers.extend(refused(key, author, &ops, why));
                 }
             }
         }
         answers
     }
 
-    fn push_front(&mut self, waiting: Waiting) {
+    pub(super) fn push_front(&mut self, waiting: Waiting) {
         let key = waiting.key;
         self.push(waiting);
         if let Some(lane) = self.lanes.get_mut(&key) {
@@ -176,9 +226,15 @@ impl<T> State<T> {
     }
 }
 
-fn refused(key: i64, author: &Author, op: u64, why: &str) -> (i64, Delivery) {
-    author.hold(op, ErrorCode::Overloaded);
+fn refused(key: i64, author: &Author, ops: &[u64], why: &Refusal) -> Answers {
+    // A batch comes again as it was, under its last number.
+    if let Some(last) = ops.last() {
+        author.ops.ended(*last, OpEnd::Refused(why.code));
+    }
     let conn = author.conn;
-    let outcome = Outcome::Refused(overloaded(why));
-    (key, Delivery::Outcome { conn, op, outcome })
+    let answer = |op: &u64| {
+        let (op, outcome) = (*op, Outcome::Refused(why.clone()));
+        (key, Delivery::Outcome { conn, op, outcome })
+    };
+    ops.iter().map(answer).collect()
 }

@@ -5,6 +5,7 @@ mod refusals;
 use bytes::Bytes;
 
 use super::*;
+use crate::backplane::End;
 use crate::protocol::client_message::{Change, Kind};
 use crate::protocol::ids::{ClientId, ConnId};
 
@@ -107,7 +108,7 @@ fn old_entries_are_refused_but_leaves_stay() {
             &canvas(1),
             Entry::Leave {
                 author: a.clone(),
-                clean: false,
+                end: End::Lost,
             },
         )
         .unwrap();
@@ -143,7 +144,7 @@ fn a_leave_that_was_not_committed_comes_first_again() {
             &canvas(1),
             Entry::Leave {
                 author: a.clone(),
-                clean: true,
+                end: End::Clean,
             },
         )
         .unwrap();
@@ -168,13 +169,13 @@ fn a_second_copy_that_is_refused_holds_nothing() {
     // The queue is full; the first one that did not fit is held, the second copy of one that did is not.
     let held = op + 1;
     assert!(intake.append(&canvas(1), durable(&a, op, 10)).is_err());
-    assert!(a.held(held).is_none() && a.held(held + 1).is_some());
+    assert!(!a.ops.holds(held) && a.ops.holds(held + 1));
     while !intake.drain().1.is_empty() {}
     for resent in [op, held, held + 1] {
         intake.append(&canvas(1), durable(&a, resent, 10)).unwrap();
     }
     // Committed, and then another copy is refused after it had been taken.
-    a.settle(held + 1);
+    a.ops.ended(held + 1, OpEnd::Decided);
     intake.append(&canvas(1), durable(&a, held, 10)).unwrap();
     let (_, batch) = intake.drain();
     assert_eq!(refused(&intake.refuse(batch, "x")).last(), Some(&held));
@@ -196,7 +197,7 @@ fn what_the_spill_file_lost_takes_its_authors_later_ops_along() {
     assert_eq!(spilled.len(), 4);
     intake.append(&canvas(1), durable(&a, 4, 10)).unwrap();
     intake.append(&canvas(1), durable(&b, 2, 10)).unwrap();
-    let lost = (1..=3).map(|op| (1, a.clone(), op)).collect();
+    let lost = (1..=3).map(|op| (1, a.clone(), vec![op])).collect();
     assert_eq!(refused(&intake.refuse_spilled(lost)), [1, 2, 3, 4]);
     assert_eq!(ops(&intake.drain().1), [(1, 2)], "the other author's");
     assert!(intake.append(&canvas(1), durable(&a, 5, 10)).is_err());

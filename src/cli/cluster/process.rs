@@ -1,7 +1,6 @@
 //! One process of a cluster: started, its log lines marked, started again, ended.
 
 use std::ffi::OsString;
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -14,6 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use super::backoff::Backoff;
 use crate::config::RedisUrl;
+use crate::telemetry::forward_line;
 
 /// What the cluster is about. Only ever raised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,6 +92,8 @@ impl Member {
             .arg("serve")
             .args(&self.flags)
             .arg("--until-stdin-closes")
+            // What it is given is all of it.
+            .env_remove("SCUMBLE_CONFIG")
             .envs(self.redis.iter().map(|url| ("SCUMBLE_REDIS", url.reveal())))
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -143,15 +145,13 @@ impl Member {
         End::Told { in_time }
     }
 
-    /// Copies its log lines to standard error, marked with its number, until it ends.
+    /// Copies its log lines to the cluster's own log, marked with its number, until it ends.
     async fn forward(&self, stderr: ChildStderr) {
         let mut lines = BufReader::new(stderr).split(b'\n');
         loop {
             match lines.next_segment().await {
                 Ok(Some(line)) => {
-                    let line = self.mark(&String::from_utf8_lossy(&line));
-                    // A closed standard error must not end the relay.
-                    let _ = writeln!(std::io::stderr(), "{line}");
+                    forward_line(&self.mark(&String::from_utf8_lossy(&line)));
                 }
                 Ok(None) => return,
                 Err(error) => {

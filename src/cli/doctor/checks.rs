@@ -1,7 +1,7 @@
 //! The single checks of `scumble doctor`. Each reads, none writes.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use rusqlite::{Connection, params};
@@ -10,7 +10,7 @@ use rustix::fs::statvfs;
 use super::{Patient, Verdict};
 use crate::cli::file::beside;
 use crate::limits::{HEARTBEAT_STALE, WAL_RESTART_BYTES, WATERMARK_INTERVAL};
-use crate::queue::{Sign, VERSION, sign_of_life};
+use crate::sqlite::{Sign, VERSION, kept_rules, sign_of_life, wake_folder};
 
 type Verdicts = anyhow::Result<Vec<Verdict>>;
 
@@ -21,18 +21,22 @@ const LAG_ROWS: i64 = 1_000;
 /// Rows that expired this long ago should be gone: several times the longest sensible cleanup interval.
 const OVERDUE_MS: i64 = 5 * 60 * 1_000;
 
-/// The SQLite that reads here has the WAL-reset fix, as a relay's must.
-pub(super) fn sqlite(_: &Patient<'_>) -> Verdicts {
+/// The SQLite that reads here has the WAL-reset fix, as a relay's must, and is built for several connections.
+pub(super) fn sqlite(patient: &Patient<'_>) -> Verdicts {
     let (version, number) = (rusqlite::version(), rusqlite::version_number());
     let fixed = number >= 3_053_000 || (3_051_003..3_052_000).contains(&number);
-    Ok(vec![if fixed {
+    let mut verdicts = vec![if fixed {
         Verdict::Fine(version.to_owned())
     } else {
         Verdict::finding(
             format!("{version} can lose committed rows when the write-ahead log is reset"),
             "build scumble with its bundled SQLite: 3.51.3, or 3.53.0 and later",
         )
-    }])
+    }];
+    for (what, todo) in crate::sqlite::built::faults(&patient.conn)? {
+        verdicts.push(Verdict::finding(what, todo));
+    }
+    Ok(verdicts)
 }
 
 /// The tables are those that this program knows.
@@ -112,15 +116,15 @@ pub(super) fn disk(patient: &Patient<'_>) -> Verdicts {
 struct Instance {
     id: String,
     pid: u32,
-    lock_path: String,
-    wake_path: String,
+    lock_path: PathBuf,
+    wake_path: PathBuf,
     age_ms: i64,
 }
 
 impl Instance {
     /// What its lock says. Held by us for a moment if it is free.
     fn sign(&self) -> Sign {
-        sign_of_life(Path::new(&self.lock_path))
+        sign_of_life(&self.lock_path)
     }
 
     /// Its heartbeat is older than what others bear whom its lock tells nothing.
@@ -139,7 +143,7 @@ impl Instance {
     fn verdict(&self) -> Verdict {
         let who = format!("{} (pid {})", self.id, self.pid);
         let last = format!("its last heartbeat is {} s old", self.age_ms / 1_000);
-        let unread = format!("its lock can't be read: {}", self.lock_path);
+        let unread = format!("its lock can't be read: {}", self.lock_path.display());
         match self.sign() {
             Sign::Dead => Verdict::finding(
                 format!("{who} is dead: its lock is free, its row is still there"),
@@ -149,15 +153,13 @@ impl Instance {
                 format!("{who} lives, but {last}"),
                 "it is stopped, or can't commit: see its log; continue it (SIGCONT) or end it (SIGTERM, then SIGKILL)",
             ),
-            Sign::Alive if matches!(Path::new(&self.wake_path).try_exists(), Ok(false)) => {
-                Verdict::finding(
-                    format!(
-                        "{who} lives, but its socket was deleted: {}",
-                        self.wake_path
-                    ),
-                    "restart the process: until then no other can wake it, and messages come by the poll",
-                )
-            }
+            Sign::Alive if matches!(self.wake_path.try_exists(), Ok(false)) => Verdict::finding(
+                format!(
+                    "{who} lives, but its socket was deleted: {}",
+                    self.wake_path.display()
+                ),
+                "restart the process: until then no other can wake it, and messages come by the poll",
+            ),
             Sign::Alive => Verdict::Fine(format!("{who}, heartbeat {} ms ago", self.age_ms)),
             Sign::Unknown if self.is_silent() => Verdict::finding(
                 format!("{who} seems dead: {last}, and {unread}"),
@@ -173,13 +175,14 @@ impl Instance {
 
 fn registered(patient: &Patient<'_>) -> anyhow::Result<Vec<Instance>> {
     let sql = "SELECT instance_id, pid, lock_path, wake_path, heartbeat_at FROM instances ORDER BY number";
+    let folder = wake_folder(&patient.conn);
     let mut statement = patient.conn.prepare(sql)?;
     let rows = statement.query_map([], |row| {
         Ok(Instance {
             id: row.get(0)?,
             pid: row.get(1)?,
-            lock_path: row.get(2)?,
-            wake_path: row.get(3)?,
+            lock_path: folder.join(row.get::<_, String>(2)?),
+            wake_path: folder.join(row.get::<_, String>(3)?),
             age_ms: patient.now_ms - row.get::<_, i64>(4)?,
         })
     })?;
@@ -194,6 +197,13 @@ pub(super) fn instances(patient: &Patient<'_>) -> Verdicts {
     } else {
         verdicts
     })
+}
+
+/// What all processes must agree on.
+pub(super) fn rules(patient: &Patient<'_>) -> Verdicts {
+    let kept = kept_rules(&patient.conn).context("meta")?;
+    let none = || "none yet: the next process that starts alone keeps its own".to_owned();
+    Ok(vec![Verdict::Fine(kept.unwrap_or_else(none))])
 }
 
 /// Who is here is here through an instance that is registered.

@@ -1,39 +1,99 @@
-//! Who may use the server API.
+//! Access to the server API.
 
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
 use super::super::{HttpState, error};
+use crate::auth::api_tokens::{ApiToken, Scope};
+use crate::config::Config;
 
-/// Headers that tell of a proxy: the real caller is somebody else.
-const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
+/// Headers that tell of a proxy: the real caller is somebody else. So do all that begin with `x-forwarded-`.
+const FORWARDED: [&str; 9] = [
+    "forwarded",
+    "forwarded-for",
+    "via",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-original-forwarded-for",
+    "cf-connecting-ip",
+    "true-client-ip",
+];
 
-/// Lets those through who have the token; without one, this host's own processes.
-pub(super) async fn guard(
+/// Lets a request through that has a token of the right scope; without tokens, one of this host's own processes.
+pub(in crate::http) async fn guard(
     State(state): State<HttpState>,
     request: Request,
     next: Next,
 ) -> Response {
-    let refusal = match &state.config.security.api_token {
-        Some(token) => {
+    let scope = needed(request.method(), request.uri().path());
+    match refusal(&state, &request, scope) {
+        Some(refusal) => refusal,
+        None => next.run(request).await,
+    }
+}
+
+/// The same for the work queue. There a `GET` takes messages away as well (a pop), so all of it is one scope.
+pub(in crate::http) async fn guard_jobs(
+    State(state): State<HttpState>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match refusal(&state, &request, Scope::Jobs) {
+        Some(refusal) => refusal,
+        None => next.run(request).await,
+    }
+}
+
+/// Why a request may not do what needs that scope; `None` if it may.
+fn refusal(state: &HttpState, request: &Request, needed: Scope) -> Option<Response> {
+    match &state.config.security.api_tokens {
+        Some(tokens) => {
             let given = bearer(request.headers());
-            let good = given.is_some_and(|given| token.matches(given));
-            (!good).then(unauthorized)
+            match given.and_then(|given| tokens.find(given)) {
+                None => Some(unauthorized()),
+                Some(token) => out_of_scope(token, needed),
+            }
         }
-        None => (!is_local(&request)).then(|| {
+        None => (!is_local(request)).then(|| {
             let message = "without --api-token-file the server API answers this host's own processes only, \
                            not proxies and not pages";
             error(StatusCode::FORBIDDEN, "forbidden", message)
         }),
-    };
-    match refusal {
-        Some(refusal) => refusal,
-        None => next.run(request).await,
     }
+}
+
+/// What a request needs the token to be for.
+fn needed(method: &Method, path: &str) -> Scope {
+    match *method {
+        _ if path.starts_with("/api/v1/admin") => Scope::Admin,
+        Method::GET | Method::HEAD => Scope::Read,
+        Method::POST if path.ends_with("/messages") => Scope::Publish,
+        _ => Scope::Manage,
+    }
+}
+
+/// Whom the canvases count for that a request makes: its token, or all processes of this host together.
+pub(super) fn caller(config: &Config, headers: &HeaderMap) -> String {
+    let tokens = config.security.api_tokens.as_ref();
+    let token = tokens.and_then(|tokens| tokens.find(bearer(headers)?));
+    token.map_or_else(
+        || "this host".to_owned(),
+        |token| format!("api {}", token.name),
+    )
+}
+
+fn out_of_scope(token: &ApiToken, needed: Scope) -> Option<Response> {
+    if token.allows(needed) {
+        return None;
+    }
+    let (name, scope) = (&token.name, needed.word());
+    let message = format!("the token {name} has no scope {scope} (--api-token-file)");
+    Some(error(StatusCode::FORBIDDEN, "forbidden", &message))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -55,19 +115,35 @@ fn unauthorized() -> Response {
 /// From a process of this host, as far as can be seen: over loopback, to a name of loopback (a page that had its own name
 /// resolve to this host would say that name), through no proxy, and not by a page in a browser.
 fn is_local(request: &Request) -> bool {
-    let peer = request.extensions().get::<SocketAddr>();
     let headers = request.headers();
-    peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback())
-        && FORWARDED.iter().all(|name| !headers.contains_key(*name))
+    is_straight(request)
         && !headers.contains_key(header::ORIGIN)
+        && !headers.contains_key(header::REFERER)
         && !headers.contains_key("sec-fetch-site")
+}
+
+/// Over loopback, to a name of loopback, through no proxy. A page in a browser may have sent it.
+pub(in crate::http) fn is_straight(request: &Request) -> bool {
+    let peer = request.extensions().get::<SocketAddr>();
+    let (headers, uri) = (request.headers(), request.uri());
+    let forwarded = |name: &HeaderName| {
+        let name = name.as_str().replace('_', "-");
+        name.starts_with("x-forwarded-") || FORWARDED.contains(&name.as_str())
+    };
+    peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback())
+        && !headers.keys().any(forwarded)
         && headers
             .get(header::HOST)
             .and_then(|host| host.to_str().ok())
             .is_some_and(is_loopback_name)
+        // Where the request line names a host, it is that one which is asked (RFC 9112, 3.2.2).
+        && uri.authority().is_none_or(|host| is_loopback_name(host.as_str()))
 }
 
 fn is_loopback_name(host: &str) -> bool {
+    if host.contains('@') {
+        return false;
+    }
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),
@@ -101,6 +177,8 @@ mod tests {
             "10.0.0.1:80",
             "127.0.0.1.evil.test",
             "[2001:db8::1]",
+            "localhost@evil.test",
+            "localhost:80@evil.test",
         ] {
             assert!(!is_loopback_name(bad), "{bad}");
         }

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::{ApiState, Names, answer, bad, canvas_id, not_found, refused, unavailable};
-use crate::backplane::{Entry, Found, LogBatch, Member, Read};
+use crate::backplane::{Found, LogBatch, Member, Read};
 use crate::http::{error, json_response};
 use crate::limits::CATCH_UP_BYTES;
 use crate::protocol::frame;
@@ -33,6 +33,7 @@ type Asked<T> = Result<Query<T>, QueryRejection>;
 pub(super) struct ListQuery {
     after: Option<String>,
     limit: Option<u32>,
+    all: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -46,7 +47,7 @@ fn query<T>(asked: Asked<T>) -> Result<T, Box<Response>> {
     match asked {
         Ok(Query(query)) => Ok(query),
         Err(rejection) => Err(bad(&format!(
-            "{} (since and limit are whole numbers)",
+            "{} (since and limit are whole numbers, all is true or false)",
             rejection.body_text()
         ))),
     }
@@ -62,16 +63,22 @@ fn limit(asked: Option<u32>) -> Result<u32, Box<Response>> {
 }
 
 fn summary(found: &Found) -> Value {
-    json!({
+    let mut told = json!({
         "canvas": found.canvas.id.as_str(),
         "epoch": found.head.epoch.to_string(),
         "head": found.head.seq,
         "members": found.members,
         "objects": found.objects,
-    })
+    });
+    if let Some(usage) = &found.usage {
+        told["bytes"] = usage.stored_bytes.into();
+        told["log_bytes"] = usage.log_bytes.into();
+        told["used_at"] = usage.used_at_ms.into();
+    }
+    told
 }
 
-/// The canvases that somebody is on.
+/// The canvases that somebody is on, or all.
 pub(super) async fn list(State(state): State<ApiState>, asked: Asked<ListQuery>) -> Response {
     answer(listed(&state, asked).await)
 }
@@ -79,8 +86,15 @@ pub(super) async fn list(State(state): State<ApiState>, asked: Asked<ListQuery>)
 async fn listed(state: &ApiState, asked: Asked<ListQuery>) -> Result<Response, Box<Response>> {
     let asked = query(asked)?;
     let (after, limit) = (asked.after.unwrap_or_default(), limit(asked.limit)?);
-    let active = state.http.backplane.active(&after, limit).await;
-    let active = active.map_err(|e| unavailable(&e))?;
+    let directory = &state.http.directory;
+    let active = if asked.all == Some(true) {
+        let all = directory.all(&after, limit).await;
+        let all = all.map_err(|e| unavailable(&e))?;
+        all.ok_or_else(|| bad("all=true: over Redis no list of all canvases is kept"))?
+    } else {
+        let active = directory.active(&after, limit).await;
+        active.map_err(|e| unavailable(&e))?
+    };
     let full = active.len() >= limit as usize;
     let next = active
         .last()
@@ -107,7 +121,7 @@ pub(super) async fn objects(
 
 async fn objects_of(state: &ApiState, canvas: &str) -> Result<Response, Box<Response>> {
     let found = state.find(canvas).await?;
-    let snapshot = state.http.backplane.snapshot(&found.canvas).await;
+    let snapshot = state.http.directory.snapshot(&found.canvas).await;
     let snapshot = snapshot.map_err(|e| unavailable(&e))?;
     // Each is JSON already, and together they may be large: they are not parsed again.
     let body = format!(
@@ -131,9 +145,9 @@ pub(super) async fn members(
 
 async fn members_of(state: &ApiState, canvas: &str) -> Result<Response, Box<Response>> {
     let found = state.find(canvas).await?;
-    let members = state.http.backplane.members(&found.canvas).await;
-    let (_, members) = members.map_err(|e| unavailable(&e))?;
-    let members: Vec<Value> = members.iter().map(member).collect();
+    let members = state.http.directory.members(&found.canvas).await;
+    let table = members.map_err(|e| unavailable(&e))?;
+    let members: Vec<Value> = table.members.iter().map(member).collect();
     Ok(json_response(
         StatusCode::OK,
         &json!({ "members": members }),
@@ -185,7 +199,7 @@ async fn messages_of(
         let after = Position { epoch, seq };
         let read = state
             .http
-            .backplane
+            .directory
             .read(&found.canvas, after, CATCH_UP_BYTES)
             .await;
         match read.map_err(|e| unavailable(&e))? {
@@ -246,7 +260,7 @@ pub(super) async fn delete(
 
 async fn deleted(state: &ApiState, canvas: &str) -> Result<Response, Box<Response>> {
     let found = state.find(canvas).await?;
-    let head = state.http.backplane.delete(&found.canvas).await;
+    let head = state.http.directory.delete(&found.canvas).await;
     let head = head.map_err(|e| unavailable(&e))?;
     tracing::info!(canvas = %found.canvas.id, "a canvas was deleted through the server API");
     let body = json!({ "epoch": head.epoch.to_string(), "head": head.seq });
@@ -269,20 +283,20 @@ async fn disconnected(
     canvas_id(canvas)?;
     let client = ClientId::parse(client).map_err(|wrong| bad(&wrong.to_string()))?;
     let canvas = state.find(canvas).await?.canvas;
-    let backplane = &state.http.backplane;
+    let directory = &state.http.directory;
     let holder = async || {
-        let (_, members) = backplane
+        let table = directory
             .members(&canvas)
             .await
             .map_err(|e| unavailable(&e))?;
-        let mut here = members.into_iter().filter(|member| !member.away);
+        let mut here = table.members.into_iter().filter(|member| !member.away);
         Ok::<_, Box<Response>>(here.find(|member| member.client == client))
     };
     let Some(Member { conn, .. }) = holder().await? else {
         return Err(not_found("this client has no connection to the canvas"));
     };
-    backplane
-        .append(&canvas, Entry::Kick { conn })
+    directory
+        .kick(&canvas, conn)
         .map_err(|refusal| Box::new(refused(&refusal)))?;
     let until = Instant::now() + DISCONNECT_WAIT;
     let mut gone = false;

@@ -8,18 +8,19 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use parking_lot::Mutex;
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{ApiState, Names, answer, bad, canvas_id, refused, unavailable};
-use crate::backplane::{Author, Backplane, Canvas, Outcome, Unavailable};
+use super::{ApiState, Names, access, answer, bad, canvas_id, refused, unavailable};
+use crate::backplane::{Author, Canvas, Directory, Outcome, Unavailable};
 use crate::http::{error, json_response};
 use crate::limits::HTTP_BODY_TIMEOUT;
 use crate::protocol::client_message::{ClientMessage, Durable, Hello, MIN_DEPTH, parse_within};
 use crate::protocol::ids::ClientId;
+use crate::protocol::server_message::ErrorCode;
 
-/// Owns the names of the API's clients, so that no token can join as one of them: a token's `sub` has no control characters.
+/// Owns the names of the API's clients: no hello can have one ([`ClientId::RESERVED`]), and no token's `sub` has control characters.
 const SUBJECT: &str = "\u{1f}server-api";
 /// What a message's envelope may have beside the message itself: `user` and white space.
 const ENVELOPE_BYTES: usize = 4 * 1024;
@@ -43,13 +44,20 @@ impl Robot {
 
 /// The client that a key stands for. The same on every process, and not to be guessed without the key.
 fn client_of(key: &str) -> String {
-    let digest = Sha256::digest(key);
-    let hex: String = digest
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("api-{hex}")
+    format!("{}{}", ClientId::RESERVED, hex(&Sha256::digest(key)))
+}
+
+/// What a message says, however it is written: spaces, the order of members, the spelling of numbers and `user` do not count.
+fn fingerprint(message: &Durable) -> String {
+    // It was parsed before, so this does not fail.
+    let mut said = serde_json::from_slice::<Value>(&message.body).unwrap_or_default();
+    said.sort_all_objects();
+    hex(&Sha256::digest(format!("{} {said}", message.kind.as_str())))
+}
+
+fn hex(digest: &[u8]) -> String {
+    let half = digest.iter().take(16);
+    half.map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What a request asks for.
@@ -85,10 +93,23 @@ async fn published(
     if probe.body.len() > max {
         return Err(too_large(max));
     }
-    let backplane = &state.http.backplane;
-    let canvas = backplane.create(&id).await.map_err(|e| unavailable(&e))?;
+    if let Some(beginnings) = &state.http.beginnings {
+        let maker = access::caller(&state.http.config, headers);
+        let admitted = beginnings.admit(&id, &maker).await;
+        admitted.map_err(|e| unavailable(&e))?;
+    }
+    let directory = &state.http.directory;
+    let canvas = directory.create(&id).await.map_err(|e| unavailable(&e))?;
     let outcome = append(state, &canvas, &wanted, probe).await?;
     Ok(match outcome.map_err(|e| unavailable(&e))? {
+        // The client that a key stands for belongs to its first message.
+        Outcome::Refused(refusal)
+            if wanted.key.is_some() && refusal.code == ErrorCode::Forbidden =>
+        {
+            let hint =
+                "this Idempotency-Key was used for another message: a new message needs a new key";
+            error(StatusCode::CONFLICT, "conflict", hint)
+        }
         Outcome::Ack { seq, status } => {
             let body = json!({ "seq": seq, "status": status.as_str() });
             json_response(StatusCode::OK, &body)
@@ -103,39 +124,34 @@ async fn append(
     wanted: &Wanted,
     probe: Durable,
 ) -> Result<Result<Outcome, Unavailable>, Box<Response>> {
-    let backplane = &state.http.backplane;
+    let directory = &state.http.directory;
     let Some(key) = &wanted.key else {
         let ended = {
             // Under the lock, so that ops are appended in the order of their numbers.
             let mut last_op = state.robot.last_op.lock();
             let depth = state.http.config.limits.max_json_depth;
             let message = message(&wanted.fields, *last_op + 1, depth)?;
-            *last_op += 1;
-            backplane.publish(
-                canvas,
-                author(&**backplane, &state.robot.client, wanted)?,
-                message,
-            )
+            *last_op += message.ops().len() as u64;
+            let subject = SUBJECT.to_owned();
+            let author = author(&**directory, &state.robot.client, subject, wanted)?;
+            directory.publish(canvas, author, message)
         };
         return Ok(ended.await);
     };
-    let author = author(&**backplane, &client_of(key), wanted)?;
-    Ok(backplane.publish(canvas, author, probe).await)
+    let subject = format!("{SUBJECT} {}", fingerprint(&probe));
+    let author = author(&**directory, &client_of(key), subject, wanted)?;
+    Ok(directory.publish(canvas, author, probe).await)
 }
 
 fn author(
-    backplane: &dyn Backplane,
+    directory: &dyn Directory,
     client: &str,
+    subject: String,
     wanted: &Wanted,
 ) -> Result<Arc<Author>, Box<Response>> {
     let client = ClientId::parse(client).map_err(|wrong| bad(&wrong.to_string()))?;
-    let (conn, user) = (backplane.new_conn(), wanted.user.to_string());
-    Ok(Arc::new(Author::new(
-        conn,
-        client,
-        user,
-        SUBJECT.to_owned(),
-    )))
+    let (conn, user) = (directory.new_conn(), wanted.user.to_string());
+    Ok(Arc::new(Author::new(conn, client, user, subject)))
 }
 
 /// Takes a body apart: the message's fields, who is to be named as its author, and its key.
@@ -171,7 +187,12 @@ fn message(
     max_depth: usize,
 ) -> Result<Durable, Box<Response>> {
     let mut text = format!("{{\"op\":{op}");
-    for (name, value) in fields.iter().filter(|(name, _)| *name != "op") {
+    let ops = numbered(fields, op)?;
+    let given = |name: &str| name != "op" && (ops.is_none() || name != "ops");
+    if let Some(ops) = &ops {
+        text.push_str(&format!(",\"ops\":{ops}"));
+    }
+    for (name, value) in fields.iter().filter(|(name, _)| given(name)) {
         let name = serde_json::to_string(name).unwrap_or_default();
         text.push_str(&format!(",{name}:{}", value.get()));
     }
@@ -179,10 +200,36 @@ fn message(
     match parse_within(&text, max_depth) {
         Ok(ClientMessage::Durable(message)) => Ok(message),
         Ok(_) => Err(bad(
-            "type must be object-create, object-update, object-delete, chat or broadcast",
+            "type must be object-create, object-update, object-delete, chat, broadcast or batch",
         )),
         Err(wrong) => Err(bad(&wrong.message)),
     }
+}
+
+/// The messages of a batch under ops of ours, from that one on; `None` if it is none.
+fn numbered(
+    fields: &BTreeMap<String, Box<RawValue>>,
+    op: u64,
+) -> Result<Option<String>, Box<Response>> {
+    let is_batch = fields
+        .get("type")
+        .is_some_and(|kind| kind.get() == "\"batch\"");
+    let Some(ops) = fields.get("ops").filter(|_| is_batch) else {
+        return Ok(None);
+    };
+    let ops: Vec<BTreeMap<String, Box<RawValue>>> = serde_json::from_str(ops.get())
+        .map_err(|wrong| bad(&format!("ops must be an array of messages: {wrong}")))?;
+    let one = |(op, fields): (u64, &BTreeMap<String, Box<RawValue>>)| {
+        let mut text = format!("{{\"op\":{op}");
+        for (name, value) in fields.iter().filter(|(name, _)| *name != "op") {
+            let name = serde_json::to_string(name).unwrap_or_default();
+            text.push_str(&format!(",{name}:{}", value.get()));
+        }
+        text.push('}');
+        text
+    };
+    let ops: Vec<String> = (op..).zip(&ops).map(one).collect();
+    Ok(Some(format!("[{}]", ops.join(","))))
 }
 
 /// Name and colour as a hello would have them.
@@ -247,6 +294,25 @@ mod tests {
         assert_eq!(client, client_of("order-17"));
         assert_ne!(client, client_of("order-18"));
         assert!(ClientId::parse(&client).is_ok(), "{client}");
+    }
+
+    #[test]
+    fn a_message_is_the_same_however_it_is_written() {
+        let print = |body: &[u8]| {
+            let wanted = read(&HeaderMap::new(), body).unwrap();
+            fingerprint(&message(&wanted.fields, 1, 4).unwrap())
+        };
+        let one = print(br#"{"type":"broadcast","event":"e","data":{"x":1.50,"y":2}}"#);
+        let same =
+            br#"{"user": {"name":"A"}, "data":{"y":2, "x":1.5}, "event":"e","type":"broadcast"}"#;
+        assert_eq!(one, print(same));
+        for other in [
+            &br#"{"type":"broadcast","event":"e","data":{"x":1.50,"y":3}}"#[..],
+            br#"{"type":"broadcast","event":"f","data":{"x":1.50,"y":2}}"#,
+            br#"{"type":"chat","text":"e"}"#,
+        ] {
+            assert_ne!(one, print(other));
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Who makes the canvas that others come to.
+//! The client that makes the canvas for the others.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ impl Author {
     /// # Errors
     /// When nobody answers, or refuses.
     pub async fn join(url: &Url, canvas: &str) -> anyhow::Result<Self> {
-        let mut socket = socket::connect(url, canvas, 16 * 1024)
+        let mut socket = socket::connect(url, canvas, 16 * 1024, Default::default())
             .await
             .with_context(|| format!("no relay at {url}"))?;
         let hello = wire::hello(&Names::new().client(0, 0), 0, None);

@@ -1,4 +1,4 @@
-//! What a visitor must get, and what was wrong with what it got. Pure.
+//! The check of the messages that a visitor gets. Pure.
 
 use super::author::Author;
 use crate::load::wire::Heard;

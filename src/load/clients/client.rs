@@ -15,6 +15,7 @@ use super::tally::Shared;
 use crate::load::socket::{PATIENCE, Socket, backoff, connect, goodbye, say};
 use crate::load::url::Url;
 use crate::load::wire;
+use crate::protocol::encoding::Encoding;
 
 /// What is due and waits for its client. 30 a second for half a minute.
 pub const DUE_QUEUE: usize = 1024;
@@ -65,6 +66,8 @@ pub struct Plan {
     pub object: bool,
     /// Bytes of a broadcast.
     pub message_bytes: usize,
+    /// How it reads and writes messages.
+    pub encoding: Encoding,
     /// Whether it reads nothing more once it has joined.
     pub stalls: bool,
 }
@@ -89,6 +92,8 @@ pub struct Client {
     ready: mpsc::Sender<Result<(), String>>,
     ramp: Arc<Semaphore>,
     cursors: u64,
+    /// Bytes of messages that are not in the tally yet.
+    heard_bytes: u64,
 }
 
 impl Client {
@@ -111,6 +116,7 @@ impl Client {
             ready,
             ramp,
             cursors: 0,
+            heard_bytes: 0,
         }
     }
 
@@ -129,14 +135,15 @@ impl Client {
             }
             let url = self.plan.urls[attempt % self.plan.urls.len()].clone();
             let was_live = self.hearing.times_live;
-            let end = match connect(&url, &self.plan.canvas_id, READ_BYTES).await {
-                Ok(socket) => self.session(socket, &mut permit).await,
-                Err(error) if self.hearing.times_live == 0 && failures + 1 >= FIRST_TRIES => {
-                    let _ = self.ready.try_send(Err(format!("{url}: {error}")));
-                    return;
-                }
-                Err(_) => End::Again(None),
-            };
+            let end =
+                match connect(&url, &self.plan.canvas_id, READ_BYTES, self.plan.encoding).await {
+                    Ok(socket) => self.session(socket, &mut permit).await,
+                    Err(error) if self.hearing.times_live == 0 && failures + 1 >= FIRST_TRIES => {
+                        let _ = self.ready.try_send(Err(format!("{url}: {error}")));
+                        return;
+                    }
+                    Err(_) => End::Again(None),
+                };
             if self.hearing.times_live > was_live {
                 failures = 0;
             }
@@ -189,7 +196,10 @@ impl Client {
                     }
                 }
                 () = until(again), if again.is_some() => texts = self.hearing.again(),
-                () = until(leave), if leave.is_some() => return End::Again(Some(Duration::ZERO)),
+                () = until(leave), if leave.is_some() => {
+                    self.shared.tally.lock().planned += 1;
+                    return End::Again(Some(Duration::ZERO));
+                }
                 () = tokio::time::sleep_until(joined_by), if !self.hearing.live => {
                     return End::Again(None);
                 }
@@ -225,7 +235,14 @@ impl Client {
         let mut frame = frame;
         for more in (0..READ_BURST).rev() {
             match frame {
-                Some(Ok(Message::Text(text))) => texts.extend(self.hearing.hear(&text)),
+                Some(Ok(Message::Text(text))) => {
+                    self.heard_bytes += text.len() as u64;
+                    texts.extend(self.hearing.hear(&text));
+                }
+                Some(Ok(Message::Binary(bytes))) => {
+                    self.heard_bytes += bytes.len() as u64;
+                    texts.extend(self.hearing.hear_msgpack(&bytes));
+                }
                 Some(Ok(Message::Close(close))) => {
                     let code = close.map_or(1005, |c| u16::from(c.code));
                     return ControlFlow::Break(self.closed(code));
@@ -239,18 +256,21 @@ impl Client {
                 None => break,
             }
         }
+        self.shared.tally.lock().bytes += std::mem::take(&mut self.heard_bytes);
         ControlFlow::Continue(texts)
     }
 
     fn closed(&mut self, code: u16) -> End {
-        *self
-            .shared
-            .tally
-            .lock()
-            .errors
-            .entry(format!("closed-{code}"))
-            .or_default() += 1;
         let wait = self.hearing.leave_at.take();
+        {
+            let mut tally = self.shared.tally.lock();
+            // Announced, or by the code of a restart: nothing went wrong.
+            if wait.is_some() || code == 4503 {
+                tally.planned += 1;
+            } else {
+                *tally.errors.entry(format!("closed-{code}")).or_default() += 1;
+            }
+        }
         match code {
             4413 => End::Again(None),
             1009 | 4400..4500 => End::Refused,
@@ -284,6 +304,7 @@ impl Client {
             Stream::Object => wire::update(op, self.plan.member, due.us),
             _ => wire::broadcast(op, due.us, self.plan.message_bytes),
         };
+        self.hearing.sent(op, &text);
         self.hearing.ops.push(text.into(), Some(due.us))
     }
 }

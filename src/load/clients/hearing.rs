@@ -1,14 +1,16 @@
-//! What a load client makes of what it hears: no sockets here, only text in and text out.
+//! How a load client handles the messages that it receives: no sockets here, only text in and text out.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
 use tungstenite::Utf8Bytes;
 
 use super::client::Plan;
 use super::ledger::STRANGER;
 use super::tally::Shared;
+use crate::load::msgpack::{Frame, Reader};
 use crate::load::ops::{Op, Ops};
 use crate::load::wire::{self, Heard};
 use crate::protocol::client_message::Kind;
@@ -37,6 +39,7 @@ pub struct Hearing {
     lost_us: Option<u64>,
     /// The head it was welcomed at: with it, it has what it missed.
     welcomed_at: u64,
+    reader: Reader,
 }
 
 impl Hearing {
@@ -57,6 +60,7 @@ impl Hearing {
             leave_at: None,
             lost_us: None,
             welcomed_at: 0,
+            reader: Reader::default(),
         }
     }
 
@@ -91,6 +95,7 @@ impl Hearing {
     /// The first thing to say on a new connection.
     pub fn hello(&mut self) -> String {
         (self.live, self.leave_at) = (false, None);
+        self.reader = Reader::default();
         let at = self.shared.ledger(self.canvas).lock().position(self.member);
         let since = at.map(|(epoch, seq)| Position {
             epoch: Epoch(epoch),
@@ -114,6 +119,23 @@ impl Hearing {
             return Vec::new();
         };
         let texts = self.take(&heard, now);
+        self.caught_up(now);
+        texts
+    }
+
+    /// Takes one message in MessagePack. Returns what to say to it.
+    pub fn hear_msgpack(&mut self, frame: &[u8]) -> Vec<Utf8Bytes> {
+        let now = self.shared.us(Instant::now());
+        let mut reader = std::mem::take(&mut self.reader);
+        let texts = match reader.read(frame) {
+            Some(Frame::Frequent(heard)) => self.take(&heard, now),
+            Some(Frame::Other(json)) => self.hear(&json),
+            None => {
+                self.shared.tally.lock().unreadable += 1;
+                Vec::new()
+            }
+        };
+        self.reader = reader;
         self.caught_up(now);
         texts
     }
@@ -147,6 +169,10 @@ impl Hearing {
         if heard.mode != "resume" {
             return Vec::new();
         }
+        let at = self.shared.ledger(self.canvas).lock().position(self.member);
+        if let Some((epoch, seq)) = at {
+            self.goes_on(Epoch(epoch), seq);
+        }
         self.shared
             .ledger(self.canvas)
             .lock()
@@ -156,12 +182,30 @@ impl Hearing {
 
     fn snapshot(&mut self, heard: &Heard<'_>) -> Vec<Utf8Bytes> {
         let epoch = Epoch::parse(&heard.epoch).map_or(0, |epoch| epoch.0);
+        self.goes_on(Epoch(epoch), heard.seq);
         self.shared
             .ledger(self.canvas)
             .lock()
             .snapshot(self.member, epoch, heard.seq);
         self.shared.tally.lock().snapshots += 1;
         if self.live { Vec::new() } else { self.joined() }
+    }
+
+    /// For the history: its stream goes on behind `seq`.
+    fn goes_on(&self, epoch: Epoch, seq: u64) {
+        self.shared.record(
+            self.canvas,
+            "joined",
+            || json!({"client": self.name, "epoch": epoch.to_string(), "seq": seq}),
+        );
+    }
+
+    /// For the history: a new durable message, before it leaves.
+    pub fn sent(&self, op: u64, text: &str) {
+        self.shared.record(self.canvas, "sent", || {
+            let message: Value = serde_json::from_str(text).unwrap_or_default();
+            json!({"client": self.name, "op": op, "message": message})
+        });
     }
 
     fn joined(&mut self) -> Vec<Utf8Bytes> {
@@ -173,12 +217,16 @@ impl Hearing {
         if self.object && !self.created {
             self.created = true;
             let create = wire::create(self.ops.next(), self.member);
+            self.sent(self.ops.next(), &create);
             texts.extend(self.ops.push(create.into(), None));
         }
         texts
     }
 
     fn delivered(&mut self, heard: &Heard<'_>, now: u64) {
+        self.shared.record(self.canvas, "seen", || {
+            json!({"client": self.name, "seq": heard.seq, "author": heard.client, "op": heard.op})
+        });
         let author = self.shared.member(&heard.client);
         let by = author.unwrap_or(STRANGER);
         if !self
@@ -220,6 +268,9 @@ impl Hearing {
     }
 
     fn acked(&mut self, heard: &Heard<'_>, now: u64) {
+        self.shared.record(self.canvas, "acked", || {
+            json!({"client": self.name, "op": heard.op, "seq": heard.seq, "status": heard.status})
+        });
         if heard.status == "ok" {
             let by = u32::try_from(self.member).unwrap_or(STRANGER);
             self.shared
@@ -256,6 +307,11 @@ impl Hearing {
         if heard.op == 0 {
             return;
         }
+        self.shared.record(
+            self.canvas,
+            "refused",
+            || json!({"client": self.name, "op": heard.op, "code": heard.code}),
+        );
         if matches!(&*heard.code, "overloaded" | "rate-limited") {
             let wait = heard
                 .retry_after_ms

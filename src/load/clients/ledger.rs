@@ -1,4 +1,4 @@
-//! What each member of one canvas must have got. Pure: what happened in, what was wrong out.
+//! The messages that each member of one canvas must have got. Pure: events in, faults out.
 //!
 //! `seq` is contiguous, so a member is checked by one number, the last `seq` it got, and a message is lost to
 //! it exactly if it never gets past it. That all members see the *same* message at a `seq` is checked against a log of

@@ -1,4 +1,4 @@
-//! Who lost a connection and came back, how long that took, and what the others' latency did meanwhile.
+//! Clients that lost their connection and came back, how long that took, and the others' latency meanwhile.
 
 use serde_json::{Value, json};
 

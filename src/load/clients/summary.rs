@@ -17,6 +17,7 @@ pub struct Rates {
     deliveries: f64,
     acks: f64,
     cursors: f64,
+    bytes: f64,
 }
 
 /// Follows a run.
@@ -41,6 +42,7 @@ impl Progress {
             deliveries: per_second(tally.deliveries, elapsed_s),
             acks: per_second(tally.acks, elapsed_s),
             cursors: per_second(tally.cursors, elapsed_s),
+            bytes: per_second(tally.bytes, elapsed_s),
         }
     }
 
@@ -115,12 +117,14 @@ fn json(t: &Tally, run: &Run) -> serde_json::Value {
         "cursors_sent": t.cursors_sent, "cursors": t.cursors, "cursor_frames": t.cursor_frames,
         "skipped": t.skipped, "snapshots": t.snapshots, "resumes": t.resumes,
         "resyncs": t.resyncs, "reconnects": t.reconnects, "stopped": t.stopped,
-        "unreadable": t.unreadable, "errors": t.errors,
+        "planned": t.planned, "unreadable": t.unreadable, "errors": t.errors,
     });
     value["messages_per_s"] = json!(r.messages);
     value["deliveries_per_s"] = json!(r.deliveries);
     value["acks_per_s"] = json!(r.acks);
     value["cursors_per_s"] = json!(r.cursors);
+    value["bytes"] = json!(t.bytes);
+    value["bytes_per_client_s"] = json!(r.bytes / run.clients.max(1) as f64);
     value["latency_ms"] = json!({
         "same": t.same.json(), "cross": t.cross.json(), "ack": t.ack.json(),
         "cursor_same": t.cursor_same.json(), "cursor_cross": t.cursor_cross.json(),
@@ -169,6 +173,14 @@ fn lines(t: &Tally, run: &Run) -> Vec<(&'static str, String)> {
                 t.cursors_sent, t.cursors, r.cursors, t.cursor_frames
             ),
         ),
+        (
+            "received",
+            format!(
+                "{} bytes, {:.0} a client and second",
+                t.bytes,
+                r.bytes / run.clients.max(1) as f64
+            ),
+        ),
         ("same process", t.same.text()),
         ("cross process", t.cross.text()),
         ("to the ack", t.ack.text()),
@@ -178,8 +190,8 @@ fn lines(t: &Tally, run: &Run) -> Vec<(&'static str, String)> {
         (
             "reconnects",
             format!(
-                "{}, {} of them resumed, {} resyncs, {} stopped",
-                t.reconnects, t.resumes, t.resyncs, t.stopped
+                "{}, {} of them resumed, {} resyncs, {} stopped; {} connections ended as planned",
+                t.reconnects, t.resumes, t.resyncs, t.stopped, t.planned
             ),
         ),
     ];

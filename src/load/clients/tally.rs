@@ -1,13 +1,15 @@
-//! What all clients of a load share: its clock, its ledgers, and what was counted.
+//! The state that all clients of a load share: its clock, its ledgers, and its counters.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
+use serde_json::Value;
 
 use super::ledger::{Faults, Ledger};
 use super::returns::Returns;
+use crate::load::history::History;
 use crate::load::latency::Latency;
 use crate::load::wire::Names;
 
@@ -36,6 +38,8 @@ pub struct Tally {
     pub cursor_frames: u64,
     /// What was due and never said: a client had too much waiting, or a cursor was too old to be worth it.
     pub skipped: u64,
+    /// Bytes of all messages that clients got, without the frames around them.
+    pub bytes: u64,
     /// Snapshots that were complete.
     pub snapshots: u64,
     /// Joins that went on from what the client held.
@@ -48,7 +52,9 @@ pub struct Tally {
     pub stopped: u64,
     /// Frames that were no message of the protocol.
     pub unreadable: u64,
-    /// `error` frames by code, and connections that ended by close code.
+    /// Connections that ended as the server had announced, or since it was restarted.
+    pub planned: u64,
+    /// `error` frames by code, and connections that ended otherwise, by close code.
     pub errors: BTreeMap<String, u64>,
     /// From due to received, sender and receiver on one process.
     pub same: Latency,
@@ -83,6 +89,8 @@ pub struct Shared {
     pub tally: Mutex<Tally>,
     /// What was due and has no answer yet.
     pub open: AtomicI64,
+    /// Where all of it is written down, with `--record`.
+    pub history: Option<History>,
 }
 
 impl Shared {
@@ -102,6 +110,14 @@ impl Shared {
             instances: Mutex::new(Vec::new()),
             tally: Mutex::new(Tally::default()),
             open: AtomicI64::new(0),
+            history: None,
+        }
+    }
+
+    /// Writes down what a client sent or was told now.
+    pub fn record(&self, canvas: usize, what: &str, fields: impl FnOnce() -> Value) {
+        if let Some(history) = &self.history {
+            history.add(self.us(Instant::now()), canvas, what, fields());
         }
     }
 

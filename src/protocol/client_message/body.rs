@@ -1,4 +1,4 @@
-//! What is passed on: the fields that are known, byte for byte as they came.
+//! The body that is passed on: the known fields, byte for byte as they came.
 
 use std::fmt;
 use std::ops::Range;

@@ -36,11 +36,23 @@ pub(super) struct Envelope<'a> {
     #[serde(borrow)]
     pub(super) since: Option<&'a RawValue>,
     #[serde(borrow)]
+    pub(super) features: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) compress: Option<&'a RawValue>,
+    #[serde(borrow)]
     pub(super) object: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) id: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) patch: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) set: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) unset: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) append: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) ops: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) text: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -59,7 +71,13 @@ pub(super) type Parsed<T> = Result<T, Refused>;
 
 pub(super) fn refused<T>(code: ErrorCode, message: impl Into<String>) -> Parsed<T> {
     let (message, op) = (cut(message.into(), MAX_REFUSAL_CHARS), None);
-    Err(Refused { code, message, op })
+    let others = Vec::new();
+    Err(Refused {
+        code,
+        message,
+        op,
+        others,
+    })
 }
 
 pub(super) fn bad<T>(message: impl Into<String>) -> Parsed<T> {
@@ -90,12 +108,22 @@ pub fn parse_within(text: &str, max_depth: usize) -> Parsed<ClientMessage> {
                 format!("a message is one JSON object: {e}"),
             );
             let (message, op) = (cut(message, MAX_REFUSAL_CHARS), only_op(text));
-            return Err(Refused { code, message, op });
+            let others = Vec::new();
+            return Err(Refused {
+                code,
+                message,
+                op,
+                others,
+            });
         }
         Err(e) => return refused(ErrorCode::BadJson, e.to_string()),
     };
     let op = envelope.op.and_then(|raw| raw.get().parse::<u64>().ok());
-    dispatch(text, &envelope, max_depth.min(MAX_DEPTH)).map_err(|refused| Refused { op, ..refused })
+    dispatch(text, &envelope, max_depth.min(MAX_DEPTH)).map_err(|refused| Refused {
+        // Of a batch: that of the message which can't be done.
+        op: refused.op.or(op),
+        ..refused
+    })
 }
 
 /// The op of a message whose other fields can't be read: its author waits for an answer that names it.
@@ -115,7 +143,10 @@ fn only_op(text: &str) -> Option<u64> {
 }
 
 fn dispatch(text: &str, m: &Envelope<'_>, max_depth: usize) -> Parsed<ClientMessage> {
-    if is_deeper(text.as_bytes(), max_depth) {
+    // The messages of a batch may be as deep as others, and are looked at one by one.
+    let around =
+        2 * usize::from(m.ops.is_some() && m.kind.as_ref().is_some_and(|k| k.0 == "batch"));
+    if is_deeper(text.as_bytes(), max_depth + around) {
         return bad(format!(
             "nesting is at most {max_depth} levels (max_json_depth)"
         ));
@@ -124,10 +155,10 @@ fn dispatch(text: &str, m: &Envelope<'_>, max_depth: usize) -> Parsed<ClientMess
         return bad("type is missing");
     };
     if let Some(kind) = Kind::parse(kind) {
-        return durable(kind, m, text.len()).map(ClientMessage::Durable);
+        return durable(kind, m, text.len(), max_depth).map(ClientMessage::Durable);
     }
     match &**kind {
-        "hello" => hello(m).map(ClientMessage::Hello),
+        "hello" => hello(m),
         "cursor" => cursor(text).map(ClientMessage::Cursor),
         "presence" => presence(m).map(ClientMessage::Presence),
         "signal" => signal(m).map(ClientMessage::Signal),

@@ -1,4 +1,4 @@
-//! What each kind of message must have, and its checks.
+//! The fields that each kind of message must have, and their checks.
 
 use std::borrow::Cow;
 
@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::body::{Body, check, read};
 use super::envelope::{Envelope, Parsed, Text, bad, refused};
 use super::*;
+use crate::protocol::deflate;
 use crate::protocol::ids::Epoch;
 
 pub(super) fn need<'a>(name: &str, raw: Option<&'a RawValue>) -> Parsed<&'a str> {
@@ -41,39 +42,51 @@ pub(super) fn short_string<'a>(
     }
 }
 
-fn object(name: &str, raw: Option<&RawValue>) -> Parsed<serde_json::Map<String, Value>> {
+pub(super) fn object(name: &str, raw: Option<&RawValue>) -> Parsed<serde_json::Map<String, Value>> {
     match read(name, need(name, raw)?)? {
         Value::Object(map) => Ok(map),
         _ => bad(format!("{name} must be an object")),
     }
 }
 
-pub(super) fn hello(m: &Envelope<'_>) -> Parsed<Hello> {
-    let v = m.v.and_then(|raw| raw.get().parse().ok()).unwrap_or(0);
-    if v != crate::protocol::VERSION {
-        // The rest is another version's business.
-        let client = ClientId::parse("unknown0").or_else(|e| bad(e.to_string()))?;
-        return Ok(Hello {
-            v,
-            client,
-            user: "{}".to_owned(),
-            token: None,
-            since: None,
-        });
+pub(super) fn hello(m: &Envelope<'_>) -> Parsed<ClientMessage> {
+    let v: Option<u64> = m.v.and_then(|raw| raw.get().parse().ok());
+    if v != Some(crate::protocol::VERSION) {
+        return Ok(ClientMessage::OtherVersion(v));
     }
     let client = ClientId::parse(&string("client", m.client)?).or_else(|e| bad(e.to_string()))?;
+    if client.is_reserved() {
+        let reserved = ClientId::RESERVED;
+        return bad(format!(
+            "client must not begin with {reserved}: such names are the server's own"
+        ));
+    }
     let token = m.token.map(|raw| string("token", Some(raw))).transpose()?;
     let since = match m.since {
         Some(raw) if raw.get() != "null" => since(raw)?,
         _ => None,
     };
-    Ok(Hello {
-        v,
+    let compress = words("compress", m.compress)?;
+    Ok(ClientMessage::Hello(Hello {
         client,
         user: user(m.user)?,
         token,
         since,
-    })
+        features: Features::of(
+            words("features", m.features)?
+                .iter()
+                .map(|Text(word)| &**word),
+        ),
+        deflate: compress.iter().any(|Text(word)| word == deflate::WORD),
+    }))
+}
+
+/// A list of strings; none if it is left out.
+fn words<'a>(name: &str, raw: Option<&'a RawValue>) -> Parsed<Vec<Text<'a>>> {
+    let Some(raw) = raw.filter(|raw| raw.get() != "null") else {
+        return Ok(Vec::new());
+    };
+    serde_json::from_str(raw.get()).or_else(|_| bad(format!("{name} must be a list of strings")))
 }
 
 /// `None` for an epoch or a number that can't be one of ours: that is no mistake, it only can't be continued.
@@ -125,7 +138,15 @@ fn op(raw: Option<&RawValue>) -> Parsed<u64> {
     }
 }
 
-pub(super) fn durable(kind: Kind, m: &Envelope<'_>, bytes: usize) -> Parsed<Durable> {
+pub(super) fn durable(
+    kind: Kind,
+    m: &Envelope<'_>,
+    bytes: usize,
+    max_depth: usize,
+) -> Parsed<Durable> {
+    if kind == Kind::Batch {
+        return batch::read(m, bytes, max_depth);
+    }
     let op = op(m.op)?;
     let mut body = Body::new(op, bytes);
     let change = match kind {
@@ -137,15 +158,12 @@ pub(super) fn durable(kind: Kind, m: &Envelope<'_>, bytes: usize) -> Parsed<Dura
             }
         }
         Kind::ObjectUpdate => {
-            let id = short_string("id", m.id, MAX_OBJECT_ID_CHARS)?.into_owned();
-            let patch = object("patch", m.patch)?;
-            check_patch(&id, &patch)?;
-            body.field("id", need("id", m.id)?);
-            body.field("patch", need("patch", m.patch)?);
-            Change::Merge {
-                id,
-                patch: Value::Object(patch),
-            }
+            return update(body, m, max_depth).map(|(body, change)| Durable {
+                kind,
+                op,
+                body: body.finish(),
+                change,
+            });
         }
         Kind::ObjectDelete => {
             let id = short_string("id", m.id, MAX_OBJECT_ID_CHARS)?.into_owned();
@@ -163,7 +181,7 @@ pub(super) fn durable(kind: Kind, m: &Envelope<'_>, bytes: usize) -> Parsed<Dura
             }
             Change::Chat
         }
-        Kind::Broadcast => {
+        Kind::Broadcast | Kind::Batch => {
             body.event(m)?;
             Change::None
         }
@@ -174,6 +192,30 @@ pub(super) fn durable(kind: Kind, m: &Envelope<'_>, bytes: usize) -> Parsed<Dura
         body: body.finish(),
         change,
     })
+}
+
+/// What changes in an object. Fields that not all clients understand stand first: see [`super::has_edits`].
+fn update(mut body: Body, m: &Envelope<'_>, max_depth: usize) -> Parsed<(Body, Change)> {
+    let id = short_string("id", m.id, MAX_OBJECT_ID_CHARS)?.into_owned();
+    let edits = edits::read(&id, m, max_depth)?;
+    for (name, raw) in [("unset", m.unset), ("set", m.set), ("append", m.append)] {
+        if let Some(raw) = raw {
+            body.field(name, raw.get());
+        }
+    }
+    body.field("id", need("id", m.id)?);
+    let patch = match m.patch {
+        None if edits.is_none() => return bad("patch is missing, and set, unset and append too"),
+        None => serde_json::Map::new(),
+        Some(_) => {
+            let patch = object("patch", m.patch)?;
+            check_patch(&id, &patch)?;
+            body.field("patch", need("patch", m.patch)?);
+            patch
+        }
+    };
+    let (patch, edits) = (Box::new(Value::Object(patch)), edits.map(Box::new));
+    Ok((body, Change::Merge { id, patch, edits }))
 }
 
 /// The checks on a new object; gives its id.
@@ -190,14 +232,23 @@ fn created(object: &serde_json::Map<String, Value>) -> Parsed<String> {
 
 /// An object keeps its id, and always has a kind.
 fn check_patch(id: &str, patch: &serde_json::Map<String, Value>) -> Parsed<()> {
-    if patch.get("id").is_some_and(|new| new.as_str() != Some(id)) {
-        return bad("patch.id must not change the object's id");
+    check_id("patch", id, patch.get("id"))?;
+    check_kind("patch", patch.get("kind"))
+}
+
+pub(super) fn check_id(field: &str, id: &str, new: Option<&Value>) -> Parsed<()> {
+    if new.is_some_and(|new| new.as_str() != Some(id)) {
+        return bad(format!("{field}.id must not change the object's id"));
     }
-    match patch.get("kind") {
+    Ok(())
+}
+
+pub(super) fn check_kind(field: &str, new: Option<&Value>) -> Parsed<()> {
+    match new {
         None => Ok(()),
         Some(Value::String(kind)) if (1..=MAX_KIND_CHARS).contains(&kind.chars().count()) => Ok(()),
         Some(_) => bad(format!(
-            "patch.kind must be a string of 1 to {MAX_KIND_CHARS} characters"
+            "{field}.kind must be a string of 1 to {MAX_KIND_CHARS} characters"
         )),
     }
 }

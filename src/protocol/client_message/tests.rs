@@ -1,8 +1,9 @@
-//! What the parser takes and what it refuses, by example and by property.
+//! Messages that the parser accepts or refuses, by example and by property.
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::protocol::features::Feature;
 
 fn code(text: &str) -> ErrorCode {
     parse_within(text, DEFAULT_DEPTH).expect_err(text).code
@@ -101,6 +102,40 @@ fn what_cannot_be_continued_is_no_mistake() {
 }
 
 #[test]
+fn a_hello_says_features_and_unknown_ones_are_ignored() {
+    let features = |features: &str| {
+        let text = format!(r#"{{"type":"hello","v":1,"client":"aaaaaaaa","features":{features}}}"#);
+        match parse(&text) {
+            Ok(ClientMessage::Hello(hello)) => Ok(hello.features),
+            other => Err(other.expect_err(&text).message),
+        }
+    };
+    let some = features(r#"["batch","telepathy","s\u0065t"]"#).expect("a list");
+    assert!(some.has(Feature::Batch) && some.has(Feature::Set));
+    for none in ["[]", "null", r#"["telepathy"]"#] {
+        assert_eq!(features(none), Ok(Features::default()), "{none}");
+    }
+    let deflates = |compress: &str| {
+        let text = format!(r#"{{"type":"hello","v":1,"client":"aaaaaaaa","compress":{compress}}}"#);
+        match parse(&text) {
+            Ok(ClientMessage::Hello(hello)) => Ok(hello.deflate),
+            other => Err(other.expect_err(&text).message),
+        }
+    };
+    assert_eq!(deflates(r#"["zstd","deflate-raw"]"#), Ok(true));
+    assert_eq!(deflates(r#"["zstd"]"#), Ok(false));
+    assert!(
+        deflates(r#""deflate-raw""#)
+            .expect_err("no list")
+            .contains("compress must be")
+    );
+    for wrong in [r#""set""#, "{}", r#"["set",1]"#, r#"[["set"]]"#] {
+        let message = features(wrong).expect_err(wrong);
+        assert!(message.contains("features must be"), "{wrong}: {message}");
+    }
+}
+
+#[test]
 fn each_kind_of_rubbish_has_its_code() {
     assert_eq!(code("{"), ErrorCode::BadJson);
     assert_eq!(code("hello"), ErrorCode::BadJson);
@@ -115,7 +150,7 @@ fn each_kind_of_rubbish_has_its_code() {
         code(r#"{"type":"object-delete","id":"a"}"#),
         ErrorCode::BadOp
     );
-    let deep = format!("{}{}", "[".repeat(20), "]".repeat(20));
+    let deep = format!("{}{}", "[".repeat(40), "]".repeat(40));
     assert_eq!(
         code(&format!(r#"{{"type":"signal","event":"e","data":{deep}}}"#)),
         ErrorCode::BadMessage
@@ -126,6 +161,10 @@ fn each_kind_of_rubbish_has_its_code() {
     );
     assert_eq!(
         code(r#"{"type":"cursor","x":"1","y":2}"#),
+        ErrorCode::BadMessage
+    );
+    assert_eq!(
+        code(r#"{"type":"hello","v":1,"client":"api-0123456789abcdef"}"#),
         ErrorCode::BadMessage
     );
     assert_eq!(
@@ -157,6 +196,24 @@ fn a_cursor_loses_type_and_client_and_keeps_small_fields() {
         panic!()
     };
     assert_eq!(fields, r#""x":1.5,"y":2,"t":"a\"b""#);
+}
+
+#[test]
+fn nothing_of_another_versions_hello_is_read() {
+    for (v, told) in [
+        ("2", Some(2)),
+        ("-1", None),
+        ("\"1\"", None),
+        ("null", None),
+    ] {
+        let text = format!(r#"{{"type":"hello","v":{v},"client":7}}"#);
+        assert!(
+            matches!(parse(&text), Ok(ClientMessage::OtherVersion(said)) if said == told),
+            "{text}"
+        );
+    }
+    let without = parse(r#"{"type":"hello"}"#);
+    assert!(matches!(without, Ok(ClientMessage::OtherVersion(None))));
 }
 
 #[test]

@@ -1,8 +1,9 @@
-//! What is said about people, and by them on the ephemeral lane.
+//! Messages about clients, and their own messages on the ephemeral lane.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::ops::Range;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -43,21 +44,22 @@ impl LeaveReason {
     }
 }
 
-/// One entry of `welcome.users`, or the fields of `user-connected` after its type.
+/// One entry of `welcome.users` (a cursor with its age), or the fields of `user-connected` after its type.
 pub fn user_fields(
     out: &mut String,
     client: &ClientId,
     user: &str,
     state: Option<&str>,
-    cursor: Option<&str>,
+    cursor: Option<(&str, Duration)>,
     away: bool,
 ) {
     let _ = write!(out, "\"client\":\"{client}\",\"user\":{user}");
     if let Some(state) = state {
         let _ = write!(out, ",\"state\":{state}");
     }
-    if let Some(cursor) = cursor {
-        let _ = write!(out, ",\"cursor\":{{{cursor}}}");
+    if let Some((cursor, age)) = cursor {
+        let age_ms = age.as_millis();
+        let _ = write!(out, ",\"cursor\":{{{cursor}}},\"cursor_age_ms\":{age_ms}");
     }
     if away {
         out.push_str(",\"away\":true");

@@ -1,13 +1,15 @@
 -- An instance comes, or comes back after its connection broke.
--- KEYS: relay, instances, instance
--- ARGV: run id of this server, number (0: none yet), token, name, pid, host, rules, format, a new relay id
+-- KEYS: relay, instances, instance, instances that are waited for
+-- ARGV: run id of this server, number (0: none yet), token, name, pid, host, rules, format, a new relay id, a new era, what channels' names begin with
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local relay, instances = KEYS[1], KEYS[2]
-local known = redis.call('HMGET', relay, 'id', 'format', 'rules', 'last_instance')
+-- A write that is allowed where memory is full allows those after it.
+redis.call('ZREM', instances, '')
+local known = redis.call('HMGET', relay, 'id', 'format', 'rules', 'last_instance', 'era', 'run')
 if not known[1] then
   redis.call('HSET', relay, 'id', ARGV[9], 'format', ARGV[8], 'last_instance', 0)
-  known = { ARGV[9], ARGV[8], false, '0' }
+  known = { ARGV[9], ARGV[8], false, '0', false, false }
 end
 if known[2] ~= ARGV[8] then
   return { 'format', known[2] }
@@ -17,7 +19,7 @@ if known[3] ~= ARGV[7] then
   -- Those that died, with nobody left to take them out, do not count. Who lost its connection comes back sooner than that.
   local beats = redis.call('ZRANGE', instances, 0, -1, 'WITHSCORES')
   for i = 1, #beats, 2 do
-    local sign = 'scumble:' .. known[1] .. ':/' .. beats[i]
+    local sign = ARGV[11] .. known[1] .. ':/' .. beats[i]
     local lives = redis.call('PUBSUB', 'NUMSUB', sign)[2] > 0 or tonumber(beats[i + 1]) > now - 3000
     if known[3] and lives and tonumber(beats[i]) ~= number then
       return { 'rules', known[3] }
@@ -25,9 +27,24 @@ if known[3] ~= ARGV[7] then
   end
   redis.call('HSET', relay, 'rules', ARGV[7])
 end
--- Another run of the server may have lost the last moments of the one before: what was told then must not go on. A number would
--- not do for an era: it could be lost, too, and be given again.
-redis.call('HSET', relay, 'era', ARGV[1])
+-- Another server, or another run of it, may have lost the last moments of the one before: what was told then must not go on before it
+-- is proven that nothing was. An era is drawn: a server that comes back, having been left, must not have the name that it had.
+local era = known[5]
+if not era or known[6] ~= ARGV[1] then
+  era = ARGV[10]
+  redis.call('HSET', relay, 'era', era, 'run', ARGV[1], 'since', string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)), 'proof', '')
+  if not known[5] then
+    redis.call('HSET', relay, 'base', era)
+  end
+  redis.call('DEL', KEYS[4])
+  for _, other in ipairs(redis.call('ZRANGE', instances, 0, -1)) do
+    redis.call('SADD', KEYS[4], other)
+  end
+end
+if redis.call('ZCARD', instances) == 0 then
+  redis.call('HDEL', relay, 'skew')
+end
+now = now + tonumber(redis.call('HGET', relay, 'skew') or '0')
 if number == 0 then
   number = redis.call('HINCRBY', relay, 'last_instance', 1)
 elseif tonumber(known[4]) < number then
@@ -41,5 +58,4 @@ end
 redis.call('ZADD', instances, now, number)
 redis.call('DEL', own .. ':reaping')
 redis.call('HSET', own, 'token', ARGV[3], 'name', ARGV[4], 'pid', ARGV[5], 'host', ARGV[6])
--- Of another relay, a run says nothing: all may have been lost in it.
-return { 'in', known[1], known[1] .. '/' .. ARGV[1], number, now }
+return { 'in', known[1], era, number, now }

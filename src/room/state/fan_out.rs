@@ -4,9 +4,14 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 
+use super::wordings::{Hearers, Run, Wordings};
 use super::{Link, State};
-use crate::backplane::{Author, LogBatch};
+use crate::backplane::{Author, LogBatch, OpEnd};
+use crate::counts;
+use crate::protocol::encoding::Encoding;
+use crate::protocol::features::Feature;
 use crate::protocol::ids::ConnId;
+use crate::protocol::msgpack;
 use crate::protocol::server_message::{AckStatus, ack};
 use crate::room::catch_up::{Live, Place};
 
@@ -39,29 +44,53 @@ impl<L: Link> State<L> {
     pub(super) fn fan_out(&mut self, batch: &LogBatch) {
         let (first, last) = (batch.first_seq, batch.last_seq());
         debug_assert!(first <= self.delivered + 1, "a gap must be filled first");
+        let make = |wording, hearers: &Hearers<'_>| Run::new(batch, wording, hearers);
+        let runs = Wordings::new(&self.roster, &make);
+        let mut behind = Vec::new();
         for (conn, seat) in &mut self.seats {
-            match seat.place.on_live(first, last) {
-                Live::Skip => {}
-                Live::All => give(&*seat.link, *conn, &mut seat.place, batch, first),
-                Live::From(from) => give(&*seat.link, *conn, &mut seat.place, batch, from),
+            let from = match seat.place.on_live(first, last) {
+                Live::Skip => continue,
+                Live::All => first,
+                Live::From(from) => from,
+            };
+            if !batch.plain && !seat.link.features().has(Feature::Set) {
+                // It hears the objects as they are, which are read with the log.
+                seat.place.full();
+                behind.push(*conn);
+                continue;
             }
+            let run = runs.of(&*seat.link);
+            let whole = |frames, _| frames;
+            give(
+                &*seat.link,
+                *conn,
+                &mut seat.place,
+                (batch, run),
+                from,
+                whole,
+            );
         }
         self.delivered = last;
         self.snapshots.outdated();
+        behind.into_iter().for_each(|conn| self.feed(conn));
     }
 }
 
-/// Pushes a run from `from` on to one member; a full outbox sends it to the log.
+/// Pushes a run from `from` on to one member; a full outbox sends it to the log. `shorter` may write the frames in fewer bytes, and
+/// is told whether all of them are for everybody.
 pub(super) fn give<L: Link>(
     link: &L,
     conn: ConnId,
     place: &mut Place,
-    batch: &LogBatch,
+    (batch, run): (&LogBatch, &Run),
     from: u64,
+    shorter: impl FnOnce(Bytes, bool) -> Bytes,
 ) {
-    let (frames, own) = for_member(batch, conn, from);
-    if link.push(frames) {
-        settle_own(link.author(), batch);
+    let encoding = link.form().encoding;
+    let (frames, own) = for_member(batch, run, conn, from, encoding);
+    if link.push(shorter(frames, own == 0)) {
+        counts::DELIVERIES.add((batch.last_seq() + 1).saturating_sub(from));
+        settle_own(link.author(), batch, run);
         place.delivered(batch.last_seq());
         if own > 0 {
             link.answered(own);
@@ -73,35 +102,46 @@ pub(super) fn give<L: Link>(
 
 /// What a client sent through an earlier connection is decided when it comes. It may have been sent again and refused
 /// here; then all later ops wait for it, and the client will not send it a third time.
-fn settle_own(author: &Author, batch: &LogBatch) {
+fn settle_own(author: &Author, batch: &LogBatch, run: &Run) {
     let own = author.mark();
+    if !run.is_by(own) {
+        return;
+    }
     for mark in batch.marks.iter().filter(|mark| mark.client == own) {
-        author.settle(mark.op);
+        author.ops.ended(mark.op, OpEnd::Decided);
     }
 }
 
 /// The run's bytes for one member: shared, unless it wrote some of them. Also how many it wrote.
-fn for_member(batch: &LogBatch, conn: ConnId, from: u64) -> (Bytes, u32) {
+fn for_member(
+    batch: &LogBatch,
+    run: &Run,
+    conn: ConnId,
+    from: u64,
+    encoding: Encoding,
+) -> (Bytes, u32) {
     let skip = usize::try_from(from - batch.first_seq).unwrap_or(usize::MAX);
-    let marks = &batch.marks[skip.min(batch.marks.len())..];
+    let skip = skip.min(batch.marks.len());
+    let marks = &batch.marks[skip..];
     let start = if skip == 0 {
         0
     } else {
-        batch.marks[skip - 1].end
+        run.end(batch, skip - 1)
     };
-    if !marks.iter().any(|mark| mark.origin == conn) {
-        return (batch.frames.slice(start..), 0);
+    if !run.is_of(conn) || !marks.iter().any(|mark| mark.origin == conn) {
+        return (run.frames.slice(start..), 0);
     }
     let mut out = Vec::with_capacity(marks.len() * 64);
     let (mut own, mut at) = (0, start);
-    for (seq, mark) in (from..).zip(marks) {
-        if mark.origin == conn {
-            ack(&mut out, mark.op, seq, AckStatus::Ok);
-            own += 1;
-        } else {
-            out.extend_from_slice(&batch.frames[at..mark.end]);
+    for ((seq, mark), place) in (from..).zip(marks).zip(skip..) {
+        let end = run.end(batch, place);
+        match encoding {
+            _ if mark.origin != conn => out.extend_from_slice(&run.frames[at..end]),
+            Encoding::Json => ack(&mut out, mark.op, seq, AckStatus::Ok),
+            Encoding::Msgpack => msgpack::ack(&mut out, mark.op, seq, AckStatus::Ok),
         }
-        at = mark.end;
+        own += u32::from(mark.origin == conn);
+        at = end;
     }
     (Bytes::from(out), own)
 }

@@ -1,16 +1,21 @@
 //! Coming, catching up and going.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::opening::turn_away;
+use super::wordings::{Hearers, Run, Wordings};
 use super::{Effect, Joining, Link, Seat, State, conn_of, fan_out};
-use crate::backplane::{Entry, Read, Refusal, Unavailable};
+use crate::backplane::{End, Entry, Read, Refusal, Unavailable};
+use crate::limits::BASES_AT_ONCE;
 use crate::protocol::close_code::CloseCode;
-use crate::protocol::ids::{ClientId, ConnId, Position};
+use crate::protocol::features::Feature;
+use crate::protocol::ids::{ClientId, ConnId, Epoch, Position};
 use crate::protocol::server_message as say;
 use crate::room::catch_up::Place;
-use crate::room::inbox::{Parts, Retry};
+use crate::room::inbox::Retry;
+use crate::room::parts::{Parts, Wanted};
 
 /// Said before a snapshot that is empty whatever the canvas holds.
 pub(super) const SNAPSHOTS_OFF: &str = "snapshots are switched off: earlier state is not sent";
@@ -24,6 +29,7 @@ impl<L: Link> State<L> {
         }
         let joining = Some(Joining {
             since,
+            base: None,
             acked_op: None,
         });
         let place = Place::waiting();
@@ -36,18 +42,37 @@ impl<L: Link> State<L> {
             wanted_state: None,
             state_in_flight: false,
         };
-        self.seats.insert(conn, Box::new(seat));
+        self.sit(conn, seat);
         if self.canvas.is_some() {
             self.append_join(conn);
         }
     }
 
+    fn sit(&mut self, conn: ConnId, seat: Seat<L>) {
+        let client = seat.link.author().client.clone();
+        self.clients.entry(client).or_default().push(conn);
+        self.seats.insert(conn, Box::new(seat));
+    }
+
+    pub(super) fn rise(&mut self, conn: ConnId) -> Option<Box<Seat<L>>> {
+        let seat = self.seats.remove(&conn)?;
+        let client = &seat.link.author().client;
+        if let Some(conns) = self.clients.get_mut(client) {
+            conns.retain(|other| *other != conn);
+            if conns.is_empty() {
+                self.clients.remove(client);
+            }
+        }
+        Some(seat)
+    }
+
     /// Whether others take all places, here and on other instances. Who takes over its own place needs none; who is away has none.
     fn is_full_for(&self, client: &ClientId) -> bool {
-        let here = self.seats.values().map(|seat| &seat.link.author().client);
-        let elsewhere = self.roster.remote(self.instance).map(|p| &p.member.client);
-        let others = here.chain(elsewhere).filter(|other| *other != client);
-        others.count() >= self.settings.limits.max_clients
+        let own = self.clients.get(client).map_or(0, Vec::len);
+        let elsewhere = self.roster.remote(self.instance);
+        let own_elsewhere = self.roster.is_remote(client, self.instance);
+        let others = self.seats.len() - own + elsewhere - usize::from(own_elsewhere);
+        others >= self.settings.limits.max_clients
     }
 
     /// Those who said hello before the room was open, in the order that they came: others may have taken the places elsewhere.
@@ -59,7 +84,7 @@ impl<L: Link> State<L> {
             };
             if self.is_full_for(&seat.link.author().client) {
                 close_full(&*seat.link);
-                self.seats.remove(&conn);
+                self.rise(conn);
             } else {
                 self.append_join(conn);
             }
@@ -108,7 +133,7 @@ impl<L: Link> State<L> {
                 self.seat_live(conn, self.delivered + 1);
             }
             Some(since) if since.epoch == self.epoch => {
-                self.effects.push(Effect::Read(Some(conn), since));
+                self.read_for(conn, since);
             }
             _ => self.want_snapshot(conn, now),
         }
@@ -130,6 +155,9 @@ impl<L: Link> State<L> {
             return;
         };
         let author = seat.link.author();
+        let encoding = seat.link.form().encoding;
+        let (users, since) = self.roster.welcome(author, encoding);
+        let acked_op = joining.acked_op.unwrap_or(0);
         let welcome = say::Welcome {
             instance: &self.settings.instance,
             canvas: &canvas.id,
@@ -139,13 +167,17 @@ impl<L: Link> State<L> {
             epoch: self.epoch,
             seq: if resume { seq.max(self.delivered) } else { seq },
             resume,
-            acked_op: joining.acked_op.unwrap_or(0),
-            users: &self.roster.users_for(author),
+            acked_op,
+            encoding,
+            users,
             limits: &self.settings.limits,
             heartbeat_ms: self.settings.heartbeat_ms,
         };
-        seat.link.reply(say::welcome(&welcome));
-        seat.link.welcomed(welcome.acked_op);
+        seat.link.reply_in_pieces(say::welcome(welcome));
+        seat.link.welcomed(acked_op);
+        for (lane, client, frame) in since {
+            seat.link.latest(lane, &client, &frame);
+        }
     }
 
     /// A read for a member came back: the answer to its `since`, or the next piece of its catch-up.
@@ -186,7 +218,22 @@ impl<L: Link> State<L> {
             Ok(Read::Batch(Some(batch))) if batch.epoch == epoch => {
                 let next = seat.place.next();
                 if batch.first_seq <= next && next <= batch.last_seq() {
-                    fan_out::give(&*seat.link, conn, &mut seat.place, &batch, next);
+                    let make = |wording, hearers: &Hearers<'_>| Run::new(&batch, wording, hearers);
+                    let runs = Wordings::new(&self.roster, &make);
+                    let form = seat.link.form();
+                    let run = match form.deflate {
+                        true => runs.lasting(&*seat.link),
+                        false => runs.of(&*seat.link),
+                    };
+                    let shorter = |frames, shared| match form.deflate {
+                        true => {
+                            let key = (next, form.encoding);
+                            self.deflated.of(&batch, key, frames, shared)
+                        }
+                        false => frames,
+                    };
+                    let (link, place) = (&*seat.link, &mut seat.place);
+                    fan_out::give(link, conn, place, (&batch, run), next, shorter);
                     if seat.place.next() == next {
                         return; // the outbox is full; it says when it has room
                     }
@@ -196,6 +243,7 @@ impl<L: Link> State<L> {
             // At the log's head, which the room may not have delivered yet: the place says what to skip.
             Ok(Read::Batch(_)) if seat.place.next() > self.delivered => {
                 seat.place = Place::live(seat.place.next());
+                self.caught_up();
             }
             Ok(Read::Batch(_)) => self.feed(conn),
             Ok(Read::Gone) => {
@@ -211,6 +259,14 @@ impl<L: Link> State<L> {
         }
     }
 
+    /// A member is where the room is: what is kept for those who are behind goes with the last of them.
+    pub(super) fn caught_up(&mut self) {
+        let mut seats = self.seats.values();
+        if !self.deflated.is_empty() && seats.all(|seat| seat.place.is_live()) {
+            self.deflated.forget();
+        }
+    }
+
     /// The member gets the room's shared snapshot if that will do, else a new one.
     fn want_snapshot(&mut self, conn: ConnId, now: Instant) {
         if !self.settings.snapshots || self.is_blank() {
@@ -219,12 +275,17 @@ impl<L: Link> State<L> {
         if let Some(seat) = self.seats.get_mut(&conn) {
             seat.place.lost(self.delivered);
             if let Some(joining) = &mut seat.joining {
-                joining.since = None;
+                let understood = seat.link.features().has(Feature::Base);
+                joining.base = joining.since.take().filter(|_| understood);
             }
         }
+        let seat = self.seats.get(&conn);
+        let needs = seat.map(|seat| (seat.link.form(), seat.base_in(self.epoch)));
+        let made = |parts: &Parts| needs.is_none_or(|(form, base)| parts.has(form, base));
+        let crowded = self.snapshots.is_crowded();
         match self.snapshots.take(self.delivered, now) {
-            Some(parts) => self.give_snapshot(conn, parts),
-            None => self.load_snapshot(),
+            Some(parts) if made(&parts) || crowded => self.give_snapshot(conn, parts),
+            _ => self.load_snapshot(),
         }
     }
 
@@ -259,7 +320,17 @@ impl<L: Link> State<L> {
     pub(super) fn load_snapshot(&mut self) {
         if !self.snapshot_loading {
             self.snapshot_loading = true;
-            self.effects.push(Effect::Snapshot);
+            let forms = self.seats.values().map(|seat| seat.link.form());
+            let bases = self
+                .seats
+                .values()
+                .filter_map(|seat| seat.base_in(self.epoch));
+            let mut bases: BTreeSet<u64> = bases.collect();
+            while bases.len() > BASES_AT_ONCE {
+                bases.pop_first();
+            }
+            let forms = forms.collect();
+            self.effects.push(Effect::Snapshot(Wanted { forms, bases }));
         }
     }
 
@@ -319,24 +390,34 @@ impl<L: Link> State<L> {
 
     fn give_snapshot(&mut self, conn: ConnId, parts: Arc<Parts>) {
         self.forgive(conn);
+        let seat = self.seats.get(&conn);
+        let base = seat.and_then(|seat| seat.base_in(parts.at.epoch));
         self.welcome(conn, false, parts.at.seq);
         if let Some(seat) = self.seats.get_mut(&conn) {
-            seat.place.snapshot(parts);
+            seat.place.snapshot(parts, seat.link.form(), base);
         }
         self.feed(conn);
     }
 
     /// A connection ended. Others hear of it when the presence table has it.
-    pub(super) fn leave(&mut self, conn: ConnId, clean: bool) {
-        let Some(seat) = self.seats.remove(&conn) else {
+    pub(super) fn leave(&mut self, conn: ConnId, end: End) {
+        let Some(seat) = self.rise(conn) else {
             return;
         };
         self.pointers.forget(conn);
         if self.canvas.is_some() {
             let author = seat.link.author().clone();
             self.effects
-                .push(Effect::Append(Entry::Leave { author, clean }));
+                .push(Effect::Append(Entry::Leave { author, end }));
         }
+    }
+}
+
+impl<L: Link> Seat<L> {
+    /// The `seq` of the older state that it holds while it joins, if that is of this epoch.
+    fn base_in(&self, epoch: Epoch) -> Option<u64> {
+        let base = self.joining.as_ref()?.base?;
+        (base.epoch == epoch).then_some(base.seq)
     }
 }
 

@@ -6,15 +6,19 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::wordings::{self, Hearers, Wording, Wordings};
 use super::{Effect, Link, Seat, State};
-use crate::backplane::{Entry, Member, PresenceChange, PresenceEvent, Unavailable};
+use crate::backplane::{
+    Author, End, Entry, PresenceChange, PresenceEvent, PresenceTable, Unavailable,
+};
 use crate::limits::MAX_STATE_BYTES;
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::ids::{ClientId, ConnId};
 use crate::protocol::merge_patch;
+use crate::protocol::msgpack;
 use crate::protocol::server_message as say;
 use crate::room::inbox::Retry;
-use crate::room::presence::{Applied, Roster, Told};
+use crate::room::presence::{Applied, Roster};
 
 impl<L: Link> State<L> {
     pub(super) fn presence_event(&mut self, event: PresenceEvent, now: Instant) {
@@ -31,36 +35,38 @@ impl<L: Link> State<L> {
         let state = state.and_then(|present| present.member.state.clone());
         let (version, had_remote) = (event.version, self.roster.has_remote(self.instance));
         match self.roster.apply(event) {
-            Applied::Told(told) => self.tell(&told),
+            Applied::Told(told) => self.told.extend(told),
             Applied::Old => return,
             Applied::Gap => return self.members_missed(version),
         }
         if let Some((client, conn)) = set {
             self.replace_older(&client, conn);
             self.state_committed(conn);
+            self.make_room(conn);
         }
         if let Some(client) = client {
             self.back_in_place(&client, state);
         }
         if !had_remote && self.roster.has_remote(self.instance) {
             // Another instance began to listen: it gets where everybody points now.
-            self.pointers.mark_all();
+            self.tell_all();
+            self.pointers.mark_all(now);
             self.cursor_tick(now);
         }
     }
 
-    pub(super) fn tell(&self, told: &[Told]) {
-        for Told {
-            client,
-            lane,
-            frame,
-        } in told
-        {
-            for seat in self.seats.values().filter(|seat| seat.joining.is_none()) {
-                if seat.link.author().client != *client {
-                    seat.link.latest(*lane, client, frame);
-                }
-            }
+    /// Who is away counts as well: with somebody here who is one too many, the one that was lost first gives way.
+    fn make_room(&mut self, conn: ConnId) {
+        if conn.instance() != self.instance {
+            return;
+        }
+        for member in self.roster.beyond(self.settings.limits.max_clients) {
+            let (user, subject) = ("{}".to_owned(), String::new());
+            let author = Author::new(member.conn, member.client.clone(), user, subject);
+            self.effects.push(Effect::Append(Entry::Leave {
+                author: author.into(),
+                end: End::Clean,
+            }));
         }
     }
 
@@ -70,8 +76,9 @@ impl<L: Link> State<L> {
         if let Some(seat) = self.seats.get_mut(&conn) {
             seat.seated = true;
         }
-        for (older, seat) in &mut self.seats {
-            if *older != conn && seat.seated && seat.link.author().client == *client {
+        for older in self.clients.get(client).into_iter().flatten() {
+            let seat = self.seats.get_mut(older);
+            if let Some(seat) = seat.filter(|seat| seat.seated && *older != conn) {
                 seat.closing = true;
                 seat.link.close(
                     CloseCode::Replaced,
@@ -94,18 +101,22 @@ impl<L: Link> State<L> {
         }
     }
 
-    pub(super) fn members_done(&mut self, members: Result<(u64, Vec<Member>), Unavailable>) {
+    pub(super) fn members_done(&mut self, members: Result<PresenceTable, Unavailable>) {
         self.members_loading = false;
         if std::mem::take(&mut self.members_stale) {
             return self.load_members();
         }
-        let Ok((version, members)) = members else {
+        let Ok(table) = members else {
             return self.effects.push(Effect::Retry(Retry::Members));
         };
-        let places: Vec<(ClientId, ConnId)> =
-            members.iter().map(|m| (m.client.clone(), m.conn)).collect();
+        let version = table.version;
+        let places: Vec<(ClientId, ConnId)> = table
+            .members
+            .iter()
+            .map(|m| (m.client.clone(), m.conn))
+            .collect();
         // A copy that has gone on meanwhile knows better.
-        let told = self.roster.reload(version, members);
+        let told = self.roster.reload(table);
         self.tell(told.as_deref().unwrap_or_default());
         if version < self.members_missed {
             // Whoever came since is not in it yet.
@@ -130,13 +141,17 @@ impl<L: Link> State<L> {
     /// The client is away, or gone, and its connection is here: the others took this instance for dead, while it was stopped or
     /// cut off. The connection takes the place again, with the state that was lost with it.
     fn back_in_place(&mut self, client: &ClientId, state: Option<Arc<str>>) {
-        let here = |(conn, seat): &(&ConnId, &mut Box<Seat<L>>)| {
-            seat.link.author().client == *client && lost_its_place(&self.roster, **conn, seat)
+        let lost = |conn: &&ConnId| {
+            let seat = self.seats.get(*conn);
+            seat.is_some_and(|seat| lost_its_place(&self.roster, **conn, seat))
         };
-        let Some((conn, seat)) = self.seats.iter_mut().find(here) else {
+        let conns = self.clients.get(client).into_iter().flatten();
+        let Some(conn) = conns.into_iter().find(lost).copied() else {
             return;
         };
-        let conn = *conn;
+        let Some(seat) = self.seats.get_mut(&conn) else {
+            return;
+        };
         if self.roster.client(client).is_none() && seat.wanted_state.is_none() {
             seat.wanted_state = state.as_deref().map(str::to_owned);
         }
@@ -211,7 +226,7 @@ impl<L: Link> State<L> {
         let client = seat.link.author().client.clone();
         let fields: Arc<str> = fields.into();
         self.roster.point(&client, fields.clone());
-        self.pointers.moved(conn, client, fields);
+        self.pointers.moved(conn, client, fields, now);
         if self.pointers.is_quiet(now) {
             self.cursor_tick(now);
         } else if self.pointers.wants_tick() {
@@ -236,11 +251,18 @@ impl<L: Link> State<L> {
 
     fn cursors_to_members(&self, cursors: &[(ClientId, Arc<str>)]) {
         let only = (cursors.len() == 1).then(|| &cursors[0].0);
-        let frame = say::cursor_batch(cursors.iter().map(|(client, fields)| (client, &**fields)));
+        let make = |wording, hearers: &Hearers<'_>| {
+            let cursors = cursors.iter().map(|(client, fields)| (client, &**fields));
+            match wording {
+                Wording::Json => say::cursor_batch(cursors),
+                Wording::Numbered | Wording::Whole => msgpack::cursor_batch(cursors, hearers),
+            }
+        };
+        let frames = Wordings::new(&self.roster, &make);
         for seat in self.seats.values().filter(|seat| seat.joining.is_none()) {
             // Its own cursor alone is nothing to tell a client.
             if only != Some(&seat.link.author().client) {
-                seat.link.cursors(&frame, cursors);
+                seat.link.cursors(frames.of(&*seat.link), cursors);
             }
         }
     }
@@ -284,9 +306,11 @@ impl<L: Link> State<L> {
     }
 
     fn droppable_to_others(&self, frames: &Bytes, sender: ConnId) {
+        let make = |wording, hearers: &Hearers<'_>| wordings::frames(frames, wording, hearers);
+        let frames = Wordings::new(&self.roster, &make);
         for (conn, seat) in &self.seats {
             if *conn != sender && seat.joining.is_none() {
-                seat.link.droppable(frames);
+                seat.link.droppable(frames.of(&*seat.link));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The framed snapshots of a room, shared by those who join together. Pure.
+//! The framed snapshots of a room, shared by clients that join together. Pure.
 //!
 //! Who joins gets the state as it is then. But each snapshot that is on its way to somebody holds the whole canvas in
 //! memory, and how long that takes is for its slowest reader to say. So once there are some of them, joiners share one
@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use crate::limits::{SNAPSHOT_REUSE, SNAPSHOTS_UNDER_WAY};
-use crate::room::inbox::Parts;
+use crate::room::parts::Parts;
 
 /// See the module's head.
 #[derive(Default)]
@@ -58,8 +58,7 @@ mod tests {
 
     fn parts(seq: u64) -> Arc<Parts> {
         let epoch = Epoch(1);
-        let (at, parts) = (Position { epoch, seq }, Vec::new());
-        Arc::new(Parts { at, parts })
+        Arc::new(Parts::new(Position { epoch, seq }, Vec::new()))
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! A seeded simulation of one room over a model log: random commits, lost batches, full outboxes, joins with
 //! and without `since`, clean-ups and slow reads. Whatever happens, every member sees each number once and in order.
 
-mod astray;
+mod arrivals;
+mod place_lost;
 mod places;
 mod world;
 
@@ -10,7 +11,9 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::backplane::{Canvas, LogBuilder, Opened, PresenceChange, PresenceEvent};
+use crate::backplane::{
+    Canvas, LogBuilder, Member, Opened, PresenceChange, PresenceEvent, PresenceTable,
+};
 use crate::protocol::client_message::Kind;
 use crate::protocol::ids::{CanvasId, ClientId};
 use world::{EPOCH, TestLink, World, check, member, settings};
@@ -33,6 +36,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Step::CleanUp),
     ];
     prop::collection::vec(step, 1..120)
+}
+
+fn table(version: u64, members: Vec<Member>) -> PresenceTable {
+    PresenceTable { version, members }
 }
 
 proptest! {
@@ -138,8 +145,7 @@ fn a_room_reads_what_came_while_it_was_opened() {
     let opened = Opened {
         canvas,
         head,
-        presence_version: 7,
-        members,
+        presence: table(7, members),
     };
     room.handle(Event::Opened(Ok(opened)), now);
     let asked = room.take_effects();
@@ -164,9 +170,9 @@ fn the_table_is_read_until_nothing_of_it_is_missed() {
     assert!(matches!(room.take_effects()[..], [Effect::Members]));
     room.handle(gone(10), now);
     assert!(room.take_effects().is_empty(), "one read at a time");
-    room.handle(Event::MembersDone(Ok((9, vec![]))), now);
+    room.handle(Event::MembersDone(Ok(table(9, vec![]))), now);
     assert!(matches!(room.take_effects()[..], [Effect::Members]));
-    room.handle(Event::MembersDone(Ok((10, vec![]))), now);
+    room.handle(Event::MembersDone(Ok(table(10, vec![]))), now);
     assert!(room.take_effects().is_empty());
 }
 
@@ -195,7 +201,7 @@ fn who_lost_its_place_to_nobody_takes_it_again() {
     let room = &mut world.room;
     room.handle(Event::Delivery(Delivery::PresenceMissed { version }), now);
     assert!(matches!(room.take_effects()[..], [Effect::Members]));
-    room.handle(Event::MembersDone(Ok((version, vec![]))), now);
+    room.handle(Event::MembersDone(Ok(table(version, vec![]))), now);
     let again = room.take_effects();
     let [Effect::Append(join @ Entry::Join { author })] = &again[..] else {
         panic!("{again:?}")
@@ -237,10 +243,10 @@ fn a_newer_connection_replaces_one_whose_place_was_missed() {
     room.handle(missed(9), now);
     // That of before may still be in a table that is read too early.
     let before = vec![member(&link.author, ConnId::new(3, 1))];
-    room.handle(Event::MembersDone(Ok((7, before))), now);
+    room.handle(Event::MembersDone(Ok(table(7, before))), now);
     assert_eq!(link.inner.lock().closed, None);
     let after = vec![member(&link.author, elsewhere)];
-    room.handle(Event::MembersDone(Ok((9, after))), now);
+    room.handle(Event::MembersDone(Ok(table(9, after))), now);
     assert_eq!(link.inner.lock().closed, Some(CloseCode::Replaced));
 }
 
@@ -254,8 +260,7 @@ fn opened_room() -> State<TestLink> {
             epoch: EPOCH,
             seq: 0,
         },
-        presence_version: 7,
-        members: vec![],
+        presence: table(7, vec![]),
     };
     room.handle(Event::Opened(Ok(opened)), Instant::now());
     room

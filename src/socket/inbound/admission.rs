@@ -1,9 +1,11 @@
-//! What a connection may say, and how much of it.
+//! Which messages a connection may send, and how many.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Inbound, Peer};
+use crate::backplane::Refusal;
+use crate::protocol::client_message::Durable;
 use crate::protocol::server_message::{self as say, ErrorCode};
 use crate::room::Link;
 
@@ -38,27 +40,37 @@ impl Inbound {
     }
 
     /// Whether the connection may send a durable message now. If not, it is told why.
-    pub(super) fn takes_durable(&mut self, peer: &Peer, op: u64, bytes: usize) -> bool {
-        let author = peer.author();
+    pub(super) fn takes_durable(&mut self, peer: &Peer, message: &Durable, bytes: usize) -> bool {
+        let (author, op) = (peer.author(), message.op);
+        let ops = || message.ops().collect::<Vec<_>>();
         if !peer.session.may_write() {
-            let message = "the token allows reading only";
-            self.use_up(op);
-            let error = say::error(ErrorCode::Forbidden, message, Some(op), None);
-            self.out.with(|outbox| outbox.reply(error));
+            ops().into_iter().for_each(|op| self.use_up(op));
+            let refusal = Refusal {
+                code: ErrorCode::Forbidden,
+                message: "the token allows reading only".to_owned(),
+                retry_after_ms: None,
+            };
+            self.refuse_ops(&ops(), &refusal);
             return false;
         }
         // What waits for an earlier op is refused by the backplane, and takes nothing from the buckets.
-        if author.held(op).is_some() {
+        if author.ops.holds(op) {
             return true;
         }
-        let Err(over) = self.limiter.durable(bytes) else {
+        let Err(over) = self.limiter.batch(message.ops().len(), bytes) else {
             return true;
         };
         // Only this task appends for its author, so nothing can slip in between.
-        author.hold_untaken(op, ErrorCode::RateLimited);
-        let (code, wait_ms) = (ErrorCode::RateLimited, Some(over.retry_after_ms));
-        let error = say::error(code, &over.message, Some(op), wait_ms);
-        self.out.with(|outbox| outbox.reply(error));
+        let limited = author.ops.offer(op, || {
+            Err::<(), _>(Refusal {
+                code: ErrorCode::RateLimited,
+                message: over.message,
+                retry_after_ms: Some(over.retry_after_ms),
+            })
+        });
+        if let Err(refusal) = limited {
+            self.refuse_ops(&ops(), &refusal);
+        }
         false
     }
 }

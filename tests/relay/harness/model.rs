@@ -53,7 +53,7 @@ impl Model {
                 }
             }
             Some("object-update") => match place(self, id) {
-                Some(at) => merge(&mut self.objects[at].1, &message["patch"]),
+                Some(at) => update(&mut self.objects[at].1, message),
                 None => assert!(!self.complete, "{message} should have been ignored"),
             },
             Some("object-delete") => match place(self, id) {
@@ -77,6 +77,63 @@ impl Model {
             self.chat.pop_front();
         }
     }
+}
+
+/// As docs/PROTOCOL.md has it, written apart from the server's: patch, unset, set, append.
+fn update(object: &mut Value, message: &Value) {
+    if !message["patch"].is_null() {
+        merge(object, &message["patch"]);
+    }
+    for path in message["unset"].as_array().into_iter().flatten() {
+        let names = names(path.as_str().expect("a path"));
+        let (last, parents) = names.split_last().expect("a name");
+        let parent = parents
+            .iter()
+            .try_fold(&mut *object, |at, name| at.as_object_mut()?.get_mut(name));
+        if let Some(Value::Object(parent)) = parent {
+            // The order of the others stays.
+            *parent = std::mem::take(parent)
+                .into_iter()
+                .filter(|(name, _)| name != last)
+                .collect();
+        }
+    }
+    for (path, value) in message["set"].as_object().into_iter().flatten() {
+        *made(object, path) = value.clone();
+    }
+    for (path, value) in message["append"].as_object().into_iter().flatten() {
+        let place = made(object, path);
+        match (&mut *place, value) {
+            (Value::Array(old), Value::Array(more)) => old.extend(more.iter().cloned()),
+            (Value::String(old), Value::String(more)) => old.push_str(more),
+            (Value::Null, more) => *place = more.clone(),
+            (old, _) => panic!("{old} and {message}"),
+        }
+    }
+}
+
+fn made<'a>(object: &'a mut Value, path: &str) -> &'a mut Value {
+    names(path).into_iter().fold(object, |at, name| {
+        if at.is_null() {
+            *at = json!({});
+        }
+        at.as_object_mut()
+            .expect("an object")
+            .entry(name)
+            .or_insert(Value::Null)
+    })
+}
+
+fn names(path: &str) -> Vec<String> {
+    let (mut names, mut chars) = (vec![String::new()], path.chars());
+    while let Some(c) = chars.next() {
+        match c {
+            '.' => names.push(String::new()),
+            '\\' => names.last_mut().expect("one").extend(chars.next()),
+            c => names.last_mut().expect("one").push(c),
+        }
+    }
+    names
 }
 
 /// JSON merge patch as RFC 7396, section 2 has it, written apart from the server's.

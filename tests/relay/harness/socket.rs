@@ -78,14 +78,13 @@ impl Socket {
     ) -> Result<Self, Refused> {
         let request = format!("ws://relay/ws/{canvas}").into_client_request();
         let mut request = request.expect("a request");
-        let protocol = "scumble.v1".parse().expect("a header");
-        request
-            .headers_mut()
-            .insert("sec-websocket-protocol", protocol);
         for (name, value) in headers {
             let value = value.parse().expect("a header");
             request.headers_mut().append(*name, value);
         }
+        let json = "scumble.v1".parse().expect("a header");
+        let offer = request.headers_mut().entry("sec-websocket-protocol");
+        offer.or_insert(json);
         let stream: Box<dyn Stream> = Box::new(stream);
         let upgraded = client_async_with_config(request, stream, None);
         match soon("the upgrade", upgraded).await {
@@ -127,6 +126,16 @@ impl Socket {
                     let _ = self.0.flush().await;
                     return Err(gone);
                 }
+            }
+        }
+    }
+
+    /// The next message as it came, text or binary.
+    pub async fn receive_raw(&mut self) -> Result<Message, Gone> {
+        loop {
+            match soon("a message", self.0.next()).await {
+                Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => return Ok(message),
+                next => read(next).map(|_| ())?,
             }
         }
     }

@@ -65,6 +65,14 @@ async fn other_rules_than_those_of_the_relay_are_refused_until_it_has_ended() {
         let ours = flags.join(" ").replace("77s", "77000ms");
         assert!(told.contains(&ours) && told.contains(theirs), "{told}");
     }
+    let secret = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(secret.path(), "s".repeat(40)).expect("written");
+    let with_tokens = format!("--auth-secret-file={}", secret.path().display());
+    let told = refused(launch(&over, &[&with_tokens]), 1).await;
+    assert!(
+        told.contains("--auth none") && told.contains("--auth token"),
+        "{told}"
+    );
     end_all(&mut over.relay, &[0, 1], Signal::TERM).await;
     let mut other = launch(&over, &["--max-objects", "7"]);
     other.ready().await;

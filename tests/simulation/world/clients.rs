@@ -5,7 +5,6 @@ use std::sync::Arc;
 use scumble::backplane::{Author, Entry};
 use scumble::protocol::client_message::{ClientMessage, parse};
 use scumble::protocol::ids::{ClientId, ConnId, Epoch, Position};
-use scumble::protocol::server_message::ErrorCode;
 use scumble::room::inbox::Event;
 use serde_json::Value;
 
@@ -115,25 +114,20 @@ impl World {
                 panic!("{op}");
             };
             let (author, op) = (wire.author().clone(), message.op);
-            let refusal = match author.admits(op) {
-                Err(refusal) => Some(refusal),
-                Ok(()) if self.one_in(self.weather.overloads) => {
-                    author.hold_untaken(op, ErrorCode::Overloaded);
-                    Some(overloaded())
-                }
-                Ok(()) => {
-                    author.take(op);
-                    None
-                }
-            };
-            match refusal {
-                Some(r) => wire.reply(scumble::protocol::server_message::error(
+            let taken = author
+                .ops
+                .offer(op, || match self.one_in(self.weather.overloads) {
+                    true => Err(overloaded()),
+                    false => Ok(()),
+                });
+            match taken {
+                Err(r) => wire.reply(scumble::protocol::server_message::error(
                     r.code,
                     &r.message,
                     Some(op),
                     r.retry_after_ms,
                 )),
-                None => self.append(at, Entry::Durable { author, message }),
+                Ok(()) => self.append(at, Entry::Durable { author, message }),
             }
         }
     }

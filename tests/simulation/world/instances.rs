@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use scumble::backplane::{Canvas, Delivery, Entry, Opened, Unavailable};
+use scumble::backplane::{Canvas, Delivery, Entry, OpEnd, Opened, Unavailable};
 use scumble::protocol::ids::{CanvasId, Position};
 use scumble::protocol::server_message::snapshot_parts;
-use scumble::room::inbox::{Event, Parts};
+use scumble::room::inbox::Event;
+use scumble::room::parts::Parts;
 use scumble::room::state::{About, Effect, State};
 
 use super::{POLL_MS, RETRY_MS, Row, World, now_ms, overloaded, settings};
@@ -38,12 +39,12 @@ impl World {
     /// A room begins where the file is now.
     pub(super) fn open(&mut self, at: usize) {
         let settings = Arc::new(settings());
-        let (presence_version, members) = self.canvas.members();
+        let presence = self.canvas.members();
         let head = self.canvas.head();
         let instance = &mut self.instances[at];
         instance.room = Some(State::new(settings, instance.number));
         instance.position = self.rows.len();
-        instance.told = (head.seq, presence_version);
+        instance.told = (head.seq, presence.version);
         let canvas = Canvas {
             id: CanvasId::parse("board").expect("an id"),
             key: 1,
@@ -51,8 +52,7 @@ impl World {
         let opened = Opened {
             canvas,
             head,
-            presence_version,
-            members,
+            presence,
         };
         self.instances[at].opening = true;
         // Read now, told later: what is committed in between is told before.
@@ -65,7 +65,7 @@ impl World {
     pub(super) fn effect(&mut self, at: usize, effect: Effect) {
         let took = (1, 30);
         let fails = self.one_in(self.weather.fails);
-        let broken = || Unavailable("not now".to_owned());
+        let broken = || Unavailable::NotNow("not now".to_owned());
         match effect {
             Effect::Append(entry) => self.append(at, entry),
             Effect::Read(conn, after) => self.at_instance(at, took, move |world| {
@@ -74,10 +74,16 @@ impl World {
                 let read = if fails { Err(broken()) } else { Ok(read) };
                 world.event(at, Event::ReadDone(conn, read));
             }),
-            Effect::Snapshot => self.at_instance(at, took, move |world| {
+            Effect::ReadPlain(conn, after) => self.at_instance(at, took, move |world| {
+                world.tick();
+                let read = world.canvas.read_plain(after, world.weather.read_bytes);
+                let read = if fails { Err(broken()) } else { Ok(read) };
+                world.event(at, Event::ReadDone(Some(conn), read));
+            }),
+            Effect::Snapshot(_) => self.at_instance(at, took, move |world| {
                 let s = world.canvas.snapshot();
                 let parts = snapshot_parts(s.at.epoch, s.at.seq, &s.objects, &s.chat);
-                let parts = Arc::new(Parts { at: s.at, parts });
+                let parts = Arc::new(Parts::new(s.at, parts));
                 // Read now, told later: what is committed in between follows it.
                 world.at_instance(at, (0, 30), move |world| {
                     let parts = if fails { Err(broken()) } else { Ok(parts) };
@@ -125,7 +131,7 @@ impl World {
         let number = instance.number;
         for entry in std::mem::take(&mut instance.waiting) {
             if let Entry::Durable { author, message } = &entry {
-                author.settle(message.op);
+                author.ops.ended(message.op, OpEnd::Decided);
             }
             self.commit(number, entry);
         }
@@ -188,7 +194,7 @@ impl World {
 
     /// Tells the room what is new in the file, in order, from where it stood.
     pub(super) fn catch_up(&mut self, at: usize) {
-        let mut astray = false;
+        let mut place_lost = false;
         while self.instances[at].position < self.rows.len() {
             let instance = &mut self.instances[at];
             let row = &self.rows[instance.position];
@@ -201,7 +207,7 @@ impl World {
                 continue;
             }
             if !answer && now_ms(self.now - row.at_ms) >= self.weather.ttl_ms {
-                astray = true;
+                place_lost = true;
                 continue;
             }
             let delivery = row.delivery.clone();
@@ -219,14 +225,14 @@ impl World {
             };
             self.event(at, event);
         }
-        if astray {
+        if place_lost {
             self.realign(at);
         }
     }
 
     /// Rows expired before they were told: the room is compared with the tables.
     pub(super) fn realign(&mut self, at: usize) {
-        let (head, version) = (self.canvas.head(), self.canvas.members().0);
+        let (head, version) = (self.canvas.head(), self.canvas.members().version);
         let (seq, told) = std::mem::replace(&mut self.instances[at].told, (head.seq, version));
         if head.seq > seq {
             let Position { epoch, seq } = head;

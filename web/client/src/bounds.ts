@@ -41,6 +41,12 @@ export function bounded(text: unknown, what: string, max: number): string {
   return copyJson(text) as string;
 }
 
+/** Throws `TypeError` for a member of another name: dropped silently, it would look as if it had been taken. */
+export function onlyNames(given: object, names: readonly string[], what: string): void {
+  const other = Object.keys(given).find((name) => !names.includes(name));
+  if (other !== undefined) throw new TypeError(`${what} has no ${JSON.stringify(other)}, but ${names.join(", ")}`);
+}
+
 /** The name of an application's event. */
 export function eventName(event: unknown): string {
   return bounded(event, "event", MAX_EVENT_CHARS);
@@ -49,6 +55,8 @@ export function eventName(event: unknown): string {
 /** The name and colour among what was given. Throws `TypeError` for what are no texts, `RangeError` for longer ones. */
 export function checkedUser(given: unknown): User {
   if (!isObject(given)) throw new TypeError("user must be an object");
+  // Of others one may have heard what is vouched for; said of oneself it means nothing.
+  onlyNames(given, ["name", "color", "vouched"], "user");
   const user: { name?: string; color?: string } = {};
   for (const field of ["name", "color"] as const) {
     const text = given[field];
@@ -69,6 +77,6 @@ export function checkedReply(replyTo: unknown): number {
 
 /** A token as the server takes it. */
 export function checkedToken(token: unknown): string {
-  if (typeof token !== "string") throw new TypeError("a token must be a string");
+  if (typeof token !== "string") throw new TypeError("a token must be a string, or a function that gives one");
   return token;
 }

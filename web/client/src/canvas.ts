@@ -7,7 +7,9 @@
 
 import type { CanvasObject, ObjectChange, ObjectsEvent } from "./types.js";
 import { type Entry, objectIdOf, type OpBody } from "./entry.js";
-import { mergePatch, sameMembers } from "./json.js";
+import type { Moved } from "./store.js";
+import { patchOf, updated } from "./edits.js";
+import { sameJson, sameMembers } from "./json.js";
 
 interface Overlay {
   ops: Entry[];
@@ -21,7 +23,7 @@ interface Overlay {
 
 type Value = CanvasObject | undefined;
 /** What a change is told with. */
-type Cause = Pick<ObjectChange, "client" | "own" | "patch">;
+type Cause = Pick<ObjectChange, "client" | "own" | "cause" | "patch">;
 type ObjectBody = Extract<OpBody, { type: `object-${string}` }>;
 
 function apply(value: Value, body: ObjectBody): Value {
@@ -30,35 +32,25 @@ function apply(value: Value, body: ObjectBody): Value {
       return body.object;
     case "object-update":
       // Delete wins over a later update.
-      return value && (mergePatch(value, body.patch) as CanvasObject);
+      return value && (updated(value, body) as CanvasObject);
     case "object-delete":
       return undefined;
   }
 }
 
 /** A snapshot tells nobody's name. */
-const NOBODY: Cause = { client: "", own: false };
-const ownCause = (entry: Entry): Cause => ({ client: entry.client, own: true });
+const NOBODY: Cause = { client: "", own: false, cause: "snapshot" };
+const ownCause = (entry: Entry, cause: Cause["cause"]): Cause => ({ client: entry.client, own: true, cause });
 
 /** Only ops on objects are ever put into an overlay. */
 const bodyOf = (entry: Entry): ObjectBody => entry.body as ObjectBody;
-
-function sameJson(a: unknown, b: unknown): boolean {
-  if (a === b) return true;
-  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
-  if (Array.isArray(a) !== Array.isArray(b)) return false;
-  const keys = Object.keys(a);
-  return (
-    keys.length === Object.keys(b).length &&
-    keys.every((key) => Object.hasOwn(b, key) && sameJson((a as Record<string, unknown>)[key], (b as Record<string, unknown>)[key]))
-  );
-}
 
 export class Canvas {
   private objects = new Map<string, CanvasObject>();
   private readonly overlays = new Map<string, Overlay>();
   private changes: ObjectChange[] = [];
   private reset = false;
+  private moved: { all: boolean; ids: Set<string>; made: Set<string> } = { all: false, ids: new Set(), made: new Set() };
   private list: readonly CanvasObject[] | undefined;
 
   get(id: string): Value {
@@ -92,7 +84,7 @@ export class Canvas {
   }
 
   /** Lays an own op on top. */
-  push(entry: Entry): void {
+  push(entry: Entry, cause: Cause["cause"] = "call"): void {
     const id = objectIdOf(entry.body);
     if (id === undefined) return;
     const before = this.get(id);
@@ -104,20 +96,31 @@ export class Canvas {
       this.overlays.delete(id);
     }
     this.overlays.set(id, overlay);
-    this.note(id, before, overlay.value, ownCause(entry));
+    this.note(id, before, overlay.value, ownCause(entry, cause));
+  }
+
+  /** The object as it is before an own op that is laid on top. */
+  below(entry: Entry): Value {
+    const id = objectIdOf(entry.body) ?? "";
+    let value = this.objects.get(id);
+    for (const op of this.overlays.get(id)?.ops ?? []) {
+      if (op === entry) break;
+      value = apply(value, bodyOf(op));
+    }
+    return value;
   }
 
   /** An op in the overlay has taken in another patch. */
   remerged(entry: Entry): void {
     const id = objectIdOf(entry.body);
-    if (id !== undefined) this.refresh(id, ownCause(entry));
+    if (id !== undefined) this.refresh(id, ownCause(entry, "call"));
   }
 
   /** Takes an own op away without effect: refused, discarded, ignored, or contained in the confirmed state already. */
-  drop(entry: Entry): void {
+  drop(entry: Entry, cause: "rollback" | "remote"): void {
     const id = objectIdOf(entry.body);
     if (id === undefined || !this.take(id, entry)) return;
-    this.refresh(id, ownCause(entry));
+    this.refresh(id, ownCause(entry, cause));
   }
 
   private take(id: string, entry: Entry): boolean {
@@ -136,13 +139,14 @@ export class Canvas {
     const first = overlay?.ops[0] === entry;
     this.store(id, apply(this.objects.get(id), bodyOf(entry)));
     this.take(id, entry);
+    this.noteAbsence(id);
     if (overlay && first && overlay.ops.length === 0) {
       // What is shown stays the same, the very object: it has only sunk from the overlay into the ground.
       this.overlays.delete(id);
       if (overlay.value) this.objects.set(id, overlay.value);
       return;
     }
-    this.refresh(id, ownCause(entry));
+    this.refresh(id, ownCause(entry, "remote"));
   }
 
   /** Somebody's op took its place in the order. */
@@ -151,14 +155,33 @@ export class Canvas {
     if (id === undefined) return;
     const before = this.get(id);
     const ground = this.objects.get(id);
+    this.noteAbsence(id);
     this.store(id, apply(ground, body as ObjectBody));
-    const cause: Cause = { client, own: false, ...(ground && body.type === "object-update" && { patch: body.patch }) };
+    this.noteAbsence(id);
+    const cause: Cause = { client, own: false, cause: "remote", ...(ground && body.type === "object-update" && { patch: patchOf(ground, body) }) };
     if (this.overlays.has(id)) this.refresh(id, cause);
     else this.note(id, before, this.objects.get(id), cause);
   }
 
+  /** Before the stream goes on: what is under way may have met the canvas as it is now. */
+  resuming(): void {
+    for (const id of this.overlays.keys()) this.noteAbsence(id);
+  }
+
+  /** An op that comes while its object is not there is ignored. That it was, an answer says, which may be lost. */
+  private noteAbsence(id: string): void {
+    let there = this.objects.has(id);
+    for (const entry of this.overlays.get(id)?.ops ?? []) {
+      if (entry.body.type === "object-create") there = true;
+      else if (!there && entry.attempted) entry.mayBeIgnored = true;
+      if (entry.body.type === "object-delete") there = false;
+    }
+  }
+
   private store(id: string, value: Value): void {
     this.list = undefined;
+    this.moved.ids.add(id);
+    if (value && !this.objects.has(id)) this.noteMade(id);
     if (value) this.objects.set(id, value);
     else this.objects.delete(id);
   }
@@ -184,23 +207,58 @@ export class Canvas {
 
   /** Replaces the confirmed state. Objects that did not change keep their identity. */
   replace(objects: Iterable<CanvasObject>): void {
+    this.moved = { all: true, ids: new Set(), made: new Set() };
+    this.renew(new Map([...objects].map((object) => [object.id, object])));
+  }
+
+  /** Brings the confirmed state up to date: whole objects, new ones at the end, and what is gone. */
+  catchUp(objects: Iterable<CanvasObject>, deleted: Iterable<string>): void {
+    const next = new Map(this.objects);
+    for (const id of deleted) {
+      next.delete(id);
+      this.moved.ids.add(id);
+    }
+    for (const object of objects) {
+      this.moved.ids.add(object.id);
+      if (!next.has(object.id)) this.noteMade(object.id);
+      next.set(object.id, object);
+    }
+    this.renew(next);
+  }
+
+  private renew(next: Map<string, CanvasObject>): void {
     const old = this.objects;
-    const before = new Map<string, Value>();
-    for (const id of this.overlays.keys()) before.set(id, this.get(id));
-    this.objects = new Map();
+    this.objects = next;
     this.reset = true;
     this.list = undefined;
-    for (const object of objects) {
-      const known = old.get(object.id);
-      this.objects.set(object.id, known && sameJson(known, object) ? known : object);
+    for (const [id, object] of next) {
+      const known = old.get(id);
+      if (known && known !== object && sameJson(known, object)) next.set(id, known);
     }
-    for (const [id, object] of this.objects) {
+    for (const [id, object] of next) {
       if (!this.overlays.has(id) && object !== old.get(id)) this.note(id, old.get(id), object, NOBODY);
     }
     for (const [id, object] of old) {
-      if (!this.overlays.has(id) && !this.objects.has(id)) this.note(id, object, undefined, NOBODY);
+      if (!this.overlays.has(id) && !next.has(id)) this.note(id, object, undefined, NOBODY);
     }
-    for (const id of before.keys()) this.refresh(id, NOBODY);
+    for (const id of [...this.overlays.keys()]) this.refresh(id, NOBODY);
+  }
+
+  /** A set has the order of what was added first: made again, it is the last. */
+  private noteMade(id: string): void {
+    this.moved.made.delete(id);
+    this.moved.made.add(id);
+  }
+
+  /** What changed of the confirmed state since the last call. */
+  takeMoved(): Moved {
+    const { moved } = this;
+    this.moved = { all: false, ids: new Set(), made: new Set() };
+    return moved;
+  }
+
+  confirmedObjects(): Iterable<CanvasObject> {
+    return this.objects.values();
   }
 
   private note(id: string, before: Value, after: Value, cause: Cause): void {

@@ -6,6 +6,9 @@ import type { Entry } from "./entry.js";
 /** Confirmed messages kept; the oldest go. A page that shows more has a scrollbar nobody drags to the top. */
 export const MAX_MESSAGES = 1000;
 
+/** Those kept on a device, as many as a snapshot has. */
+const MAX_KEPT = 200;
+
 /** A chat message as the wire has it. */
 export interface WireChat {
   readonly seq: number;
@@ -116,6 +119,15 @@ export class ChatLog {
       return old && old.client === fresh.client && old.text === fresh.text ? old : fresh;
     });
     this.changed();
+  }
+
+  /** The latest confirmed ones, as a snapshot has them. */
+  latest(): WireChat[] {
+    return this.confirmed.slice(-MAX_KEPT).map(({ key, seq, client, at, text, replyTo, user }) => {
+      const op = Number(key.slice(key.lastIndexOf("/") + 1));
+      const reply = replyTo !== undefined && { reply_to: replyTo };
+      return { seq, client, at, text, ...(Number.isFinite(op) && { op }), ...reply, ...(user && { user }) };
+    });
   }
 
   private changed(): void {

@@ -2,19 +2,27 @@
 
 import { describeThrown } from "./emitter.js";
 import type { Environment, SocketLike } from "./environment.js";
-import type { Status } from "./types.js";
-import { type Abilities, type Problem, Reconnect } from "./reconnect.js";
+import { DEFAULT_ENCODING, type Encoding, Inbox, sizeOf, SUBPROTOCOLS } from "./inbox.js";
+import { DOUBTED_MS, Liveness, type LineState, OFFLINE_MS } from "./liveness.js";
+import { packed } from "./msgpack.js";
+import { Outage } from "./outage.js";
+import type { Json, Status } from "./types.js";
+import { type Abilities, patience, type Problem, Reconnect } from "./reconnect.js";
 
-/** From the attempt to the welcome. Beyond it the line is taken for dead. */
-const WELCOME_WITHIN_MS = 10_000;
-/** An answer to a ping that takes longer means a dead line: TCP itself would notice after minutes. */
-const PONG_WITHIN_MS = 5_000;
 /** Until the server says how often it pings. */
 const DEFAULT_HEARTBEAT_MS = 15_000;
-/** The same after the browser said that the network is gone. */
-const DOUBTED_PONG_WITHIN_MS = 2_000;
+/** How often the line is looked at. */
+const LOOK_MS = 5_000;
+/** Ops that nobody has answered for this long: is anybody there? */
+const UNANSWERED_MS = 10_000;
+/** Before a page that stood still passes a verdict, it hears what came meanwhile. */
+const SECOND_LOOK_MS = 1_000;
 /** For the other side's answer to a close: on a dead line there is none. */
 const HANG_UP_WITHIN_MS = 5_000;
+/** Others see by their status that they are not connected; here it would look as if the canvas came. */
+const STALLED: Problem = { code: "unreachable", message: "the canvas stopped coming half way: the server, or the line, brings nothing more. It is tried again" };
+/** So many connections in a row that end before the canvas is here are no chance. */
+const UNFINISHED = 3;
 /** Our own close code for "I come back": 1000 and 1001 would tell the others that we left. */
 const COMING_BACK = 4000;
 
@@ -22,8 +30,13 @@ export interface ConnectionHandler {
   /** Before every attempt. Rejects when there is no token to be had. */
   token(): Promise<string | undefined>;
   /** The first message, of the attempt that is made with this token. */
-  hello(token: string | undefined): string;
-  message(text: string): void;
+  hello(token: string | undefined, compress: readonly string[]): string;
+  /** A message, as JSON has it. */
+  message(value: unknown): void;
+  /** What came can't be read. */
+  garbled(error: unknown): void;
+  /** What is on the line now. */
+  line(): Omit<LineState, "buffered">;
   /** The connection that was there, or was being made, is gone, closed with this code. */
   lost(code: number): void;
   status(status: Status): void;
@@ -34,19 +47,35 @@ export interface ConnectionHandler {
   ended(problem: Problem): void;
 }
 
+/** What the application wants of the wire. */
+export interface WireOptions {
+  readonly encoding?: Encoding | undefined;
+  readonly compress?: boolean | undefined;
+}
+
 export class Connection {
   status: Status = "connecting";
   /** Why it is disconnected, while it is and was not closed here. */
   stopped: (Problem & { readonly final: boolean }) | undefined;
   private socket: SocketLike | undefined;
+  private inbox: Inbox | undefined;
+  /** What is asked for from here on: simpler things, once a frame could not be read. */
+  private encoding: Encoding;
+  private compress: boolean;
+  /** What the server at hand speaks. */
+  private spoken: Encoding = "json";
   private readonly policy: Reconnect;
   private cancelRetry: (() => void) | undefined;
-  private cancelWelcome: (() => void) | undefined;
+  private readonly liveness = new Liveness();
+  private readonly outage: Outage;
+  private cancelOpening: (() => void) | undefined;
   private cancelWatch: (() => void) | undefined;
   private cancelGoaway: (() => void) | undefined;
-  private heardAt = 0;
-  private pingedAt: number | undefined;
+  private lookDueAt = 0;
+  private lookedTwice = false;
   private heartbeatMs = DEFAULT_HEARTBEAT_MS;
+  /** Connections in a row that ended before the canvas was here. */
+  private unfinished = 0;
   private ended = false;
   /** Counts attempts, so that what was awaited for an older one is not used for a newer. */
   private generation = 0;
@@ -56,8 +85,12 @@ export class Connection {
     private readonly url: string,
     private readonly handler: ConnectionHandler,
     abilities: Abilities,
+    wire: WireOptions = {},
   ) {
+    this.encoding = wire.encoding ?? DEFAULT_ENCODING;
+    this.compress = wire.compress !== false && env.inflate !== undefined;
     this.policy = new Reconnect(abilities);
+    this.outage = new Outage(env, url, (problem) => handler.problem(problem));
   }
 
   get bufferedBytes(): number {
@@ -76,7 +109,7 @@ export class Connection {
     const generation = ++this.generation;
     this.handler.token().then(
       (token) => {
-        if (generation === this.generation && !this.ended) this.open(this.handler.hello(token));
+        if (generation === this.generation && !this.ended) this.open(this.handler.hello(token, this.compress ? ["deflate-raw"] : []));
       },
       (error: unknown) => {
         if (generation !== this.generation || this.ended) return;
@@ -89,7 +122,7 @@ export class Connection {
   private open(hello: string): void {
     let socket: SocketLike;
     try {
-      socket = this.env.openSocket(this.url);
+      socket = this.env.openSocket(this.url, this.protocols);
     } catch (error) {
       // Told a turn later: at the first attempt nobody can listen yet.
       const problem: Problem = { code: "no-socket", message: `no WebSocket could be made: ${describeThrown(error)}` };
@@ -97,54 +130,124 @@ export class Connection {
       return;
     }
     this.socket = socket;
+    // A Blob would come late.
+    socket.binaryType = "arraybuffer";
     socket.onopen = () => {
-      if (socket === this.socket) socket.send(hello);
+      if (socket !== this.socket) return;
+      this.cancelOpening?.();
+      this.outage.opened();
+      this.liveness.opened(this.env.now());
+      this.spoken = socket.protocol === SUBPROTOCOLS.msgpack ? "msgpack" : "json";
+      this.inbox = this.makeInbox(this.spoken);
+      socket.send(this.written(hello));
+      this.watch();
     };
     socket.onmessage = ({ data }) => {
       if (socket !== this.socket) return;
-      this.heardAt = this.env.now();
-      this.pingedAt = undefined;
-      this.handler.message(String(data));
+      // Before it is read: an answer to it may ask how the line is.
+      this.liveness.heard(sizeOf(data), this.env.now());
+      this.inbox?.heard(data);
     };
     socket.onclose = ({ code, reason }) => {
       if (socket === this.socket) this.closed(code, reason);
     };
     // A close follows every error.
     socket.onerror = () => {};
-    this.cancelWelcome = this.env.after(WELCOME_WITHIN_MS, () => this.drop());
+    this.outage.attempt();
+    this.cancelOpening = this.env.after(this.liveness.openWithinMs, () => {
+      this.liveness.gaveUp(true);
+      this.drop();
+    });
+  }
+
+  /** An older server takes what it knows. */
+  private get protocols(): readonly string[] {
+    return this.encoding === "json" ? [SUBPROTOCOLS.json] : [SUBPROTOCOLS.msgpack, SUBPROTOCOLS.json];
+  }
+
+  private written(text: string): string | Uint8Array<ArrayBuffer> {
+    return this.spoken === "json" ? text : packed(JSON.parse(text) as Json);
+  }
+
+  private makeInbox(spoken: Encoding): Inbox {
+    return new Inbox(this.env, spoken, {
+      message: (value) => this.handler.message(value),
+      garbled: (error, inflating) => {
+        // Whatever is between that changes bytes may leave plain text alone.
+        if (inflating) this.compress = false;
+        else this.encoding = "json";
+        this.handler.garbled(error);
+      },
+    });
   }
 
   /** The welcome came. */
   welcomed(heartbeatMs: number): void {
-    this.cancelWelcome?.();
+    this.outage.over();
     this.policy.welcomed(this.env.now());
     this.heartbeatMs = heartbeatMs > 0 ? heartbeatMs : DEFAULT_HEARTBEAT_MS;
-    this.watch();
     this.setStatus("connected");
   }
 
-  /** Looks after the line: pings when it was quiet for two heartbeats, and drops it when that is not answered. */
-  private watch(): void {
-    this.cancelWatch?.();
-    this.cancelWatch = this.env.after(Math.min(this.heartbeatMs, PONG_WITHIN_MS), () => {
-      const now = this.env.now();
-      if (this.pingedAt !== undefined && now - this.pingedAt >= PONG_WITHIN_MS) return this.drop();
-      if (this.pingedAt === undefined && now - this.heardAt >= 2 * this.heartbeatMs) this.probe();
-      this.watch();
-    });
+  /** Everything up to the canvas's head is here. */
+  arrived(): void {
+    this.unfinished = 0;
+    this.liveness.arrived();
   }
 
-  private probe(): void {
-    if (!this.connected || this.pingedAt !== undefined) return;
-    this.pingedAt = this.env.now();
-    this.send(JSON.stringify({ type: "ping", ts: Math.round(this.pingedAt) }));
+  /** The answer to a ping came. */
+  ponged(): void {
+    this.liveness.answered(this.env.now());
+  }
+
+  private get line(): LineState {
+    return { ...this.handler.line(), buffered: this.bufferedBytes };
+  }
+
+  /** Looks after the line: asks when it was quiet for long, and drops it when nothing comes of what is waited for. */
+  private watch(withinMs = Math.min(this.heartbeatMs, LOOK_MS)): void {
+    this.cancelWatch?.();
+    const now = this.env.now();
+    const inMs = Math.min(withinMs, Math.max(0, this.liveness.dueAt - now) || withinMs);
+    this.lookDueAt = now + inMs;
+    this.cancelWatch = this.env.after(inMs, () => this.look());
+  }
+
+  private look(): void {
+    const now = this.env.now();
+    const { line } = this;
+    const quietMs = this.liveness.quietMs(now);
+    // A page that was frozen has not heard what came meanwhile: that comes in the next turns.
+    const late = now - this.lookDueAt > LOOK_MS;
+    this.lookedTwice = late && quietMs > LOOK_MS && !this.lookedTwice;
+    if (this.lookedTwice) return this.watch(SECOND_LOOK_MS);
+    if (this.liveness.dead(now, line)) {
+      if (line.joining && this.connected) {
+        this.handler.problem(STALLED);
+        this.unfinished = 0;
+      }
+      return this.drop();
+    }
+    const asks = quietMs >= 2 * this.heartbeatMs || (line.unanswered > 0 && quietMs >= UNANSWERED_MS);
+    if (asks && !this.liveness.asked) this.probe();
+    this.watch();
+  }
+
+  /** Asks whether the server is there. */
+  private probe(doubtMs?: number): void {
+    if (!this.connected) return;
+    const now = this.env.now();
+    const { asked } = this.liveness;
+    this.liveness.ask(now, this.line, doubtMs);
+    if (!asked) this.send(JSON.stringify({ type: "ping", ts: Math.round(now) }));
+    this.watch();
   }
 
   /** Sends, or loses it when there is no connection: whoever must not lose anything keeps it. */
   send(text: string): boolean {
     if (!this.connected || !this.socket) return false;
     try {
-      this.socket.send(text);
+      this.socket.send(this.written(text));
       return true;
     } catch {
       // A socket that is closing throws in some implementations; its close event is on the way.
@@ -154,16 +257,10 @@ export class Connection {
 
   /**
    * The browser says that the network is gone. It says so on some networks where the server still answers, and says
-   * nothing on others that are dead: so the server is asked, and has less time than usual to answer.
+   * nothing on others that are dead: so the server is asked, and an idle line has less time than usual to answer.
    */
   offline(): void {
-    if (!this.connected) return;
-    const { generation } = this;
-    const askedAt = this.env.now();
-    this.probe();
-    this.env.after(DOUBTED_PONG_WITHIN_MS, () => {
-      if (generation === this.generation && this.heardAt <= askedAt) this.drop();
-    });
+    this.probe(OFFLINE_MS);
   }
 
   /** Gives the connection up and makes another. */
@@ -190,24 +287,38 @@ export class Connection {
 
   /** The server asks to come again later, to whoever is there then. */
   goaway(retryAfterMs: number): void {
-    this.policy.stayAway(retryAfterMs, this.env.now());
+    const ms = patience(retryAfterMs);
+    this.policy.stayAway(ms, this.env.now());
     this.cancelGoaway?.();
-    this.cancelGoaway = this.env.after(retryAfterMs, () => this.drop());
+    this.cancelGoaway = this.env.after(ms, () => this.drop());
+  }
+
+  /** A server that does not let us in takes the next connection only then. */
+  stayAway(ms: number): void {
+    if (!this.connected) this.policy.stayAway(patience(ms), this.env.now());
   }
 
   /** The network came back or the tab is looked at: no more waiting, and a line that may be dead is tested. */
   wakened(): void {
-    if (this.connected) return this.probe();
+    if (this.connected) return this.probe(DOUBTED_MS);
     if (this.cancelRetry) this.retryIn(this.policy.wakened(this.env.now()));
   }
 
   private closed(code: number, reason: string): void {
+    // Each time there is a welcome, so that no outage is to be told of; and the canvas never comes.
+    const unfinished = this.connected && this.handler.line().joining && ++this.unfinished === UNFINISHED;
     this.detach();
+    this.outage.lost(code, reason);
     this.handler.lost(code);
+    if (unfinished) this.handler.problem({ code: "unreachable", message: `the connection ends again and again before the canvas is here (closed with ${code}): does a proxy end connections after a while? It is tried again` });
     const decision = this.policy.closed(code, reason, this.env.now(), this.env.random());
     if (decision.type === "stop") return this.stop(decision);
     this.setStatus(this.status === "connecting" ? "connecting" : "reconnecting");
-    if (decision.problem) this.handler.problem(decision.problem);
+    if (decision.problem) {
+      // The server has said itself what is wrong.
+      this.outage.over();
+      this.handler.problem(decision.problem);
+    }
     if (decision.newIdentity) {
       void this.handler.newIdentity().then(() => this.retryIn(decision.ms));
     } else this.retryIn(decision.ms);
@@ -221,6 +332,7 @@ export class Connection {
 
   private stop(stopped: Problem & { readonly final: boolean }): void {
     this.cancelRetry = undefined;
+    this.outage.over();
     this.stopped = stopped;
     if (stopped.final) this.handler.ended(stopped);
     this.setStatus("disconnected");
@@ -230,8 +342,9 @@ export class Connection {
   private detach(): void {
     this.generation++;
     this.socket = undefined;
-    this.pingedAt = undefined;
-    this.cancelWelcome?.();
+    this.inbox?.end();
+    this.inbox = undefined;
+    this.cancelOpening?.();
     this.cancelWatch?.();
     this.cancelGoaway?.();
   }
@@ -252,6 +365,7 @@ export class Connection {
     this.ended = true;
     const { socket } = this;
     this.detach();
+    this.outage.over();
     this.cancelRetry?.();
     if (socket) this.hangUp(socket, 1000, "bye");
     this.handler.lost(1000);

@@ -17,6 +17,8 @@ export const ALONE_INTERVAL_MS = 1_000;
 /** Bytes waiting in the socket above which a cursor would only add to the delay. */
 export const MAX_BUFFERED_BYTES = 16 * 1024;
 const FIRST_GLIDE_MS = 50;
+/** The server's to say, and how a cursor is cleared. */
+const TAKEN = ["type", "client", "hidden"] as const;
 
 interface Track {
   fromX: number;
@@ -33,22 +35,25 @@ interface Track {
 export class CursorTracks {
   private readonly tracks = new Map<string, Track>();
 
-  /** A point arrived. Returns false for what is no cursor. */
-  receive(client: string, point: JsonObject, now: number): boolean {
+  /** A point arrived that is so old. Returns false for what is no cursor, and what is no news. */
+  receive(client: string, point: JsonObject, now: number, ageMs: unknown = 0): boolean {
     const { x, y, client: _client, hidden, ...fields } = point;
+    const old = this.tracks.get(client);
+    const at = now - (typeof ageMs === "number" && ageMs > 0 ? ageMs : 0);
+    // After a reconnect the server may know less than what was heard before.
+    if (old && at < old.at) return false;
     if (hidden === true) return this.remove(client);
     if (typeof x !== "number" || typeof y !== "number") return false;
-    const old = this.tracks.get(client);
-    const gap = old ? now - old.at : Infinity;
+    const gap = old ? at - old.at : Infinity;
     if (!old || gap > MAX_GLIDE_MS) {
       const intervalMs = old?.intervalMs ?? FIRST_GLIDE_MS;
-      this.tracks.set(client, { fromX: x, fromY: y, x, y, at: now, intervalMs, fields });
+      this.tracks.set(client, { fromX: x, fromY: y, x, y, at, intervalMs, fields });
       return true;
     }
     const [fromX, fromY] = positionAt(old, now);
     // A quarter of the news: a single late batch does not slow the glide down much.
     const intervalMs = Math.min(MAX_GLIDE_MS, old.intervalMs * 0.75 + gap * 0.25);
-    this.tracks.set(client, { fromX, fromY, x, y, at: now, intervalMs, fields });
+    this.tracks.set(client, { fromX, fromY, x, y, at, intervalMs, fields });
     return true;
   }
 
@@ -102,8 +107,9 @@ export class CursorSender {
    * `RangeError` for more of them than the server takes.
    */
   set(point: { readonly x: number; readonly y: number } & JsonObject, levels?: number): void {
-    // These two are the server's to say.
-    const { type: _type, client: _client, ...fields } = copyObject(point, "a point", levels);
+    const fields = copyObject(point, "a point", levels);
+    const taken = TAKEN.find((name) => Object.hasOwn(fields, name));
+    if (taken) throw new TypeError(`a cursor's field may not be named "${taken}": the protocol uses it`);
     const { x, y } = fields;
     if (typeof x !== "number" || typeof y !== "number") throw new TypeError("x and y must be finite numbers");
     // The server counts what stands between the braces.

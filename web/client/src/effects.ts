@@ -15,12 +15,19 @@ export type SessionEffect =
   | { readonly type: "reconnect" }
   | { readonly type: "welcomed"; readonly welcome: Welcome }
   | { readonly type: "goaway"; readonly retryAfterMs: number }
+  /** The server does not let us in yet: not before that time. */
+  | { readonly type: "away"; readonly ms: number }
   | { readonly type: "pong"; readonly ts: number | null }
   | { readonly type: "save"; readonly entry: Entry }
   | { readonly type: "forget"; readonly entry: Entry }
+  | { readonly type: "supersede"; readonly entry: Entry }
   | { readonly type: "settle"; readonly entry: Entry; readonly result: OpResult }
   | { readonly type: "reject"; readonly entry: Entry; readonly code: ErrorCode; readonly message: string }
   | { readonly type: "error"; readonly code: ErrorCode; readonly message: string; readonly entry?: Entry }
+  /** Nothing: what stood here was done before its turn. */
+  | { readonly type: "told" }
+  /** The confirmed state moved on. */
+  | { readonly type: "moved" }
   | { readonly type: "chat" }
   | { readonly type: "outbox" }
   | Emit;

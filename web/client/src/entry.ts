@@ -1,11 +1,12 @@
 /** An op on its way, as the outbox, the canvas and the store share it. */
 
-import type { CanvasObject, ErrorCode, Json, JsonObject, OpResult, OpState } from "./types.js";
+import type { CanvasObject, ErrorCode, Json, OpResult, OpState } from "./types.js";
+import { hasEdits, type Update } from "./edits.js";
 
 /** What an op says, without its number. */
 export type OpBody =
   | { readonly type: "object-create"; readonly object: CanvasObject }
-  | { readonly type: "object-update"; readonly id: string; readonly patch: JsonObject }
+  | ({ readonly type: "object-update"; readonly id: string } & Update)
   | { readonly type: "object-delete"; readonly id: string }
   | { readonly type: "chat"; readonly text: string; readonly reply_to?: number }
   | { readonly type: "broadcast"; readonly event: string; readonly data: Json };
@@ -25,7 +26,11 @@ export interface Entry {
   committed: boolean;
   /** A snapshot came after it was sent: it may be in there, without a message of its own in the stream. */
   mayBeContained: boolean;
+  /** It is under way while its object is not there, as far as is known: the server may come to ignore it. */
+  mayBeIgnored?: boolean;
   refusals: number;
+  /** The key of the first of those that are done as one, or not at all. */
+  group?: number | undefined;
   error?: { readonly code: ErrorCode; readonly message: string } | undefined;
 }
 
@@ -36,6 +41,8 @@ export type OutboxEffect =
   | { readonly type: "settled"; readonly entry: Entry; readonly result: OpResult }
   | { readonly type: "failed"; readonly entry: Entry }
   | { readonly type: "discarded"; readonly entry: Entry }
+  /** It had failed, and a newer op of its object stands in its place. */
+  | { readonly type: "superseded"; readonly entry: Entry }
   /** The connection waits for an op that will not come again; only a new one takes others. */
   | { readonly type: "unblock" };
 
@@ -49,9 +56,12 @@ export function objectIdOf(body: OpBody): string | undefined {
  * The op on the wire. `undefined` for one that cannot be written: no call takes such a value, but a store may hold what
  * another version put there, and one op must not keep all others from being sent.
  */
-export function messageOf({ op, body: { type, ...fields } }: Entry): string | undefined {
+export function messageOf({ op, body }: Entry): string | undefined {
+  const { type, ...fields } = body;
+  // What only makes room for edits is not sent.
+  const alone = body.type === "object-update" && hasEdits(body) && Object.keys(body.patch).length === 0;
   try {
-    return JSON.stringify({ type, op, ...fields });
+    return JSON.stringify({ type, op, ...fields, ...(alone && { patch: undefined }) });
   } catch {
     return undefined;
   }

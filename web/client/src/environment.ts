@@ -1,15 +1,20 @@
 /** The world around the library: clock, timers, sockets, browser events. Tests bring their own. */
 
 import type { WebSocketConstructor } from "./types.js";
+import { diagnose } from "./diagnose.js";
+import { inflater } from "./inflate.js";
 
 /** What is used of a WebSocket. */
 export interface SocketLike {
+  /** What the server chose of what was offered. */
+  readonly protocol?: string;
+  binaryType?: string;
   onopen: (() => void) | null;
   onmessage: ((event: { data: unknown }) => void) | null;
   onclose: ((event: { code: number; reason: string }) => void) | null;
   onerror: (() => void) | null;
   readonly bufferedAmount: number;
-  send(text: string): void;
+  send(data: string | Uint8Array<ArrayBuffer>): void;
   close(code?: number, reason?: string): void;
   /** Ends it without waiting for the other side; browsers do not have it. */
   terminate?(): void;
@@ -39,7 +44,12 @@ export interface Environment {
   after(ms: number, task: () => void): () => void;
   /** Runs `task` before the next paint, or soon where nothing is painted. */
   nextFrame(task: () => void): void;
-  openSocket(url: string): SocketLike;
+  /** The protocols are offered in this order. */
+  openSocket(url: string, protocols: readonly string[]): SocketLike;
+  /** Raw DEFLATE, where there is any: rejects what becomes more than `maxBytes`, or is damaged. */
+  readonly inflate?: ((deflated: Uint8Array, maxBytes: number) => Promise<Uint8Array>) | undefined;
+  /** Why no socket can be opened there. */
+  diagnose(url: string): Promise<string>;
   /** Tells of what happens to the page; returns what ends it. */
   watch(page: PageEvents): () => void;
   /** Asks before the page is left, while on. */
@@ -57,14 +67,24 @@ function makeId(): string {
 }
 
 function after(ms: number, task: () => void): () => void {
-  const timer = setTimeout(task, ms);
+  // What is more would come at once.
+  const timer = setTimeout(task, Math.min(ms, 2 ** 31 - 1));
   return () => clearTimeout(timer);
 }
 
+/** A page that is hidden after it has asked for a frame gets none: what waits is not kept for that long. */
+const FRAME_WITHIN_MS = 250;
+
 function nextFrame(task: () => void): void {
   // A hidden page has no frames, but may have a bot in it; a worker may have frames, but has no page.
-  if (typeof requestAnimationFrame === "function" && inPage() && document.visibilityState === "visible") requestAnimationFrame(task);
-  else after(16, task);
+  if (typeof requestAnimationFrame !== "function" || !inPage() || document.visibilityState !== "visible") return void after(16, task);
+  const once = (): void => {
+    cancelAnimationFrame(frame);
+    cancel();
+    task();
+  };
+  const cancel = after(FRAME_WITHIN_MS, once);
+  const frame = requestAnimationFrame(once);
 }
 
 const inPage = (): boolean => typeof addEventListener === "function" && typeof document !== "undefined";
@@ -106,7 +126,9 @@ export function realEnvironment(WebSocket: WebSocketConstructor | undefined): En
     makeId,
     after,
     nextFrame,
-    openSocket: (url) => new Constructor(url, "scumble.v1") as SocketLike,
+    openSocket: (url, protocols) => new Constructor(url, protocols.length === 1 ? protocols[0] : [...protocols]) as SocketLike,
+    inflate: inflater(),
+    diagnose,
     watch,
     guard,
   };

@@ -4,7 +4,7 @@ import type * as api from "./types.js";
 import type { Json, JsonObject, Limits, User } from "./types.js";
 import { eventName, fits } from "./bounds.js";
 import { CursorSender } from "./cursors.js";
-import { copyJson, copyObject, isObject } from "./json.js";
+import { copyJson, copyObject, differing, isObject } from "./json.js";
 import { PresenceSender } from "./presence.js";
 import type { Self } from "./self.js";
 
@@ -41,7 +41,7 @@ export class Ephemeral {
       get state() {
         return presenceSender.state;
       },
-      update: (patch) => this.update(copyObject(patch, "a patch", this.levels)),
+      update: (patch) => this.update(differing(presenceSender.state, copyObject(patch, "a patch", this.levels))),
     };
   }
 
@@ -50,6 +50,7 @@ export class Ephemeral {
   }
 
   private update(patch: JsonObject): void {
+    if (Object.keys(patch).length === 0) return;
     this.presenceSender.update(patch, this.shell.limits().max_message_bytes);
     this.shell.due();
   }

@@ -1,136 +1,97 @@
 /**
- * Unacked ops in IndexedDB. Every client id of a canvas has a seat there, with its ops and its numbers. A tab owns one
- * seat, by a Web Lock that ends with the tab, whatever kills it; a seat whose tab is gone and that still has ops is
- * taken over by the next tab that comes, under the same client id, so that the server recognises what it has.
+ * Unacked ops and the confirmed canvas in IndexedDB. It may hang, be full, or be cleared under the page: then ops live in
+ * memory, the application is told at once, and it is opened again until it works; what is not acked by then is written anew.
  */
 
 import type { Entry } from "./entry.js";
-import type { Identity, IdentityShelf, Loaded, Store } from "./store.js";
+import { beginningWith, done, ended, openDatabase, reasonOf, type Release, takeLock, within, withinFor } from "./idb.js";
+import { forgetKept, Keeper, loadKept } from "./kept.js";
+import { findSeat, lockName, newSeat, type Seat, type SeatOptions } from "./seats.js";
+import type { Ground, Identity, KeptCanvas, Loaded, Store } from "./store.js";
 
-const DATABASE = "scumble";
 /** Numbers set aside at once, so that a crash between sending and storing never leads to using one twice. */
 const RESERVE = 2 ** 20;
-/** The former page of this tab lets its lock go a moment after the new one begins. */
-const OWN_LOCK_WITHIN_MS = 2_000;
-
-interface Seat {
-  room: string;
-  client: string;
-  nextOp: number;
-}
+/** Until it is opened again, doubling up to the last. */
+const REOPEN_MS = 250;
+const MAX_REOPEN_MS = 30_000;
+/** Opens that never answered, at most: each waits in the browser. */
+const MAX_OPENING = 4;
 
 interface StoredOp {
-  room: string;
-  client: string;
-  key: number;
-  entry: Entry;
+  readonly room: string;
+  readonly client: string;
+  readonly key: number;
+  readonly entry: Entry;
 }
 
 /** What the store needs to be opened. */
-export interface OpenOptions {
-  /** Server and canvas. */
-  readonly room: string;
-  readonly shelf: IdentityShelf | undefined;
-  /** A client id the application fixed. */
-  readonly client: string | undefined;
-  readonly makeId: () => string;
-  /** Writing failed: from here on ops do not survive the page. */
+export interface OpenOptions extends SeatOptions {
+  /** Something does not work, and what that means. */
   readonly problem: (message: string) => void;
+  /** Whether ops outlive the page is another now. */
+  readonly changed: () => void;
 }
 
-function done<T>(request: IDBRequest<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error ?? new Error("IndexedDB failed"));
-  });
+interface Opened {
+  readonly db: IDBDatabase | undefined;
+  readonly identity: Identity;
+  readonly release: Release;
+  readonly entries: readonly Entry[];
+  readonly kept: KeptCanvas | undefined;
 }
 
-function openDatabase(): Promise<IDBDatabase> {
-  const request = indexedDB.open(DATABASE, 1);
-  request.onupgradeneeded = () => {
-    request.result.createObjectStore("seats", { keyPath: ["room", "client"] });
-    request.result.createObjectStore("ops", { keyPath: ["room", "client", "key"] });
-  };
-  return done(request);
-}
-
-/** Keys that begin with these parts: in IndexedDB's order an array is greater than every number and string. */
-const beginningWith = (...parts: string[]): IDBKeyRange => IDBKeyRange.bound(parts, [...parts, []]);
-
-type Release = () => void;
-
-/** Owns a name until released. `undefined`: somebody else does. Where there are no Web Locks, nobody is asked. */
-function takeLock(name: string, options: LockOptions): Promise<Release | undefined> {
-  const locks = (globalThis.navigator as Navigator | undefined)?.locks;
-  if (!locks) return Promise.resolve(() => {});
-  return new Promise((resolve) => {
-    locks
-      .request(name, options, (lock) => {
-        if (!lock) return resolve(undefined);
-        return new Promise<void>((release) => resolve(release));
-      })
-      .catch(() => resolve(undefined));
-  });
-}
-
-const lockName = (room: string, client: string): string => `scumble:${room}:${client}`;
-
-/** Whether a seat's owner can be told to be gone: only a Web Lock says so. */
-const canAdopt = (): boolean => (globalThis.navigator as Navigator | undefined)?.locks !== undefined;
-
-/** The seat of this tab's former page, one that a closed tab left with ops in it, or a new one; and its lock. */
-async function findSeat(db: IDBDatabase, options: OpenOptions): Promise<{ identity: Identity; release: Release }> {
-  const { room } = options;
-  const own = options.client === undefined ? options.shelf?.take() : { client: options.client, nextOp: 1 };
-  if (own) {
-    const signal = AbortSignal.timeout(OWN_LOCK_WITHIN_MS);
-    const release = await takeLock(lockName(room, own.client), { signal });
-    if (release) return { identity: own, release };
-  }
-  if (canAdopt()) {
-    const adopted = await adoptSeat(db, room);
-    if (adopted) return adopted;
-  }
-  const client = options.makeId();
-  const release = await takeLock(lockName(room, client), { ifAvailable: true });
-  return { identity: { client, nextOp: 1 }, release: release ?? (() => {}) };
-}
-
-async function adoptSeat(db: IDBDatabase, room: string): Promise<{ identity: Identity; release: Release } | undefined> {
-  const seats = (await done(db.transaction("seats").objectStore("seats").getAll(beginningWith(room)))) as Seat[];
-  for (const { client, nextOp } of seats) {
-    const release = await takeLock(lockName(room, client), { ifAvailable: true });
-    if (!release) continue;
-    const count = await done(db.transaction("ops").objectStore("ops").count(beginningWith(room, client)));
-    if (count > 0) return { identity: { client, nextOp }, release };
-    // Nobody's, and nothing in it.
-    await done(db.transaction("seats", "readwrite").objectStore("seats").delete([room, client]));
-    release();
-  }
-  return undefined;
-}
-
-/** Opens the store and takes a seat. Rejects where IndexedDB is missing or forbidden. */
+/** Opens the store and takes a seat. Where that does not work in time, it begins in memory, under another client id. */
 export async function openIndexedDb(options: OpenOptions): Promise<{ store: Store; loaded: Loaded }> {
+  const opening = openDatabase();
+  opening.catch(() => {});
+  let opened: Opened;
+  let failure: unknown;
+  try {
+    opened = await read(await within(opening, "IndexedDB"), options);
+  } catch (error) {
+    failure = error;
+    // Nobody knows which numbers a former page has used: those of a new client id are free.
+    opened = { db: undefined, entries: [], kept: undefined, ...(await newSeat(options)) };
+  }
+  const store = new IndexedDbStore(options, opened);
+  const { identity: { client, nextOp }, entries, kept } = opened;
+  if (failure === undefined) await store.written();
+  else store.failed(failure, opening);
+  return { store, loaded: { client, nextOp, entries, ...(kept && { kept }) } };
+}
+
+async function read(db: IDBDatabase, options: OpenOptions): Promise<Opened> {
   const { room } = options;
-  const db = await openDatabase();
-  // Another version of this library must be able to upgrade; losing the store is told as a problem by the next write.
-  db.onversionchange = () => db.close();
   const { identity, release } = await findSeat(db, options);
   const { client } = identity;
+  const [known, stored] = await readSeat(db, room, client).catch((error: unknown) => {
+    // Another tab may do better.
+    release();
+    throw error;
+  });
+  const nextOp = Math.max(identity.nextOp, known?.nextOp ?? 1);
+  // A large canvas may take long to read; it is only in the way then.
+  const kept = await within(loadKept(db, room), "IndexedDB").catch(() => undefined);
+  return { db, identity: { client, nextOp }, release, entries: stored.map((op) => op.entry), kept };
+}
+
+async function readSeat(db: IDBDatabase, room: string, client: string): Promise<[Seat | undefined, StoredOp[]]> {
   const reading = db.transaction(["seats", "ops"]);
   const seat = done(reading.objectStore("seats").get([room, client])) as Promise<Seat | undefined>;
-  const ops = done(reading.objectStore("ops").getAll(beginningWith(room, client))) as Promise<StoredOp[]>;
-  const nextOp = Math.max(identity.nextOp, (await seat)?.nextOp ?? 1);
-  const entries = (await ops).map((op) => op.entry);
-  const store = new IndexedDbStore(db, options, { client, nextOp }, release);
-  await store.reserved();
-  return { store, loaded: { client, nextOp, entries } };
+  const range = beginningWith(room, client);
+  const [known, count] = await within(Promise.all([seat, done(reading.objectStore("ops").count(range))]), "IndexedDB");
+  const ops = done(db.transaction("ops").objectStore("ops").getAll(range)) as Promise<StoredOp[]>;
+  return [known, await within(ops, "IndexedDB", withinFor(count))];
 }
 
 class IndexedDbStore implements Store {
-  durable = true;
+  durable: boolean;
+  private db: IDBDatabase | undefined;
+  private identity: Identity;
+  private release: Release;
   private reserve: number;
+  /** Everything that is to be there, by key: for writing it anew. */
+  private readonly held = new Map<number, Entry>();
   /** What is to be written: the latest state of each op, `undefined` to delete it. */
   private writes = new Map<string, { table: "seats" | "ops"; key: IDBValidKey; value: unknown }>();
   /** Whether something among them must not wait. */
@@ -140,19 +101,102 @@ class IndexedDbStore implements Store {
   /** Batches under way, and the end of the latest; IndexedDB keeps their order. */
   private underWay = 0;
   private latest: Promise<void> = Promise.resolve();
+  private keeper: Keeper | undefined;
+  private opening = 0;
+  private reopenMs = REOPEN_MS;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private closed = false;
 
-  constructor(
-    private readonly db: IDBDatabase,
-    private readonly options: OpenOptions,
-    private identity: Identity,
-    private release: Release,
-  ) {
-    this.reserve = identity.nextOp + RESERVE;
+  constructor(private readonly options: OpenOptions, opened: Opened) {
+    this.identity = opened.identity;
+    this.release = opened.release;
+    this.reserve = opened.identity.nextOp + RESERVE;
+    this.durable = opened.db !== undefined;
+    for (const entry of opened.entries) this.held.set(entry.key, entry);
+    if (opened.db) this.attach(opened.db);
     this.writeSeat();
   }
 
-  /** The numbers are set aside on disk. */
-  reserved(): Promise<void> {
+  private attach(db: IDBDatabase): void {
+    this.db = db;
+    const gone = (why: string): void => {
+      if (this.db === db) this.failed(new Error(why));
+    };
+    // The user cleared it, or the browser did.
+    db.onclose = () => gone("the browser closed the storage of this page");
+    // Another version of this library must be able to upgrade; or it is about to be deleted.
+    db.onversionchange = () => gone("another page changes or deletes the storage");
+  }
+
+  /** Ops live in memory from here on, until it works again. */
+  failed(error: unknown, opening?: Promise<IDBDatabase>): void {
+    const { db } = this;
+    this.db = undefined;
+    this.writes.clear();
+    try {
+      db?.close();
+    } catch {
+      // Closed is what it is to be.
+    }
+    if (this.closed) return;
+    if (this.durable || opening) {
+      this.options.problem(`unsaved changes do not outlive this page: ${reasonOf(error)}. It is tried again`);
+    }
+    this.durable = false;
+    this.options.changed();
+    if (opening) this.await(opening);
+    this.reopenLater((error as Error | null)?.name === "QuotaExceededError");
+  }
+
+  private reopenLater(full = false): void {
+    clearTimeout(this.timer);
+    if (this.closed || this.db) return;
+    this.timer = setTimeout(() => {
+      if (this.opening < MAX_OPENING) this.await(openDatabase(), full);
+      this.reopenLater(full);
+    }, this.reopenMs);
+    this.reopenMs = Math.min(MAX_REOPEN_MS, this.reopenMs * 2);
+  }
+
+  private await(opening: Promise<IDBDatabase>, full = false): void {
+    this.opening++;
+    opening.then((db) => this.reopened(db, full)).catch(() => {}).finally(() => this.opening--);
+  }
+
+  private async reopened(db: IDBDatabase, full: boolean): Promise<void> {
+    if (this.closed || this.db) return db.close();
+    this.attach(db);
+    clearTimeout(this.timer);
+    // Work goes before what can be fetched again.
+    if (full) await forgetKept(db).catch(() => {});
+    try {
+      await this.writeAll(db);
+    } catch (error) {
+      if (this.db === db) this.failed(error);
+      return;
+    }
+    if (this.db !== db) return;
+    this.durable = true;
+    this.reopenMs = REOPEN_MS;
+    this.options.changed();
+    this.begin();
+    this.keeper?.renewed();
+  }
+
+  /** Whatever was there of this seat: what is not acked now is. */
+  private writeAll(db: IDBDatabase): Promise<void> {
+    const { room } = this.options;
+    const { client } = this.identity;
+    const writing = db.transaction(["seats", "ops"], "readwrite");
+    const ops = writing.objectStore("ops");
+    ops.delete(beginningWith(room, client));
+    for (const entry of this.held.values()) ops.put({ room, client, key: entry.key, entry } satisfies StoredOp);
+    writing.objectStore("seats").put({ room, client, nextOp: this.reserve } satisfies Seat);
+    return within(ended(writing), "IndexedDB", withinFor(this.held.size));
+  }
+
+  /** Everything so far is on disk, or has failed. */
+  written(): Promise<void> {
     this.begin();
     return this.latest;
   }
@@ -160,10 +204,12 @@ class IndexedDbStore implements Store {
   save(entry: Entry): void {
     const { room } = this.options;
     const { client } = this.identity;
-    this.write("ops", [room, client, entry.key], { room, client, key: entry.key, entry });
+    this.held.set(entry.key, entry);
+    this.write("ops", [room, client, entry.key], { room, client, key: entry.key, entry } satisfies StoredOp);
   }
 
   forget(entry: Entry): void {
+    this.held.delete(entry.key);
     this.write("ops", [this.options.room, this.identity.client, entry.key], undefined);
   }
 
@@ -177,10 +223,11 @@ class IndexedDbStore implements Store {
   private writeSeat(): void {
     const { room } = this.options;
     const { client } = this.identity;
-    this.write("seats", [room, client], { room, client, nextOp: this.reserve });
+    this.write("seats", [room, client], { room, client, nextOp: this.reserve } satisfies Seat);
   }
 
   private write(table: "seats" | "ops", key: string[] | (string | number)[], value: unknown): void {
+    if (!this.db) return;
     this.writes.set(`${table}/${key.join("/")}`, { table, key, value });
     // The page may go at any moment. What is to be kept must not wait for an earlier write; what is to be forgotten may,
     // since the server recognises an op that it is sent again.
@@ -193,35 +240,30 @@ class IndexedDbStore implements Store {
 
   private begin(): void {
     this.begun = this.urgent = false;
-    if (this.writes.size === 0) return;
+    const { db } = this;
+    if (this.writes.size === 0 || !db) return;
     this.underWay++;
-    this.latest = this.writeBatch().catch((error) => this.failed(error)).then(() => {
+    this.latest = this.writeBatch(db).catch((error) => {
+      if (this.db === db) this.failed(error);
+    }).then(() => {
       this.underWay--;
       if (this.underWay === 0) this.begin();
     });
   }
 
-  private failed(error: unknown): void {
-    if (this.durable) this.options.problem(String(error));
-    this.durable = false;
-  }
-
-  private async writeBatch(): Promise<void> {
+  private async writeBatch(db: IDBDatabase): Promise<void> {
     const batch = this.writes;
     this.writes = new Map();
-    const transaction = this.db.transaction(["seats", "ops"], "readwrite");
+    const transaction = db.transaction(["seats", "ops"], "readwrite");
     for (const { table, key, value } of batch.values()) {
       const store = transaction.objectStore(table);
       if (value === undefined) store.delete(key);
       else store.put(value);
     }
-    const ended = new Promise<void>((resolve, reject) => {
-      transaction.oncomplete = () => resolve();
-      transaction.onabort = () => reject(transaction.error ?? new Error("IndexedDB aborted"));
-    });
+    const end = ended(transaction);
     // At once: left to itself, it is committed only after the page has heard of every put, and a page that goes does not.
     transaction.commit();
-    return ended;
+    return within(end, "IndexedDB", withinFor(batch.size));
   }
 
   async changeClient(client: string, entries: readonly Entry[]): Promise<void> {
@@ -236,11 +278,26 @@ class IndexedDbStore implements Store {
       this.save(entry);
     }
     this.writeSeat();
-    await this.reserved();
+    await this.written();
     letGo();
   }
 
+  follow(ground: Ground): void {
+    const { room, makeId, problem } = this.options;
+    this.keeper = new Keeper(room, makeId(), () => this.db, ground, problem);
+  }
+
+  moved(): void {
+    this.keeper?.moved();
+  }
+
+  refused(): void {
+    this.keeper?.stop();
+    if (this.db) void forgetKept(this.db, this.options.room).catch(() => {});
+  }
+
   leave(): void {
+    this.keeper?.leave();
     this.options.shelf?.put(this.identity);
   }
 
@@ -250,8 +307,11 @@ class IndexedDbStore implements Store {
 
   close(): void {
     this.leave();
-    void this.reserved().then(() => {
-      this.db.close();
+    this.closed = true;
+    this.keeper?.stop();
+    clearTimeout(this.timer);
+    void this.written().then(() => {
+      this.db?.close();
       this.release();
     });
   }

@@ -4,12 +4,14 @@ import type { Json, JsonObject } from "./types.js";
 
 /** Levels below a message's own braces: servers take 16 in all unless their welcome says otherwise. */
 const DEFAULT_LEVELS = 15;
+/** Of a place in an error: a value within itself has a long one. */
+const MAX_PLACE_CHARS = 120;
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
 type Mutable = Record<string, Json | undefined>;
 
 /** Sets a member even when its name is `__proto__`, which assignment would take for the prototype. */
-function put(target: Mutable, key: string, value: Json): void {
+export function setMember(target: Mutable, key: string, value: Json): void {
   if (key === "__proto__") {
     Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true });
   } else {
@@ -31,7 +33,32 @@ function wellFormed(text: string): string {
  * A deep copy, so that later changes by the caller do not reach into what is being sent.
  * Throws `TypeError` for what JSON would silently turn into something else: NaN would arrive as null and delete a property.
  */
-export function copyJson(value: unknown, levels = DEFAULT_LEVELS, depth = 0): Json {
+export function copyJson(value: unknown, levels = DEFAULT_LEVELS): Json {
+  try {
+    return copied(value, levels, 0);
+  } catch (error) {
+    const place = placeOf(value, levels, 0).slice(0, MAX_PLACE_CHARS);
+    throw place && error instanceof TypeError ? new TypeError(`${error.message} (at ${place})`) : error;
+  }
+}
+
+/** Where in a value the first thing is that can't be copied: `style.dash[2]`. */
+function placeOf(value: unknown, levels: number, depth: number): string {
+  if (typeof value !== "object" || value === null || depth >= levels) return "";
+  for (const key of Array.isArray(value) ? value.keys() : Object.keys(value)) {
+    const member = (value as Record<string | number, unknown>)[key];
+    if (member === undefined && !Array.isArray(value)) continue;
+    try {
+      copied(member, levels, depth + 1);
+    } catch {
+      const rest = placeOf(member, levels, depth + 1);
+      return `${typeof key === "number" ? `[${key}]` : key}${rest && !rest.startsWith("[") ? "." : ""}${rest}`;
+    }
+  }
+  return "";
+}
+
+function copied(value: unknown, levels: number, depth: number): Json {
   switch (typeof value) {
     case "string":
       return wellFormed(value);
@@ -44,10 +71,10 @@ export function copyJson(value: unknown, levels = DEFAULT_LEVELS, depth = 0): Js
       if (value === null) return null;
       if (depth >= levels) throw new TypeError(`nesting is at most ${levels} levels`);
       // Holes become members here, and are refused as such.
-      if (Array.isArray(value)) return Array.from(value, (item) => copyJson(item, levels, depth + 1));
+      if (Array.isArray(value)) return Array.from(value, (item) => copied(item, levels, depth + 1));
       return copyMembers(value, levels, depth);
     default:
-      throw new TypeError(`a ${typeof value} cannot be sent: JSON has none`);
+      throw new TypeError(`${value === undefined ? "undefined" : `a ${typeof value}`} cannot be sent: JSON has none`);
   }
 }
 
@@ -59,7 +86,7 @@ function copyMembers(value: object, levels: number, depth: number): JsonObject {
   }
   const copy: Mutable = {};
   for (const [key, member] of Object.entries(value)) {
-    if (member !== undefined) put(copy, wellFormed(key), copyJson(member, levels, depth + 1));
+    if (member !== undefined) setMember(copy, wellFormed(key), copied(member, levels, depth + 1));
   }
   return copy;
 }
@@ -78,12 +105,13 @@ export function mergePatch(target: Json | undefined, patch: Json): Json {
     const value = patch[key];
     if (value === undefined) continue;
     if (value === null) delete merged[key];
-    else put(merged, key, isObject(value) ? mergePatch(own(merged, key), value) : value);
+    else setMember(merged, key, isObject(value) ? mergePatch(own(merged, key), value) : value);
   }
   return merged;
 }
 
-function own(object: JsonObject, key: string): Json | undefined {
+/** An own member; what objects inherit is none. */
+export function own(object: JsonObject, key: string): Json | undefined {
   return Object.hasOwn(object, key) ? object[key] : undefined;
 }
 
@@ -98,12 +126,12 @@ export function composePatches(first: JsonObject, second: JsonObject): JsonObjec
     if (later === undefined) continue;
     const earlier = own(first, key);
     if (earlier === undefined || !isObject(later)) {
-      put(both, key, later);
+      setMember(both, key, later);
       continue;
     }
     const inner = isObject(earlier) ? composePatches(earlier, later) : undefined;
     if (inner === undefined) return undefined;
-    put(both, key, inner);
+    setMember(both, key, inner);
   }
   return both;
 }
@@ -111,10 +139,10 @@ export function composePatches(first: JsonObject, second: JsonObject): JsonObjec
 /** A patch that makes `to` of `from`, and `to` of nothing as well: all of `to`, and `null` for what else is in `from`. */
 export function patchBetween(from: JsonObject, to: JsonObject): JsonObject {
   const patch: Mutable = {};
-  for (const key of Object.keys(from)) if (!Object.hasOwn(to, key)) put(patch, key, null);
+  for (const key of Object.keys(from)) if (!Object.hasOwn(to, key)) setMember(patch, key, null);
   for (const key of Object.keys(to)) {
     const [before, after] = [own(from, key), to[key]];
-    if (after !== undefined) put(patch, key, isObject(before) && isObject(after) ? patchBetween(before, after) : after);
+    if (after !== undefined) setMember(patch, key, isObject(before) && isObject(after) ? patchBetween(before, after) : after);
   }
   return patch;
 }
@@ -123,4 +151,29 @@ export function patchBetween(from: JsonObject, to: JsonObject): JsonObject {
 export function sameMembers(a: JsonObject, b: JsonObject): boolean {
   const keys = Object.keys(a);
   return keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && a[key] === b[key]);
+}
+
+/** The same JSON, whatever the order of members. */
+export function sameJson(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
+  if (Array.isArray(a) !== Array.isArray(b)) return false;
+  const keys = Object.keys(a);
+  return (
+    keys.length === Object.keys(b).length &&
+    keys.every((key) => Object.hasOwn(b, key) && sameJson((a as Record<string, unknown>)[key], (b as Record<string, unknown>)[key]))
+  );
+}
+
+/** The part of a merge patch that changes something, value by value within objects. */
+export function differing(object: JsonObject, patch: JsonObject): JsonObject {
+  const rest: Mutable = {};
+  for (const key of Object.keys(patch)) {
+    const [is, wanted] = [own(object, key), patch[key]];
+    if (wanted === undefined || sameJson(is ?? null, wanted)) continue;
+    const inner = isObject(is) && isObject(wanted) ? differing(is, wanted) : undefined;
+    if (inner === undefined) setMember(rest, key, wanted);
+    else if (Object.keys(inner).length > 0) setMember(rest, key, inner);
+  }
+  return rest;
 }

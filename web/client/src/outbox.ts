@@ -9,33 +9,20 @@
  */
 
 import type { ErrorCode, OpResult } from "./types.js";
+import { Aside } from "./aside.js";
 import { fits } from "./bounds.js";
+import { composedTails } from "./edits.js";
 import { type Entry, messageOf, objectIdOf, type OpBody, type OutboxEffect } from "./entry.js";
 import { Flight } from "./flight.js";
 import { composePatches } from "./json.js";
+import { BASE_BACKOFF_MS, committedOf, isEdit, MAX_BACKOFF_MS, MAX_BATCH_OPS, type OutboxLimits, RETRYABLE, UPDATE_INTERVAL_MS } from "./outbox-limits.js";
 import { Pacer } from "./pacer.js";
-
-/** Refusals that may pass before an op is given up. */
-export const MAX_REFUSALS = 3;
-/** Updates alone are sent at most this often: 30 a second look smooth, and what waits is merged. */
-export const UPDATE_INTERVAL_MS = 33;
-const BASE_BACKOFF_MS = 250;
-const RETRYABLE: readonly string[] = ["overloaded", "rate-limited", "not-ready"];
-
-const wireKey = (client: string, op: number): string => `${client}/${op}`;
-
-/** Bounds the server gave. */
-export interface OutboxLimits {
-  readonly maxMessageBytes: number;
-  /** 0 for no limit. */
-  readonly opsPerS: number;
-}
+import { patience } from "./reconnect.js";
 
 export class Outbox {
   /** Ops to be sent or answered, in order of their numbers. */
   private queue = new Map<number, Entry>();
-  /** Failed ops, and ops of a former client id whose fate is not known, by client and number. */
-  private readonly aside = new Map<string, Entry>();
+  private readonly aside = new Aside();
   /** The latest queued op of each object: what an update may merge into. */
   private readonly latest = new Map<string, Entry>();
   private readonly flight = new Flight();
@@ -45,11 +32,18 @@ export class Outbox {
   private retryAt = 0;
   private readonly pacer = new Pacer();
   private updatesNotBefore = 0;
+  /** Updates up to this number belong to the round that was begun: they go as soon as the window lets them. */
+  private roundEnd = 0;
   /** Unsent ops other than updates: they do not wait for {@link UPDATE_INTERVAL_MS}. */
   private urgent = 0;
   private wake: number | undefined;
   private limits: OutboxLimits = { maxMessageBytes: 64 * 1024, opsPerS: 0 };
   private nextKey = 1;
+  /** Between {@link begin} and {@link end}, and the key of the first op since. */
+  private grouping = false;
+  private group: number | undefined;
+  /** There was an update with edits. */
+  private edited = false;
 
   constructor(
     public client: string,
@@ -75,7 +69,12 @@ export class Outbox {
     return this.connected ? this.wake : undefined;
   }
 
-  /** When the oldest unanswered op was sent. */
+  /** Bytes without an answer, in characters. */
+  get unansweredBytes(): number {
+    return this.flight.bytes;
+  }
+
+  /** Since when something is unanswered, and nothing was answered. */
   get waitingSince(): number | undefined {
     return this.flight.since;
   }
@@ -88,7 +87,7 @@ export class Outbox {
       entry.attempted = true;
       const former = entry.client !== this.client;
       if (!former) this.nextOp = Math.max(this.nextOp, entry.op + 1);
-      if (former || entry.state === "failed") this.aside.set(wireKey(entry.client, entry.op), entry);
+      if (former || entry.state === "failed") this.aside.put(entry);
       else this.enqueue(entry);
       // The page went before it learnt what became of an op sent under another client id.
       if (former && entry.state !== "failed") this.orphans.push(entry);
@@ -96,12 +95,44 @@ export class Outbox {
   }
 
   /** Takes a new op. An update merges into the object's latest op if that is an update nobody has sent. */
-  add(body: OpBody): { entry: Entry; effects: OutboxEffect[] } {
+  add(body: OpBody): { entry: Entry; merged: boolean; effects: OutboxEffect[] } {
     const merged = this.mergeInto(body);
-    if (merged) return { entry: merged, effects: [{ type: "changed", entry: merged }] };
-    const entry = this.made(body, this.nextOp++);
-    this.enqueue(entry);
-    return { entry, effects: [{ type: "changed", entry }] };
+    const entry = merged ?? this.made(body, this.nextOp++);
+    if (!merged) {
+      if (this.grouping) entry.group = this.group ??= entry.key;
+      this.enqueue(entry);
+    }
+    const superseded = this.supersede(this.aside.rewrittenBy(entry.body));
+    return { entry, merged: merged !== undefined, effects: [{ type: "changed", entry }, ...superseded] };
+  }
+
+  /** What is added from here on is done as one, or not at all. */
+  begin(): void {
+    this.grouping = true;
+    this.group = undefined;
+  }
+
+  end(): void {
+    this.grouping = false;
+    this.group = undefined;
+  }
+
+  /** Updates that this server does not take as they are. None was sent. */
+  unspeakable(): Entry[] {
+    if (!this.connected || this.limits.set || !this.edited) return [];
+    return [...this.queue.values()].filter((entry) => !entry.attempted && isEdit(entry.body));
+  }
+
+  /** The latest op of an object, if it is not acked. */
+  latestOf(id: string): Entry | undefined {
+    return this.latest.get(id);
+  }
+
+  private supersede(entries: readonly Entry[]): OutboxEffect[] {
+    return entries.map((entry) => {
+      this.remove(entry);
+      return { type: "superseded", entry };
+    });
   }
 
   /** An entry for it. Without a number it is not taken: nothing else will know it. */
@@ -114,6 +145,13 @@ export class Outbox {
     if (body.type !== "object-update") return undefined;
     const last = this.latest.get(body.id);
     if (!last || last.attempted || last.body.type !== "object-update") return undefined;
+    // What is done as one with others stays so.
+    if (last.group !== this.group || (this.grouping && this.group === undefined)) return undefined;
+    if (isEdit(last.body) || isEdit(body)) {
+      const both = composedTails(last.body, body);
+      if (both) last.body = { ...last.body, ...both };
+      return both && last;
+    }
     const patch = composePatches(last.body.patch, body.patch);
     if (!patch) return undefined;
     last.body = { ...last.body, patch };
@@ -122,6 +160,7 @@ export class Outbox {
 
   private enqueue(entry: Entry): void {
     this.queue.set(entry.op, entry);
+    this.edited ||= isEdit(entry.body);
     const id = objectIdOf(entry.body);
     if (id !== undefined) this.latest.set(id, entry);
     if (!entry.attempted && entry.body.type !== "object-update") this.urgent++;
@@ -156,13 +195,14 @@ export class Outbox {
   private renumber(entries: readonly Entry[]): OutboxEffect[] {
     for (const entry of entries) {
       this.dequeue(entry);
-      this.aside.delete(wireKey(entry.client, entry.op));
+      this.aside.take(entry);
     }
     return entries.map((entry) => {
       entry.client = this.client;
       entry.op = this.nextOp++;
-      entry.attempted = entry.committed = entry.mayBeContained = false;
+      entry.attempted = entry.committed = entry.mayBeContained = entry.mayBeIgnored = false;
       entry.state = "pending";
+      entry.group = undefined;
       this.enqueue(entry);
       return { type: "changed", entry };
     });
@@ -180,12 +220,13 @@ export class Outbox {
     this.wake = undefined;
     const effects: OutboxEffect[] = [];
     if (!this.connected || this.orphans.length > 0 || this.waitsAfterRefusal(now)) return effects;
-    let updated = false;
+    // Nothing can go: going through the queue at every one of thousands of calls would be slow.
+    if (this.flight.full) return effects;
     for (const entry of this.queue.values()) {
       if (this.flight.has(entry.op) || entry.committed) continue;
       if (this.flight.full) break;
-      const isUpdate = entry.body.type === "object-update";
-      if (isUpdate && !entry.attempted && this.urgent === 0 && now < this.updatesNotBefore) {
+      const fresh = entry.body.type === "object-update" && !entry.attempted && entry.op > this.roundEnd;
+      if (fresh && this.urgent === 0 && now < this.updatesNotBefore) {
         this.wake = this.updatesNotBefore;
         break;
       }
@@ -194,11 +235,30 @@ export class Outbox {
         this.wake = now + waitMs;
         break;
       }
-      this.launch(entry, now, effects);
-      updated ||= isUpdate;
+      if (fresh) {
+        this.roundEnd = this.nextOp - 1;
+        this.updatesNotBefore = now + UPDATE_INTERVAL_MS;
+      }
+      if (!this.launchGroup(entry, now, effects)) this.launch(entry, now, effects);
     }
-    if (updated) this.updatesNotBefore = now + UPDATE_INTERVAL_MS;
     return effects;
+  }
+
+  /**
+   * Sends an op together with those that are done as one with it. False where there are none, or they can't be one
+   * message. What is left of a batch that is answered in part was done, and each of it is answered alone.
+   */
+  private launchGroup(first: Entry, now: number, effects: OutboxEffect[]): boolean {
+    const { group } = first;
+    if (group === undefined || first.key !== group || !this.limits.batch) return false;
+    const entries = [...this.queue.values()].filter((entry) => entry.group === group);
+    if (entries.length < 2 || entries.length > MAX_BATCH_OPS || entries[0] !== first) return false;
+    if (entries.some((entry) => entry.committed || this.flight.has(entry.op))) return false;
+    const texts = entries.map(messageOf);
+    const text = `{"type":"batch","ops":[${texts.join(",")}]}`;
+    if (texts.includes(undefined) || !fits(text, this.limits.maxMessageBytes)) return false;
+    for (const [at, entry] of entries.entries()) this.launched(entry, texts[at] as string, now, effects, at === 0 ? text : undefined);
+    return true;
   }
 
   private waitsAfterRefusal(now: number): boolean {
@@ -223,30 +283,35 @@ export class Outbox {
       effects.push(...this.fail(entry, "too-large", `over ${this.limits.maxMessageBytes} bytes`));
       return;
     }
+    this.launched(entry, text, now, effects, text);
+  }
+
+  /** It flies. `sent` is the message that carries it, for the first one in there. */
+  private launched(entry: Entry, text: string, now: number, effects: OutboxEffect[], sent: string | undefined): void {
     if (!entry.attempted && entry.body.type !== "object-update") this.urgent--;
     this.flight.launch(entry.op, text.length, now);
     const changed = entry.state !== "sent";
     entry.attempted = true;
     entry.state = "sent";
-    effects.push({ type: "send", entry, text });
+    if (sent !== undefined) effects.push({ type: "send", entry, text: sent });
     if (changed) effects.push({ type: "changed", entry });
   }
 
   /** The op as the current connection knows it. */
   find(op: number): Entry | undefined {
-    return this.queue.get(op) ?? this.aside.get(wireKey(this.client, op));
+    return this.queue.get(op) ?? this.aside.get(this.client, op);
   }
 
   /** An `ack` came. */
-  ack(op: number, result: OpResult): OutboxEffect[] {
-    this.flight.land(op);
+  ack(op: number, result: OpResult, now: number): OutboxEffect[] {
+    this.flight.land(op, now);
     const entry = this.find(op);
     return entry ? this.settle(entry, result) : [];
   }
 
   /** A whole message of an own op came in the stream. */
   met(client: string, op: number, seq: number): OutboxEffect[] {
-    const entry = client === this.client ? this.find(op) : this.aside.get(wireKey(client, op));
+    const entry = client === this.client ? this.find(op) : this.aside.get(client, op);
     return entry ? this.settle(entry, { seq, status: "ok" }) : [];
   }
 
@@ -254,12 +319,12 @@ export class Outbox {
     this.remove(entry);
     entry.state = "acked";
     entry.error = undefined;
-    return [{ type: "settled", entry, result }];
+    return [{ type: "settled", entry, result }, ...this.supersede(this.aside.outlivedBy(entry))];
   }
 
   private remove(entry: Entry): void {
     this.dequeue(entry);
-    this.aside.delete(wireKey(entry.client, entry.op));
+    this.aside.take(entry);
     this.orphans = this.orphans.filter((orphan) => orphan !== entry);
   }
 
@@ -270,7 +335,7 @@ export class Outbox {
     now: number,
     jitter: number,
   ): OutboxEffect[] {
-    this.flight.land(op);
+    this.flight.land(op, now);
     const entry = this.queue.get(op);
     if (!entry) return [];
     if (!RETRYABLE.includes(refusal.code)) return this.fail(entry, refusal.code, refusal.message);
@@ -278,11 +343,11 @@ export class Outbox {
     // What was in flight behind a refused op is refused with it, through no fault of its own.
     const follows = this.blockedAt !== undefined && op > this.blockedAt;
     if (follows) return [{ type: "changed", entry }];
+    // However often: a full disk, a locked file or a lost Redis may last for hours, and giving up would undo the work.
     entry.refusals++;
     this.blockedAt = op;
-    if (entry.refusals >= MAX_REFUSALS) return this.fail(entry, refusal.code, refusal.message);
-    const backoff = jitter * BASE_BACKOFF_MS * 2 ** (entry.refusals - 1);
-    this.retryAt = now + (refusal.retryAfterMs ?? BASE_BACKOFF_MS) + backoff;
+    const backoff = jitter * Math.min(MAX_BACKOFF_MS, BASE_BACKOFF_MS * 2 ** (entry.refusals - 1));
+    this.retryAt = now + (refusal.retryAfterMs === undefined ? BASE_BACKOFF_MS : patience(refusal.retryAfterMs)) + backoff;
     return [{ type: "changed", entry }];
   }
 
@@ -291,7 +356,7 @@ export class Outbox {
     entry.state = "failed";
     entry.committed = false;
     entry.error = { code, message };
-    this.aside.set(wireKey(entry.client, entry.op), entry);
+    this.aside.put(entry);
     return [{ type: "failed", entry }, ...this.unblockFrom(entry)];
   }
 
@@ -303,7 +368,7 @@ export class Outbox {
 
   /** Puts a failed op at the end, under a new number: its old one may be behind others by now. */
   retry(entry: Entry): OutboxEffect[] {
-    if (entry.state !== "failed" || !this.aside.has(wireKey(entry.client, entry.op))) return [];
+    if (entry.state !== "failed" || !this.aside.has(entry)) return [];
     entry.refusals = 0;
     entry.error = undefined;
     return this.renumber([entry]);
@@ -311,7 +376,7 @@ export class Outbox {
 
   /** Takes an op back. Nothing happens when it may be on its way already. */
   discard(entry: Entry): OutboxEffect[] {
-    const known = this.find(entry.op) === entry || this.aside.has(wireKey(entry.client, entry.op));
+    const known = this.find(entry.op) === entry || this.aside.has(entry);
     if (!known || entry.committed || (entry.state !== "pending" && entry.state !== "failed")) return [];
     this.remove(entry);
     return [{ type: "discarded", entry }, ...this.unblockFrom(entry)];
@@ -331,10 +396,13 @@ export class Outbox {
    * that was lost. `exists` says whether an object is there.
    */
   caughtUp(exists: (id: string) => boolean): OutboxEffect[] {
-    const missing = this.committed().flatMap((entry) => {
+    // Whose creation was refused may not have been there for what came after it.
+    const unmade = new Set<string>();
+    const missing = committedOf(this.queue.values()).flatMap((entry) => {
       if (entry.mayBeContained) return this.settle(entry, { seq: 0, status: "dup" });
       const change = entry.body.type === "object-update" || entry.body.type === "object-delete" ? entry.body : undefined;
-      if (change && !exists(change.id)) return this.settle(entry, { seq: 0, status: "ignored" });
+      if (change && (entry.mayBeIgnored || unmade.has(change.id) || !exists(change.id))) return this.settle(entry, { seq: 0, status: "ignored" });
+      if (entry.body.type === "object-create") unmade.add(entry.body.object.id);
       return this.fail(entry, "refused", "the server refused it for good; its reason was lost with the connection");
     });
     return [...missing, ...this.requeueOrphans(() => false)];
@@ -346,18 +414,9 @@ export class Outbox {
    */
   snapshotTaken(contains: (entry: Entry) => boolean): OutboxEffect[] {
     const settle = (entry: Entry): OutboxEffect[] => this.settle(entry, { seq: 0, status: "dup" });
-    const settled = [...this.committed(), ...this.orphans.filter(contains)].flatMap(settle);
+    const settled = [...committedOf(this.queue.values()), ...this.orphans.filter(contains)].flatMap(settle);
     const told = (entry: Entry): boolean => entry.body.type === "object-create" || entry.body.type === "chat";
     return [...settled, ...this.requeueOrphans((entry) => !told(entry))];
-  }
-
-  private committed(): Entry[] {
-    const committed: Entry[] = [];
-    for (const entry of this.queue.values()) {
-      if (!entry.attempted) break;
-      if (entry.committed) committed.push(entry);
-    }
-    return committed;
   }
 
   private requeueOrphans(unknowable: (entry: Entry) => boolean): OutboxEffect[] {
@@ -374,11 +433,12 @@ export class Outbox {
   /** Somebody else uses this client id: goes on under another. Ops that were sent wait until their fate is known. */
   changeClient(client: string): OutboxEffect[] {
     this.lost();
+    this.roundEnd = 0;
     const queued = [...this.queue.values()];
     const sent = queued.filter((entry) => entry.attempted);
     for (const entry of sent) {
       this.dequeue(entry);
-      this.aside.set(wireKey(entry.client, entry.op), entry);
+      this.aside.put(entry);
     }
     this.orphans.push(...sent);
     this.client = client;

@@ -1,10 +1,9 @@
 /** The others: who is here, where they point, and what they signal. Pure. */
 
-import type { JsonObject } from "./types.js";
 import { CursorTracks, isCursor } from "./cursors.js";
 import type { SessionEffect } from "./effects.js";
-import { Roster, type WireUser } from "./roster.js";
-import type { ServerMessage } from "./wire.js";
+import { Roster } from "./roster.js";
+import type { ServerMessage, WireMember } from "./wire.js";
 
 export class People {
   readonly roster = new Roster();
@@ -13,10 +12,10 @@ export class People {
   private signals: SessionEffect[] = [];
 
   /** Everybody here, oneself (`self`) possibly among them. */
-  welcome(users: readonly (WireUser & { readonly cursor?: JsonObject })[], self: string, now: number): void {
+  welcome(users: readonly WireMember[], self: string, now: number): void {
     for (const client of this.roster.replace(users, self)) this.left(client);
-    for (const { client, cursor } of users) {
-      if (cursor && client !== self && this.cursors.receive(client, cursor, now)) this.moved.add(client);
+    for (const { client, cursor, cursor_age_ms: ageMs } of users) {
+      if (cursor && client !== self && this.cursors.receive(client, cursor, now, ageMs)) this.moved.add(client);
     }
   }
 

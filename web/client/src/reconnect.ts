@@ -16,6 +16,14 @@ const MAX_TOKENS = 3;
 const MAX_IDENTITIES = 3;
 const REPLACED_WITHIN_MS = 60_000;
 
+/** However long a server asks one to wait: by then it may have forgotten, or meant something else. */
+const MAX_PATIENCE_MS = 300_000;
+
+/** What a server asks one to wait, as far as that is a time. */
+export function patience(askedMs: unknown): number {
+  return typeof askedMs === "number" && askedMs > 0 ? Math.min(askedMs, MAX_PATIENCE_MS) : 0;
+}
+
 export type Decision =
   /** Connect after that many ms. */
   | { readonly type: "wait"; readonly ms: number; readonly newIdentity?: boolean; readonly problem?: Problem }

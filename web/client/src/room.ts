@@ -4,22 +4,31 @@ import type * as api from "./types.js";
 import { type Json, type Op, type RoomEvents, ScumbleError, type User } from "./types.js";
 import { checkedToken, checkedUser, eventName } from "./bounds.js";
 import { makeChat, makeObjects } from "./calls.js";
-import { Connection } from "./connection.js";
+import { Connection, type WireOptions } from "./connection.js";
+import { EffectQueue } from "./effect-queue.js";
 import type { SessionEffect } from "./effects.js";
 import { Emitter } from "./emitter.js";
-import type { OpBody } from "./entry.js";
+import { objectIdOf, type OpBody } from "./entry.js";
 import type { Environment } from "./environment.js";
 import { Ephemeral } from "./ephemeral.js";
 import { Handles } from "./handles.js";
 import { copyJson } from "./json.js";
+import { Steps } from "./steps.js";
 import type { OpHandle } from "./op.js";
+import { Pings } from "./pings.js";
+import type { Problem } from "./reconnect.js";
 import { Session } from "./session.js";
 import type { Loaded, Store } from "./store.js";
+import { whenSynced } from "./synced.js";
+import { Tokens } from "./tokens.js";
 
-/** An op unanswered for this long means that the connection, or something behind it, hangs. */
-const ACK_WITHIN_MS = 20_000;
+/**
+ * Without a single answer to ops for this long, though the server answers pings, something behind it hangs, and another
+ * process may do better. A queue that can't commit for a while is waited for.
+ */
+const ACK_WITHIN_MS = 300_000;
 /** Options of {@link connect}, checked, with everything filled in. */
-export interface RoomOptions {
+export interface RoomOptions extends WireOptions {
   readonly socketUrl: string;
   readonly canvas: string;
   readonly user: User;
@@ -35,22 +44,20 @@ export class Room implements api.Room {
   readonly cursors: api.Cursors;
   readonly cursor: api.Room["cursor"];
   readonly presence: api.Room["presence"];
+  readonly history: api.History;
+  private readonly steps: Steps;
   private readonly session: Session;
   private readonly connection: Connection;
-  private readonly emitter = new Emitter();
+  private readonly emitter: Emitter;
   private readonly handles: Handles;
   private readonly ephemeral: Ephemeral;
-  /** Pings under way, by the time they were sent at. */
-  private readonly pings = new Map<number, { resolve: () => void; reject: (error: Error) => void }>();
-  /** Effects still to be carried out, while some are. */
-  private readonly waiting: SessionEffect[] = [];
-  private running = false;
-  private token: RoomOptions["token"];
-  /** What {@link refreshToken} gave without a connection: goes before all others until it was taken or refused. */
-  private newerToken: string | undefined;
+  private readonly pings: Pings;
+  private readonly queue = new EffectQueue((effect) => this.carryOut(effect));
+  private readonly tokens: Tokens;
   private cancelTick: (() => void) | undefined;
   private tickAt = Infinity;
   private framed = false;
+  private storageTold: api.Storage;
   private readonly unwatch: () => void;
   private closed = false;
 
@@ -61,8 +68,20 @@ export class Room implements api.Room {
     loaded: Loaded,
   ) {
     this.canvas = options.canvas;
-    this.token = options.token;
+    this.storageTold = store.durable ? "indexeddb" : "memory";
+    this.emitter = new Emitter((task) => env.nextFrame(task));
+    this.pings = new Pings(() => env.now(), (text) => this.connection.send(text), (ms, task) => env.after(ms, task));
+    this.tokens = new Tokens(env, options.token, (problem) => this.tell(problem));
     this.handles = this.makeHandles();
+    this.history = this.steps = new Steps({
+      get: (id) => this.session.canvas.get(id),
+      now: () => env.now(),
+      perform: (body) => this.take(body),
+      mayWrite: () => this.role === "write" && !this.closed && !this.connection.stopped?.final,
+      batch: () => this.session.batch(),
+      batched: () => this.run(this.session.batched(env.now()), true),
+      changed: (event) => this.emitter.emit("history", event),
+    });
     this.session = new Session({
       client: loaded.client,
       user: options.user,
@@ -70,13 +89,14 @@ export class Room implements api.Room {
       handleOf: (entry) => this.handles.of(entry),
       random: () => env.random(),
       date: () => env.date(),
+      remote: (id, patch) => this.steps.remote(id, patch),
     });
     this.connection = new Connection(env, options.socketUrl, this.connectionHandler(), {
-      canRenewToken: typeof options.token === "function",
+      canRenewToken: this.tokens.renewable,
       canChangeIdentity: options.ownIdentity,
-      hasToken: () => this.token !== undefined,
-    });
-    this.objects = makeObjects(this.session.canvas, (body) => this.perform(body), env.makeId, () => this.levels);
+      hasToken: () => this.tokens.any,
+    }, options);
+    this.objects = makeObjects(this.session.canvas, (body) => this.perform(body), (body) => this.unchanged(body), env.makeId, () => this.levels);
     this.chat = makeChat(this.session.chat, (body) => this.perform(body));
     this.cursors = {
       sample: (now = env.now()) => this.session.people.cursors.sample(now),
@@ -96,7 +116,8 @@ export class Room implements api.Room {
       cameBack: () => store.comeBack(),
     });
     for (const entry of [...loaded.entries].sort((a, b) => a.key - b.key)) this.handles.add(entry);
-    this.run(this.session.restore(loaded.entries));
+    this.run(this.session.restore(loaded.entries, loaded.kept));
+    store.follow?.(this.session.ground);
     this.connection.connect();
   }
 
@@ -141,13 +162,46 @@ export class Room implements api.Room {
     return this.limits.max_json_depth - 1;
   }
 
-  on<K extends keyof RoomEvents>(event: K, listener: (value: RoomEvents[K]) => void): () => void {
-    return this.emitter.on(event, listener);
+  on<K extends keyof RoomEvents>(event: K, listener: (value: RoomEvents[K]) => void, options?: api.ListenOptions): () => void {
+    return this.emitter.on(event, listener, options);
   }
 
   // ---- durable calls ----
 
   private perform(body: OpBody): OpHandle {
+    return this.steps.recorded(body, (record) => this.take(body, record));
+  }
+
+  batch<T>(changes: () => T, options: Parameters<api.Room["batch"]>[1] = {}): T {
+    return this.steps.batch(changes, options);
+  }
+
+  get canUndo(): boolean {
+    return this.history.canUndo;
+  }
+  get canRedo(): boolean {
+    return this.history.canRedo;
+  }
+  undo(): api.UndoStep | undefined {
+    return this.history.undo();
+  }
+  redo(): api.UndoStep | undefined {
+    return this.history.redo();
+  }
+
+  /** All its values are there already: the op under way that brings them, or one that is acked without being sent. */
+  private unchanged(body: OpBody): OpHandle {
+    if (this.closed) throw new ScumbleError("closed", "the room is closed");
+    const { outbox } = this.session;
+    const underWay = outbox.latestOf(objectIdOf(body) ?? "");
+    if (underWay) return this.handles.of(underWay);
+    const handle = this.handles.of({ ...outbox.made(body), state: "acked" });
+    handle.settle({ seq: 0, status: "unchanged" });
+    return handle;
+  }
+
+  /** `made` hears of the op before anybody else does. */
+  private take(body: OpBody, made: (op: OpHandle) => void = () => {}): OpHandle {
     if (this.closed) throw new ScumbleError("closed", "the room is closed");
     const { stopped } = this.connection;
     if (stopped?.final) {
@@ -158,7 +212,8 @@ export class Room implements api.Room {
     }
     const { entry, effects } = this.session.perform(body, this.env.now());
     const handle = this.handles.add(entry);
-    this.run(effects);
+    made(handle);
+    this.run(effects, true);
     return handle;
   }
 
@@ -209,29 +264,14 @@ export class Room implements api.Room {
 
   refreshToken(token: string): void {
     const text = JSON.stringify({ type: "refresh", token: checkedToken(token) });
-    // A function is asked again at the next connection and knows better than this one.
-    if (typeof this.token !== "function") this.token = token;
+    this.tokens.refreshed(token);
     if (this.connection.send(text)) return;
-    this.newerToken = token;
+    this.tokens.next(token);
     this.connection.restart();
   }
 
-  private async tokenToSay(): Promise<string | undefined> {
-    const token: unknown = this.newerToken ?? (typeof this.token === "function" ? await this.token() : this.token);
-    return token === undefined || token === null ? undefined : checkedToken(token);
-  }
-
   ping(): Promise<number> {
-    return new Promise((resolve, reject) => {
-      const now = this.env.now();
-      // Two in one tick of the clock still are two; the connection's own pings are whole numbers.
-      let ts = Math.floor(now) + 0.5;
-      while (this.pings.has(ts)) ts += 0.0625;
-      if (!this.connection.send(JSON.stringify({ type: "ping", ts }))) {
-        return reject(new ScumbleError("closed", "there is no connection"));
-      }
-      this.pings.set(ts, { resolve: () => resolve(this.env.now() - now), reject });
-    });
+    return this.pings.ping();
   }
 
   cut(awayMs = 0): void {
@@ -242,44 +282,55 @@ export class Room implements api.Room {
 
   private connectionHandler(): ConstructorParameters<typeof Connection>[2] {
     return {
-      token: () => this.tokenToSay(),
-      hello: (token) => this.session.hello(token),
-      message: (text) => this.run(this.session.frame(text, this.env.now())),
+      token: () => this.tokens.get(),
+      hello: (token, compress) => this.session.hello(token, compress),
+      line: () => ({ joining: this.sync !== "synchronized", unanswered: this.session.outbox.unansweredBytes }),
+      message: (value) => this.run(this.session.frame(value, this.env.now())),
+      garbled: (error) => this.run(this.session.garbled(error)),
       lost: (code) => {
-        if (code === 4401) this.newerToken = undefined;
+        if (code === 4401) this.tokens.used();
         this.run(this.session.lost());
-        for (const { reject } of this.pings.values()) reject(new ScumbleError("closed", "the connection was lost"));
-        this.pings.clear();
+        this.pings.lost();
       },
       status: (status) => this.emitter.emit("status", status),
       newIdentity: async () => {
         this.run(this.session.changeClient(this.env.makeId()));
         await this.store.changeClient(this.session.client, this.session.outbox.entries());
       },
-      problem: ({ code, message }) => this.emitter.emit("error", new ScumbleError(code, message)),
-      ended: ({ code, message }) => this.giveUp(code, message),
+      problem: (problem) => this.tell(problem),
+      ended: ({ code, message }) => {
+        if (code === "refused") this.store.refused?.();
+        this.giveUp(code, message);
+      },
     };
   }
 
+  private tell({ code, message }: Problem): void {
+    this.emitter.emit("error", new ScumbleError(code, message));
+  }
+
   /** The store does not work: ops do not outlive the page. */
+  get storage(): api.Storage {
+    return this.store.durable ? "indexeddb" : "memory";
+  }
+
+  storageChanged(): void {
+    if (this.storage === this.storageTold) return;
+    this.storageTold = this.storage;
+    this.guard();
+    this.emitter.emit("storage", this.storage);
+  }
+
+  private guard(): void {
+    this.env.guard(!this.store.durable && this.session.outbox.size > 0 && !this.closed);
+  }
+
   storageFailed(message: string): void {
-    this.emitter.emit("error", new ScumbleError("storage", message));
+    this.tell({ code: "storage", message });
   }
 
   whenSynced(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const stop: (() => void)[] = [];
-      const check = (): void => {
-        const gone = this.status === "disconnected";
-        if (!gone && this.sync !== "synchronized") return;
-        for (const off of stop) off();
-        const { stopped } = this.connection;
-        if (gone) reject(new ScumbleError("closed", `the room is disconnected${stopped ? `: ${stopped.message}` : ""}`));
-        else resolve();
-      };
-      stop.push(this.on("sync", check), this.on("status", check));
-      check();
-    });
+    return whenSynced(this, () => this.connection.stopped?.message);
   }
 
   close(): void {
@@ -287,6 +338,7 @@ export class Room implements api.Room {
     this.closed = true;
     this.giveUp("closed", "the room was closed before the op was acked");
     this.connection.close();
+    this.tokens.stop();
     this.cancelTick?.();
     this.unwatch();
     this.env.guard(false);
@@ -295,23 +347,8 @@ export class Room implements api.Room {
 
   // ---- carrying out ----
 
-  /**
-   * Carries effects out in the order they arose. A listener called on the way may make calls of its own: what follows
-   * from them waits its turn, else its ops would be sent before older ones, and the server refuses those as `bad-op`.
-   */
-  private run(effects: readonly SessionEffect[]): void {
-    this.waiting.push(...effects);
-    if (this.running) return;
-    this.running = true;
-    let done = 0;
-    try {
-      // Taken away at the end: one by one from the front would be slow when a listener has made thousands.
-      while (done < this.waiting.length) this.carryOut(this.waiting[done++] as SessionEffect);
-    } finally {
-      this.waiting.splice(0, done);
-      this.running = false;
-    }
-    this.schedule();
+  private run(effects: readonly SessionEffect[], ofCall = false): void {
+    if (this.queue.run(effects, ofCall)) this.schedule();
   }
 
   private carryOut(effect: SessionEffect): void {
@@ -323,7 +360,7 @@ export class Room implements api.Room {
         this.connection.drop();
         break;
       case "welcomed":
-        this.newerToken = undefined;
+        this.tokens.used();
         this.ephemeral.welcomed(effect.welcome.limits, effect.welcome.users.find(({ client }) => client === this.client)?.state ?? {});
         this.connection.welcomed(effect.welcome.heartbeat_ms);
         this.tick();
@@ -331,9 +368,12 @@ export class Room implements api.Room {
       case "goaway":
         this.connection.goaway(effect.retryAfterMs);
         break;
+      case "away":
+        this.connection.stayAway(effect.ms);
+        break;
       case "pong":
-        this.pings.get(effect.ts ?? -1)?.resolve();
-        this.pings.delete(effect.ts ?? -1);
+        this.connection.ponged();
+        this.pings.ponged(effect.ts);
         break;
       case "save":
         if (!this.closed) this.handles.add(effect.entry);
@@ -343,6 +383,9 @@ export class Room implements api.Room {
       case "forget":
         this.handles.remove(effect.entry);
         this.store.forget(effect.entry);
+        break;
+      case "supersede":
+        this.handles.of(effect.entry).end("superseded", "a newer op of the object stands in its place");
         break;
       case "settle":
         this.handles.of(effect.entry).settle(effect.result);
@@ -355,13 +398,20 @@ export class Room implements api.Room {
         break;
       case "outbox":
         this.handles.touch();
-        this.env.guard(!this.store.durable && this.session.outbox.size > 0 && !this.closed);
+        this.guard();
         this.emitter.tell("outbox", () => this.outbox);
+        break;
+      case "moved":
+        this.store.moved?.();
         break;
       case "chat":
         this.emitter.tell("chat", () => this.chat.messages);
         break;
       case "emit":
+        if (effect.event === "sync" && effect.value === "synchronized") {
+          this.connection.arrived();
+          this.steps.rebase((id) => this.session.canvas.confirmed(id));
+        }
         this.emitter.emit(effect.event, effect.value as never);
     }
   }

@@ -27,7 +27,10 @@ function shownUser(joinedAs: User, state: JsonObject): User {
   if (!isObject(state.user)) return joinedAs;
   const { name, color } = state.user;
   const fits = (text: unknown): text is string => typeof text === "string" && [...text].length <= MAX_USER_CHARS;
-  return { ...joinedAs, ...(fits(name) && { name }), ...(fits(color) && { color }) };
+  // What a token vouches for nobody says otherwise.
+  const vouched: readonly unknown[] = Array.isArray(joinedAs.vouched) ? joinedAs.vouched : [];
+  const told = { ...(fits(name) && !vouched.includes("name") && { name }), ...(fits(color) && !vouched.includes("color") && { color }) };
+  return { ...joinedAs, ...told };
 }
 
 export class Roster {

@@ -3,28 +3,21 @@
  * Pure: messages and calls in (with the time), effects out. The shell around it owns the socket, the clock and the store.
  */
 
-import type { ChatMessage, Op, OpResult, SyncState, User } from "./types.js";
+import type { ChatMessage, OpResult, SyncState } from "./types.js";
 import { DEFAULT_LIMITS } from "./bounds.js";
 import { Canvas } from "./canvas.js";
 import { ChatLog } from "./chat.js";
+import { patchOf } from "./edits.js";
 import type { SessionEffect } from "./effects.js";
 import type { Entry, OpBody, OutboxEffect } from "./entry.js";
 import { Outbox } from "./outbox.js";
 import { People } from "./people.js";
 import { Self } from "./self.js";
-import { type SnapshotPart, Stream } from "./stream.js";
-import { type Ack, type Durable, parseMessage, type ServerMessage, type Welcome } from "./wire.js";
-
-export interface SessionOptions {
-  readonly client: string;
-  readonly user: User;
-  readonly nextOp?: number;
-  readonly handleOf: (entry: Entry) => Op;
-  /** In [0, 1). */
-  readonly random: () => number;
-  /** Wall clock, ms since the epoch: for chat messages that have no server time yet. */
-  readonly date: () => number;
-}
+import { groundOf } from "./ground.js";
+import type { Ground, KeptCanvas } from "./store.js";
+import type { SessionOptions } from "./session-options.js";
+import { type Position, type SnapshotPart, Stream } from "./stream.js";
+import { type Ack, type Durable, readMessage, type ServerMessage, type Welcome } from "./wire.js";
 
 type Ordered = Durable | Ack;
 
@@ -47,9 +40,13 @@ export class Session {
   /** This connection cannot go on; another one is asked for. */
   private broken = false;
   private outboxDirty = false;
+  /** The position that the store was last told of. */
+  private told: Position | undefined;
+  /** Between {@link batch} and {@link batched}. */
+  private batching = false;
   private effects: SessionEffect[] = [];
 
-  constructor(options: SessionOptions) {
+  constructor(private readonly options: SessionOptions) {
     this.self = new Self(options.user);
     this.random = options.random;
     this.date = options.date;
@@ -65,19 +62,34 @@ export class Session {
     return this.stream.seq;
   }
 
+  /** The confirmed canvas, for a store. */
+  get ground(): Ground {
+    return groundOf(this.canvas, this.chat, this.stream);
+  }
+
   get epoch(): string {
     return this.stream.position?.epoch ?? "";
   }
 
   /** The first message of a connection. */
-  hello(token: string | undefined): string {
+  hello(token: string | undefined, compress: readonly string[] = []): string {
     const user = this.self.joining(token);
-    return JSON.stringify({ type: "hello", v: 1, client: this.client, user, token, since: this.stream.position });
+    const since = this.stream.position;
+    // A snapshot may then tell only what changed since.
+    const features = since ? ["set", "batch", "base"] : ["set", "batch"];
+    return JSON.stringify({ type: "hello", v: 1, client: this.client, user, token, since, features, ...(compress.length > 0 && { compress }) });
   }
 
-  /** Takes up the ops a former page left. */
-  restore(entries: readonly Entry[]): SessionEffect[] {
+  /** Takes up the ops a former page left, and the canvas as it knew it. */
+  restore(entries: readonly Entry[], kept?: KeptCanvas): SessionEffect[] {
     this.outbox.restore(entries);
+    if (kept) {
+      this.stream.position = { epoch: kept.epoch, seq: kept.seq };
+      this.canvas.replace(kept.objects);
+      this.chat.replace(kept.chat);
+      // Another tab may have kept it, after it heard of ops whose acks this one's former page never got.
+      this.outbox.jumped();
+    }
     for (const entry of entries) if (entry.state !== "failed" || entry.body.type === "chat") this.show(entry);
     this.outboxDirty = true;
     return this.drain();
@@ -85,13 +97,27 @@ export class Session {
 
   /** A call: shows at once and goes out as soon as the outbox lets it. */
   perform(body: OpBody, now: number): { entry: Entry; effects: SessionEffect[] } {
-    const size = this.outbox.size;
-    const { entry, effects } = this.outbox.add(body);
-    if (this.outbox.size > size) this.show(entry);
-    else this.canvas.remerged(entry);
+    const { entry, merged, effects } = this.outbox.add(body);
+    if (merged) this.canvas.remerged(entry);
+    else this.show(entry);
     this.follow(effects);
+    if (this.batching) return { entry, effects: [] };
     this.flush(now);
     return { entry, effects: this.drain() };
+  }
+
+  /** Calls from here on go out and are told together, by {@link batched}. False where they are in a batch already. */
+  batch(): boolean {
+    if (this.batching) return false;
+    this.outbox.begin();
+    return (this.batching = true);
+  }
+
+  batched(now: number): SessionEffect[] {
+    this.batching = false;
+    this.outbox.end();
+    this.flush(now);
+    return this.drain();
   }
 
   private show(entry: Entry): void {
@@ -112,7 +138,7 @@ export class Session {
   giveUp(): SessionEffect[] {
     for (const entry of this.outbox.entries()) {
       if (entry.body.type === "chat") this.chat.touch(entry);
-      else this.canvas.drop(entry);
+      else this.canvas.drop(entry, "rollback");
     }
     this.outboxDirty = true;
     return this.drain();
@@ -145,19 +171,33 @@ export class Session {
   }
 
   private flush(now: number): void {
+    // A server that lacks `set` gets patches instead.
+    for (const entry of this.outbox.unspeakable()) {
+      if (entry.body.type !== "object-update") continue;
+      const { type, id } = entry.body;
+      entry.body = { type, id, patch: patchOf(this.canvas.below(entry) ?? {}, entry.body) };
+      this.canvas.remerged(entry);
+      this.follow([{ type: "changed", entry }]);
+    }
     this.follow(this.outbox.flush(now));
   }
 
-  /** A frame arrived. */
-  frame(text: string, now: number): SessionEffect[] {
+  /** A message arrived. */
+  frame(value: unknown, now: number): SessionEffect[] {
     try {
-      const message = parseMessage(text);
+      const message = readMessage(value);
       if (message) this.handle(message, now);
     } catch (error) {
-      this.effects.push({ type: "error", code: "bad-frame", message: String(error) });
-      this.reconnect();
+      return this.garbled(error);
     }
     this.flush(now);
+    return this.drain();
+  }
+
+  /** What arrived is nothing that a server says. */
+  garbled(error: unknown): SessionEffect[] {
+    this.effects.push({ type: "error", code: "bad-frame", message: String(error) });
+    this.reconnect();
     return this.drain();
   }
 
@@ -169,13 +209,13 @@ export class Session {
       case "snapshot":
         return this.snapshotPart(message, now);
       case "ack":
-        return message.status === "ok" ? this.ordered(message) : this.answered(message);
+        return message.status === "ok" ? this.ordered(message, now) : this.answered(message, now);
       case "object-create":
       case "object-update":
       case "object-delete":
       case "chat":
       case "broadcast":
-        return this.ordered(message);
+        return this.ordered(message, now);
       case "resync":
         return this.stream.resync();
       case "error":
@@ -196,6 +236,7 @@ export class Session {
       return this.gap(`the server resumes epoch ${welcome.epoch}, which is not held here`);
     }
     this.bySnapshot = welcome.mode !== "resume";
+    this.canvas.resuming();
     this.instance = welcome.instance;
     this.role = welcome.role;
     this.limits = { ...DEFAULT_LIMITS, ...welcome.limits };
@@ -203,28 +244,30 @@ export class Session {
     this.people.welcome(welcome.users, this.client, now);
     const { max_message_bytes: maxMessageBytes, ops_per_s: opsPerS } = this.limits;
     this.effects.push({ type: "welcomed", welcome });
-    this.follow(this.outbox.welcome(welcome.acked_op, { maxMessageBytes, opsPerS }, now));
+    const [set, batch] = ["set", "batch"].map((word) => welcome.features?.includes(word) ?? false);
+    this.follow(this.outbox.welcome(welcome.acked_op, { maxMessageBytes, opsPerS, set, batch }, now));
     this.arrived();
   }
 
   private snapshotPart(part: SnapshotPart, now: number): void {
     const snapshot = this.stream.part(part);
-    if (snapshot === "gap") return this.gap(`snapshot part ${part.part} is out of place`);
+    if (snapshot === "gap") return this.gap(`snapshot part ${part.part} is out of place, or its base is not held here`);
     if (!snapshot) return;
     this.bySnapshot = true;
     this.outbox.jumped();
-    this.canvas.replace(snapshot.objects);
+    if (snapshot.deleted) this.canvas.catchUp(snapshot.objects, snapshot.deleted);
+    else this.canvas.replace(snapshot.objects);
     this.chat.replace(snapshot.chat);
     this.arrived();
     for (const message of snapshot.held) this.handle(message, now);
   }
 
   /** A durable message, or the ack that stands in the place of one's own. */
-  private ordered(message: Ordered): void {
+  private ordered(message: Ordered, now: number): void {
     const place = this.stream.place(message.seq, message);
     if (place === "gap") return this.gap(`seq ${message.seq} came after ${this.seq}`);
     if (place === "held") return;
-    const entry = this.takeOwn(message);
+    const entry = this.takeOwn(message, now);
     if (place === "repeat") {
       if (entry) this.contained(entry);
     } else if (entry) this.confirmed(entry, message);
@@ -238,7 +281,7 @@ export class Session {
   }
 
   /** The own op that a message tells of, settled. */
-  private takeOwn(message: Ordered): Entry | undefined {
+  private takeOwn(message: Ordered, now: number): Entry | undefined {
     const client = message.type === "ack" ? this.client : message.client;
     if (message.op === undefined) return undefined;
     const key = `${client}/${message.op}`;
@@ -249,12 +292,11 @@ export class Session {
     }
     const effects =
       message.type === "ack"
-        ? this.outbox.ack(message.op, { seq: message.seq, status: "ok" })
+        ? this.outbox.ack(message.op, { seq: message.seq, status: "ok" }, now)
         : this.outbox.met(client, message.op, message.seq);
-    for (const effect of effects) {
-      if (effect.type === "settled") return this.settled(effect.entry, effect.result);
-    }
-    return undefined;
+    const [first, ...others] = effects;
+    this.follow(others);
+    return first?.type === "settled" ? this.settled(first.entry, first.result) : undefined;
   }
 
   private settled(entry: Entry, result: OpResult): Entry {
@@ -281,22 +323,27 @@ export class Session {
     else if (message.type === "broadcast") {
       const { event, data } = message;
       this.effects.push({ type: "emit", event: "broadcast", value: { event, data, client, own, seq, at } });
-    } else this.canvas.remote(message, client);
+    } else {
+      const ground = message.type === "object-update" && !own && this.canvas.confirmed(message.id);
+      if (ground && message.type === "object-update") this.options.remote?.(message.id, patchOf(ground, message));
+      this.canvas.remote(message, client);
+    }
   }
 
   /** The confirmed state contains this op, or never will: nothing of it stays on top. */
-  private contained(entry: Entry): void {
+  private contained(entry: Entry, cause: "rollback" | "remote" = "remote"): void {
     if (entry.body.type === "chat") this.chat.drop(entry);
-    else this.canvas.drop(entry);
+    else this.canvas.drop(entry, cause);
   }
 
   /** `ack` with `dup` or `ignored`: outside the order. */
-  private answered(ack: Ack): void {
-    this.follow(this.outbox.ack(ack.op, { seq: ack.seq, status: ack.status }));
+  private answered(ack: Ack, now: number): void {
+    this.follow(this.outbox.ack(ack.op, { seq: ack.seq, status: ack.status }, now));
   }
 
   private refused(error: Extract<ServerMessage, { type: "error" }>, now: number): void {
     const { op, code, message } = error;
+    if (op === undefined && error.retry_after_ms) this.effects.push({ type: "away", ms: error.retry_after_ms });
     if (op === undefined || !this.outbox.find(op)) {
       this.effects.push({ type: "error", code, message });
       return;
@@ -351,8 +398,12 @@ export class Session {
           break;
         case "discarded":
           this.outboxDirty = true;
-          this.contained(effect.entry);
+          this.contained(effect.entry, "rollback");
           this.effects.push({ type: "forget", entry: effect.entry });
+          break;
+        case "superseded":
+          this.outboxDirty = true;
+          this.effects.push({ type: "supersede", entry: effect.entry }, { type: "forget", entry: effect.entry });
           break;
         case "unblock":
           this.reconnect();
@@ -373,7 +424,7 @@ export class Session {
     this.outboxDirty = true;
     // A failed chat message stays in view, with its retry button; a failed change of an object is rolled back.
     if (entry.body.type === "chat") this.chat.touch(entry);
-    else this.canvas.drop(entry);
+    else this.canvas.drop(entry, "rollback");
     this.effects.push({ type: "save", entry }, { type: "reject", entry, code, message }, { type: "error", code, message, entry });
   }
 
@@ -385,6 +436,8 @@ export class Session {
     if (objects) effects.push({ type: "emit", event: "objects", value: objects });
     if (this.chat.takeDirty()) effects.push({ type: "chat" });
     effects.push(...this.people.take());
+    if (this.stream.position !== this.told) effects.push({ type: "moved" });
+    this.told = this.stream.position;
     if (this.outboxDirty) effects.push({ type: "outbox" });
     this.outboxDirty = false;
     const sync: SyncState = this.stream.caughtUp ? "synchronized" : "synchronizing";

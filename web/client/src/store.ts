@@ -1,6 +1,34 @@
 /** Where unacked ops and the client's identity live: in memory, or (see indexeddb.ts) beyond the page. */
 
+import type { CanvasObject } from "./types.js";
+import type { WireChat } from "./chat.js";
 import type { Entry } from "./entry.js";
+import type { Position } from "./stream.js";
+
+/** A canvas as it was confirmed at a place in its order. */
+export interface KeptCanvas extends Position {
+  /** In the order of their creation. */
+  readonly objects: readonly CanvasObject[];
+  readonly chat: readonly WireChat[];
+}
+
+/** What changed of the confirmed canvas since it was asked for the last time. */
+export interface Moved {
+  /** All of it was replaced. */
+  readonly all: boolean;
+  readonly ids: ReadonlySet<string>;
+  /** Those among them that were not there before: they stand at the end, in this order. */
+  readonly made: ReadonlySet<string>;
+}
+
+/** The confirmed canvas, for a store that keeps it. */
+export interface Ground {
+  position(): Position | undefined;
+  take(): Moved;
+  get(id: string): CanvasObject | undefined;
+  objects(): Iterable<CanvasObject>;
+  chat(): readonly WireChat[];
+}
 
 /** What a page starts from. */
 export interface Loaded {
@@ -8,6 +36,8 @@ export interface Loaded {
   /** The first op number that no former page can have used. */
   readonly nextOp: number;
   readonly entries: readonly Entry[];
+  /** The canvas as a former page knew it. */
+  readonly kept?: KeptCanvas;
 }
 
 export interface Store {
@@ -17,6 +47,12 @@ export interface Store {
   forget(entry: Entry): void;
   /** The highest number in use grew: a later page must not use it again. */
   numbered(nextOp: number): void;
+  /** Keeps the confirmed canvas, where it can. */
+  follow?(ground: Ground): void;
+  /** The confirmed canvas changed. */
+  moved?(): void;
+  /** One may not look at this canvas any more: what is kept of it goes. */
+  refused?(): void;
   /** Goes on under another client id, with these entries. */
   changeClient(client: string, entries: readonly Entry[]): Promise<void>;
   /** The page is hidden for good or for a while: leaves the identity for the next page of this tab. */

@@ -23,16 +23,27 @@ export interface SnapshotPart {
   readonly last: boolean;
   readonly objects: readonly CanvasObject[];
   readonly chat: readonly WireChat[];
+  /** Only what changed since this state, which the client holds: `objects`, whole, and `deleted`. */
+  readonly base?: Position;
+  /** What was deleted since. One that is among the objects as well was made again: it stands at the end, as new ones do. */
+  readonly deleted?: readonly string[];
 }
 
 /** Where a message stands: to be applied, known already, held for later, or after a hole. */
 export type Place = "next" | "repeat" | "held" | "gap";
 
 export interface Snapshot<M> {
+  /** What was deleted of the state that is held; `undefined` where the objects are all there are. */
+  readonly deleted: readonly string[] | undefined;
   readonly objects: readonly CanvasObject[];
   readonly chat: readonly WireChat[];
   /** What came before the last part, in order. */
   readonly held: readonly M[];
+}
+
+/** Whether what is held is at least the base: what changed since is among what changed since the base. */
+function holds(position: Position, base: Position, { epoch, seq }: Position): boolean {
+  return base.epoch === epoch && position.epoch === epoch && base.seq <= position.seq && position.seq <= seq;
 }
 
 export class Stream<M> {
@@ -96,11 +107,17 @@ export class Stream<M> {
     parts.push(part);
     this.parts = parts;
     if (!part.last) return undefined;
-    const { held } = this;
+    const { held, position } = this;
+    const { base } = first;
     this.parts = undefined;
     this.held = [];
+    if (base && !(position && holds(position, base, part))) {
+      this.position = undefined;
+      return "gap";
+    }
     this.position = { epoch: part.epoch, seq: part.seq };
-    return { objects: parts.flatMap((p) => p.objects), chat: parts.flatMap((p) => p.chat), held };
+    const deleted = base && parts.flatMap((p) => p.deleted ?? []);
+    return { deleted, objects: parts.flatMap((p) => p.objects), chat: parts.flatMap((p) => p.chat), held };
   }
 
   /** A hole was found. The second time at the same place the position is given up: continuing there does not work. */

@@ -1,24 +1,17 @@
 /** Everything public: the shapes an application sees. Times are milliseconds unless a name says otherwise. */
 
-/** A value JSON can hold. Numbers must be finite; at most 15 levels deep. */
-export type Json = null | boolean | number | string | readonly Json[] | JsonObject;
-/** A JSON object. Members that are `undefined` are left out when it is sent. */
-export interface JsonObject {
-  readonly [key: string]: Json | undefined;
-}
+import type { History, HistoryEvent, StepOptions, UndoStep } from "./history-types.js";
+import type { AnyEvents, CanvasObject, EventData, EventName, Json, JsonObject, NewObject, Patch, Shape, State } from "./shapes.js";
 
-/** An object on the canvas. Treat it as immutable: a change makes a new one, and what is unchanged stays identical. */
-export interface CanvasObject extends JsonObject {
-  /** 1–64 characters, unique on the canvas. */
-  readonly id: string;
-  /** 1–32 characters; the application's own word. */
-  readonly kind: string;
-}
+export type * from "./history-types.js";
+export type * from "./shapes.js";
 
 /** How a person is shown to others. Each at most 64 characters. What a token says wins over it. */
 export interface User {
   readonly name?: string;
   readonly color?: string;
+  /** Which of the two a token vouches for: told by the server, never by the person. */
+  readonly vouched?: readonly ("name" | "color")[];
 }
 
 /**
@@ -29,10 +22,10 @@ export type OpState = "pending" | "sent" | "acked" | "failed";
 
 /** What became of an op. */
 export interface OpResult {
-  /** Its place in the canvas's order; 0 when it took none (`ignored`) or it is no longer known (`dup`). */
+  /** Its place in the canvas's order; 0 when it took none (`ignored`, `unchanged`) or it is no longer known (`dup`). */
   readonly seq: number;
-  /** `ok`: committed now. `dup`: was committed before. `ignored`: the object was not there any more. */
-  readonly status: "ok" | "dup" | "ignored";
+  /** `ok`: committed now. `dup`: was committed before. `ignored`: the object was not there any more. `unchanged`: every value was there already, so nothing was sent. */
+  readonly status: "ok" | "dup" | "ignored" | "unchanged";
 }
 
 /**
@@ -40,12 +33,12 @@ export interface OpResult {
  * `gap` (a message was missing; healed by reconnecting), `bad-frame` (the server sent what could not be read),
  * `unknown-outcome` (an op may or may not have been committed), `discarded`, `closed`, `unauthorized`, `replaced`,
  * `refused` (the server closed for good, or refused an op for good and the reason was lost), `full` (the canvas or the
- * server is; it is tried again), `no-socket` (the WebSocket constructor threw), `storage`, `listener` (a listener of yours threw).
+ * server is; it is tried again), `unreachable` (no connection; the message says why, and it is tried again), `no-socket` (the WebSocket constructor threw), `storage`, `listener` (a listener of yours threw).
  */
 export type ErrorCode =
   | "bad-json" | "bad-message" | "unknown-type" | "too-large" | "bad-op" | "forbidden" | "rate-limited" | "overloaded"
   | "not-ready" | "gap" | "bad-frame" | "unknown-outcome" | "discarded" | "closed" | "unauthorized" | "replaced"
-  | "refused" | "full" | "no-socket" | "storage" | "listener" | (string & {});
+  | "refused" | "full" | "unreachable" | "no-socket" | "storage" | "listener" | (string & {});
 
 /** One durable change on its way. Returned at once by every call that changes the canvas. */
 export interface Op {
@@ -58,7 +51,10 @@ export interface Op {
   readonly state: OpState;
   /** Why it failed, while `state` is `failed`. */
   readonly error?: { readonly code: ErrorCode; readonly message: string };
-  /** Refusals that may pass (`overloaded`, `rate-limited`) so far; the third makes it `failed`. */
+  /**
+   * Refusals that may pass (`overloaded`, `rate-limited`) so far. However many: it is sent again as long as the room lives.
+   * From the third on say that it is not saved yet, rather than that it is being saved.
+   */
   readonly refusals: number;
   /**
    * Resolves when the op is acked. Rejects with a {@link ScumbleError} when it fails, is discarded, or the room closes or
@@ -80,13 +76,16 @@ export type Status = "connecting" | "connected" | "reconnecting" | "disconnected
 /** Whether everything up to the canvas's head has arrived on this connection. */
 export type SyncState = "synchronizing" | "synchronized";
 
+/** Where unacked ops are: `indexeddb` where they outlive this page, `memory` where they do not. */
+export type Storage = "indexeddb" | "memory";
+
 /** Somebody else on the canvas. A new object whenever anything in it but the cursor changes. */
-export interface Other {
+export interface Other<P extends object = JsonObject> {
   readonly client: string;
   /** Name and colour: from joining, overlaid by what {@link Room.setUser} said since. */
   readonly user: User;
-  /** Their presence state, merged. */
-  readonly state: JsonObject;
+  /** Their presence state, merged. Of other people's making: nothing in it is checked, whatever its type says. */
+  readonly state: State<P>;
   /** Connection lost a moment ago; gone soon if it does not come back. */
   readonly away: boolean;
 }
@@ -134,6 +133,11 @@ export interface ObjectChange {
   readonly client: string;
   readonly own: boolean;
   /**
+   * `call`: one's own call, told before it returns. `rollback`: an own op failed, or was taken back. `remote`: the server
+   * told of it. `snapshot`: the confirmed state was replaced, or read from this device.
+   */
+  readonly cause: "call" | "rollback" | "remote" | "snapshot";
+  /**
    * Somebody else's update as it was committed: their merge patch. It is told even when own pending ops mask all of it,
    * or have deleted the object, and then before those ops are `acked`: it stands under them, so it is what taking them
    * back has to restore. Content of other people's making: nothing in it is checked.
@@ -141,7 +145,7 @@ export interface ObjectChange {
   readonly patch?: JsonObject;
 }
 
-/** Fired once per message or call with everything it changed. */
+/** Fired once per message or call with everything it changed; with `{ batch: "frame" }` once a frame. */
 export interface ObjectsEvent {
   /** Each object once. */
   readonly ids: readonly string[];
@@ -152,39 +156,47 @@ export interface ObjectsEvent {
 }
 
 /** An application's own durable event. */
-export interface BroadcastEvent {
-  readonly event: string;
-  readonly data: Json;
-  readonly client: string;
-  /** True for one's own, which comes when it is committed. */
-  readonly own: boolean;
-  readonly seq: number;
-  /** Server time, ms since the epoch. */
-  readonly at: number;
-}
+export type BroadcastEvent<E extends object = AnyEvents> = {
+  readonly [K in EventName<E>]: {
+    readonly event: K;
+    readonly data: E[K];
+    readonly client: string;
+    /** True for one's own, which comes when it is committed. */
+    readonly own: boolean;
+    readonly seq: number;
+    /** Server time, ms since the epoch. */
+    readonly at: number;
+  };
+}[EventName<E>];
 
 /** An application's ephemeral event. */
-export interface SignalEvent {
-  readonly client: string;
-  readonly event: string;
-  readonly data: Json;
+export type SignalEvent<E extends object = AnyEvents> = {
+  readonly [K in EventName<E>]: { readonly client: string; readonly event: K; readonly data: E[K] };
+}[EventName<E>];
+
+export interface ListenOptions {
+  /** For `objects` only. */
+  readonly batch?: "frame";
 }
 
 /** What each event carries. */
-export interface RoomEvents {
+export interface RoomEvents<P extends object = JsonObject, E extends object = AnyEvents> {
   status: Status;
   sync: SyncState;
   objects: ObjectsEvent;
   /** Somebody came, went, or changed presence. */
-  others: readonly Other[];
+  others: readonly Other<P>[];
   /** New points arrived or a cursor went: the ids. Draw from {@link Cursors.sample} on animation frames. */
   cursors: readonly string[];
   /** The new list; the same as `room.chat.messages`. */
   chat: readonly ChatMessage[];
-  broadcast: BroadcastEvent;
-  signal: SignalEvent;
+  broadcast: BroadcastEvent<E>;
+  signal: SignalEvent<E>;
   /** The new list; the same as `room.outbox`. */
   outbox: readonly Op[];
+  /** A step was made, taken back or forgotten. */
+  history: HistoryEvent;
+  storage: Storage;
   error: ScumbleError;
 }
 
@@ -195,25 +207,38 @@ export interface RoomEvents {
  * Calls that change something throw `TypeError` for values of the wrong type or that JSON cannot hold, and `RangeError`
  * for an id or kind out of bounds.
  */
-export interface Objects extends Iterable<CanvasObject> {
+export interface Objects<S extends Shape = CanvasObject> extends Iterable<S> {
   readonly size: number;
-  get(id: string): CanvasObject | undefined;
+  get(id: string): S | undefined;
   has(id: string): boolean;
   ids(): Iterable<string>;
-  values(): Iterable<CanvasObject>;
+  values(): Iterable<S>;
   /** All as an array; the same array until something changes (fit for `useSyncExternalStore`). */
-  all(): readonly CanvasObject[];
+  all(): readonly S[];
   /** What the server last confirmed, without one's own pending ops. */
-  confirmed(id: string): CanvasObject | undefined;
+  confirmed(id: string): S | undefined;
   /**
    * Puts an object; one of the same id is replaced. Without an `id` a random one is made: read it from `op.objectId`.
    */
-  create(object: { readonly id?: string; readonly kind: string } & JsonObject): Op & { readonly objectId: string };
+  create(object: NewObject<S>): Op & { readonly objectId: string };
   /**
-   * Merges a patch (RFC 7396: `null` deletes a property). An update that was not sent yet takes the new patch in, and
+   * Merges a patch (RFC 7396: `null` deletes a property). Values that are there already are not sent. An update that was not sent yet takes the new patch in, and
    * its Op is returned again. Throws `TypeError` for a patch that changes the id.
    */
-  update(id: string, patch: JsonObject): Op & { readonly objectId: string };
+  update(id: string, patch: Patch<S>): Op & { readonly objectId: string };
+  /**
+   * Writes values at their paths as they stand: nulls are kept, and an object replaces what is there as a whole. A path is
+   * names with dots between them (`"style.width"`; a backslash stands before a dot or a backslash in a name); missing
+   * parents are made. `RangeError` for what is no path, or is within another of them.
+   */
+  set(id: string, values: JsonObject): Op & { readonly objectId: string };
+  /** Deletes what is at these paths. */
+  unset(id: string, paths: string | readonly string[]): Op & { readonly objectId: string };
+  /**
+   * Puts elements behind an array's, or a text behind a text, at their paths: what grows costs what is new of it. What was
+   * not sent yet takes the new tail in.
+   */
+  append(id: string, tails: Readonly<Record<string, readonly Json[] | string>>): Op & { readonly objectId: string };
   /** Removes an object. */
   delete(id: string): Op & { readonly objectId: string };
 }
@@ -251,8 +276,12 @@ export interface Limits {
   readonly max_json_depth: number;
 }
 
-/** One canvas, live. */
-export interface Room {
+/**
+ * One canvas, live. `Shapes` is the union of the application's objects, `Presence` its presence state, `Events` the data of
+ * its events by their names; plain interfaces, each. The types are a promise of the application's: what others send is
+ * not checked.
+ */
+export interface Room<Shapes extends Shape = CanvasObject, Presence extends object = JsonObject, Events extends object = AnyEvents> {
   readonly canvas: string;
   /** This client's id. Changes only when a copied tab turns out to use the same. */
   readonly client: string;
@@ -269,16 +298,31 @@ export interface Room {
   readonly limits: Limits;
   readonly status: Status;
   readonly sync: SyncState;
-  readonly objects: Objects;
+  /** Whether unacked ops outlive this page, as things are: say no more than this. */
+  readonly storage: Storage;
+  readonly objects: Objects<Shapes>;
   readonly chat: Chat;
-  readonly others: readonly Other[];
+  readonly history: History;
+  /** As in {@link history}. */
+  readonly canUndo: boolean;
+  readonly canRedo: boolean;
+  undo(): UndoStep | undefined;
+  redo(): UndoStep | undefined;
+  /**
+   * Calls `changes` at once, and gives what it returned. All ops it makes are sent and told together, with one `objects`
+   * event, and are one step of undo; none with `undo: false`. Within a batch, or an open group, it joins that one's step.
+   * The server does all of them or none, where it has the feature `batch` and they are at most 1,000 and fit into one
+   * message; otherwise each by itself.
+   */
+  batch<T>(changes: () => T, options?: StepOptions & { readonly undo?: boolean }): T;
+  readonly others: readonly Other<Presence>[];
   /** Ops that are not acked, in order; failed ones too. A new array after every change. */
   readonly outbox: readonly Op[];
   readonly cursors: Cursors;
   readonly cursor: {
     /**
-     * Where one points, with at most 512 bytes of fields (`RangeError`) of JSON (`TypeError`). Call it as often as you
-     * like.
+     * Where one points, with at most 512 bytes of fields (`RangeError`) of JSON (`TypeError`). `type`, `client` and `hidden`
+     * are taken (`TypeError`). Call it as often as you like.
      */
     set(point: { readonly x: number; readonly y: number } & JsonObject): void;
     /** One does not point any more; others hide the cursor. */
@@ -286,20 +330,20 @@ export interface Room {
   };
   readonly presence: {
     /** One's own state as merged here. */
-    readonly state: JsonObject;
+    readonly state: State<Presence>;
     /**
      * Merges a patch (`null` deletes). Sent at most every 50 ms; after a reconnect the whole state is told anew. Throws
      * `RangeError`, and changes nothing, for a state over 8 KiB after the merge or too large for a message to this server.
      */
-    update(patch: JsonObject): void;
+    update(patch: Patch<State<Presence>>): void;
   };
   /** Sends a durable event of the application's: stored, ordered, resent like any op. `event` has 1–64 characters. */
-  broadcast(event: string, data?: Json): Op;
+  broadcast<K extends EventName<Events>>(event: K, ...data: EventData<Events, K>): Op;
   /**
    * Sends an ephemeral event. False, and not sent, while there is no connection. Throws `RangeError` for one over
    * `limits.max_message_bytes` as a message.
    */
-  signal(event: string, data?: Json): boolean;
+  signal<K extends EventName<Events>>(event: K, ...data: EventData<Events, K>): boolean;
   /**
    * Changes name and colour: others see it at once. Fields not given stay, and so does what a token says. Throws
    * `TypeError` for what is no text, `RangeError` for more than 64 characters.
@@ -314,15 +358,25 @@ export interface Room {
   ping(): Promise<number>;
   /** Drops the connection, or an attempt, without a goodbye and comes back after `awayMs` (default: by the usual backoff). */
   cut(awayMs?: number): void;
-  /** Resolves when `sync` is `synchronized`; rejects when the room is disconnected for good. */
+  /**
+   * Resolves when `sync` is `synchronized`; rejects when the room is disconnected for good. A rejection nobody listens to
+   * is not reported as unhandled.
+   */
   whenSynced(): Promise<void>;
   /**
    * Leaves for good. Unacked ops stay stored with `persist: "indexeddb"`, and are dropped otherwise; here they are `failed`
    * with the code `closed`, and not listed any more. Idempotent.
    */
   close(): void;
-  /** Calls `listener` on every such event; returns the function that stops it. */
-  on<K extends keyof RoomEvents>(event: K, listener: (value: RoomEvents[K]) => void): () => void;
+  /**
+   * Calls `listener` on every such event; returns the function that stops it. `objects` with `{ batch: "frame" }`: at most
+   * once a frame, with the changes of all events since, in order; not before a call returns, then.
+   */
+  on<K extends keyof RoomEvents>(
+    event: K,
+    listener: (value: RoomEvents<Presence, Events>[K]) => void,
+    options?: ListenOptions,
+  ): () => void;
 }
 
 /** What the library needs of a WebSocket: the browser's, Node's or the `ws` package's constructor. */
@@ -337,8 +391,18 @@ export interface ConnectOptions {
   readonly user?: User;
   /** A token, or a function that gets one: called before every connection. */
   readonly token?: string | (() => string | Promise<string>);
-  /** Where unacked ops are kept. Default `memory`. `indexeddb` falls back to memory where there is none. */
+  /**
+   * Where unacked ops and the confirmed canvas are kept. Default `memory`. `indexeddb` falls back to memory where it does
+   * not work, with a `storage` error, and is tried again: see {@link Room.storage}.
+   */
   readonly persist?: "indexeddb" | "memory";
+  /**
+   * How messages are written: `json`, or `msgpack` for fewer bytes. A server that is too old for the latter gets JSON.
+   * Default: what measures best.
+   */
+  readonly encoding?: "json" | "msgpack";
+  /** Whether large canvases may come compressed, where the server and this place can do that. Default `true`. */
+  readonly compress?: boolean;
   /** A WebSocket constructor, where there is no global one (Node 20). */
   readonly WebSocket?: WebSocketConstructor;
   /**
@@ -346,6 +410,13 @@ export interface ConnectOptions {
    * nobody else uses it: a second connection ends the first for good.
    */
   readonly client?: string;
+  /** Aborted before the room is there, `connect` rejects with its reason; after that the room is closed. */
+  readonly signal?: AbortSignal;
+  /**
+   * In a page the same canvas, opened again with the same options, shares the connection (default): each has listeners and
+   * an end of its own, and the last one that closes ends it. A token function counts as the same as any other.
+   */
+  readonly share?: boolean;
 }
 
 /** What `room.on("error")`, `op.done` and `whenSynced()` give. */

@@ -1,10 +1,14 @@
-/** What the server says, read once. Pure: text in, a message or `undefined` out. */
+/** What the server says, checked once. Pure: a value in, a message or `undefined` out. */
 
 import type { Json, JsonObject, Limits, User } from "./types.js";
+import { type Edits, hasEdits } from "./edits.js";
 import type { OpBody } from "./entry.js";
 import type { SnapshotPart } from "./stream.js";
 import type { WireUser } from "./roster.js";
 import { isObject } from "./json.js";
+
+/** Somebody who is here already, with the last cursor the server knows, and how long it has been there. */
+export type WireMember = WireUser & { readonly cursor?: JsonObject; readonly cursor_age_ms?: number };
 
 export interface Welcome {
   readonly type: "welcome";
@@ -16,9 +20,11 @@ export interface Welcome {
   readonly seq: number;
   readonly mode: "resume" | "snapshot";
   readonly acked_op: number;
-  readonly users: readonly (WireUser & { readonly cursor?: JsonObject })[];
+  readonly users: readonly WireMember[];
   readonly limits: Limits;
   readonly heartbeat_ms: number;
+  /** Nothing on servers that are older. */
+  readonly features?: readonly string[];
 }
 
 /** A durable message: an op's body with its place in the order. */
@@ -63,7 +69,7 @@ const REQUIRED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   welcome: { instance: "string", epoch: "string", seq: "number", mode: "string", acked_op: "number", users: "object", limits: "object" },
   snapshot: { epoch: "string", seq: "number", part: "number", last: "boolean", objects: "object", chat: "object" },
   "object-create": { seq: "number", client: "string", object: "object" },
-  "object-update": { seq: "number", client: "string", id: "string", patch: "object" },
+  "object-update": { seq: "number", client: "string", id: "string" },
   "object-delete": { seq: "number", client: "string", id: "string" },
   chat: { seq: "number", client: "string", text: "string" },
   broadcast: { seq: "number", client: "string", event: "string" },
@@ -80,11 +86,10 @@ const REQUIRED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 };
 
 /**
- * Reads a frame. `undefined`: a type of a newer server, to be ignored.
- * Throws `SyntaxError` or `TypeError` for what no server of this protocol says.
+ * Reads a message. `undefined`: a type of a newer server, to be ignored.
+ * Throws `TypeError` for what no server of this protocol says.
  */
-export function parseMessage(text: string): ServerMessage | undefined {
-  const message: unknown = JSON.parse(text);
+export function readMessage(message: unknown): ServerMessage | undefined {
   if (!isObject(message) || typeof message.type !== "string") throw new TypeError("a message has a type");
   const required = Object.hasOwn(REQUIRED, message.type) ? REQUIRED[message.type] : undefined;
   if (!required) return undefined;
@@ -92,5 +97,28 @@ export function parseMessage(text: string): ServerMessage | undefined {
     const value = message[field];
     if (typeof value !== type || value === null) throw new TypeError(`${message.type}.${field} must be a ${type}`);
   }
+  if (message.type === "snapshot") checkBase(message);
+  if (message.type === "object-update") return checkedUpdate(message);
   return message as unknown as ServerMessage;
+}
+
+/** An update has a patch, edits, or both. */
+function checkedUpdate(message: JsonObject): ServerMessage {
+  const { patch, unset, set, append } = message;
+  for (const [field, value] of Object.entries({ patch, set, append })) {
+    if (value !== undefined && !isObject(value)) throw new TypeError(`object-update.${field} must be an object`);
+  }
+  if (unset !== undefined && !(Array.isArray(unset) && unset.every((path) => typeof path === "string"))) {
+    throw new TypeError("object-update.unset must be a list of paths");
+  }
+  if (patch === undefined && !hasEdits(message as Edits)) throw new TypeError("object-update.patch must be an object");
+  return { ...message, patch: patch ?? {} } as unknown as ServerMessage;
+}
+
+/** A snapshot may tell only what changed since a base. */
+function checkBase({ base, deleted }: JsonObject): void {
+  if (base !== undefined && !(isObject(base) && typeof base.epoch === "string" && typeof base.seq === "number")) {
+    throw new TypeError("snapshot.base must have an epoch and a seq");
+  }
+  if (deleted !== undefined && !Array.isArray(deleted)) throw new TypeError("snapshot.deleted must be a list");
 }

@@ -112,7 +112,32 @@ test("connect rejects what is no canvas, user or token", async () => {
   for (const canvas of [undefined, null, 7, "", "a/b", "-a", "x".repeat(129), ["c"]]) await assert.rejects(opened({ canvas }), { name: "TypeError", message: /canvas/ });
   for (const user of [null, "Ann", { name: 7 }, { color: null }]) await assert.rejects(opened({ user }), { name: "TypeError", message: /user/ });
   for (const user of [{ name: "x".repeat(65) }, { color: "🖌".repeat(65) }]) await assert.rejects(opened({ user }), { name: "RangeError", message: /user/ });
+  for (const url of ["ftp://host", "host:8080", "http://", 7, ""]) await assert.rejects(opened({ url }), { name: "TypeError", message: /^url must be like wss:\/\/host/ });
+  for (const [option, bad] of [["WebSocket", {}], ["share", "no"], ["encoding", "xml"], ["compress", 1]] as const) {
+    await assert.rejects(opened({ [option]: bad }), { name: "TypeError", message: new RegExp(`^${option} must be`) });
+  }
   for (const token of [7, null, {}]) await assert.rejects(opened({ token }), { name: "TypeError", message: /token/ });
+});
+
+test("an option that there is not is refused, with those that there are: dropped, it would look as if it had been taken", async () => {
+  class Never {}
+  const opened = (options: object): Promise<unknown> => connect({ url: "ws://127.0.0.1:9", canvas: "c", WebSocket: Never as never, ...options } as ConnectOptions);
+  await assert.rejects(opened({ presist: "indexeddb" }), { name: "TypeError", message: /connect has no "presist", but url, canvas, user, token, persist/ });
+  await assert.rejects(opened({ user: { name: "Ann", avatar: "a.png" } }), { name: "TypeError", message: /user has no "avatar", but name, color/ });
+  const { a } = await two();
+  assert.throws(() => a.room.setUser(any({ colour: "red" })), { name: "TypeError", message: /user has no "colour"/ });
+  assert.throws(() => a.room.on("objects", () => {}, any({ bach: "frame" })), { name: "TypeError", message: /on has no "bach", but batch/ });
+  assert.throws(() => a.room.chat.send("hi", any({ reply_to: 1 })), { name: "TypeError", message: /send has no "reply_to", but replyTo/ });
+  assert.throws(() => a.room.batch(() => {}, any({ lable: "x" })), { name: "TypeError", message: /a step has no "lable"/ });
+  assert.throws(() => a.room.history.begin(any({ mergekey: "x" })), { name: "TypeError", message: /mergeKey/ });
+  assert.deepEqual([a.room.outbox, a.room.canUndo], [[], false]);
+});
+
+test("an event that there is not is refused, with those that there are", async () => {
+  const { a } = await two();
+  for (const bad of ["objetcs", "constructor", "", undefined]) {
+    assert.throws(() => a.room.on(any(bad), () => {}), { name: "TypeError", message: /there is no event .*status, sync, objects/ });
+  }
 });
 
 test("a call with the wrong type throws a TypeError that names the field, out of bounds a RangeError", async () => {

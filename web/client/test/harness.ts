@@ -2,7 +2,7 @@
 
 import type { Entry } from "../src/entry.js";
 import { Room } from "../src/room.js";
-import type { Loaded, Store } from "../src/store.js";
+import type { Ground, KeptCanvas, Loaded, Store } from "../src/store.js";
 import type { Op, ScumbleError } from "../src/types.js";
 import { ModelServer } from "./model-server.js";
 import { type Listen, type Page, seeded, World } from "./world.js";
@@ -29,9 +29,24 @@ export class DurableStore implements Store {
   leave(): void {}
   comeBack(): void {}
   close(): void {}
+  /** Whether the confirmed canvas is kept now. */
+  keeps: () => boolean = () => false;
+  kept: KeptCanvas | undefined;
+  private ground: Ground | undefined;
+  follow(ground: Ground): void {
+    this.ground = ground;
+  }
+  moved(): void {
+    const position = this.ground?.position();
+    if (!this.ground || !position || !this.keeps()) return;
+    this.kept = structuredClone({ ...position, objects: [...this.ground.objects()], chat: this.ground.chat() });
+  }
+  refused(): void {
+    this.kept = undefined;
+  }
   load(): Loaded {
     const entries = [...this.ops.values()].sort((a, b) => a.key - b.key).map((entry) => structuredClone(entry));
-    return { client: this.client, nextOp: this.nextOp + 1000, entries };
+    return { client: this.client, nextOp: this.nextOp + 1000, entries, ...(this.kept && { kept: structuredClone(this.kept) }) };
   }
 }
 

@@ -116,6 +116,18 @@ test("a name or colour told through the presence state is a short text, or not t
   assert.deepEqual(shown({ name: "Anna" }), { name: "Anna", color: "#c03" });
 });
 
+test("what a token vouches for is not changed by a presence state", () => {
+  const roster = new Roster();
+  const shown = (vouched: unknown): unknown => {
+    roster.join({ client: "eve-client", user: { name: "Eve", color: "#c03", vouched } as never });
+    roster.update("eve-client", { user: { name: "Ada (admin)", color: "#0c3", vouched: [] } } as JsonObject, undefined);
+    return roster.get("eve-client")?.user;
+  };
+  assert.deepEqual(shown(["name"]), { name: "Eve", color: "#0c3", vouched: ["name"] });
+  assert.deepEqual(shown(["name", "color"]), { name: "Eve", color: "#c03", vouched: ["name", "color"] });
+  for (const odd of [undefined, "name", { length: 1 }]) assert.equal((shown(odd) as { name: string }).name, "Ada (admin)");
+});
+
 test("listeners that throw, whatever they throw, are reported and keep nobody from anything", async () => {
   const { h, a, b } = await two();
   const thrown = [new Error("boom"), "text", undefined, Object.create(null), Symbol("s"), { toString: () => { throw new Error("again"); } }];

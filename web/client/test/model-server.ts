@@ -1,6 +1,7 @@
 /** A model of the relay, straight from the protocol: one canvas, any number of connections, and faults on demand. */
 
-import type { OpBody } from "../src/entry.js";
+import { updated } from "../src/edits.js";
+import { objectIdOf, type OpBody } from "../src/entry.js";
 import { mergePatch } from "../src/json.js";
 import type { CanvasObject, JsonObject, User } from "../src/types.js";
 import type { Line, Peer } from "./world.js";
@@ -18,6 +19,7 @@ interface Hello {
   token?: string;
   user?: User;
   since?: { epoch: string; seq: number };
+  features?: string[];
 }
 
 interface Conn {
@@ -30,6 +32,20 @@ type Op = OpBody & { op: number };
 
 const bytes = (text: string): number => Buffer.byteLength(text);
 
+/** Two parts at least, and as many as it takes for none to be over 256 KiB. */
+function inParts(objects: readonly CanvasObject[]): CanvasObject[][] {
+  const half = Math.ceil(objects.length / 2);
+  const parts: CanvasObject[][] = [[]];
+  let size = 0;
+  objects.forEach((object, i) => {
+    const length = JSON.stringify(object).length;
+    if (size + length > 256 * 1024 || i === half) parts.push([]), (size = 0);
+    size += length;
+    parts.at(-1)?.push(object);
+  });
+  return parts.length > 1 ? parts : [...parts, []];
+}
+
 export class ModelServer {
   epoch = "e1";
   head = 0;
@@ -40,8 +56,10 @@ export class ModelServer {
   oldest = 1;
   objects = new Map<string, CanvasObject>();
   chat: object[] = [];
-  /** The objects at every seq. */
-  readonly states = new Map<string, string>([["e1/0", "[]"]]);
+  /** Whether the objects at every seq are kept. */
+  keepsStates = true;
+  /** The objects at every seq; an object that changes is another one. */
+  readonly states = new Map<string, readonly CanvasObject[]>([["e1/0", []]]);
   readonly conns = new Set<Conn>();
   readonly lastOp = new Map<string, number>();
   /** Every number that was ever sent, as client/op. */
@@ -50,16 +68,28 @@ export class ModelServer {
   private readonly people = new Map<string, { user: User; state: JsonObject }>();
   hellos: Hello[] = [];
   limits = { max_message_bytes: 65536, cursor_interval_ms: 33, ops_per_s: 0, max_objects: 10_000, max_clients: 100 };
+  /** What it says that it has. */
+  features: string[] = [];
+  /** Bytes of durable messages that came. */
+  received_bytes = 0;
   /** How to refuse an op that is new, if at all. */
   refuse: (op: Op, client: string) => { code: string; retry_after_ms?: number } | undefined = () => undefined;
+  /** Acks are kept back, as by a queue that can't commit while there is room in the spill file. */
+  silent = false;
+  private kept: (() => void)[] = [];
   /** Whether to leave a message out of somebody's stream: a fault no server should have. */
   skip: (client: string) => boolean = () => false;
   /** Whether the connection that sent an op is lost before the ack. */
   loseAck: (op: Op, client: string) => boolean = () => false;
   /** The snapshot to send may be older than the head. */
   snapshotLag: () => number = () => 0;
+  /** Whether a client that holds an older state gets what changed since, where it can read that. */
+  bases: () => boolean = () => false;
+  /** Object by object, the last change, and the last time that it was deleted. */
+  private readonly changedAt = new Map<string, number>();
+  private readonly deletedAt = new Map<string, number>();
   /** The close that somebody finds at the door, if any. */
-  turnAway: (hello: Hello) => { code: number; reason?: string } | undefined = () => undefined;
+  turnAway: (hello: Hello) => { code: number; reason?: string; error?: object } | undefined = () => undefined;
   /** What a token says of its bearer. */
   vouch: (client: string) => User = () => ({});
   now: () => number = () => 0;
@@ -78,6 +108,12 @@ export class ModelServer {
   forget(seq: number): void {
     this.oldest = Math.max(this.oldest, Math.min(seq, this.head) + 1);
     this.log = this.log.filter((m) => m.seq >= this.oldest);
+  }
+
+  /** What was kept back is committed and answered. */
+  speak(): void {
+    this.silent = false;
+    for (const answer of this.kept.splice(0)) answer();
   }
 
   /** Sends a snapshot to somebody in the middle of a connection. */
@@ -106,7 +142,12 @@ export class ModelServer {
     if (message.type === "hello") return this.hello(conn, message as never);
     if (message.type === "bye") return;
     if (message.type === "ping") return conn.line.deliver({ type: "pong", ts: message.ts, server_ts: this.now() });
-    if (typeof message.op === "number") return this.op(conn, message as unknown as Op);
+    if (message.type === "batch" || typeof message.op === "number") this.received_bytes += bytes(JSON.stringify(message));
+    if (message.type === "batch") return this.batch(conn, message.ops as Op[]);
+    if (typeof message.op === "number") {
+      if (this.silent) return void this.kept.push(() => this.op(conn, message as unknown as Op));
+      return this.op(conn, message as unknown as Op);
+    }
     const person = this.people.get(conn.client ?? "");
     if (message.type !== "presence" || !person) return;
     const state = mergePatch(person.state, message.state as JsonObject) as JsonObject;
@@ -120,6 +161,7 @@ export class ModelServer {
   private hello(conn: Conn, hello: Hello): void {
     this.hellos.push(hello);
     const away = this.turnAway(hello);
+    if (away?.error) conn.line.deliver({ type: "error", ...away.error });
     if (away) return conn.line.closeAfter(away.code, away.reason);
     for (const other of [...this.conns]) if (other.client === hello.client) other.line.closeAfter(4409), this.conns.delete(other);
     conn.client = hello.client;
@@ -134,20 +176,24 @@ export class ModelServer {
       type: "welcome", v: 1, instance: "model", canvas: "c", client: hello.client, user, role: "write",
       epoch: this.epoch, seq: this.head, mode: resume ? "resume" : "snapshot", acked_op: this.lastOp.get(hello.client) ?? 0,
       users: [...this.conns].filter((c) => c.client).map((c) => ({ client: c.client, ...this.people.get(c.client ?? "") })),
-      limits: this.limits, heartbeat_ms: 25_000,
+      limits: this.limits, heartbeat_ms: 25_000, features: this.features,
     });
-    if (!resume) return this.snapshot(conn);
+    if (!resume) return this.snapshot(conn, hello);
     for (const m of this.log) if (m.seq > since.seq) this.whole(conn, m);
   }
 
-  private snapshot(conn: Conn): void {
+  private snapshot(conn: Conn, { since, features }: Partial<Hello> = {}): void {
     const usable = this.olderSnapshots.filter((s) => s.seq >= this.oldest - 1);
     const lag = this.snapshotLag();
     const { seq, objects, chat } = (lag > 0 && usable.at(-1 - lag)) || { seq: this.head, objects: [...this.objects.values()], chat: this.chat };
-    const half = Math.ceil(objects.length / 2);
-    const base = { type: "snapshot", epoch: this.epoch, seq };
-    conn.line.deliver({ ...base, part: 0, last: false, objects: objects.slice(0, half), chat: [] });
-    conn.line.deliver({ ...base, part: 1, last: true, objects: objects.slice(half), chat });
+    const base = since?.epoch === this.epoch && since.seq <= seq && seq === this.head && features?.includes("base") && this.bases() ? since : undefined;
+    const recent = (at: Map<string, number>, id: string): boolean => (at.get(id) ?? 0) > (base?.seq ?? 0);
+    const parts = inParts(base ? objects.filter(({ id }) => recent(this.changedAt, id)) : objects);
+    const deleted = [...this.deletedAt.keys()].filter((id) => recent(this.deletedAt, id));
+    parts.forEach((some, part) => {
+      const last = part === parts.length - 1;
+      conn.line.deliver({ type: "snapshot", epoch: this.epoch, seq, part, last, objects: some, chat: last ? chat : [], ...(base && { base, ...(part === 0 && { deleted }) }) });
+    });
     for (const m of this.log) if (m.seq > seq) this.whole(conn, m);
   }
 
@@ -164,6 +210,16 @@ export class ModelServer {
     for (const other of this.conns) if (other !== conn && other.client) other.line.deliver(message);
   }
 
+  /** All or nothing: each op has an answer of its own. */
+  private batch(conn: Conn, ops: Op[]): void {
+    const refusal = ops.map((op) => this.refuse(op, conn.client ?? "")).find((found) => found);
+    if (!refusal) return ops.forEach((op) => this.op(conn, op));
+    for (const { op } of ops) {
+      this.lastOp.set(conn.client ?? "", op);
+      conn.line.deliver({ type: "error", message: "model", op, ...refusal });
+    }
+  }
+
   private op(conn: Conn, message: Op): void {
     const client = conn.client;
     if (client === undefined) return;
@@ -177,7 +233,7 @@ export class ModelServer {
     if (fresh && op <= (this.lastOp.get(client) ?? 0)) {
       return conn.line.deliver({ type: "error", code: "bad-op", message: "never sent before a higher one", op });
     }
-    const seen = this.log.find((m) => m.client === client && m.op === op);
+    const seen = op <= (this.lastOp.get(client) ?? 0) ? this.log.find((m) => m.client === client && m.op === op) : undefined;
     if (op <= (this.lastOp.get(client) ?? 0)) {
       return conn.line.deliver({ type: "ack", op, seq: seen?.seq ?? 0, status: "dup" });
     }
@@ -187,7 +243,9 @@ export class ModelServer {
       return conn.line.deliver({ type: "error", message: "model", op, ...refusal });
     }
     this.lastOp.set(client, op);
-    if (!this.apply(body as OpBody)) return conn.line.deliver({ type: "ack", op, seq: 0, status: "ignored" });
+    if (!this.apply(body as OpBody)) {
+      return this.loseAck(message, client) ? conn.line.cut() : conn.line.deliver({ type: "ack", op, seq: 0, status: "ignored" });
+    }
     const logged = this.append(client, op, body as OpBody);
     if (this.loseAck(message, client)) return conn.line.cut();
     conn.line.deliver({ type: "ack", op, seq: logged.seq, status: "ok" });
@@ -203,10 +261,12 @@ export class ModelServer {
 
   private append(client: string, op: number, body: OpBody): Logged {
     const logged = { seq: ++this.head, client, op, at: this.now(), body };
+    const id = objectIdOf(body);
+    if (id !== undefined) (body.type === "object-delete" ? this.deletedAt : this.changedAt).set(id, this.head);
     this.log.push(logged);
     this.history.push(logged);
     if (body.type === "chat") this.chat = [...this.chat, { ...body, type: undefined, seq: logged.seq, client, at: logged.at, op, ...this.author(logged) }];
-    this.states.set(`${this.epoch}/${this.head}`, JSON.stringify([...this.objects.values()]));
+    if (this.keepsStates) this.states.set(`${this.epoch}/${this.head}`, [...this.objects.values()]);
     this.olderSnapshots = [...this.olderSnapshots.slice(-8), { seq: this.head, objects: [...this.objects.values()], chat: this.chat }];
     for (const conn of this.conns) {
       if (!conn.client || conn.client === client) continue;
@@ -220,7 +280,7 @@ export class ModelServer {
     else if (body.type === "object-update") {
       const object = this.objects.get(body.id);
       if (!object) return false;
-      this.objects.set(body.id, mergePatch(object, body.patch) as CanvasObject);
+      this.objects.set(body.id, updated(object, { ...body, patch: body.patch ?? {} }) as CanvasObject);
     } else if (body.type === "object-delete") return this.objects.delete(body.id);
     return true;
   }

@@ -88,25 +88,56 @@ test("a double click that reuses the Op sends once", async () => {
   assert.deepEqual(await op.done, { seq: 1, status: "ok" });
 });
 
-test("three refusals fail an op, later ones go on, retry sends it again", async () => {
+test("what may pass is sent again for as long as it takes: nothing leaves the screen, and all of it is saved without a click", async () => {
+  for (const code of ["overloaded", "rate-limited"]) {
+    const { h, a } = await two();
+    a.room.objects.create(rect);
+    await h.world.run(100);
+    const errors = errorsOf(a);
+    h.server.refuse = () => ({ code, retry_after_ms: 20 });
+    const ops = [a.room.objects.update("r", { x: 1 }), a.room.chat.send("hi"), a.room.objects.create({ id: "new", kind: "rect" }), a.room.broadcast("after", 1)];
+    for (let minute = 0; minute < 5; minute++) {
+      await h.world.run(60_000);
+      assert.deepEqual([a.room.objects.get("r")?.x, a.room.objects.has("new"), a.room.chat.messages.length], [1, true, 1], code);
+      assert.deepEqual(ops.map((op) => op.state), Array(4).fill("pending"));
+    }
+    assert.ok(ops[0]!.refusals > 50, "asked every few seconds, not once and never again");
+    assert.ok(sent(h).length < 4 * 400, "and not without a pause");
+    h.server.refuse = () => undefined;
+    await h.world.run(6_000);
+    assert.deepEqual([ops.map((op) => op.state), a.room.outbox], [Array(4).fill("acked"), []]);
+    assert.deepEqual([h.server.objects.get("r")?.x, h.server.objects.has("new"), h.server.chat.length, errors], [1, true, 1, []]);
+  }
+});
+
+test("an op the server cannot take for now may be discarded, also after a reload, and the others go on", async () => {
   const { h, a } = await two();
-  h.server.refuse = (op) => (op.type === "chat" ? { code: "overloaded", retry_after_ms: 20 } : undefined);
+  h.server.refuse = (op) => (op.type === "chat" && op.text === "unwanted" ? { code: "overloaded", retry_after_ms: 20 } : undefined);
+  a.room.chat.send("unwanted");
+  a.room.chat.send("wanted");
+  await h.world.run(5_000);
+  h.reload(a);
+  await h.world.run(5_000);
+  const unwanted = a.room.outbox[0]!;
+  assert.equal(unwanted.discard(), true);
+  await h.world.run(1_000);
+  assert.deepEqual([a.room.outbox, h.server.chat.map((m) => (m as { text: string }).text)], [[], ["wanted"]]);
+});
+
+test("a refusal for good fails an op, retry sends it again", async () => {
+  const { h, a } = await two();
+  h.server.refuse = (op) => (op.type === "chat" ? { code: "forbidden" } : undefined);
   const op = a.room.chat.send("hi");
   const later = a.room.broadcast("after", 1);
-  await h.world.run(5_000);
-  assert.equal(op.state, "failed");
-  assert.equal(op.error?.code, "overloaded");
-  await assert.rejects(op.done, { code: "overloaded" });
-  assert.equal(sent(h).filter((m) => m.type === "chat").length, 3);
-  assert.equal(later.state, "acked");
-  assert.equal(a.room.chat.messages[0]?.state, "failed");
+  await h.world.run(100);
+  assert.deepEqual([op.state, op.error?.code, later.state, a.room.chat.messages[0]?.state], ["failed", "forbidden", "acked", "failed"]);
+  await assert.rejects(op.done, { code: "forbidden" });
   h.server.refuse = () => undefined;
   op.retry();
   op.retry();
   await h.world.run(200);
   assert.equal((await op.done).status, "ok");
-  assert.equal(a.room.outbox.length, 0);
-  assert.equal(h.server.chat.length, 1);
+  assert.deepEqual([a.room.outbox.length, h.server.chat.length], [0, 1]);
 });
 
 test("a failed op can be discarded, a sent one cannot", async () => {

@@ -72,3 +72,44 @@ test("after close and after discard an op says so, is not listed, and cannot be 
   await h.world.run(1_000);
   assert.deepEqual([h.server.chat.length, h.server.objects.size], [1, 1], "what was stored is sent by the next page");
 });
+
+test("an update that takes the place of one that failed for good is shown at once", async () => {
+  const h = new Harness();
+  const { room } = h.open("alpha-0001");
+  await h.world.run(100);
+  room.objects.create(rect);
+  await h.world.run(100);
+  h.server.refuse = (op) => (op.type === "object-update" ? { code: "forbidden" } : undefined);
+  const failed = room.objects.update("r", { x: 1 });
+  await h.world.run(100);
+  assert.deepEqual([failed.state, room.objects.get("r")?.x], ["failed", 0]);
+  h.server.refuse = () => undefined;
+  const told: unknown[] = [];
+  room.on("objects", ({ changes }) => told.push(...changes.map(({ cause }) => cause)));
+  const next = room.objects.update("r", { x: 2 });
+  assert.deepEqual([room.outbox, room.objects.get("r")?.x, told], [[next], 2, ["call"]]);
+  await h.world.run(100);
+  assert.deepEqual([next.state, room.objects.get("r")?.x, h.server.objects.get("r")?.x], ["acked", 2, 2]);
+});
+
+test("what was ignored is not told as refused, though its answer is lost and the object is made again meanwhile", async () => {
+  for (const change of ["delete", "update"] as const) {
+    const h = new Harness();
+    const a = h.open("alpha-0001");
+    await h.world.run(100);
+    h.server.commit("bravo-0001", { type: "object-create", object: rect });
+    await h.world.run(100);
+    const errors: string[] = [];
+    a.room.on("error", ({ code }) => errors.push(code));
+    // The object goes while the op is on its way; the answer, which says so, is lost.
+    h.world.latency = () => 20;
+    h.server.loseAck = () => true;
+    const op = change === "delete" ? a.room.objects.delete("r") : a.room.objects.update("r", { x: 5 });
+    h.server.commit("bravo-0001", { type: "object-delete", id: "r" });
+    await h.world.run(30);
+    h.server.loseAck = () => false;
+    h.server.commit("bravo-0001", { type: "object-create", object: { ...rect, x: 9 } });
+    await h.world.run(2_000);
+    assert.deepEqual([op.state, errors, a.room.outbox, a.room.objects.get("r")?.x], ["acked", [], [], 9], change);
+  }
+});

@@ -6,14 +6,15 @@ import { Canvas } from "../src/canvas.js";
 import { ALONE_INTERVAL_MS, CursorSender, CursorTracks, DIM_AFTER_MS, HIDE_AFTER_MS, MAX_BUFFERED_BYTES } from "../src/cursors.js";
 import type { Entry, OpBody } from "../src/entry.js";
 import { composePatches, copyJson, mergePatch, patchBetween } from "../src/json.js";
-import { WINDOW_OPS } from "../src/flight.js";
-import { Outbox, UPDATE_INTERVAL_MS } from "../src/outbox.js";
+import { Flight, MAX_CHARS, MAX_OPS, START_CHARS } from "../src/flight.js";
+import { Outbox } from "../src/outbox.js";
+import { UPDATE_INTERVAL_MS } from "../src/outbox-limits.js";
 import { PresenceSender } from "../src/presence.js";
 import { MAX_CEILING_MS, Reconnect } from "../src/reconnect.js";
 import { Roster } from "../src/roster.js";
 import { isClientId, sessionShelf } from "../src/store.js";
 import { Stream } from "../src/stream.js";
-import { parseMessage } from "../src/wire.js";
+import { readMessage } from "../src/wire.js";
 import type { JsonObject } from "../src/types.js";
 import { seeded } from "./world.js";
 
@@ -74,15 +75,64 @@ test("only what JSON holds is taken, and as a copy", () => {
   assert.throws(() => copyJson(deep, 16), /at most 16 levels/);
 });
 
+test("what can't be sent is named by its place", () => {
+  const circular: Record<string, unknown> = {};
+  circular.self = circular;
+  const cases: [unknown, RegExp][] = [
+    [{ a: { b: [1, { c: NaN }] } }, /^NaN cannot be sent: numbers must be finite \(at a\.b\[1\]\.c\)$/],
+    [[[undefined]], /^undefined cannot be sent: JSON has none \(at \[0\]\[0\]\)$/],
+    [{ ok: 1, left: undefined, f: () => 1 }, /\(at f\)$/],
+    [{ d: new Date() }, /^only plain objects and arrays can be sent \(at d\)$/],
+    [10n, /^a bigint cannot be sent: JSON has none$/],
+    [circular, /^nesting is at most 15 levels \(at self\.self\./],
+  ];
+  for (const [value, words] of cases) assert.throws(() => copyJson(value), { name: "TypeError", message: words });
+  assert.throws(() => copyJson({ get bad() { throw new Error("no"); } }), { name: "Error", message: "no" });
+});
+
 test("the outbox keeps to its window, in order", () => {
   const outbox = new Outbox("client-1");
-  for (let i = 0; i < 100; i++) outbox.add(chat(`${i}`));
+  for (let i = 0; i < 2 * MAX_OPS; i++) outbox.add({ type: "object-delete", id: "x" });
   outbox.welcome(0, LIMITS, 0);
-  assert.equal(sends(outbox.flush(0)), WINDOW_OPS);
+  const first = sends(outbox.flush(0));
+  assert.ok(first > START_CHARS / 60 && first < MAX_OPS, "as many as the window has room for");
   assert.equal(sends(outbox.flush(0)), 0);
-  outbox.ack(1, { seq: 1, status: "ok" });
-  const [next] = outbox.flush(0);
-  assert.equal(next?.type === "send" && next.entry.op, WINDOW_OPS + 1);
+  outbox.ack(1, { seq: 1, status: "ok" }, 10);
+  const [next] = outbox.flush(10);
+  assert.equal(next?.type === "send" && next.entry.op, first + 1);
+});
+
+/** Keeps ops of 100 characters flying for so long over a line; how many were under way at the end. */
+function fly(ms: number, answerMs: (inFlight: number) => number): Flight {
+  const flight = new Flight();
+  const due: { op: number; at: number }[] = [];
+  for (let [now, op] = [0, 0]; now < ms; now++) {
+    while (due[0] && due[0].at <= now) flight.land(due.shift()!.op, now);
+    while (!flight.full) {
+      flight.launch(++op, 100, now);
+      due.push({ op, at: Math.max(due.at(-1)?.at ?? 0, now + answerMs(flight.size)) });
+    }
+  }
+  return flight;
+}
+
+test("the window grows while answers come as soon as ever, up to what the server takes, and never beyond", () => {
+  assert.equal(fly(1_000, () => 100).size, MAX_OPS);
+  const large = new Flight();
+  for (let now = 0, op = 0; now < 100; now++) {
+    while (!large.full) large.launch(++op, 60_000, now);
+    for (let i = op - large.size + 1; i <= op; i++) if (large.has(i)) large.land(i, now);
+  }
+  let chars = 0;
+  for (let op = 1e6; !large.full; op++) large.launch(op, 60_000, 100), (chars += 60_000);
+  assert.ok(chars >= MAX_CHARS && chars < MAX_CHARS + 60_000, `${chars}`);
+});
+
+test("on a slow line the window shrinks to what arrives soon", () => {
+  // 20 KB/s with 50 ms of its own: what flies has to wait its turn.
+  const flight = fly(20_000, (inFlight) => 50 + inFlight * 5);
+  assert.ok(flight.bytes < 10 * 1024, `${flight.bytes} bytes are half a second`);
+  assert.ok(flight.bytes >= 4 * 1024, `${flight.bytes} bytes keep the line busy`);
 });
 
 test("the outbox starts after acked_op with what it never sent", () => {
@@ -122,6 +172,21 @@ test("updates alone wait for each other, other ops do not", () => {
   assert.equal(sends(outbox.flush(UPDATE_INTERVAL_MS + 1)), 2);
 });
 
+test("what is left of a round of updates goes with the acks, and only the next round waits", () => {
+  const outbox = new Outbox("client-1");
+  outbox.welcome(0, LIMITS, 0);
+  const move = (x: number): void => {
+    for (let i = 0; i < 900; i++) outbox.add({ type: "object-update", id: `o${i}`, patch: { x } });
+  };
+  move(1);
+  const first = sends(outbox.flush(0));
+  assert.ok(first < 900, "the window is smaller");
+  for (let op = 1; op <= first; op++) outbox.ack(op, { seq: op, status: "ok" }, 2);
+  assert.equal(first + sends(outbox.flush(2)), 900, "at once");
+  move(2);
+  assert.deepEqual([sends(outbox.flush(3)), outbox.wakeAt], [0, UPDATE_INTERVAL_MS]);
+});
+
 test("an op over the limit fails here, since the server would close the connection for good", () => {
   const outbox = new Outbox("client-1");
   const { entry } = outbox.add(chat("ä".repeat(60)));
@@ -147,7 +212,7 @@ test("own creates are shown after the confirmed objects, and take their place wh
   const ids = (): string => canvas.all().map((o) => o.id + o.kind[0]).join();
   assert.equal(ids(), "al,cr,br", "a replaced object keeps its place");
   canvas.confirm(own);
-  canvas.drop(over);
+  canvas.drop(over, "rollback");
   assert.equal(ids(), "ar,cr,br");
   assert.equal(canvas.size, 3);
 });
@@ -161,7 +226,7 @@ test("confirming an own op changes nothing on the screen, and a masked change is
   const shown = canvas.get("a");
   const patch = { x: 2 };
   canvas.remote({ type: "object-update", id: "a", patch }, "other");
-  const changes = [{ id: "a", type: "update", client: "other", own: false, patch }];
+  const changes = [{ id: "a", type: "update", client: "other", own: false, cause: "remote", patch }];
   assert.deepEqual([canvas.takeChanges(), canvas.get("a") === shown], [{ ids: ["a"], changes, reset: false }, true]);
   canvas.confirm(own);
   assert.deepEqual([canvas.takeChanges(), canvas.get("a"), canvas.confirmed("a")?.x], [undefined, shown, 1]);
@@ -181,7 +246,7 @@ test("others' patches are told as they came, all of them, also of an object that
   update("b", { x: null, y: 3 });
   update("nowhere", { x: 1 });
   const event = canvas.takeChanges();
-  const base = { type: "update", client: "other", own: false };
+  const base = { type: "update", client: "other", own: false, cause: "remote" };
   assert.deepEqual(event, {
     ids: ["a", "b"],
     changes: [
@@ -258,6 +323,23 @@ test("cursors glide over the measured interval, snap after a gap, dim and hide",
   assert.equal(tracks.at("c", 70_000), undefined);
 });
 
+test("a cursor of a welcome is as old as the server says, and no older one takes the place of what was heard", () => {
+  const tracks = new CursorTracks();
+  assert.ok(tracks.receive("fresh", { x: 1, y: 1 }, 100_000, 0));
+  assert.ok(tracks.receive("old", { x: 1, y: 1 }, 100_000, DIM_AFTER_MS));
+  assert.ok(tracks.receive("older", { x: 1, y: 1 }, 100_000, HIDE_AFTER_MS));
+  // A server that tells no age, and one that tells nonsense.
+  for (const age of [undefined, "soon", -5_000]) assert.ok(tracks.receive(`no age ${age}`, { x: 1, y: 1 }, 100_000, age));
+  const shown = (now: number): unknown[] => tracks.sample(now).filter(({ client }) => !client.startsWith("no")).map(({ client, dim }) => [client, dim]);
+  assert.deepEqual(shown(100_000), [["fresh", false], ["old", true]]);
+  assert.deepEqual(tracks.sample(100_000).length, 5);
+  assert.deepEqual(shown(100_000 + HIDE_AFTER_MS - DIM_AFTER_MS), [["fresh", true]]);
+  assert.equal(tracks.receive("fresh", { x: 9, y: 9 }, 101_000, 5_000), false, "it was somewhere else since");
+  assert.equal(tracks.receive("fresh", { x: 9, y: 9, hidden: true }, 101_000, 5_000), false);
+  assert.equal(tracks.at("fresh", 101_000)?.x, 1);
+  assert.ok(tracks.receive("fresh", { x: 9, y: 9 }, 101_000, 500));
+});
+
 test("one's cursor is sent when moved, at most every interval, the last point always", () => {
   const sender = new CursorSender();
   const fine = { connected: true, bufferedBytes: 0, alone: false };
@@ -311,9 +393,9 @@ test("nobody flickers through a reconnect", () => {
 });
 
 test("frames that no server sends are refused, and newer ones ignored", () => {
-  assert.equal(parseMessage('{"type":"from-the-future"}'), undefined);
-  for (const bad of ["", "[]", "{}", '{"type":"ack","op":1}', '{"type":"chat","seq":null,"client":"c","text":"t"}']) {
-    assert.throws(() => parseMessage(bad));
+  assert.equal(readMessage({ type: "from-the-future" }), undefined);
+  for (const bad of ["null", "[]", "{}", '{"type":"ack","op":1}', '{"type":"chat","seq":null,"client":"c","text":"t"}']) {
+    assert.throws(() => readMessage(JSON.parse(bad)), TypeError);
   }
 });
 

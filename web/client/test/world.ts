@@ -37,7 +37,7 @@ export class Line implements SocketLike {
   private upAt = 0;
   private downAt = 0;
 
-  constructor(private readonly world: World, listen: Listen | undefined) {
+  constructor(private readonly world: World, listen: Listen | undefined, private readonly turn: (task: () => void) => void = (task) => task()) {
     world.after(world.latency(), () => {
       if (!this.alive) return;
       if (!listen || !world.online) return this.cut();
@@ -48,15 +48,15 @@ export class Line implements SocketLike {
 
   send(text: string): void {
     this.said.push(text);
-    this.upAt = Math.max(this.upAt, this.world.time + this.world.latency());
+    this.upAt = Math.max(this.upAt + this.world.takes(text), this.world.time + this.world.latency() + this.world.takes(text));
     this.world.after(this.upAt - this.world.time, () => this.alive && this.peer?.received(text));
   }
 
   /** The server's side sends. */
   deliver(message: unknown): void {
     const text = JSON.stringify(message);
-    this.downAt = Math.max(this.downAt, this.world.time + this.world.latency());
-    this.world.after(this.downAt - this.world.time, () => this.alive && this.onmessage?.({ data: text }));
+    this.downAt = Math.max(this.downAt + this.world.takes(text), this.world.time + this.world.latency() + this.world.takes(text));
+    this.world.after(this.downAt - this.world.time, () => this.turn(() => this.alive && this.onmessage?.({ data: text })));
   }
 
   close(code?: number): void {
@@ -87,13 +87,22 @@ export class Line implements SocketLike {
 export class World {
   time = 1_000;
   online = true;
+  /** Why no connection can be made, when somebody asks. */
+  reason = "nothing answers there";
   /** How long a message takes, ms. */
   latency: () => number = () => 1;
+  /** Bytes a second in each direction of each line. */
+  bytesPerS = Infinity;
   readonly lines: Line[] = [];
   private readonly queue: { at: number; order: number; task: () => void }[] = [];
   private order = 0;
 
   constructor(readonly random: () => number) {}
+
+  /** How long a text keeps a line busy, ms. */
+  takes(text: string): number {
+    return (text.length / this.bytesPerS) * 1000;
+  }
 
   after(ms: number, task: () => void): () => void {
     const item = { at: this.time + Math.max(0, ms), order: this.order++, task };
@@ -151,23 +160,48 @@ export class Page implements Environment {
   date = (): number => this.world.time;
   random = (): number => this.world.random();
   makeId = (): string => `client-${String(++ids).padStart(4, "0")}`;
-  after = (ms: number, task: () => void): (() => void) => this.world.after(ms, () => this.dead || task());
+  after = (ms: number, task: () => void): (() => void) => this.world.after(ms, () => this.dead || this.turn(task));
   nextFrame = (task: () => void): void => void this.after(16, task);
-  openSocket = (): SocketLike => {
-    this.line = new Line(this.world, this.listen);
+  inflate: Environment["inflate"];
+  openSocket: Environment["openSocket"] = () => {
+    this.line = new Line(this.world, this.listen, (task) => (this.frozen ? void this.heard.push(task) : task()));
     this.world.lines.push(this.line);
     // What a dead page had begun goes nowhere.
     if (this.dead) this.line.close();
     return this.line;
   };
+  diagnose = async (): Promise<string> => this.world.reason;
   watch = (events: PageEvents): (() => void) => {
     this.events = events;
     return () => (this.events = undefined);
   };
   guard = (on: boolean): void => void (this.guarded = on);
 
+  private frozen: (() => void)[] | undefined;
+  private heard: (() => void)[] = [];
+
+  private turn(task: () => void): void {
+    if (this.frozen) this.frozen.push(task);
+    else task();
+  }
+
+  /** Nothing of the page runs. */
+  freeze(): void {
+    this.frozen = [];
+  }
+
+  /** It goes on: timers that are due first, messages in later turns. */
+  thaw(): void {
+    const [timers, messages] = [this.frozen ?? [], this.heard.splice(0)];
+    this.frozen = undefined;
+    for (const timer of timers) timer();
+    for (const message of messages) this.world.after(1, message);
+  }
+
   kill(): void {
     this.dead = true;
+    this.frozen?.splice(0);
+    this.heard = [];
     if (this.line) {
       this.line.onclose = this.line.onmessage = this.line.onopen = null;
       this.line.close();

@@ -3,10 +3,14 @@ declare module "ws" {
   import type { Server } from "node:http";
   export default class WebSocket {
     constructor(url: string, protocols?: string | string[]);
-    send(text: string): void;
+    readonly bufferedAmount: number;
+    readonly protocol: string;
+    send(data: string | Uint8Array): void;
     close(code?: number, reason?: string): void;
     terminate(): void;
-    on(event: "open" | "message" | "close" | "error", listener: (data: unknown) => void): void;
+    on(event: "close", listener: (code: number, reason: Buffer) => void): void;
+    on(event: "message", listener: (data: Buffer, isBinary: boolean) => void): void;
+    on(event: "open" | "error", listener: (data: unknown) => void): void;
   }
   export class WebSocketServer {
     constructor(options: { server: Server; handleProtocols: () => string });

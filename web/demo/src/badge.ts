@@ -7,10 +7,13 @@ import { byId } from "./dom";
 import type { Room } from "./room";
 
 interface Words {
-  state: "saved" | "saving" | "offline" | "failed" | "connecting" | "readonly" | "full" | "ended";
+  state: "saved" | "saving" | "unsaved" | "offline" | "failed" | "connecting" | "readonly" | "full" | "ended";
   text: string;
   detail: string;
 }
+
+/** Refusals after which nobody should wait for "Saving…" any longer. */
+const STUCK_AFTER = 3;
 
 /** Why the server closes connections, as the library's `error` event tells it. */
 export interface Closed {
@@ -18,35 +21,45 @@ export interface Closed {
   message: string;
 }
 
-export function wordsFor(room: Pick<Room, "outbox" | "status" | "role">, closed?: Closed): Words {
+export function wordsFor(room: Pick<Room, "outbox" | "status" | "role" | "storage">, closed?: Closed): Words {
   const waiting = room.outbox.filter((op) => op.state !== "failed" && op.state !== "acked").length;
   const failed = room.outbox.filter((op) => op.state === "failed").length;
   const changes = `${waiting} change${waiting === 1 ? "" : "s"}`;
-  if (room.status === "disconnected") return ended(waiting + failed, closed);
+  const refusedToo = failed > 0 ? `. ${failed} not saved; see the outbox under the hood` : "";
+  const why = closed?.code === "unreachable" ? `. ${closed.message.charAt(0).toUpperCase()}${closed.message.slice(1)}` : "";
+  if (room.status === "disconnected") return ended(waiting + failed, room, closed);
   if (room.status !== "connected" && closed?.code === "full") {
-    const kept = waiting > 0 ? `. ${changes} kept on this device` : "";
-    const detail = `No room: ${closed.message}. This page goes on trying${kept}`;
+    const kept = waiting > 0 ? `. ${changes} ${where(room)}` : "";
+    const detail = `No room: ${closed.message}. This page goes on trying${kept}${refusedToo}`;
     return { state: "full", text: counted("Canvas full, retrying", waiting), detail };
   }
-  if (room.status === "connecting" && waiting === 0) {
-    return { state: "connecting", text: "Connecting…", detail: "Looking for the server" };
+  if (room.status === "connecting" && waiting + failed === 0) {
+    return { state: "connecting", text: "Connecting…", detail: `Looking for the server${why}` };
   }
   if (room.status !== "connected") {
     const refused = failed > 0 ? `${failed} not saved; see the outbox under the hood` : "Everything so far is saved";
-    const kept = waiting > 0 ? `${changes} kept on this device, sent when the connection is back` : refused;
-    return { state: "offline", text: counted("Offline", waiting), detail: kept };
+    const kept = waiting > 0 ? `${changes} ${where(room)}, sent when the connection is back${refusedToo}` : refused;
+    return { state: "offline", text: counted("Offline", waiting), detail: kept + why };
   }
   if (failed > 0) return { state: "failed", text: `Not saved · ${failed}`, detail: "The server refused; see the outbox under the hood" };
+  if (room.outbox.some(({ state, refusals }) => state === "pending" && refusals >= STUCK_AFTER)) {
+    return { state: "unsaved", text: `Not saved yet · ${waiting}`, detail: `The server can't store anything just now; ${changes} will be sent again until it can` };
+  }
   if (waiting > 0) return { state: "saving", text: "Saving…", detail: `${changes} on the way` };
   if (room.role === "read") return { state: "readonly", text: "View only", detail: "You may look, but not draw" };
   return { state: "saved", text: "Saved", detail: "The server has everything" };
 }
 
+/** What is promised of what is not saved: a full disk, or storage that was cleared, keeps nothing. */
+function where({ storage }: Pick<Room, "storage">): string {
+  return storage === "indexeddb" ? "kept on this device" : "kept in this page only: don't close it";
+}
+
 const counted = (text: string, n: number): string => (n > 0 ? `${text} · ${n}` : text);
 
 /** The library does not come back by itself. For want of permission reloading is no use, since the link stays the same. */
-function ended(unsaved: number, closed: Closed | undefined): Words {
-  const kept = unsaved > 0 ? `. ${unsaved} not saved, kept on this device` : "";
+function ended(unsaved: number, room: Pick<Room, "storage">, closed: Closed | undefined): Words {
+  const kept = unsaved > 0 ? `. ${unsaved} not saved, ${where(room)}` : "";
   const words = (text: string, detail: string): Words => ({ state: "ended", text: counted(text, unsaved), detail: detail + kept });
   if (closed?.code === "unauthorized") {
     return words("New link needed", "The permission of this link has ended or was refused. Ask for a new link");
@@ -71,19 +84,20 @@ export function startBadge(room: Room, announce: (text: string) => void, toast: 
     if (text.textContent !== words.text) text.textContent = words.text;
     byId("badge-detail").textContent = words.detail;
     // Saved and Saving alternate all the time; only losing and regaining the server is worth saying.
-    const worth = ["offline", "failed", "full", "ended", "saved"].includes(words.state) ? words.state : spoken;
+    const worth = ["offline", "unsaved", "failed", "full", "ended", "saved"].includes(words.state) ? words.state : spoken;
     const visibly = worth === "full" || worth === "ended";
     if (worth !== spoken && (spoken !== "" || worth !== "saved")) (visibly ? toast : announce)(`${words.text}. ${words.detail}`);
     spoken = worth;
   };
   room.on("outbox", update);
+  room.on("storage", update);
   room.on("status", (status) => {
     if (status === "connected") closed = undefined;
     // Why it is for good follows as an error, at once; without it the words would be wrong.
     if (status !== "disconnected") update();
   });
   room.on("error", ({ code, message }) => {
-    if (!["full", "unauthorized", "refused", "replaced"].includes(code)) return;
+    if (!["full", "unauthorized", "refused", "replaced", "unreachable"].includes(code)) return;
     closed = { code, message };
     update();
   });

@@ -4,6 +4,8 @@ import { clamp } from "./geometry";
 import type { Box, Point } from "./types";
 
 export const MIN_ZOOM = 0.08;
+/** Showing everything, or what somebody else sees, goes further: on a phone with an open panel there is little room. */
+const MIN_FIT_ZOOM = 0.005;
 export const MAX_ZOOM = 8;
 
 export class Camera {
@@ -39,6 +41,10 @@ export class Camera {
     return { x: this.x, y: this.y, w: this.width / this.zoom, h: this.height / this.zoom };
   }
 
+  boxToWorld(screen: Box): Box {
+    return { ...this.toWorld(screen), w: screen.w / this.zoom, h: screen.h / this.zoom };
+  }
+
   panBy(dxScreen: number, dyScreen: number): void {
     this.x -= dxScreen / this.zoom;
     this.y -= dyScreen / this.zoom;
@@ -48,7 +54,8 @@ export class Camera {
   /** Zooms so that the world point under `screen` stays under it. */
   zoomAt(screen: Point, zoom: number): void {
     const before = this.toWorld(screen);
-    this.zoom = clamp(zoom, MIN_ZOOM, MAX_ZOOM);
+    // Where everything is shown smaller than that, zooming out stays there, and zooming in begins there.
+    this.zoom = clamp(zoom, Math.min(MIN_ZOOM, this.zoom), MAX_ZOOM);
     this.x = before.x - screen.x / this.zoom;
     this.y = before.y - screen.y / this.zoom;
     this.changed();
@@ -60,19 +67,18 @@ export class Camera {
 
   /** Puts `centre` (world) in the middle. */
   moveTo(centre: Point, zoom: number): void {
-    this.zoom = clamp(zoom, MIN_ZOOM, MAX_ZOOM);
+    this.zoom = clamp(zoom, MIN_FIT_ZOOM, MAX_ZOOM);
     this.x = centre.x - this.width / 2 / this.zoom;
     this.y = centre.y - this.height / 2 / this.zoom;
     this.changed();
   }
 
-  /** Shows `box` whole, with `margin` CSS pixels around it, at most at `maxZoom`. */
-  fit(box: Box, margin = 64, maxZoom = 1): void {
-    const zx = (this.width - 2 * margin) / Math.max(box.w, 1);
-    const zy = (this.height - 2 * margin) / Math.max(box.h, 1);
-    this.zoom = clamp(Math.min(zx, zy, maxZoom), MIN_ZOOM, MAX_ZOOM);
-    this.x = box.x + box.w / 2 - this.width / 2 / this.zoom;
-    this.y = box.y + box.h / 2 - this.height / 2 / this.zoom;
+  /** Shows `box` whole within `free`, a part of the window in CSS pixels, at most at `maxZoom`. */
+  fit(box: Box, free: Box = { x: 0, y: 0, w: this.width, h: this.height }, maxZoom = 1): void {
+    const zoom = Math.min(free.w / Math.max(box.w, 1), free.h / Math.max(box.h, 1), maxZoom);
+    this.zoom = clamp(zoom, MIN_FIT_ZOOM, MAX_ZOOM);
+    this.x = box.x + box.w / 2 - (free.x + free.w / 2) / this.zoom;
+    this.y = box.y + box.h / 2 - (free.y + free.h / 2) / this.zoom;
     this.changed();
   }
 

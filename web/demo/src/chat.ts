@@ -1,7 +1,7 @@
 /** The chat panel. Each message shows how far it got; a failed one can be sent again or dropped. */
 
-import { byId, el, icon } from "./dom";
-import { personColor } from "./palette";
+import { byId, el, icon, isComposing } from "./dom";
+import { colorOf, isVouched, nameOf, paintPerson, vouchedMark } from "./people";
 import type { ChatMessage, Room } from "./room";
 
 /** More than anybody scrolls back; the library keeps the latest 1,000. */
@@ -33,7 +33,7 @@ export class ChatPanel {
       this.submit();
     });
     this.input.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+      if (event.key !== "Enter" || event.shiftKey || isComposing(event)) return;
       event.preventDefault();
       this.submit();
     });
@@ -118,7 +118,8 @@ export class ChatPanel {
   private author(message: ChatMessage): { name: string; color: string } {
     const other = this.room.others.find((candidate) => candidate.client === message.client);
     const user = message.own ? this.room.user : (other?.user ?? message.user);
-    return { name: user?.name?.trim() || "Guest", color: personColor(user?.color, message.client) };
+    const author = { client: message.client, user };
+    return { name: nameOf(author), color: colorOf(author) };
   }
 
   private build(message: ChatMessage, headed: boolean): HTMLElement {
@@ -129,8 +130,12 @@ export class ChatPanel {
       testid: "chat-message",
       attrs: { "data-state": message.state, "data-author": name },
     });
-    item.style.setProperty("--person", color);
-    if (headed) item.append(el("div", { class: "message-head" }, el("b", { text: message.own ? `${name} (you)` : name }), el("time", { text: time })));
+    paintPerson(item, color);
+    if (headed) {
+      const heading = el("b", { text: message.own ? `${name} (you)` : name });
+      if (isVouched({ client: message.client, user: message.user })) heading.append(vouchedMark());
+      item.append(el("div", { class: "message-head" }, heading, el("time", { text: time })));
+    }
     item.append(el("p", { class: "message-text", text: message.text }));
     if (message.own) item.append(this.foot(message));
     return item;

@@ -2,11 +2,12 @@
 
 import type { Camera } from "./camera";
 import { el, icon } from "./dom";
-import { nameOf, colorOf } from "./people";
+import { nameOf, colorOf, paintPerson } from "./people";
 import type { Room } from "./room";
 
 /** The library interpolates for at most 300 ms after a point; after that nothing moves until the next one. */
 const SETTLED_AFTER_MS = 400;
+const FAR = 1e7;
 
 interface Shown {
   root: HTMLElement;
@@ -38,6 +39,8 @@ export class CursorLayer {
   frame(now: number): boolean {
     const present = new Set<string>();
     for (const cursor of this.room.cursors.sample(now)) {
+      // What lies this far out is on nobody's screen, and no number that CSS takes.
+      if (!(Math.abs(cursor.x) < FAR && Math.abs(cursor.y) < FAR)) continue;
       present.add(cursor.client);
       const shown = this.shown.get(cursor.client) ?? this.add(cursor.client);
       const at = this.camera.toScreen(cursor);
@@ -74,7 +77,7 @@ export class CursorLayer {
     if (shown.name !== name) shown.label.textContent = shown.name = name;
     if (shown.color !== color) {
       shown.color = color;
-      shown.root.style.setProperty("--person", color);
+      paintPerson(shown.root, color);
     }
   }
 }

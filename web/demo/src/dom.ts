@@ -9,6 +9,12 @@ export function byId<T extends HTMLElement = HTMLElement>(id: string): T {
   return element as T;
 }
 
+/**
+ * Whether a key belongs to an input method. Safari ends a composition before it tells of the key that ended it: that one
+ * has the code 229 and nothing else to be known by.
+ */
+export const isComposing = (event: KeyboardEvent): boolean => event.isComposing || event.keyCode === 229;
+
 interface Props {
   class?: string;
   text?: string;

@@ -4,9 +4,10 @@
  * durable op per object on release. Undo is then one step, and a lost signal costs a frame of somebody's preview.
  */
 
+import { idsIn, isPlain, own } from "./presence";
 import { changedGeometry, mapShape, round1, type Geometry, type Mapping } from "./geometry";
 import type { Scene } from "./scene";
-import { toShape } from "./scene";
+import { FAR, finite, toShape } from "./scene";
 import type { Shape, Wire } from "./types";
 
 /** Others see 20 positions a second; more would not look smoother after the relay's own tick. */
@@ -15,6 +16,9 @@ const SEND_EVERY_MS = 50;
 const MAX_IDS = 100;
 /** Points per signal; the rest follows in the next one. */
 const MAX_POINTS = 200;
+/** What is taken of others' signals: each, and a preview in all. It is painted anew with every one of them. */
+const MAX_SIGNAL_NUMBERS = 4 * MAX_POINTS;
+const MAX_GHOST_NUMBERS = 12_000;
 /** After the end the preview stays until the durable change arrives, at most this long. */
 const LINGER_MS = 800;
 /** A preview whose author went silent without leaving is dropped. */
@@ -133,8 +137,8 @@ export class Drafts {
 
   /** A "draft" signal came in. Its content is another program's word: nothing in it is taken for granted. */
   receive(client: string, data: unknown): void {
-    const draft = data as Partial<Record<string, unknown>> | null;
-    if (!draft || typeof draft !== "object") return;
+    if (!isPlain(data)) return;
+    const draft = { k: own(data, "k"), ids: own(data, "ids"), f: own(data, "f"), t: own(data, "t"), o: own(data, "o"), at: own(data, "at"), p: own(data, "p") };
     const state = this.remote.get(client) ?? { objects: new Map(), ghost: undefined, origin: undefined, points: [], timer: undefined };
     this.remote.set(client, state);
     clearTimeout(state.timer);
@@ -147,12 +151,12 @@ export class Drafts {
 
   private receiveMap(state: RemoteDraft, draft: Partial<Record<string, unknown>>): void {
     const { ids, f, t } = draft;
-    if (!Array.isArray(ids) || !isFour(f) || !isFour(t)) return;
+    if (!isFour(f) || !isFour(t)) return;
     const [fx, fy, fw, fh] = f;
     const [tx, ty, tw, th] = t;
     const mapping = { from: { x: fx, y: fy, w: fw, h: fh }, to: { x: tx, y: ty, w: tw, h: th } };
-    for (const id of ids.slice(0, MAX_IDS)) {
-      if (this.scene.settled(String(id))) this.receiveChange(state, String(id), (start) => mapShape(start, mapping));
+    for (const id of idsIn(ids, MAX_IDS)) {
+      if (this.scene.settled(id)) this.receiveChange(state, id, (start) => mapShape(start, mapping));
     }
   }
 
@@ -174,8 +178,8 @@ export class Drafts {
     if (state.origin?.id !== o.id || at === 0) state.points = [];
     state.origin = o;
     // A lost signal leaves a straight piece in the preview; the finished stroke will be whole.
-    for (const value of p) state.points.push(typeof value === "number" && Number.isFinite(value) ? value : 0);
-    if (state.points.length > 40_000) state.points.length = 40_000;
+    const room = Math.min(MAX_SIGNAL_NUMBERS, MAX_GHOST_NUMBERS - state.points.length);
+    for (const value of p.slice(0, room)) state.points.push(finite(value, 0));
     this.showGhost(state, { ...o, ...relative(state.points) });
   }
 
@@ -229,7 +233,7 @@ export function relative(points: readonly number[]): { x: number; y: number; w: 
 }
 
 const isFour = (value: unknown): value is [number, number, number, number] =>
-  Array.isArray(value) && value.length === 4 && value.every((n) => Number.isFinite(n));
+  Array.isArray(value) && value.length === 4 && value.every((n) => Number.isFinite(n) && Math.abs(n) <= FAR);
 
 const isWire = (value: unknown): value is Wire =>
-  typeof value === "object" && value !== null && typeof (value as Wire).id === "string" && typeof (value as Wire).kind === "string";
+  isPlain(value) && idsIn([own(value, "id")]).length === 1 && typeof own(value, "kind") === "string";

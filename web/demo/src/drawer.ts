@@ -1,9 +1,10 @@
 /** "Under the hood": what this relay does, seen from this tab. */
 
 import type { Bots } from "./bots";
+import { fromBase } from "./base";
 import { byId, el } from "./dom";
 import type { Latency, Summary } from "./latency";
-import { stateOf } from "./people";
+import { shortName, stateOf } from "./presence";
 import type { Op, Room } from "./room";
 import type { Box } from "./types";
 
@@ -71,10 +72,12 @@ export class Drawer {
 
   private render(): void {
     const { room } = this;
-    set("hood-instance", room.instance || "–");
+    set("hood-instance", shortName(room.instance) || "–");
+    byId("hood-instance").title = room.instance;
+    set("kill", room.instance ? `Kill ${shortName(room.instance)}` : "Kill this instance");
     set("hood-seq", room.seq.toLocaleString("en"));
     set("hood-epoch", room.epoch || "–");
-    set("hood-status", room.status === "connected" ? `connected, ${room.sync}` : room.status);
+    set("hood-status", room.status === "connected" && room.sync !== "synchronized" ? "catching up" : room.status);
     set("hood-client", room.client);
     set("hood-objects", room.objects.size.toLocaleString("en"));
     this.renderInstances();
@@ -101,7 +104,7 @@ export class Drawer {
       const bar = el("span", { class: "bar-fill" });
       bar.style.width = `${Math.max(2, (n / most) * 100)}%`;
       return el("li", { class: here ? "here" : "", testid: "hood-instance-row", attrs: { "data-instance": instance } },
-        el("code", { text: instance }), el("span", { class: "bar-track" }, bar), el("span", { class: "num", text: String(n) }));
+        el("code", { text: shortName(instance), title: instance }), el("span", { class: "bar-track" }, bar), el("span", { class: "num", text: String(n) }));
     });
     byId("hood-instances").replaceChildren(...rows);
   }
@@ -111,7 +114,6 @@ export class Drawer {
     set("outbox-count", String(ops.length));
     const rows = ops.slice(0, ROWS).map((op) => outboxRow(op));
     if (ops.length > ROWS) rows.push(el("li", { class: "hint", text: `and ${ops.length - ROWS} more` }));
-    if (ops.length === 0) rows.push(el("li", { class: "hint", text: "Empty: the server has confirmed everything." }));
     byId("outbox").replaceChildren(...rows);
   }
 
@@ -122,7 +124,7 @@ export class Drawer {
   private async askForControls(): Promise<void> {
     if (!isLoopback(location.hostname)) return;
     try {
-      const answer = await fetch("/api/v1/demo", { headers: { accept: "application/json" } });
+      const answer = await fetch(fromBase("api/v1/demo"), { headers: { accept: "application/json" }, signal: AbortSignal.timeout(ANSWER_WITHIN_MS) });
       const body = answer.ok ? ((await answer.json()) as { controls?: unknown; kill?: unknown }) : {};
       byId("kill").hidden = body.controls !== true && body.kill !== true;
     } catch {
@@ -131,21 +133,29 @@ export class Drawer {
     }
   }
 
-  /** Behind a load balancer the request may reach another process than the socket did; the answer says which one died. */
+  /** Behind a load balancer the request may reach another process than the socket did: so it says which one is meant. */
   private async kill(): Promise<void> {
     const here = this.room.instance;
+    const name = shortName(here);
+    const online = this.room.status === "connected";
     try {
-      const answer = await fetch("/api/v1/demo/kill", { method: "POST" });
-      if (!answer.ok) return this.toast("The server refused to be killed");
-      const { killed } = (await answer.json()) as { killed?: unknown };
-      const other = typeof killed === "string" && killed !== here;
-      this.toast(other ? `The load balancer chose ${killed}: it is gone now` : `${here} is gone. Keep drawing.`);
+      const answer = await fetch(fromBase(`api/v1/demo/kill?instance=${encodeURIComponent(here)}`), { method: "POST", signal: AbortSignal.timeout(ANSWER_WITHIN_MS) });
+      if (answer.ok) return this.toast(`${name} is gone. Keep drawing.`);
+      const { message } = (await answer.json()) as { message?: unknown };
+      this.toast(`${name} was not killed: ${typeof message === "string" ? message : "the server refused"}`);
     } catch {
-      // It may die before it answers; the socket tells what became of it.
-      this.toast(`${here} is going. Keep drawing.`);
+      // It may die before it answers, or the line may be dead: the socket tells what became of it.
+      await new Promise((resolve) => setTimeout(resolve, SEEN_WITHIN_MS));
+      const stays = this.room.status === "connected" && this.room.instance === here;
+      this.toast(stays || !online ? `${name} was not killed: nothing answers` : `${name} is going. Keep drawing.`);
     }
   }
 }
+
+/** For answers of the server to the drawer. */
+const ANSWER_WITHIN_MS = 5_000;
+/** Until a page sees that the process is gone which its socket led to. */
+const SEEN_WITHIN_MS = 500;
 
 /** `--demo-controls` is refused by a server that listens beyond loopback. */
 export function isLoopback(hostname: string): boolean {

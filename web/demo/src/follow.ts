@@ -2,9 +2,9 @@
 
 import type { Camera } from "./camera";
 import { byId } from "./dom";
-import { colorOf, nameOf, stateOf, type FollowState } from "./people";
+import { colorOf, nameOf, paintPerson, type FollowState } from "./people";
+import { stateOf, type PersonState } from "./presence";
 import type { Room } from "./room";
-import type { PresenceState } from "./types";
 
 /** Share of the way gone per frame at 60 frames a second: arrives in about a third of a second. */
 const GLIDE = 0.18;
@@ -28,7 +28,7 @@ export class Follow implements FollowState {
     this.client = client;
     const banner = byId("follow-banner");
     banner.hidden = false;
-    banner.style.setProperty("--person", colorOf(other));
+    paintPerson(banner, colorOf(other));
     byId("follow-name").textContent = `Following ${nameOf(other)}`;
     this.announce(`Following ${nameOf(other)}. Press Escape to stop.`);
     this.onChange();
@@ -61,12 +61,9 @@ export class Follow implements FollowState {
     return true;
   }
 
-  private target(view: PresenceState["view"]): { x: number; y: number; zoom: number } | undefined {
+  private target(view: PersonState["view"]): { x: number; y: number; zoom: number } | undefined {
     const { camera } = this;
-    const numbers = view && [view.x, view.y, view.w, view.h].every((n) => typeof n === "number" && Number.isFinite(n));
-    if (view && numbers && view.w > 0 && view.h > 0) {
-      return { x: view.x, y: view.y, zoom: Math.min(camera.width / view.w, camera.height / view.h) };
-    }
+    if (view) return { x: view.x, y: view.y, zoom: Math.min(camera.width / view.w, camera.height / view.h) };
     // Bots and other applications tell no view; their cursor is what there is to follow.
     const cursor = this.room.cursors.at(this.client!);
     return cursor && { x: cursor.x, y: cursor.y, zoom: camera.zoom };

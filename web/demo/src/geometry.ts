@@ -1,6 +1,6 @@
 /** Pure geometry: boxes, mapping between boxes, simplification of strokes. */
 
-import type { Box, Point, Shape } from "./types";
+import { isLine, type Box, type Point, type Shape } from "./types";
 
 /** One decimal is below a device pixel up to 10× zoom, and keeps numbers short on the wire. */
 export const round1 = (value: number): number => Math.round(value * 10) / 10;
@@ -81,7 +81,7 @@ export function mapShape(shape: Shape, mapping: Mapping): Shape {
   let y = to.y + (shape.y - from.y) * sy;
   let w = shape.w * sx;
   let h = shape.h * sy;
-  if (shape.kind !== "line") {
+  if (!isLine(shape.kind)) {
     // Only a line has a direction; the others are turned the right way round again.
     if (w < 0) [x, w] = [x + w, -w];
     if (h < 0) [y, h] = [y + h, -h];
@@ -92,6 +92,12 @@ export function mapShape(shape: Shape, mapping: Mapping): Shape {
 
 /** What a gesture may change of an object. */
 export type Geometry = Partial<Pick<Shape, "x" | "y" | "w" | "h" | "size">>;
+/** What else it may write of them: which objects an arrow is attached to (null for none), and that a text keeps its width. */
+export interface Change extends Geometry {
+  from?: string | null;
+  to?: string | null;
+  wrap?: boolean;
+}
 
 const GEOMETRY = ["x", "y", "w", "h", "size"] as const;
 

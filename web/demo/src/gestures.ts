@@ -2,10 +2,11 @@
 
 import { newId, type App } from "./app";
 import { commitGeometry, describe } from "./edit";
-import { boxOf, round1, simplify, type Geometry, type Mapping } from "./geometry";
+import { holderAt } from "./arrows";
+import { boxOf, round1, type Change, type Geometry, type Mapping } from "./geometry";
 import { hitBox } from "./hit";
-import { relative } from "./drafts";
-import type { Box, Point, Shape, Wire } from "./types";
+import { measureText } from "./text";
+import { isLine, type Box, type Point, type Shape, type Wire } from "./types";
 
 export interface Pointer {
   screen: Point;
@@ -25,6 +26,8 @@ export interface Gesture {
   cancel(): void;
   /** A rectangle the overlay shows while the gesture lasts. */
   marquee?: Box | undefined;
+  /** What an arrow's end will be attached to. */
+  holder?: string | undefined;
 }
 
 /** Pixels a pointer may tremble before a click is a drag. */
@@ -49,7 +52,7 @@ export function marqueeGesture(app: App, start: Pointer): Gesture {
     marquee: undefined,
     move(p) {
       gesture.marquee = boxOf(start.world, p.world);
-      app.selection.set([...kept, ...hitBox(app.scene, gesture.marquee)]);
+      app.selection.set([...kept, ...hitBox(app.scene, gesture.marquee)], "pointer");
       app.invalidate();
     },
     end() {
@@ -84,14 +87,23 @@ export function moveGesture(app: App, start: Pointer, pressed: string | undefine
       changes = app.drafts.map(starts, { from, to: { ...from, x: from.x + dx, y: from.y + dy } });
     },
     end(p) {
-      if (changes) commitGeometry(app, "Move", changes);
-      else if (pressed && !p.shift && !p.toggle) app.selection.set([pressed]);
+      if (changes) commitGeometry(app, "Move", withLooseEnds(app, changes));
+      else if (pressed && !p.shift && !p.toggle) app.selection.set([pressed], "pointer");
       if (changes) app.drafts.end();
     },
     cancel() {
       if (changes) app.drafts.end();
     },
   };
+}
+
+/** An arrow that is moved without what it is attached to lets go of it. */
+export function withLooseEnds(app: App, changes: ReadonlyMap<string, Geometry>): ReadonlyMap<string, Change> {
+  return new Map([...changes].map(([id, change]) => {
+    const shape = app.scene.settled(id);
+    const loose = (end: string | undefined): boolean => end !== undefined && !changes.has(end);
+    return [id, { ...change, ...(loose(shape?.from) && { from: null }), ...(loose(shape?.to) && { to: null }) }];
+  }));
 }
 
 /** Which sides a handle moves: -1 left/top, 1 right/bottom, 0 neither. */
@@ -106,6 +118,8 @@ export function resizeGesture(app: App, start: Pointer, handle: Handle): Gesture
   const starts = taken(app);
   const from = app.scene.bounds(app.selection.ids)!;
   const texts = starts.some((shape) => shape.kind === "text");
+  const [only] = starts;
+  if (only?.kind === "text" && starts.length === 1 && handle.sy === 0) return widthGesture(app, start, only, handle);
   let changes: ReadonlyMap<string, Geometry> = new Map();
   return {
     move(p) {
@@ -116,6 +130,24 @@ export function resizeGesture(app: App, start: Pointer, handle: Handle): Gesture
     },
     end() {
       commitGeometry(app, "Resize", changes);
+      app.drafts.end();
+    },
+    cancel: () => app.drafts.end(),
+  };
+}
+
+/** Pulls a side of a text: its lines break at the new width. */
+function widthGesture(app: App, start: Pointer, text: Shape, handle: Handle): Gesture {
+  const raw = app.room.objects.get(text.id) as Wire;
+  let change: Geometry | undefined;
+  return {
+    move(p) {
+      const w = round1(Math.max(2 * text.size, text.w + handle.sx * (p.world.x - start.world.x)));
+      const x = round1(handle.sx < 0 ? text.x + text.w - w : text.x);
+      change = app.drafts.reshape(text, { ...raw, x, w, h: measureText(text.text, text.size, w).h, wrap: true });
+    },
+    end() {
+      if (change) commitGeometry(app, "Change width", new Map([[text.id, { ...change, wrap: true }]]));
       app.drafts.end();
     },
     cancel: () => app.drafts.end(),
@@ -141,24 +173,27 @@ function resizeMapping(from: Box, handle: Handle, dx: number, dy: number, keep: 
   return { from, to: { x, y, w, h } };
 }
 
-/** Moves one end of a line. */
+/** Moves one end of a line. An arrow's end is attached to what it is put on. */
 export function lineEndGesture(app: App, line: Shape, end: 0 | 1): Gesture {
   const raw = app.room.objects.get(line.id) as Wire;
   let change: Geometry | undefined;
-  return {
+  const gesture: Gesture = {
     move(p) {
       const fixed = end === 0 ? { x: line.x + line.w, y: line.y + line.h } : { x: line.x, y: line.y };
       const free = p.shift ? snapped(fixed, p.world) : p.world;
       const [a, b] = end === 0 ? [free, fixed] : [fixed, free];
       const ends = { x: round1(a.x), y: round1(a.y), w: round1(b.x - a.x), h: round1(b.y - a.y) };
       change = app.drafts.reshape(line, { ...raw, ...ends });
+      if (line.kind === "arrow") gesture.holder = holderAt(app.scene, p.world)?.id;
     },
     end() {
-      if (change) commitGeometry(app, "Move line end", new Map([[line.id, change]]));
+      const attach = line.kind === "arrow" ? { [end === 0 ? "from" : "to"]: gesture.holder ?? null } : {};
+      if (change) commitGeometry(app, "Move line end", new Map([[line.id, { ...change, ...attach }]]));
       app.drafts.end();
     },
     cancel: () => app.drafts.end(),
   };
+  return gesture;
 }
 
 /** The point nearest to `p` in a direction of 45° steps from `origin`. */
@@ -169,17 +204,22 @@ function snapped(origin: Point, p: Point): Point {
   return { x: origin.x + Math.cos(angle) * length, y: origin.y + Math.sin(angle) * length };
 }
 
-const CLICK_SIZE = { rect: [160, 100], ellipse: [140, 140], line: [160, 0] } as const;
+const CLICK_SIZE = { rect: [160, 100], ellipse: [140, 140], line: [160, 0], arrow: [160, 0] } as const;
 
-export function shapeGesture(app: App, start: Pointer, kind: "rect" | "ellipse" | "line"): Gesture {
+export type DraggedKind = keyof typeof CLICK_SIZE;
+
+export function shapeGesture(app: App, start: Pointer, kind: DraggedKind): Gesture {
   const wire: Wire = { id: newId(), kind, color: app.style.color, stroke: app.style.stroke, z: app.scene.topZ() + 1 };
-  if (kind !== "line") wire.fill = app.style.fill;
+  if (!isLine(kind)) wire.fill = app.style.fill;
+  const from = kind === "arrow" ? holderAt(app.scene, start.world) : undefined;
   let dragged = false;
-  return {
+  const gesture: Gesture = {
+    holder: from?.id,
     move(p) {
       dragged ||= Math.hypot(p.screen.x - start.screen.x, p.screen.y - start.screen.y) >= slop(p);
       if (!dragged) return;
       Object.assign(wire, pulled(kind, start.world, p));
+      if (kind === "arrow") gesture.holder = holderAt(app.scene, p.world)?.id;
       app.drafts.shape({ ...wire });
     },
     end(p) {
@@ -188,14 +228,18 @@ export function shapeGesture(app: App, start: Pointer, kind: "rect" | "ellipse" 
         const [w, h] = CLICK_SIZE[kind];
         Object.assign(wire, { x: round1(start.world.x - w / 2), y: round1(start.world.y - h / 2), w, h });
       }
+      const to = kind === "arrow" && dragged ? holderAt(app.scene, p.world) : undefined;
+      // Within one object an arrow is a drawing, not a connection.
+      if (dragged && from?.id !== to?.id) Object.assign(wire, from && { from: from.id }, to && { to: to.id });
       finishCreation(app, wire);
     },
     cancel: () => app.drafts.end(),
   };
+  return gesture;
 }
 
 function pulled(kind: string, a: Point, p: Pointer): Partial<Wire> {
-  if (kind === "line") {
+  if (isLine(kind)) {
     const b = p.shift ? snapped(a, p.world) : p.world;
     return { x: round1(a.x), y: round1(a.y), w: round1(b.x - a.x), h: round1(b.y - a.y) };
   }
@@ -218,52 +262,6 @@ function finishCreation(app: App, wire: Wire): void {
   app.announce(`${describe(shape)} added`);
 }
 
-/** Numbers of one stroke object at most; with one decimal each this is below 40 KiB, well under the 64 KiB message. */
-const MAX_NUMBERS = 4000;
-/** A stroke this long (raw points) is finished and the next piece begun, while the hand draws on. */
-const SPLIT_AT = 24_000;
-
-export function strokeGesture(app: App, start: Pointer): Gesture {
-  let points: number[] = [];
-  let wire: Wire;
-  const pieces: Wire[] = [];
-  const begin = (at: Point): void => {
-    wire = { id: newId(), kind: "draw", color: app.style.color, stroke: app.style.stroke, z: app.scene.topZ() + 1 };
-    points = [round1(at.x), round1(at.y)];
-  };
-  const add = (at: Point): void => {
-    const [x, y] = [points.at(-2)!, points.at(-1)!];
-    if (Math.hypot(at.x - x, at.y - y) * app.camera.zoom < 1) return;
-    points.push(round1(at.x), round1(at.y));
-  };
-  const finished = (): Wire => ({ ...wire, ...relative(fitted(points, 0.6 / app.camera.zoom)) });
-  begin(start.world);
-  return {
-    move(p) {
-      for (const at of p.trail) add(at);
-      if (points.length > SPLIT_AT) {
-        pieces.push(finished());
-        app.history.group("Draw", () => app.history.create(pieces.at(-1)!));
-        app.drafts.end();
-        begin(p.world);
-      }
-      app.drafts.stroke(wire, points);
-    },
-    end() {
-      app.history.group("Draw", () => app.history.create(finished()));
-      app.drafts.end();
-    },
-    cancel: () => app.drafts.end(),
-  };
-}
-
-/** Simplified until it fits: the tolerance doubles for strokes with more detail than a message may carry. */
-function fitted(points: readonly number[], tolerance: number): number[] {
-  let out = simplify(points, tolerance);
-  for (let t = tolerance * 2; out.length > MAX_NUMBERS; t *= 2) out = simplify(points, t);
-  return out;
-}
-
 /** Puts a note or a text where one clicked, and opens it for writing. */
 export function placeText(app: App, at: Point, kind: "note" | "text"): void {
   const z = app.scene.topZ() + 1;
@@ -275,6 +273,7 @@ export function placeText(app: App, at: Point, kind: "note" | "text"): void {
   app.setTool("select");
   app.selection.set([id]);
   app.editor.open(id, true);
+  app.announce(kind === "note" ? "Sticky note added: write on it, Escape ends" : "Text begun: write, Escape ends");
 }
 
 /** A sheet of black paper is nobody's first choice; ink means "the usual", which for notes is yellow. */

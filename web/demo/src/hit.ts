@@ -2,7 +2,7 @@
 
 import { boundsOf, contains, extentOf, grow, inside, intersects, segmentDistance } from "./geometry";
 import type { Scene } from "./scene";
-import type { Box, Point, Shape } from "./types";
+import { isLine, type Box, type Point, type Shape } from "./types";
 
 export function hitsShape(shape: Shape, p: Point, slack: number): boolean {
   const reach = slack + shape.stroke / 2;
@@ -13,6 +13,7 @@ export function hitsShape(shape: Shape, p: Point, slack: number): boolean {
     case "text":
       return true;
     case "line":
+    case "arrow":
       return segmentDistance(p, shape.x, shape.y, shape.x + shape.w, shape.y + shape.h) <= reach;
     case "draw":
       return hitsStroke(shape, p, reach);
@@ -47,14 +48,18 @@ function hitsStroke(shape: Shape, p: Point, reach: number): boolean {
   return false;
 }
 
-/** The topmost object under `p`. */
+/** The topmost object under `p`; where there is none, the smallest shape without a filling that lies around it. */
 export function hitTop(scene: Scene, p: Point, slack: number): Shape | undefined {
   const order = scene.order();
+  let around: Shape | undefined;
   for (let i = order.length - 1; i >= 0; i--) {
     const { shape } = order[i]!;
-    if (scene.settled(shape.id) && hitsShape(shape, p, slack)) return shape;
+    if (!scene.settled(shape.id)) continue;
+    if (hitsShape(shape, p, slack)) return shape;
+    if (shape.fill !== "none" || !hitsShape({ ...shape, fill: "tint" }, p, 0)) continue;
+    if (!around || shape.w * shape.h < around.w * around.h) around = shape;
   }
-  return undefined;
+  return around;
 }
 
 /** What a marquee takes: whatever it touches, but a shape that surrounds the marquee whole is not meant. */
@@ -64,7 +69,7 @@ export function hitBox(scene: Scene, box: Box): string[] {
     if (!scene.settled(shape.id)) continue;
     const bounds = boundsOf(shape);
     if (!intersects(bounds, box)) continue;
-    const around = contains(bounds, box) && !contains(box, bounds);
+    const around = !isLine(shape.kind) && contains(bounds, box) && !contains(box, bounds);
     if (!around) ids.push(shape.id);
   }
   return ids;

@@ -3,7 +3,7 @@
  * trip is the way there. Sorted by whether they sit on the same server process or on another.
  */
 
-import { stateOf } from "./people";
+import { idsIn, isPlain, own, stateOf } from "./presence";
 import type { Room } from "./room";
 
 const PROBE_EVERY_MS = 500;
@@ -35,9 +35,9 @@ export interface Echo {
 
 /** Whether a signal's data is a probe for `client`; what comes from outside is looked at before it is believed. */
 export function probeFor(client: string, data: unknown): data is Probe {
-  const probe = data as Partial<Probe> | null;
-  return typeof probe === "object" && probe !== null && Array.isArray(probe.to) && probe.to.includes(client) &&
-    typeof probe.n === "number" && typeof probe.t === "number";
+  if (!isPlain(data)) return false;
+  // More than this page would ask at once is somebody who wants a crowd to shout.
+  return idsIn(own(data, "to"), 4 * PEERS).includes(client) && [own(data, "n"), own(data, "t")].every(Number.isFinite);
 }
 
 export class Latency {
@@ -52,7 +52,7 @@ export class Latency {
     room.on("signal", ({ client, event, data }) => {
       if (event === "probe" && probeFor(room.client, data)) {
         room.signal("echo", { n: data.n, t: data.t, to: client, i: room.instance });
-      } else if (event === "echo") this.echo(data as unknown as Partial<Echo> | null);
+      } else if (event === "echo" && isPlain(data)) this.echo(data as unknown as Partial<Echo>);
     });
   }
 
@@ -89,8 +89,8 @@ export class Latency {
     return Array.from({ length: PEERS }, (_, i) => clients[(this.turn * PEERS + i) % clients.length]!);
   }
 
-  private echo(echo: Partial<Echo> | null): void {
-    if (!echo || echo.to !== this.room.client || typeof echo.t !== "number" || typeof echo.i !== "string") return;
+  private echo(echo: Partial<Echo>): void {
+    if (echo.to !== this.room.client || typeof echo.t !== "number" || typeof echo.i !== "string") return;
     const roundTrip = performance.now() - echo.t;
     if (!(roundTrip >= 0 && roundTrip < LOST_AFTER_MS)) return;
     const samples = echo.i === this.room.instance ? this.same : this.cross;

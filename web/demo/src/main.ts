@@ -3,22 +3,28 @@
 import { connect } from "scumble-client";
 import type { App } from "./app";
 import { startBadge } from "./badge";
+import { base } from "./base";
 import { runBots } from "./bot-worker";
 import { Bots } from "./bots";
 import { Camera } from "./camera";
 import { ChatPanel } from "./chat";
+import { startClipboard } from "./clipboard";
 import { CursorLayer } from "./cursors";
 import { byId } from "./dom";
 import { Drafts } from "./drafts";
 import { Drawer } from "./drawer";
+import { startExport } from "./export";
 import { Follow } from "./follow";
+import { freeArea } from "./free-area";
 import { grow } from "./geometry";
 import { History, type Step } from "./history";
 import { canvasFromAddress, loadProfile, tokenFromAddress } from "./identity";
 import { Latency } from "./latency";
-import { Overlay } from "./overlay";
+import { Narrator } from "./narrator";
+import { Overlay, type Outline } from "./overlay";
 import { announcer, Panel, share, startHelp, startProfile, toast } from "./panels";
-import { colorOf, nameOf, People, stateOf } from "./people";
+import { colorOf, nameOf, People } from "./people";
+import { stateOf } from "./presence";
 import { Renderer } from "./render";
 import type { Room } from "./room";
 import { Scene } from "./scene";
@@ -29,20 +35,23 @@ import { startTelling } from "./telling";
 import { TextEditor } from "./text-editor";
 import { cssColor, startTheme, toggleTheme } from "./theme";
 import { buildToolbar, showTool, StyleBar } from "./toolbar";
-import type { Patch, Style, ToolName, Wire } from "./types";
+import type { Style, ToolName } from "./types";
 
 async function startPage(): Promise<void> {
-  const canvas = canvasFromAddress();
+  const { canvas, refused } = canvasFromAddress();
   document.title = `${canvas} – scumble`;
   byId("canvas-name").textContent = canvas;
   byId("canvas-name").title = canvas;
   const profile = loadProfile();
   const token = tokenFromAddress();
   startTheme(() => page?.themeChanged());
-  const room = await connect({ canvas, user: { ...profile }, persist: "indexeddb", ...(token ? { token } : {}) });
+  const room = await connect({ url: base().href, canvas, user: { name: profile.name, color: profile.color }, persist: "indexeddb", ...(token ? { token } : {}) });
   const page = new Page(room, canvas, token);
   startProfile(room, profile, () => page.chat.render());
   page.start();
+  if (refused !== undefined) {
+    page.toast(`A canvas can't be named “${refused.slice(0, 40)}”: a name has letters, digits and . _ : - and begins with a letter or digit. This is a new one`);
+  }
 }
 
 class Page implements App {
@@ -67,15 +76,11 @@ class Page implements App {
   private readonly drawerPanel = new Panel("drawer", "drawer-button", "drawer-close");
   private frameAsked = false;
   private ended = false;
+  /** Nobody moved the view since everything was shown: it goes on showing it when a panel comes or goes. */
+  private showsAll = false;
 
   constructor(readonly room: Room, readonly canvas: string, token: string | undefined) {
-    this.history = new History({
-      get: (id) => room.objects.get(id) as Wire | undefined,
-      create: (object) => room.objects.create(object as never),
-      update: (id, patch) => room.objects.update(id, patch as never),
-      remove: (id) => room.objects.delete(id),
-      mayWrite: () => this.mayWrite(),
-    });
+    this.history = new History(room, () => this.mayWrite());
     this.renderer = new Renderer(byId<HTMLCanvasElement>("scene"), this.scene, this.camera, () => this.invalidate());
     this.overlay = new Overlay(byId<HTMLCanvasElement>("overlay"), this.scene, this.camera, this.selection);
     this.drafts = new Drafts(this.scene, (draft) => void room.signal("draft", draft as never));
@@ -92,9 +97,10 @@ class Page implements App {
 
   private startPanels(token: string | undefined): void {
     const { room, chat } = this;
+    Panel.onChange = () => this.showsAll && this.fitAll();
     this.chatPanel.onOpen = () => chat.opened();
     void room.whenSynced().then(() => chat.markAllSeen(), () => {});
-    const socket = new URL(`/ws/${encodeURIComponent(this.canvas)}`, location.href);
+    const socket = new URL(`ws/${encodeURIComponent(this.canvas)}`, base());
     socket.protocol = socket.protocol.replace("http", "ws");
     const area = () => grow(this.camera.view(), -Math.min(60, this.camera.width / 10));
     const drawer = new Drawer(room, new Latency(room), new Bots(socket.href, token), area, this.toast);
@@ -110,19 +116,25 @@ class Page implements App {
     byId("theme-narrow").addEventListener("click", this.toggleTheme);
     byId("undo").addEventListener("click", this.undo);
     byId("redo").addEventListener("click", this.redo);
-    byId("zoom-in").addEventListener("click", () => this.camera.zoomAtCentre(this.camera.zoom * 1.25));
-    byId("zoom-out").addEventListener("click", () => this.camera.zoomAtCentre(this.camera.zoom * 0.8));
-    byId("zoom-level").addEventListener("click", () => this.camera.zoomAtCentre(1));
+    byId("zoom-in").addEventListener("click", () => this.zoomTo(this.camera.zoom * 1.25));
+    byId("zoom-out").addEventListener("click", () => this.zoomTo(this.camera.zoom * 0.8));
+    byId("zoom-level").addEventListener("click", () => this.zoomTo(1));
     byId("fit").addEventListener("click", this.fitAll);
   }
 
   start(): void {
     const { room } = this;
     startTelling(this, this.follow);
+    startClipboard(this);
+    startExport(this);
+    const narrator = new Narrator(this);
+    room.on("objects", ({ changes }) => {
+      for (const { id, own, client, type } of changes) if (!own) narrator.heardOf(client, type, id);
+    });
     startShortcuts(this, {
       undo: this.undo,
       redo: this.redo,
-      zoomTo: (zoom) => this.camera.zoomAtCentre(zoom),
+      zoomTo: this.zoomTo,
       fitAll: this.fitAll,
       toggleChat: () => this.chatPanel.toggle(),
       toggleDrawer: () => this.drawerPanel.toggle(),
@@ -134,7 +146,10 @@ class Page implements App {
     this.selection.onChange = () => this.selectionChanged();
     this.history.onChange = () => this.showHistory();
     this.camera.onChange(() => this.cameraChanged());
-    this.stage.onManualCamera = () => this.follow.stop();
+    this.stage.onManualCamera = () => {
+      this.showsAll = false;
+      this.follow.stop();
+    };
     this.follow.onChange = () => {
       this.people.render();
       this.invalidate();
@@ -144,7 +159,7 @@ class Page implements App {
     // The page may be gone in a moment. First of all listeners, so that the library leaves the next page all of it.
     addEventListener("pagehide", () => {
       this.stage.cancel();
-      this.editor.flush();
+      this.editor.flush(true);
     }, { capture: true });
     document.addEventListener("visibilitychange", () => document.hidden && this.editor.flush());
     new ResizeObserver(() => this.resized()).observe(byId("stage"));
@@ -175,8 +190,6 @@ class Page implements App {
     room.on("objects", ({ changes, reset }) => {
       if (reset) for (const id of this.scene.ids()) if (!room.objects.has(id)) this.gone(id);
       for (const change of changes) {
-        const { patch } = change as { patch?: Patch };
-        if (!change.own && patch) this.history.remoteChange(change.id, patch);
         const object = room.objects.get(change.id);
         if (object) this.scene.set(change.id, object);
         else this.gone(change.id);
@@ -198,10 +211,7 @@ class Page implements App {
     room.on("status", (status) => {
       if (status === "disconnected") this.endDrawing();
     });
-    room.on("sync", (sync) => {
-      byId("empty").hidden = this.scene.size > 0;
-      if (sync === "synchronized") this.history.rebase((id) => room.objects.confirmed(id) as Wire | undefined);
-    });
+    room.on("sync", () => (byId("empty").hidden = this.scene.size > 0));
   }
 
   private gone(id: string): void {
@@ -277,10 +287,16 @@ class Page implements App {
     else this.toast(`Nothing to ${verb}: others have changed that since (${step.label})`);
   }
 
+  private readonly zoomTo = (zoom: number): void => {
+    this.showsAll = false;
+    this.camera.zoomAtCentre(zoom);
+  };
+
   private readonly fitAll = (): void => {
     const box = this.scene.bounds(this.scene.ids());
     this.follow.stop();
-    if (box) this.camera.fit(box, Math.min(120, this.camera.width / 8));
+    this.showsAll = true;
+    if (box) this.camera.fit(box, freeArea());
     else this.camera.moveTo({ x: 0, y: 0 }, 1);
   };
 
@@ -315,7 +331,8 @@ class Page implements App {
     const { camera } = this;
     const { style } = byId("stage");
     // The dots thin out when zoomed away: a grid of one pixel would be a grey.
-    const step = camera.zoom < 0.35 ? 96 : camera.zoom < 0.7 ? 48 : 24;
+    let step = camera.zoom < 0.35 ? 96 : camera.zoom < 0.7 ? 48 : 24;
+    while (step * camera.zoom < 7) step *= 2;
     style.setProperty("--grid", `${step * camera.zoom}px`);
     style.setProperty("--grid-x", `${-camera.x * camera.zoom}px`);
     style.setProperty("--grid-y", `${-camera.y * camera.zoom}px`);
@@ -340,11 +357,10 @@ class Page implements App {
   }
 }
 
-function outlinesOf(room: Room): { ids: string[]; color: string; name: string }[] {
+function outlinesOf(room: Room): Outline[] {
   return room.others.flatMap((other) => {
     const { selection } = stateOf(other);
-    if (!Array.isArray(selection) || selection.length === 0) return [];
-    return [{ ids: selection.map(String), color: colorOf(other), name: nameOf(other) }];
+    return selection.length === 0 ? [] : [{ ids: selection, color: colorOf(other), name: nameOf(other) }];
   });
 }
 

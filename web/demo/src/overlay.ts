@@ -5,7 +5,7 @@ import { boundsOf, grow } from "./geometry";
 import type { Gesture, Handle } from "./gestures";
 import type { Scene } from "./scene";
 import type { Selection } from "./selection";
-import type { Box, Point } from "./types";
+import { isLine, type Box, type Point } from "./types";
 
 export interface Outline {
   ids: readonly string[];
@@ -31,6 +31,8 @@ export class Overlay {
   showHandles = true;
   private readonly ctx: CanvasRenderingContext2D;
   private dpr = 1;
+  /** What was painted last. */
+  private painted: string | undefined;
 
   constructor(
     private readonly canvas: HTMLCanvasElement,
@@ -41,7 +43,20 @@ export class Overlay {
     this.ctx = canvas.getContext("2d")!;
   }
 
+  /** All that a picture of this layer depends on, as text. */
+  private signature(): string {
+    const { camera, selection, gesture } = this;
+    const boxes = (ids: Iterable<string>): unknown[] => [...ids].map((id) => {
+      const shape = this.scene.get(id);
+      return shape && [shape.kind, shape.x, shape.y, shape.w, shape.h];
+    });
+    const marked = gesture?.holder === undefined ? [] : boxes([gesture.holder]);
+    const outlines = this.outlines.map(({ ids, color, name }) => [color, name, boxes(ids)]);
+    return JSON.stringify([camera.x, camera.y, camera.zoom, this.accent, this.surface, this.showHandles, gesture?.marquee, marked, outlines, boxes(selection.ids)]);
+  }
+
   resize(): void {
+    this.painted = undefined;
     this.dpr = window.devicePixelRatio || 1;
     this.canvas.width = Math.round(this.camera.width * this.dpr);
     this.canvas.height = Math.round(this.camera.height * this.dpr);
@@ -49,12 +64,32 @@ export class Overlay {
 
   frame(): void {
     const { ctx } = this;
+    // While only cursors move, nothing here changes: a canvas of the whole window painted anew costs more than they do.
+    const now = this.signature();
+    if (now === this.painted) return;
+    this.painted = now;
     ctx.setTransform(this.dpr, 0, 0, this.dpr, 0, 0);
     ctx.clearRect(0, 0, this.camera.width, this.camera.height);
     for (const outline of this.outlines) this.paintOutline(outline);
     this.paintSelection();
+    this.paintHolder(this.gesture?.holder);
     const marquee = this.gesture?.marquee;
     if (marquee) this.paintMarquee(marquee);
+  }
+
+  /** What an arrow's end will be attached to. */
+  private paintHolder(id: string | undefined): void {
+    const shape = id === undefined ? undefined : this.scene.get(id);
+    if (!shape) return;
+    const { ctx } = this;
+    const box = this.toScreen(boundsOf(shape), GAP);
+    ctx.strokeStyle = this.accent;
+    ctx.lineWidth = 3;
+    ctx.globalAlpha = 0.6;
+    ctx.beginPath();
+    ctx.roundRect(box.x, box.y, box.w, box.h, 6);
+    ctx.stroke();
+    ctx.globalAlpha = 1;
   }
 
   private toScreen(box: Box, gap: number): Box {
@@ -140,7 +175,7 @@ export class Overlay {
   private singleLine(): ReturnType<Scene["get"]> {
     if (this.selection.size !== 1) return undefined;
     const shape = this.scene.get([...this.selection.ids][0]!);
-    return shape?.kind === "line" ? shape : undefined;
+    return shape && isLine(shape.kind) ? shape : undefined;
   }
 
   private frameBox(): Box | undefined {
@@ -158,10 +193,12 @@ export class Overlay {
     }
     const frame = this.frameBox();
     if (!frame) return [];
-    const textOnly = [...this.selection.ids].some((id) => this.scene.get(id)?.kind === "text");
+    const texts = [...this.selection.ids].filter((id) => this.scene.get(id)?.kind === "text").length;
     const wanted = BOX_HANDLES.filter(({ sx, sy }) => {
       if (sx !== 0 && sy !== 0) return true;
-      return !textOnly && (sx === 0 ? frame.w : frame.h) >= MIN_SIDE;
+      // A text alone is made narrower or wider by its sides: its lines break there.
+      if (texts > 0) return sy === 0 && this.selection.size === 1;
+      return (sx === 0 ? frame.w : frame.h) >= MIN_SIDE;
     });
     return wanted.map((handle) => ({
       handle,

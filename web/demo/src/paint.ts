@@ -1,10 +1,11 @@
 /** Paints one item. Paths are cached in the item, in the object's own coordinates, so that a pan costs no geometry. */
 
 import { extentOf } from "./geometry";
-import { inkOf } from "./palette";
+import { inkOf, readableOn } from "./palette";
 import type { Item } from "./scene";
-import { fontOf, layoutNote, LINE_HEIGHT, NOTE_PADDING } from "./text";
-import type { Shape } from "./types";
+import { arrowHead } from "./arrows";
+import { fontOf, holdsText, layoutOf, LINE_HEIGHT } from "./text";
+import { isLine, type Shape } from "./types";
 
 /** Text below this many device-independent pixels is a grey bar: unreadable anyway, and glyphs are dear. */
 const READABLE_PX = 4;
@@ -12,10 +13,9 @@ const READABLE_PX = 4;
 export function paint(ctx: CanvasRenderingContext2D, item: Item, zoom: number, hideText: boolean): void {
   const { shape } = item;
   ctx.translate(shape.x, shape.y);
-  if (shape.kind === "note") paintNote(ctx, item, zoom, hideText);
-  else if (shape.kind === "text") {
-    if (!hideText) paintText(ctx, item, zoom);
-  } else paintPath(ctx, item);
+  if (shape.kind === "note") paintNote(ctx, shape);
+  else if (shape.kind !== "text") paintPath(ctx, item);
+  if (shape.text && !hideText) paintText(ctx, item, zoom);
   ctx.translate(-shape.x, -shape.y);
 }
 
@@ -35,36 +35,45 @@ function paintPath(ctx: CanvasRenderingContext2D, item: Item): void {
   ctx.stroke(path);
 }
 
-function paintNote(ctx: CanvasRenderingContext2D, item: Item, zoom: number, hideText: boolean): void {
-  const { shape } = item;
-  const ink = inkOf(shape.color);
+function paintNote(ctx: CanvasRenderingContext2D, shape: Shape): void {
   // Two flat rectangles stand in for a blurred shadow, which costs ten times as much to paint.
   ctx.fillStyle = "rgba(20, 18, 12, 0.05)";
   roundRect(ctx, -1, 1, shape.w + 2, shape.h + 5, 5);
   ctx.fillStyle = "rgba(20, 18, 12, 0.10)";
   roundRect(ctx, 0, 1, shape.w, shape.h + 1.5, 4);
-  ctx.fillStyle = ink.paper;
+  ctx.fillStyle = inkOf(shape.color).paper;
   roundRect(ctx, 0, 0, shape.w, shape.h, 4);
-  if (hideText || !shape.text) return;
-  const { lines, size } = layoutNote(item);
-  const step = size * LINE_HEIGHT;
-  ctx.fillStyle = ink.onPaper;
-  const top = NOTE_PADDING;
-  if (size * zoom < READABLE_PX) return paintBars(ctx, lines.length, step, NOTE_PADDING, top, shape.w - 2 * NOTE_PADDING);
-  ctx.font = fontOf(size);
-  ctx.textBaseline = "alphabetic";
-  lines.forEach((line, i) => ctx.fillText(line, NOTE_PADDING, top + i * step + size));
+}
+
+/** What an object's words are written in: on paper and fillings what can be read there. */
+export function textColor(shape: Shape): string {
+  const ink = inkOf(shape.color);
+  if (shape.kind === "note") return ink.onPaper;
+  return shape.fill === "solid" && shape.kind !== "text" ? readableOn(ink.line) : ink.line;
 }
 
 function paintText(ctx: CanvasRenderingContext2D, item: Item, zoom: number): void {
   const { shape } = item;
-  const lines = (item.lines ??= shape.text.split("\n"));
-  const step = shape.size * LINE_HEIGHT;
-  ctx.fillStyle = inkOf(shape.color).line;
-  if (shape.size * zoom < READABLE_PX) return paintBars(ctx, lines.length, step, 0, 0, shape.w);
-  ctx.font = fontOf(shape.size);
+  if (!holdsText(shape.kind)) return;
+  const { box, lines, size, top, centred, from, total } = layoutOf(item);
+  const step = size * LINE_HEIGHT;
+  ctx.fillStyle = textColor(shape);
+  if (size * zoom < READABLE_PX) return paintBars(ctx, lines.length, step, box.x, top, box.w);
+  ctx.font = fontOf(size);
   ctx.textBaseline = "alphabetic";
-  lines.forEach((line, i) => ctx.fillText(line, 1, i * step + shape.size * 1.02));
+  ctx.textAlign = centred ? "center" : "left";
+  const x = centred ? box.x + box.w / 2 : box.x;
+  lines.forEach((line, i) => ctx.fillText(line, x, top + i * step + size));
+  ctx.textAlign = "left";
+  if (total > lines.length) paintThumb(ctx, item, from / total, lines.length / total);
+}
+
+/** Where in a long text one is. */
+function paintThumb(ctx: CanvasRenderingContext2D, { shape }: Item, from: number, share: number): void {
+  const height = shape.h - 12;
+  ctx.globalAlpha = 0.4;
+  roundRect(ctx, shape.w - 7, 6 + from * height, 3, Math.max(8, share * height), 1.5);
+  ctx.globalAlpha = 1;
 }
 
 function paintBars(ctx: CanvasRenderingContext2D, n: number, step: number, x: number, y: number, w: number): void {
@@ -82,9 +91,11 @@ function roundRect(ctx: CanvasRenderingContext2D, x: number, y: number, w: numbe
 function pathOf(shape: Shape): Path2D {
   const path = new Path2D();
   const { w, h } = shape;
-  if (shape.kind === "line") {
+  if (isLine(shape.kind)) {
     path.moveTo(0, 0);
     path.lineTo(w, h);
+    const head = shape.kind === "arrow" ? arrowHead(shape) : [];
+    head.forEach(({ x, y }, i) => (i === 0 ? path.moveTo(x, y) : path.lineTo(x, y)));
   } else if (shape.kind === "ellipse") path.ellipse(w / 2, h / 2, w / 2, h / 2, 0, 0, 2 * Math.PI);
   else if (shape.kind === "draw") tracePoints(path, shape);
   else path.roundRect(0, 0, w, h, Math.min(8, w / 4, h / 4));

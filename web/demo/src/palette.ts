@@ -43,9 +43,11 @@ export function useDarkInks(on: boolean): void {
 }
 
 export function inkOf(color: string): Ink {
-  const known = (dark ? DARK : LIGHT)[color];
+  const inks = dark ? DARK : LIGHT;
+  // Somebody may name a colour "constructor".
+  const known = Object.hasOwn(inks, color) ? inks[color] : undefined;
   if (known) return known;
-  const line = HEX.test(color) ? color : (dark ? DARK : LIGHT).ink!.line;
+  const line = HEX.test(color) ? color : inks.ink!.line;
   // Only six digits leave room for the tint's alpha.
   return { line, tint: line.length === 7 ? `${line}33` : line, paper: line, onPaper: readableOn(line) };
 }
@@ -55,8 +57,11 @@ export const PEOPLE = [
   "#c2413b", "#b8560f", "#8a6a00", "#4b7f1f", "#0d7d70", "#1f74a8", "#3d5fd0", "#7a4bc2", "#b03a86", "#5d6470",
 ];
 
+/** Without alpha: somebody's name must not be invisible. */
+const OPAQUE = /^#(?:[0-9a-f]{3}|[0-9a-f]{6})$/i;
+
 export const personColor = (color: unknown, key: string): string => {
-  if (typeof color === "string" && HEX.test(color)) return color;
+  if (typeof color === "string" && OPAQUE.test(color)) return color.toLowerCase();
   let hash = 0;
   for (const char of key) hash = (Math.imul(hash, 31) + char.charCodeAt(0)) | 0;
   return PEOPLE[Math.abs(hash) % PEOPLE.length]!;

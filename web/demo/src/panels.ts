@@ -1,14 +1,18 @@
 /** Opening and closing: the chat, the drawer, the help, and the profile. */
 
-import { byId, el } from "./dom";
+import { byId, el, isComposing } from "./dom";
 import { saveProfile, type Profile } from "./identity";
-import { PEOPLE } from "./palette";
-import { initials } from "./people";
+import { PEOPLE, personColor } from "./palette";
+import { cleanName } from "./presence";
+import { initials, paintPerson } from "./people";
+import { startColors } from "./colors";
 import type { Room } from "./room";
 
 /** A side panel with the button that opens it. On a phone panels cover the canvas, so only one is open at a time. */
 export class Panel {
   private static readonly all: Panel[] = [];
+  /** Told when one opened or closed. */
+  static onChange: () => void = () => {};
   onOpen: () => void = () => {};
   onClose: () => void = () => {};
   private readonly panel: HTMLElement;
@@ -21,7 +25,7 @@ export class Panel {
     this.button.addEventListener("click", () => this.toggle());
     byId(closeId).addEventListener("click", () => this.close());
     this.panel.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape") return;
+      if (event.key !== "Escape" || isComposing(event)) return;
       event.stopPropagation();
       this.close();
     });
@@ -43,6 +47,7 @@ export class Panel {
     this.panel.hidden = false;
     this.sync();
     this.onOpen();
+    Panel.onChange();
   }
 
   close(): void {
@@ -51,6 +56,7 @@ export class Panel {
     this.panel.hidden = true;
     this.sync();
     this.onClose();
+    Panel.onChange();
     if (inside) this.button.focus();
   }
 
@@ -66,17 +72,23 @@ export function startProfile(room: Room, profile: Profile, onChange: () => void)
   const button = byId("me");
   const input = byId<HTMLInputElement>("profile-name");
   const show = (): void => {
-    button.textContent = initials(profile.name);
-    button.style.setProperty("--person", profile.color);
-    button.setAttribute("aria-label", `You are ${profile.name}. Change name and colour`);
+    // A token's name and colour go before one's own.
+    const name = cleanName(room.user.name) ?? profile.name;
+    const color = personColor(room.user.color, room.client);
+    button.textContent = initials(name);
+    paintPerson(button, color);
+    button.setAttribute("aria-label", `You are ${name}. Change name and colour`);
     for (const swatch of byId("profile-colors").querySelectorAll<HTMLElement>("button")) {
-      swatch.setAttribute("aria-pressed", String(swatch.dataset.value === profile.color));
+      swatch.setAttribute("aria-pressed", String(swatch.dataset.value === color));
     }
   };
   const apply = (change: Partial<Profile>): void => {
     Object.assign(profile, change);
     saveProfile(profile);
-    room.setUser(profile);
+    tell();
+  };
+  const tell = (): void => {
+    room.setUser({ name: profile.name, color: profile.color });
     show();
     onChange();
   };
@@ -85,21 +97,27 @@ export function startProfile(room: Room, profile: Profile, onChange: () => void)
       class: "choice swatch",
       testid: `profile-color-${i}`,
       attrs: { "data-value": color, "aria-label": `Colour ${i + 1}` },
-      onclick: () => apply({ color }),
+      onclick: () => apply({ color, chosen: true }),
     });
     swatch.style.setProperty("--swatch", color);
     byId("profile-colors").append(swatch);
   });
   input.value = profile.name;
   input.addEventListener("change", () => {
-    const name = input.value.trim().slice(0, 40);
+    const name = cleanName(input.value);
     if (name) apply({ name });
     else input.value = profile.name;
   });
   input.addEventListener("keydown", (event) => {
-    if (event.key === "Enter") byId("profile").hidePopover();
+    if (event.key === "Enter" && !isComposing(event)) byId("profile").hidePopover();
   });
+  room.on("status", show);
   show();
+  // Of this tab only: the next one may find it free.
+  startColors(room, () => ({ color: personColor(room.user.color, room.client), chosen: profile.chosen }), (color) => {
+    profile.color = color;
+    tell();
+  });
 }
 
 export function startHelp(): () => void {

@@ -1,15 +1,26 @@
 /** The people on the canvas: avatar stack, the list behind it, and whom one follows. */
 
-import { el } from "./dom";
-import { personColor } from "./palette";
+import { el, icon } from "./dom";
+import { personColor, readableOn } from "./palette";
+import { cleanName, shortName, stateOf } from "./presence";
 import type { Other, Room } from "./room";
-import type { PresenceState } from "./types";
 
-type Named = Pick<Other, "client" | "user">;
+type Named = Pick<Other, "client"> & { readonly user?: Other["user"] | undefined };
 
-export const nameOf = (other: Named): string => other.user.name?.trim() || "Guest";
-export const colorOf = (other: Named): string => personColor(other.user.color, other.client);
-export const stateOf = (other: Other): PresenceState => other.state as PresenceState;
+export const nameOf = (other: Named): string => cleanName(other.user?.name) ?? "Guest";
+export const colorOf = (other: Named): string => personColor(other.user?.color, other.client);
+
+/** Whether a token says that this is their name. Anybody may call themselves anything. */
+export const isVouched = (other: Named): boolean => {
+  const vouched: unknown = other.user?.vouched;
+  return Array.isArray(vouched) && vouched.includes("name");
+};
+
+/** Their colour, and one that can be read on it: others may choose white. */
+export function paintPerson(element: HTMLElement, color: string): void {
+  element.style.setProperty("--person", color);
+  element.style.setProperty("--on-person", readableOn(color));
+}
 
 export function initials(name: string): string {
   const words = name.split(/\s+/).filter(Boolean);
@@ -19,10 +30,18 @@ export function initials(name: string): string {
   return letters.map((word) => [...word][0]!.toUpperCase()).join("") || "?";
 }
 
+export function vouchedMark(): HTMLElement {
+  const title = "This name is confirmed by a token";
+  return el("span", { class: "vouched", title, testid: "vouched", attrs: { role: "img", "aria-label": title } }, icon("check"));
+}
+
 export interface FollowState {
   readonly client: string | undefined;
   toggle(client: string): void;
 }
+
+const PHONE = "(max-width: 640px)";
+const TABLET = "(max-width: 900px)";
 
 export class People {
   private known = new Map<string, string>();
@@ -36,7 +55,7 @@ export class People {
     private readonly announce: (text: string) => void,
   ) {
     room.on("others", () => this.render());
-    matchMedia("(max-width: 640px)").addEventListener("change", () => this.render());
+    for (const width of [PHONE, TABLET]) matchMedia(width).addEventListener("change", () => this.render());
     // Whoever was here first is not news; those who come later are.
     void room.whenSynced().then(() => setTimeout(() => (this.settled = true), 500), () => {});
   }
@@ -45,9 +64,10 @@ export class People {
     this.tell();
     // People before bots, then by name, so that nobody jumps about.
     const others = [...this.room.others].sort(
-      (a, b) => Number(stateOf(a).bot ?? false) - Number(stateOf(b).bot ?? false) || nameOf(a).localeCompare(nameOf(b), undefined, { numeric: true }),
+      (a, b) => Number(stateOf(a).bot) - Number(stateOf(b).bot) || nameOf(a).localeCompare(nameOf(b), undefined, { numeric: true }),
     );
-    const room = matchMedia("(max-width: 640px)").matches ? 1 : 5;
+    // The bar beside it says whether all is saved: faces must not cover that.
+    const room = matchMedia(PHONE).matches ? 1 : matchMedia(TABLET).matches ? 2 : 5;
     const direct = others.length <= room ? others : others.slice(0, room - 1);
     const rest = others.length - direct.length;
     this.keepFocus(this.stack, () => {
@@ -73,7 +93,7 @@ export class People {
       },
       onclick: () => this.follow.toggle(other.client),
     });
-    button.style.setProperty("--person", colorOf(other));
+    paintPerson(button, colorOf(other));
     button.textContent = initials(name);
     return button;
   }
@@ -89,9 +109,11 @@ export class People {
 
   private row(other: Other): HTMLElement {
     const state = stateOf(other);
-    const where = state.instance ? `on ${state.instance}` : "";
+    const where = state.instance ? `on ${shortName(state.instance)}` : "";
     const text = [state.bot ? "bot" : "", where].filter(Boolean).join(", ");
-    const words = el("span", { class: "person-words" }, el("b", { text: nameOf(other) }), el("small", { text }));
+    const name = el("b", { text: nameOf(other) });
+    if (isVouched(other)) name.append(vouchedMark());
+    const words = el("span", { class: "person-words" }, name, el("small", { text }));
     const row = el("button", {
       class: "person",
       testid: "person",
@@ -99,7 +121,7 @@ export class People {
       onclick: () => this.follow.toggle(other.client),
     });
     const dot = el("span", { class: "avatar", text: initials(nameOf(other)), attrs: { "aria-hidden": "true", "data-away": String(other.away) } });
-    dot.style.setProperty("--person", colorOf(other));
+    paintPerson(dot, colorOf(other));
     row.append(dot, words);
     return row;
   }

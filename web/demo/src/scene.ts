@@ -4,12 +4,14 @@
  */
 
 import { boundsOf, clamp, extentOf, grow, union, type Geometry } from "./geometry";
-import type { Box, Fill, Kind, Shape } from "./types";
+import { attached, canHold } from "./arrows";
+import { holdsText, layoutOf, type Layout } from "./text";
+import { isLine, type Box, type Fill, type Kind, type Shape } from "./types";
 
-const KINDS: readonly string[] = ["rect", "ellipse", "line", "draw", "note", "text"];
+const KINDS: readonly string[] = ["rect", "ellipse", "line", "arrow", "draw", "note", "text"];
 const FILLS: readonly string[] = ["none", "tint", "solid"];
 /** Beyond this nothing is reachable by panning, and float coordinates begin to tremble. */
-const FAR = 1e6;
+export const FAR = 1e6;
 
 export interface Item {
   shape: Shape;
@@ -17,16 +19,22 @@ export interface Item {
   painted: Box;
   /** Painter's cache; dropped whenever the shape changes. */
   path?: Path2D | undefined;
-  lines?: string[] | undefined;
-  fontSize?: number | undefined;
+  layout?: Layout | undefined;
+  /** Lines of its text above those that are seen. */
+  scrolled?: number;
 }
 
-function finite(value: unknown, fallback: number): number {
-  return typeof value === "number" && Number.isFinite(value) ? clamp(value, -FAR, FAR) : fallback;
+export function finite(value: unknown, fallback: number, far = FAR): number {
+  return typeof value === "number" && Number.isFinite(value) ? clamp(value, -far, far) : fallback;
 }
+
+/** Letters of a text that are shown; nobody reads more on a canvas. */
+export const MAX_TEXT = 8_000;
+
+const idOf = (value: unknown): string | undefined => (typeof value === "string" && value.length <= 64 ? value : undefined);
 
 const DEFAULT_SIZE: Record<Kind, [number, number]> = {
-  rect: [120, 80], ellipse: [120, 80], line: [120, 0], draw: [0, 0], note: [180, 180], text: [120, 28],
+  rect: [120, 80], ellipse: [120, 80], line: [120, 0], arrow: [120, 0], draw: [0, 0], note: [180, 180], text: [120, 28],
 };
 
 /** Anything may be in a room: other applications share the relay. Unknown kinds are shown as rectangles. */
@@ -40,20 +48,25 @@ export function toShape(raw: Readonly<Record<string, unknown>>): Shape {
     kind,
     x: finite(raw.x, 0),
     y: finite(raw.y, 0),
-    w: kind === "line" ? finite(raw.w, w) : Math.abs(finite(raw.w, w)),
-    h: kind === "line" ? finite(raw.h, h) : Math.abs(finite(raw.h, h)),
+    w: isLine(kind) ? finite(raw.w, w) : Math.abs(finite(raw.w, w)),
+    h: isLine(kind) ? finite(raw.h, h) : Math.abs(finite(raw.h, h)),
     color: typeof raw.color === "string" ? raw.color : kind === "note" ? "yellow" : "ink",
     fill: (FILLS.includes(raw.fill as string) ? raw.fill : filled) as Fill,
     stroke: clamp(finite(raw.stroke, 2), 1, 40),
     points,
-    text: typeof raw.text === "string" ? raw.text.slice(0, 8000) : "",
+    text: typeof raw.text === "string" ? raw.text.slice(0, MAX_TEXT) : "",
     size: clamp(finite(raw.size, 22), 6, 400),
-    z: finite(raw.z, 0),
+    wrap: raw.wrap === true,
+    from: kind === "arrow" ? idOf(raw.from) : undefined,
+    to: kind === "arrow" ? idOf(raw.to) : undefined,
+    // Further than places, so that there is room above whatever somebody puts on top.
+    z: finite(raw.z, 0, 1e12),
   };
 }
 
 function itemOf(shape: Shape): Item {
-  const margin = shape.kind === "note" ? 10 : shape.kind === "text" ? 4 : shape.stroke / 2 + 2;
+  const head = shape.kind === "arrow" ? 6 + 2 * shape.stroke : 0;
+  const margin = shape.kind === "note" ? 10 : shape.kind === "text" ? 4 : shape.stroke / 2 + 2 + head;
   return { shape, painted: grow(boundsOf(shape), margin) };
 }
 
@@ -64,6 +77,9 @@ export class Scene {
   private readonly previews = new Map<string, Geometry>();
   private readonly ghosts = new Map<string, Item>();
   private readonly items = new Map<string, Item>();
+  /** Arrows by what they are attached to: they go along. */
+  private readonly arrows = new Map<string, Set<string>>();
+  private readonly scrolls = new Map<string, number>();
   private sorted: Item[] = [];
   private unsorted = false;
   private dirtyBoxes: Box[] = [];
@@ -113,12 +129,42 @@ export class Scene {
 
   /** Takes over what the room shows for `id`; undefined when it is gone. */
   set(id: string, raw: Readonly<Record<string, unknown>> | undefined): void {
-    if (raw) this.base.set(id, toShape(raw));
+    const before = this.base.get(id);
+    const now = raw && toShape(raw);
+    for (const end of [before?.from, before?.to]) if (end) this.arrows.get(end)?.delete(id);
+    for (const end of [now?.from, now?.to]) if (end) this.arrows.set(end, (this.arrows.get(end) ?? new Set()).add(id));
+    if (now) this.base.set(id, now);
     else {
       this.base.delete(id);
       this.previews.delete(id);
+      this.scrolls.delete(id);
     }
     this.refresh(id);
+  }
+
+  /** The arrows that hold on to an object. */
+  arrowsOf(id: string): readonly string[] {
+    return [...(this.arrows.get(id) ?? [])];
+  }
+
+  /** Whether an object has more words than it shows. */
+  hidesText(id: string): boolean {
+    const item = this.items.get(id);
+    if (!item || !item.shape.text || !holdsText(item.shape.kind)) return false;
+    const { lines, total } = layoutOf(item);
+    return total > lines.length;
+  }
+
+  /** Moves a long text by lines within its object. False when there is nothing more that way. */
+  scrollText(id: string, by: number): boolean {
+    const item = this.items.get(id);
+    if (!item || !this.hidesText(id)) return false;
+    const { from, lines, total } = layoutOf(item);
+    const to = clamp(from + by, 0, total - lines.length);
+    if (to === from) return false;
+    this.scrolls.set(id, to);
+    this.refresh(id);
+    return true;
   }
 
   /** Lays `change` over the object until the preview is cleared. What others change of the rest shows through. */
@@ -151,14 +197,26 @@ export class Scene {
     const base = this.base.get(id);
     if (!base) {
       if (this.items.delete(id)) this.unsorted = true;
-      return;
+      return this.refreshArrows(id);
     }
     const change = this.previews.get(id);
-    const item = itemOf(change ? { ...base, ...change } : base);
+    const shown = change ? { ...base, ...change } : base;
+    // An end that is being pulled is where the pointer is.
+    const item = itemOf(change ? shown : attached(shown, (end) => this.items.get(end)?.shape));
+    const scrolled = this.scrolls.get(id);
+    if (scrolled !== undefined) item.scrolled = scrolled;
     this.items.set(id, item);
     if (!before || before.shape.z !== item.shape.z || this.unsorted) this.unsorted = true;
     else this.replaceSorted(before, item);
     this.dirty(item.painted);
+    this.refreshArrows(id);
+  }
+
+  private refreshArrows(id: string): void {
+    const holder = this.base.get(id);
+    // An arrow holds nothing, whatever it says, so this goes no further.
+    if (holder && !canHold(holder)) return;
+    for (const arrow of this.arrows.get(id) ?? []) if (arrow !== id) this.refresh(arrow);
   }
 
   /** A moved object keeps its place in the order; searching for it by halves is cheaper than sorting 2,000 again. */
@@ -191,6 +249,6 @@ export class Scene {
 
   /** Forgets the painter's caches: theme or fonts changed. */
   dropCaches(): void {
-    for (const item of this.items.values()) item.path = item.lines = item.fontSize = undefined;
+    for (const item of this.items.values()) item.path = item.layout = undefined;
   }
 }

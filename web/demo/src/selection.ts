@@ -1,6 +1,13 @@
 /** Which objects are selected on this tab. */
 
+/**
+ * How it came about. What was just made or pasted is selected without having been chosen: there, a letter is still the
+ * shortcut of a tool.
+ */
+export type Origin = "pointer" | "keyboard" | "made";
+
 export class Selection {
+  origin: Origin = "made";
   onChange: () => void = () => {};
   private set_ = new Set<string>();
 
@@ -16,7 +23,8 @@ export class Selection {
     return this.set_.has(id);
   }
 
-  set(ids: Iterable<string>): void {
+  set(ids: Iterable<string>, origin: Origin = "made"): void {
+    this.origin = origin;
     const next = new Set(ids);
     if (next.size === this.set_.size && [...next].every((id) => this.set_.has(id))) return;
     this.set_ = next;
@@ -26,7 +34,7 @@ export class Selection {
   toggle(id: string): void {
     const next = new Set(this.set_);
     if (!next.delete(id)) next.add(id);
-    this.set(next);
+    this.set(next, "pointer");
   }
 
   clear(): void {

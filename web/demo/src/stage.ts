@@ -4,9 +4,11 @@ import type { App } from "./app";
 import { hitTop } from "./hit";
 import {
   insideSelection, lineEndGesture, marqueeGesture, moveGesture, panGesture, placeText, resizeGesture, shapeGesture,
-  strokeGesture, type Gesture, type Pointer,
+  type Gesture, type Pointer,
 } from "./gestures";
+import { strokeGesture } from "./stroke";
 import { cursorFor, type Overlay } from "./overlay";
+import { holdsText, LINE_HEIGHT } from "./text";
 import { PinchTracker } from "./touch";
 import type { Point } from "./types";
 
@@ -19,6 +21,8 @@ export class Stage {
   private gesture: Gesture | undefined;
   private pointerId: number | undefined;
   private readonly pinch: PinchTracker;
+  /** Of the wheel, less than a line. */
+  private scrolled = 0;
   private lastTap = { at: -Infinity, p: { x: 0, y: 0 } };
 
   constructor(private readonly app: App, private readonly element: HTMLElement, private readonly overlay: Overlay) {
@@ -31,6 +35,8 @@ export class Stage {
       if (event.pointerType === "mouse" && !this.gesture) app.room.cursor.clear();
     });
     element.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
+    // Two clicks with a key between them are two clicks: Escape, then a click, only selects.
+    element.ownerDocument.addEventListener("keydown", () => (this.lastTap.at = -Infinity), true);
     element.addEventListener("contextmenu", (event) => event.preventDefault());
   }
 
@@ -116,6 +122,7 @@ export class Stage {
       case "rect":
       case "ellipse":
       case "line":
+      case "arrow":
         return shapeGesture(app, p, app.tool);
       case "draw":
         return strokeGesture(app, p);
@@ -139,7 +146,7 @@ export class Stage {
     const hit = hitTop(app.scene, p.world, this.slack(p));
     if (hit) {
       if (p.shift || p.toggle) app.selection.toggle(hit.id);
-      else if (!app.selection.has(hit.id)) app.selection.set([hit.id]);
+      else app.selection.set(app.selection.has(hit.id) ? app.selection.ids : [hit.id], "pointer");
       return moveGesture(app, p, hit.id);
     }
     if (insideSelection(app, p.world) && !p.shift) return moveGesture(app, p, undefined);
@@ -154,7 +161,7 @@ export class Stage {
     this.lastTap = { at: double ? -Infinity : now, p: p.screen };
     if (!double || this.app.tool !== "select" || p.shift || p.toggle) return false;
     const hit = hitTop(this.app.scene, p.world, this.slack(p));
-    if (hit?.kind === "note" || hit?.kind === "text") this.app.editor.open(hit.id, false);
+    if (hit && holdsText(hit.kind)) this.app.editor.open(hit.id, false);
     else if (!hit) placeText(this.app, p.world, "text");
     else return false;
     return true;
@@ -196,16 +203,34 @@ export class Stage {
 
   private wheel(event: WheelEvent): void {
     event.preventDefault();
-    this.onManualCamera();
     const { camera } = this.app;
     // Browsers report wheels in pixels, lines or pages; a line is about 16 px.
     const unit = event.deltaMode === 1 ? 16 : event.deltaMode === 2 ? camera.height : 1;
     if (event.ctrlKey || event.metaKey) {
+      this.onManualCamera();
       const rect = this.element.getBoundingClientRect();
       // A touchpad's pinch arrives as a wheel with ctrl and small deltas; a mouse's notch is capped to the same pace.
       const delta = Math.max(-60, Math.min(60, event.deltaY * unit));
       camera.zoomAt({ x: event.clientX - rect.left, y: event.clientY - rect.top }, camera.zoom * Math.exp(-delta / 180));
-    } else if (event.shiftKey && event.deltaX === 0) camera.panBy(-event.deltaY * unit, 0);
+      return;
+    }
+    if (this.scrollsText(event, event.deltaY * unit)) return;
+    this.onManualCamera();
+    if (event.shiftKey && event.deltaX === 0) camera.panBy(-event.deltaY * unit, 0);
     else camera.panBy(-event.deltaX * unit, -event.deltaY * unit);
+  }
+
+  /** Over a selected object with more words than it shows, the wheel moves those. */
+  private scrollsText(event: WheelEvent, by: number): boolean {
+    const rect = this.element.getBoundingClientRect();
+    const { scene, selection, camera } = this.app;
+    const hit = hitTop(scene, camera.toWorld({ x: event.clientX - rect.left, y: event.clientY - rect.top }), 0);
+    if (!hit || !selection.has(hit.id) || !scene.hidesText(hit.id)) return false;
+    this.scrolled += by;
+    const step = 14 * LINE_HEIGHT * camera.zoom;
+    const lines = Math.trunc(this.scrolled / step);
+    this.scrolled -= lines * step;
+    if (lines !== 0) scene.scrollText(hit.id, lines);
+    return true;
   }
 }

@@ -2,10 +2,9 @@
 
 import type { App } from "./app";
 import type { FollowState } from "./people";
+import { MAX_SELECTION } from "./presence";
 import type { PresenceState } from "./types";
 
-/** A marquee over everything must not become a presence of 100 KB. */
-const MAX_SELECTION = 100;
 const VIEW_EVERY_MS = 250;
 
 export function startTelling(app: App, follow: FollowState): void {

@@ -12,6 +12,7 @@ export const TOOLS: { name: ToolName; label: string; key: string }[] = [
   { name: "rect", label: "Rectangle", key: "R" },
   { name: "ellipse", label: "Ellipse", key: "O" },
   { name: "line", label: "Line", key: "L" },
+  { name: "arrow", label: "Arrow: stays attached", key: "A" },
   { name: "draw", label: "Pencil", key: "P" },
   { name: "note", label: "Sticky note", key: "N" },
   { name: "text", label: "Text", key: "T" },
@@ -93,7 +94,7 @@ export class StyleBar {
     this.bar.hidden = shapes.length === 0 && !drawing;
     const any = (...names: string[]): boolean => names.some((name) => kinds.has(name));
     byId("style-fills").hidden = !any("rect", "ellipse");
-    byId("style-strokes").hidden = !any("rect", "ellipse", "line", "draw");
+    byId("style-strokes").hidden = !any("rect", "ellipse", "line", "arrow", "draw");
     byId("style-actions").hidden = shapes.length === 0;
     const first = shapes[0];
     this.press(this.swatches, first ? first.color : app.style.color);

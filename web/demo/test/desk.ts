@@ -8,24 +8,11 @@ import type { Pointer } from "../src/gestures";
 import { History } from "../src/history";
 import { Scene } from "../src/scene";
 import { Selection } from "../src/selection";
-import type { Patch, Wire } from "../src/types";
+import type { Wire } from "../src/types";
 
-/** A history on a library room, wired as the page does it. */
-export function historyOf({ room }: Seat, world: { time: number }): History {
-  const history = new History({
-    get: (id) => room.objects.get(id) as Wire | undefined,
-    create: (object) => room.objects.create(object as never),
-    update: (id, patch) => room.objects.update(id, patch as never),
-    remove: (id) => room.objects.delete(id),
-    mayWrite: () => true,
-  }, () => world.time);
-  room.on("objects", ({ changes }) => {
-    for (const { id, own, patch } of changes) if (!own && patch) history.remoteChange(id, patch as Patch);
-  });
-  room.on("sync", (sync) => {
-    if (sync === "synchronized") history.rebase((id) => room.objects.confirmed(id) as Wire | undefined);
-  });
-  return history;
+/** A history on a library room, as the page has it. */
+export function historyOf({ room }: Seat): History {
+  return new History(room, () => true);
 }
 
 export interface Desk {
@@ -37,7 +24,7 @@ export interface Desk {
   told: unknown[];
 }
 
-export function deskOf(seat: Seat, world: { time: number }): Desk {
+export function deskOf(seat: Seat): Desk {
   const { room } = seat;
   const scene = new Scene();
   const told: unknown[] = [];
@@ -52,7 +39,7 @@ export function deskOf(seat: Seat, world: { time: number }): Desk {
     room, scene, drafts,
     camera: new Camera(),
     selection: new Selection(),
-    history: historyOf(seat, world),
+    history: historyOf(seat),
     invalidate: () => {},
     announce: () => {},
   } as unknown as App;
@@ -62,7 +49,7 @@ export function deskOf(seat: Seat, world: { time: number }): Desk {
 /** Ann and Ben, who both see the objects. */
 export async function annAndBen(...objects: Wire[]): Promise<{ h: Harness; ann: Desk; ben: Desk }> {
   const h = new Harness();
-  const [ann, ben] = [h.open("ann-client"), h.open("ben-client")].map((seat) => deskOf(seat, h.world)) as [Desk, Desk];
+  const [ann, ben] = [h.open("ann-client"), h.open("ben-client")].map(deskOf) as [Desk, Desk];
   await h.world.run(100);
   for (const object of objects) ben.seat.room.objects.create(object as never);
   await h.world.run(100);

@@ -8,7 +8,7 @@ import { Stage } from "../src/stage";
 import { annAndBen } from "./desk";
 
 /** A stage on an element that only passes events on, over an empty canvas with the select tool in hand. Time stands still. */
-async function stage(t: TestContext): Promise<{ stage: Stage; app: App; opened: () => number; press: (button?: number) => void }> {
+async function stage(t: TestContext): Promise<{ stage: Stage; app: App; opened: () => number; press: (button?: number) => void; key: () => void }> {
   const { app } = (await annAndBen()).ann;
   t.mock.method(performance, "now", () => 1_000);
   let opened = 0;
@@ -19,7 +19,9 @@ async function stage(t: TestContext): Promise<{ stage: Stage; app: App; opened: 
     editor: { open: () => opened++, close: () => {} },
   });
   const listeners = new Map<string, (event: object) => void>();
+  const ownerDocument = { addEventListener: (type: string, listener: (event: object) => void) => listeners.set(type, listener) };
   const element = {
+    ownerDocument,
     addEventListener: (type: string, listener: (event: object) => void) => listeners.set(type, listener),
     focus: () => {},
     setPointerCapture: () => {},
@@ -32,12 +34,22 @@ async function stage(t: TestContext): Promise<{ stage: Stage; app: App; opened: 
     const event = { clientX: 50, clientY: 50, button, pointerId: 1, pointerType: "mouse", preventDefault: () => {} };
     for (const type of ["pointerdown", "pointerup"]) listeners.get(type)!(event);
   };
-  return { stage: made, app, opened: () => opened, press };
+  return { stage: made, app, opened: () => opened, press, key: () => listeners.get("keydown")!({ key: "Escape" }) };
 }
 
 test("two clicks in a row begin a text", async (t) => {
   const { press, opened } = await stage(t);
   press();
+  press();
+  assert.equal(opened(), 1);
+});
+
+test("two clicks with a key between them are two clicks", async (t) => {
+  const { press, key, opened } = await stage(t);
+  press();
+  key();
+  press();
+  assert.equal(opened(), 0);
   press();
   assert.equal(opened(), 1);
 });

@@ -144,12 +144,16 @@ impl World {
         let connection = &mut self.connections[at];
         let author = &connection.author;
         if forbidden {
-            author.give_up(op);
+            author.ops.ended(op, OpEnd::GivenUp);
             connection.to_client.push_back(Answer::ForGood(op));
             return;
         }
-        if limited && author.held(op).is_none() {
-            author.hold_untaken(op, ErrorCode::RateLimited);
+        if limited && !author.ops.holds(op) {
+            let limited = Refusal {
+                code: ErrorCode::RateLimited,
+                ..overloaded("too fast")
+            };
+            author.ops.offer(op, || Err::<(), _>(limited)).unwrap_err();
             connection.to_client.push_back(Answer::ForNow(op));
             return;
         }
@@ -186,9 +190,7 @@ impl World {
             }
             self.tell(conn, Answer::ForGood(op));
         }
-        for (author, message) in batch.iter().filter_map(|w| durable_of(&w.entry)) {
-            author.settle(message.op);
-        }
+        self.intakes[process].decided(&batch);
         self.intakes[process].hands_free();
     }
 
@@ -220,7 +222,7 @@ impl World {
             return;
         };
         connection.delivered += 1;
-        connection.author.settle(*op);
+        connection.author.ops.ended(*op, OpEnd::Decided);
         connection.to_client.push_back(Answer::ForGood(*op));
     }
 

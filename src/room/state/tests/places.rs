@@ -1,7 +1,7 @@
 //! Others took this instance for dead, and turned its clients away, or out. Those whose connections are here come back.
 
 use super::*;
-use crate::backplane::Member;
+use crate::backplane::{End, Member};
 
 /// A room with one seat, whose client has a state.
 fn seated() -> (World, Arc<Author>) {
@@ -69,7 +69,7 @@ fn who_is_away_in_a_table_that_was_read_takes_its_place_again() {
     row.away = true;
     let version = world.presence_version + 1;
     let room = &mut world.room;
-    room.handle(Event::MembersDone(Ok((version, vec![row]))), world.now);
+    room.handle(Event::MembersDone(Ok(table(version, vec![row]))), world.now);
     let again = room.take_effects();
     assert!(
         matches!(&again[..], [Effect::Append(Entry::Join { .. })]),
@@ -79,13 +79,13 @@ fn who_is_away_in_a_table_that_was_read_takes_its_place_again() {
 
 #[test]
 fn who_leaves_does_not_come_back() {
-    for clean in [true, false] {
+    for end in [End::Clean, End::Lost] {
         let (mut world, author) = seated();
         let conn = author.conn;
-        world.room.handle(Event::Leave { conn, clean }, world.now);
+        world.room.handle(Event::Leave { conn, end }, world.now);
         let left = world.room.take_effects();
         assert!(matches!(&left[..], [Effect::Append(Entry::Leave { .. })]));
-        if !clean {
+        if end == End::Lost {
             assert!(told(&mut world, away(&author, conn)).is_empty());
         }
         let over = gone(&author, say::LeaveReason::Left);
@@ -107,4 +107,46 @@ fn who_was_replaced_does_not_come_back() {
     assert!(told(&mut world, away(&author, elsewhere)).is_empty());
     let left = gone(&author, say::LeaveReason::Left);
     assert!(told(&mut world, left).is_empty());
+}
+
+/// However many come and drop, no more are told of than may be here.
+#[test]
+fn the_one_that_was_lost_first_gives_way_when_all_places_are_taken() {
+    let (mut world, _) = seated();
+    let mut few = settings(true);
+    Arc::get_mut(&mut few).expect("its own").limits.max_clients = 3;
+    world.room.settings = few;
+    let elsewhere = |n: u64| author(&format!("elsewhere-{n}"), ConnId::new(2, n));
+    for n in [3, 1] {
+        let who = elsewhere(n);
+        assert!(told(&mut world, PresenceChange::Set(member(&who, who.conn))).is_empty());
+        assert!(told(&mut world, away(&who, who.conn)).is_empty());
+    }
+    let newcomer = author("newcomer", ConnId::new(1, 99));
+    let made = told(
+        &mut world,
+        PresenceChange::Set(member(&newcomer, newcomer.conn)),
+    );
+    let [
+        Effect::Append(Entry::Leave {
+            author: gone,
+            end: End::Clean,
+        }),
+    ] = &made[..]
+    else {
+        panic!("{made:?}")
+    };
+    let first = elsewhere(3);
+    assert_eq!((&gone.client, gone.conn), (&first.client, first.conn));
+    let gone = PresenceChange::Gone {
+        client: first.client.clone(),
+        reason: say::LeaveReason::Left,
+    };
+    assert!(told(&mut world, gone).is_empty());
+    assert_eq!(world.room.roster.iter().count(), 3);
+}
+
+fn author(client: &str, conn: ConnId) -> Author {
+    let client = ClientId::parse(client).expect("a client id");
+    Author::new(conn, client, "{}".to_owned(), String::new())
 }

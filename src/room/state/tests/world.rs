@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, VecDeque};
 
 use parking_lot::Mutex;
 
-use crate::backplane::{Canvas, LogBuilder, Member, Opened, PresenceChange, PresenceEvent};
+use crate::backplane::{
+    Canvas, LogBuilder, Member, Opened, PresenceChange, PresenceEvent, PresenceTable,
+};
 use crate::protocol::client_message::Kind;
 use crate::protocol::ids::{CanvasId, ClientId, InstanceId};
 use crate::room::Latest;
-use crate::room::inbox::Parts;
+use crate::room::parts::Parts;
 use crate::room::state::*;
 
 /// A link that keeps what a client would have read.
@@ -68,6 +70,13 @@ impl Link for TestLink {
     }
     fn reply(&self, frame: Bytes) {
         self.inner.lock().waiting.push_back(frame);
+    }
+    fn reply_in_pieces(&self, pieces: Vec<Bytes>) {
+        self.reply(Bytes::from(pieces.concat()));
+    }
+    fn latest_of_many(&self, frames: Bytes) -> bool {
+        self.reply(frames);
+        true
     }
     fn latest(&self, _: Latest, _: &ClientId, frame: &Bytes) {
         self.reply(frame.clone());
@@ -163,8 +172,7 @@ impl World {
         world.happens(Event::Opened(Ok(Opened {
             canvas,
             head,
-            presence_version: 0,
-            members: vec![],
+            presence: PresenceTable::default(),
         })));
         world
     }
@@ -220,7 +228,12 @@ impl World {
         let head = self.log.len() as u64;
         match self.pending.pop_front() {
             None => return false,
-            Some(Effect::Read(conn, after)) => {
+            Some(effect @ (Effect::Read(..) | Effect::ReadPlain(..))) => {
+                let (conn, after) = match effect {
+                    Effect::Read(conn, after) => (conn, after),
+                    Effect::ReadPlain(conn, after) => (Some(conn), after),
+                    other => unreachable!("{other:?}"),
+                };
                 let read = if after.seq > head || after.seq + 1 < self.oldest.min(head + 1) {
                     Read::Gone
                 } else {
@@ -228,13 +241,13 @@ impl World {
                 };
                 self.happens(Event::ReadDone(conn, Ok(read)));
             }
-            Some(Effect::Snapshot) => {
+            Some(Effect::Snapshot(_)) => {
                 let at = Position {
                     epoch: EPOCH,
                     seq: head,
                 };
                 let parts = say::snapshot_parts(EPOCH, head, &[], &[]);
-                self.happens(Event::SnapshotDone(Ok(Arc::new(Parts { at, parts }))));
+                self.happens(Event::SnapshotDone(Ok(Arc::new(Parts::new(at, parts)))));
             }
             Some(Effect::Retry(retry)) => self.happens(Event::Retry(retry)),
             Some(other) => panic!("{other:?}"),

@@ -1,0 +1,26 @@
+//! The rules of a canvas, pure: entries and the time in, rows and deliveries out. No clock, no lock, no I/O.
+//!
+//! [`Moment`] decides everything: what is a duplicate, whose a client's name is, what a message does to the objects and whether they
+//! have room for it, what becomes of those who come, go or are lost, and in which words something is refused. It reads and
+//! writes rows through [`Store`]. There are two: [`CanvasState`] holds the rows in memory (the copies over Redis and the
+//! in-process backplane are that), and a transaction of [`crate::sqlite`] holds them in tables. Neither decides anything.
+
+mod batch;
+pub mod bounds;
+mod messages;
+mod moment;
+mod open_object;
+mod overlay;
+mod presence;
+pub mod quotas;
+mod refusals;
+mod state;
+mod store;
+
+pub use moment::{Moment, Rules};
+pub use open_object::OpenObject;
+pub use state::{CanvasState, Command, codec};
+pub use store::{Away, ClientRow, Head, Logged, Place, Store};
+
+/// How far back in its log the place of a resent message is looked for. A client sends its last few ops again.
+pub const RESENT_STEPS: usize = 64;

@@ -1,0 +1,240 @@
+//! Durable messages: what is a duplicate, what each does to the canvas, and how it ends.
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::RESENT_STEPS;
+use super::moment::Moment;
+use super::refusals;
+use super::store::{Logged, Store};
+use crate::backplane::{Author, Delivery, Outcome, Refusal};
+use crate::protocol::client_message::{Change, Durable};
+use crate::protocol::edit::Edits;
+use crate::protocol::server_message::AckStatus;
+
+/// What one step back in a log costs, in bytes of work.
+const STEP_WORK: usize = 64;
+
+/// How a message ends.
+enum End {
+    /// It has this place.
+    Logged(u64),
+    /// It had nothing to change.
+    Ignored,
+    /// It can't be done, now or later.
+    Refused(Refusal),
+}
+
+impl<S: Store> Moment<'_, S> {
+    /// A message takes its place, or is answered.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn durable(&mut self, author: &Author, message: &Durable) -> Result<(), S::Error> {
+        if let Change::Batch(ops) = &message.change {
+            return self.batch(author, ops);
+        }
+        let op = message.op;
+        let client = self.store.client(&author.client)?;
+        if client.is_not_of(author) {
+            // Neither its numbers nor what they have become are this author's business.
+            self.answer(author, op, Outcome::Refused(refusals::not_yours()));
+            return Ok(());
+        }
+        if op <= client.last_op {
+            let last = (op == client.last_op).then_some(client.last_seq);
+            let seq = match last {
+                Some(seq) => seq,
+                None => self.place_of(author, op)?,
+            };
+            self.answer(author, op, ack(seq, AckStatus::Dup));
+            return Ok(());
+        }
+        self.single(author, message)
+    }
+
+    /// The place that an op which was decided before has had, if that is still known.
+    pub(super) fn place_of(&mut self, author: &Author, op: u64) -> Result<u64, S::Error> {
+        self.work += RESENT_STEPS * STEP_WORK;
+        self.store.place_of(&author.client, op)
+    }
+
+    /// A new message, which is no batch, takes its place, or is answered.
+    pub(super) fn single(&mut self, author: &Author, message: &Durable) -> Result<(), S::Error> {
+        let op = message.op;
+        let end = self.change(author, message)?;
+        let seq = match end {
+            End::Logged(seq) => seq,
+            End::Ignored | End::Refused(_) => 0,
+        };
+        self.use_up(author, op, seq)?;
+        match end {
+            End::Logged(_) => {}
+            End::Ignored => self.answer(author, op, ack(0, AckStatus::Ignored)),
+            End::Refused(refusal) => self.answer(author, op, Outcome::Refused(refusal)),
+        }
+        Ok(())
+    }
+
+    /// Does what the message says; why it can't be done, if that is so.
+    pub(super) fn refusal_of(
+        &mut self,
+        author: &Author,
+        message: &Durable,
+    ) -> Result<Option<Refusal>, S::Error> {
+        Ok(match self.change(author, message)? {
+            End::Refused(refusal) => Some(refusal),
+            End::Logged(_) | End::Ignored => None,
+        })
+    }
+
+    /// However a message ended, it has used its number up.
+    pub(super) fn use_up(&mut self, author: &Author, op: u64, seq: u64) -> Result<(), S::Error> {
+        self.store.use_client(&author.client, |client| {
+            (client.last_op, client.last_seq) = (op, seq);
+            if client.subject.is_empty() {
+                // An author without a seat has not joined.
+                client.subject.clone_from(&author.subject);
+            }
+        })
+    }
+
+    pub(super) fn answer(&mut self, author: &Author, op: u64, outcome: Outcome) {
+        let conn = author.conn;
+        self.store.answer(Delivery::Outcome { conn, op, outcome });
+    }
+
+    /// Changes the canvas as the message says.
+    fn change(&mut self, author: &Author, message: &Durable) -> Result<End, S::Error> {
+        let Ok(text) = std::str::from_utf8(&message.body) else {
+            return Ok(End::Refused(refusals::not_utf8()));
+        };
+        match &message.change {
+            // A batch is done message by message, and none of them is one.
+            Change::None | Change::Batch(_) => {}
+            Change::Chat => return self.chat(author, message, text),
+            Change::Put { id, object } => {
+                let object = text.get(object.clone()).unwrap_or_default();
+                if let Err(refusal) = self.put(id, object)? {
+                    return Ok(End::Refused(refusal));
+                }
+            }
+            Change::Merge { id, patch, edits } => match self.merge(id, patch, edits.as_deref())? {
+                Err(refusal) => return Ok(End::Refused(refusal)),
+                Ok(false) => return Ok(End::Ignored),
+                Ok(true) => {}
+            },
+            Change::Remove { id } => {
+                if !self.delete(id)? {
+                    return Ok(End::Ignored);
+                }
+            }
+        }
+        self.log(author, message, message.body.clone(), text)
+    }
+
+    /// Gives the message the next place.
+    fn log(
+        &mut self,
+        author: &Author,
+        message: &Durable,
+        body: Bytes,
+        text: &str,
+    ) -> Result<End, S::Error> {
+        let seq = self.next_seq();
+        self.store.head_mut().seq = seq;
+        self.store.push(Logged {
+            seq,
+            kind: message.kind,
+            author,
+            op: message.op,
+            body,
+            text,
+        })?;
+        Ok(End::Logged(seq))
+    }
+
+    /// The place of the next message.
+    fn next_seq(&self) -> u64 {
+        self.store.head().seq + 1
+    }
+
+    fn put(&mut self, id: &str, text: &str) -> Result<Result<(), Refusal>, S::Error> {
+        let old = self.store.object_bytes(id)?;
+        // Its own bytes are the message's.
+        self.work += old.unwrap_or_default();
+        let spare = self
+            .spare
+            .map(|spare| spare.takes(old.unwrap_or(0), text.len()));
+        let bounds = &self.rules.bounds;
+        let put = bounds.put(self.store.head().totals, old, text.len());
+        match spare.unwrap_or(Ok(())).and(put) {
+            Err(refusal) => return Ok(Err(refusal)),
+            Ok(totals) => self.store.head_mut().totals = totals,
+        }
+        let seq = self.next_seq();
+        self.store.put_object(id, seq, text)?;
+        Ok(Ok(()))
+    }
+
+    /// `false` if the object is not there.
+    fn merge(
+        &mut self,
+        id: &str,
+        patch: &Value,
+        edits: Option<&Edits>,
+    ) -> Result<Result<bool, Refusal>, S::Error> {
+        let (totals, seq) = (self.store.head().totals, self.next_seq());
+        let Some((object, fresh)) = self.store.open_object(id)? else {
+            return Ok(Ok(false));
+        };
+        let old = object.bytes();
+        if fresh {
+            // It is read, taken apart and written again, however small the patch.
+            self.work += 3 * old;
+        }
+        let bounds = &self.rules.bounds;
+        let fits = |bytes| bounds.put(totals, Some(old), bytes);
+        match object.merge(seq, (patch, edits), fits) {
+            Ok(totals) => self.store.head_mut().totals = totals,
+            Err((refusal, spoilt)) => {
+                if spoilt {
+                    self.store.drop_object(id);
+                }
+                return Ok(Err(refusal));
+            }
+        }
+        Ok(Ok(true))
+    }
+
+    /// `false` if the object is not there.
+    fn delete(&mut self, id: &str) -> Result<bool, S::Error> {
+        let Some(bytes) = self.store.object_bytes(id)? else {
+            return Ok(false);
+        };
+        self.work += bytes;
+        self.store.remove_object(id)?;
+        let head = self.store.head_mut();
+        head.totals = head.totals.without(bytes);
+        Ok(true)
+    }
+
+    /// Chat is told with who the author was then: readers of a snapshot may never have met it.
+    fn chat(&mut self, author: &Author, message: &Durable, text: &str) -> Result<End, S::Error> {
+        let fields = text.strip_suffix('}').unwrap_or(text);
+        let body = format!("{fields},\"user\":{}}}", author.user);
+        let (seq, now_ms) = (self.next_seq(), self.now_ms);
+        let fields = body.strip_prefix('{').unwrap_or(&body);
+        let client = &author.client;
+        let entry = format!("{{\"seq\":{seq},\"client\":\"{client}\",\"at\":{now_ms},{fields}");
+        if let Some(Err(refusal)) = self.spare.map(|spare| spare.takes(0, entry.len())) {
+            return Ok(End::Refused(refusal));
+        }
+        self.store.push_chat(seq, entry)?;
+        self.log(author, message, Bytes::from(body.clone()), &body)
+    }
+}
+
+fn ack(seq: u64, status: AckStatus) -> Outcome {
+    Outcome::Ack { seq, status }
+}

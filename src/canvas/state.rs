@@ -1,0 +1,419 @@
+//! A canvas in memory: its rows, and the time that passes over them.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::moment::{Moment, Rules};
+use super::quotas::Spare;
+use super::store::ClientRow;
+use super::{Head, bounds};
+use crate::backplane::{Delivery, Entry, PresenceTable, Read, Snapshot};
+use crate::limits::CLIENT_MEMORY;
+use crate::protocol::client_message::{Change, Durable};
+use crate::protocol::ids::{ClientId, Epoch, Position};
+use chat::Chat;
+use log::Log;
+use objects::Objects;
+use presence::Table;
+use rows::Rows;
+use sum::Sum;
+
+mod chat;
+pub mod codec;
+mod command;
+mod log;
+mod objects;
+mod presence;
+mod rows;
+mod sum;
+
+pub use command::Command;
+
+/// How often clients that were not heard of for [`CLIENT_MEMORY`] are looked for, in milliseconds.
+const FORGET_INTERVAL_MS: i64 = 3_600_000;
+
+/// What is remembered of an instance that sends batches.
+#[derive(Debug)]
+struct Sender {
+    /// Of its last batch.
+    serial: u64,
+    used_at_ms: i64,
+}
+
+/// Everything about one canvas.
+#[derive(Debug)]
+pub struct CanvasState {
+    rules: Rules,
+    tables: Tables,
+    senders: BTreeMap<u32, Sender>,
+    forget_at_ms: i64,
+    /// Done since it was last asked for.
+    work: usize,
+    spare: Option<Spare>,
+}
+
+/// What a canvas's rows are in.
+#[derive(Debug)]
+struct Tables {
+    head: Head,
+    log: Log,
+    objects: Objects,
+    chat: Chat,
+    clients: Clients,
+    presence: Table,
+}
+
+/// Clients, present or not.
+#[derive(Debug, Default)]
+struct Clients {
+    rows: HashMap<ClientId, Client>,
+    sum: Sum,
+}
+
+#[derive(Debug, Default)]
+struct Client {
+    row: ClientRow,
+    used_at_ms: i64,
+}
+
+impl CanvasState {
+    /// A canvas that was never used.
+    pub fn new(epoch: Epoch, rules: Rules) -> Self {
+        let tables = Tables {
+            head: Head::default(),
+            log: Log::new(epoch),
+            objects: Objects::default(),
+            chat: Chat::default(),
+            clients: Clients::default(),
+            presence: Table::default(),
+        };
+        Self {
+            rules,
+            tables,
+            senders: BTreeMap::new(),
+            forget_at_ms: 0,
+            work: 0,
+            spare: None,
+        }
+    }
+
+    /// From here on other rules hold.
+    pub fn set_rules(&mut self, rules: Rules) {
+        self.rules = rules;
+    }
+
+    /// There is so much room for what is kept of all canvases, as far as the next entry is concerned.
+    pub fn set_spare(&mut self, spare: Option<Spare>) {
+        self.spare = spare;
+    }
+
+    /// Bytes of its objects and chat.
+    pub fn stored_bytes(&self) -> u64 {
+        self.totals().bytes + self.tables.chat.bytes() as u64
+    }
+
+    /// Whether nothing was ever said on it, and nobody is there.
+    pub fn is_unused(&self) -> bool {
+        self.is_blank() && self.head().seq == 0 && self.tables.presence.is_empty()
+    }
+
+    /// Whether nobody is there, not even away.
+    pub fn is_deserted(&self) -> bool {
+        self.tables.presence.is_empty()
+    }
+
+    /// Applies an entry of the instance numbered `from`, at a time (ms since the epoch) that never
+    /// goes back; appends what follows to `out`.
+    pub fn apply(&mut self, from: u32, entry: Entry, now_ms: i64, out: &mut Vec<Delivery>) {
+        self.apply_open(from, entry, now_ms, out);
+        self.tables.objects.close();
+    }
+
+    /// The same, with objects left taken apart for what comes next.
+    fn apply_open(&mut self, from: u32, entry: Entry, now_ms: i64, out: &mut Vec<Delivery>) {
+        self.tick(now_ms, out);
+        match entry.told(from) {
+            Ok(told) => out.push(told),
+            Err(entry) => {
+                let mut moment = self.moment(now_ms, out);
+                let Ok(()) = moment.apply(&entry);
+                let work = moment.work();
+                self.work += work;
+            }
+        }
+    }
+
+    /// Bytes that were read, taken apart and written since the last call, beyond those of the entries themselves.
+    pub fn take_work(&mut self) -> usize {
+        std::mem::take(&mut self.work)
+    }
+
+    /// The work that an entry will be as the canvas is now. `open`: objects that entries before it in the same batch have taken apart.
+    pub fn work_of(&self, entry: &Entry, open: &mut HashSet<String>) -> usize {
+        let Entry::Durable { message, .. } = entry else {
+            return 0;
+        };
+        self.work_of_message(message, open)
+    }
+
+    fn work_of_message(&self, message: &Durable, open: &mut HashSet<String>) -> usize {
+        let bytes = |id: &str| self.tables.objects.bytes(id).unwrap_or_default();
+        match &message.change {
+            Change::Batch(ops) => {
+                let work = ops
+                    .iter()
+                    .map(|message| self.work_of_message(message, open));
+                // They are tried first.
+                3 * work.sum::<usize>()
+            }
+            Change::Put { id, .. } | Change::Remove { id } => {
+                open.remove(id);
+                bytes(id)
+            }
+            Change::Merge { id, .. } if !open.contains(id) => {
+                open.insert(id.clone());
+                3 * bytes(id)
+            }
+            Change::Merge { .. } | Change::Chat | Change::None => 0,
+        }
+    }
+
+    /// Empties the canvas and begins a new epoch, in which the numbers go on.
+    pub fn restart(&mut self, epoch: Epoch, out: &mut Vec<Delivery>) {
+        let Ok(()) = self.moment(0, out).restart(epoch);
+    }
+
+    /// Begins a new epoch, in which the numbers go on, and keeps what is on the canvas: what clients were told may be more
+    /// than what is here.
+    pub fn renumber(&mut self, epoch: Epoch, out: &mut Vec<Delivery>) {
+        let Ok(()) = self.moment(0, out).renumber(epoch);
+    }
+
+    /// Everyone whose place that instance holds turns away; `died`: it did not end in order.
+    pub fn lose_instance(
+        &mut self,
+        instance: u32,
+        died: bool,
+        now_ms: i64,
+        out: &mut Vec<Delivery>,
+    ) {
+        let Ok(()) = self.moment(now_ms, out).lose_instance(instance, died);
+    }
+
+    fn moment<'a>(&'a mut self, now_ms: i64, out: &'a mut Vec<Delivery>) -> Moment<'a, Rows<'a>> {
+        let rows = Rows {
+            tables: &mut self.tables,
+            now_ms,
+            out,
+        };
+        Moment::new(rows, &self.rules, now_ms).with_spare(self.spare)
+    }
+
+    /// How many objects there are, and how large.
+    pub fn totals(&self) -> bounds::Totals {
+        self.tables.head.totals
+    }
+
+    /// Whether nothing is on it: no object, no chat.
+    pub fn is_blank(&self) -> bool {
+        self.objects() == 0 && self.tables.chat.entries().next().is_none()
+    }
+
+    /// Whether nobody ever did anything on it but look.
+    pub fn is_untouched(&self) -> bool {
+        let idle = |client: &Client| client.row.last_op == 0;
+        let clients = &self.tables.clients.rows;
+        self.is_blank() && self.head().seq == 0 && clients.values().all(idle)
+    }
+
+    /// How many objects there are.
+    pub fn objects(&self) -> u64 {
+        self.totals().objects
+    }
+
+    /// Lets time pass: expired messages go, and so does who was away for too long.
+    pub fn tick(&mut self, now_ms: i64, out: &mut Vec<Delivery>) {
+        let until_ms = now_ms.saturating_sub(self.rules.message_ttl_ms);
+        while self.tables.log.pop_expired(until_ms).is_some() {}
+        let gone_since_ms = self.rules.gone_since_ms(now_ms);
+        while let Some((since_ms, client)) = self.tables.presence.first_away() {
+            if since_ms > gone_since_ms {
+                break;
+            }
+            let client = client.clone();
+            let Ok(true) = self.moment(now_ms, out).end_grace(&client) else {
+                break;
+            };
+        }
+        if now_ms >= self.forget_at_ms {
+            self.forget_at_ms = now_ms.saturating_add(FORGET_INTERVAL_MS);
+            self.forget_clients(now_ms);
+        }
+    }
+
+    /// Whether time alone changes nothing any more.
+    pub fn is_settled(&self) -> bool {
+        self.tables.log.is_empty() && self.tables.presence.first_away().is_none()
+    }
+
+    /// When time alone next changes something (the oldest message expires, or somebody's grace ends), ms since the epoch; it may
+    /// be past. `None` if it is settled.
+    pub fn due_at_ms(&self) -> Option<i64> {
+        let away = self.tables.presence.first_away();
+        let due = [
+            self.tables.log.due_at_ms(self.rules.message_ttl_ms),
+            away.map(|(since_ms, _)| since_ms.saturating_add(self.rules.presence_grace_ms)),
+        ];
+        due.into_iter().flatten().min()
+    }
+
+    /// The position of the youngest message.
+    pub fn head(&self) -> Position {
+        self.tables.position()
+    }
+
+    /// The `seq` of the oldest retained message; of the next one if there is none.
+    pub fn first_seq(&self) -> u64 {
+        self.tables.log.first_seq(self.tables.head.seq)
+    }
+
+    /// Messages retained.
+    pub fn retained(&self) -> usize {
+        self.tables.log.len()
+    }
+
+    /// What they are charged with, in bytes.
+    pub fn log_bytes(&self) -> u64 {
+        self.tables.log.bytes() as u64
+    }
+
+    /// The messages after a position: see [`crate::backplane::Reader::read`]. Call [`Self::tick`] first.
+    pub fn read(&self, after: Position, max_bytes: usize) -> Read {
+        self.tables.log.read(self.tables.head.seq, after, max_bytes)
+    }
+
+    /// The same as every client understands it: see [`crate::backplane::Reader::read_plain`].
+    pub fn read_plain(&self, after: Position, max_bytes: usize) -> Read {
+        let Tables { log, objects, .. } = &self.tables;
+        let object = |id: &str| objects.text(id).map(str::to_owned);
+        log.read_plain(self.tables.head.seq, after, max_bytes, object)
+    }
+
+    /// The state at the head.
+    pub fn snapshot(&self) -> Snapshot {
+        self.freeze().snapshot()
+    }
+
+    /// Who is here.
+    pub fn members(&self) -> PresenceTable {
+        PresenceTable {
+            version: self.tables.head.presence_version,
+            members: self.tables.presence.members(),
+        }
+    }
+
+    /// A number that follows from everything that this canvas is, the rules left out: two that differ are not alike. It is kept up to
+    /// date by what changes, so asking costs nothing.
+    pub fn hash(&self) -> u64 {
+        let Tables {
+            head,
+            log,
+            objects,
+            chat,
+            clients,
+            presence,
+        } = &self.tables;
+        let senders = self.senders.iter();
+        let mut senders: Vec<u64> = senders
+            .flat_map(|(from, last)| [u64::from(*from), last.serial])
+            .collect();
+        senders.extend([
+            log.epoch().0,
+            head.seq,
+            head.presence_version,
+            head.totals.objects,
+            head.totals.bytes,
+        ]);
+        let sums = [
+            log.sum(),
+            objects.sum(),
+            chat.sum(),
+            clients.sum,
+            presence.sum(),
+        ];
+        senders.extend(sums.map(Sum::number));
+        sum::row(&senders, &[])
+    }
+
+    /// A client's row is what makes its resent ops duplicates, and what binds it to a subject. An instance's makes its resent
+    /// batches old ones.
+    fn forget_clients(&mut self, now_ms: i64) {
+        let memory_ms = i64::try_from(CLIENT_MEMORY.as_millis()).unwrap_or(i64::MAX);
+        let Tables {
+            clients, presence, ..
+        } = &mut self.tables;
+        clients.retain(|id, client| {
+            now_ms.saturating_sub(client.used_at_ms) < memory_ms || presence.has(id)
+        });
+        self.senders
+            .retain(|_, sender| now_ms.saturating_sub(sender.used_at_ms) < memory_ms);
+    }
+}
+
+impl Tables {
+    fn position(&self) -> Position {
+        Position {
+            epoch: self.log.epoch(),
+            seq: self.head.seq,
+        }
+    }
+}
+
+impl Clients {
+    /// Changes what is remembered of a client.
+    fn update(&mut self, name: &ClientId, change: impl FnOnce(&mut Client)) {
+        let client = match self.rows.get_mut(name) {
+            Some(client) => {
+                self.sum.remove(client.sum(name));
+                client
+            }
+            None => self.rows.entry(name.clone()).or_default(),
+        };
+        change(client);
+        self.sum.add(client.sum(name));
+    }
+
+    /// The places of what they said mean nothing any more. Their ops are kept.
+    fn forget_places(&mut self) {
+        for (name, client) in &mut self.rows {
+            self.sum.remove(client.sum(name));
+            client.row.last_seq = 0;
+            self.sum.add(client.sum(name));
+        }
+    }
+
+    fn retain(&mut self, keep: impl Fn(&ClientId, &Client) -> bool) {
+        let sum = &mut self.sum;
+        self.rows.retain(|name, client| {
+            let kept = keep(name, client);
+            if !kept {
+                sum.remove(client.sum(name));
+            }
+            kept
+        });
+    }
+}
+
+impl Client {
+    fn sum(&self, name: &ClientId) -> u64 {
+        let ClientRow {
+            subject,
+            last_op,
+            last_seq,
+        } = &self.row;
+        let used_at = self.used_at_ms.cast_unsigned();
+        sum::row(&[*last_op, *last_seq, used_at], &[name.as_str(), subject])
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+//! Batches and states as bytes: a version, then postcard. What another process wrote is checked: bytes that are not what they
+//! should be are [`Damaged`].
+
+use serde::{Deserialize, Serialize, Serializer};
+use thiserror::Error;
+
+use super::Command;
+use crate::backplane::Entry;
+use crate::protocol::ids::Epoch;
+use entry::{Authors, EntryWire};
+
+mod entry;
+mod state;
+
+pub use state::Frozen;
+
+/// Of batches, ephemeral or not. Another layout has another number.
+const BATCH_VERSION: u8 = 2;
+
+/// Why bytes can't be used.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Damaged {
+    /// Another program wrote them, or they never were what they should be.
+    #[error("version {0} of the format is not known here")]
+    Version(u8),
+    /// They end early, or late, or say what can't be.
+    #[error("it is not readable: {0}")]
+    Unreadable(String),
+}
+
+/// What one instance puts into a canvas's log in one piece.
+#[derive(Debug)]
+pub struct Batch {
+    /// The instance's number.
+    pub from: u32,
+    /// The instance's own number for it: see [`super::CanvasState::accept`].
+    pub serial: u64,
+    /// What is to be done, in order.
+    pub commands: Vec<Command>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct BatchWire<'a> {
+    from: u32,
+    serial: u64,
+    #[serde(borrow)]
+    authors: Authors<'a>,
+    commands: Vec<CommandWire<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct EphemeralWire<'a> {
+    from: u32,
+    #[serde(borrow)]
+    authors: Authors<'a>,
+    entries: Vec<EntryWire<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+enum CommandWire<'a> {
+    #[serde(borrow)]
+    Entry(EntryWire<'a>),
+    InstanceGone(u32, bool),
+    Restart(u64),
+    Renumber(u64),
+    Tick,
+}
+
+/// The bytes of a [`Batch`]. Each author stands there once.
+pub fn encode_batch(from: u32, serial: u64, commands: &[Command]) -> Vec<u8> {
+    let mut authors = Authors::default();
+    let wire = |command| match command {
+        &Command::InstanceGone { instance, died } => CommandWire::InstanceGone(instance, died),
+        &Command::Restart { epoch } => CommandWire::Restart(epoch.0),
+        &Command::Renumber { epoch } => CommandWire::Renumber(epoch.0),
+        Command::Tick => CommandWire::Tick,
+        Command::Entry(entry) => CommandWire::Entry(EntryWire::of(entry, &mut authors)),
+    };
+    let commands = commands.iter().map(wire).collect();
+    let batch = BatchWire {
+        from,
+        serial,
+        authors,
+        commands,
+    };
+    sealed(BATCH_VERSION, &batch)
+}
+
+/// The batch that was encoded. Its authors are new ones, of which nothing is held.
+///
+/// # Errors
+/// [`Damaged`] for anything else.
+pub fn decode_batch(bytes: &[u8]) -> Result<Batch, Damaged> {
+    let wire: BatchWire = opened(BATCH_VERSION, bytes)?;
+    let authors = wire.authors.made()?;
+    let commands = wire.commands.into_iter().map(|command| {
+        Ok(match command {
+            CommandWire::Entry(entry) => Command::Entry(entry.made(&authors)?),
+            CommandWire::InstanceGone(instance, died) => Command::InstanceGone { instance, died },
+            CommandWire::Restart(epoch) => Command::Restart {
+                epoch: Epoch(epoch),
+            },
+            CommandWire::Renumber(epoch) => Command::Renumber {
+                epoch: Epoch(epoch),
+            },
+            CommandWire::Tick => Command::Tick,
+        })
+    });
+    Ok(Batch {
+        from: wire.from,
+        serial: wire.serial,
+        commands: commands.collect::<Result<_, Damaged>>()?,
+    })
+}
+
+/// The bytes of signals, cursors and kicks: they are told, and never stand in a log.
+pub fn encode_ephemeral(from: u32, entries: &[Entry]) -> Vec<u8> {
+    let mut authors = Authors::default();
+    let wire = |entry| EntryWire::of(entry, &mut authors);
+    let entries = entries.iter().map(wire).collect();
+    let told = EphemeralWire {
+        from,
+        authors,
+        entries,
+    };
+    sealed(BATCH_VERSION, &told)
+}
+
+/// The instance and the entries that were encoded.
+///
+/// # Errors
+/// [`Damaged`] for anything else.
+pub fn decode_ephemeral(bytes: &[u8]) -> Result<(u32, Vec<Entry>), Damaged> {
+    let wire: EphemeralWire = opened(BATCH_VERSION, bytes)?;
+    let authors = wire.authors.made()?;
+    let entries = wire.entries.into_iter().map(|entry| entry.made(&authors));
+    Ok((wire.from, entries.collect::<Result<_, Damaged>>()?))
+}
+
+fn sealed(version: u8, value: &impl Serialize) -> Vec<u8> {
+    // A vector takes whatever comes, and all lengths are known: there is nothing to fail.
+    postcard::to_extend(value, vec![version]).unwrap_or_default()
+}
+
+fn opened<'a, T: Deserialize<'a>>(version: u8, bytes: &'a [u8]) -> Result<T, Damaged> {
+    let (found, bytes) = bytes
+        .split_first()
+        .ok_or_else(|| unreadable("it is empty"))?;
+    if *found != version {
+        return Err(Damaged::Version(*found));
+    }
+    // A length that is told is not trusted: serde reserves little, and what is not there can't be read.
+    let (value, rest) = postcard::take_from_bytes(bytes).map_err(unreadable)?;
+    if rest.is_empty() {
+        Ok(value)
+    } else {
+        Err(unreadable("it goes on behind its end"))
+    }
+}
+
+fn unreadable(why: impl std::fmt::Display) -> Damaged {
+    Damaged::Unreadable(why.to_string())
+}
+
+/// Bytes in one piece: serde writes a slice one by one.
+fn in_one<S: Serializer>(bytes: &&[u8], to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_bytes(bytes)
+}

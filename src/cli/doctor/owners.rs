@@ -1,0 +1,50 @@
+//! Whose the files are: a relay can't start over files that its user can't write.
+
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::{Patient, Verdict};
+use crate::cli::file::beside;
+use crate::sqlite::{SIDECARS, plain};
+
+const TODO: &str = "give it to the owner of the database (chown, chgrp); never delete a -wal, it may have what was committed last. \
+                    Run tools as the relay's user";
+
+/// Whoever owns the database can write what lies beside it.
+pub(super) fn files(patient: &Patient<'_>) -> anyhow::Result<Vec<Verdict>> {
+    let db = plain(&patient.args.db)?;
+    let owner = fs::metadata(&db)?;
+    let found: Vec<_> = SIDECARS
+        .iter()
+        .filter_map(|suffix| {
+            let path = beside(&db, suffix);
+            let found = fs::metadata(&path).ok()?;
+            (!may_write(&owner, &found)).then(|| foreign(&path, &found, owner.uid()))
+        })
+        .collect();
+    Ok(if found.is_empty() {
+        vec![Verdict::Fine(format!("all of user {}", owner.uid()))]
+    } else {
+        found
+    })
+}
+
+/// Whether the owner of the database may write that, as far as owner, group and mode tell.
+fn may_write(owner: &Metadata, other: &Metadata) -> bool {
+    let mode = other.mode();
+    owner.uid() == 0
+        || other.uid() == owner.uid() && mode & 0o200 != 0
+        || other.uid() != owner.uid() && other.gid() == owner.gid() && mode & 0o020 != 0
+        || other.uid() != owner.uid() && other.gid() != owner.gid() && mode & 0o002 != 0
+}
+
+fn foreign(path: &Path, found: &Metadata, owner: u32) -> Verdict {
+    let what = format!(
+        "{} belongs to user {} and has mode {:o}: a relay of user {owner}, who owns the database, can't write it",
+        path.display(),
+        found.uid(),
+        found.mode() & 0o7777,
+    );
+    Verdict::finding(what, TODO)
+}

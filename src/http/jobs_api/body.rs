@@ -1,0 +1,69 @@
+//! Bodies of requests: bounded in bytes and in time, and parsed beside the event loop if they are large.
+
+use axum::body::{Body, Bytes, HttpBody, to_bytes};
+use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
+
+use crate::jobs::op::Refusal;
+use crate::limits::{HTTP_BODY_TIMEOUT, JOB_REQUEST_BYTES};
+
+/// Bodies up to this are parsed where they are: it takes less than the way to another thread.
+const SMALL: usize = 64 * 1024;
+
+fn too_large() -> Refusal {
+    let message = format!("a request is at most {JOB_REQUEST_BYTES} bytes: send it in parts");
+    Refusal::new(413, "too-large", message)
+}
+
+/// Reads a body that is too large and keeps nothing of it: while its sender still sends, it would not hear the answer. Twice
+/// what is allowed, and no longer than a body may take.
+async fn pass(mut body: Body) {
+    let passing = async {
+        let mut left = 2 * JOB_REQUEST_BYTES;
+        while let Some(Ok(frame)) = body.frame().await {
+            let len = frame.data_ref().map_or(0, Bytes::len);
+            if len > left {
+                return;
+            }
+            left -= len;
+        }
+    };
+    // Late or not: the answer is the same.
+    let _ = tokio::time::timeout(HTTP_BODY_TIMEOUT, passing).await;
+}
+
+/// All of a body.
+async fn whole(body: Body) -> Result<Bytes, Refusal> {
+    if body.size_hint().lower() > JOB_REQUEST_BYTES as u64 {
+        pass(body).await;
+        return Err(too_large());
+    }
+    let seconds = HTTP_BODY_TIMEOUT.as_secs();
+    match tokio::time::timeout(HTTP_BODY_TIMEOUT, to_bytes(body, JOB_REQUEST_BYTES)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(failed)) if failed.to_string().contains("length limit") => Err(too_large()),
+        Ok(Err(_)) => Err(Refusal::bad("the body could not be read")),
+        Err(_) => {
+            let message = format!("the body must come within {seconds} s");
+            Err(Refusal::new(408, "timeout", message))
+        }
+    }
+}
+
+/// The body as what it should be; an empty one is an empty object.
+pub(super) async fn parsed<T: DeserializeOwned + Send + 'static>(body: Body) -> Result<T, Refusal> {
+    let bytes = whole(body).await?;
+    if bytes.len() <= SMALL {
+        return parse(&bytes);
+    }
+    let parsing = tokio::task::spawn_blocking(move || parse(&bytes));
+    parsing
+        .await
+        .map_err(|_| Refusal::new(503, "overloaded", "the body could not be parsed"))?
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
+    let bytes = if bytes.is_empty() { b"{}" } else { bytes };
+    serde_json::from_slice(bytes)
+        .map_err(|wrong| Refusal::bad(format!("the body is wrong: {wrong}")))
+}

@@ -1,0 +1,172 @@
+//! `GET /api/v1/pop…`: at once, or as soon as something comes.
+
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::params::{Params, not_a_time};
+use super::{Answered, ApiState, answer, raw};
+use crate::http::server_api::Names;
+use crate::jobs::lists::group_or_default;
+use crate::jobs::look::{iso, parse_iso};
+use crate::jobs::op::{PopRequest, Popped, Refusal, Source, Start};
+use crate::jobs::work::{check_name, lease_text, partition_id};
+use crate::limits::{JOB_BATCH, JOB_WAIT_MS};
+
+const KNOWN: &str =
+    "batch, wait, timeout, consumerGroup, autoAck, partitions, subscriptionMode, subscriptionFrom";
+
+pub(super) async fn queue(
+    State(state): State<ApiState>,
+    Names(queue): Names<String>,
+    params: Params,
+) -> Response {
+    let from = Source::Queue {
+        queue,
+        partition: None,
+    };
+    answer(popped(&state, from, params).await)
+}
+
+pub(super) async fn partition(
+    State(state): State<ApiState>,
+    Names((queue, partition)): Names<(String, String)>,
+    params: Params,
+) -> Response {
+    let from = Source::Queue {
+        queue,
+        partition: Some(partition),
+    };
+    answer(popped(&state, from, params).await)
+}
+
+pub(super) async fn filtered(State(state): State<ApiState>, mut params: Params) -> Response {
+    let (namespace, task) = (params.text("namespace"), params.text("task"));
+    if namespace.is_none() && task.is_none() {
+        let message =
+            "say which queues: namespace, task, or both; or pop from /api/v1/pop/queue/{queue}";
+        return answer(Err(Refusal::bad(message)));
+    }
+    let from = Source::Filter { namespace, task };
+    answer(popped(&state, from, params).await)
+}
+
+async fn popped(state: &ApiState, from: Source, params: Params) -> Answered {
+    let jobs = state.jobs()?;
+    let (request, wait) = read(from, params, jobs.now_ms())?;
+    let group = request.group.clone();
+    let deadline = wait.map(|wait| Instant::now() + wait);
+    let popped = jobs.pop(request, deadline).await?;
+    if popped.messages.is_empty() {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    Ok(raw(StatusCode::OK, write(&popped, &group)))
+}
+
+fn read(
+    from: Source,
+    mut params: Params,
+    now: i64,
+) -> Result<(PopRequest, Option<Duration>), Refusal> {
+    if let Source::Queue { queue, partition } = &from {
+        check_name("queue", queue)?;
+        partition
+            .as_ref()
+            .map_or(Ok(()), |name| check_name("partition", name))?;
+    }
+    let batch = params.number("batch", 1, 1..=JOB_BATCH)?;
+    let partitions = params.number("partitions", 1, 1..=JOB_BATCH)?;
+    let wait = params.flag("wait")?.unwrap_or(false);
+    let timeout = params.number("timeout", 30_000, 0..=JOB_WAIT_MS)?;
+    let auto_ack = params.flag("autoAck")?.unwrap_or(false);
+    let group = group_or_default(params.text("consumerGroup"));
+    check_name("consumerGroup", &group)?;
+    let mode = params.text("subscriptionMode");
+    let begin = params.text("subscriptionFrom");
+    let start = start(mode.as_deref(), begin.as_deref(), now)?;
+    // A client may say them beside the queue, which has them anyway.
+    let _ = (params.text("namespace"), params.text("task"));
+    params.end(KNOWN)?;
+    let request = PopRequest {
+        from,
+        group,
+        batch,
+        partitions,
+        auto_ack,
+        start,
+    };
+    let timeout = Duration::from_millis(timeout as u64);
+    Ok((request, wait.then_some(timeout)))
+}
+
+/// Where a group that pops for the first time begins.
+fn start(mode: Option<&str>, from: Option<&str>, now: i64) -> Result<Start, Refusal> {
+    match (mode, from) {
+        (_, Some("now")) => Ok(Start::New),
+        (None | Some("all" | "new" | "new-only" | "timestamp"), Some(text)) => {
+            let at = parse_iso(text).ok_or_else(|| not_a_time("subscriptionFrom"))?;
+            Ok(if at > now {
+                Start::New
+            } else {
+                Start::From(at)
+            })
+        }
+        (None | Some("all"), None) => Ok(Start::All),
+        (Some("new" | "new-only"), None) => Ok(Start::New),
+        (Some(_), _) => Err(Refusal::bad(
+            "subscriptionMode is all or new; with subscriptionFrom it begins at a time",
+        )),
+    }
+}
+
+/// The answer; payloads are in it as they were pushed.
+fn write(popped: &Popped, group: &str) -> String {
+    let lease = popped.lease.as_ref().map(lease_text).unwrap_or_default();
+    let bytes: usize = popped
+        .messages
+        .iter()
+        .map(|message| message.payload.len() + 512)
+        .sum();
+    let mut text = String::with_capacity(bytes);
+    text.push_str("{\"success\":true,\"messages\":[");
+    for (i, message) in popped.messages.iter().enumerate() {
+        let object = json!({
+            "id": message.id.to_string(),
+            "transactionId": message.name,
+            "partitionId": partition_id(message.partition, message.partition_tag),
+            "leaseId": lease,
+            "queue": message.queue,
+            "partition": message.partition_name,
+            "consumerGroup": group,
+            "traceId": message.trace,
+            "createdAt": iso(message.created_at),
+            "position": message.seq,
+            "priority": message.priority,
+            "retryCount": message.retries,
+            "attempt": message.retries + 1,
+            "errorMessage": message.error,
+            "leaseExpiresAt": popped.lease.map(|_| iso(message.until)),
+        });
+        let object = object.to_string();
+        text.push_str(if i == 0 { "" } else { "," });
+        text.push_str(&object[..object.len() - 1]);
+        text.push_str(",\"data\":");
+        text.push_str(&message.payload);
+        text.push('}');
+    }
+    let first = &popped.messages[0];
+    let rest = json!({
+        "leaseId": lease,
+        "queue": first.queue,
+        "partition": first.partition_name,
+        "partitionId": partition_id(first.partition, first.partition_tag),
+        "consumerGroup": group,
+    })
+    .to_string();
+    let _ = write!(text, "],{}", &rest[1..]);
+    text
+}

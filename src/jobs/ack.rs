@@ -1,0 +1,341 @@
+//! Acks, extensions, and what is done to single messages. A lease is a fence: who has lost it changes nothing.
+
+use std::collections::BTreeMap;
+
+use super::fifo::{self, Spot};
+use super::finish::{End, bury, no_message};
+use super::op::{AckItem, Acked, Answer, LeaseId, Refusal, Settled, Verdict};
+use super::rows::{Lease, Message, Named, State};
+use super::store::Store;
+use super::work::{Res, Work, digest, digest_for, kind, parse_partition_id, standing};
+use super::{finish, pop, unordered};
+
+/// Leases that acks of one request have touched, and whether something of them is to come again.
+#[derive(Default)]
+pub(crate) struct Touched(BTreeMap<Spot, bool>);
+
+pub(crate) fn ack<S: Store>(w: &mut Work<'_, S>, items: &[AckItem]) -> Res<Vec<Acked>, S> {
+    let mut touched = Touched::default();
+    let mut acked = Vec::with_capacity(items.len());
+    for item in items {
+        let result = ack_one(w, item, &[], &mut touched)?;
+        acked.push(Acked {
+            name: item.name.clone(),
+            result,
+        });
+    }
+    close(w, touched, &mut acked)?;
+    Ok(acked)
+}
+
+/// Ends the leases that have nothing left, or something that comes again.
+pub(crate) fn close<S: Store>(
+    w: &mut Work<'_, S>,
+    touched: Touched,
+    acked: &mut [Acked],
+) -> Res<(), S> {
+    let mut ended = false;
+    for (spot, again) in touched.0 {
+        let fifo = w.see_queue(spot.queue)?.is_some_and(|row| row.options.fifo);
+        if fifo {
+            fifo::close(w, spot, again)?;
+            let cursor = w.see_cursor(spot.partition, spot.grp)?;
+            ended |= cursor.is_some_and(|cursor| cursor.lease.is_none());
+        } else {
+            unordered::restand(w, spot)?;
+            ended = true;
+        }
+    }
+    for done in acked
+        .iter_mut()
+        .filter_map(|acked| acked.result.as_mut().ok())
+    {
+        done.lease_released = ended;
+    }
+    Ok(())
+}
+
+/// A message that is there, and the group that speaks of it.
+pub(crate) struct Place {
+    pub(crate) spot: Spot,
+    pub(crate) message: Message,
+}
+
+pub(crate) fn find<S: Store>(
+    w: &mut Work<'_, S>,
+    partition_id: &str,
+    name: &str,
+    group: &str,
+) -> Res<Result<Place, Refusal>, S> {
+    let wrong = || {
+        Refusal::not_found(
+            "there is no partition of this partitionId; it is in each message that was popped",
+        )
+    };
+    let Some((partition, tag)) = parse_partition_id(partition_id) else {
+        return Ok(Err(wrong()));
+    };
+    let row = w.see_partition(partition)?.cloned();
+    let Some(row) = row.filter(|row| row.tag == tag) else {
+        return Ok(Err(wrong()));
+    };
+    let cleared = w.see_queue(row.queue)?.map(|queue| queue.cleared);
+    if cleared.is_none_or(|cleared| partition < cleared) {
+        return Ok(Err(wrong()));
+    }
+    let Some(at) = w.group_named(row.queue, group)? else {
+        return Ok(Err(Refusal::not_found(format!(
+            "the queue has no consumer group {group}"
+        ))));
+    };
+    let grp = w.see_group_at(row.queue, at).map_or(0, |group| group.key);
+    let spot = Spot {
+        queue: row.queue,
+        at,
+        grp,
+        partition,
+    };
+    let mut gone = false;
+    for digest in [digest_for(name, grp), digest(name)] {
+        if let Some(named) = w.store.get::<Named>(&(partition, digest))? {
+            let message: Option<Message> = w.store.get(&(partition, named.seq))?;
+            match message {
+                Some(message) => return Ok(Ok(Place { spot, message })),
+                None => gone = true,
+            }
+        }
+    }
+    Ok(Err(if gone {
+        done_already()
+    } else {
+        no_message(name)
+    }))
+}
+
+pub(crate) fn done_already() -> Refusal {
+    Refusal::conflict("completed", "the message is completed already")
+}
+
+/// The attempts of a message, by whether its group has it now.
+pub(crate) struct Attempt {
+    pub(crate) lease: Option<LeaseId>,
+    pub(crate) attempts: i64,
+    expired: i64,
+}
+
+/// What the group has of the message: `None` if it is done there.
+pub(crate) fn attempt<S: Store>(w: &mut Work<'_, S>, place: &Place) -> Res<Option<Attempt>, S> {
+    let (spot, seq) = (place.spot, place.message.seq);
+    pop::settle_one(w, spot)?;
+    if !finish::has_before_it(w, spot.queue, spot.at, spot.partition, seq)? {
+        return Ok(None);
+    }
+    let state: Option<State> = w.store.get(&(spot.partition, spot.grp, seq))?;
+    let cursor = w.see_cursor(spot.partition, spot.grp)?.cloned();
+    let fifo = w.see_queue(spot.queue)?.is_some_and(|row| row.options.fifo);
+    let lease = if fifo {
+        let only = place.message.only;
+        let mine = only == 0 || only == spot.grp;
+        cursor
+            .filter(|cursor| cursor.state == standing::LEASED && fifo::is_out(cursor, seq) && mine)
+            .and_then(|cursor| cursor.lease)
+    } else {
+        let leased = state.as_ref().filter(|state| state.kind == kind::LEASED);
+        leased.and_then(|state| state.lease)
+    };
+    let (attempts, expired) = state.map_or((0, 0), |state| (state.attempts, state.expired));
+    Ok(Some(Attempt {
+        lease,
+        attempts,
+        expired,
+    }))
+}
+
+/// Whether the ack may be: whose lease it is, or that nobody else can mean another attempt.
+fn check(item: &AckItem, attempt: &Attempt, required: &[LeaseId]) -> Result<(), Refusal> {
+    let over = "the lease has ended or has passed to another: nothing was changed";
+    match (item.lease, attempt.lease) {
+        (Some(given), Some(lease)) if given == lease => Ok(()),
+        (Some(_), _) => Err(Refusal::conflict("lease-expired", over)),
+        (None, Some(lease)) if required.contains(&lease) => Ok(()),
+        (None, _) if !required.is_empty() => Err(Refusal::conflict("lease-expired", over)),
+        (None, Some(_)) if attempt.expired == 0 => Ok(()),
+        (None, None) if attempt.expired == 1 && attempt.attempts == 1 => Ok(()),
+        (None, Some(_)) => Err(Refusal::conflict(
+            "lease-needed",
+            "an earlier attempt of this message ran out of time: send the leaseId of the message as it was popped, so that it is known \
+             whose ack this is",
+        )),
+        (None, None) => Err(Refusal::conflict(
+            "not-leased",
+            "the message is not leased: nothing was changed",
+        )),
+    }
+}
+
+/// Takes one ack. The lease is closed later, by [`close`], when all acks of the request are known. With `required`, an ack without a lease is
+/// one of those leases'.
+pub(crate) fn ack_one<S: Store>(
+    w: &mut Work<'_, S>,
+    item: &AckItem,
+    required: &[LeaseId],
+    touched: &mut Touched,
+) -> Res<Result<Settled, Refusal>, S> {
+    let place = match find(w, &item.partition_id, &item.name, &item.group)? {
+        Ok(place) => place,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let Some(attempt) = attempt(w, &place)? else {
+        return Ok(Err(done_already()));
+    };
+    if let Err(refusal) = check(item, &attempt, required) {
+        return Ok(Err(refusal));
+    }
+    let (spot, message) = (place.spot, place.message);
+    let verdict = item.verdict;
+    if attempt.lease.is_none() && matches!(verdict, Verdict::Failed | Verdict::Retry) {
+        // It comes again anyway: its lease has run out.
+        let message = "the message is not leased any more and comes again";
+        return Ok(Err(Refusal::conflict("lease-expired", message)));
+    }
+    let row = w.see_queue(spot.queue)?;
+    let (queue, fifo) = row
+        .map(|row| (row.name.clone(), row.options.fifo))
+        .unwrap_or_default();
+    let partition = w.see_partition(spot.partition)?;
+    let mut settled = Settled {
+        queue,
+        partition: partition.map(|row| row.name.clone()).unwrap_or_default(),
+        ..Settled::default()
+    };
+    let again = touched.0.entry(spot).or_default();
+    let error = item.error.as_deref();
+    match verdict {
+        Verdict::Completed => end(w, spot, fifo, &message, End::Completed)?,
+        Verdict::Dead => {
+            let error = error.unwrap_or("its consumer sent it to the dead-letter queue");
+            let attempts = attempt.attempts + 1;
+            let death = finish::Death { attempts, error };
+            bury(w, spot.queue, spot.at, &message, &death)?;
+            end(w, spot, fifo, &message, End::Died)?;
+            settled.dead = true;
+        }
+        Verdict::Failed | Verdict::Retry => {
+            settled.retry_at = if fifo {
+                fifo::again(w, spot, &message, false, error)?
+            } else {
+                unordered::again(w, spot, &message, false, error)?
+            };
+            settled.dead = settled.retry_at.is_none();
+            *again |= !settled.dead;
+        }
+    }
+    Ok(Ok(settled))
+}
+
+pub(crate) fn end<S: Store>(
+    w: &mut Work<'_, S>,
+    spot: Spot,
+    fifo: bool,
+    message: &Message,
+    end: End,
+) -> Res<(), S> {
+    if fifo {
+        fifo::done(w, spot, message.seq, fifo::name_of(message), end)
+    } else {
+        unordered::done(w, spot, message, end)
+    }
+}
+
+/// The rows of a lease that has not run out.
+pub(crate) fn live<S: Store>(w: &mut Work<'_, S>, lease: LeaseId) -> Res<Vec<(Spot, i64)>, S> {
+    let (from, to) = ((lease, 0, 0, 0), (lease, i64::MAX, 0, 0));
+    let mut live = Vec::new();
+    for row in w.store.scan::<Lease>(&from, &to, usize::MAX >> 1)? {
+        let Some(at) = w.group_keyed(row.queue, row.grp)? else {
+            continue;
+        };
+        let spot = Spot {
+            queue: row.queue,
+            at,
+            grp: row.grp,
+            partition: row.partition,
+        };
+        let until = if row.seq == 0 {
+            w.see_cursor(row.partition, row.grp)?
+                .filter(|cursor| cursor.lease == Some(lease))
+                .map(|cursor| cursor.at)
+        } else {
+            let state: Option<State> = w.store.get(&(row.partition, row.grp, row.seq))?;
+            state
+                .filter(|state| state.lease == Some(lease))
+                .map(|state| state.at)
+        };
+        if until.is_some_and(|until| until > w.now) {
+            live.push((spot, row.seq));
+        }
+    }
+    Ok(live)
+}
+
+pub(crate) fn lease_over() -> Refusal {
+    Refusal::conflict(
+        "lease-expired",
+        "there is no such lease any more: it has ended, or its time ran out",
+    )
+}
+
+/// From now on so long.
+pub(crate) fn extend<S: Store>(
+    w: &mut Work<'_, S>,
+    lease: LeaseId,
+    ms: Option<i64>,
+) -> Res<Answer, S> {
+    let live = live(w, lease)?;
+    let mut until = 0;
+    for (spot, seq) in &live {
+        let lease_ms = w.see_queue(spot.queue)?.map(|row| row.options.lease_ms);
+        until = w.now + ms.or(lease_ms).unwrap_or_default();
+        if *seq == 0 {
+            w.stand(spot.partition, spot.grp, standing::LEASED, until)?;
+        } else {
+            unordered_extend(w, *spot, *seq, until)?;
+        }
+    }
+    if live.is_empty() {
+        return Ok(Answer::Refused(lease_over()));
+    }
+    Ok(Answer::Extended(until))
+}
+
+fn unordered_extend<S: Store>(w: &mut Work<'_, S>, spot: Spot, seq: i64, until: i64) -> Res<(), S> {
+    use super::rows::Ready;
+    let (partition, grp) = (spot.partition, spot.grp);
+    let Some(state) = w.store.get::<State>(&(partition, grp, seq))? else {
+        return Ok(());
+    };
+    w.store
+        .delete::<Ready>(&(partition, grp, kind::LEASED, state.at, seq))?;
+    w.store.put(&Ready {
+        partition,
+        grp,
+        kind: kind::LEASED,
+        at: until,
+        seq,
+    })?;
+    w.store.put(&State { at: until, ..state })?;
+    unordered::restand(w, spot)
+}
+
+/// What was popped has reached nobody: it goes back as it was.
+pub(crate) fn release<S: Store>(w: &mut Work<'_, S>, lease: LeaseId) -> Res<Answer, S> {
+    for (spot, seq) in live(w, lease)? {
+        if seq == 0 {
+            fifo::close(w, spot, true)?;
+        } else if let Some(message) = w.store.get::<Message>(&(spot.partition, seq))? {
+            unordered::release(w, spot, &message)?;
+            unordered::restand(w, spot)?;
+        }
+    }
+    Ok(Answer::Json(serde_json::json!({"success": true})))
+}

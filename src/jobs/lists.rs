@@ -1,0 +1,427 @@
+//! Messages and the dead, page by page.
+
+mod notes;
+mod peek;
+
+use std::ops::ControlFlow;
+
+use serde_json::{Value, json};
+
+use super::fifo;
+use super::finish::has_before_it;
+use super::look::iso;
+use super::op::{Answer, DEFAULT_GROUP, Refusal};
+use super::rows::{Dead, DeadIndex, Message, Named, PartitionName, State};
+use super::store::{Order, Store};
+use super::work::{Res, Work, digest, kind, parse_partition_id, partition_id, standing};
+
+#[derive(Debug, Clone)]
+pub(crate) enum Query {
+    /// What would be popped next.
+    Peek {
+        queue: String,
+        partition: Option<String>,
+        group: String,
+        limit: usize,
+    },
+    Dead(DeadQuery),
+    Messages(MessagesQuery),
+    Message {
+        partition_id: String,
+        name: String,
+    },
+    Traces {
+        partition_id: String,
+        name: String,
+    },
+    TracesNamed {
+        name: String,
+        limit: usize,
+        offset: usize,
+    },
+    TraceNames {
+        limit: usize,
+    },
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct DeadQuery {
+    pub(crate) queue: Option<String>,
+    pub(crate) group: Option<String>,
+    pub(crate) partition: Option<String>,
+    pub(crate) reviewed: Option<bool>,
+    pub(crate) from: Option<i64>,
+    pub(crate) to: Option<i64>,
+    pub(crate) limit: usize,
+    pub(crate) offset: usize,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct MessagesQuery {
+    pub(crate) queue: Option<String>,
+    pub(crate) partition: Option<String>,
+    pub(crate) namespace: Option<String>,
+    pub(crate) task: Option<String>,
+    pub(crate) status: Option<String>,
+    pub(crate) limit: usize,
+    pub(crate) offset: usize,
+}
+
+/// Rows that one look reads at most, whatever is filtered.
+const MOST_ROWS: usize = 100_000;
+
+pub(crate) fn answer<S: Store>(w: &mut Work<'_, S>, query: &Query) -> Res<Answer, S> {
+    match query {
+        Query::Peek {
+            queue,
+            partition,
+            group,
+            limit,
+        } => peek::peek(w, queue, partition.as_deref(), group, *limit),
+        Query::Dead(query) => dead(w, query),
+        Query::Messages(query) => messages(w, query),
+        Query::Message { partition_id, name } => message(w, partition_id, name),
+        Query::Traces { partition_id, name } => notes::traces(w, partition_id, name),
+        Query::TracesNamed {
+            name,
+            limit,
+            offset,
+        } => notes::traces_named(w, name, *limit, *offset),
+        Query::TraceNames { limit } => notes::trace_names(w, *limit),
+    }
+}
+
+/// An object with the payload in it as it was pushed, to the last digit.
+fn with_data(object: &Value, data: &str) -> String {
+    let mut text = object.to_string();
+    text.pop();
+    text.push_str(",\"data\":");
+    text.push_str(data);
+    text.push('}');
+    text
+}
+
+fn list(rows: &[String], rest: &Value) -> Answer {
+    let rest = rest.to_string();
+    let (open, rest) = rest.split_at(1);
+    let comma = if rest == "}" { "" } else { "," };
+    Answer::Raw(format!(
+        "{open}\"messages\":[{}]{comma}{rest}",
+        rows.join(",")
+    ))
+}
+
+fn no_queue(name: &str) -> Answer {
+    Answer::Refused(Refusal::not_found(format!("there is no queue {name}")))
+}
+
+/// A message on the wire, without its payload.
+fn describe<S: Store>(w: &mut Work<'_, S>, message: &Message) -> Res<Value, S> {
+    let partition = w.see_partition(message.partition)?.cloned();
+    let (queue, tag, name) =
+        partition.map_or((0, 0, String::new()), |row| (row.queue, row.tag, row.name));
+    let row = w.see_queue(queue)?;
+    let (queue, namespace, task) = row.map_or_else(Default::default, |row| {
+        (row.name.clone(), row.namespace.clone(), row.task.clone())
+    });
+    Ok(json!({
+        "id": message.id.to_string(),
+        "transactionId": message.name,
+        "partitionId": partition_id(message.partition, tag),
+        "queuePath": format!("{queue}/{name}"),
+        "queue": queue,
+        "partition": name,
+        "namespace": namespace,
+        "task": task,
+        "position": message.seq,
+        "priority": message.priority,
+        "traceId": message.trace,
+        "createdAt": iso(message.created_at),
+    }))
+}
+
+fn dead<S: Store>(w: &mut Work<'_, S>, query: &DeadQuery) -> Res<Answer, S> {
+    let queues = match &query.queue {
+        Some(name) => match w.queue_key(name)? {
+            Some(key) => vec![key],
+            None => return Ok(list(&[], &page(0, query.limit, query.offset))),
+        },
+        None => super::manage::queues(w)?
+            .into_iter()
+            .map(|(_, key)| key)
+            .collect(),
+    };
+    let which = match query.reviewed {
+        None => 0,
+        Some(false) => 1,
+        Some(true) => 2,
+    };
+    let (mut rows, mut total) = (Vec::new(), 0);
+    for queue in queues {
+        // The index of those reviewed is by the time of the review.
+        let timed = which != 2;
+        let from = query.from.filter(|_| timed).unwrap_or(i64::MIN);
+        let to = query.to.filter(|_| timed).unwrap_or(i64::MAX);
+        let (from, to) = ((queue, which, from, 0), (queue, which, to, i64::MAX));
+        let mut ids = Vec::new();
+        w.store
+            .each::<DeadIndex>(&from, &to, Order::Down, MOST_ROWS, &mut |row| {
+                ids.push(row.id);
+                ControlFlow::Continue(())
+            })?;
+        let unfiltered = query.group.is_none() && query.partition.is_none() && timed;
+        for id in ids {
+            let wanted = (query.offset..query.offset + query.limit).contains(&total);
+            if unfiltered && !wanted {
+                total += 1;
+                continue;
+            }
+            let found: Option<Dead> = w.store.get(&(id,))?;
+            let Some(dead) = found.filter(|dead| fits(dead, query)) else {
+                continue;
+            };
+            if wanted {
+                rows.push(dead_row(w, &dead)?);
+            }
+            total += 1;
+        }
+    }
+    Ok(list(&rows, &page(total, query.limit, query.offset)))
+}
+
+fn page(total: usize, limit: usize, offset: usize) -> Value {
+    json!({"total": total, "limit": limit, "offset": offset})
+}
+
+fn fits(dead: &Dead, query: &DeadQuery) -> bool {
+    query.group.as_ref().is_none_or(|group| dead.grp == *group)
+        && query
+            .partition
+            .as_ref()
+            .is_none_or(|name| dead.partition_name == *name)
+        && query.from.is_none_or(|from| dead.died_at >= from)
+        && query.to.is_none_or(|to| dead.died_at <= to)
+}
+
+fn dead_row<S: Store>(w: &mut Work<'_, S>, dead: &Dead) -> Res<String, S> {
+    let row = w.see_queue(dead.queue)?;
+    let (queue, namespace, task) = row.map_or_else(Default::default, |row| {
+        (row.name.clone(), row.namespace.clone(), row.task.clone())
+    });
+    let tag = w.see_partition(dead.partition)?.map_or(0, |row| row.tag);
+    let object = json!({
+        "id": dead.id.to_string(),
+        "messageId": dead.message.to_string(),
+        "transactionId": dead.name,
+        "partitionId": partition_id(dead.partition, tag),
+        "consumerGroup": dead.grp,
+        "queue": queue, "queueName": queue,
+        "partition": dead.partition_name, "partitionName": dead.partition_name,
+        "namespace": namespace, "task": task,
+        "errorMessage": dead.error,
+        "retryCount": (dead.attempts - 1).max(0),
+        "attempts": dead.attempts,
+        "priority": dead.priority,
+        "traceId": dead.trace,
+        "createdAt": iso(dead.created_at),
+        "messageCreatedAt": iso(dead.created_at), "originalCreatedAt": iso(dead.created_at),
+        "failedAt": iso(dead.died_at), "movedToDlqAt": iso(dead.died_at),
+        "reviewed": dead.reviewed_at.is_some(),
+        "reviewedAt": dead.reviewed_at.map(iso),
+    });
+    Ok(with_data(&object, &dead.payload))
+}
+
+/// What a message is for the groups of its queue: the one of them that has most to do with it says what it is.
+fn standing_of<S: Store>(w: &mut Work<'_, S>, queue: i64, message: &Message) -> Res<Value, S> {
+    let (mut status, mut groups) = ("pending", Vec::new());
+    let mut all_done = w.group_count(queue)? > 0;
+    for at in 0..w.group_count(queue)? {
+        let Some(group) = w.see_group_at(queue, at).cloned() else {
+            continue;
+        };
+        if message.only != 0 && message.only != group.key {
+            continue;
+        }
+        let waits = has_before_it(w, queue, at, message.partition, message.seq)?;
+        let key = (message.partition, group.key, message.seq);
+        let state: Option<State> = w.store.get(&key)?;
+        let cursor = w.see_cursor(message.partition, group.key)?.cloned();
+        let leased_until = match (&state, &cursor) {
+            (Some(state), _) if state.kind == kind::LEASED => Some(state.at),
+            (state, Some(cursor))
+                if cursor.state == standing::LEASED
+                    && fifo::is_out(cursor, message.seq)
+                    && state.as_ref().is_none_or(|state| state.kind != kind::DONE) =>
+            {
+                Some(cursor.at)
+            }
+            _ => None,
+        };
+        let leased_until = leased_until.filter(|until| waits && *until > w.now);
+        all_done &= !waits;
+        if leased_until.is_some() {
+            status = "processing";
+        }
+        let attempts = state.as_ref().map_or(0, |state| state.attempts);
+        groups.push(json!({
+            "name": group.name,
+            "consumed": !waits,
+            "retryCount": attempts,
+            "errorMessage": state.and_then(|state| state.error),
+            "leaseExpiresAt": leased_until.map(iso),
+        }));
+    }
+    if all_done && !groups.is_empty() {
+        status = "completed";
+    }
+    Ok(json!({"status": status, "consumerGroups": groups}))
+}
+
+fn messages<S: Store>(w: &mut Work<'_, S>, query: &MessagesQuery) -> Res<Answer, S> {
+    if query
+        .status
+        .as_deref()
+        .is_some_and(|status| matches!(status, "failed" | "dead_letter" | "dlq"))
+    {
+        let dead_query = DeadQuery {
+            queue: query.queue.clone(),
+            partition: query.partition.clone(),
+            limit: query.limit,
+            offset: query.offset,
+            ..DeadQuery::default()
+        };
+        return dead(w, &dead_query);
+    }
+    let (mut rows, mut seen, mut read) = (Vec::new(), 0, 0);
+    for (name, queue) in super::manage::queues(w)? {
+        let row = w.see_queue(queue)?;
+        let fits = query.queue.as_ref().is_none_or(|wanted| *wanted == name)
+            && row.is_some_and(|row| {
+                query
+                    .namespace
+                    .as_ref()
+                    .is_none_or(|wanted| row.namespace == *wanted)
+                    && query.task.as_ref().is_none_or(|wanted| row.task == *wanted)
+            });
+        if !fits {
+            continue;
+        }
+        let partitions = match &query.partition {
+            Some(name) => w.partition_key(queue, name)?.into_iter().collect(),
+            None => {
+                let (from, to) = ((queue, String::new()), (queue + 1, String::new()));
+                let all = w.store.scan::<PartitionName>(&from, &to, MOST_ROWS)?;
+                all.into_iter().map(|row| row.key).collect::<Vec<_>>()
+            }
+        };
+        for partition in partitions {
+            let found = some_of(w, partition, query, seen, &mut read)?;
+            for message in found {
+                let stands = standing_of(w, queue, &message)?;
+                let wanted = query.status.as_ref();
+                if wanted.is_some_and(|status| stands["status"] != **status) {
+                    continue;
+                }
+                if seen >= query.offset && rows.len() < query.limit {
+                    let mut row = describe(w, &message)?;
+                    row["status"] = stands["status"].clone();
+                    row["consumerGroups"] = stands["consumerGroups"].clone();
+                    rows.push(with_data(&row, &message.payload));
+                }
+                seen += 1;
+            }
+            if rows.len() >= query.limit {
+                break;
+            }
+        }
+    }
+    Ok(list(
+        &rows,
+        &json!({"limit": query.limit, "offset": query.offset}),
+    ))
+}
+
+/// Messages of a partition, as many as may be wanted.
+fn some_of<S: Store>(
+    w: &Work<'_, S>,
+    partition: i64,
+    query: &MessagesQuery,
+    seen: usize,
+    read: &mut usize,
+) -> Res<Vec<Message>, S> {
+    let end = query.offset + query.limit;
+    let wanted = if query.status.is_some() {
+        MOST_ROWS
+    } else {
+        end - seen.min(end)
+    };
+    let (from, to) = ((partition, 0), (partition + 1, 0));
+    let mut found = Vec::new();
+    w.store
+        .each::<Message>(&from, &to, Order::Up, wanted, &mut |message| {
+            *read += 1;
+            found.push(message);
+            if *read > MOST_ROWS || found.len() >= 2_000 {
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        })?;
+    Ok(found)
+}
+
+fn message<S: Store>(w: &mut Work<'_, S>, id: &str, name: &str) -> Res<Answer, S> {
+    let found = place(w, id, name)?;
+    let Some((queue, message)) = found else {
+        return Ok(Answer::Refused(super::finish::no_message(name)));
+    };
+    let mut row = describe(w, &message)?;
+    let stands = standing_of(w, queue, &message)?;
+    row["status"] = stands["status"].clone();
+    row["consumerGroups"] = stands["consumerGroups"].clone();
+    let attempts = row["consumerGroups"].as_array().into_iter().flatten();
+    row["retryCount"] = json!(
+        attempts
+            .filter_map(|group| group["retryCount"].as_i64())
+            .max()
+            .unwrap_or(0)
+    );
+    let text = with_data(&row, &message.payload);
+    let (object, _) = text.split_at(text.len() - 1);
+    Ok(Answer::Raw(format!(
+        "{object},\"payload\":{}}}",
+        message.payload
+    )))
+}
+
+fn place<S: Store>(w: &mut Work<'_, S>, id: &str, name: &str) -> Res<Option<(i64, Message)>, S> {
+    let Some((partition, tag)) = parse_partition_id(id) else {
+        return Ok(None);
+    };
+    let row = w.see_partition(partition)?.cloned();
+    let Some(row) = row.filter(|row| row.tag == tag) else {
+        return Ok(None);
+    };
+    let named: Option<Named> = w.store.get(&(partition, digest(name)))?;
+    let message: Option<Message> = match named {
+        Some(named) => w.store.get(&(partition, named.seq))?,
+        None => None,
+    };
+    let mut found = message;
+    for at in 0..w.group_count(row.queue)? {
+        if found.is_some() {
+            break;
+        }
+        let grp = w.see_group_at(row.queue, at).map_or(0, |group| group.key);
+        let replayed = super::work::digest_for(name, grp);
+        if let Some(named) = w.store.get::<Named>(&(partition, replayed))? {
+            found = w.store.get(&(partition, named.seq))?;
+        }
+    }
+    Ok(found.map(|message| (row.queue, message)))
+}
+
+/// The group of those who name none.
+pub(crate) fn group_or_default(group: Option<String>) -> String {
+    group.unwrap_or_else(|| DEFAULT_GROUP.to_owned())
+}

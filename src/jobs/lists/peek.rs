@@ -1,0 +1,162 @@
+//! The messages that would be popped next.
+
+use serde_json::json;
+
+use super::{describe, list, no_queue, with_data};
+use crate::jobs::fifo::{self, Stop};
+use crate::jobs::op::Answer;
+use crate::jobs::options::Options;
+use crate::jobs::rows::{Cursor, Message, PartitionName, Ready, State, Turn};
+use crate::jobs::store::Store;
+use crate::jobs::work::{Res, Work, kind, standing};
+use crate::limits;
+
+pub(super) fn peek<S: Store>(
+    w: &mut Work<'_, S>,
+    queue: &str,
+    partition: Option<&str>,
+    group: &str,
+    limit: usize,
+) -> Res<Answer, S> {
+    let Some(key) = w.queue_key(queue)? else {
+        return Ok(no_queue(queue));
+    };
+    let names = partitions_by_turn(w, key, partition, group, limit)?;
+    let (mut rows, mut bytes) = (Vec::new(), limits::JOB_REQUEST_BYTES);
+    for partition in names {
+        if rows.len() >= limit || bytes == 0 {
+            break;
+        }
+        for (message, state) in next_of(w, key, partition, group, limit - rows.len(), bytes)? {
+            bytes = bytes.saturating_sub(message.payload.len());
+            let row = describe(w, &message)?;
+            let mut row = row;
+            row["retryCount"] = json!(state.as_ref().map_or(0, |state| state.attempts));
+            row["errorMessage"] = json!(state.and_then(|state| state.error));
+            row["consumerGroup"] = json!(group);
+            rows.push(with_data(&row, &message.payload));
+        }
+    }
+    Ok(list(
+        &rows,
+        &json!({"queue": queue, "consumerGroup": group}),
+    ))
+}
+
+/// Partitions in the order in which a pop would come to them; of a group that has not begun, those with something in them by name.
+fn partitions_by_turn<S: Store>(
+    w: &mut Work<'_, S>,
+    queue: i64,
+    partition: Option<&str>,
+    group: &str,
+    limit: usize,
+) -> Res<Vec<i64>, S> {
+    if let Some(name) = partition {
+        return Ok(w.partition_key(queue, name)?.into_iter().collect());
+    }
+    let mut found = Vec::new();
+    if let Some(at) = w.group_named(queue, group)? {
+        let grp = w.see_group_at(queue, at).map_or(0, |group| group.key);
+        for (state, to) in [
+            (standing::READY, i64::MAX),
+            (standing::WAITING, w.now + 1),
+            (standing::LEASED, w.now + 1),
+        ] {
+            let (from, to) = ((queue, grp, state, i64::MIN, 0), (queue, grp, state, to, 0));
+            let turns = w.store.scan::<Turn>(&from, &to, limit)?;
+            found.extend(turns.into_iter().map(|turn| turn.partition));
+        }
+        if w.see_group_at(queue, at)
+            .is_none_or(|group| group.join_after.is_none())
+        {
+            return Ok(found);
+        }
+    }
+    let (from, to) = ((queue, String::new()), (queue + 1, String::new()));
+    let names = w.store.scan::<PartitionName>(&from, &to, limit.max(100))?;
+    for name in names {
+        if !found.contains(&name.key) {
+            found.push(name.key);
+        }
+    }
+    Ok(found)
+}
+
+fn next_of<S: Store>(
+    w: &mut Work<'_, S>,
+    queue: i64,
+    partition: i64,
+    group: &str,
+    limit: usize,
+    bytes: usize,
+) -> Res<Vec<(Message, Option<State>)>, S> {
+    let Some(options) = w.see_queue(queue)?.map(|row| row.options) else {
+        return Ok(Vec::new());
+    };
+    let at = w.group_named(queue, group)?;
+    let grp = at.and_then(|at| w.see_group_at(queue, at).map(|group| group.key));
+    let cursor = match grp {
+        Some(grp) => w.see_cursor(partition, grp)?.cloned(),
+        None => None,
+    };
+    if let (Some(cursor), false) = (&cursor, options.fifo) {
+        return ranked(w, cursor, &options, limit);
+    }
+    let cursor = cursor.unwrap_or_else(|| beginning(partition, grp.unwrap_or(0)));
+    if cursor.state == standing::LEASED && cursor.at > w.now {
+        return Ok(Vec::new());
+    }
+    let found = fifo::look(w.store, w.now, &options, &cursor, limit, bytes)?;
+    debug_assert!(!matches!(found.stop, Stop::Due(at) if at <= w.now));
+    Ok(found.take)
+}
+
+fn beginning(partition: i64, grp: i64) -> Cursor {
+    Cursor {
+        partition,
+        grp,
+        queue: 0,
+        state: standing::IDLE,
+        at: 0,
+        next: 0,
+        upto: 0,
+        out: 0,
+        lease: None,
+        leased_at: 0,
+        single: false,
+        states: 0,
+    }
+}
+
+fn ranked<S: Store>(
+    w: &mut Work<'_, S>,
+    cursor: &Cursor,
+    options: &Options,
+    limit: usize,
+) -> Res<Vec<(Message, Option<State>)>, S> {
+    let (partition, grp) = (cursor.partition, cursor.grp);
+    let mut found = Vec::new();
+    let past = |message: &Message| {
+        options.retention_ms > 0 && w.now - message.created_at >= options.retention_ms
+    };
+    for (which, to) in [
+        (kind::PENDING, i64::MAX),
+        (kind::DELAYED, w.now + 1),
+        (kind::LEASED, w.now + 1),
+    ] {
+        let from = (partition, grp, which, i64::MIN, 0);
+        let ready = w
+            .store
+            .scan::<Ready>(&from, &(partition, grp, which, to, 0), limit)?;
+        for ready in ready {
+            let message: Option<Message> = w.store.get(&(partition, ready.seq))?;
+            let state: Option<State> = w.store.get(&(partition, grp, ready.seq))?;
+            if let Some(message) = message.filter(|message| !past(message)) {
+                found.push((message, state));
+            }
+        }
+    }
+    found.sort_by_key(|(message, _)| Options::rank(message.created_at, message.priority));
+    found.truncate(limit);
+    Ok(found)
+}

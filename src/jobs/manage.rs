@@ -1,0 +1,280 @@
+//! Queues and groups as their owners see them: made, changed, emptied, ended.
+
+use serde_json::json;
+
+use super::finish::MARK_BYTES;
+use super::groups;
+use super::op::{Answer, Configure, Refusal, Start};
+use super::options::Options;
+use super::push::create;
+use super::rows::{Gone, PartitionName, Queue, QueueName};
+use super::store::Store;
+use super::work::{Res, Work, check_name};
+
+/// A queue gets these settings; those that are not given stay, or are the defaults of a new one.
+pub(crate) fn configure<S: Store>(w: &mut Work<'_, S>, given: &Configure) -> Res<Answer, S> {
+    let named = check_name("queue", &given.queue)
+        .and_then(|()| optional_name("namespace", given.namespace.as_ref()))
+        .and_then(|()| optional_name("task", given.task.as_ref()));
+    if let Err(refusal) = named {
+        return Ok(Answer::Refused(refusal));
+    }
+    let known = w.queue_key(&given.queue)?;
+    let (before, messages) = match known {
+        Some(key) => w
+            .see_queue(key)?
+            .map_or((Options::default(), 0), |row| (row.options, row.messages)),
+        None => (Options::default(), 0),
+    };
+    let options = match before.with(&given.options) {
+        Ok(options) => options,
+        Err(refusal) => return Ok(Answer::Refused(refusal)),
+    };
+    if options.fifo != before.fifo && messages > 0 {
+        let message = "options.fifo can change only while the queue is empty";
+        return Ok(Answer::Refused(Refusal::conflict("not-empty", message)));
+    }
+    let key = match known {
+        Some(key) => key,
+        None => match create(w, given, options)? {
+            Ok(key) => key,
+            Err(refusal) => return Ok(Answer::Refused(refusal)),
+        },
+    };
+    if let Some(row) = w.queue(key)? {
+        row.options = options;
+        if let Some(namespace) = &given.namespace {
+            row.namespace.clone_from(namespace);
+        }
+        if let Some(task) = &given.task {
+            row.task.clone_from(task);
+        }
+    }
+    if options.fifo != before.fifo {
+        restart_groups(w, key)?;
+    }
+    let row = w.see_queue(key)?;
+    let (namespace, task) = row
+        .map(|row| (row.namespace.clone(), row.task.clone()))
+        .unwrap_or_default();
+    Ok(Answer::Json(json!({
+        "configured": true,
+        "queue": given.queue,
+        "namespace": namespace,
+        "task": task,
+        "options": options.to_json(),
+    })))
+}
+
+fn optional_name(what: &str, name: Option<&String>) -> Result<(), Refusal> {
+    match name {
+        Some(name) if !name.is_empty() => check_name(what, name),
+        _ => Ok(()),
+    }
+}
+
+/// All groups of an emptied queue begin anew.
+fn restart_groups<S: Store>(w: &mut Work<'_, S>, queue: i64) -> Res<(), S> {
+    for at in 0..w.group_count(queue)? {
+        if let Some(name) = w.see_group_at(queue, at).map(|group| group.name.clone()) {
+            groups::begin(w, queue, &name, Start::New)?;
+        }
+    }
+    Ok(())
+}
+
+/// The name is free at once; what was in the queue goes bit by bit.
+pub(crate) fn delete<S: Store>(w: &mut Work<'_, S>, name: &str) -> Res<Answer, S> {
+    let Some(key) = w.queue_key(name)? else {
+        let message = format!("there is no queue {name}");
+        return Ok(Answer::Refused(Refusal::not_found(message)));
+    };
+    let bytes = w.see_queue(key)?.map_or(0, |row| row.bytes);
+    w.flush()?;
+    w.store.delete::<QueueName>(&(name.to_owned(),))?;
+    w.store.delete::<Queue>(&(key,))?;
+    let totals = w.totals()?;
+    totals.queues -= 1;
+    totals.bytes -= bytes;
+    gone(w, 0, key, 0)?;
+    w.flush()?;
+    w.forget();
+    Ok(Answer::Json(
+        json!({"deleted": true, "success": true, "queue": name}),
+    ))
+}
+
+/// A name is taken by a new partition: if one that was cleared has it still, that one goes by itself.
+pub(crate) fn cleared_name<S: Store>(w: &mut Work<'_, S>, queue: i64, name: &str) -> Res<(), S> {
+    let old: Option<PartitionName> = w.store.get(&(queue, name.to_owned()))?;
+    match old {
+        Some(old) => gone(w, 1, old.key, queue),
+        None => Ok(()),
+    }
+}
+
+/// Removes all messages, of one partition or of all. Who holds a lease of one has lost it.
+pub(crate) fn clear<S: Store>(
+    w: &mut Work<'_, S>,
+    name: &str,
+    partition: Option<&str>,
+) -> Res<Answer, S> {
+    let Some(queue) = w.queue_key(name)? else {
+        let message = format!("there is no queue {name}");
+        return Ok(Answer::Refused(Refusal::not_found(message)));
+    };
+    let Some(partition) = partition else {
+        let cleared = w.next_id()?;
+        let (mut count, mut bytes) = (0, 0);
+        if let Some(row) = w.queue(queue)? {
+            count = row.messages;
+            row.cleared = cleared;
+            bytes = row.bytes - row.other_bytes - row.marks * MARK_BYTES;
+            (row.messages, row.kept, row.partitions) = (0, 0, 0);
+        }
+        w.add_bytes(queue, -bytes)?;
+        gone(w, 3, queue, cleared)?;
+        restart_groups(w, queue)?;
+        w.flush()?;
+        w.forget();
+        return Ok(Answer::Json(
+            json!({"success": true, "queue": name, "cleared": true, "count": count}),
+        ));
+    };
+    let Some(key) = w.partition_key(queue, partition)? else {
+        let message = format!("the queue has no partition {partition}");
+        return Ok(Answer::Refused(Refusal::not_found(message)));
+    };
+    let count = w.see_partition(key)?.map_or(0, |row| row.messages);
+    end_partition(w, queue, key)?;
+    Ok(Answer::Json(json!({
+        "success": true, "queue": name, "partition": partition, "cleared": true, "count": count,
+    })))
+}
+
+/// The partition's name is free at once; its rows go bit by bit.
+pub(crate) fn end_partition<S: Store>(w: &mut Work<'_, S>, queue: i64, key: i64) -> Res<(), S> {
+    for at in 0..w.group_count(queue)? {
+        let Some(grp) = w.see_group_at(queue, at).map(|group| group.key) else {
+            continue;
+        };
+        let next_seq = w.see_partition(key)?.map_or(0, |row| row.next_seq);
+        let Some(cursor) = w.see_cursor(key, grp)?.cloned() else {
+            continue;
+        };
+        let fifo = w.see_queue(queue)?.is_some_and(|row| row.options.fifo);
+        let waiting = if fifo {
+            (next_seq - cursor.next).max(0)
+        } else {
+            0
+        };
+        if let Some(group) = w.group_at(queue, at) {
+            group.waiting = (group.waiting - waiting).max(0);
+            group.out = (group.out - cursor.out).max(0);
+        }
+        w.stand(key, grp, super::work::standing::IDLE, 0)?;
+    }
+    let Some(row) = w.see_partition(key)?.cloned() else {
+        return Ok(());
+    };
+    let place = (queue, row.name.clone());
+    w.store.delete::<PartitionName>(&place)?;
+    if let Some(found) = w.partition(key)? {
+        // Whoever still names it by its number finds another tag.
+        found.tag = -1;
+    }
+    if let Some(found) = w.queue(queue)? {
+        found.partitions -= 1;
+        found.messages -= row.messages;
+    }
+    w.add_bytes(queue, -row.bytes)?;
+    gone(w, 1, key, queue)?;
+    w.flush()?;
+    w.forget();
+    Ok(())
+}
+
+fn gone<S: Store>(w: &mut Work<'_, S>, kind: i64, key: i64, other: i64) -> Res<(), S> {
+    let n = w.next_id()?;
+    w.store.put(&Gone {
+        n,
+        kind,
+        key,
+        other,
+        after: String::new(),
+    })
+}
+
+/// The group goes on from there: from a time, or from the end.
+pub(crate) fn seek<S: Store>(
+    w: &mut Work<'_, S>,
+    queue: &str,
+    group: &str,
+    to: Start,
+) -> Res<Answer, S> {
+    let Some(key) = w.queue_key(queue)? else {
+        let message = format!("there is no queue {queue}");
+        return Ok(Answer::Refused(Refusal::not_found(message)));
+    };
+    if w.group_named(key, group)?.is_none() {
+        let message = format!("the queue has no consumer group {group}");
+        return Ok(Answer::Refused(Refusal::not_found(message)));
+    }
+    let at = groups::begin(w, key, group, to)?;
+    groups::join(w, key, at)?;
+    w.wake(super::work::hash(queue), 0);
+    Ok(Answer::Json(json!({
+        "success": true, "consumerGroup": group, "queueName": queue, "seekToEnd": to == Start::New,
+    })))
+}
+
+/// The group begins at that time in all its queues.
+pub(crate) fn subscribe<S: Store>(w: &mut Work<'_, S>, group: &str, from: i64) -> Res<Answer, S> {
+    let mut count = 0;
+    for (name, key) in queues(w)? {
+        if w.group_named(key, group)?.is_some() {
+            groups::begin(w, key, group, Start::From(from))?;
+            w.wake(super::work::hash(&name), 0);
+            count += 1;
+        }
+    }
+    if count == 0 {
+        let message = format!("no queue has a consumer group {group}");
+        return Ok(Answer::Refused(Refusal::not_found(message)));
+    }
+    Ok(Answer::Json(
+        json!({"success": true, "consumerGroup": group, "queues": count}),
+    ))
+}
+
+/// The group ends, in one queue or in all.
+pub(crate) fn delete_group<S: Store>(
+    w: &mut Work<'_, S>,
+    queue: Option<&str>,
+    group: &str,
+) -> Res<Answer, S> {
+    let mut count = 0;
+    for (name, key) in queues(w)? {
+        if queue.is_some_and(|queue| queue != name) {
+            continue;
+        }
+        if let Some(at) = w.group_named(key, group)? {
+            groups::end(w, key, at)?;
+            count += 1;
+        }
+    }
+    if count == 0 {
+        let message = format!("no queue has a consumer group {group}");
+        return Ok(Answer::Refused(Refusal::not_found(message)));
+    }
+    Ok(Answer::Json(
+        json!({"success": true, "consumerGroup": group, "queues": count}),
+    ))
+}
+
+/// Names and numbers of all queues, by name. There are a thousand at most.
+pub(crate) fn queues<S: Store>(w: &Work<'_, S>) -> Res<Vec<(String, i64)>, S> {
+    let (from, to) = ((String::new(),), ("\u{10ffff}".to_owned(),));
+    let rows = w.store.scan::<QueueName>(&from, &to, usize::MAX >> 1)?;
+    Ok(rows.into_iter().map(|row| (row.name, row.key)).collect())
+}

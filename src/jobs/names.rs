@@ -1,0 +1,109 @@
+//! Names: of queues in wakes, of messages in tables, of partitions and leases on the wire; and which names may be given.
+
+use sha2::{Digest, Sha256};
+
+use super::op::{LeaseId, Refusal};
+
+/// What wakes name a queue by: the same in all processes and versions (FNV-1a).
+pub(crate) fn hash(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+/// What stands for a message's name.
+pub(crate) fn digest(name: &str) -> [u8; 16] {
+    first_half(&Sha256::digest(name))
+}
+
+/// The same for one that was replayed to one group while another has it still.
+pub(crate) fn digest_for(name: &str, grp: i64) -> [u8; 16] {
+    first_half(
+        &Sha256::new()
+            .chain_update(grp.to_le_bytes())
+            .chain_update(name)
+            .finalize(),
+    )
+}
+
+fn first_half(digest: &[u8]) -> [u8; 16] {
+    std::array::from_fn(|i| digest.get(i).copied().unwrap_or_default())
+}
+
+/// A partition's name on the wire, in the shape of a UUID: its number, and a tag that another partition of that number would not have.
+pub(crate) fn partition_id(key: i64, tag: i64) -> String {
+    let tag = tag.cast_unsigned();
+    format!(
+        "{:08x}-{:04x}-8{:03x}-8{:03x}-{:012x}",
+        tag & 0xffff_ffff,
+        (tag >> 32) & 0xffff,
+        (tag >> 48) & 0xfff,
+        (key >> 48) & 0xfff,
+        key & 0xffff_ffff_ffff,
+    )
+}
+
+/// The number and the tag, or nothing if it is no such name.
+pub(crate) fn parse_partition_id(text: &str) -> Option<(i64, i64)> {
+    let id = uuid::Uuid::try_parse(text).ok()?.as_u128();
+    let part = |shift: u32, bits: u32| i64::try_from((id >> shift) & ((1 << bits) - 1)).ok();
+    let tag = part(96, 32)? | (part(80, 16)? << 32) | (part(64, 12)? << 48);
+    let key = part(0, 48)? | (part(48, 12)? << 48);
+    (part(76, 4)? == 8 && part(60, 4)? == 8).then_some((key, tag))
+}
+
+/// Bits of a tag.
+pub(crate) fn tag(random: [u8; 16]) -> i64 {
+    let bytes = random.first_chunk().copied().unwrap_or_default();
+    i64::from_le_bytes(bytes) & 0x0fff_ffff_ffff_ffff
+}
+
+pub(crate) fn lease_text(lease: &LeaseId) -> String {
+    uuid::Uuid::from_bytes(*lease).to_string()
+}
+
+pub(crate) fn parse_lease(text: &str) -> Option<LeaseId> {
+    uuid::Uuid::try_parse(text).ok().map(|id| *id.as_bytes())
+}
+
+/// Names of queues, partitions, groups: 1 to 128 characters, none of them a control character.
+pub(crate) fn check_name(what: &str, name: &str) -> Result<(), Refusal> {
+    let chars = name.chars().count();
+    let good = (1..=128).contains(&chars) && !name.chars().any(char::is_control);
+    good.then_some(()).ok_or_else(|| {
+        Refusal::bad(format!(
+            "{what} is 1 to 128 characters without control characters"
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_is_found_by_the_name_it_gives_itself() {
+        for (key, tag_) in [
+            (0, 0),
+            (1, 2),
+            (0x0fff_ffff_ffff_ffff, 0x0fff_ffff_ffff_ffff),
+        ] {
+            let text = partition_id(key, tag_);
+            assert!(uuid::Uuid::try_parse(&text).is_ok(), "{text}");
+            assert_eq!(parse_partition_id(&text), Some((key, tag_)), "{text}");
+        }
+        for bad in ["", "x", "936da01f-9abd-4d9d-80c7-02af85c822a8"] {
+            assert_eq!(parse_partition_id(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_have_bounds() {
+        assert!(check_name("queue", "größe/7").is_ok());
+        assert!(check_name("queue", &"x".repeat(128)).is_ok());
+        for bad in ["", "a\nb", &"x".repeat(129)] {
+            let refusal = check_name("queue", bad).unwrap_err();
+            assert!(refusal.message.starts_with("queue is 1 to 128"), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,422 @@
+//! Pushing: each item is taken, known already, or refused by itself.
+
+use super::fifo::due_of;
+use super::op::{Configure, DEFAULT_PARTITION, PushItem, Pushed, Queued, Refusal};
+use super::options::{MAX_PRIORITY, Options};
+use super::rows::{Message, Named, Partition, Queue};
+use super::store::Store;
+use super::work::{Res, Work, check_name, digest, standing, tag};
+use super::{finish, manage, unordered};
+use crate::limits;
+
+/// What a message takes beside its payload and its name: its rows' other columns, and the pages' share.
+const MESSAGE_OVERHEAD: usize = 96;
+
+pub(crate) fn push<S: Store>(w: &mut Work<'_, S>, items: &[PushItem]) -> Res<Vec<Pushed>, S> {
+    let mut pushed = Vec::with_capacity(items.len());
+    for item in items {
+        pushed.push(match push_one(w, item)? {
+            Ok(done) => done,
+            Err(refusal) => Pushed::Failed {
+                name: item.name.clone(),
+                refusal,
+            },
+        });
+    }
+    Ok(pushed)
+}
+
+pub(crate) fn push_one<S: Store>(
+    w: &mut Work<'_, S>,
+    item: &PushItem,
+) -> Res<Result<Pushed, Refusal>, S> {
+    if let Err(refusal) = check(item) {
+        return Ok(Err(refusal));
+    }
+    let queue = match queue_for(w, &item.queue)? {
+        Ok(queue) => queue,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let Some(row) = w.see_queue(queue)? else {
+        return Ok(Err(Refusal::not_found("the queue is gone")));
+    };
+    let options = row.options;
+    if item.priority.is_some() && options.fifo {
+        let message =
+            "priority is for queues with options.fifo false: in this one messages keep their order";
+        return Ok(Err(Refusal::bad(message)));
+    }
+    let partition_name = name_or(&item.partition, DEFAULT_PARTITION);
+    let known = w.partition_key(queue, partition_name)?;
+    let name = if item.name.is_empty() {
+        fresh_name(w)
+    } else {
+        item.name.clone()
+    };
+    let digest = digest(&name);
+    if let Some(partition) = known
+        && let Some(named) = w.store.get::<Named>(&(partition, digest))?
+        && (named.seq > 0 || named.until > w.now)
+    {
+        w.count(queue, |counts| counts.duplicates += 1)?;
+        let queued = queued(w, queue, partition, name, named.id, named.seq)?;
+        return Ok(Ok(Pushed::Duplicate(queued)));
+    }
+    let bytes = size(item, &name);
+    if let Err(refusal) = room(w, queue, bytes)? {
+        return Ok(Err(refusal));
+    }
+    let (partition, fresh) = match known {
+        Some(partition) => (partition, false),
+        None => match add_partition(w, queue, partition_name)? {
+            Ok(partition) => (partition, true),
+            Err(refusal) => return Ok(Err(refusal)),
+        },
+    };
+    let priority = item.priority.unwrap_or(options.priority);
+    let (id, seq) = insert(
+        w,
+        queue,
+        partition,
+        New {
+            name: &name,
+            digest,
+            payload: &item.payload,
+            trace: item.trace.clone(),
+            priority,
+            only: 0,
+            bytes,
+        },
+    )?;
+    let due = due_of(&options, w.now);
+    for at in 0..w.group_count(queue)? {
+        arrived(w, queue, at, partition, fresh, seq, priority, due)?;
+    }
+    w.count(queue, |counts| counts.pushed += 1)?;
+    if w.group_count(queue)? == 0 {
+        // No group knows it yet; whoever waits becomes one.
+        w.wake(super::work::hash(&item.queue), 0);
+    }
+    let queued = queued(w, queue, partition, name, id, seq)?;
+    Ok(Ok(Pushed::Queued(queued)))
+}
+
+/// A message that is about to be there.
+pub(crate) struct New<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) digest: [u8; 16],
+    pub(crate) payload: &'a str,
+    pub(crate) trace: Option<String>,
+    pub(crate) priority: i64,
+    pub(crate) only: i64,
+    pub(crate) bytes: i64,
+}
+
+/// Puts the message into its partition; gives its number and place.
+pub(crate) fn insert<S: Store>(
+    w: &mut Work<'_, S>,
+    queue: i64,
+    partition: i64,
+    new: New<'_>,
+) -> Res<(i64, i64), S> {
+    let (id, now) = (w.next_id()?, w.now);
+    let mut seq = 1;
+    if let Some(row) = w.partition(partition)? {
+        seq = row.next_seq;
+        row.next_seq += 1;
+        row.messages += 1;
+        row.bytes += new.bytes;
+        row.used_at = now;
+    }
+    w.store.put(&Message {
+        partition,
+        seq,
+        id,
+        created_at: now,
+        priority: new.priority,
+        only: new.only,
+        trace: new.trace,
+        name: new.name.to_owned(),
+        payload: new.payload.to_owned(),
+    })?;
+    w.store.put(&Named {
+        partition,
+        digest: new.digest,
+        seq,
+        bytes: new.bytes,
+        id,
+        until: 0,
+    })?;
+    if let Some(row) = w.queue(queue)? {
+        row.messages += 1;
+        row.pushed += i64::from(new.only == 0);
+    }
+    w.add_bytes(queue, new.bytes)?;
+    Ok((id, seq))
+}
+
+/// A group hears of a message, unless it has yet to take in what was there before.
+#[expect(clippy::too_many_arguments, reason = "all of it is one message's")]
+pub(crate) fn arrived<S: Store>(
+    w: &mut Work<'_, S>,
+    queue: i64,
+    at: usize,
+    partition: i64,
+    fresh: bool,
+    seq: i64,
+    priority: i64,
+    due: i64,
+) -> Res<(), S> {
+    let Some(group) = w.see_group_at(queue, at) else {
+        return Ok(());
+    };
+    let grp = group.key;
+    let behind = match &group.join_after {
+        _ if fresh => false,
+        None => false,
+        Some(after) => {
+            let after = after.clone();
+            w.see_partition(partition)?
+                .is_some_and(|row| row.name > after)
+        }
+    };
+    if w.see_cursor(partition, grp)?.is_none() {
+        if behind {
+            return Ok(());
+        }
+        w.add_cursor(queue, partition, grp, seq)?;
+    }
+    if let Some(group) = w.group_at(queue, at) {
+        group.waiting += 1;
+    }
+    let fifo = w.see_queue(queue)?.is_some_and(|row| row.options.fifo);
+    if !fifo {
+        let now = w.now;
+        return unordered::arrived(w, (partition, grp, seq), now, priority, due);
+    }
+    if let Some(cursor) = w.cursor(partition, grp)?
+        && cursor.state == standing::IDLE
+    {
+        cursor.next = cursor.next.max(seq);
+        let state = if due > w.now {
+            standing::WAITING
+        } else {
+            standing::READY
+        };
+        w.stand(partition, grp, state, due)?;
+    }
+    Ok(())
+}
+
+fn check(item: &PushItem) -> Result<(), Refusal> {
+    check_name("queue", &item.queue)?;
+    if !item.partition.is_empty() {
+        check_name("partition", &item.partition)?;
+    }
+    if !item.name.is_empty() {
+        check_name("transactionId", &item.name)?;
+    }
+    if let Some(trace) = &item.trace {
+        check_name("traceId", trace)?;
+    }
+    if item.payload.len() > limits::JOB_PAYLOAD_BYTES {
+        return Err(Refusal::new(
+            413,
+            "too-large",
+            format!("payload is at most {} bytes", limits::JOB_PAYLOAD_BYTES),
+        ));
+    }
+    match item.priority {
+        Some(priority) if !(-MAX_PRIORITY..=MAX_PRIORITY).contains(&priority) => {
+            Err(Refusal::bad(format!(
+                "priority is a whole number from {} to {MAX_PRIORITY}",
+                -MAX_PRIORITY
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The queue of that name; one that nobody has configured gets the defaults.
+pub(crate) fn queue_for<S: Store>(w: &mut Work<'_, S>, name: &str) -> Res<Result<i64, Refusal>, S> {
+    if let Some(key) = w.queue_key(name)? {
+        return Ok(Ok(key));
+    }
+    create(
+        w,
+        &Configure {
+            queue: name.to_owned(),
+            namespace: None,
+            task: None,
+            options: serde_json::Map::new(),
+        },
+        Options::default(),
+    )
+}
+
+pub(crate) fn create<S: Store>(
+    w: &mut Work<'_, S>,
+    given: &Configure,
+    options: Options,
+) -> Res<Result<i64, Refusal>, S> {
+    if w.totals()?.queues >= limits::JOB_QUEUES {
+        return Ok(Err(Refusal::full(format!(
+            "there are {} queues already: that is the most; delete one",
+            limits::JOB_QUEUES
+        ))));
+    }
+    w.totals()?.queues += 1;
+    let (key, now) = (w.next_id()?, w.now);
+    w.add_queue(Queue {
+        key,
+        name: given.queue.clone(),
+        namespace: given.namespace.clone().unwrap_or_default(),
+        task: given.task.clone().unwrap_or_default(),
+        options,
+        created_at: now,
+        cleared: 0,
+        partitions: 0,
+        messages: 0,
+        kept: 0,
+        bytes: 0,
+        marks: 0,
+        dead: 0,
+        other_bytes: 0,
+        pushed: 0,
+        completed: 0,
+        failed: 0,
+        dropped: 0,
+        timings: Vec::new(),
+    })?;
+    Ok(Ok(key))
+}
+
+fn add_partition<S: Store>(
+    w: &mut Work<'_, S>,
+    queue: i64,
+    name: &str,
+) -> Res<Result<i64, Refusal>, S> {
+    let most = limits::JOB_PARTITIONS;
+    match w.queue(queue)? {
+        Some(row) if row.partitions < most => row.partitions += 1,
+        _ => {
+            return Ok(Err(Refusal::full(format!(
+                "the queue has {most} partitions already: that is the most"
+            ))));
+        }
+    }
+    let (key, tag, now) = (w.next_id()?, tag((w.random)()), w.now);
+    manage::cleared_name(w, queue, name)?;
+    w.add_partition(Partition {
+        key,
+        queue,
+        name: name.to_owned(),
+        tag,
+        next_seq: 1,
+        messages: 0,
+        bytes: 0,
+        used_at: now,
+    })?;
+    Ok(Ok(key))
+}
+
+fn name_or<'a>(name: &'a str, default: &'a str) -> &'a str {
+    if name.is_empty() { default } else { name }
+}
+
+/// A UUID of version 7: names that come one after the other stand side by side.
+fn fresh_name<S: Store>(w: &mut Work<'_, S>) -> String {
+    let random = (w.random)();
+    let tail: [u8; 10] = std::array::from_fn(|i| random[i]);
+    uuid::Builder::from_unix_timestamp_millis(w.now.max(0).cast_unsigned(), &tail)
+        .into_uuid()
+        .to_string()
+}
+
+/// What the message takes.
+pub(crate) fn size(item: &PushItem, name: &str) -> i64 {
+    let trace = item.trace.as_ref().map_or(0, String::len);
+    i64::try_from(item.payload.len() + name.len() + trace + MESSAGE_OVERHEAD).unwrap_or(i64::MAX)
+}
+
+/// Whether there is room for so many bytes.
+pub(crate) fn room<S: Store>(
+    w: &mut Work<'_, S>,
+    queue: i64,
+    bytes: i64,
+) -> Res<Result<(), Refusal>, S> {
+    // Marks are worth less than a message: the oldest make room.
+    let most = w.limits.queue_bytes;
+    if w.see_queue(queue)?
+        .is_some_and(|row| row.bytes + bytes > most)
+    {
+        finish::drop_marks(w, queue, bytes)?;
+    }
+    let Some(row) = w.see_queue(queue)? else {
+        return Ok(Ok(()));
+    };
+    let waiting = row.messages - row.kept;
+    let (max_size, full) = (row.options.max_size, row.bytes + bytes > most);
+    if max_size > 0 && waiting >= max_size {
+        return Ok(Err(Refusal::full(format!(
+            "the queue holds {waiting} messages: options.maxSize is {max_size}"
+        ))));
+    }
+    if full {
+        return Ok(Err(Refusal::full(format!(
+            "the queue's messages would take more than {most} bytes (--jobs-queue-bytes)"
+        ))));
+    }
+    let all = w.limits.bytes;
+    if w.totals()?.bytes + bytes > all {
+        return Ok(Err(Refusal::full(format!(
+            "all queues' messages would take more than {all} bytes (--jobs-bytes)"
+        ))));
+    }
+    Ok(Ok(()))
+}
+
+fn queued<S: Store>(
+    w: &mut Work<'_, S>,
+    queue: i64,
+    partition: i64,
+    name: String,
+    id: i64,
+    position: i64,
+) -> Res<Queued, S> {
+    let depth = w.see_queue(queue)?.map_or(0, |row| row.messages - row.kept);
+    let partition_tag = w.see_partition(partition)?.map_or(0, |row| row.tag);
+    Ok(Queued {
+        name,
+        id,
+        partition,
+        partition_tag,
+        position,
+        depth,
+    })
+}
+
+/// One more message for a single group: replayed from the dead.
+pub(crate) fn arrived_for<S: Store>(
+    w: &mut Work<'_, S>,
+    queue: i64,
+    at: usize,
+    partition: i64,
+    seq: i64,
+    priority: i64,
+) -> Res<(), S> {
+    let now = w.now;
+    arrived(w, queue, at, partition, true, seq, priority, now)
+}
+
+/// The partition of that name; a new one if there is none.
+pub(crate) fn partition_for<S: Store>(
+    w: &mut Work<'_, S>,
+    queue: i64,
+    name: &str,
+) -> Res<Result<i64, Refusal>, S> {
+    match w.partition_key(queue, name)? {
+        Some(key) => Ok(Ok(key)),
+        None => add_partition(w, queue, name),
+    }
+}

@@ -1,0 +1,270 @@
+//! The tables of the queue. Each is ordered by its key, which is what it is searched by: an index of another table is a table of its own, kept by
+//! the rules. Times are milliseconds of the relay's clock.
+
+use std::collections::BTreeMap;
+
+use super::cells::{Cell, In, Key, Out};
+use super::options::Options;
+
+/// A row of a table.
+pub(crate) trait Row: Clone + Send + 'static {
+    type Key: Key + Send;
+    /// Among [`TABLES`].
+    const NUMBER: usize;
+    const TABLE: &'static str;
+    /// The key's columns come first.
+    const COLUMNS: &'static [&'static str];
+    const KEYS: usize;
+    fn key(&self) -> Self::Key;
+    fn write(&self, out: &mut dyn Out);
+    fn read(from: &mut dyn In) -> Self;
+    fn map(maps: &Maps) -> &BTreeMap<Self::Key, Self>;
+    fn map_mut(maps: &mut Maps) -> &mut BTreeMap<Self::Key, Self>;
+}
+
+macro_rules! tables {
+    ($($(#[$doc:meta])* $number:literal $name:ident $table:literal $map:ident
+        ($($k:ident: $kt:ty),+) { $($(#[$fdoc:meta])* $f:ident: $ft:ty),* $(,)? })+) => {
+        /// All tables, as a store in memory has them.
+        #[derive(Default)]
+        pub(crate) struct Maps { $($map: BTreeMap<($($kt,)+), $name>,)+ }
+
+        /// Names, columns, and how many of those are the key.
+        pub(crate) const TABLES: &[(&str, &[&str], usize)] =
+            &[$(($name::TABLE, $name::COLUMNS, $name::KEYS)),+];
+
+        $(
+            $(#[$doc])*
+            #[derive(Debug, Clone, PartialEq)]
+            pub(crate) struct $name {
+                $(pub(crate) $k: $kt,)+
+                $($(#[$fdoc])* pub(crate) $f: $ft,)*
+            }
+
+            impl Row for $name {
+                type Key = ($($kt,)+);
+                const NUMBER: usize = $number;
+                const TABLE: &'static str = $table;
+                const COLUMNS: &'static [&'static str] =
+                    &[$(stringify!($k),)+ $(stringify!($f),)*];
+                const KEYS: usize = [$(stringify!($k)),+].len();
+                fn key(&self) -> Self::Key {
+                    ($(self.$k.clone(),)+)
+                }
+                fn write(&self, out: &mut dyn Out) {
+                    $(self.$k.put(out);)+
+                    $(self.$f.put(out);)*
+                }
+                fn read(from: &mut dyn In) -> Self {
+                    Self { $($k: Cell::take(from),)+ $($f: Cell::take(from),)* }
+                }
+                fn map(maps: &Maps) -> &BTreeMap<Self::Key, Self> {
+                    &maps.$map
+                }
+                fn map_mut(maps: &mut Maps) -> &mut BTreeMap<Self::Key, Self> {
+                    &mut maps.$map
+                }
+            }
+        )+
+    };
+}
+
+tables! {
+    /// What all queues share. One row, 0.
+    0 Totals "job_totals" totals (zero: i64) {
+        /// The next number of anything: queues, partitions, groups, messages, turns, the dead. Never given twice.
+        next_id: i64,
+        queues: i64,
+        bytes: i64,
+    }
+
+    1 Queue "job_queues" queues (key: i64) {
+        name: String,
+        namespace: String,
+        task: String,
+        options: Options,
+        created_at: i64,
+        /// Partitions with a lower number were cleared.
+        cleared: i64,
+        partitions: i64,
+        /// Messages that are there, completed ones that are kept included.
+        messages: i64,
+        /// Completed ones that are kept.
+        kept: i64,
+        /// Of messages, of the dead, and of marks.
+        bytes: i64,
+        marks: i64,
+        dead: i64,
+        /// Of the dead and of traces.
+        other_bytes: i64,
+        pushed: i64,
+        completed: i64,
+        /// Attempts that failed or ran out of time.
+        failed: i64,
+        /// Dropped by a retention.
+        dropped: i64,
+        /// How long messages waited, and were worked on: see `timings`.
+        timings: Vec<u8>,
+    }
+
+    2 QueueName "job_queue_names" queue_names (name: String) {
+        key: i64,
+    }
+
+    3 Partition "job_partitions" partitions (key: i64) {
+        queue: i64,
+        name: String,
+        /// In its name on the wire.
+        tag: i64,
+        /// The next message's place.
+        next_seq: i64,
+        messages: i64,
+        /// Of its messages.
+        bytes: i64,
+        /// When something was last pushed.
+        used_at: i64,
+    }
+
+    4 PartitionName "job_partition_names" partition_names (queue: i64, name: String) {
+        key: i64,
+    }
+
+    5 Message "job_messages" messages (partition: i64, seq: i64) {
+        id: i64,
+        created_at: i64,
+        priority: i64,
+        /// The only group that it is for; 0: all.
+        only: i64,
+        trace: Option<String>,
+        name: String,
+        payload: String,
+    }
+
+    /// A message's name in its partition: whether it is there, or was a short while ago.
+    6 Named "job_named" named (partition: i64, digest: [u8; 16]) {
+        /// 0: it is completed, and this is a mark of it.
+        seq: i64,
+        /// That the message takes.
+        bytes: i64,
+        /// The message's number.
+        id: i64,
+        /// How long the mark counts.
+        until: i64,
+    }
+
+    /// What ends by itself, in the order of time. Kind 0: a mark of a name; 1: a completed message that is kept.
+    7 Mark "job_marks" marks (queue: i64, kind: i64, at: i64, n: i64) {
+        partition: i64,
+        digest: [u8; 16],
+    }
+
+    8 Group "job_groups" groups (queue: i64, name: String) {
+        key: i64,
+        /// 0: everything that is there; 1: what comes; 2: what came at or after `start`.
+        mode: i64,
+        start: i64,
+        /// The last partition (by name) whose backlog it has taken in; `None`: all.
+        join_after: Option<String>,
+        created_at: i64,
+        seen_at: i64,
+        /// Messages that it has not completed.
+        waiting: i64,
+        /// Those that are leased.
+        out: i64,
+        delivered: i64,
+        completed: i64,
+    }
+
+    /// Where a group is in a partition.
+    9 Cursor "job_cursors" cursors (partition: i64, grp: i64) {
+        queue: i64,
+        /// See `work::Standing`.
+        state: i64,
+        /// The turn or the time, by `state`.
+        at: i64,
+        /// In order: everything before is done. Else: the backlog before this is taken in.
+        next: i64,
+        /// In order: where the lease ends. Else: where the backlog ends.
+        upto: i64,
+        /// Messages that are leased.
+        out: i64,
+        lease: Option<[u8; 16]>,
+        leased_at: i64,
+        /// One by one, until one succeeds.
+        single: bool,
+        /// Rows of `job_states`.
+        states: i64,
+    }
+
+    /// An index of cursors that are not idle.
+    10 Turn "job_turns" turns (queue: i64, grp: i64, state: i64, at: i64, partition: i64) {}
+
+    /// A message that is not simply pending for a group.
+    11 State "job_states" states (partition: i64, grp: i64, seq: i64) {
+        /// See `work::Kind`.
+        kind: i64,
+        /// When it is due, or its lease ends.
+        at: i64,
+        /// Deliveries that ended without success.
+        attempts: i64,
+        /// Those of them that ran out of time.
+        expired: i64,
+        lease: Option<[u8; 16]>,
+        leased_at: i64,
+        error: Option<String>,
+    }
+
+    /// Messages of unordered queues by rank, due time, or end of lease: `kind` is that of `State`, 0 for those without one.
+    12 Ready "job_ready" ready (partition: i64, grp: i64, kind: i64, at: i64, seq: i64) {}
+
+    /// What a lease holds. `seq` 0: what its cursor says.
+    13 Lease "job_leases" leases (lease: [u8; 16], partition: i64, grp: i64, seq: i64) {
+        queue: i64,
+    }
+
+    14 Dead "job_dead" dead (id: i64) {
+        queue: i64,
+        partition: i64,
+        partition_name: String,
+        grp: String,
+        message: i64,
+        created_at: i64,
+        died_at: i64,
+        attempts: i64,
+        priority: i64,
+        reviewed_at: Option<i64>,
+        error: String,
+        trace: Option<String>,
+        name: String,
+        payload: String,
+    }
+
+    /// Kind 0: all; 1: not reviewed; 2: reviewed, by when.
+    15 DeadIndex "job_dead_index" dead_index (queue: i64, kind: i64, at: i64, id: i64) {}
+
+    /// What is to be deleted bit by bit. Kind 0: a queue; 1: a partition of queue `other`; 2: a group of queue `other`; 3: partitions of a queue
+    /// with numbers below `other`.
+    16 Gone "job_gone" gone (n: i64) {
+        kind: i64,
+        key: i64,
+        other: i64,
+        /// The last partition (by name) that is done.
+        after: String,
+    }
+
+    17 Trace "job_traces" traces (partition: i64, digest: [u8; 16], id: i64) {
+        queue: i64,
+        message: String,
+        grp: String,
+        event: String,
+        names: String,
+        data: String,
+        created_at: i64,
+    }
+
+    /// Traces by name.
+    18 TraceName "job_trace_names" trace_names (name: String, id: i64) {
+        partition: i64,
+        digest: [u8; 16],
+    }
+}

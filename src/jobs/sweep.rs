@@ -1,0 +1,376 @@
+//! The periodic deletion, a bounded part at a time: nothing grows for ever.
+
+use super::fifo::{self, Spot};
+use super::finish::{self, end_mark, unbury};
+use super::op::{Answer, Sweep};
+use super::options::Options;
+use super::rows::{
+    Cursor, Dead, DeadIndex, Gone, Group, Mark, Message, Named, Partition, PartitionName, Queue,
+    Trace,
+};
+use super::store::Store;
+use super::work::{Res, Work, standing};
+use super::{groups, pop, traces, unordered};
+use crate::limits;
+
+/// Rows that one sweep may delete, more or less.
+const ROWS: usize = 1_000;
+/// Queues and partitions that one sweep looks at.
+const LOOKS: usize = 500;
+
+/// One part of the round over all queues, and some of what is gone. Says where the next part begins, and whether there is more to do at once.
+pub(crate) fn sweep<S: Store>(w: &mut Work<'_, S>, from: &Sweep) -> Res<Answer, S> {
+    let mut rows = ROWS;
+    gone(w, &mut rows)?;
+    let mut next = from.clone();
+    let mut looks = LOOKS;
+    while looks > 0 && rows > 0 {
+        let queue: Option<Queue> = w.store.first(&(next.queue,), &(i64::MAX,))?;
+        let Some(queue) = queue else {
+            next = Sweep::default();
+            break;
+        };
+        looks -= 1;
+        if queue.key != next.queue || next.partition.is_empty() {
+            next = Sweep {
+                queue: queue.key,
+                partition: String::new(),
+            };
+            of_queue(w, queue.key, &mut rows)?;
+        }
+        match partitions(w, queue.key, &next.partition, &mut looks, &mut rows)? {
+            Some(partition) => next.partition = partition,
+            None => {
+                next = Sweep {
+                    queue: queue.key + 1,
+                    partition: String::new(),
+                }
+            }
+        }
+    }
+    let more_gone: Option<Gone> = w.store.first(&(0,), &(i64::MAX,))?;
+    let busy = rows == 0 || more_gone.is_some();
+    Ok(Answer::Swept { next, busy })
+}
+
+/// Marks, groups that nobody asks for, the dead that were looked at, leases that have run out.
+fn of_queue<S: Store>(w: &mut Work<'_, S>, queue: i64, rows: &mut usize) -> Res<(), S> {
+    for kind in [0, 1] {
+        let to = (queue, kind, w.now + 1, 0);
+        let marks = w
+            .store
+            .scan::<Mark>(&(queue, kind, i64::MIN, 0), &to, *rows)?;
+        *rows -= marks.len();
+        for mark in marks {
+            end_mark(w, &mark)?;
+        }
+    }
+    let old = w.now - limits::JOB_REVIEWED_MS;
+    let (from, to) = ((queue, 2, i64::MIN, 0), (queue, 2, old, 0));
+    for index in w.store.scan::<DeadIndex>(&from, &to, *rows)? {
+        if let Some(dead) = w.store.get::<Dead>(&(index.id,))? {
+            unbury(w, &dead)?;
+        }
+        *rows = rows.saturating_sub(1);
+    }
+    let idle_ms = w
+        .see_queue(queue)?
+        .map_or(i64::MAX, |row| row.options.group_idle_ms);
+    let mut at = 0;
+    while at < w.group_count(queue)? {
+        let seen_at = w.see_group_at(queue, at).map_or(0, |group| group.seen_at);
+        if w.now.saturating_sub(seen_at) > idle_ms {
+            groups::end(w, queue, at)?;
+            continue;
+        }
+        let settled = pop::settle(w, queue, at)?;
+        *rows = rows.saturating_sub(settled);
+        at += 1;
+    }
+    Ok(())
+}
+
+/// Partitions of a queue from `after` on: what their retention ends, and those that are empty. Gives the last one, if there are more.
+fn partitions<S: Store>(
+    w: &mut Work<'_, S>,
+    queue: i64,
+    after: &str,
+    looks: &mut usize,
+    rows: &mut usize,
+) -> Res<Option<String>, S> {
+    let from = if after.is_empty() {
+        (queue, String::new())
+    } else {
+        (queue, format!("{after}\0"))
+    };
+    let limit = (*looks).min(*rows);
+    let names = w
+        .store
+        .scan::<PartitionName>(&from, &(queue + 1, String::new()), limit)?;
+    let more = names.len() == limit;
+    let mut last = after.to_owned();
+    for name in names {
+        *looks = looks.saturating_sub(1);
+        last.clone_from(&name.name);
+        let Some(row) = w.see_partition(name.key)?.cloned() else {
+            continue;
+        };
+        let Some(queue_row) = w.see_queue(queue)? else {
+            return Ok(None);
+        };
+        let (options, cleared) = (queue_row.options, queue_row.cleared);
+        if row.key < cleared {
+            continue;
+        }
+        let rest_ms = options.dedup_ms.max(limits::JOB_EMPTY_MS);
+        if row.messages == 0 && w.now - row.used_at > rest_ms {
+            remove_empty(w, &row)?;
+            *rows = rows.saturating_sub(4);
+        } else if row.messages > 0 {
+            old_messages(w, &row, &options, rows)?;
+        }
+        if *rows == 0 {
+            return Ok(Some(last));
+        }
+    }
+    Ok(more.then_some(last))
+}
+
+/// Nothing is in it, and nobody would miss it.
+fn remove_empty<S: Store>(w: &mut Work<'_, S>, row: &Partition) -> Res<(), S> {
+    let (from, to) = ((row.key, 0), (row.key + 1, 0));
+    for cursor in w.store.scan::<Cursor>(&from, &to, limits::JOB_GROUPS)? {
+        groups::remove_cursor(w, &cursor, ROWS)?;
+    }
+    w.remove_partition(row.key)?;
+    if let Some(queue) = w.queue(row.queue)? {
+        queue.partitions -= 1;
+    }
+    Ok(())
+}
+
+/// Messages at the begin of a partition whose retention has ended, or who have waited too long, unless they are leased.
+fn old_messages<S: Store>(
+    w: &mut Work<'_, S>,
+    row: &Partition,
+    options: &Options,
+    rows: &mut usize,
+) -> Res<(), S> {
+    if options.retention_ms == 0 && options.max_wait_ms == 0 {
+        return Ok(());
+    }
+    let now = w.now;
+    let old = |message: &Message| {
+        let age = now - message.created_at;
+        (options.retention_ms > 0 && age >= options.retention_ms)
+            || (options.max_wait_ms > 0 && age >= options.max_wait_ms)
+    };
+    let first: Option<Message> = w.store.first(&(row.key, 0), &(row.key + 1, 0))?;
+    if !first.as_ref().is_some_and(old) {
+        return Ok(());
+    }
+    for at in 0..w.group_count(row.queue)? {
+        let Some(grp) = w.see_group_at(row.queue, at).map(|group| group.key) else {
+            continue;
+        };
+        let spot = Spot {
+            queue: row.queue,
+            at,
+            grp,
+            partition: row.key,
+        };
+        drop_old(w, spot, options, rows)?;
+    }
+    if w.group_count(row.queue)? == 0 && options.retention_ms > 0 {
+        // Nobody reads it; its messages go all the same.
+        let messages =
+            w.store
+                .scan::<Message>(&(row.key, 0), &(row.key + 1, 0), (*rows).min(64))?;
+        for message in messages.iter().filter(|message| old(message)) {
+            let name = fifo::name_of(message);
+            finish::remove(w, row.queue, row.key, name, false)?;
+            *rows = rows.saturating_sub(1);
+        }
+    }
+    Ok(())
+}
+
+/// A pop that takes nothing: what is past goes on its way.
+fn drop_old<S: Store>(
+    w: &mut Work<'_, S>,
+    spot: Spot,
+    options: &Options,
+    rows: &mut usize,
+) -> Res<(), S> {
+    let Some(cursor) = w.see_cursor(spot.partition, spot.grp)?.cloned() else {
+        return Ok(());
+    };
+    if options.fifo {
+        if cursor.state != standing::LEASED {
+            let passed = fifo::pass_old(w, spot, options)?;
+            *rows = rows.saturating_sub(passed);
+            fifo::restand(w, spot)?;
+        }
+        return Ok(());
+    }
+    let passed = unordered::pass_old(w, spot, options, (*rows).min(256))?;
+    *rows = rows.saturating_sub(passed);
+    unordered::restand(w, spot)
+}
+
+/// What was deleted as a whole goes row by row.
+fn gone<S: Store>(w: &mut Work<'_, S>, rows: &mut usize) -> Res<(), S> {
+    while *rows > 0 {
+        let first: Option<Gone> = w.store.first(&(0,), &(i64::MAX,))?;
+        let Some(mut one) = first else {
+            return Ok(());
+        };
+        let all = match one.kind {
+            0 => queue_gone(w, &mut one, rows)?,
+            1 => partition_gone(w, one.key, rows)?,
+            2 => group_gone(w, &mut one, rows)?,
+            _ => cleared_gone(w, &mut one, rows)?,
+        };
+        // What is read next must not be what was there before.
+        w.flush()?;
+        w.forget();
+        if all {
+            w.store.delete::<Gone>(&(one.n,))?;
+        } else {
+            w.store.put(&one)?;
+        }
+        *rows = rows.saturating_sub(1);
+    }
+    Ok(())
+}
+
+fn next_names<S: Store>(w: &Work<'_, S>, queue: i64, after: &str) -> Res<Vec<PartitionName>, S> {
+    let from = if after.is_empty() {
+        (queue, String::new())
+    } else {
+        (queue, format!("{after}\0"))
+    };
+    w.store.scan(&from, &(queue + 1, String::new()), 64)
+}
+
+fn queue_gone<S: Store>(w: &mut Work<'_, S>, one: &mut Gone, rows: &mut usize) -> Res<bool, S> {
+    let queue = one.key;
+    for name in next_names(w, queue, "")? {
+        if !partition_gone(w, name.key, rows)? {
+            return Ok(false);
+        }
+        w.store.delete::<PartitionName>(&(queue, name.name))?;
+    }
+    if !next_names(w, queue, "")?.is_empty() {
+        return Ok(false);
+    }
+    let to = (queue, i64::MAX, 0, 0);
+    let marks = w.store.scan::<Mark>(&(queue, 0, i64::MIN, 0), &to, *rows)?;
+    *rows -= marks.len();
+    for mark in marks {
+        w.store
+            .delete::<Mark>(&(queue, mark.kind, mark.at, mark.n))?;
+    }
+    let dead = w
+        .store
+        .scan::<DeadIndex>(&(queue, 0, i64::MIN, 0), &to, *rows)?;
+    *rows -= dead.len();
+    for index in dead {
+        w.store.delete::<Dead>(&(index.id,))?;
+        w.store
+            .delete::<DeadIndex>(&(queue, index.kind, index.at, index.id))?;
+    }
+    if *rows == 0 {
+        return Ok(false);
+    }
+    let (from, to) = ((queue, String::new()), (queue + 1, String::new()));
+    for group in w.store.scan::<Group>(&from, &to, limits::JOB_GROUPS)? {
+        w.store.delete::<Group>(&(queue, group.name))?;
+    }
+    Ok(true)
+}
+
+fn partition_gone<S: Store>(w: &mut Work<'_, S>, key: i64, rows: &mut usize) -> Res<bool, S> {
+    let messages = w.store.scan::<Message>(&(key, 0), &(key + 1, 0), *rows)?;
+    *rows -= messages.len();
+    for message in messages {
+        w.store.delete::<Message>(&(key, message.seq))?;
+    }
+    let (from, to) = ((key, [0; 16]), (key + 1, [0; 16]));
+    let named = w.store.scan::<Named>(&from, &to, *rows)?;
+    *rows -= named.len();
+    for named in named {
+        w.store.delete::<Named>(&(key, named.digest))?;
+    }
+    let (from, to) = ((key, [0; 16], 0), (key + 1, [0; 16], 0));
+    let notes = w.store.scan::<Trace>(&from, &to, *rows)?;
+    *rows -= notes.len();
+    for note in notes {
+        traces::forget(w, &note)?;
+    }
+    for cursor in w
+        .store
+        .scan::<Cursor>(&(key, 0), &(key + 1, 0), (*rows).min(256))?
+    {
+        if !groups::remove_cursor(w, &cursor, (*rows).max(1))? {
+            *rows = 0;
+            return Ok(false);
+        }
+        *rows = rows.saturating_sub(4);
+    }
+    if *rows == 0 {
+        return Ok(false);
+    }
+    w.store.delete::<Partition>(&(key,))?;
+    Ok(true)
+}
+
+fn group_gone<S: Store>(w: &mut Work<'_, S>, one: &mut Gone, rows: &mut usize) -> Res<bool, S> {
+    let (queue, grp) = (one.other, one.key);
+    let names = next_names(w, queue, &one.after)?;
+    if names.is_empty() {
+        return Ok(true);
+    }
+    for name in names {
+        *rows = rows.saturating_sub(1);
+        if let Some(cursor) = w.see_cursor(name.key, grp)?.cloned() {
+            let limit = (*rows).clamp(1, 256);
+            if !groups::remove_cursor(w, &cursor, limit)? {
+                *rows = rows.saturating_sub(limit);
+                return Ok(false);
+            }
+        }
+        if w.see_queue(queue)?.is_some() && !groups::trim(w, queue, name.key, 256)? {
+            *rows = rows.saturating_sub(256);
+            return Ok(false);
+        }
+        one.after = name.name;
+        if *rows == 0 {
+            break;
+        }
+    }
+    Ok(false)
+}
+
+fn cleared_gone<S: Store>(w: &mut Work<'_, S>, one: &mut Gone, rows: &mut usize) -> Res<bool, S> {
+    let (queue, cleared) = (one.key, one.other);
+    let names = next_names(w, queue, &one.after)?;
+    if names.is_empty() {
+        return Ok(true);
+    }
+    for name in names {
+        *rows = rows.saturating_sub(1);
+        if name.key < cleared {
+            if !partition_gone(w, name.key, rows)? {
+                return Ok(false);
+            }
+            w.store
+                .delete::<PartitionName>(&(queue, name.name.clone()))?;
+        }
+        one.after = name.name;
+        if *rows == 0 {
+            break;
+        }
+    }
+    Ok(false)
+}

@@ -1,0 +1,281 @@
+//! What a relay of several hosts needs of the engine below it: one log of batches for each canvas, snapshots beside it, and a registry
+//! of the instances. The copies above ([`crate::replicated`]) know no engine; an engine knows nothing of what a batch means.
+//!
+//! # The contract
+//!
+//! **Batches.** The batches of a canvas have one order for all instances. [`Batches::append`] gives each batch the next number of its
+//! canvas, and a time that is never before that of the batch before. What one call appends is committed together, piece by piece: a
+//! piece that is refused harms no other. An append whose answer is lost may have happened. Its caller repeats it as it was: a
+//! batch carries its author's number and serial, so copies apply it once however often it is in the log.
+//!
+//! **Publishing.** A batch is published after it is committed, to every instance that subscribed to its canvas. It may come twice, late or
+//! out of order: each batch carries its number, and what is missing is read. If it does not come at all, the link breaks soon. So
+//! a subscriber that reads after it subscribed misses nothing. What is kept nowhere has no number: it comes once, in the order in which
+//! it was published, or is lost with the link.
+//!
+//! **Reads** are bounded in bytes, and give at least one item if there is one.
+//!
+//! **Snapshots.** The parts of a large one are stored first. It is in force once [`Snapshots::save`] says so; an older one never takes its
+//! place. Batches that are older than the snapshot before it may go then. Those who read the snapshot before have time to end.
+//!
+//! **Eras.** An engine that may have lost something (a crash between two syncs, a failover) draws a new era. A log leads to one
+//! era: every call fails with [`Fault::Link`] when the engine has gone on to another. In a new era nothing is done until
+//! [`Registry::prove`] has said whether something was lost. If so, every canvas gets a new epoch when it is opened.
+//! Each batch is chained to all before it (see [`LoggedBatch::chained`]): two that have the same chain have had the same batches.
+//!
+//! **Tables** are for the work queue. A commit of rows is done only if nobody else committed since the reads that it goes by. An instance
+//! that is overtaken too often may lock the tables for a moment.
+//!
+//! **Leases.** An instance lives as long as it sends heartbeats. [`Registry::lease`] gives a dead one to one of the others at a time,
+//! who turns its clients away. The lease ends by itself.
+//!
+//! **Faults** say what their caller will do, see [`Fault`].
+//!
+//! [`memory`] is an engine for tests, which loses, doubles and delays what it publishes, breaks links and fails over. One suite
+//! (`tests/conformance/log.rs`) holds every engine to this page.
+
+mod clock;
+mod entering;
+mod fault;
+pub mod memory;
+mod tables;
+mod values;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+
+use crate::protocol::ids::CanvasId;
+pub use clock::Clock;
+pub use entering::{ConnectError, Introduction};
+pub use fault::Fault;
+pub use tables::{AtMoment, Changes, Committed, KeyedRow, Place, RowCommit, RowRange, Tables};
+pub use values::{
+    Appended, CanvasHead, Heartbeat, How, Left, LoggedBatch, MessageChunk, Opening, OtherInstance,
+    Piece, Proof, Published, Registered, StoredSnapshot,
+};
+
+/// The format of everything that is kept and published. Instances of another one do not share a relay.
+pub const FORMAT: u32 = 4;
+
+/// In whose name what any instance may write is written: a new epoch, a deletion, time that passes where nobody looks. No instance
+/// has that number, and no batch of it is taken for one that came before.
+pub const NOBODY: u32 = 0;
+
+/// The answer of an engine.
+pub type Reply<'a, T> = BoxFuture<'a, Result<T, Fault>>;
+
+/// How to come to a log.
+pub trait Engine: Send + Sync {
+    /// What messages call it.
+    fn name(&self) -> &'static str;
+
+    /// Where it is, for messages.
+    fn place(&self) -> String;
+
+    /// What an operator does where it is not to be had.
+    fn remedy(&self) -> &'static str;
+
+    /// Connects, and enters the registry: under that number, or under a new one if it is 0. What is published to this connection goes to
+    /// the listener under the link's id.
+    fn connect<'a>(
+        &'a self,
+        link: u64,
+        number: u32,
+        listener: Arc<dyn Listener>,
+    ) -> BoxFuture<'a, Result<Arc<dyn Log>, ConnectError>>;
+
+    /// Waits until that log is to be left though it still answers, and says why. For ever, where that can't be.
+    fn moved<'a>(&'a self, log: &'a Arc<dyn Log>) -> BoxFuture<'a, String>;
+}
+
+/// Hears what is published. Must not block.
+pub trait Listener: Send + Sync {
+    /// It came through that link.
+    fn heard(&self, link: u64, canvas: &str, published: Published);
+
+    /// An instance committed rows, and tells this.
+    fn heard_rows(&self, link: u64, message: &[u8]);
+
+    /// The link is gone.
+    fn broke(&self, link: u64, why: &str);
+}
+
+/// A link to an engine, in one era.
+pub trait Log: Batches + Snapshots + Summaries + Registry + Tables {
+    /// The number of the instance whose link this is.
+    fn number(&self) -> u32;
+
+    /// Names the era, and the relay.
+    fn era(&self) -> &Arc<str>;
+
+    /// Where the engine is that it leads to.
+    fn place(&self) -> &str;
+
+    /// Whether the engine answers.
+    fn ping(&self) -> Reply<'_, ()>;
+}
+
+/// A canvas's batches.
+pub trait Batches: Send + Sync {
+    /// Commits, and publishes if it is asked to. Gives the relay's count of commits, and for each piece how it went.
+    fn append<'a>(&'a self, pieces: &'a [&'a Piece], how: How) -> Reply<'a, (u64, Vec<Appended>)>;
+
+    /// Waits until so many replicas of the engine have what this link appended. [`Fault::NotNow`]: they are too few for now.
+    fn replicated(&self, replicas: u32) -> Reply<'_, ()>;
+
+    /// Publishes what was appended without being published.
+    fn publish<'a>(&'a self, pieces: &'a [&'a Piece], ends: &'a [Appended]) -> Reply<'a, ()>;
+
+    /// Hears what is published on those canvases from now on.
+    fn subscribe<'a>(&'a self, canvases: &'a [CanvasId]) -> Reply<'a, ()>;
+
+    /// Hears no more of it.
+    fn unsubscribe<'a>(&'a self, canvas: &'a CanvasId) -> Reply<'a, ()>;
+
+    /// Finds out where a canvas is, creating it if it is new; with a small snapshot, if `whole`. The canvas counts as one that this instance
+    /// has. Where something was lost since it was opened last, it begins anew.
+    fn open<'a>(
+        &'a self,
+        canvas: &'a CanvasId,
+        opening: Opening,
+        whole: bool,
+    ) -> Reply<'a, CanvasHead>;
+
+    /// The last batch of each canvas, and its chain; `None` where there is no canvas.
+    fn ends<'a>(
+        &'a self,
+        canvases: &'a [CanvasId],
+    ) -> Reply<'a, Vec<(Option<u64>, Option<String>)>>;
+
+    /// The batches after `n`.
+    fn batches_after<'a>(
+        &'a self,
+        canvas: &'a CanvasId,
+        n: u64,
+        max_bytes: usize,
+    ) -> Reply<'a, Vec<LoggedBatch>>;
+
+    /// Removes a canvas that can't be read.
+    fn remove<'a>(&'a self, canvas: &'a CanvasId) -> Reply<'a, ()>;
+}
+
+/// What is kept of a canvas beside its batches.
+pub trait Snapshots: Send + Sync {
+    /// A part of a snapshot; `None` if another one is in force since.
+    fn part<'a>(
+        &'a self,
+        canvas: &'a CanvasId,
+        snapshot: &'a str,
+        which: usize,
+    ) -> Reply<'a, Option<Vec<u8>>>;
+
+    /// Keeps a part of a snapshot that is not in force yet. It goes by itself if it never is.
+    fn put_part<'a>(
+        &'a self,
+        canvas: &'a CanvasId,
+        snapshot: &'a str,
+        which: usize,
+        bytes: &'a [u8],
+    ) -> Reply<'a, ()>;
+
+    /// Says that a snapshot is in force, with what is on the canvas. `all`: nobody needs what is older any more.
+    fn save<'a>(
+        &'a self,
+        canvas: &'a CanvasId,
+        snapshot: &'a StoredSnapshot,
+        summary: &'a str,
+        all: bool,
+    ) -> Reply<'a, ()>;
+
+    /// Messages that may be resumed from, those after a `seq`, in chunks, each with its last one's.
+    fn messages_after<'a>(
+        &'a self,
+        canvas: &'a CanvasId,
+        seq: u64,
+        max_bytes: usize,
+    ) -> Reply<'a, Vec<(u64, Vec<u8>)>>;
+
+    /// Keeps messages behind those that are kept, if those end where the chunk begins. Gives where they end now.
+    fn put_messages<'a>(
+        &'a self,
+        canvas: &'a CanvasId,
+        chunk: &'a MessageChunk,
+    ) -> Reply<'a, String>;
+
+    /// Puts a canvas back that lost some of what is kept of it, or whose snapshot of that name can't be read. Gives the number that it goes
+    /// on from, far from where it was; `None` if somebody else was faster.
+    fn restore<'a>(
+        &'a self,
+        canvas: &'a CanvasId,
+        copy: &'a StoredSnapshot,
+        unreadable: Option<&'a str>,
+    ) -> Reply<'a, Option<u64>>;
+
+    /// Gives up a canvas that is kept at its batch `n`. `away_until_ms`: when the grace of those who are away ends.
+    fn release<'a>(
+        &'a self,
+        canvas: &'a CanvasId,
+        n: u64,
+        left: Left,
+        away_until_ms: Option<i64>,
+    ) -> Reply<'a, ()>;
+
+    /// Tells those who have the canvas that its snapshot of that name can't be read here.
+    fn report_unreadable<'a>(&'a self, canvas: &'a CanvasId, snapshot: &'a str) -> Reply<'a, ()>;
+}
+
+/// What is on canvases, for those who list canvases without having them.
+pub trait Summaries: Send + Sync {
+    /// Keeps summaries, each at a batch of its canvas. An older one never takes the place of a newer one.
+    fn put_summaries<'a>(&'a self, summaries: &'a [(CanvasId, u64, String)]) -> Reply<'a, ()>;
+
+    /// The last batch and the summary of each canvas; `None` where there is no canvas.
+    fn summaries<'a>(&'a self, canvases: &'a [CanvasId]) -> Reply<'a, Vec<Option<(u64, String)>>>;
+
+    /// Asks those who have these canvases for their summaries.
+    fn ask_for_summaries<'a>(&'a self, canvases: &'a [CanvasId]) -> Reply<'a, ()>;
+
+    /// The canvases that some live instance has a copy of, or that somebody is away on.
+    fn names_in_use(&self) -> Reply<'_, BTreeSet<String>>;
+}
+
+/// The instances of the relay.
+pub trait Registry: Send + Sync {
+    /// Says whether all that this instance knows is there.
+    fn prove(&self, whole: bool, commits: u64) -> Reply<'_, Proof>;
+
+    /// Says that this instance lives, and looks whether the others do.
+    fn beat(&self) -> Reply<'_, Heartbeat>;
+
+    /// Corrects the engine's clock, if it is still corrected by `before_ms`.
+    fn correct_clock(&self, before_ms: i64, now_ms: i64) -> Reply<'_, ()>;
+
+    /// Appends that batch to canvases that nobody has, and on which a grace is over.
+    fn pass_time<'a>(&'a self, batch: &'a [u8]) -> Reply<'a, ()>;
+
+    /// Says that this instance has those canvases.
+    fn holds<'a>(&'a self, canvases: &'a [CanvasId]) -> Reply<'a, ()>;
+
+    /// Gives a dead instance to this one for a while; `false` if another one has it.
+    fn lease(&self, dead: u32) -> Reply<'_, bool>;
+
+    /// The names of the canvases that an instance has.
+    fn canvases_of(&self, number: u32) -> Reply<'_, Vec<String>>;
+
+    /// Appends that batch, which turns a dead instance's clients away, to some of its canvases, and takes those off its list. Gives the
+    /// canvases that did not take it.
+    fn reap<'a>(
+        &'a self,
+        dead: u32,
+        names: &'a [String],
+        batch: &'a [u8],
+    ) -> Reply<'a, Vec<String>>;
+
+    /// Takes an instance out of the registry; not if it was heard since `beat`.
+    fn leave(&self, number: u32, beat: Option<i64>) -> Reply<'_, ()>;
+
+    /// All instances in the registry.
+    fn members(&self) -> Reply<'_, Vec<Registered>>;
+}

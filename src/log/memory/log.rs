@@ -1,0 +1,365 @@
+//! The engine as a link asks it.
+
+use std::collections::BTreeSet;
+
+use futures::FutureExt as _;
+
+use super::super::{
+    Appended, Batches, CanvasHead, Fault, How, Left, Log, LoggedBatch, MessageChunk, Opening,
+    Piece, Published, Reply, Snapshots, StoredSnapshot, Summaries,
+};
+use super::{MemoryLog, World, batch, hear};
+use crate::protocol::ids::CanvasId;
+
+type Heard = super::Heard;
+
+impl MemoryLog {
+    /// One step, of this link's era. What it publishes is heard after it.
+    pub(super) fn step<'a, T: Send + 'a>(
+        &'a self,
+        step: impl FnOnce(&mut World, i64) -> Result<(T, Heard), Fault> + Send + 'a,
+    ) -> Reply<'a, T> {
+        async move {
+            // Others come in between, as they would.
+            tokio::task::yield_now().await;
+            let (answer, heard) = {
+                let mut world = self.engine.world.lock();
+                let broken = || Fault::Link("the link is broken".to_owned());
+                let link = world.links.get_mut(&self.key).ok_or_else(broken)?;
+                let late = link.take_late();
+                if link.lossy {
+                    world.links.remove(&self.key);
+                    return Err(broken());
+                }
+                if world.state.era != self.era {
+                    return Err(Fault::Link("the relay began anew".to_owned()));
+                }
+                let now_ms = world
+                    .state
+                    .clock(self.engine.now_ms(), self.me.clock.now_ms());
+                let (answer, mut heard) = step(&mut world, now_ms)?;
+                world.written();
+                heard.extend(late);
+                (answer, heard)
+            };
+            hear(heard);
+            Ok(answer)
+        }
+        .boxed()
+    }
+
+    /// A step that publishes nothing.
+    pub(super) fn ask<'a, T: Send + 'a>(
+        &'a self,
+        step: impl FnOnce(&mut World, i64) -> T + Send + 'a,
+    ) -> Reply<'a, T> {
+        self.step(move |world, now_ms| Ok((step(world, now_ms), Heard::new())))
+    }
+
+    pub(super) fn grace_ends_ms(&self) -> i64 {
+        self.me.clock.now_ms() + self.me.presence_grace_ms
+    }
+}
+
+impl Log for MemoryLog {
+    fn number(&self) -> u32 {
+        self.number
+    }
+
+    fn era(&self) -> &std::sync::Arc<str> {
+        &self.era
+    }
+
+    fn place(&self) -> &str {
+        "this process"
+    }
+
+    fn ping(&self) -> Reply<'_, ()> {
+        self.ask(|_, _| ())
+    }
+}
+
+fn gone() -> Appended {
+    Appended::Refused("it is gone".to_owned())
+}
+
+impl Batches for MemoryLog {
+    fn append<'a>(&'a self, pieces: &'a [&'a Piece], how: How) -> Reply<'a, (u64, Vec<Appended>)> {
+        let appended = self.step(move |world, now_ms| {
+            let stale = || Fault::Link("this instance was taken for dead".to_owned());
+            let me = world.state.instances.get_mut(&self.number);
+            me.ok_or_else(stale)?.beat = now_ms;
+            world.state.commits += 1;
+            let (mut ends, mut heard) = (Vec::new(), Heard::new());
+            for piece in pieces {
+                let name = piece.canvas.as_str();
+                if !piece.kept {
+                    heard.extend(world.publish(name, &Published::Ephemeral(piece.bytes.clone())));
+                    ends.push(Appended::Published);
+                    continue;
+                }
+                let Some(canvas) = world.state.canvases.get_mut(name) else {
+                    ends.push(gone());
+                    continue;
+                };
+                let (n, at_ms) = canvas.keep(now_ms, &piece.bytes);
+                if how.publish {
+                    heard.extend(world.publish(name, &batch(n, at_ms, &piece.bytes)));
+                }
+                ends.push(Appended::At(n, at_ms));
+            }
+            Ok(((world.state.commits, ends), heard))
+        });
+        async move {
+            let ends = appended.await?;
+            let mut world = self.engine.world.lock();
+            let forget = world.trouble.forget;
+            if world.happens(forget) {
+                world.links.remove(&self.key);
+                return Err(Fault::Link("the answer was lost".to_owned()));
+            }
+            Ok(ends)
+        }
+        .boxed()
+    }
+
+    fn replicated(&self, replicas: u32) -> Reply<'_, ()> {
+        self.step(move |world, _| world.replicas_have(replicas))
+    }
+
+    fn publish<'a>(&'a self, pieces: &'a [&'a Piece], ends: &'a [Appended]) -> Reply<'a, ()> {
+        self.step(move |world, _| {
+            let mut heard = Heard::new();
+            for (piece, end) in pieces.iter().zip(ends) {
+                if let Appended::At(n, at_ms) = end {
+                    let published = batch(*n, *at_ms, &piece.bytes);
+                    heard.extend(world.publish(piece.canvas.as_str(), &published));
+                }
+            }
+            Ok(((), heard))
+        })
+    }
+
+    fn subscribe<'a>(&'a self, canvases: &'a [CanvasId]) -> Reply<'a, ()> {
+        self.ask(move |world, _| {
+            if let Some(link) = world.links.get_mut(&self.key) {
+                link.canvases
+                    .extend(canvases.iter().map(CanvasId::to_string));
+            }
+        })
+    }
+
+    fn unsubscribe<'a>(&'a self, canvas: &'a CanvasId) -> Reply<'a, ()> {
+        self.ask(move |world, _| {
+            if let Some(link) = world.links.get_mut(&self.key) {
+                link.canvases.remove(canvas.as_str());
+            }
+        })
+    }
+
+    fn open<'a>(
+        &'a self,
+        canvas: &'a CanvasId,
+        opening: Opening,
+        whole: bool,
+    ) -> Reply<'a, CanvasHead> {
+        self.step(move |world, now_ms| {
+            let rules = &self.me.canvas_rules;
+            let opened = world
+                .state
+                .open(canvas, self.number, &opening, rules, now_ms);
+            let (mut head, began) = opened;
+            let mut heard = Heard::new();
+            if let Some((n, at_ms)) = began {
+                heard = world.publish(canvas.as_str(), &batch(n, at_ms, &opening.anew));
+            }
+            if !whole {
+                head.whole.clear();
+            }
+            Ok((head, heard))
+        })
+    }
+
+    fn ends<'a>(
+        &'a self,
+        canvases: &'a [CanvasId],
+    ) -> Reply<'a, Vec<(Option<u64>, Option<String>)>> {
+        self.ask(move |world, _| {
+            let ends = canvases.iter().map(|id| {
+                let canvas = world.state.canvases.get(id.as_str());
+                (
+                    canvas.map(|canvas| canvas.n),
+                    canvas.map(|canvas| canvas.chain.clone()),
+                )
+            });
+            ends.collect()
+        })
+    }
+
+    fn batches_after<'a>(
+        &'a self,
+        canvas: &'a CanvasId,
+        n: u64,
+        max_bytes: usize,
+    ) -> Reply<'a, Vec<LoggedBatch>> {
+        self.ask(move |world, _| {
+            let canvas = world.state.canvases.get(canvas.as_str());
+            canvas.map_or_else(Vec::new, |canvas| canvas.batches_after(n, max_bytes))
+        })
+    }
+
+    fn remove<'a>(&'a self, canvas: &'a CanvasId) -> Reply<'a, ()> {
+        self.ask(move |world, _| {
+            world.state.canvases.remove(canvas.as_str());
+        })
+    }
+}
+
+impl Snapshots for MemoryLog {
+    fn part<'a>(
+        &'a self,
+        canvas: &'a CanvasId,
+        snapshot: &'a str,
+        which: usize,
+    ) -> Reply<'a, Option<Vec<u8>>> {
+        self.ask(move |world, _| {
+            let canvas = world.state.canvases.get(canvas.as_str());
+            canvas.and_then(|canvas| canvas.part(snapshot, which))
+        })
+    }
+
+    fn put_part<'a>(
+        &'a self,
+        canvas: &'a CanvasId,
+        snapshot: &'a str,
+        which: usize,
+        bytes: &'a [u8],
+    ) -> Reply<'a, ()> {
+        self.ask(move |world, _| {
+            if let Some(canvas) = world.state.canvases.get_mut(canvas.as_str()) {
+                canvas.put_part(snapshot, which, bytes);
+            }
+        })
+    }
+
+    fn save<'a>(
+        &'a self,
+        canvas: &'a CanvasId,
+        snapshot: &'a StoredSnapshot,
+        summary: &'a str,
+        all: bool,
+    ) -> Reply<'a, ()> {
+        self.step(move |world, _| {
+            let rules = &self.me.canvas_rules;
+            let kept = world.state.canvases.get_mut(canvas.as_str());
+            let saved = kept.is_some_and(|kept| kept.save(snapshot, summary, rules, all));
+            let heard = match saved {
+                true => world.publish(canvas.as_str(), &Published::Saved(snapshot.n)),
+                false => Heard::new(),
+            };
+            Ok(((), heard))
+        })
+    }
+
+    fn messages_after<'a>(
+        &'a self,
+        canvas: &'a CanvasId,
+        seq: u64,
+        max_bytes: usize,
+    ) -> Reply<'a, Vec<(u64, Vec<u8>)>> {
+        self.ask(move |world, _| {
+            let canvas = world.state.canvases.get(canvas.as_str());
+            canvas.map_or_else(Vec::new, |canvas| canvas.messages_after(seq, max_bytes))
+        })
+    }
+
+    fn put_messages<'a>(
+        &'a self,
+        canvas: &'a CanvasId,
+        chunk: &'a MessageChunk,
+    ) -> Reply<'a, String> {
+        self.ask(move |world, _| {
+            let canvas = world.state.canvases.get_mut(canvas.as_str());
+            canvas.map_or_else(String::new, |canvas| canvas.put_messages(chunk))
+        })
+    }
+
+    fn restore<'a>(
+        &'a self,
+        canvas: &'a CanvasId,
+        copy: &'a StoredSnapshot,
+        unreadable: Option<&'a str>,
+    ) -> Reply<'a, Option<u64>> {
+        self.ask(move |world, now_ms| {
+            let rules = &self.me.canvas_rules;
+            let state = &mut world.state;
+            state.restore(canvas, copy, rules, unreadable, now_ms)
+        })
+    }
+
+    fn release<'a>(
+        &'a self,
+        canvas: &'a CanvasId,
+        n: u64,
+        left: Left,
+        away_until_ms: Option<i64>,
+    ) -> Reply<'a, ()> {
+        self.ask(move |world, _| {
+            let state = &mut world.state;
+            state.release(canvas, self.number, n, left, away_until_ms);
+        })
+    }
+
+    fn report_unreadable<'a>(&'a self, canvas: &'a CanvasId, snapshot: &'a str) -> Reply<'a, ()> {
+        self.step(move |world, _| {
+            let published = Published::Unreadable(snapshot.to_owned());
+            Ok(((), world.publish(canvas.as_str(), &published)))
+        })
+    }
+}
+
+impl Summaries for MemoryLog {
+    fn put_summaries<'a>(&'a self, summaries: &'a [(CanvasId, u64, String)]) -> Reply<'a, ()> {
+        self.ask(move |world, _| {
+            for (id, n, text) in summaries {
+                let Some(canvas) = world.state.canvases.get_mut(id.as_str()) else {
+                    continue;
+                };
+                let known = canvas.summary.split(' ').next();
+                let known: Option<u64> = known.and_then(|n| n.parse().ok());
+                if known.is_none_or(|known| known < *n) {
+                    canvas.summary.clone_from(text);
+                }
+            }
+        })
+    }
+
+    fn summaries<'a>(&'a self, canvases: &'a [CanvasId]) -> Reply<'a, Vec<Option<(u64, String)>>> {
+        self.ask(move |world, _| {
+            let summaries = canvases.iter().map(|id| {
+                let canvas = world.state.canvases.get(id.as_str())?;
+                Some((canvas.n, canvas.summary.clone()))
+            });
+            summaries.collect()
+        })
+    }
+
+    fn ask_for_summaries<'a>(&'a self, canvases: &'a [CanvasId]) -> Reply<'a, ()> {
+        self.step(move |world, _| {
+            let mut heard = Heard::new();
+            for id in canvases {
+                heard.extend(world.publish(id.as_str(), &Published::SummaryWanted));
+            }
+            Ok(((), heard))
+        })
+    }
+
+    fn names_in_use(&self) -> Reply<'_, BTreeSet<String>> {
+        self.ask(|world, _| {
+            let state = &world.state;
+            let held = state.instances.values();
+            let held = held.flat_map(|instance| instance.canvases.iter().cloned());
+            held.chain(state.leaving.keys().cloned()).collect()
+        })
+    }
+}

@@ -1,0 +1,135 @@
+//! The instances, as a link asks about them.
+
+use super::super::{Heartbeat, NOBODY, OtherInstance, Proof, Registered, Registry, Reply};
+use super::{Heard, MemoryLog, batch};
+use crate::protocol::ids::CanvasId;
+
+impl Registry for MemoryLog {
+    fn prove(&self, whole: bool, commits: u64) -> Reply<'_, Proof> {
+        self.ask(move |world, _| {
+            let now_ms = self.engine.now_ms();
+            world.state.prove(self.number, whole, commits, now_ms)
+        })
+    }
+
+    fn beat(&self) -> Reply<'_, Heartbeat> {
+        self.ask(|world, now_ms| {
+            let known = world.state.instances.contains_key(&self.number);
+            let me = world.state.instances.entry(self.number).or_default();
+            me.beat = now_ms;
+            me.name.clone_from(&self.me.instance_id);
+            let connected = world.connected();
+            let instances = world.state.instances.iter();
+            let others = instances.filter(|(number, _)| **number != self.number);
+            let others = others.map(|(number, instance)| OtherInstance {
+                number: *number,
+                beat: instance.beat,
+                connected: connected.contains(number),
+            });
+            Heartbeat {
+                now_ms: self.engine.now_ms() + world.state.skew_ms,
+                skew_ms: world.state.skew_ms,
+                known,
+                commits: world.state.commits,
+                others: others.collect(),
+            }
+        })
+    }
+
+    fn correct_clock(&self, before_ms: i64, now_ms: i64) -> Reply<'_, ()> {
+        self.ask(move |world, _| {
+            if world.state.skew_ms == before_ms {
+                world.state.skew_ms = now_ms;
+            }
+        })
+    }
+
+    fn pass_time<'a>(&'a self, batch: &'a [u8]) -> Reply<'a, ()> {
+        self.ask(move |world, now_ms| {
+            let leaving = &world.state.leaving;
+            let due = leaving.iter().filter(|(_, at)| **at <= now_ms);
+            let due: Vec<String> = due.map(|(name, _)| name.clone()).collect();
+            for name in due {
+                world.state.leaving.remove(&name);
+                if world.state.held(&name, NOBODY) {
+                    continue;
+                }
+                if let Some(canvas) = world.state.canvases.get_mut(&name) {
+                    let (n, _) = canvas.keep(now_ms, batch);
+                    // Nobody is left: its last word is how many are here.
+                    let mut words: Vec<String> =
+                        canvas.summary.split(' ').map(str::to_owned).collect();
+                    if let [first, .., last] = &mut words[..] {
+                        (*first, *last) = (n.to_string(), "0".to_owned());
+                        canvas.summary = words.join(" ");
+                    }
+                }
+            }
+        })
+    }
+
+    fn holds<'a>(&'a self, canvases: &'a [CanvasId]) -> Reply<'a, ()> {
+        self.ask(move |world, _| {
+            let me = world.state.instances.entry(self.number).or_default();
+            me.canvases.extend(canvases.iter().map(CanvasId::to_string));
+        })
+    }
+
+    fn lease(&self, dead: u32) -> Reply<'_, bool> {
+        self.ask(move |world, _| world.state.lease(dead, self.engine.now_ms()))
+    }
+
+    fn canvases_of(&self, number: u32) -> Reply<'_, Vec<String>> {
+        self.ask(move |world, _| {
+            let instance = world.state.instances.get(&number);
+            instance.map_or_else(Vec::new, |it| it.canvases.iter().cloned().collect())
+        })
+    }
+
+    fn reap<'a>(
+        &'a self,
+        dead: u32,
+        names: &'a [String],
+        bytes: &'a [u8],
+    ) -> Reply<'a, Vec<String>> {
+        self.step(move |world, now_ms| {
+            let (mut failed, mut heard) = (Vec::new(), Heard::new());
+            for name in names {
+                match world.state.canvases.get_mut(name) {
+                    Some(canvas) => {
+                        let (n, at_ms) = canvas.keep(now_ms, bytes);
+                        heard.extend(world.publish(name, &batch(n, at_ms, bytes)));
+                        if !world.state.held(name, dead) {
+                            let ends = self.grace_ends_ms();
+                            world.state.leaving.insert(name.clone(), ends);
+                        }
+                    }
+                    None => failed.push(name.clone()),
+                }
+                if let Some(instance) = world.state.instances.get_mut(&dead) {
+                    instance.canvases.remove(name);
+                }
+            }
+            Ok((failed, heard))
+        })
+    }
+
+    fn leave(&self, number: u32, beat: Option<i64>) -> Reply<'_, ()> {
+        self.ask(move |world, _| {
+            world.state.leave(number, beat, self.grace_ends_ms());
+        })
+    }
+
+    fn members(&self) -> Reply<'_, Vec<Registered>> {
+        self.ask(|world, _| {
+            let instances = world.state.instances.iter();
+            let members = instances.map(|(number, instance)| Registered {
+                number: *number,
+                name: Some(instance.name.clone()),
+                pid: std::process::id(),
+                beat: instance.beat,
+            });
+            members.collect()
+        })
+    }
+}

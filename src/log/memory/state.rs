@@ -1,0 +1,387 @@
+//! What an engine keeps. Each method is one step.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::super::{
+    CanvasHead, ConnectError, Introduction, Left, LoggedBatch, MessageChunk, NOBODY, Opening,
+    Place, Proof, StoredSnapshot,
+};
+use crate::protocol::ids::CanvasId;
+
+/// How long an instance of the era before is waited for that has not said whether what it knows is there.
+const PROOF_MS: i64 = 300;
+/// So long after the end of a grace, time is let pass where nobody looks.
+const GRACE_LATE_MS: i64 = 250;
+/// A lease of a dead instance.
+const LEASE_MS: i64 = 10_000;
+/// No time of a batch is further from its author's clock than this.
+const CLOCK_SLACK_MS: i64 = 1_000;
+
+/// All of it. A replica has the same.
+#[derive(Clone, Default)]
+pub(super) struct State {
+    pub(super) era: Arc<str>,
+    /// The era since which nothing was lost.
+    base: Arc<str>,
+    run: u64,
+    since_ms: i64,
+    proof: Option<Proof>,
+    awaited: BTreeSet<u32>,
+    rules: String,
+    last_instance: u32,
+    pub(super) commits: u64,
+    pub(super) skew_ms: i64,
+    pub(super) instances: BTreeMap<u32, Instance>,
+    /// Canvases that nobody has and somebody is away on, by when the grace ends.
+    pub(super) leaving: BTreeMap<String, i64>,
+    pub(super) canvases: BTreeMap<String, Canvas>,
+    pub(super) tables: Tables,
+}
+
+/// The rows of the work queue.
+#[derive(Clone, Default)]
+pub(super) struct Tables {
+    pub(super) rows: BTreeMap<Place, Vec<u8>>,
+    /// The last commit, and when it was.
+    pub(super) commit: String,
+    pub(super) at_ms: i64,
+    /// Which instance commits next, and until when.
+    pub(super) owner: Option<(u32, i64)>,
+}
+
+#[derive(Clone, Default)]
+pub(super) struct Instance {
+    pub(super) beat: i64,
+    pub(super) name: String,
+    token: String,
+    pub(super) canvases: BTreeSet<String>,
+    leased_until_ms: i64,
+}
+
+#[derive(Clone, Default)]
+pub(super) struct Canvas {
+    pub(super) n: u64,
+    at_ms: i64,
+    pub(super) chain: String,
+    base: Arc<str>,
+    epoch: String,
+    pub(super) batches: BTreeMap<u64, LoggedBatch>,
+    saved: u64,
+    snapshot: String,
+    parts: usize,
+    whole: Vec<u8>,
+    rules: String,
+    stored: BTreeMap<String, BTreeMap<usize, Vec<u8>>>,
+    messages_end: String,
+    messages: BTreeMap<u64, Vec<u8>>,
+    pub(super) summary: String,
+}
+
+impl Canvas {
+    pub(super) fn keep(&mut self, now_ms: i64, bytes: &[u8]) -> (u64, i64) {
+        self.n += 1;
+        self.at_ms = self.at_ms.max(now_ms);
+        let batch = LoggedBatch {
+            n: self.n,
+            at_ms: self.at_ms,
+            bytes: bytes.to_vec(),
+        };
+        self.chain = batch.chained(&self.chain);
+        self.batches.insert(self.n, batch);
+        (self.n, self.at_ms)
+    }
+
+    pub(super) fn part(&self, snapshot: &str, which: usize) -> Option<Vec<u8>> {
+        self.stored.get(snapshot)?.get(&which).cloned()
+    }
+
+    pub(super) fn put_part(&mut self, snapshot: &str, which: usize, bytes: &[u8]) {
+        let parts = self.stored.entry(snapshot.to_owned()).or_default();
+        parts.insert(which, bytes.to_vec());
+    }
+
+    /// Gives whether it is in force now.
+    pub(super) fn save(
+        &mut self,
+        snapshot: &StoredSnapshot,
+        summary: &str,
+        rules: &str,
+        all: bool,
+    ) -> bool {
+        let before = self.saved;
+        let older = before > snapshot.n;
+        if older || (before == snapshot.n && self.rules == rules && snapshot.n > 0) {
+            self.stored.remove(&snapshot.name);
+        } else {
+            // Somebody may be reading the one before.
+            let old = std::mem::replace(&mut self.snapshot, snapshot.name.clone());
+            self.stored
+                .retain(|name, _| *name == old || *name == snapshot.name);
+            (self.saved, self.parts) = (snapshot.n, snapshot.parts);
+            self.whole.clone_from(&snapshot.whole);
+            rules.clone_into(&mut self.rules);
+            summary.clone_into(&mut self.summary);
+        }
+        // An instance that was cut off for a moment still finds the batches since the snapshot before.
+        let upto = match all {
+            true => before.max(snapshot.n),
+            false if snapshot.n > before => before,
+            false => 0,
+        };
+        self.batches.retain(|n, _| *n > upto);
+        !older
+    }
+
+    pub(super) fn messages_after(&self, seq: u64, max_bytes: usize) -> Vec<(u64, Vec<u8>)> {
+        let after = self.messages.range(seq + 1..);
+        let sized = after.map(|(seq, chunk)| (chunk.len(), (*seq, chunk.clone())));
+        bounded(sized, max_bytes)
+    }
+
+    pub(super) fn put_messages(&mut self, chunk: &MessageChunk) -> String {
+        if self.messages_end != chunk.after {
+            return self.messages_end.clone();
+        }
+        if !self.messages_end.starts_with(&chunk.epoch.to_string()) {
+            self.messages.clear();
+        }
+        self.messages.retain(|seq, _| *seq >= chunk.first_seq);
+        self.messages.insert(chunk.last_seq, chunk.bytes.clone());
+        self.messages_end = chunk.end();
+        chunk.end()
+    }
+
+    pub(super) fn batches_after(&self, n: u64, max_bytes: usize) -> Vec<LoggedBatch> {
+        let after = self.batches.range(n + 1..);
+        bounded(after.map(|(_, it)| (it.bytes.len(), it.clone())), max_bytes)
+    }
+}
+
+/// As many as fit, at least one if there is one.
+fn bounded<T>(items: impl Iterator<Item = (usize, T)>, max_bytes: usize) -> Vec<T> {
+    let (mut taken, mut bytes) = (Vec::new(), 0);
+    for (size, item) in items {
+        bytes += size + 64;
+        if !taken.is_empty() && bytes > max_bytes {
+            break;
+        }
+        taken.push(item);
+    }
+    taken
+}
+
+impl State {
+    /// Gives the instance's number.
+    pub(super) fn enter(
+        &mut self,
+        me: &Introduction,
+        number: u32,
+        run: u64,
+        connected: &BTreeSet<u32>,
+        now_ms: i64,
+    ) -> Result<u32, ConnectError> {
+        if self.rules != me.relay_rules {
+            let lives = |other: &u32| *other != number && connected.contains(other);
+            if !self.rules.is_empty() && self.instances.keys().any(lives) {
+                return Err(ConnectError::ForGood(format!(
+                    "other instances run with {}, this one with {}",
+                    self.rules, me.relay_rules
+                )));
+            }
+            self.rules.clone_from(&me.relay_rules);
+        }
+        if self.run != run {
+            let first = self.run == 0;
+            self.run = run;
+            self.era = format!("{run}-{}", uuid::Uuid::new_v4().simple()).into();
+            if first {
+                self.base = self.era.clone();
+            }
+            (self.since_ms, self.proof) = (now_ms, None);
+            self.awaited = self.instances.keys().copied().collect();
+        }
+        let number = match number {
+            0 => self.last_instance + 1,
+            known => known,
+        };
+        self.last_instance = self.last_instance.max(number);
+        let instance = self.instances.entry(number).or_default();
+        if !instance.token.is_empty() && instance.token != me.token {
+            let taken = "another process was given this one's number";
+            return Err(ConnectError::ForGood(taken.to_owned()));
+        }
+        instance.beat = now_ms + self.skew_ms;
+        instance.leased_until_ms = 0;
+        instance.token.clone_from(&me.token);
+        instance.name.clone_from(&me.instance_id);
+        Ok(number)
+    }
+
+    pub(super) fn prove(&mut self, number: u32, whole: bool, commits: u64, now_ms: i64) -> Proof {
+        if self.proof == Some(Proof::Lost) {
+            return Proof::Lost;
+        }
+        self.awaited.remove(&number);
+        let silent = !self.awaited.is_empty();
+        let late = self.proof.is_none() && silent && now_ms - self.since_ms > PROOF_MS;
+        let proof = match () {
+            () if !whole || commits > self.commits || late => {
+                self.base = self.era.clone();
+                Proof::Lost
+            }
+            () if self.proof == Some(Proof::Kept) || !silent => Proof::Kept,
+            () => return Proof::Pending,
+        };
+        self.proof = Some(proof);
+        proof
+    }
+
+    /// What time it is for an instance whose clock says `known`.
+    pub(super) fn clock(&self, now_ms: i64, known: i64) -> i64 {
+        let now_ms = now_ms + self.skew_ms;
+        match known {
+            0 => now_ms,
+            known => now_ms.clamp(known - CLOCK_SLACK_MS, known + CLOCK_SLACK_MS),
+        }
+    }
+
+    /// Opens a canvas. Gives what is published, if it begins anew.
+    pub(super) fn open(
+        &mut self,
+        id: &CanvasId,
+        number: u32,
+        opening: &Opening,
+        rules: &str,
+        now_ms: i64,
+    ) -> (CanvasHead, Option<(u64, i64)>) {
+        let instance = self.instances.entry(number).or_default();
+        instance.canvases.insert(id.to_string());
+        let base = self.base.clone();
+        let new = || Canvas {
+            at_ms: now_ms,
+            base: base.clone(),
+            epoch: opening.epoch.to_string(),
+            rules: rules.to_owned(),
+            ..Canvas::default()
+        };
+        let canvas = self.canvases.entry(id.to_string()).or_insert_with(new);
+        let mut began = None;
+        if canvas.base != base {
+            began = Some(canvas.keep(now_ms, &opening.anew));
+            canvas.base = base;
+        }
+        let head = CanvasHead {
+            n: canvas.n,
+            chain: canvas.chain.clone(),
+            epoch: canvas.epoch.clone(),
+            saved: canvas.saved,
+            parts: canvas.parts,
+            snapshot: canvas.snapshot.clone(),
+            whole: canvas.whole.clone(),
+            rules: canvas.rules.clone(),
+            messages_end: canvas.messages_end.clone(),
+            instances: self.instances.keys().copied().collect(),
+        };
+        (head, began)
+    }
+
+    /// Puts a canvas back from a copy of it.
+    pub(super) fn restore(
+        &mut self,
+        id: &CanvasId,
+        copy: &StoredSnapshot,
+        rules: &str,
+        unreadable: Option<&str>,
+        now_ms: i64,
+    ) -> Option<u64> {
+        let known = self.canvases.remove(id.as_str());
+        if let Some(known) = known {
+            let snapshot = format!("{} {}", known.saved, known.snapshot);
+            if unreadable != Some(snapshot.as_str()) {
+                self.canvases.insert(id.to_string(), known);
+                return None;
+            }
+        }
+        let n = copy.n + 1_048_576;
+        let canvas = Canvas {
+            n,
+            at_ms: now_ms,
+            saved: n,
+            snapshot: copy.name.clone(),
+            parts: copy.parts,
+            whole: copy.whole.clone(),
+            rules: rules.to_owned(),
+            ..Canvas::default()
+        };
+        self.canvases.insert(id.to_string(), canvas);
+        Some(n)
+    }
+
+    /// Gives up a canvas.
+    pub(super) fn release(
+        &mut self,
+        id: &CanvasId,
+        number: u32,
+        n: u64,
+        left: Left,
+        away_until_ms: Option<i64>,
+    ) {
+        if let Some(instance) = self.instances.get_mut(&number) {
+            instance.canvases.remove(id.as_str());
+        }
+        if self.held(id.as_str(), NOBODY) {
+            return;
+        }
+        if let Some(at) = away_until_ms {
+            self.leaving.insert(id.to_string(), at);
+        }
+        let Some(canvas) = self.canvases.get_mut(id.as_str()) else {
+            return;
+        };
+        if canvas.n != n {
+            return;
+        }
+        if left == Left::Nothing {
+            self.canvases.remove(id.as_str());
+        } else if canvas.saved == n {
+            canvas.batches.clear();
+            if left == Left::Deleted {
+                canvas.messages.clear();
+            }
+        }
+    }
+
+    /// Whether an instance other than that one has it.
+    pub(super) fn held(&self, name: &str, but: u32) -> bool {
+        let mut others = self.instances.iter().filter(|(number, _)| **number != but);
+        others.any(|(_, instance)| instance.canvases.contains(name))
+    }
+
+    pub(super) fn lease(&mut self, dead: u32, now_ms: i64) -> bool {
+        let Some(instance) = self.instances.get_mut(&dead) else {
+            return false;
+        };
+        let free = instance.leased_until_ms < now_ms;
+        if free {
+            instance.leased_until_ms = now_ms + LEASE_MS;
+        }
+        free
+    }
+
+    /// Takes an instance out.
+    pub(super) fn leave(&mut self, number: u32, beat: Option<i64>, grace_ends_ms: i64) {
+        let known = self.instances.get(&number).map(|instance| instance.beat);
+        if beat.is_some() && known != beat {
+            return;
+        }
+        let Some(gone) = self.instances.remove(&number) else {
+            return;
+        };
+        for name in gone.canvases {
+            if !self.held(&name, NOBODY) {
+                self.leaving.insert(name, grace_ends_ms + GRACE_LATE_MS);
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The tables of the work queue.
+
+use super::super::{AtMoment, Committed, KeyedRow, Reply, RowCommit, RowRange, Tables};
+use super::{Heard, MemoryLog};
+
+impl Tables for MemoryLog {
+    fn last_commit(&self) -> Reply<'_, (String, i64)> {
+        self.ask(|world, _| {
+            let tables = &world.state.tables;
+            (tables.commit.clone(), tables.at_ms)
+        })
+    }
+
+    fn row<'a>(
+        &'a self,
+        by: &'a str,
+        table: usize,
+        key: &'a [u8],
+    ) -> Reply<'a, AtMoment<Option<Vec<u8>>>> {
+        self.ask(move |world, _| {
+            let tables = &world.state.tables;
+            let row = || tables.rows.get(&(table, key.to_vec())).cloned();
+            (tables.commit == by).then(row)
+        })
+    }
+
+    fn rows<'a>(&'a self, by: &'a str, range: RowRange<'a>) -> Reply<'a, AtMoment<Vec<KeyedRow>>> {
+        self.ask(move |world, _| {
+            let tables = &world.state.tables;
+            if tables.commit != by {
+                return None;
+            }
+            let place = |key: &[u8]| (range.table, key.to_vec());
+            let found = tables.rows.range(place(range.from)..place(range.to));
+            let row =
+                |((_, key), row): (&(usize, Vec<u8>), &Vec<u8>)| (key.clone(), Some(row.clone()));
+            Some(match range.downwards {
+                true => found.rev().take(range.limit).map(row).collect(),
+                false => found.take(range.limit).map(row).collect(),
+            })
+        })
+    }
+
+    fn commit_rows<'a>(&'a self, commit: RowCommit<'a>) -> Reply<'a, Committed> {
+        self.step(move |world, now_ms| {
+            let tables = &mut world.state.tables;
+            if tables.commit != commit.by {
+                return Ok((Committed::Moved, Heard::new()));
+            }
+            let others = |(owner, until): (u32, i64)| owner != self.number && until > now_ms;
+            if tables.owner.is_some_and(others) {
+                return Ok((Committed::Locked, Heard::new()));
+            }
+            for (place, row) in commit.changes {
+                match row {
+                    Some(row) => tables.rows.insert(place.clone(), row.clone()),
+                    None => tables.rows.remove(place),
+                };
+            }
+            tables.commit = uuid::Uuid::new_v4().simple().to_string();
+            tables.at_ms = commit.at_ms;
+            tables.owner = None;
+            let name = tables.commit.clone();
+            Ok((Committed::Done(name), world.tell_rows(commit.message)))
+        })
+    }
+
+    fn lock_rows(&self, milliseconds: i64) -> Reply<'_, bool> {
+        self.ask(move |world, now_ms| {
+            let owner = &mut world.state.tables.owner;
+            let others = |(owner, until): (u32, i64)| owner != self.number && until > now_ms;
+            if owner.is_some_and(others) {
+                return false;
+            }
+            *owner = Some((self.number, now_ms + milliseconds));
+            true
+        })
+    }
+
+    fn rows_replicated(&self, replicas: u32) -> Reply<'_, ()> {
+        self.step(move |world, _| world.replicas_have(replicas))
+    }
+}

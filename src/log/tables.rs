@@ -1,0 +1,79 @@
+//! Tables of rows, for the work queue: what is changed together is committed together, by whoever comes first.
+
+use std::collections::BTreeMap;
+
+use super::Reply;
+
+/// A row's place: its table, and its key.
+pub type Place = (usize, Vec<u8>);
+/// What is to be written; `None`: deleted.
+pub type Changes = BTreeMap<Place, Option<Vec<u8>>>;
+/// A key and its row; `None`: there is a key without one.
+pub type KeyedRow = (Vec<u8>, Option<Vec<u8>>);
+/// What was read; `None`: somebody else has committed since.
+pub type AtMoment<T> = Option<T>;
+
+/// The tables of a relay. Every read says which commit it goes by: what goes by one commit is of one moment.
+pub trait Tables: Send + Sync {
+    /// The last commit, and when it was.
+    fn last_commit(&self) -> Reply<'_, (String, i64)>;
+
+    /// A row.
+    fn row<'a>(
+        &'a self,
+        by: &'a str,
+        table: usize,
+        key: &'a [u8],
+    ) -> Reply<'a, AtMoment<Option<Vec<u8>>>>;
+
+    /// The first rows of a range, in its order.
+    fn rows<'a>(&'a self, by: &'a str, range: RowRange<'a>) -> Reply<'a, AtMoment<Vec<KeyedRow>>>;
+
+    /// Commits changes, and tells every instance; or does nothing.
+    fn commit_rows<'a>(&'a self, commit: RowCommit<'a>) -> Reply<'a, Committed>;
+
+    /// This instance commits next: the others wait so long, or until it has. `false` if another instance has that right.
+    fn lock_rows(&self, milliseconds: i64) -> Reply<'_, bool>;
+
+    /// Waits until so many replicas have what this link committed. [`super::Fault::NotNow`]: they are too few for now.
+    fn rows_replicated(&self, replicas: u32) -> Reply<'_, ()>;
+}
+
+/// Rows of a table with `from <= key < to`.
+#[derive(Debug, Clone, Copy)]
+pub struct RowRange<'a> {
+    /// Which table.
+    pub table: usize,
+    /// The least key.
+    pub from: &'a [u8],
+    /// The key after the last.
+    pub to: &'a [u8],
+    /// From the last to the first.
+    pub downwards: bool,
+    /// How many.
+    pub limit: usize,
+}
+
+/// Changes that are committed together.
+#[derive(Debug, Clone, Copy)]
+pub struct RowCommit<'a> {
+    /// The last commit that they go by.
+    pub by: &'a str,
+    /// When they are.
+    pub at_ms: i64,
+    /// All of them, at least one.
+    pub changes: &'a Changes,
+    /// What the instances are told.
+    pub message: &'a [u8],
+}
+
+/// What became of a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Committed {
+    /// It is done, under that name.
+    Done(String),
+    /// Somebody else has committed since.
+    Moved,
+    /// Somebody else is to commit first.
+    Locked,
+}

@@ -1,0 +1,103 @@
+//! The features of one side of a connection, beyond those of every client and server of version 1.
+//!
+//! `welcome.features` says what the server has, `hello.features` what the client understands. Each is a list of words. A word that
+//! the other side does not know is ignored, so that either may be the younger one.
+
+/// One thing that may be there or not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Feature {
+    /// The subprotocol `scumble.v1.msgpack`.
+    Msgpack,
+    /// `hello.compress` with `deflate-raw`.
+    Deflate,
+    /// `object-update` with `set`, `unset` and `append`.
+    Set,
+    /// `batch`.
+    Batch,
+    /// A snapshot of what changed since a state that the client holds.
+    Base,
+}
+
+impl Feature {
+    /// All that are known, so that a client may say them.
+    const KNOWN: &[Self] = &[
+        Self::Msgpack,
+        Self::Deflate,
+        Self::Set,
+        Self::Batch,
+        Self::Base,
+    ];
+
+    /// What this server has, told in `welcome.features`.
+    pub const SERVED: &[Self] = &[
+        Self::Msgpack,
+        Self::Deflate,
+        Self::Set,
+        Self::Batch,
+        Self::Base,
+    ];
+
+    /// The word on the wire.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Msgpack => "msgpack",
+            Self::Deflate => "deflate-raw",
+            Self::Set => "set",
+            Self::Batch => "batch",
+            Self::Base => "base",
+        }
+    }
+
+    fn bit(self) -> u32 {
+        1 << self as u32
+    }
+}
+
+/// The features that one side said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Features(u32);
+
+impl Features {
+    /// Those among the words that are known.
+    pub fn of<'a>(words: impl IntoIterator<Item = &'a str>) -> Self {
+        let known = |word: &str| Feature::KNOWN.iter().find(|feature| feature.word() == word);
+        let bits = words.into_iter().filter_map(known);
+        Self(bits.fold(0, |all, feature| all | feature.bit()))
+    }
+
+    /// Whether it is among them.
+    pub fn has(self, feature: Feature) -> bool {
+        self.0 & feature.bit() != 0
+    }
+}
+
+/// The features of this server as a JSON array.
+pub fn served() -> String {
+    let words: Vec<String> = Feature::SERVED
+        .iter()
+        .map(|feature| format!("\"{}\"", feature.word()))
+        .collect();
+    format!("[{}]", words.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_words_are_kept_and_others_ignored() {
+        let some = Features::of(["batch", "teleport", ""]);
+        assert!(some.has(Feature::Batch) && !some.has(Feature::Set));
+        assert_eq!(Features::of(["teleport"]), Features::default());
+        let all = Features::of(Feature::KNOWN.iter().map(|feature| feature.word()));
+        assert!(Feature::KNOWN.iter().all(|feature| all.has(*feature)));
+    }
+
+    #[test]
+    fn what_is_served_is_known_and_a_list_of_words() {
+        let served: Vec<String> = serde_json::from_str(&served()).unwrap();
+        let words = Feature::SERVED.iter().map(|feature| feature.word());
+        assert!(words.eq(served.iter().map(String::as_str)));
+        assert!(Feature::SERVED.iter().all(|f| Feature::KNOWN.contains(f)));
+    }
+}

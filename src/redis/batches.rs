@@ -1,0 +1,171 @@
+//! A canvas's batches: appended, published, read.
+
+use futures::FutureExt as _;
+use redis::{FromRedisValue, ParsingError, Value, from_redis_value};
+
+use super::replies::{Entry, appended, message_of};
+use super::{RedisLog, aside, done, replicas_have, script};
+use crate::log::{Appended, Batches, CanvasHead, Fault, How, LoggedBatch, Opening, Piece, Reply};
+use crate::protocol::ids::CanvasId;
+
+script!(APPEND, "append");
+script!(OPEN, "open");
+script!(READ, "read");
+
+impl Batches for RedisLog {
+    fn append<'a>(&'a self, pieces: &'a [&'a Piece], how: How) -> Reply<'a, (u64, Vec<Appended>)> {
+        async move {
+            let keys = &self.keys;
+            let mut append = self.call(&APPEND);
+            append.key(keys.instances()).arg(self.number);
+            append.arg(if how.even_if_full { "full" } else { "" });
+            append.arg(if how.publish { "tell" } else { "keep" });
+            for piece in pieces {
+                append
+                    .key(keys.canvas(&piece.canvas))
+                    .key(keys.log(&piece.canvas))
+                    .arg(keys.channel(&self.relay, &piece.canvas))
+                    .arg(if piece.kept { "b" } else { "e" })
+                    .arg(&piece.bytes);
+            }
+            let ends: Vec<Value> = done(&append, &self.commits).await?;
+            let mut ends = ends.into_iter();
+            let commits = ends.next().unwrap_or(Value::Nil);
+            let read = || {
+                Ok((
+                    from_redis_value(commits)?,
+                    ends.map(appended).collect::<Result<_, _>>()?,
+                ))
+            };
+            read().map_err(|error: ParsingError| Fault::Link(error.to_string()))
+        }
+        .boxed()
+    }
+
+    fn replicated(&self, replicas: u32) -> Reply<'_, ()> {
+        replicas_have(&self.commits, replicas).boxed()
+    }
+
+    fn publish<'a>(&'a self, pieces: &'a [&'a Piece], ends: &'a [Appended]) -> Reply<'a, ()> {
+        async move {
+            let mut publish = redis::pipe();
+            for (piece, end) in pieces.iter().zip(ends) {
+                if let Appended::At(n, at_ms) = end {
+                    let channel = self.keys.channel(&self.relay, &piece.canvas);
+                    let message = message_of(*n, *at_ms, &piece.bytes);
+                    publish.cmd("PUBLISH").arg(channel).arg(message).ignore();
+                }
+            }
+            Ok(publish.query_async::<()>(&mut self.commits.clone()).await?)
+        }
+        .boxed()
+    }
+
+    fn subscribe<'a>(&'a self, canvases: &'a [CanvasId]) -> Reply<'a, ()> {
+        async move {
+            let channel = |id| self.keys.channel(&self.relay, id);
+            let channels: Vec<String> = canvases.iter().map(channel).collect();
+            Ok(self.channels.clone().subscribe(channels).await?)
+        }
+        .boxed()
+    }
+
+    fn unsubscribe<'a>(&'a self, canvas: &'a CanvasId) -> Reply<'a, ()> {
+        async move {
+            let channel = self.keys.channel(&self.relay, canvas);
+            Ok(self.channels.clone().unsubscribe(channel).await?)
+        }
+        .boxed()
+    }
+
+    fn open<'a>(
+        &'a self,
+        canvas: &'a CanvasId,
+        opening: Opening,
+        whole: bool,
+    ) -> Reply<'a, CanvasHead> {
+        async move {
+            let keys = &self.keys;
+            let mut open = self.call(&OPEN);
+            open.key(keys.canvas(canvas))
+                .key(keys.log(canvas))
+                .key(keys.canvases_of(self.number))
+                .key(keys.instances())
+                .arg(canvas.as_str())
+                .arg(opening.epoch.to_string())
+                .arg(opening.anew)
+                .arg(keys.channel(&self.relay, canvas))
+                .arg(&self.me.canvas_rules)
+                .arg(aside())
+                .arg(if whole { "whole" } else { "head" });
+            let (n, chain, epoch, saved, parts, snapshot, whole, rules, messages_end, instances) =
+                done(&open, &self.bulk).await?;
+            Ok(CanvasHead {
+                n,
+                chain,
+                epoch,
+                saved,
+                parts,
+                snapshot,
+                whole,
+                rules,
+                messages_end,
+                instances,
+            })
+        }
+        .boxed()
+    }
+
+    fn ends<'a>(
+        &'a self,
+        canvases: &'a [CanvasId],
+    ) -> Reply<'a, Vec<(Option<u64>, Option<String>)>> {
+        async move {
+            let mut ask = redis::pipe();
+            for canvas in canvases {
+                let canvas = self.keys.canvas(canvas);
+                ask.cmd("HMGET").arg(canvas).arg(&["n", "h"]);
+            }
+            Ok(ask.query_async(&mut self.short.clone()).await?)
+        }
+        .boxed()
+    }
+
+    fn batches_after<'a>(
+        &'a self,
+        canvas: &'a CanvasId,
+        n: u64,
+        max_bytes: usize,
+    ) -> Reply<'a, Vec<LoggedBatch>> {
+        async move {
+            let from = format!("{}-0", n + 1);
+            let found: Vec<Entry> = self.read(self.keys.log(canvas), from, max_bytes).await?;
+            Ok(found.into_iter().map(|Entry(batch)| batch).collect())
+        }
+        .boxed()
+    }
+
+    fn remove<'a>(&'a self, canvas: &'a CanvasId) -> Reply<'a, ()> {
+        async move {
+            let keys = &self.keys;
+            let names = [keys.canvas(canvas), keys.log(canvas), keys.rows(canvas)];
+            let unlink = redis::cmd("UNLINK").arg(&names).to_owned();
+            Ok(unlink.query_async(&mut self.short.clone()).await?)
+        }
+        .boxed()
+    }
+}
+
+impl RedisLog {
+    /// Entries of a stream from an id on.
+    pub(super) async fn read<T: FromRedisValue>(
+        &self,
+        stream: String,
+        from: String,
+        max_bytes: usize,
+    ) -> Result<Vec<T>, Fault> {
+        let mut read = self.call(&READ);
+        read.key(stream).arg(from).arg(max_bytes);
+        done(&read, &self.bulk).await
+    }
+}

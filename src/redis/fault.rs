@@ -1,0 +1,84 @@
+//! What an error of Redis means to its caller.
+
+use redis::{ErrorKind, RedisError};
+
+use crate::log::Fault;
+
+/// Errors of a server that is to be left, or of an instance that must come in again.
+const LEAVE: &[&str] = &[
+    "STALE",
+    "READONLY",
+    "MASTERDOWN",
+    "LOADING",
+    "CLUSTERDOWN",
+    "NOAUTH",
+    "WRONGPASS",
+    "UNKILLABLE",
+];
+
+/// Errors of a server that can't do it now, whatever is asked.
+const LATER: &[&str] = &[
+    "OOM",
+    "NOREPLICAS",
+    "MISCONF",
+    "BUSY",
+    "TRYAGAIN",
+    "NOPERM",
+    "NOSCRIPT",
+    "EXECABORT",
+];
+
+impl From<RedisError> for Fault {
+    fn from(error: RedisError) -> Self {
+        let text = error.to_string();
+        match (error.code(), error.kind()) {
+            (Some(code), _) if LEAVE.contains(&code) => Self::Link(text),
+            (Some(code), _) if LATER.contains(&code) => Self::NotNow(text),
+            (Some(_), _) | (None, ErrorKind::Server(_) | ErrorKind::UnexpectedReturnType) => {
+                Self::Canvas(text)
+            }
+            (None, _) => Self::Link(text),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As the parser makes it of what a server says.
+    fn said(line: &str) -> Fault {
+        let value = redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).expect("a value");
+        let error = value.extract_error().expect_err("an error");
+        Fault::from(error)
+    }
+
+    #[test]
+    fn a_reply_is_not_a_broken_link() {
+        for (line, link) in [
+            ("STALE the relay began anew", true),
+            (
+                "READONLY You can't write against a read only replica.",
+                true,
+            ),
+            ("LOADING Redis is loading the dataset in memory", true),
+            (
+                "OOM command not allowed when used memory > 'maxmemory'.",
+                false,
+            ),
+            ("NOREPLICAS Not enough good replicas to write.", false),
+            ("NOPERM this user has no permissions", false),
+            (
+                "WRONGTYPE Operation against a key holding the wrong kind",
+                false,
+            ),
+            ("ERR something of a script", false),
+        ] {
+            assert_eq!(matches!(said(line), Fault::Link(_)), link, "{line}");
+        }
+        let wrong = said("WRONGTYPE Operation against a key");
+        assert!(matches!(wrong, Fault::Canvas(_)), "{wrong:?}");
+        let cut = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+        assert!(matches!(Fault::from(RedisError::from(cut)), Fault::Link(_)));
+    }
+}

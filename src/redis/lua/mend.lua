@@ -1,0 +1,32 @@
+-- Puts a canvas back from an instance's copy, after somebody removed or overwrote some of its keys. What is there of it is set
+-- aside under another name, not thrown away. Copies find that their place is gone, and read it anew.
+-- KEYS: relay, canvas, log, rows
+-- ARGV: era, time, n of the copy, which snapshot ('' if it is here), its parts, the snapshot if it is here, rules, a name to set aside under,
+-- the snapshot that can't be read ('-' if it is not for that)
+local canvas, log, now = KEYS[2], KEYS[3], clock()
+local n = tonumber(ARGV[3])
+local head = redis.pcall('HMGET', canvas, 'n', 't', 'saved', 'snap')
+local top = redis.pcall('XREVRANGE', log, '+', '-', 'COUNT', 1)
+local last = not top.err and top[1] and tonumber((string.gsub(top[1][1], '-.*', '')))
+local known = not head.err and tonumber(head[1] or '')
+local whole = known and tonumber(head[2] or '') and (known == last or known == tonumber(head[3] or '0'))
+if whole and (head[3] or '0') .. ' ' .. (head[4] or '') ~= ARGV[9] then
+  -- Somebody else was faster.
+  return '0'
+end
+n = math.max(n, last or 0, known or 0)
+even_if_full()
+for _, key in ipairs({ canvas, log }) do
+  if redis.call('EXISTS', key) == 1 then
+    redis.call('RENAME', key, key .. ARGV[8])
+    redis.call('EXPIRE', key .. ARGV[8], 604800)
+  end
+end
+redis.call('UNLINK', KEYS[4])
+-- So far on that no copy takes what comes for what follows.
+n = number(n + 1048576)
+redis.call('HSET', canvas, 'n', n, 't', number(now), 'h', '', 'base', '', 'saved', n, 'snap', ARGV[4], 'pieces', ARGV[5], 'rules', ARGV[7])
+if ARGV[4] == '' then
+  redis.call('HSET', canvas, 'snapshot', ARGV[6])
+end
+return n

@@ -1,0 +1,38 @@
+-- Gives a canvas to an instance, creating it if it is new: where it is, and its snapshot if that is small.
+-- KEYS: relay, canvas, log, the instance's canvases, instances
+-- ARGV: era, time, name, the epoch of a new canvas, a batch that begins a new epoch, channel, rules, a name to set aside under,
+-- 'whole' or 'head'
+local now, canvas, log = clock(), KEYS[2], KEYS[3]
+even_if_full()
+redis.call('SADD', KEYS[4], ARGV[3])
+local function known()
+  return redis.call('HMGET', canvas, 'n', 'h', 't', 'base', 'epoch', 'saved', 'rules', 'pieces', 'snap', 'rows')
+end
+local it = known()
+if not it[1] then
+  local n, t = '0', number(now)
+  local first = redis.pcall('XRANGE', log, '-', '+', 'COUNT', 1)
+  if not first.err and first[1] and first[1][1] == '1-0' then
+    -- Somebody removed the hash; but all that was ever done is there.
+    local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
+    n, t = string.gsub(last[1], '-.*', ''), last[2][2]
+  elseif redis.call('EXISTS', log) == 1 then
+    -- A log whose beginning nobody has.
+    redis.call('RENAME', log, log .. ARGV[8])
+    redis.call('EXPIRE', log .. ARGV[8], 604800)
+  end
+  redis.call('HSET', canvas, 'n', n, 't', t, 'h', '', 'base', n == '0' and base or '', 'epoch', ARGV[4], 'rules', ARGV[7])
+  it = known()
+end
+if it[4] ~= base then
+  local why, n, t = keep(canvas, log, now, ARGV[5])
+  if why then
+    return redis.error_reply('ERR ' .. why)
+  end
+  redis.call('HSET', canvas, 'base', base)
+  redis.call('PUBLISH', ARGV[6], 'b' .. n .. ' ' .. t .. ' ' .. ARGV[5])
+  it = known()
+end
+local snapshot = ARGV[9] == 'whole' and redis.call('HGET', canvas, 'snapshot') or ''
+return { it[1], it[2] or '', it[5] or '', it[6] or '0', it[8] or '0', it[9] or '', snapshot, it[7] or ARGV[7], it[10] or '',
+  redis.call('ZRANGE', KEYS[5], 0, -1) }

@@ -1,0 +1,84 @@
+//! What Redis's answers and messages look like.
+
+use redis::{FromRedisValue, ParsingError, Value, from_redis_value};
+
+use crate::log::{Appended, LoggedBatch, Published};
+
+/// A batch as the log has it.
+pub(super) struct Entry(pub(super) LoggedBatch);
+
+impl FromRedisValue for Entry {
+    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
+        let (id, fields): (String, Vec<Vec<u8>>) = from_redis_value(value)?;
+        let n = id.split('-').next().and_then(|n| n.parse().ok());
+        let [_, at_ms, _, bytes] =
+            <[Vec<u8>; 4]>::try_from(fields).map_err(|_| "four fields were expected")?;
+        let at_ms = std::str::from_utf8(&at_ms)
+            .ok()
+            .and_then(|at_ms| at_ms.parse().ok());
+        match (n, at_ms) {
+            (Some(n), Some(at_ms)) => Ok(Self(LoggedBatch { n, at_ms, bytes })),
+            _ => Err("a number and a time were expected".into()),
+        }
+    }
+}
+
+/// How it went with a piece.
+pub(super) fn appended(value: Value) -> Result<Appended, ParsingError> {
+    let Value::Array(_) = value else {
+        return from_redis_value(value).map(Appended::Refused);
+    };
+    let (n, at_ms) = from_redis_value(value)?;
+    Ok(if n == 0 {
+        Appended::Published
+    } else {
+        Appended::At(n, at_ms)
+    })
+}
+
+/// Reads a message of a canvas's channel; `None` for one that is no message of ours.
+pub(super) fn published(message: &[u8]) -> Option<Published> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (kind, rest) = message.split_first()?;
+    Some(match kind {
+        b'b' => Published::Batch(batch(rest)?),
+        b'e' => Published::Ephemeral(rest.to_vec()),
+        b's' => Published::Saved(text(rest).parse().ok()?),
+        b'n' => Published::SummaryWanted,
+        b'm' => Published::Unreadable(text(rest)),
+        _ => return None,
+    })
+}
+
+fn batch(message: &[u8]) -> Option<LoggedBatch> {
+    let mut parts = message.splitn(3, |byte| *byte == b' ');
+    let mut number = || std::str::from_utf8(parts.next()?).ok();
+    let n = number()?.parse().ok()?;
+    let at_ms = number()?.parse().ok()?;
+    let bytes = parts.next()?.to_vec();
+    Some(LoggedBatch { n, at_ms, bytes })
+}
+
+/// A batch as it is published.
+pub(super) fn message_of(n: u64, at_ms: i64, bytes: &[u8]) -> Vec<u8> {
+    [format!("b{n} {at_ms} ").as_bytes(), bytes].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_survives_its_message() {
+        let batch = LoggedBatch {
+            n: 7,
+            at_ms: -3,
+            bytes: b"a b \0".to_vec(),
+        };
+        let message = message_of(batch.n, batch.at_ms, &batch.bytes);
+        assert_eq!(published(&message), Some(Published::Batch(batch)));
+        for bad in [&b""[..], b"b", b"b1", b"b1 2", b"bx 2 y", b"s", b"sx", b"z"] {
+            assert_eq!(published(bad), None, "{bad:?}");
+        }
+    }
+}

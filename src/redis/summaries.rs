@@ -1,0 +1,73 @@
+//! What is on canvases, for those who list them.
+
+use std::collections::BTreeSet;
+
+use futures::FutureExt as _;
+
+use super::{RedisLog, done, script};
+use crate::log::{Reply, Summaries};
+use crate::protocol::ids::CanvasId;
+
+script!(NOTE, "note");
+
+impl Summaries for RedisLog {
+    fn put_summaries<'a>(&'a self, summaries: &'a [(CanvasId, u64, String)]) -> Reply<'a, ()> {
+        async move {
+            let mut note = self.call(&NOTE);
+            for (canvas, n, text) in summaries {
+                note.key(self.keys.canvas(canvas)).arg(*n).arg(text);
+            }
+            done(&note, &self.short).await
+        }
+        .boxed()
+    }
+
+    fn summaries<'a>(&'a self, canvases: &'a [CanvasId]) -> Reply<'a, Vec<Option<(u64, String)>>> {
+        async move {
+            let mut ask = redis::pipe();
+            for canvas in canvases {
+                let canvas = self.keys.canvas(canvas);
+                ask.cmd("HMGET").arg(canvas).arg(&["n", "note"]);
+            }
+            type Found = (Option<u64>, Option<String>);
+            let found: Vec<Found> = ask.query_async(&mut self.short.clone()).await?;
+            let summary = |(n, text): Found| Some((n?, text.unwrap_or_default()));
+            Ok(found.into_iter().map(summary).collect())
+        }
+        .boxed()
+    }
+
+    fn ask_for_summaries<'a>(&'a self, canvases: &'a [CanvasId]) -> Reply<'a, ()> {
+        async move {
+            let mut ask = redis::pipe();
+            for canvas in canvases {
+                let channel = self.keys.channel(&self.relay, canvas);
+                ask.cmd("PUBLISH").arg(channel).arg("n").ignore();
+            }
+            Ok(ask.query_async::<()>(&mut self.short.clone()).await?)
+        }
+        .boxed()
+    }
+
+    fn names_in_use(&self) -> Reply<'_, BTreeSet<String>> {
+        async move {
+            let conn = &mut self.short.clone();
+            let mut numbers = redis::cmd("ZRANGE");
+            numbers.arg(self.keys.instances()).arg(0).arg(-1);
+            let numbers: Vec<u32> = numbers.query_async(conn).await?;
+            let mut ask = redis::pipe();
+            ask.cmd("ZRANGE").arg(self.keys.leaving()).arg(0).arg(-1);
+            ask.cmd("SUNION");
+            for number in &numbers {
+                ask.arg(self.keys.canvases_of(*number));
+            }
+            // One's own set always counts: an instance that others took for dead is not in the list.
+            ask.arg(self.keys.canvases_of(self.number));
+            let (mut names, loaded): (BTreeSet<String>, BTreeSet<String>) =
+                ask.query_async(conn).await?;
+            names.extend(loaded);
+            Ok(names)
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,138 @@
+//! The tables of the work queue. All their keys have one hash tag, so that a commit over several of them is one script.
+
+use std::collections::HashMap;
+
+use futures::FutureExt as _;
+use redis::{FromRedisValue, ParsingError, Value};
+
+use super::{RedisLog, done, replicas_have, script};
+use crate::log::{AtMoment, Committed, Fault, KeyedRow, Reply, RowCommit, RowRange, Tables};
+
+script!(COMMIT, "jobs_commit");
+script!(LOCK, "jobs_lock");
+script!(RANGE, "jobs_range");
+script!(READ, "jobs_read");
+
+fn unexpected(error: &ParsingError) -> Fault {
+    Fault::Link(error.to_string())
+}
+
+/// The next of an answer's values.
+fn next<T: FromRedisValue>(values: &mut impl Iterator<Item = Value>) -> Result<T, Fault> {
+    let value = values.next().unwrap_or(Value::Nil);
+    T::from_redis_value(value).map_err(|error| unexpected(&error))
+}
+
+impl Tables for RedisLog {
+    fn last_commit(&self) -> Reply<'_, (String, i64)> {
+        async move {
+            let mut read = self.call(&READ);
+            read.key(self.state()).arg("");
+            done(&read, &self.short).await
+        }
+        .boxed()
+    }
+
+    fn row<'a>(
+        &'a self,
+        by: &'a str,
+        table: usize,
+        key: &'a [u8],
+    ) -> Reply<'a, AtMoment<Option<Vec<u8>>>> {
+        async move {
+            let [rows, _] = self.table(table);
+            let mut read = self.call(&READ);
+            read.key(self.state()).key(rows).arg(by).arg(key);
+            let answer: Vec<Value> = done(&read, &self.short).await?;
+            let mut answer = answer.into_iter();
+            let commit: String = next(&mut answer)?;
+            let row = next(&mut answer)?;
+            Ok((commit == by).then_some(row))
+        }
+        .boxed()
+    }
+
+    fn rows<'a>(&'a self, by: &'a str, range: RowRange<'a>) -> Reply<'a, AtMoment<Vec<KeyedRow>>> {
+        async move {
+            let [rows, keys] = self.table(range.table);
+            let mut read = self.call(&RANGE);
+            read.key(self.state()).key(rows).key(keys);
+            read.arg(by).arg(range.from).arg(range.to);
+            read.arg(if range.downwards { "down" } else { "up" });
+            read.arg(range.limit);
+            let answer: Vec<Value> = done(&read, &self.short).await?;
+            let mut answer = answer.into_iter();
+            let commit: String = next(&mut answer)?;
+            if commit != by {
+                return Ok(None);
+            }
+            let keys: Vec<Vec<u8>> = next(&mut answer)?;
+            let rows: Option<Vec<Option<Vec<u8>>>> = next(&mut answer)?;
+            let rows = rows.unwrap_or_default();
+            Ok(Some(keys.into_iter().zip(rows).collect()))
+        }
+        .boxed()
+    }
+
+    fn commit_rows<'a>(&'a self, commit: RowCommit<'a>) -> Reply<'a, Committed> {
+        async move {
+            let name = uuid::Uuid::new_v4().simple().to_string();
+            let mut call = self.call(&COMMIT);
+            call.key(self.state());
+            call.arg(commit.by).arg(&name).arg(&self.me.token);
+            call.arg(commit.at_ms);
+            call.arg(self.keys.of_jobs(&self.relay));
+            call.arg(commit.message);
+            let mut places = HashMap::new();
+            // Deletions come first: they work where memory is full, and after them the rest does.
+            for deletes in [true, false] {
+                for ((table, key), row) in commit.changes {
+                    if row.is_none() != deletes {
+                        continue;
+                    }
+                    let next = 3 + 2 * places.len();
+                    let place = *places.entry(*table).or_insert_with(|| {
+                        let [rows, keys] = self.table(*table);
+                        call.key(rows).key(keys);
+                        next
+                    });
+                    call.arg(if deletes { "d" } else { "p" }).arg(place);
+                    call.arg(key).arg(row.as_deref().unwrap_or_default());
+                }
+            }
+            Ok(match done::<i64>(&call, &self.short).await? {
+                1 => Committed::Done(name),
+                0 => Committed::Moved,
+                _ => Committed::Locked,
+            })
+        }
+        .boxed()
+    }
+
+    fn lock_rows(&self, milliseconds: i64) -> Reply<'_, bool> {
+        async move {
+            let mut lock = self.call(&LOCK);
+            lock.key(self.state()).arg(&self.me.token).arg(milliseconds);
+            Ok(done::<i64>(&lock, &self.short).await? == 1)
+        }
+        .boxed()
+    }
+
+    fn rows_replicated(&self, replicas: u32) -> Reply<'_, ()> {
+        replicas_have(&self.short, replicas).boxed()
+    }
+}
+
+impl RedisLog {
+    fn state(&self) -> String {
+        self.keys.jobs("state")
+    }
+
+    fn table(&self, table: usize) -> [String; 2] {
+        let keys = &self.keys;
+        [
+            keys.jobs(&format!("rows:{table}")),
+            keys.jobs(&format!("keys:{table}")),
+        ]
+    }
+}

@@ -1,0 +1,216 @@
+//! The backplane of relays that outgrow one host: processes of several hosts share one log ([`crate::log`]), such as Redis.
+//!
+//! Every canvas has a log of batches there, one order for all. Each instance that has the canvas applies each batch to a
+//! copy of its own of the same machine ([`crate::canvas`]), and so comes to the same state: what a batch means is decided
+//! nowhere else. Reads are answered from that copy. Which engine keeps the log is known nowhere here.
+//!
+//! - [`link`]: the link to the log, and coming back after it broke.
+//! - [`writer`]: commits what waits, everything that came meanwhile in one go.
+//! - [`canvases`], [`replica`]: the copies; [`loading`]: how they get what they lack; [`keeping`]: snapshots, and copies that are given up.
+//! - [`resuming`]: what is proven before a new link is used.
+//! - [`mending`]: canvases of which the engine lost something.
+//! - [`peers`]: heartbeats, and the clients of instances that died.
+//! - [`mod@jobs`]: the work queue.
+//! - [`upkeep`]: time that passes, snapshots, copies that nobody uses.
+//!
+//! What the engine itself loses (a crash between two syncs of its file, a failover to a replica that was behind) is lost. Clients
+//! that are connected hear of it: the engine begins a new *era*, and if not all that the instances know is there in it, every
+//! canvas has a new epoch.
+
+mod as_backplane;
+mod canvases;
+mod directory;
+mod jobs;
+mod keeping;
+mod link;
+mod loading;
+mod mending;
+mod peers;
+mod replica;
+mod resuming;
+mod rules;
+mod start;
+mod upkeep;
+mod writer;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, oneshot, watch};
+
+pub use jobs::jobs;
+#[cfg(test)]
+pub(crate) use jobs::tests as job_store;
+pub use start::StartError;
+
+use crate::backplane::intake::Intake;
+use crate::backplane::latency::Latency;
+use crate::backplane::{Unavailable, Waiters};
+use crate::canvas::bounds::ObjectBounds;
+use crate::canvas::{Command, Rules};
+use crate::config::AuthMode;
+use crate::log::{Clock, Engine};
+use crate::protocol::ids::{CanvasId, InstanceId};
+use canvases::Canvases;
+use link::Link;
+use loading::Turns;
+
+/// How long a shutdown waits for what was taken to be committed, and for the snapshots after that.
+const DRAIN: Duration = Duration::from_secs(4);
+
+/// What a backplane over a log needs to know.
+#[derive(Clone)]
+pub struct ReplicatedConfig {
+    /// This process's name.
+    pub instance_id: InstanceId,
+    /// How long a log message is kept.
+    pub message_ttl: Duration,
+    /// How long a lost client stays `away` before it is gone.
+    pub presence_grace: Duration,
+    /// Whether tokens are asked for: the processes of a relay must agree on it.
+    pub auth: AuthMode,
+    /// What the objects of one canvas are held to.
+    pub bounds: ObjectBounds,
+    /// Replicas of the engine that must have a commit before it is published; 0: none.
+    pub wait_replicas: u32,
+}
+
+/// One instance of a relay over a log. Dropping it ends its part of the work as a crash would.
+pub struct ReplicatedBackplane {
+    shared: Arc<Shared>,
+    conns: AtomicU64,
+}
+
+/// What the parts share.
+struct Shared {
+    config: ReplicatedConfig,
+    rules: Rules,
+    engine: Arc<dyn Engine>,
+    /// Tells this process from others that may be given its number by an engine that forgot.
+    token: String,
+    number: AtomicU32,
+    link: Link,
+    canvases: Canvases,
+    /// It has no jobs: see `asked`.
+    intake: Intake<()>,
+    /// Rung when the intake, or `asked`, has something for the writer.
+    work: Notify,
+    asked: Mutex<Vec<Asked>>,
+    /// The writer has something in hand.
+    busy: AtomicBool,
+    /// Numbers this instance's batches: one that comes twice is known by it.
+    serial: AtomicU64,
+    waiters: Waiters,
+    clock: Arc<Clock>,
+    turns: Turns,
+    jobs: jobs::Lane,
+    /// The highest count of commits that the engine told.
+    commits: AtomicU64,
+    counters: Counters,
+    /// The end was asked for.
+    ending: AtomicBool,
+    /// Everything is done.
+    ended: watch::Sender<bool>,
+}
+
+/// What the upkeep has the writer commit.
+struct Asked {
+    canvas: CanvasId,
+    command: Command,
+    committed: Option<oneshot::Sender<()>>,
+}
+
+#[derive(Default)]
+struct Counters {
+    committed: AtomicU64,
+    commits: AtomicU64,
+    overloaded: AtomicU64,
+    last_commit_us: AtomicU64,
+    write: Latency,
+}
+
+impl Shared {
+    fn number(&self) -> u32 {
+        self.number.load(Ordering::Relaxed)
+    }
+
+    fn next_serial(&self) -> u64 {
+        self.serial.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// What messages call the engine.
+    fn engine(&self) -> &'static str {
+        self.engine.name()
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
+    fn saw_commits(&self, commits: u64) {
+        self.commits.fetch_max(commits, Ordering::Relaxed);
+    }
+
+    fn commits_seen(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+
+    /// Has the writer commit something of this instance's own.
+    fn ask(&self, canvas: CanvasId, command: Command) {
+        self.asked.lock().push(Asked {
+            canvas,
+            command,
+            committed: None,
+        });
+        self.work.notify_one();
+    }
+
+    /// The same; the answer comes with the commit.
+    fn ask_and_hear(&self, canvas: CanvasId, command: Command) -> oneshot::Receiver<()> {
+        let (committed, heard) = oneshot::channel();
+        self.asked.lock().push(Asked {
+            canvas,
+            command,
+            committed: Some(committed),
+        });
+        self.work.notify_one();
+        heard
+    }
+
+    fn check_open(&self) -> Result<(), Unavailable> {
+        if self.ending.load(Ordering::Acquire) {
+            return Err(Unavailable::NotNow("this instance is stopping".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+impl ReplicatedBackplane {
+    /// Commits what was taken, turns the clients that are still here away, keeps what changed, and leaves the registry.
+    async fn stop(&self) {
+        let shared = &self.shared;
+        if shared.ending.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        shared.intake.finish();
+        shared.work.notify_one();
+        if tokio::time::timeout(DRAIN, upkeep::farewell(shared))
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                "{} did not answer in time: the others will turn this instance's clients away",
+                shared.engine()
+            );
+        }
+        shared.intake.abandon();
+        shared.ended.send_replace(true);
+        shared.work.notify_one();
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,185 @@
+//! What the queue asks of the engine. Each request says which commit it goes by: what is read together is of one moment.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+
+use super::store::{Base, Kept, Trouble};
+use crate::jobs::store::Order;
+use crate::limits::PUBLISH_WAIT;
+use crate::log::{Changes, Committed, Fault, Reply, RowCommit, RowRange};
+use crate::replicated::Shared;
+use crate::replicated::link::Session;
+
+/// How long whoever was overtaken holds the others up at most, in milliseconds.
+const LOCK_MS: i64 = 2_000;
+/// How long one waits for whoever commits next.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// The engine, and which commit the reads go by.
+pub(crate) struct LogBase {
+    shared: Arc<Shared>,
+    session: Session,
+    handle: Handle,
+    /// The last commit; `None`: not known.
+    commit: RefCell<Option<String>>,
+    /// When that was.
+    at: i64,
+    locked: bool,
+    told: Vec<u8>,
+    now: i64,
+}
+
+type Failed = Trouble<Fault>;
+
+impl LogBase {
+    pub(super) fn new(shared: &Arc<Shared>, session: Session, handle: Handle) -> Self {
+        Self {
+            shared: shared.clone(),
+            session,
+            handle,
+            commit: RefCell::new(None),
+            at: 0,
+            locked: false,
+            told: Vec::new(),
+            now: 0,
+        }
+    }
+
+    pub(super) fn session(&self) -> u64 {
+        self.session.id
+    }
+
+    pub(super) fn is_of(&self, session: &Session) -> bool {
+        self.session.id == session.id
+    }
+
+    /// Which commit was the last has to be asked.
+    pub(super) fn forget(&mut self) {
+        *self.commit.borrow_mut() = None;
+    }
+
+    /// From here on everything that is read is of one moment.
+    pub(super) fn begin(&mut self) -> Result<(), Failed> {
+        if self.commit.borrow().is_some() {
+            return Ok(());
+        }
+        let (commit, at) = self.ask(self.session.log.last_commit())?;
+        self.at = at;
+        *self.commit.borrow_mut() = Some(commit);
+        Ok(())
+    }
+
+    /// The relay's time, which is never before that of the last commit, of whatever process.
+    pub(super) fn now(&self, shared: &Shared) -> i64 {
+        shared.now_ms().max(self.at)
+    }
+
+    pub(super) fn about_to_commit(&mut self, now: i64, told: Vec<u8>) {
+        (self.now, self.told) = (now, told);
+    }
+
+    /// The others wait until this one has committed; `false` if another holds them up already.
+    pub(super) fn lock(&mut self) -> Result<bool, Failed> {
+        self.locked = self.ask(self.session.log.lock_rows(LOCK_MS))?;
+        Ok(self.locked)
+    }
+
+    /// Whoever commits next needs a moment.
+    pub(super) fn pause(&self) {
+        self.handle.block_on(tokio::time::sleep(PAUSE));
+    }
+
+    /// Nothing is to be committed after all.
+    pub(super) fn unlock(&mut self) {
+        if std::mem::take(&mut self.locked) {
+            // If it fails it ends by itself.
+            let _ = self.ask(self.session.log.lock_rows(0));
+        }
+    }
+
+    fn ask<T>(&self, reply: Reply<'_, T>) -> Result<T, Failed> {
+        self.handle.block_on(reply).map_err(Trouble::Fault)
+    }
+
+    /// The commit that the reads go by.
+    fn known(&self) -> String {
+        self.commit.borrow().clone().unwrap_or_default()
+    }
+
+    /// Waits until so many replicas have it, as canvases do.
+    fn replicated(&self) -> Result<(), Failed> {
+        let wanted = self.shared.config.wait_replicas;
+        if wanted == 0 {
+            return Ok(());
+        }
+        let deadline = Instant::now() + PUBLISH_WAIT;
+        loop {
+            match self.ask(self.session.log.rows_replicated(wanted)) {
+                // It is committed, and not as safe as it has to be: nobody is told that it is.
+                Err(Trouble::Fault(Fault::NotNow(_))) if Instant::now() < deadline => {}
+                replicated => return replicated,
+            }
+        }
+    }
+}
+
+impl Base for LogBase {
+    type Fault = Fault;
+
+    fn fetch(&self, table: usize, key: &[u8]) -> Result<Option<Vec<u8>>, Failed> {
+        let by = self.known();
+        let row = self.ask(self.session.log.row(&by, table, key))?;
+        row.ok_or(Trouble::Moved)
+    }
+
+    fn range(
+        &self,
+        table: usize,
+        (from, to): (&[u8], &[u8]),
+        order: Order,
+        limit: usize,
+    ) -> Result<Vec<Kept>, Failed> {
+        let range = RowRange {
+            table,
+            from,
+            to,
+            downwards: order == Order::Down,
+            limit,
+        };
+        let by = self.known();
+        let rows = self.ask(self.session.log.rows(&by, range))?;
+        let whole = |(key, row): (Vec<u8>, Option<Vec<u8>>)| Some((key, row?));
+        let rows = rows.ok_or(Trouble::Moved)?.into_iter().map(whole);
+        let rows: Option<Vec<Kept>> = rows.collect();
+        rows.ok_or(Trouble::Damaged("a range"))
+    }
+
+    fn commit(&mut self, changes: &Changes) -> Result<(), Failed> {
+        let by = self.known();
+        if changes.is_empty() {
+            let (last, _) = self.ask(self.session.log.last_commit())?;
+            return match last == by {
+                true => Ok(()),
+                false => Err(Trouble::Moved),
+            };
+        }
+        let commit = RowCommit {
+            by: &by,
+            at_ms: self.now,
+            changes,
+            message: &self.told,
+        };
+        let name = match self.ask(self.session.log.commit_rows(commit))? {
+            Committed::Done(name) => name,
+            Committed::Moved => return Err(Trouble::Moved),
+            Committed::Locked => return Err(Trouble::Locked),
+        };
+        self.locked = false;
+        self.at = self.at.max(self.now);
+        *self.commit.borrow_mut() = Some(name);
+        self.replicated()
+    }
+}

@@ -1,0 +1,201 @@
+//! Snapshots, and copies that are given up. A snapshot is encoded on another thread, from what the canvas was at one moment, and goes
+//! to Redis in parts.
+
+use std::sync::Arc;
+
+use futures::{FutureExt as _, StreamExt, TryStreamExt, stream};
+
+use super::Shared;
+use super::canvases::KEEP;
+use super::link::Session;
+use super::loading::{PART, PARTS};
+use super::replica::{Inner, Replica};
+use crate::canvas::codec::Frozen;
+use crate::log::{Fault, Left, MessageChunk, StoredSnapshot};
+use crate::protocol::ids::Position;
+
+/// Times that messages are offered that somebody else was faster to keep.
+const TRIES: usize = 4;
+
+impl Shared {
+    /// Keeps a snapshot if there is something new.
+    pub(super) async fn save(
+        &self,
+        session: &Session,
+        replica: &Replica,
+        all: bool,
+    ) -> Result<(), Fault> {
+        if replica.inner.lock().unsaved == 0 && !all {
+            return Ok(());
+        }
+        self.keep(session, replica, all).await
+    }
+
+    /// Keeps a snapshot. `all`: nobody needs what is older any more.
+    pub(super) async fn keep(
+        &self,
+        session: &Session,
+        replica: &Replica,
+        all: bool,
+    ) -> Result<(), Fault> {
+        self.keep_messages(session, replica).await?;
+        let (n, note, frozen, unsaved) = {
+            let mut inner = replica.inner.lock();
+            let Some(state) = inner.state.as_ref().filter(|_| !inner.stale) else {
+                return Ok(());
+            };
+            let frozen = state.freeze();
+            let note = inner.note();
+            (inner.n, note, frozen, std::mem::take(&mut inner.unsaved))
+        };
+        let kept = async {
+            let snapshot = self.put(session, replica, n, frozen).await?;
+            let note = note.unwrap_or_default();
+            session.log.save(&replica.id, &snapshot, &note, all).await
+        };
+        let kept = kept.await;
+        if kept.is_err() {
+            replica.inner.lock().unsaved += unsaved.max(1);
+        }
+        kept
+    }
+
+    /// Encodes a snapshot, and stores its parts if it is large. It is not in force yet.
+    pub(super) async fn put(
+        &self,
+        session: &Session,
+        replica: &Replica,
+        n: u64,
+        frozen: Frozen,
+    ) -> Result<StoredSnapshot, Fault> {
+        let bytes = if frozen.text_bytes() < PART {
+            frozen.encode()
+        } else {
+            let encoded = tokio::task::spawn_blocking(move || frozen.encode());
+            encoded.await.map_err(|e| Fault::NotNow(e.to_string()))?
+        };
+        replica.inner.lock().snapshot_bytes = bytes.len();
+        if bytes.len() <= PART {
+            return Ok(StoredSnapshot {
+                n,
+                name: String::new(),
+                parts: 0,
+                whole: bytes,
+            });
+        }
+        let name = uuid::Uuid::new_v4().simple().to_string();
+        let mut puts = Vec::with_capacity(bytes.len() / PART + 1);
+        for (which, part) in bytes.chunks(PART).enumerate() {
+            let put = session.log.put_part(&replica.id, &name, which, part);
+            puts.push(self.turns.take(put).boxed());
+        }
+        let puts = stream::iter(puts).buffer_unordered(PARTS);
+        puts.try_collect::<()>().await?;
+        Ok(StoredSnapshot {
+            n,
+            name,
+            parts: bytes.len().div_ceil(PART),
+            whole: Vec::new(),
+        })
+    }
+
+    /// Keeps the messages that may be resumed from, those that nobody has kept yet.
+    async fn keep_messages(&self, session: &Session, replica: &Replica) -> Result<(), Fault> {
+        let mut tries = 0;
+        while tries < TRIES {
+            let Some(chunk) = replica.inner.lock().next_messages() else {
+                return Ok(());
+            };
+            let kept = session.log.put_messages(&replica.id, &chunk);
+            let kept = self.turns.take(kept).await?;
+            if kept != chunk.end() {
+                tries += 1;
+            }
+            replica.inner.lock().messages_end = kept;
+        }
+        Ok(())
+    }
+
+    /// Gives a copy up that nobody uses, if it has not been used for a while. What changed is kept first.
+    pub(super) async fn give_up_unused(
+        &self,
+        session: &Session,
+        replica: &Arc<Replica>,
+    ) -> Result<(), Fault> {
+        let Ok(_loading) = replica.loading.try_lock() else {
+            return Ok(());
+        };
+        if !replica.is_unused(KEEP) {
+            return Ok(());
+        }
+        let nothing = replica.inner.lock().left() == Some(Left::Nothing);
+        if !nothing {
+            // Others may have the canvas, and lag: what they need stays until nobody has it.
+            self.save(session, replica, false).await?;
+        }
+        session.log.unsubscribe(&replica.id).await?;
+        let (unused, left) = {
+            let mut inner = replica.inner.lock();
+            let left = (inner.n, inner.left(), inner.away_until_ms(self));
+            let unused = inner.is_unused(KEEP);
+            if unused {
+                inner.state = None;
+            }
+            (unused, left)
+        };
+        if !unused {
+            // Whoever came meanwhile found it loaded.
+            return self.read(session, replica).await;
+        }
+        self.canvases.forget(replica);
+        let (n, left, away_until_ms) = left;
+        let left = left.unwrap_or(Left::Much);
+        session
+            .log
+            .release(&replica.id, n, left, away_until_ms)
+            .await
+    }
+}
+
+impl Inner {
+    /// What is on the canvas, for those who list canvases: its batch, its head, how many objects and clients.
+    pub(super) fn note(&self) -> Option<String> {
+        let state = self.state.as_ref()?;
+        let Position { epoch, seq } = state.head();
+        let (objects, members) = (state.objects(), state.members().members.len());
+        Some(format!("{} {epoch} {seq} {objects} {members}", self.n))
+    }
+
+    /// What is left on it.
+    fn left(&self) -> Option<Left> {
+        let state = self.state.as_ref()?;
+        Some(match () {
+            () if state.is_untouched() => Left::Nothing,
+            () if state.is_blank() => Left::Deleted,
+            () => Left::Much,
+        })
+    }
+
+    /// When the grace of the last one who is away ends.
+    fn away_until_ms(&self, shared: &Shared) -> Option<i64> {
+        let state = self.state.as_ref()?;
+        let away = state.members().members.iter().any(|member| member.away);
+        away.then(|| shared.now_ms() + shared.rules.presence_grace_ms)
+    }
+
+    /// The next messages to be kept.
+    fn next_messages(&self) -> Option<MessageChunk> {
+        let state = self.state.as_ref().filter(|_| !self.stale)?;
+        let epoch = state.head().epoch;
+        let of_this = self.messages_end.strip_prefix(&*epoch.to_string());
+        let seq = of_this.and_then(|seq| seq.trim().parse().ok()).unwrap_or(0);
+        let (last_seq, bytes) = state.rows_after(seq, PART)?;
+        Some(MessageChunk {
+            after: self.messages_end.clone(),
+            epoch,
+            last_seq,
+            bytes,
+            first_seq: state.first_seq(),
+        })
+    }
+}

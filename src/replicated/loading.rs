@@ -1,0 +1,298 @@
+//! How a copy is read from the log: its snapshot part by part, the messages beside it, the batches since, each read bounded in bytes; put
+//! together on another thread. One large canvas holds no other up.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt, TryStreamExt, stream};
+use tokio::sync::Semaphore;
+
+use super::Shared;
+use super::link::Session;
+use super::replica::{Needs, Replica, rebuilt};
+use crate::canvas::Command;
+use crate::canvas::codec::encode_batch;
+use crate::limits::READ_RETRY;
+use crate::log::{CanvasHead, Fault, LoggedBatch, NOBODY, Opening};
+use crate::protocol::ids::Epoch;
+
+/// Bytes of one part of a snapshot, and of one read of batches. At 80 Mbit/s one takes 7 ms.
+pub(super) const PART: usize = 64 * 1024;
+/// Parts that are under way at a time, for all canvases: what is short does not wait long behind them.
+pub(super) const PARTS: usize = 4;
+/// Copies that are read at a time.
+const READS: usize = 16;
+/// Times that a canvas is read again because it was kept anew meanwhile.
+const TRIES: usize = 16;
+
+/// The turns of those who read or write parts.
+pub(super) struct Turns(Semaphore);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Semaphore::new(PARTS))
+    }
+}
+
+impl Turns {
+    /// Runs it when there is room for another part.
+    pub(super) async fn take<T>(&self, part: impl Future<Output = T>) -> T {
+        // It is never closed.
+        let _turn = self.0.acquire().await.ok();
+        part.await
+    }
+}
+
+/// What a canvas is put together of.
+pub(super) struct Parts {
+    pub(super) head: CanvasHead,
+    pub(super) snapshot: Vec<u8>,
+    pub(super) messages: Vec<Vec<u8>>,
+    pub(super) since: Vec<LoggedBatch>,
+}
+
+/// What a canvas that is opened begins with.
+pub(super) fn opening() -> Opening {
+    let renumber = [Command::Renumber {
+        epoch: Epoch::random(),
+    }];
+    Opening {
+        epoch: Epoch::random(),
+        anew: encode_batch(NOBODY, 0, &renumber),
+    }
+}
+
+impl Shared {
+    /// Subscribes, then reads. The caller holds `loading`.
+    pub(super) async fn read(
+        &self,
+        session: &Session,
+        replica: &Arc<Replica>,
+    ) -> Result<(), Fault> {
+        let canvas = std::slice::from_ref(&replica.id);
+        session.log.subscribe(canvas).await?;
+        self.reload(session, replica).await
+    }
+
+    /// Reads the canvas whole.
+    pub(super) async fn reload(
+        &self,
+        session: &Session,
+        replica: &Arc<Replica>,
+    ) -> Result<(), Fault> {
+        let fault = match self.try_to_read(session, replica).await {
+            Err(Fault::Canvas(why)) => why,
+            other => return other,
+        };
+        let (copy, snapshot) = {
+            let mut inner = replica.inner.lock();
+            inner.unreadable(&replica.id, &fault);
+            (inner.state.is_some(), inner.snapshot_id.clone())
+        };
+        if copy {
+            // What was here before is better than nothing.
+            self.put_back_snapshot(replica, snapshot);
+        } else {
+            session
+                .log
+                .report_unreadable(&replica.id, &snapshot)
+                .await?;
+        }
+        Err(Fault::Canvas(format!("the canvas can't be read: {fault}")))
+    }
+
+    async fn try_to_read(&self, session: &Session, replica: &Arc<Replica>) -> Result<(), Fault> {
+        let mut missing = None;
+        for _ in 0..TRIES {
+            replica.inner.lock().about_to_read();
+            let head = session.log.open(&replica.id, opening(), true).await?;
+            let id = head.snapshot_id();
+            replica.inner.lock().snapshot_id.clone_from(&id);
+            match self.parts(session, replica, head).await? {
+                Ok(parts) => return self.put_together(session, replica, parts).await,
+                // The same snapshot again: it is not that another one took its place.
+                Err(what) if missing.as_ref() == Some(&id) => return Err(Fault::Canvas(what)),
+                Err(_) => missing = Some(id),
+            }
+        }
+        Err(Fault::NotNow(
+            "it changes faster than it can be read".to_owned(),
+        ))
+    }
+
+    /// What the canvas consists of; or what was not there.
+    async fn parts(
+        &self,
+        session: &Session,
+        replica: &Arc<Replica>,
+        mut head: CanvasHead,
+    ) -> Result<Result<Parts, String>, Fault> {
+        let mut snapshot = std::mem::take(&mut head.whole);
+        if !head.snapshot.is_empty() {
+            let mut reads = Vec::with_capacity(head.parts);
+            for which in 0..head.parts {
+                let part = self.part(session, replica, &head.snapshot, which);
+                reads.push(part.boxed());
+            }
+            let reads = stream::iter(reads).buffered(PARTS);
+            let parts: Vec<Option<Vec<u8>>> = reads.try_collect().await?;
+            let Some(parts) = parts.into_iter().collect::<Option<Vec<_>>>() else {
+                return Ok(Err("a part of its snapshot is missing".to_owned()));
+            };
+            snapshot = parts.concat();
+        }
+        let mut messages = Vec::new();
+        if !head.messages_end.is_empty() {
+            let mut seq = 0;
+            loop {
+                let more = session.log.messages_after(&replica.id, seq, PART);
+                let more = self.turns.take(more).await?;
+                let Some((last_seq, _)) = more.last() else {
+                    break;
+                };
+                seq = *last_seq;
+                messages.extend(more.into_iter().map(|(_, chunk)| chunk));
+                replica.parts_read.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let mut since = Vec::new();
+        let mut n = head.saved;
+        while n < head.n {
+            let more = self.batches_after(session, replica, n).await?;
+            let before = n;
+            for kept in more.into_iter().take_while(|kept| kept.n <= head.n) {
+                if kept.n != n + 1 {
+                    break;
+                }
+                n = kept.n;
+                since.push(kept);
+            }
+            if n == before {
+                return Ok(Err(format!("batch {} is missing", n + 1)));
+            }
+        }
+        Ok(Ok(Parts {
+            head,
+            snapshot,
+            messages,
+            since,
+        }))
+    }
+
+    async fn part(
+        &self,
+        session: &Session,
+        replica: &Replica,
+        snapshot: &str,
+        which: usize,
+    ) -> Result<Option<Vec<u8>>, Fault> {
+        let part = session.log.part(&replica.id, snapshot, which);
+        let part = self.turns.take(part).await;
+        replica.parts_read.fetch_add(1, Ordering::Relaxed);
+        part
+    }
+
+    /// Some of the batches after `n`.
+    async fn batches_after(
+        &self,
+        session: &Session,
+        replica: &Replica,
+        n: u64,
+    ) -> Result<Vec<LoggedBatch>, Fault> {
+        let some = session.log.batches_after(&replica.id, n, PART);
+        let some = self.turns.take(some).await?;
+        replica.parts_read.fetch_add(1, Ordering::Relaxed);
+        Ok(some)
+    }
+
+    async fn put_together(
+        &self,
+        session: &Session,
+        replica: &Arc<Replica>,
+        parts: Parts,
+    ) -> Result<(), Fault> {
+        let rules = self.rules;
+        let built = tokio::task::spawn_blocking(move || rebuilt(parts, rules));
+        let built = built.await.map_err(|e| Fault::NotNow(e.to_string()))?;
+        let built = built.map_err(Fault::Canvas)?;
+        if replica.install(session, built, self) {
+            // What was done by the old rules must not be done again by the new ones.
+            self.keep(session, replica, false).await?;
+        }
+        self.canvases.watch(replica);
+        if replica.inner.lock().is_behind() {
+            self.canvases.fell_behind(replica.clone());
+        }
+        Ok(())
+    }
+
+    /// Reads what was missed.
+    pub(super) async fn fill(
+        &self,
+        session: &Session,
+        replica: &Arc<Replica>,
+    ) -> Result<(), Fault> {
+        loop {
+            let (n, last_known) = {
+                let mut inner = replica.inner.lock();
+                inner.about_to_read();
+                (inner.n, inner.last_known)
+            };
+            let since = self.batches_after(session, replica, n).await?;
+            let done = since.is_empty();
+            if !replica.replay(session, since, self) {
+                return self.reload(session, replica).await;
+            }
+            let (here, behind) = {
+                let inner = replica.inner.lock();
+                (inner.n, inner.is_behind())
+            };
+            if done && here < last_known {
+                // What is missing is in a snapshot only.
+                return self.reload(session, replica).await;
+            }
+            if done && !behind {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads what copies missed, as long as the instance lives: several at a time, the small ones first.
+    pub(super) async fn fill_all(&self) -> String {
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            while under_way.len() < READS {
+                let Some(next) = self.canvases.next_behind() else {
+                    break;
+                };
+                under_way.push(self.catch_up(next).boxed());
+            }
+            if under_way.is_empty() {
+                self.canvases.wakeup.notified().await;
+                continue;
+            }
+            tokio::select! {
+                _ = under_way.next() => {}
+                () = self.canvases.wakeup.notified(), if under_way.len() < READS => {}
+            }
+        }
+    }
+
+    async fn catch_up(&self, replica: Arc<Replica>) {
+        let _loading = replica.loading.lock().await;
+        let session = self.link.session().await;
+        let needs = replica.inner.lock().needs();
+        let done = match needs {
+            Needs::Nothing => Ok(()),
+            Needs::Mending => self.mend(&session, &replica).await,
+            Needs::Batches => self.fill(&session, &replica).await,
+            Needs::Everything => self.reload(&session, &replica).await,
+        };
+        if let Err(fault) = done {
+            self.link.failed(session.id, &fault);
+            self.canvases.stuck.lock().push(replica.clone());
+            tokio::time::sleep(READ_RETRY).await;
+        }
+    }
+}

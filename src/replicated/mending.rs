@@ -1,0 +1,175 @@
+//! Canvases of which the engine lost something. It takes nothing for such a one; others don't notice. Whoever has a
+//! copy puts it back.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Shared;
+use super::link::Session;
+use super::replica::{Inner, Replica};
+use super::writer::Pending;
+use crate::backplane::Entry;
+use crate::backplane::intake::Waiting;
+use crate::canvas::Command;
+use crate::limits::MAX_QUEUE_WAIT;
+use crate::log::Fault;
+use crate::protocol::ids::CanvasId;
+
+/// Commands that wait for a canvas to be put back. More are refused.
+const MOST_PARKED: usize = 8_192;
+
+/// What waits for a canvas that takes nothing now, in its order.
+#[derive(Default)]
+pub(super) struct Parked {
+    since: Option<Instant>,
+    pub(super) commands: Vec<Command>,
+}
+
+impl Shared {
+    /// A piece was not taken: it waits, and what comes behind it. The canvas is put back meanwhile.
+    pub(super) fn put_back(&self, pending: Pending, why: &str) {
+        let Some(replica) = self.canvases.named(pending.piece.canvas.as_str()) else {
+            return;
+        };
+        let mut inner = replica.inner.lock();
+        let news = inner.damage.replace(why.to_owned()).is_none();
+        inner.park(pending.commands);
+        drop(inner);
+        self.canvases.watch(&replica);
+        if news {
+            tracing::error!(canvas = %pending.piece.canvas, reason = why, "a canvas's keys in Redis were removed or overwritten");
+            self.canvases.fell_behind(replica);
+        }
+    }
+
+    /// What is to be committed to a canvas now: what waited for it, and this. Nothing while it takes nothing.
+    pub(super) fn unparked(&self, id: &CanvasId, commands: Vec<Command>) -> Vec<Command> {
+        let Some(replica) = self.canvases.named(id.as_str()) else {
+            return commands;
+        };
+        let mut inner = replica.inner.lock();
+        if inner.takes_commands() {
+            let mut all = std::mem::take(&mut inner.parked).commands;
+            all.extend(commands);
+            return all;
+        }
+        inner.park(commands);
+        if inner.parked.commands.len() > MOST_PARKED {
+            self.refuse_parked(&replica, &mut inner);
+        }
+        Vec::new()
+    }
+
+    /// A canvas that is read anew gets nothing meanwhile: the answers would come before what everybody there is told first.
+    pub(super) fn park_stale(&self, pieces: &mut Vec<Pending>) {
+        pieces.retain_mut(|pending| {
+            let Some(replica) = self.canvases.named(pending.piece.canvas.as_str()) else {
+                return true;
+            };
+            let mut inner = replica.inner.lock();
+            if !inner.stale {
+                return true;
+            }
+            inner.park(std::mem::take(&mut pending.commands));
+            false
+        });
+    }
+
+    /// Who has waited too long for a canvas to be put back is told to come again.
+    pub(super) fn refuse_long_parked(&self, replica: &Replica) {
+        let mut inner = replica.inner.lock();
+        let long = |since: Instant| since.elapsed() >= MAX_QUEUE_WAIT;
+        if inner.parked.since.is_some_and(long) {
+            self.refuse_parked(replica, &mut inner);
+        }
+    }
+
+    /// Messages and joins are refused, all that wait, so that none overtakes another; what nobody would send again stays.
+    fn refuse_parked(&self, replica: &Replica, inner: &mut Inner) {
+        let parked = std::mem::take(&mut inner.parked);
+        let comes_again = |command: &Command| {
+            matches!(
+                command,
+                Command::Entry(Entry::Durable { .. } | Entry::Join { .. })
+            )
+        };
+        let (refused, stays): (Vec<_>, Vec<_>) = parked.commands.into_iter().partition(comes_again);
+        inner.park(stays);
+        let refused = refused.into_iter().filter_map(|command| match command {
+            Command::Entry(entry) => Some(Waiting {
+                key: replica.key,
+                canvas: replica.id.clone(),
+                entry,
+                since: Instant::now(),
+            }),
+            _ => None,
+        });
+        let why = "the canvas's keys in Redis were removed or overwritten";
+        for (_, delivery) in self.intake.refuse(refused.collect(), why) {
+            self.waiters.answered(&delivery);
+            if let Some(sink) = &inner.sink {
+                sink.deliver(delivery);
+            }
+        }
+    }
+
+    /// Somebody can't read the snapshot of that name: whoever has a copy puts it back.
+    pub(super) fn put_back_snapshot(&self, replica: &Arc<Replica>, name: String) {
+        let mut inner = replica.inner.lock();
+        if inner.state.is_none() {
+            return;
+        }
+        let why = "its snapshot can't be read".to_owned();
+        inner.damage.get_or_insert(why);
+        inner.bad_snapshot = Some(name);
+        drop(inner);
+        self.canvases.watch(replica);
+        self.canvases.fell_behind(replica.clone());
+    }
+
+    /// Puts a canvas back from the copy here, if that is what it needs. The caller holds `loading`.
+    pub(super) async fn mend(
+        &self,
+        session: &Session,
+        replica: &Arc<Replica>,
+    ) -> Result<(), Fault> {
+        let (n, frozen, bad) = {
+            let inner = replica.inner.lock();
+            let damaged = inner.damage.is_some();
+            let Some(state) = inner.state.as_ref().filter(|_| damaged) else {
+                return Ok(());
+            };
+            (inner.n, state.freeze(), inner.bad_snapshot.clone())
+        };
+        let copy = self.put(session, replica, n, frozen).await?;
+        let restored = session.log.restore(&replica.id, &copy, bad.as_deref());
+        if let Some(at) = restored.await? {
+            tracing::warn!(canvas = %replica.id, at, "a canvas was put back from the copy here");
+        }
+        {
+            let mut inner = replica.inner.lock();
+            inner.damage = None;
+            inner.bad_snapshot = None;
+            // It goes on from another place now.
+            inner.stale = true;
+        }
+        self.reload(session, replica).await?;
+        // What waits goes before this.
+        self.ask(replica.id.clone(), Command::Tick);
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// Whether what is committed now is what follows from this copy.
+    fn takes_commands(&self) -> bool {
+        self.damage.is_none() && !self.stale
+    }
+
+    fn park(&mut self, commands: Vec<Command>) {
+        if !commands.is_empty() {
+            self.parked.since.get_or_insert_with(Instant::now);
+            self.parked.commands.extend(commands);
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The other instances: which of them live, and the clients of those that died.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::Shared;
+use super::link::Session;
+use super::start::StartError;
+use crate::canvas::Command;
+use crate::canvas::codec::encode_batch;
+use crate::limits::HEARTBEAT_STALE;
+use crate::log::{Fault, NOBODY, Registered};
+use crate::protocol::ids::CanvasId;
+
+/// Looks in a row that find an instance's connection gone until it counts as dead: one that lost it comes back sooner.
+const LOOKS: u32 = 2;
+/// Canvases on which that is done in one step: no longer than a commit takes.
+const AT_ONCE: usize = 64;
+
+/// What is known of another instance.
+pub(super) struct Peer {
+    beat: i64,
+    /// When that heartbeat was first seen, on our clock: after a break of the link nobody is dead at once.
+    since: Instant,
+    silent: u32,
+}
+
+/// Instances that died, for the reaper.
+#[derive(Default)]
+pub(super) struct Dead {
+    /// Each with the last heartbeat that is known of it.
+    numbers: Mutex<HashMap<u32, i64>>,
+    wakeup: Notify,
+}
+
+impl Shared {
+    pub(super) async fn beat(
+        &self,
+        session: &Session,
+        peers: &mut HashMap<u32, Peer>,
+        dead: &Dead,
+    ) -> Result<(), Fault> {
+        let sent_ms = self.now_ms();
+        let beaten = session.log.beat().await?;
+        self.saw_commits(beaten.commits);
+        if let Some(behind_ms) = self.clock.told(sent_ms, beaten.now_ms) {
+            tracing::warn!(
+                behind_ms,
+                "the clock of {}'s host stepped: the relay's does not",
+                self.engine()
+            );
+            let skew_ms = beaten.skew_ms + behind_ms;
+            session.log.correct_clock(beaten.skew_ms, skew_ms).await?;
+        }
+        let tick = encode_batch(NOBODY, 0, &[Command::Tick]);
+        session.log.pass_time(&tick).await?;
+        if !beaten.known {
+            tracing::warn!("this instance was taken for dead, and goes on");
+            self.list(session).await?;
+        }
+        let known = |number: &u32| beaten.others.iter().any(|other| other.number == *number);
+        peers.retain(|number, _| known(number));
+        for other in &beaten.others {
+            let (number, beat) = (other.number, other.beat);
+            let new = || Peer {
+                beat,
+                since: Instant::now(),
+                silent: 0,
+            };
+            let peer = peers.entry(number).or_insert_with(new);
+            if peer.beat != beat {
+                (peer.beat, peer.since) = (beat, Instant::now());
+            }
+            peer.silent = if other.connected { 0 } else { peer.silent + 1 };
+            if peer.silent >= LOOKS || peer.since.elapsed() > HEARTBEAT_STALE {
+                dead.numbers.lock().insert(number, beat);
+                dead.wakeup.notify_one();
+            }
+        }
+        Ok(())
+    }
+
+    /// Says which canvases this instance has, for whoever will have to turn its clients away.
+    pub(super) async fn list(&self, session: &Session) -> Result<(), Fault> {
+        let all = self.canvases.all();
+        let canvases: Vec<CanvasId> = all.iter().map(|replica| replica.id.clone()).collect();
+        session.log.holds(&canvases).await
+    }
+}
+
+/// Turns the clients of dead instances away, wherever they are.
+pub(super) async fn reap_all(shared: &Arc<Shared>, dead: &Dead) -> String {
+    loop {
+        dead.wakeup.notified().await;
+        loop {
+            let next = dead
+                .numbers
+                .lock()
+                .iter()
+                .next()
+                .map(|(n, beat)| (*n, *beat));
+            let Some((number, beat)) = next else { break };
+            if let Some(session) = shared.link.now()
+                && let Err(fault) = reap(&session, number, beat).await
+            {
+                shared.link.failed(session.id, &fault);
+            }
+            // If it is still there, the next look finds it again.
+            dead.numbers.lock().remove(&number);
+        }
+    }
+}
+
+async fn reap(session: &Session, number: u32, beat: i64) -> Result<(), Fault> {
+    if !session.log.lease(number).await? {
+        return Ok(());
+    }
+    let names = session.log.canvases_of(number).await?;
+    let canvases = names.len();
+    tracing::warn!(
+        instance = number,
+        canvases,
+        "an instance died: its clients are away"
+    );
+    let gone = [Command::InstanceGone {
+        instance: number,
+        died: true,
+    }];
+    let gone = encode_batch(NOBODY, 0, &gone);
+    for some in names.chunks(AT_ONCE) {
+        for canvas in session.log.reap(number, some, &gone).await? {
+            // Whoever reads it, if it can be read again, finds its ghosts.
+            tracing::warn!(
+                instance = number,
+                canvas,
+                "its clients stay on a canvas that takes nothing"
+            );
+        }
+    }
+    session.log.leave(number, Some(beat)).await
+}
+
+/// Whether another instance that lives has this one's name.
+pub(super) async fn name_taken(shared: &Shared) -> Result<bool, StartError> {
+    let Some(session) = shared.link.now() else {
+        return Ok(false);
+    };
+    let found = async { Ok((session.log.beat().await?, session.log.members().await?)) };
+    let found: Result<_, Fault> = found.await;
+    let (beaten, members) =
+        found.map_err(|fault| StartError::unreachable(shared, fault.to_string()))?;
+    let name = shared.config.instance_id.as_str();
+    let mut live = beaten.others.iter().filter(|other| other.connected);
+    Ok(live.any(|other| {
+        let named = |member: &&Registered| member.number == other.number;
+        let member = members.iter().find(named);
+        member.is_some_and(|member| member.name.as_deref() == Some(name))
+    }))
+}
+
+/// Leaves the registry, if the engine answers.
+pub(super) async fn unregister(shared: &Shared) {
+    if let Some(session) = shared.link.now()
+        && let Err(error) = session.log.leave(shared.number(), None).await
+    {
+        tracing::warn!(%error, "this instance could not leave the registry: the others will take it out");
+    }
+}

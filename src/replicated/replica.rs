@@ -1,0 +1,388 @@
+//! This instance's copy of one canvas, and where what happens to it goes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::link::Session;
+use super::loading::Parts;
+use super::mending::Parked;
+use super::{Shared, rules};
+use crate::backplane::{Delivery, Sink};
+use crate::canvas::codec::{decode_batch, decode_ephemeral};
+use crate::canvas::{CanvasState, Command, Rules};
+use crate::log::{CanvasHead, LoggedBatch};
+use crate::protocol::ids::{CanvasId, Epoch};
+
+/// Batches that are kept while earlier ones are being read, and their bytes. More are read, too.
+const MOST_AHEAD: (usize, usize) = (256, 4 * 1024 * 1024);
+
+/// One canvas here.
+pub(super) struct Replica {
+    pub(super) id: CanvasId,
+    pub(super) key: i64,
+    /// Held by whoever reads the canvas from the log, or gives it up.
+    pub(super) loading: tokio::sync::Mutex<()>,
+    /// Parts that were read of it: while there are more, it is waited for.
+    pub(super) parts_read: AtomicU64,
+    /// Rung when something was applied.
+    pub(super) moved: Notify,
+    pub(super) inner: Mutex<Inner>,
+}
+
+/// What a canvas's lock is about.
+pub(super) struct Inner {
+    /// `None` until it is loaded, and after it was given up.
+    pub(super) state: Option<CanvasState>,
+    /// Batches applied, and what the last is chained to.
+    pub(super) n: u64,
+    /// The last batch that the log is known to have.
+    pub(super) last_known: u64,
+    pub(super) chain: String,
+    /// It is not what the log has, and is not to be used: it is read anew.
+    pub(super) stale: bool,
+    /// The era that they are of.
+    pub(super) era: Option<Arc<str>>,
+    pub(super) sink: Option<Arc<dyn Sink>>,
+    /// Batches that came before those that they follow.
+    ahead: BTreeMap<u64, LoggedBatch>,
+    /// There were more of them than are kept.
+    dropped: bool,
+    /// Bytes applied since the last snapshot that is kept, and the size of that.
+    pub(super) unsaved: usize,
+    pub(super) snapshot_bytes: usize,
+    pub(super) used: Instant,
+    /// The snapshot that was in force when it was read.
+    pub(super) snapshot_id: String,
+    /// Where the messages end that are kept beside the snapshot: epoch and `seq`.
+    pub(super) messages_end: String,
+    /// The batch at which it was last noted what is on it.
+    pub(super) noted: u64,
+    /// Why the engine takes nothing for it, or a snapshot there that can't be read; it is being put back.
+    pub(super) damage: Option<String>,
+    pub(super) bad_snapshot: Option<String>,
+    /// What waits for that.
+    pub(super) parked: Parked,
+    /// Why it could not be read, as it was told.
+    told: Option<String>,
+}
+
+/// What a copy lacks.
+pub(super) enum Needs {
+    Nothing,
+    /// The engine lacks something that is here.
+    Mending,
+    /// Batches that were missed.
+    Batches,
+    /// It is of another era.
+    Everything,
+}
+
+/// What came of a message.
+#[derive(PartialEq, Eq)]
+pub(super) enum Heard {
+    Done,
+    /// Something before it was missed.
+    Behind,
+}
+
+impl Replica {
+    pub(super) fn new(id: CanvasId, key: i64) -> Self {
+        Self {
+            id,
+            key,
+            loading: tokio::sync::Mutex::new(()),
+            parts_read: AtomicU64::new(0),
+            moved: Notify::new(),
+            inner: Mutex::new(Inner {
+                state: None,
+                n: 0,
+                last_known: 0,
+                chain: String::new(),
+                stale: false,
+                snapshot_id: String::new(),
+                messages_end: String::new(),
+                noted: 0,
+                bad_snapshot: None,
+                era: None,
+                sink: None,
+                ahead: BTreeMap::new(),
+                dropped: false,
+                unsaved: 0,
+                snapshot_bytes: 0,
+                used: Instant::now(),
+                damage: None,
+                parked: Parked::default(),
+                told: None,
+            }),
+        }
+    }
+
+    /// A batch was told in that era. It waits while the copy is of another one: where the engine lost something it may not be what follows.
+    pub(super) fn hear(&self, kept: LoggedBatch, era: &Arc<str>, shared: &Shared) -> Heard {
+        let mut inner = self.inner.lock();
+        let ready = inner.state.is_some() && !inner.stale && inner.era.as_ref() == Some(era);
+        if ready && kept.n <= inner.n {
+            return Heard::Done;
+        }
+        if ready {
+            inner.last_known = inner.last_known.max(kept.n);
+        }
+        if ready && kept.n == inner.n + 1 {
+            inner.step(kept, shared);
+            inner.catch_up(shared);
+        } else if inner.has_room_ahead(&kept) {
+            inner.ahead.insert(kept.n, kept);
+        } else {
+            inner.dropped = true;
+        }
+        let behind = ready && inner.is_behind();
+        drop(inner);
+        self.moved.notify_waiters();
+        if behind { Heard::Behind } else { Heard::Done }
+    }
+
+    /// Something was told that is kept nowhere.
+    pub(super) fn hear_ephemeral(&self, bytes: &[u8]) {
+        let inner = self.inner.lock();
+        let Some(sink) = &inner.sink else { return };
+        match decode_ephemeral(bytes) {
+            Ok((from, entries)) => {
+                for entry in entries {
+                    if let Ok(delivery) = entry.told(from) {
+                        sink.deliver(delivery);
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::warn!(canvas = %self.id, %error, "an ephemeral message can't be read")
+            }
+        }
+    }
+
+    /// Batches that were read; `false` if the first does not follow.
+    pub(super) fn replay(
+        &self,
+        session: &Session,
+        batches: Vec<LoggedBatch>,
+        shared: &Shared,
+    ) -> bool {
+        let mut inner = self.inner.lock();
+        if inner.era.as_ref() != Some(session.log.era()) {
+            return false;
+        }
+        for kept in batches {
+            if kept.n > inner.n + 1 || inner.state.is_none() {
+                return false;
+            }
+            if kept.n == inner.n + 1 {
+                inner.step(kept, shared);
+            }
+        }
+        inner.catch_up(shared);
+        drop(inner);
+        self.moved.notify_waiters();
+        true
+    }
+
+    /// Takes the place of whatever was here, unless another link is heard since: whoever made that reads for itself. `true` if
+    /// other rules held until now.
+    pub(super) fn install(&self, session: &Session, built: Built, shared: &Shared) -> bool {
+        let mut inner = self.inner.lock();
+        if !shared.link.hears(session.id) {
+            return false;
+        }
+        let head = built.head;
+        let before = inner.state.replace(built.state);
+        (inner.n, inner.last_known) = (head.n, head.n);
+        inner.chain = head.chain;
+        inner.stale = false;
+        inner.era = Some(session.log.era().clone());
+        inner.unsaved = built.unsaved;
+        inner.snapshot_bytes = built.snapshot_bytes;
+        inner.messages_end = head.messages_end;
+        inner.noted = 0;
+        if before.is_some() && !inner.begin_anew() {
+            // Nobody is here: who was, and left, may be there again.
+            let (instance, died) = (shared.number(), false);
+            let gone = Command::InstanceGone { instance, died };
+            shared.ask(self.id.clone(), gone);
+        }
+        inner.told = None;
+        if !inner.parked.commands.is_empty() {
+            // What waits goes before this.
+            shared.ask(self.id.clone(), Command::Tick);
+        }
+        inner.turn_ghosts_away(&self.id, &head.instances, shared);
+        inner.catch_up(shared);
+        drop(inner);
+        self.moved.notify_waiters();
+        head.rules != rules::text(&shared.rules)
+    }
+}
+
+/// A canvas that was put together.
+pub(super) struct Built {
+    head: CanvasHead,
+    state: CanvasState,
+    unsaved: usize,
+    snapshot_bytes: usize,
+}
+
+/// Puts a canvas together of its parts. Takes as long as the canvas is large.
+///
+/// # Errors
+/// What can't be read.
+pub(super) fn rebuilt(parts: Parts, rules: Rules) -> Result<Built, String> {
+    let head = parts.head;
+    let by = rules::parse(&head.rules).ok_or("its rules can't be read")?;
+    let mut state = if head.saved == 0 {
+        let epoch = Epoch::parse(&head.epoch).ok_or("its epoch can't be read")?;
+        CanvasState::new(epoch, by)
+    } else {
+        CanvasState::decode(&parts.snapshot, by).map_err(|e| e.to_string())?
+    };
+    // Without them, who comes back gets a snapshot.
+    state.adopt_rows(&parts.messages);
+    for kept in &parts.since {
+        if let Ok(batch) = decode_batch(&kept.bytes) {
+            state.apply_batch(batch, kept.at_ms);
+        }
+    }
+    state.set_rules(rules);
+    Ok(Built {
+        state,
+        unsaved: parts.since.iter().map(|kept| kept.bytes.len()).sum(),
+        snapshot_bytes: parts.snapshot.len(),
+        head,
+    })
+}
+
+impl Inner {
+    /// What has to be done before it is a copy of what the log has.
+    pub(super) fn needs(&self) -> Needs {
+        match () {
+            () if self.state.is_none() => Needs::Nothing,
+            () if self.damage.is_some() => Needs::Mending,
+            () if self.stale => Needs::Everything,
+            () if self.is_behind() => Needs::Batches,
+            () => Needs::Nothing,
+        }
+    }
+
+    /// The log has batches up to that one. What is not here was missed.
+    pub(super) fn compared(&mut self, upto: u64) {
+        self.last_known = upto;
+        self.dropped |= upto != self.n;
+    }
+
+    /// It could not be read. Told when that is news.
+    pub(super) fn unreadable(&mut self, canvas: &CanvasId, error: &str) {
+        if self.told.as_deref() != Some(error) {
+            tracing::error!(canvas = %canvas, error, "a canvas can't be read from the log");
+            self.told = Some(error.to_owned());
+        }
+    }
+
+    /// Clients whose instance is not in the registry are away: it died while this could not be read, or its list was lost.
+    fn turn_ghosts_away(&self, canvas: &CanvasId, registered: &[u32], shared: &Shared) {
+        let Some(state) = &self.state else { return };
+        let here = state
+            .members()
+            .members
+            .into_iter()
+            .filter(|member| !member.away);
+        let of: BTreeSet<u32> = here.map(|member| member.conn.instance()).collect();
+        let own = shared.number();
+        for instance in of {
+            if instance != own && !registered.contains(&instance) {
+                let died = true;
+                shared.ask(canvas.clone(), Command::InstanceGone { instance, died });
+            }
+        }
+    }
+
+    /// Whether something was missed that has to be read.
+    pub(super) fn is_behind(&self) -> bool {
+        self.state.is_some() && (self.dropped || !self.ahead.is_empty())
+    }
+
+    fn has_room_ahead(&self, kept: &LoggedBatch) -> bool {
+        let bytes: usize = self.ahead.values().map(|kept| kept.bytes.len()).sum();
+        self.ahead.len() < MOST_AHEAD.0 && bytes + kept.bytes.len() <= MOST_AHEAD.1
+    }
+
+    /// What is read from now on has all that was told before.
+    pub(super) fn about_to_read(&mut self) {
+        self.dropped = false;
+        self.ahead.clear();
+    }
+
+    /// Applies the next batch.
+    fn step(&mut self, kept: LoggedBatch, shared: &Shared) {
+        self.n = kept.n;
+        self.chain = kept.chained(&self.chain);
+        self.unsaved += kept.bytes.len();
+        let Some(state) = &mut self.state else { return };
+        let batch = match decode_batch(&kept.bytes) {
+            Ok(batch) => batch,
+            // Every instance leaves it out.
+            Err(error) => return tracing::error!(%error, "a batch can't be read, and is left out"),
+        };
+        let own = batch.from == shared.number();
+        for delivery in state.apply_batch(batch, kept.at_ms) {
+            match &delivery {
+                Delivery::Log(run) if own => {
+                    let count = run.marks.len() as u64;
+                    shared
+                        .counters
+                        .committed
+                        .fetch_add(count, Ordering::Relaxed);
+                    for (mark, seq) in run.marks.iter().zip(run.first_seq..) {
+                        shared.waiters.logged(mark.origin, seq);
+                    }
+                }
+                Delivery::Outcome { conn, .. } | Delivery::Joined { conn, .. } => {
+                    if conn.instance() != shared.number() {
+                        continue;
+                    }
+                    shared.waiters.answered(&delivery);
+                }
+                _ => {}
+            }
+            if let Some(sink) = &self.sink {
+                sink.deliver(delivery);
+            }
+        }
+    }
+
+    /// Applies what was kept for later and follows now.
+    fn catch_up(&mut self, shared: &Shared) {
+        while let Some(entry) = self.ahead.first_entry() {
+            if *entry.key() > self.n + 1 {
+                break;
+            }
+            let kept = entry.remove();
+            if kept.n == self.n + 1 {
+                self.step(kept, shared);
+            }
+        }
+    }
+
+    /// The room begins anew: what was between the state before and this one can't be told.
+    /// `false` if there is none.
+    fn begin_anew(&self) -> bool {
+        let (Some(sink), Some(state)) = (&self.sink, &self.state) else {
+            return false;
+        };
+        sink.deliver(Delivery::PlaceLost {
+            at: state.head(),
+            presence: state.members(),
+        });
+        true
+    }
+}

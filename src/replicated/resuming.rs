@@ -1,0 +1,147 @@
+//! What happens before anybody uses a new link: all copies hear again, and each says whether what it has is what the log has. If all that
+//! all instances know is there, nothing was lost, and everything goes on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Shared;
+use super::link::Session;
+use super::loading::opening;
+use super::replica::Replica;
+use crate::log::{Fault, Proof};
+use crate::protocol::ids::CanvasId;
+use futures::{StreamExt, stream};
+
+/// Canvases that are asked about in one request.
+const CHUNK: usize = 256;
+/// Requests of single canvases that are under way at a time.
+const READS: usize = 64;
+/// How often it is asked whether the others have said what they know.
+const ASK: Duration = Duration::from_millis(25);
+/// Bytes of batches that are read to prove that they follow. What is further behind is read anew.
+const MOST_BEHIND: usize = 1024 * 1024;
+
+impl Shared {
+    /// After a break. Copies that are of no use any more are read anew later, one by one.
+    pub(super) async fn resume(&self, session: &Session) -> Result<(), Fault> {
+        let mut all = self.canvases.all();
+        all.sort_by_cached_key(|replica| replica.inner.lock().snapshot_bytes);
+        let mut whole = true;
+        for chunk in all.chunks(CHUNK) {
+            whole &= self.compare_all(session, chunk).await?;
+        }
+        let lost = loop {
+            match session.log.prove(whole, self.commits_seen()).await? {
+                Proof::Lost => break true,
+                Proof::Kept => break false,
+                Proof::Pending => tokio::time::sleep(ASK).await,
+            }
+        };
+        if lost {
+            self.begin_epochs(session, &all).await?;
+        }
+        let stale = |replica: &&Arc<Replica>| replica.inner.lock().stale;
+        let stale: Vec<_> = all.iter().filter(stale).cloned().collect();
+        if !stale.is_empty() {
+            tracing::warn!(
+                canvases = stale.len(),
+                "{} has something else than was here",
+                self.engine()
+            );
+        }
+        for replica in stale {
+            self.canvases.fell_behind(replica);
+        }
+        Ok(())
+    }
+
+    async fn compare_all(&self, session: &Session, chunk: &[Arc<Replica>]) -> Result<bool, Fault> {
+        let canvases: Vec<CanvasId> = chunk.iter().map(|r| r.id.clone()).collect();
+        session.log.subscribe(&canvases).await?;
+        // The others may have taken this instance for dead, and have forgotten what it had.
+        session.log.holds(&canvases).await?;
+        let found = match session.log.ends(&canvases).await {
+            // Which of them it is, shows later.
+            Err(Fault::Canvas(_)) => vec![(None, None); chunk.len()],
+            found => found?,
+        };
+        let mut whole = true;
+        for (replica, (n, chain)) in chunk.iter().zip(found) {
+            whole &= self.compare(session, replica, n, chain).await?;
+        }
+        Ok(whole)
+    }
+
+    /// Whether the log has all that is here, and `n` batches with that chain are what follows from it. Otherwise the copy is stale.
+    async fn compare(
+        &self,
+        session: &Session,
+        replica: &Arc<Replica>,
+        n: Option<u64>,
+        chain: Option<String>,
+    ) -> Result<bool, Fault> {
+        let (here, own_chain) = {
+            let mut inner = replica.inner.lock();
+            if inner.state.is_none() || inner.stale {
+                return Ok(inner.state.is_none());
+            }
+            if inner.era.as_ref() == Some(session.log.era()) {
+                // It is the same era: nothing was lost. What was told meanwhile is read.
+                inner.compared(n.unwrap_or(0));
+                if n != Some(inner.n) {
+                    self.canvases.fell_behind(replica.clone());
+                }
+                return Ok(true);
+            }
+            (inner.n, inner.chain.clone())
+        };
+        let follows = match (n, chain) {
+            (Some(n), Some(chain)) if n == here => chain == own_chain,
+            (Some(n), Some(chain)) if n > here => {
+                let more = session
+                    .log
+                    .batches_after(&replica.id, here, MOST_BEHIND)
+                    .await?;
+                let leads_on = more.iter().zip(here + 1..).all(|(kept, n)| kept.n == n);
+                let end = more
+                    .iter()
+                    .fold(own_chain, |chain, kept| kept.chained(&chain));
+                leads_on && more.last().is_some_and(|kept| kept.n == n) && end == chain
+            }
+            _ => false,
+        };
+        let mut inner = replica.inner.lock();
+        if follows {
+            inner.era = Some(session.log.era().clone());
+            inner.compared(n.unwrap_or(here));
+            if n != Some(here) {
+                self.canvases.fell_behind(replica.clone());
+            }
+        } else {
+            inner.stale = true;
+        }
+        Ok(follows)
+    }
+
+    /// Something was lost, of whatever canvas: all canvases get new epochs, those with copies here now.
+    async fn begin_epochs(&self, session: &Session, all: &[Arc<Replica>]) -> Result<(), Fault> {
+        let mut opens = Vec::new();
+        for replica in all {
+            let here = {
+                let inner = replica.inner.lock();
+                inner.state.is_some() && !inner.stale
+            };
+            if here {
+                opens.push(session.log.open(&replica.id, opening(), false));
+            }
+        }
+        let mut opens = stream::iter(opens).buffer_unordered(READS);
+        while let Some(opened) = opens.next().await {
+            match opened {
+                Ok(_) | Err(Fault::Canvas(_)) => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(())
+    }
+}

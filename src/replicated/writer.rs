@@ -1,0 +1,242 @@
+//! The writer commits waiting entries: all that came during the last commit go together, canvas by canvas.
+//!
+//! A commit whose end is not known (the connection broke) is sent again, as it was, until it is known to be there. Its batches
+//! have numbers, so that they are applied once however often they come.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::link::Session;
+use super::{Asked, Shared};
+use crate::backplane::Entry;
+use crate::backplane::intake::{Budget, Look, Waiting};
+use crate::canvas::Command;
+use crate::canvas::codec::{encode_batch, encode_ephemeral};
+use crate::limits::{BATCH_ENTRIES, READ_RETRY};
+use crate::log::{Appended, Fault, How, Piece};
+use crate::protocol::ids::CanvasId;
+
+/// The longest pause before what the engine did not take is offered again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// A piece, and what is in it: that waits where the engine does not take it.
+pub(super) struct Pending {
+    pub(super) piece: Piece,
+    pub(super) commands: Vec<Command>,
+}
+
+/// What is committed at once.
+#[derive(Default)]
+struct Commit {
+    pieces: Vec<Pending>,
+    since: Vec<Instant>,
+    heard: Vec<(CanvasId, oneshot::Sender<()>)>,
+}
+
+/// Commits for as long as the instance lives. Ends with the reason if it can't go on.
+pub(super) async fn run(shared: Arc<Shared>) -> String {
+    loop {
+        let asked = shared.take_asked();
+        if asked.is_empty() {
+            match shared.intake.look() {
+                Some(Look::Work) => {}
+                Some(Look::Abandoned) => return std::future::pending().await,
+                Some(Look::Finished) | None => {
+                    shared.work.notified().await;
+                    continue;
+                }
+            }
+        }
+        shared.busy.store(true, Ordering::Release);
+        let waiting = shared.within_budget(shared.intake.drain_entries());
+        let commit = shared.gather(waiting, asked);
+        shared.commit(commit).await;
+        shared.intake.hands_free();
+        shared.busy.store(false, Ordering::Release);
+    }
+}
+
+impl Shared {
+    fn take_asked(&self) -> Vec<Asked> {
+        let mut asked = self.asked.lock();
+        let count = asked.len().min(BATCH_ENTRIES);
+        asked.drain(..count).collect()
+    }
+
+    /// As much of it as a batch may do, by what our copies say that it will be; every copy has to do it. The rest goes back.
+    fn within_budget(&self, waiting: Vec<Waiting>) -> Vec<Waiting> {
+        let (mut budget, mut open) = (Budget::default(), HashMap::<i64, HashSet<String>>::new());
+        let (mut now, mut later) = (Vec::with_capacity(waiting.len()), Vec::new());
+        for waiting in waiting {
+            if !budget.takes(waiting.key) {
+                later.push(waiting);
+                continue;
+            }
+            let open = open.entry(waiting.key).or_default();
+            let replica = self.canvases.get(waiting.key);
+            let work = replica.map_or(0, |replica| {
+                let inner = replica.inner.lock();
+                let state = inner.state.as_ref();
+                state.map_or(0, |state| state.work_of(&waiting.entry, open))
+            });
+            budget.spent(waiting.key, work);
+            now.push(waiting);
+        }
+        self.intake.charge(budget.charges());
+        self.intake.give_back(later);
+        now
+    }
+
+    /// By canvas, each in the order it came.
+    fn gather(&self, waiting: Vec<Waiting>, asked: Vec<Asked>) -> Commit {
+        let mut commit = Commit::default();
+        let mut places: HashMap<CanvasId, usize> = HashMap::new();
+        let mut canvases: Vec<(CanvasId, Vec<Command>, Vec<Entry>)> = Vec::new();
+        let mut place = |id: CanvasId, canvases: &mut Vec<_>| {
+            *places.entry(id).or_insert_with_key(|id| {
+                canvases.push((id.clone(), Vec::new(), Vec::new()));
+                canvases.len() - 1
+            })
+        };
+        for Waiting {
+            canvas,
+            entry,
+            since,
+            ..
+        } in waiting
+        {
+            commit.since.push(since);
+            let at = place(canvas, &mut canvases);
+            let (_, commands, ephemeral) = &mut canvases[at];
+            match entry {
+                Entry::Signal { .. } | Entry::Cursors { .. } | Entry::Kick { .. } => {
+                    ephemeral.push(entry)
+                }
+                kept => commands.push(Command::Entry(kept)),
+            }
+        }
+        for asked in asked {
+            let at = place(asked.canvas, &mut canvases);
+            canvases[at].1.push(asked.command);
+            let heard = asked.committed.map(|heard| (canvases[at].0.clone(), heard));
+            commit.heard.extend(heard);
+        }
+        for (canvas, commands, ephemeral) in canvases {
+            let commands = self.unparked(&canvas, commands);
+            if !commands.is_empty() {
+                let bytes = encode_batch(self.number(), self.next_serial(), &commands);
+                let canvas = canvas.clone();
+                let kept = true;
+                commit.pieces.push(Pending {
+                    piece: Piece {
+                        canvas,
+                        kept,
+                        bytes,
+                    },
+                    commands,
+                });
+            }
+            if !ephemeral.is_empty() {
+                let bytes = encode_ephemeral(self.number(), &ephemeral);
+                let kept = false;
+                commit.pieces.push(Pending {
+                    piece: Piece {
+                        canvas,
+                        kept,
+                        bytes,
+                    },
+                    commands: Vec::new(),
+                });
+            }
+        }
+        // What waits for its canvas to be put back is not committed with the others.
+        let pieces = &commit.pieces;
+        let goes = |id: &CanvasId| {
+            let mut pieces = pieces.iter().map(|pending| &pending.piece);
+            pieces.any(|piece| piece.canvas == *id && piece.kept)
+        };
+        commit.heard.retain(|(canvas, _)| goes(canvas));
+        commit
+    }
+
+    async fn commit(&self, mut commit: Commit) {
+        let mut pause = READ_RETRY;
+        while !commit.pieces.is_empty() {
+            let session = self.link.session().await;
+            self.park_stale(&mut commit.pieces);
+            let began = Instant::now();
+            match self.append_and_publish(&session, &commit.pieces).await {
+                Ok(ends) => {
+                    self.link.commits(None);
+                    let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+                    self.counters.last_commit_us.store(took, Ordering::Relaxed);
+                    return self.committed(commit, ends);
+                }
+                Err(fault @ Fault::Link(_)) => {
+                    self.link.failed(session.id, &fault);
+                    pause = READ_RETRY;
+                }
+                // Nothing was done: it is the same commit the next time.
+                Err(fault) => {
+                    self.link.commits(Some(&fault));
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+            // What may be lost is not told late.
+            commit.pieces.retain(|pending| pending.piece.kept);
+            if !commit.pieces.is_empty() {
+                tokio::time::sleep(pause).await;
+            }
+        }
+    }
+
+    /// Commits. Where replicas are waited for, it is published once they have it; they have all that came before it, too.
+    async fn append_and_publish(
+        &self,
+        session: &Session,
+        pending: &[Pending],
+    ) -> Result<Vec<Appended>, Fault> {
+        let pieces: Vec<&Piece> = pending.iter().map(|pending| &pending.piece).collect();
+        let replicas = self.config.wait_replicas;
+        let how = How {
+            even_if_full: false,
+            publish: replicas == 0,
+        };
+        let (commits, ends) = session.log.append(&pieces, how).await?;
+        self.saw_commits(commits);
+        if replicas > 0 {
+            while let Err(fault) = session.log.replicated(replicas).await {
+                let Fault::NotNow(_) = fault else {
+                    return Err(fault);
+                };
+                self.link.commits(Some(&fault));
+            }
+            session.log.publish(&pieces, &ends).await?;
+        }
+        Ok(ends)
+    }
+
+    /// What the engine took is committed; a canvas of which it took nothing harms itself only.
+    fn committed(&self, mut commit: Commit, ends: Vec<Appended>) {
+        self.counters.commits.fetch_add(1, Ordering::Relaxed);
+        let now = Instant::now();
+        self.counters
+            .write
+            .record(commit.since.iter().map(|since| now - *since));
+        for (pending, end) in commit.pieces.into_iter().zip(ends) {
+            if let Appended::Refused(why) = end {
+                let of_this = |canvas: &CanvasId| *canvas == pending.piece.canvas;
+                commit.heard.retain(|(canvas, _)| !of_this(canvas));
+                self.put_back(pending, &why);
+            }
+        }
+        for (_, heard) in commit.heard {
+            // Whoever asked may have given up.
+            let _ = heard.send(());
+        }
+    }
+}

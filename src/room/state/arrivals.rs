@@ -1,0 +1,137 @@
+//! Many who come at once: others are told of all of them in one piece, and they share one list of who is here.
+//!
+//! What comes between two rounds is first taken in, then told and answered.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::wordings::{self, Frames, Hearers, Wordings};
+use super::{Link, Seat, State};
+use crate::backplane::{Delivery, Read, Unavailable};
+use crate::limits::TOLD_AT_ONCE_BYTES;
+use crate::protocol::encoding::Encoding;
+use crate::protocol::ids::{ClientId, ConnId};
+use crate::room::Latest;
+use crate::room::inbox::Event;
+use crate::room::presence::Told;
+
+/// Something that ends in a welcome.
+pub(super) enum Arrival {
+    /// The join is committed; the client's highest committed op.
+    Joined(ConnId, u64),
+    /// What came since the place that it wants to go on from.
+    Read(ConnId, Result<Read, Unavailable>),
+}
+
+impl<L: Link> State<L> {
+    /// Takes in what happened; [`State::settle`] says what follows from it, once a round.
+    pub fn absorb(&mut self, event: Event<L>, now: Instant) {
+        self.roster.it_is(now);
+        match event {
+            Event::Delivery(Delivery::Joined {
+                conn,
+                acked_op: Ok(acked_op),
+            }) if self.canvas.is_some() => self.arrived.push(Arrival::Joined(conn, acked_op)),
+            Event::ReadDone(Some(conn), read) if self.is_joining(conn) => {
+                self.arrived.push(Arrival::Read(conn, read));
+            }
+            about_nobody @ (Event::Join { .. }
+            | Event::Leave { .. }
+            | Event::Drained(_)
+            | Event::Presence(..)
+            | Event::Delivery(Delivery::Presence(_) | Delivery::Outcome { .. })) => {
+                self.happened(about_nobody, now);
+            }
+            other => {
+                // It may be about somebody whom others have not heard of yet, or for somebody who is not welcomed yet.
+                self.settle(now);
+                self.happened(other, now);
+            }
+        }
+    }
+
+    /// Tells others who came, went and changed, and welcomes who came.
+    pub fn settle(&mut self, now: Instant) {
+        self.tell_all();
+        for arrival in std::mem::take(&mut self.arrived) {
+            match arrival {
+                Arrival::Joined(conn, acked_op) => self.joined(conn, Ok(acked_op), now),
+                Arrival::Read(conn, read) => self.read_done(conn, read, now),
+            }
+        }
+    }
+
+    /// Tells what members have not been told yet.
+    pub(super) fn tell_all(&mut self) {
+        let told = std::mem::take(&mut self.told);
+        self.tell(&told);
+    }
+
+    fn is_joining(&self, conn: ConnId) -> bool {
+        let seat = self.seats.get(&conn);
+        seat.is_some_and(|seat| seat.joining.is_some())
+    }
+
+    /// Tells all members, but nobody of itself.
+    pub(super) fn tell(&self, told: &[Told]) {
+        let mut rest = told;
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fits = |told: &&Told| {
+                bytes += told.frame.len();
+                bytes <= TOLD_AT_ONCE_BYTES
+            };
+            let together = rest.iter().take_while(fits).count().max(1);
+            let (piece, later) = rest.split_at(together);
+            self.tell_piece(piece);
+            rest = later;
+        }
+    }
+
+    fn tell_piece(&self, told: &[Told]) {
+        let make = |wording, hearers: &Hearers<'_>| {
+            let json = told.iter().map(|told| &*told.frame);
+            Frames::new(json, wording, hearers)
+        };
+        let together = Wordings::new(&self.roster, &make);
+        let makes: Vec<_> = told
+            .iter()
+            .map(|told| {
+                |wording, hearers: &Hearers<'_>| wordings::frames(&told.frame, wording, hearers)
+            })
+            .collect();
+        let alone = makes.iter().map(|make| Wordings::new(&self.roster, make));
+        let alone: Vec<Wordings<'_, Bytes>> = alone.collect();
+        let mut about: BTreeMap<&ClientId, Vec<usize>> = BTreeMap::new();
+        for (place, told) in told.iter().enumerate() {
+            about.entry(&told.client).or_default().push(place);
+        }
+        for seat in self.seats.values().filter(|seat| seat.joining.is_none()) {
+            let own = about.get(&seat.link.author().client);
+            let own = own.map_or(&[][..], Vec::as_slice);
+            let left_out = own
+                .iter()
+                .filter(|place| !self.hears_of_itself(seat, &told[**place]));
+            let link = &*seat.link;
+            let mut from = 0;
+            for until in left_out.copied().chain([told.len()]) {
+                let many = until > from + 1;
+                if !(many && link.latest_of_many(together.of(link).part(from..until))) {
+                    for (told, frames) in told.iter().zip(&alone).take(until).skip(from) {
+                        link.latest(told.lane, &told.client, frames.of(link));
+                    }
+                }
+                from = until + 1;
+            }
+        }
+    }
+
+    /// Nobody is told of itself, but for the number it has.
+    fn hears_of_itself(&self, seat: &Seat<L>, told: &Told) -> bool {
+        let numbered = seat.link.form().encoding == Encoding::Msgpack;
+        let came = told.lane == Latest::Roster && self.roster.client(&told.client).is_some();
+        numbered && came
+    }
+}

@@ -1,0 +1,283 @@
+//! The SQLite backplane: processes of one host share one file, and wake each other with datagrams.
+//!
+//! Three threads a process: the [`writer`] commits what waits, the [`poller`] reads what others wrote, and
+//! [`upkeep`] does the upkeep. What they deliver goes through the [`tail`], where there is one order. Everything
+//! else reads through a small pool ([`reader`]).
+
+mod analytics;
+mod apply;
+mod as_backplane;
+pub mod built;
+mod carried;
+mod checkpoint;
+mod cleanup;
+mod clock;
+mod commands;
+mod directory;
+mod fail_point;
+mod files;
+mod generation;
+mod hooks;
+mod hosts;
+mod instances;
+mod jobs;
+mod migrations;
+mod poller;
+mod presence;
+mod reader;
+mod rows;
+mod rules;
+mod scheduling;
+mod schema;
+mod spill;
+mod sql;
+mod start;
+mod start_error;
+mod stats;
+mod stopped;
+mod tail;
+mod turnstile;
+mod upkeep;
+mod wake;
+mod watermarks;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rusqlite::OptionalExtension;
+
+pub use analytics::analytics;
+pub(crate) use files::{SIDECARS, are_whole, modes, plain, unreadable, wake_folder};
+pub use hooks::hook_store;
+pub(crate) use instances::{Sign, look as sign_of_life};
+pub use jobs::jobs;
+#[cfg(test)]
+pub(crate) use jobs::store as job_store;
+pub(crate) use rules::kept as kept_rules;
+pub use schema::VERSION;
+pub use start_error::StartError;
+
+use crate::backplane::intake::Intake;
+use crate::backplane::{Canvas, Opened, Sink, Unavailable};
+use crate::config::SqliteConfig;
+use crate::limits;
+use crate::protocol::ids::{CanvasId, Epoch, Position};
+use clock::Clock;
+use commands::{Command, Task};
+use fail_point::FailPoints;
+use files::Files;
+use generation::Generation;
+use instances::Registration;
+use reader::{Reader, unavailable};
+use spill::Spill;
+use tail::{Opening, Tail};
+use upkeep::Waker;
+use wake::Peers;
+use wake::notifier::{Notifier, WakeHint};
+
+/// How long a shutdown waits for the writer to commit what was taken; the relay has a deadline of its own.
+const DRAIN: Duration = Duration::from_secs(8);
+/// How long a shutdown waits for each of the other threads.
+const STOP: Duration = Duration::from_secs(2);
+
+/// Why a thread cannot go on; the process must end.
+#[derive(Debug)]
+struct Fatal(String);
+
+/// What the threads and the handle share.
+struct Shared {
+    config: SqliteConfig,
+    files: Arc<Files>,
+    clock: Clock,
+    generation: Generation,
+    own: Registration,
+    intake: Intake<Task>,
+    tail: Tail,
+    peers: Peers,
+    notifier: Notifier,
+    waker: Waker,
+    fail_points: FailPoints,
+    /// Where messages wait while the file can't be written, if anywhere.
+    spill: Option<Spill>,
+    /// Ops of the work queue that wait for the writer.
+    jobs: jobs::Lane,
+    hooks: hooks::HookState,
+    /// Why the last transaction failed, if it did.
+    trouble: Mutex<Option<String>>,
+    counters: stats::Counters,
+    /// The end was asked for: nothing new is taken, and threads may end.
+    ending: AtomicBool,
+    /// All threads are to end now.
+    stopping: AtomicBool,
+    failed: tokio::sync::watch::Sender<Option<String>>,
+}
+
+impl Shared {
+    fn stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Has all threads end now.
+    fn halt(&self) {
+        self.stopping.store(true, Ordering::Release);
+        self.intake.abandon();
+        self.notifier.notify(WakeHint::Any);
+        self.waker.notify();
+    }
+}
+
+/// The backplane over one SQLite file. Dropping it stops its threads as a crash would: [`shutdown`](crate::backplane::Lifecycle::shutdown) is the clean end.
+pub struct SqliteBackplane {
+    shared: Arc<Shared>,
+    reader: Reader,
+    conns: AtomicU64,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl SqliteBackplane {
+    /// First the place in the live stream, then the mark that tells other instances of this room, then the tables:
+    /// nothing falls in between.
+    async fn open(&self, id: &CanvasId, sink: Arc<dyn Sink>) -> Result<Opened, Unavailable> {
+        let name = id.clone();
+        let found = self.reader.read(move |conn| canvas(conn, &name)).await?;
+        if found.is_none() {
+            self.ask_for_canvas(id).await?;
+        }
+        let (shared, name, tail_sink) = (self.shared.clone(), id.clone(), sink.clone());
+        let started = self.reader.run(move |pool| {
+            let conn = pool.get().map_err(unavailable)?;
+            let (key, epoch) = canvas(&conn, &name)
+                .map_err(unavailable)?
+                .ok_or_else(|| unavailable("the canvas is gone"))?;
+            let first = shared.tail.rooms() == 0;
+            let sink = tail_sink;
+            let opening = Opening { key, sink, epoch };
+            shared.tail.open(&conn, opening).map_err(unavailable)?;
+            if first {
+                // The poller sleeps longer without rooms.
+                shared.notifier.notify(WakeHint::Any);
+            }
+            Ok(Canvas { id: name, key })
+        });
+        let canvas = started.await?;
+        let opened = self.read_opened(&canvas).await;
+        if opened.is_err() {
+            self.shared.tail.close(canvas.key, &sink);
+        }
+        opened
+    }
+
+    async fn read_opened(&self, canvas: &Canvas) -> Result<Opened, Unavailable> {
+        let key = canvas.key;
+        let position = self.shared.tail.position();
+        self.ask(Command::Watermarks(vec![(key, Some(position))]))
+            .await?;
+        let read = move |conn: &rusqlite::Connection| {
+            Ok((reader::head(conn, key)?, reader::members(conn, key)?))
+        };
+        let (head, presence) = self.reader.read(read).await?;
+        let head = Position {
+            epoch: head.epoch,
+            seq: head.seq,
+        };
+        self.shared.tail.opened(key, head, presence.version);
+        Ok(Opened {
+            canvas: canvas.clone(),
+            head,
+            presence,
+        })
+    }
+
+    /// Has the writer do a command, and waits for its commit.
+    async fn ask(&self, command: Command) -> Result<i64, Unavailable> {
+        let (answer, done) = tokio::sync::oneshot::channel();
+        let reply = Box::new(move |value| {
+            // Whoever asked may have given up.
+            let _ = answer.send(value);
+        });
+        if !self.shared.intake.submit(command, Some(reply)) {
+            return Err(unavailable("the writer is stopping or has too much to do"));
+        }
+        let done = tokio::time::timeout(limits::MAX_QUEUE_WAIT, done).await;
+        let late = |_| unavailable("the writer could not commit in time");
+        done.map_err(late)?
+            .map_err(|_| unavailable("the writer could not commit"))
+    }
+
+    async fn ready(&self) -> Result<(), Unavailable> {
+        if self.shared.ending.load(Ordering::Acquire) {
+            return Err(unavailable("this instance is stopping"));
+        }
+        let probe = tokio::time::timeout(limits::BUSY_TIMEOUT, self.ask(Command::Beat)).await;
+        let trouble = || self.shared.trouble.lock().clone();
+        match probe {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(trouble().map_or(error, unavailable)),
+            Err(_) => Err(unavailable(trouble().unwrap_or_else(|| {
+                "the writer did not commit in time; is another process stopped in a transaction?"
+                    .to_owned()
+            }))),
+        }
+    }
+
+    /// The writer first, since the others tell what it commits; then the others.
+    async fn stop(&self) {
+        let shared = self.shared.clone();
+        shared.ending.store(true, Ordering::Release);
+        shared.intake.finish();
+        let threads: Vec<_> = self.threads.lock().drain(..).collect();
+        let joined = tokio::task::spawn_blocking(move || {
+            for (i, thread) in threads.iter().enumerate() {
+                if !ended_within(thread, if i == 0 { DRAIN } else { STOP }) {
+                    let name = thread.thread().name();
+                    tracing::error!(
+                        name,
+                        "a thread of the queue does not end; it is left behind"
+                    );
+                }
+                // The first is the writer.
+                shared.halt();
+            }
+            shared.own.remove_files();
+            if let Some(spill) = &shared.spill {
+                spill.remove_if_empty();
+            }
+        });
+        if let Err(error) = joined.await {
+            tracing::error!(%error, "the queue's end failed");
+        }
+    }
+}
+
+fn ended_within(thread: &JoinHandle<()>, limit: Duration) -> bool {
+    let until = Instant::now() + limit;
+    while !thread.is_finished() && Instant::now() < until {
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+    thread.is_finished()
+}
+
+impl Drop for SqliteBackplane {
+    fn drop(&mut self) {
+        self.shared.ending.store(true, Ordering::Release);
+        self.shared.halt();
+    }
+}
+
+fn canvas(conn: &rusqlite::Connection, id: &CanvasId) -> rusqlite::Result<Option<(i64, Epoch)>> {
+    let mut statement = conn.prepare_cached(sql::CANVAS)?;
+    let read = |row: &rusqlite::Row<'_>| {
+        Ok((
+            row.get(0)?,
+            Epoch::parse(row.get_ref(1)?.as_str()?).unwrap_or(Epoch(0)),
+        ))
+    };
+    statement.query_row([id.as_str()], read).optional()
+}

@@ -1,0 +1,430 @@
+//! A canvas's rows in the tables, as the rules see them.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::{OpenCanvas, OpenClient, Txn};
+use crate::backplane::{Delivery, PresenceChange, PresenceEvent};
+use crate::canvas::bounds::Totals;
+use crate::canvas::{Away, ClientRow, Head, Logged, OpenObject, Place, RESENT_STEPS, Store};
+use crate::limits::TOMBSTONE;
+use crate::protocol::ids::{ClientId, ConnId, Epoch, Position};
+use crate::sqlite::carried::QueueRow;
+use crate::sqlite::rows::{self, Ephemeral};
+use crate::sqlite::schema::millis;
+use crate::sqlite::sql;
+use crate::sqlite::tail::{self, Step};
+
+/// The rows of one canvas within a transaction.
+pub(in crate::sqlite) struct Rows<'t, 'a> {
+    txn: &'t mut Txn<'a>,
+    key: i64,
+    /// Where the canvas stands among those of the transaction.
+    at: usize,
+}
+
+impl<'t, 'a> Rows<'t, 'a> {
+    pub(super) fn of(txn: &'t mut Txn<'a>, key: i64) -> rusqlite::Result<Self> {
+        Self::find(txn, key)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
+    }
+
+    /// The same; `None` if there is no such canvas any more.
+    pub(super) fn find(txn: &'t mut Txn<'a>, key: i64) -> rusqlite::Result<Option<Self>> {
+        let at = match txn.canvas_of.get(&key) {
+            Some(at) => *at,
+            None => {
+                let Some(canvas) = read_canvas(txn, key)? else {
+                    return Ok(None);
+                };
+                txn.canvases.push(canvas);
+                let at = txn.canvases.len() - 1;
+                txn.canvas_of.insert(key, at);
+                at
+            }
+        };
+        Ok(Some(Self { txn, key, at }))
+    }
+
+    /// What there is once.
+    pub(super) fn into_canvas(self) -> &'t mut OpenCanvas {
+        &mut self.txn.canvases[self.at]
+    }
+
+    fn canvas(&mut self) -> &mut OpenCanvas {
+        &mut self.txn.canvases[self.at]
+    }
+
+    /// Where the client stands among those of the transaction; it is read if it does not.
+    fn client_at(&mut self, name: &ClientId) -> rusqlite::Result<usize> {
+        let txn = &mut *self.txn;
+        // Most messages are of the author of the one before.
+        if let Some(last) = txn.clients.get(txn.last_client)
+            && last.key == self.key
+            && last.name == *name
+        {
+            return Ok(txn.last_client);
+        }
+        let place = (self.key, name.clone());
+        if let Some(at) = txn.client_of.get(&place) {
+            txn.last_client = *at;
+            return Ok(*at);
+        }
+        let places_from = txn.canvases[self.at].places_from;
+        let mut statement = txn.conn.prepare_cached(sql::CLIENT)?;
+        let row = statement.query_row(params![self.key, name.as_str()], |row| {
+            let last_seq = row.get::<_, i64>(2)?.cast_unsigned();
+            Ok(ClientRow {
+                subject: row.get(0)?,
+                last_op: row.get::<_, i64>(1)?.cast_unsigned(),
+                last_seq: if last_seq > places_from { last_seq } else { 0 },
+            })
+        });
+        txn.clients.push(OpenClient {
+            key: self.key,
+            name: name.clone(),
+            row: row.optional()?.unwrap_or_default(),
+            dirty: false,
+        });
+        let at = txn.clients.len() - 1;
+        txn.client_of.insert(place, at);
+        txn.last_client = at;
+        Ok(at)
+    }
+}
+
+fn read_canvas(txn: &Txn<'_>, key: i64) -> rusqlite::Result<Option<OpenCanvas>> {
+    let mut statement = txn.conn.prepare_cached(sql::HEAD)?;
+    let read = |row: &rusqlite::Row<'_>| {
+        Ok(OpenCanvas {
+            key,
+            content: row.get(11)?,
+            places_from: row.get::<_, i64>(12)?.cast_unsigned(),
+            head: Head {
+                seq: row.get::<_, i64>(1)?.cast_unsigned(),
+                presence_version: row.get::<_, i64>(3)?.cast_unsigned(),
+                totals: Totals {
+                    objects: row.get::<_, i64>(4)?.cast_unsigned(),
+                    bytes: row.get::<_, i64>(5)?.cast_unsigned(),
+                },
+            },
+            head_id: row.get(2)?,
+            log_bytes: row.get::<_, i64>(6)?.cast_unsigned(),
+            log_from: row.get(7)?,
+            ephemeral_bytes: row.get::<_, i64>(13)?.cast_unsigned(),
+            used_at: row.get(8)?,
+            chat_bytes: row.get::<_, i64>(9)?.cast_unsigned(),
+            ends_at: row.get(10)?,
+            ends_set: false,
+            counted: row.get::<_, i64>(5)?.cast_unsigned() + row.get::<_, i64>(9)?.cast_unsigned(),
+            full: None,
+            chatted: false,
+            deleted: false,
+            dirty: false,
+            objects: Default::default(),
+        })
+    };
+    statement.query_row([key], read).optional()
+}
+
+impl Store for Rows<'_, '_> {
+    type Error = rusqlite::Error;
+
+    fn head(&self) -> &Head {
+        &self.txn.canvases[self.at].head
+    }
+
+    fn head_mut(&mut self) -> &mut Head {
+        let now_ms = self.txn.now_ms;
+        let canvas = self.canvas();
+        (canvas.dirty, canvas.used_at) = (true, now_ms);
+        &mut canvas.head
+    }
+
+    fn client(&mut self, name: &ClientId) -> rusqlite::Result<&ClientRow> {
+        let at = self.client_at(name)?;
+        Ok(&self.txn.clients[at].row)
+    }
+
+    fn use_client(
+        &mut self,
+        name: &ClientId,
+        change: impl FnOnce(&mut ClientRow),
+    ) -> rusqlite::Result<()> {
+        let at = self.client_at(name)?;
+        let client = &mut self.txn.clients[at];
+        client.dirty = true;
+        change(&mut client.row);
+        Ok(())
+    }
+
+    fn place_of(&mut self, name: &ClientId, op: u64) -> rusqlite::Result<u64> {
+        self.txn.queued.write()?;
+        let mut id = self.canvas().head_id;
+        let mut step = self.txn.conn.prepare_cached(sql::STEP)?;
+        for _ in 0..RESENT_STEPS {
+            let mut rows = step.query([id])?;
+            let Some(row) = rows.next()? else { break };
+            if row.get::<_, i64>(4)? <= self.txn.now_ms {
+                break;
+            }
+            if row.get::<_, i64>(2)? == op.cast_signed()
+                && row.get_ref(3)?.as_str()? == name.as_str()
+            {
+                return Ok(row.get::<_, i64>(0)?.cast_unsigned());
+            }
+            id = row.get(1)?;
+        }
+        Ok(0)
+    }
+
+    fn push(&mut self, message: Logged<'_>) -> rusqlite::Result<()> {
+        let (author, now_ms) = (message.author, self.txn.now_ms);
+        let row = QueueRow {
+            key: self.key,
+            seq: Some(message.seq.cast_signed()),
+            kind: message.kind.as_str(),
+            origin: author.conn.0,
+            client: author.client.as_str(),
+            op: message.op,
+            at_ms: now_ms,
+            expires_at: now_ms + self.txn.setup.rules.message_ttl_ms,
+            payload: message.text,
+        };
+        let prev_id = self.canvas().head_id;
+        let id = self.txn.insert(&row, prev_id)?;
+        let canvas = self.canvas();
+        canvas.head_id = id;
+        // Who writes on it has use for it.
+        canvas.ends_set |= canvas.ends_at.take().is_some();
+        self.txn.charge(self.key, message.text.len())?;
+        if let Some(stage) = &mut self.txn.hooks {
+            let objects = &self.txn.canvases[self.at].objects;
+            let open = |id: &str| objects.get(id).map(OpenObject::text);
+            stage.logged(self.txn.conn, self.key, &message, open)?;
+        }
+        self.txn.out.steps.push(Step::Log(tail::Logged {
+            key: self.key,
+            seq: message.seq,
+            kind: message.kind,
+            origin: author.conn,
+            op: message.op,
+            client: author.client.clone(),
+            body: message.body,
+        }));
+        Ok(())
+    }
+
+    fn push_chat(&mut self, seq: u64, entry: String) -> rusqlite::Result<()> {
+        let canvas = self.canvas();
+        let content = canvas.content;
+        canvas.chatted = true;
+        canvas.chat_bytes += entry.len() as u64;
+        let mut put = self.txn.conn.prepare_cached(sql::PUT_CHAT)?;
+        put.execute(params![content, seq.cast_signed(), entry])?;
+        Ok(())
+    }
+
+    fn object_bytes(&mut self, id: &str) -> rusqlite::Result<Option<usize>> {
+        if let Some(open) = self.canvas().objects.get(id) {
+            return Ok(Some(open.bytes()));
+        }
+        let content = self.canvas().content;
+        let mut statement = self.txn.conn.prepare_cached(sql::OBJECT_BYTES)?;
+        let bytes = statement.query_row(params![content, id], |row| row.get::<_, u32>(0));
+        Ok(bytes.optional()?.map(|bytes| bytes as usize))
+    }
+
+    fn open_object(&mut self, id: &str) -> rusqlite::Result<Option<(&mut OpenObject, bool)>> {
+        let fresh = !self.canvas().objects.contains_key(id);
+        if fresh {
+            let content = self.canvas().content;
+            let Some(object) = read_object(self.txn, content, id)? else {
+                return Ok(None);
+            };
+            self.canvas().objects.insert(id.to_owned(), object);
+        }
+        let open = self.canvas().objects.get_mut(id);
+        Ok(open.map(|open| (open, fresh)))
+    }
+
+    fn drop_object(&mut self, id: &str) {
+        self.canvas().objects.remove(id);
+    }
+
+    fn put_object(&mut self, id: &str, seq: u64, text: &str) -> rusqlite::Result<()> {
+        let canvas = self.canvas();
+        canvas.objects.remove(id);
+        let content = canvas.content;
+        let mut put = self.txn.conn.prepare_cached(sql::PUT_OBJECT)?;
+        put.execute(params![content, id, seq.cast_signed(), text])?;
+        Ok(())
+    }
+
+    fn remove_object(&mut self, id: &str) -> rusqlite::Result<()> {
+        let canvas = self.canvas();
+        canvas.objects.remove(id);
+        let content = canvas.content;
+        let mut delete = self.txn.conn.prepare_cached(sql::DELETE_OBJECT)?;
+        delete.execute(params![content, id])?;
+        let seq = self.head().seq + 1;
+        let mut put = self.txn.conn.prepare_cached(sql::PUT_DELETION)?;
+        put.execute(params![content, seq.cast_signed(), id])?;
+        self.canvas().deleted = true;
+        Ok(())
+    }
+
+    fn clear(&mut self) -> rusqlite::Result<()> {
+        let ends_at = self.txn.now_ms + millis(TOMBSTONE);
+        let canvas = self.canvas();
+        canvas.objects.clear();
+        canvas.chat_bytes = 0;
+        // What is left is remembered for as long as its clients may come back.
+        (canvas.ends_at, canvas.ends_set) = (Some(ends_at), true);
+        self.txn.drop_content(self.at)
+    }
+
+    /// The log can't be walked any more: the chain ends at the new head, and rows up to the last one of all are no part of it.
+    fn renumber(&mut self, epoch: Epoch) -> rusqlite::Result<()> {
+        let (txn, key) = (&mut *self.txn, self.key);
+        txn.queued.write()?;
+        for client in txn.clients.iter_mut().filter(|client| client.key == key) {
+            client.row.last_seq = 0;
+        }
+        let seq = txn.canvases[self.at].head.seq;
+        let mut set = txn.conn.prepare_cached(sql::SET_EPOCH)?;
+        set.execute(params![key, epoch.to_string(), seq.cast_signed()])?;
+        if let Some(stage) = &mut txn.hooks {
+            stage.renumbered(key);
+        }
+        let last_id = txn.conn.prepare_cached(sql::LAST_ID)?;
+        let last_id = { last_id }.query_row([], |row| row.get(0)).optional()?;
+        let canvas = self.canvas();
+        canvas.places_from = seq;
+        (canvas.head_id, canvas.dirty) = (0, true);
+        (canvas.log_bytes, canvas.log_from) = (0, last_id.unwrap_or(0));
+        Ok(())
+    }
+
+    fn place(&mut self, client: &ClientId) -> rusqlite::Result<Option<Place>> {
+        let mut statement = self.txn.conn.prepare_cached(sql::PLACE)?;
+        let read = |row: &rusqlite::Row<'_>| {
+            let since_ms: Option<i64> = row.get(3)?;
+            let instance_lost = row.get(4)?;
+            Ok(Place {
+                conn: ConnId(row.get::<_, i64>(0)?.cast_unsigned()),
+                user: row.get(1)?,
+                state: row.get(2)?,
+                away: since_ms.map(|since_ms| Away {
+                    since_ms,
+                    instance_lost,
+                }),
+            })
+        };
+        statement
+            .query_row(params![self.key, client.as_str()], read)
+            .optional()
+    }
+
+    fn set_place(&mut self, client: &ClientId, place: &Place) -> rusqlite::Result<()> {
+        let mut set = self.txn.conn.prepare_cached(sql::SET_PLACE)?;
+        set.execute(params![
+            self.key,
+            client.as_str(),
+            self.txn.setup.instance_id,
+            place.conn.0.cast_signed(),
+            place.user,
+            place.state,
+            place.away.map(|away| away.since_ms),
+            place.away.is_some_and(|away| away.instance_lost)
+        ])?;
+        Ok(())
+    }
+
+    fn remove_place(&mut self, client: &ClientId) -> rusqlite::Result<()> {
+        let mut delete = self.txn.conn.prepare_cached(sql::DELETE_PLACE)?;
+        delete.execute(params![self.key, client.as_str()])?;
+        Ok(())
+    }
+
+    fn places_of(&mut self, instance: u32) -> rusqlite::Result<Vec<ClientId>> {
+        let (first, last) = ConnId::all_of(instance);
+        let held = params![self.key, first.0.cast_signed(), last.0.cast_signed()];
+        let mut statement = self.txn.conn.prepare_cached(sql::PLACES_OF)?;
+        let mut rows = statement.query(held)?;
+        let mut clients = Vec::new();
+        while let Some(row) = rows.next()? {
+            clients.extend(ClientId::parse(row.get_ref(0)?.as_str()?));
+        }
+        Ok(clients)
+    }
+
+    fn tell_presence(
+        &mut self,
+        event: PresenceEvent,
+        origin: ConnId,
+        new: bool,
+    ) -> rusqlite::Result<()> {
+        let (kind, client) = match &event.change {
+            PresenceChange::Set(member) if new => (rows::CONNECTED, &member.client),
+            PresenceChange::Set(member) => (rows::PRESENCE, &member.client),
+            PresenceChange::Gone { client, .. } => (rows::DISCONNECTED, client),
+        };
+        let mut payload = rows::presence(&event);
+        // Without room for it, others look at the table.
+        if !self.txn.takes_ephemeral(self.key, payload.len())? {
+            payload = rows::presence_missed(event.version);
+        }
+        let client = client.clone();
+        if let Some(stage) = &mut self.txn.hooks {
+            let place = (self.txn.canvases[self.at].head.seq, event.version);
+            let joined = match &event.change {
+                PresenceChange::Set(member) if new => Some(Some(&*member.user)),
+                PresenceChange::Set(_) => None,
+                PresenceChange::Gone { .. } => Some(None),
+            };
+            if let Some(joined) = joined {
+                stage.presence(self.txn.conn, self.key, place, client.as_str(), joined)?;
+            }
+        }
+        let row = Ephemeral {
+            kind,
+            origin,
+            client: client.as_str(),
+            payload: &payload,
+        };
+        self.txn.row(self.key, &row, Delivery::Presence(event))
+    }
+
+    fn tell_reset(&mut self, head: Position) -> rusqlite::Result<()> {
+        let Position { epoch, seq } = head;
+        let row = Ephemeral {
+            kind: rows::RESET,
+            origin: ConnId::new(self.txn.setup.number, 0),
+            client: "",
+            payload: &rows::reset(head),
+        };
+        self.txn.row(self.key, &row, Delivery::Reset { epoch, seq })
+    }
+
+    fn answer(&mut self, delivery: Delivery) {
+        let key = self.key;
+        self.txn.out.steps.push(Step::Answer { key, delivery });
+    }
+}
+
+/// An object, taken apart.
+///
+/// # Errors
+/// An object that can't be parsed is none that was written: the file is damaged.
+fn read_object(txn: &Txn<'_>, content: i64, id: &str) -> rusqlite::Result<Option<OpenObject>> {
+    let mut statement = txn.conn.prepare_cached(sql::OBJECT)?;
+    let parse = |row: &rusqlite::Row<'_>| {
+        let text = row.get_ref(0)?.as_bytes()?;
+        let value = serde_json::from_slice(text).map_err(|error| {
+            let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+            let text = format!("the object {id:?} can't be parsed: {error}");
+            rusqlite::Error::SqliteFailure(code, Some(text))
+        })?;
+        Ok(OpenObject::new(value, text.len()))
+    };
+    statement.query_row(params![content, id], parse).optional()
+}

@@ -1,0 +1,123 @@
+//! Where canvases begin and end: what nobody has said anything on, and what was deleted long ago, leaves nothing behind.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::Txn;
+use super::canvas::Rows;
+use crate::canvas::quotas::room_for_canvas;
+use crate::limits::{CLEANUP_CHUNK, UNUSED_CANVAS};
+use crate::protocol::ids::{CanvasId, Epoch};
+use crate::sqlite::schema::millis;
+use crate::sqlite::sql;
+
+/// Canvases that end in one transaction.
+const ENDS_AT_ONCE: u32 = 1_000;
+
+impl Txn<'_> {
+    /// The key of a canvas, which is made if it is new. Keys are never given out again. `None` if there is no room for another one, as
+    /// far as that is asked for.
+    pub(in crate::sqlite) fn create_canvas(
+        &mut self,
+        id: &CanvasId,
+        bounded: bool,
+    ) -> rusqlite::Result<Option<i64>> {
+        let mut find = self.conn.prepare_cached(sql::CANVAS)?;
+        if let Some(key) = find.query_row([id.as_str()], |row| row.get(0)).optional()? {
+            return Ok(Some(key));
+        }
+        let quotas = self.setup.quotas;
+        // Those that another program has put there.
+        let mut last = self.conn.prepare_cached(sql::LAST_KEY)?;
+        let last: i64 = last.query_row([], |row| row.get(0))?;
+        let totals = self.totals()?;
+        if bounded && room_for_canvas(&quotas, totals.canvases).is_err() {
+            return Ok(None);
+        }
+        let key = totals.next_key.max(last + 1);
+        (totals.next_key, totals.canvases, totals.dirty) = (key + 1, totals.canvases + 1, true);
+        self.insert_canvas(key, id)?;
+        Ok(Some(key))
+    }
+
+    fn insert_canvas(&self, key: i64, id: &CanvasId) -> rusqlite::Result<usize> {
+        let epoch = Epoch::random().to_string();
+        let ends_at = self.now_ms + millis(UNUSED_CANVAS);
+        let mut create = self.conn.prepare_cached(sql::CREATE_CANVAS)?;
+        create.execute(params![key, id.as_str(), epoch, self.now_ms, ends_at])
+    }
+
+    /// Whether there is such a canvas. One that has ended while this process was stopped comes back under its key, unless somebody else has made
+    /// one of its name: rooms here know it by that key.
+    pub(in crate::sqlite) fn has_canvas(
+        &mut self,
+        key: i64,
+        id: &CanvasId,
+    ) -> rusqlite::Result<bool> {
+        if Rows::find(self, key)?.is_some() {
+            return Ok(true);
+        }
+        if key <= 0 || self.insert_canvas(key, id)? == 0 {
+            return Ok(false);
+        }
+        let totals = self.totals()?;
+        (totals.canvases, totals.dirty) = (totals.canvases + 1, true);
+        totals.next_key = totals.next_key.max(key + 1);
+        // Rooms have its old numbers.
+        self.canvas(key)?.renumber(Epoch::random())?;
+        Ok(true)
+    }
+
+    /// Removes canvases whose time has come and that nobody is on, a bounded number of rows at a time. Gives how many rows went.
+    pub(in crate::sqlite) fn end_canvases(&mut self) -> rusqlite::Result<i64> {
+        let mut due = self.conn.prepare_cached(sql::ENDING)?;
+        let keys: Vec<i64> = due
+            .query_map(params![self.now_ms, ENDS_AT_ONCE], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        let mut went = 0;
+        for key in keys {
+            if self.is_attended(key)? {
+                let later = self.now_ms + millis(UNUSED_CANVAS);
+                let mut set = self.conn.prepare_cached(sql::SET_END)?;
+                set.execute(params![key, later])?;
+                continue;
+            }
+            let mut forget = self.conn.prepare_cached(sql::FORGET_CLIENTS_OF)?;
+            went += forget.execute(params![key, CLEANUP_CHUNK - 1])?;
+            if went >= CLEANUP_CHUNK as usize {
+                break;
+            }
+            let content = Rows::of(self, key)?.into_canvas().content;
+            let mut forget = self.conn.prepare_cached(sql::FORGET_DELETIONS)?;
+            went += forget.execute([content])?;
+            went += self
+                .conn
+                .prepare_cached(sql::DELETE_CANVAS)?
+                .execute([key])?;
+            self.canvas_of.remove(&key);
+            let totals = self.totals()?;
+            (totals.canvases, totals.dirty) = (totals.canvases.saturating_sub(1), true);
+        }
+        Ok(i64::try_from(went).unwrap_or(i64::MAX))
+    }
+
+    /// Empties a canvas that nobody was on since `before`, as a deletion does. 1 if it was so.
+    pub(in crate::sqlite) fn empty_idle(&mut self, key: i64, before: i64) -> rusqlite::Result<i64> {
+        let idle = match Rows::find(self, key)? {
+            Some(rows) => {
+                let canvas = rows.into_canvas();
+                canvas.used_at <= before && canvas.ends_at.is_none()
+            }
+            None => false,
+        };
+        if !idle || self.is_attended(key)? {
+            return Ok(0);
+        }
+        self.delete_canvas(key, Epoch::random())?;
+        Ok(1)
+    }
+
+    /// Whether somebody is on it, or an instance has a room for it.
+    fn is_attended(&self, key: i64) -> rusqlite::Result<bool> {
+        self.conn.prepare_cached(sql::ATTENDED)?.exists([key])
+    }
+}

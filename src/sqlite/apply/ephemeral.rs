@@ -1,0 +1,106 @@
+//! Rows of the ephemeral lane: presence, signals, cursors and what else has no place in a log.
+
+use std::sync::Arc;
+
+use rusqlite::params;
+
+use super::Txn;
+use super::canvas::Rows;
+use crate::backplane::{Author, Delivery};
+use crate::canvas::quotas::charge;
+use crate::protocol::ids::{ClientId, ConnId};
+use crate::sqlite::carried::QueueRow;
+use crate::sqlite::rows::{self, Ephemeral};
+use crate::sqlite::sql;
+use crate::sqlite::tail::Step;
+
+impl Txn<'_> {
+    /// Writes a row of the ephemeral lane.
+    pub(in crate::sqlite) fn row(
+        &mut self,
+        key: i64,
+        row: &Ephemeral<'_>,
+        delivery: Delivery,
+    ) -> rusqlite::Result<()> {
+        let written = QueueRow {
+            key,
+            seq: None,
+            kind: row.kind,
+            origin: row.origin.0,
+            client: row.client,
+            op: 0,
+            at_ms: self.now_ms,
+            expires_at: self.now_ms + self.setup.cursor_ttl_ms,
+            payload: row.payload,
+        };
+        self.insert(&written, 0)?;
+        if row.kind != rows::SIGNAL {
+            self.charge_ephemeral(key, row.payload.len())?;
+        }
+        self.out.steps.push(Step::Row { key, delivery });
+        Ok(())
+    }
+
+    pub(super) fn signal(&mut self, key: i64, author: &Author, body: &str) -> rusqlite::Result<()> {
+        let (client, origin) = (author.client.clone(), author.conn);
+        let delivery = Delivery::Signal {
+            client,
+            origin,
+            body: body.into(),
+        };
+        let (client, payload) = (author.client.as_str(), rows::signal(body));
+        // Where there is no room for it, others miss it: signals may be lost.
+        if !self.elsewhere(key)? || !self.takes_signal(key, payload.len())? {
+            self.out.steps.push(Step::Answer { key, delivery });
+            return Ok(());
+        }
+        let row = Ephemeral {
+            kind: rows::SIGNAL,
+            origin,
+            client,
+            payload: &payload,
+        };
+        self.charge(key, payload.len())?;
+        self.row(key, &row, delivery)
+    }
+
+    fn takes_signal(&mut self, key: i64, bytes: usize) -> rusqlite::Result<bool> {
+        let there = Rows::find(self, key)?.is_some();
+        Ok(there && self.fits(key, charge(bytes))?.is_ok())
+    }
+
+    pub(super) fn cursors(
+        &mut self,
+        key: i64,
+        cursors: &[(ClientId, Arc<str>)],
+    ) -> rusqlite::Result<()> {
+        let delivery = Delivery::Cursors {
+            instance: self.setup.number,
+            cursors: cursors.to_vec(),
+        };
+        let payload = match self.elsewhere(key)? {
+            true => rows::cursors(cursors),
+            false => String::new(),
+        };
+        // Where there is no room for them, others get the next ones.
+        if payload.is_empty() || !self.takes_ephemeral(key, payload.len())? {
+            self.out.steps.push(Step::Answer { key, delivery });
+            return Ok(());
+        }
+        let origin = ConnId::new(self.setup.number, 0);
+        let row = Ephemeral {
+            kind: rows::CURSORS,
+            origin,
+            client: "",
+            payload: &payload,
+        };
+        self.row(key, &row, delivery)
+    }
+
+    /// Whether another instance has a room for the canvas. A room has its watermark before it has members, so nobody
+    /// who has joined is missed.
+    fn elsewhere(&self, key: i64) -> rusqlite::Result<bool> {
+        let mut statement = self.conn.prepare_cached(sql::ELSEWHERE)?;
+        statement.exists(params![key, self.setup.instance_id])
+    }
+}

@@ -1,0 +1,66 @@
+//! What is on a canvas goes with it: little at once, much a piece at a time, so that nobody's commit waits for all of it.
+//!
+//! Objects, chat and deletions are kept under the canvas's content. A deletion gives the canvas another one, and that is all that it
+//! does: the old one, which no reader finds any more, is written down in `canvas_sweeps`. Whoever cleans up removes it, also after a crash.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::Txn;
+use crate::limits::{CLEANUP_CHUNK, SWEEP_BYTES};
+use crate::sqlite::sql;
+
+impl Txn<'_> {
+    /// The canvas, which stands there among those of the transaction, has nothing on it any more.
+    pub(super) fn drop_content(&mut self, at: usize) -> rusqlite::Result<()> {
+        let canvas = &mut self.canvases[at];
+        let (key, old) = (canvas.key, canvas.content);
+        let few = canvas.head.totals.objects <= u64::from(CLEANUP_CHUNK);
+        if few && canvas.counted <= SWEEP_BYTES {
+            return self.remove_content(old);
+        }
+        self.conn.prepare_cached(sql::PUT_SWEEP)?.execute([old])?;
+        canvas.content = -self.conn.last_insert_rowid();
+        let mut set = self.conn.prepare_cached(sql::SET_CONTENT)?;
+        set.execute(params![key, canvas.content])?;
+        Ok(())
+    }
+
+    fn remove_content(&self, content: i64) -> rusqlite::Result<()> {
+        for sql in [sql::DELETE_OBJECTS, sql::DELETE_CHAT, sql::FORGET_DELETIONS] {
+            self.conn.prepare_cached(sql)?.execute([content])?;
+        }
+        Ok(())
+    }
+
+    /// Removes a piece of what nobody sees any more. Gives how many objects went; 0 when the last of a content is gone.
+    pub(in crate::sqlite) fn sweep_content(&mut self) -> rusqlite::Result<i64> {
+        let mut next = self.conn.prepare_cached(sql::NEXT_SWEEP)?;
+        let next = next.query_row([], |row| Ok((row.get(0)?, row.get(1)?)));
+        let next: Option<(i64, i64)> = next.optional()?;
+        let Some((id, content)) = next else {
+            return Ok(0);
+        };
+        let mut first = self.conn.prepare_cached(sql::FIRST_OBJECTS)?;
+        let mut rows = first.query(params![content, CLEANUP_CHUNK])?;
+        let (mut last, mut bytes, mut count) = (None, 0, 0);
+        while bytes < SWEEP_BYTES
+            && let Some(row) = rows.next()?
+        {
+            last = Some(row.get::<_, String>(0)?);
+            bytes += u64::from(row.get::<_, u32>(1)?);
+            count += 1;
+        }
+        drop(rows);
+        match last {
+            Some(last) => {
+                let mut delete = self.conn.prepare_cached(sql::DELETE_FIRST_OBJECTS)?;
+                delete.execute(params![content, last])?;
+            }
+            None => {
+                self.remove_content(content)?;
+                self.conn.prepare_cached(sql::DELETE_SWEEP)?.execute([id])?;
+            }
+        }
+        Ok(count)
+    }
+}

@@ -1,0 +1,150 @@
+//! The queue as rooms see it: what waits for nothing is done here, the rest is asked for.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+use super::{SqliteBackplane, reader, watermarks};
+use crate::backplane::{
+    Answer, Author, Canvas, Carrier, Directory, Entry, Found, Instance, Lifecycle, Opened, Outcome,
+    PresenceTable, Read, Reader, Refusal, Sink, Snapshot, Stats,
+};
+use crate::protocol::client_message::Durable;
+use crate::protocol::ids::{CanvasId, ConnId, InstanceId, Position};
+
+impl Instance for SqliteBackplane {
+    fn instance_id(&self) -> &InstanceId {
+        &self.shared.config.instance_id
+    }
+
+    fn new_conn(&self) -> ConnId {
+        ConnId::new(
+            self.shared.own.setup.number,
+            self.conns.fetch_add(1, Ordering::Relaxed),
+        )
+    }
+}
+
+impl Reader for SqliteBackplane {
+    fn read<'a>(
+        &'a self,
+        canvas: &'a Canvas,
+        after: Position,
+        max_bytes: usize,
+    ) -> Answer<'a, Read> {
+        let (key, clock) = (canvas.key, self.shared.clock);
+        self.reader
+            .read(move |conn| reader::log(conn, key, after, max_bytes, clock.now_ms()))
+            .boxed()
+    }
+
+    fn read_plain<'a>(
+        &'a self,
+        canvas: &'a Canvas,
+        after: Position,
+        max_bytes: usize,
+    ) -> Answer<'a, Read> {
+        let (key, clock) = (canvas.key, self.shared.clock);
+        self.reader
+            .read(move |conn| reader::log_plain(conn, key, after, max_bytes, clock.now_ms()))
+            .boxed()
+    }
+
+    fn snapshot<'a>(&'a self, canvas: &'a Canvas) -> Answer<'a, Snapshot> {
+        let key = canvas.key;
+        self.reader
+            .read(move |conn| reader::snapshot(conn, key))
+            .boxed()
+    }
+
+    fn members<'a>(&'a self, canvas: &'a Canvas) -> Answer<'a, PresenceTable> {
+        let key = canvas.key;
+        self.reader
+            .read(move |conn| reader::members(conn, key))
+            .boxed()
+    }
+}
+
+impl Carrier for SqliteBackplane {
+    fn open<'a>(&'a self, canvas: &'a CanvasId, sink: Arc<dyn Sink>) -> Answer<'a, Opened> {
+        self.open(canvas, sink).boxed()
+    }
+
+    fn close(&self, canvas: &Canvas, sink: &Arc<dyn Sink>) {
+        self.shared.tail.close(canvas.key, sink);
+    }
+
+    fn put(&self, canvas: &Canvas, entry: Entry) -> Result<(), Refusal> {
+        let taken = self.shared.intake.append(canvas, entry);
+        if taken.is_err() {
+            self.shared
+                .counters
+                .overloaded
+                .fetch_add(1, Ordering::Relaxed);
+        }
+        taken
+    }
+
+    fn ring(&self) {
+        self.shared.intake.notify();
+    }
+}
+
+impl Directory for SqliteBackplane {
+    fn find<'a>(&'a self, id: &'a CanvasId) -> Answer<'a, Option<Found>> {
+        self.find_canvas(id).boxed()
+    }
+
+    fn create<'a>(&'a self, id: &'a CanvasId) -> Answer<'a, Canvas> {
+        self.create_canvas(id).boxed()
+    }
+
+    fn active<'a>(&'a self, after: &'a str, limit: u32) -> Answer<'a, Vec<Found>> {
+        self.active_canvases(after, limit).boxed()
+    }
+
+    fn all<'a>(&'a self, after: &'a str, limit: u32) -> Answer<'a, Option<Vec<Found>>> {
+        self.all_canvases(after, limit).boxed()
+    }
+
+    fn publish<'a>(
+        &'a self,
+        canvas: &'a Canvas,
+        author: Arc<Author>,
+        message: Durable,
+    ) -> Answer<'a, Outcome> {
+        self.publish_message(canvas, author, message).boxed()
+    }
+
+    fn kick(&self, canvas: &Canvas, conn: ConnId) -> Result<(), Refusal> {
+        self.append(canvas, Entry::Kick { conn })
+    }
+
+    fn delete<'a>(&'a self, canvas: &'a Canvas) -> Answer<'a, Position> {
+        self.delete_canvas(canvas).boxed()
+    }
+}
+
+impl Lifecycle for SqliteBackplane {
+    fn last_commit(&self) -> Duration {
+        Duration::from_micros(self.shared.counters.last_commit_us.load(Ordering::Relaxed))
+    }
+
+    fn ready<'a>(&'a self) -> Answer<'a, ()> {
+        self.ready().boxed()
+    }
+
+    fn stats<'a>(&'a self) -> Answer<'a, Stats> {
+        let shared = self.shared.clone();
+        self.reader
+            .read(move |conn| watermarks::stats(conn, &shared))
+            .boxed()
+    }
+
+    fn shutdown<'a>(&'a self) -> BoxFuture<'a, ()> {
+        self.stop().boxed()
+    }
+}

@@ -1,0 +1,204 @@
+//! The commands that the writer runs beside messages, in the same transactions.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, params};
+
+use super::apply::{Held, Txn};
+use super::cleanup::Place;
+use super::stopped::Stopped;
+use super::{Fatal, Shared, analytics, cleanup, hooks, hosts, sql};
+use crate::backplane::intake::Intake;
+use crate::hooks::file::HookText;
+use crate::protocol::ids::{CanvasId, ClientId, Epoch};
+
+/// The answer to [`Command::CreateCanvas`] when there is no room for another one: keys begin with 1.
+pub(super) const NO_ROOM: i64 = 0;
+
+/// Something else that the writer does in its transaction: there is one writer a process, and one place where the
+/// turnstile is waited for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Command {
+    /// Gives the canvas a key. The answer is the key, or [`NO_ROOM`].
+    CreateCanvas(CanvasId),
+    /// Says that this instance lives. The answer is 0 if it had been reaped.
+    Beat,
+    /// Writes how far this instance is: `(canvas, row)`; `None` where it has no room any more.
+    Watermarks(Vec<(i64, Option<i64>)>),
+    /// Removes a dead instance. The answer is 0 if another was first.
+    Reap {
+        number: i64,
+        /// For one that is silent: only if it has not been heard since.
+        silent_since: Option<i64>,
+    },
+    /// Removes those who were away for too long. The answer is how many.
+    Sweep,
+    /// Deletes expired rows with `after < id <= upto`.
+    Clean { after: i64, upto: i64 },
+    /// Forgets watermarks that nobody will ask for.
+    ForgetWatermarks,
+    /// Forgets clients that were used before `old`, of those behind `after` up to `upto`.
+    ForgetClients { after: Place, upto: Place, old: i64 },
+    /// Empties a canvas and begins this epoch. The answer is the head.
+    Delete { key: i64, epoch: Epoch },
+    /// Removes canvases whose time has come. The answer is how many rows went.
+    EndCanvases,
+    /// Removes a piece of what was on deleted canvases. The answer is how many objects went.
+    SweepContent,
+    /// Empties a canvas that nobody was on since then. The answer is 1 if it was so.
+    EmptyIdle { key: i64, before: i64 },
+    /// Gives pages back to the file system. The answer is how many.
+    Vacuum,
+    /// Keeps what this process did, for the analytics.
+    Sample(analytics::Rows),
+    /// Starts the write-ahead log from its beginning.
+    RestartWal,
+    /// Does what waits for the work queue.
+    Jobs,
+    /// Tells hooks of canvases that became quiet, and of gaps. The answer is how many.
+    FireHooks,
+    /// These are the hooks from here on, `over` others if need be. The answer is a [`crate::hooks::Change`].
+    StoreHooks { texts: Vec<HookText>, over: bool },
+    /// The hook is told nothing more. The answer is 1 if it was on.
+    TurnOffHook { name: String, why: String },
+}
+
+impl Command {
+    /// Whether other hooks may be followed from here on.
+    pub(super) fn is_of_hooks(&self) -> bool {
+        matches!(self, Self::StoreHooks { .. } | Self::TurnOffHook { .. })
+    }
+}
+
+/// Called with a command's answer once it is committed; dropped if it is not.
+pub(super) type Reply = Box<dyn FnOnce(i64) + Send>;
+
+/// A command and who waits for its answer.
+pub(super) struct Task {
+    pub(super) command: Command,
+    pub(super) reply: Option<Reply>,
+}
+
+impl Intake<Task> {
+    /// Takes a command; `false` if there are too many. One that nobody waits for is taken once, however often it is asked for;
+    /// so is a sample, whatever is in it: while nothing can be committed, none but the first waits.
+    pub(super) fn submit(&self, command: Command, reply: Option<Reply>) -> bool {
+        self.put(Task { command, reply }, |waiting, new| {
+            let samples = matches!(waiting.command, Command::Sample(_))
+                && matches!(new.command, Command::Sample(_));
+            new.reply.is_none() && (samples || waiting.command == new.command)
+        })
+    }
+}
+
+/// The places of this process's clients, for the case that a peer takes this process for dead.
+pub(super) type Places = HashMap<(i64, ClientId), Held>;
+
+/// Does a command; gives its answer.
+pub(super) fn run(
+    shared: &Shared,
+    txn: &mut Txn<'_>,
+    places: &Places,
+    command: &Command,
+) -> Result<i64, Stopped> {
+    match command {
+        Command::Beat => beat(shared, txn, places),
+        other => Ok(perform(shared, txn, other)?),
+    }
+}
+
+fn perform(shared: &Shared, txn: &mut Txn<'_>, command: &Command) -> rusqlite::Result<i64> {
+    let conn = txn.conn;
+    match command {
+        Command::CreateCanvas(id) => Ok(txn.create_canvas(id, true)?.unwrap_or(NO_ROOM)),
+        Command::Watermarks(marks) => watermarks(conn, shared, marks, txn.now_ms),
+        Command::Reap {
+            number,
+            silent_since,
+        } => txn.reap(*number, *silent_since),
+        Command::Sweep => txn.sweep(),
+        Command::Clean { after, upto } => txn.clean(*after, *upto),
+        Command::ForgetWatermarks => cleanup::forget_watermarks(conn),
+        Command::ForgetClients { after, upto, old } => {
+            let mut forget = conn.prepare_cached(sql::FORGET_CLIENTS)?;
+            let forgotten = forget.execute(params![after.0, after.1, upto.0, upto.1, old])?;
+            Ok(i64::try_from(forgotten).unwrap_or(i64::MAX))
+        }
+        Command::Delete { key, epoch } => txn.delete_canvas(*key, *epoch),
+        Command::EndCanvases => txn.end_canvases(),
+        Command::SweepContent => txn.sweep_content(),
+        Command::EmptyIdle { key, before } => txn.empty_idle(*key, *before),
+        Command::Vacuum => cleanup::vacuum(conn),
+        Command::Jobs => shared.jobs.run(shared, conn, txn.now_ms),
+        Command::FireHooks => shared.fire_hooks(conn, txn.now_ms),
+        Command::StoreHooks { texts, over } => {
+            hooks::store(conn, texts, *over).map(|change| change as i64)
+        }
+        Command::TurnOffHook { name, why } => hooks::turn_off(conn, name, why, txn.now_ms),
+        Command::Sample(rows) => analytics::write(conn, shared.own.setup.number, rows),
+        // The one is done above, the other not within a transaction.
+        Command::Beat | Command::RestartWal => Ok(0),
+    }
+}
+
+/// Says that this instance lives. If a peer has taken it for dead (it was stopped for a while), it comes back
+/// under its old number, since that is in its connections' numbers, and its clients take their places again.
+fn beat(shared: &Shared, txn: &mut Txn<'_>, places: &Places) -> Result<i64, Stopped> {
+    if hosts::used_under(txn.conn)?.as_deref() != Some(shared.own.boot_id.as_str()) {
+        let reason = "another host has taken this file: one file is for the processes of one host";
+        return Err(Stopped::Fatal(Fatal(reason.to_owned())));
+    }
+    let number = shared.own.setup.number;
+    let mut beat = txn.conn.prepare_cached(sql::BEAT)?;
+    if beat.execute(params![number, txn.now_ms])? > 0 {
+        return Ok(1);
+    }
+    let name = &shared.own.setup.instance_id;
+    if txn.conn.prepare(sql::INSTANCE_OF_NAME)?.exists([name])? {
+        let reason = format!(
+            "this process was taken for dead, and another has started as {name} (--instance-id) meanwhile"
+        );
+        return Err(Stopped::Fatal(Fatal(reason)));
+    }
+    tracing::warn!("a peer took this instance for dead: was it stopped? It registers again");
+    shared.own.insert(txn.conn, Some(number), txn.now_ms)?;
+    for ((key, _), held) in places {
+        txn.retake(*key, held)?;
+    }
+    shared.tail.forget_watermarks();
+    let marks = shared.tail.take_watermarks();
+    Ok(watermarks(txn.conn, shared, &marks, txn.now_ms)?)
+}
+
+/// Registers this instance again if a peer has taken it for dead, without waiting for the next heartbeat.
+pub(super) fn stay_registered(
+    shared: &Shared,
+    txn: &mut Txn<'_>,
+    places: &Places,
+) -> Result<(), Stopped> {
+    let number = shared.own.setup.number;
+    if !txn.conn.prepare_cached(sql::INSTANCE)?.exists([number])? {
+        beat(shared, txn, places)?;
+    }
+    Ok(())
+}
+
+fn watermarks(
+    conn: &Connection,
+    shared: &Shared,
+    marks: &[(i64, Option<i64>)],
+    now_ms: i64,
+) -> rusqlite::Result<i64> {
+    let own = &shared.own.setup.instance_id;
+    let mut set = conn.prepare_cached(sql::SET_WATERMARK)?;
+    let mut delete = conn.prepare_cached(sql::DELETE_WATERMARK)?;
+    for (key, position) in marks {
+        match position {
+            Some(id) => set.execute(params![key, own, id, now_ms])?,
+            // A room that has come back meanwhile is not gone.
+            None if shared.tail.wants([*key]) => 0,
+            None => delete.execute(params![key, own])?,
+        };
+    }
+    Ok(0)
+}

@@ -1,0 +1,181 @@
+//! Requests from outside of a room: looking canvases up, publishing to them, deleting them.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::apply::Txn;
+use super::commands::{Command, NO_ROOM};
+use super::reader::unavailable;
+use super::rows::Ephemeral;
+use super::{SqliteBackplane, rows, sql};
+use crate::backplane::{
+    Author, Canvas, Carrier, Delivery, Entry, Found, Outcome, Unavailable, Usage,
+};
+use crate::canvas::quotas::room_for_canvas;
+use crate::limits::PUBLISH_WAIT;
+use crate::protocol::client_message::Durable;
+use crate::protocol::ids::{CanvasId, ConnId, Epoch, Position};
+
+/// Who is where, with what there is. Not of the hot path: it counts all who are online.
+const ACTIVE: &str = "SELECT c.key, c.epoch, c.seq, c.objects, p.members,
+     c.object_bytes + c.chat_bytes, c.log_bytes, c.used_at, c.canvas_id
+     FROM (SELECT canvas_id, count(*) AS members FROM presence GROUP BY canvas_id) AS p
+     JOIN canvases AS c ON c.key = p.canvas_id
+     WHERE c.canvas_id > ?1 ORDER BY c.canvas_id LIMIT ?2";
+
+impl SqliteBackplane {
+    pub(super) async fn find_canvas(&self, id: &CanvasId) -> Result<Option<Found>, Unavailable> {
+        let id = id.clone();
+        self.reader.read(move |conn| find(conn, &id)).await
+    }
+
+    pub(super) async fn create_canvas(&self, id: &CanvasId) -> Result<Canvas, Unavailable> {
+        if let Some(found) = self.find_canvas(id).await? {
+            return Ok(found.canvas);
+        }
+        let key = self.ask_for_canvas(id).await?;
+        let id = id.clone();
+        Ok(Canvas { id, key })
+    }
+
+    /// Has the writer make a canvas, unless there is one.
+    pub(super) async fn ask_for_canvas(&self, id: &CanvasId) -> Result<i64, Unavailable> {
+        match self.ask(Command::CreateCanvas(id.clone())).await? {
+            NO_ROOM => {
+                let there = room_for_canvas(&self.shared.config.quotas, u64::MAX);
+                Err(there.map_or_else(Unavailable::Full, |()| {
+                    unavailable("the canvas was not made")
+                }))
+            }
+            key => Ok(key),
+        }
+    }
+
+    pub(super) async fn all_canvases(
+        &self,
+        after: &str,
+        limit: u32,
+    ) -> Result<Option<Vec<Found>>, Unavailable> {
+        let after = after.to_owned();
+        let query = move |conn: &Connection| {
+            let mut statement = conn.prepare_cached(sql::ALL)?;
+            let mut rows = statement.query(params![after, limit])?;
+            let mut all = Vec::new();
+            while let Some(row) = rows.next()? {
+                if let Ok(id) = CanvasId::parse(row.get_ref(8)?.as_str()?) {
+                    all.push(found(id, row)?);
+                }
+            }
+            Ok(Some(all))
+        };
+        self.reader.read(query).await
+    }
+
+    pub(super) async fn active_canvases(
+        &self,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<Found>, Unavailable> {
+        let after = after.to_owned();
+        let query = move |conn: &Connection| {
+            let mut statement = conn.prepare_cached(ACTIVE)?;
+            let mut rows = statement.query(params![after, limit])?;
+            let mut all = Vec::new();
+            while let Some(row) = rows.next()? {
+                if let Ok(id) = CanvasId::parse(row.get_ref(8)?.as_str()?) {
+                    all.push(found(id, row)?);
+                }
+            }
+            Ok(all)
+        };
+        self.reader.read(query).await
+    }
+
+    /// The append is done at once, so that who calls twice is committed in that order.
+    pub(super) fn publish_message(
+        &self,
+        canvas: &Canvas,
+        author: Arc<Author>,
+        message: Durable,
+    ) -> impl Future<Output = Result<Outcome, Unavailable>> + Send + use<> {
+        let ended = self
+            .shared
+            .tail
+            .waiters
+            .wait_for(author.conn, message.ops().len());
+        let taken = self.append(canvas, Entry::Durable { author, message });
+        async move {
+            if let Err(refusal) = taken {
+                return Ok(Outcome::Refused(refusal));
+            }
+            let unknown = "it is not known whether the message was committed: send it again";
+            ended
+                .within(PUBLISH_WAIT)
+                .await
+                .ok_or_else(|| unavailable(unknown))
+        }
+    }
+
+    pub(super) async fn delete_canvas(&self, canvas: &Canvas) -> Result<Position, Unavailable> {
+        let (key, epoch) = (canvas.key, Epoch::random());
+        let seq = self
+            .ask(Command::Delete { key, epoch })
+            .await?
+            .cast_unsigned();
+        Ok(Position { epoch, seq })
+    }
+}
+
+fn find(conn: &Connection, id: &CanvasId) -> rusqlite::Result<Option<Found>> {
+    let mut statement = conn.prepare_cached(sql::FIND)?;
+    statement
+        .query_row([id.as_str()], |row| found(id.clone(), row))
+        .optional()
+}
+
+fn found(id: CanvasId, row: &Row<'_>) -> rusqlite::Result<Found> {
+    let key = row.get(0)?;
+    let head = Position {
+        epoch: Epoch::parse(row.get_ref(1)?.as_str()?).unwrap_or(Epoch(0)),
+        seq: row.get::<_, i64>(2)?.cast_unsigned(),
+    };
+    Ok(Found {
+        canvas: Canvas { id, key },
+        head,
+        objects: row.get::<_, i64>(3)?.cast_unsigned(),
+        members: row.get::<_, i64>(4)?.cast_unsigned(),
+        usage: Some(Usage {
+            stored_bytes: row.get::<_, i64>(5)?.cast_unsigned(),
+            log_bytes: row.get::<_, i64>(6)?.cast_unsigned(),
+            used_at_ms: row.get(7)?,
+        }),
+    })
+}
+
+impl Txn<'_> {
+    /// Empties a canvas; gives the head, since the numbers go on: a row of before is never one of after.
+    pub(super) fn delete_canvas(&mut self, key: i64, epoch: Epoch) -> rusqlite::Result<i64> {
+        if !self.conn.prepare_cached(sql::HEAD)?.exists([key])? {
+            return Ok(0);
+        }
+        let seq = self.canvas(key)?.head().seq;
+        if let Some(stage) = &mut self.hooks {
+            stage.deleted(self.conn, key, seq)?;
+        }
+        self.canvas(key)?.restart(epoch)?;
+        self.count_stored(key)?;
+        Ok(seq.cast_signed())
+    }
+
+    pub(super) fn kick(&mut self, key: i64, conn: ConnId) -> rusqlite::Result<()> {
+        let delivery = Delivery::Kick { conn };
+        let row = Ephemeral {
+            kind: rows::KICK,
+            origin: ConnId::new(self.setup.number, 0),
+            client: "",
+            payload: &rows::kick(conn),
+        };
+        self.row(key, &row, delivery)
+    }
+}

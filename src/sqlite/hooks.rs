@@ -1,0 +1,200 @@
+//! Hooks over the file: what a transaction does on canvases is put into the queues of back ends in the same transaction. All
+//! processes follow one version of the hooks, which is in the file.
+
+mod due;
+mod enqueue;
+mod stage;
+mod store;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use rusqlite::{Connection, OptionalExtension, params};
+use tokio::sync::watch;
+
+use super::Shared;
+use crate::hooks::file::{self, HookText};
+use crate::hooks::{Change, Hooks, Stored};
+pub(super) use stage::Stage;
+pub use store::hook_store;
+
+/// The hooks' tables.
+pub(super) const SCHEMA: &str = include_str!("hooks/schema.sql");
+
+const VERSION: &str = "SELECT version FROM hooks";
+const STORED: &str = "SELECT version, hooks FROM hooks";
+const STORE: &str = "INSERT OR REPLACE INTO hooks (one, version, hooks)
+    VALUES (1, coalesce((SELECT version FROM hooks), 0) + 1, ?1)";
+const OFF: &str = "SELECT hook, reason FROM hooks_off";
+const TURN_OFF: &str = "INSERT OR REPLACE INTO hooks_off (hook, reason, at) VALUES (?1, ?2, ?3)";
+const TOUCH: &str = "UPDATE hooks SET version = version + 1";
+
+/// The version that this process follows.
+#[derive(Debug)]
+pub(super) struct HookState {
+    current: watch::Sender<Arc<Stored>>,
+    /// How many events had no room, since this process began.
+    dropped: AtomicU64,
+    /// After a full queue refused what had to be told.
+    rest: Mutex<Rest>,
+}
+
+/// No more is tried until then.
+#[derive(Debug, Default)]
+struct Rest {
+    until_ms: i64,
+    wait_ms: i64,
+}
+
+/// How long the first rest is, and the longest: each is twice the one before.
+const RESTS_MS: (i64, i64) = (1_000, 60_000);
+
+impl Default for HookState {
+    fn default() -> Self {
+        Self {
+            current: watch::Sender::new(Arc::default()),
+            dropped: AtomicU64::new(0),
+            rest: Mutex::default(),
+        }
+    }
+}
+
+impl HookState {
+    /// Whether there are any.
+    pub(super) fn any(&self) -> bool {
+        !self.current.borrow().hooks.is_empty()
+    }
+
+    /// Whether time brought something that can be told now.
+    pub(super) fn is_due(&self, conn: &Connection, now_ms: i64) -> rusqlite::Result<bool> {
+        if !self.any() || now_ms < self.rest.lock().until_ms {
+            return Ok(false);
+        }
+        let stored = self.current.borrow().clone();
+        due::is_due(conn, &stored, now_ms)
+    }
+
+    /// All queues together are full, or were not.
+    fn rest(&self, refused: bool, now_ms: i64) {
+        let mut rest = self.rest.lock();
+        rest.wait_ms = match refused {
+            true => (rest.wait_ms * 2).clamp(RESTS_MS.0, RESTS_MS.1),
+            false => 0,
+        };
+        rest.until_ms = now_ms + rest.wait_ms;
+    }
+
+    /// Tells of each new version.
+    pub(super) fn watch(&self) -> watch::Receiver<Arc<Stored>> {
+        self.current.subscribe()
+    }
+
+    /// What collects a transaction's events; `None` if there are no hooks. The version in the file is looked at in each
+    /// transaction, so all processes change over at one place in the order of commits.
+    pub(super) fn stage(&self, conn: &Connection) -> rusqlite::Result<Option<Stage>> {
+        let mut statement = conn.prepare_cached(VERSION)?;
+        let version: Option<i64> = statement.query_row([], |row| row.get(0)).optional()?;
+        let version = version.unwrap_or(0);
+        if self.current.borrow().version != version {
+            let stored = read(conn)?;
+            self.current.send_replace(Arc::new(stored));
+        }
+        let stored = self.current.borrow().clone();
+        Ok((!stored.hooks.is_empty()).then(|| Stage::new(stored)))
+    }
+}
+
+impl Shared {
+    /// Puts a transaction's events into their queues.
+    pub(super) fn tell_hooks(
+        &self,
+        stage: Stage,
+        conn: &Connection,
+        now_ms: i64,
+    ) -> rusqlite::Result<()> {
+        if stage.is_empty() {
+            return Ok(());
+        }
+        let dropped = self.jobs.in_txn(&self.config.jobs, conn, now_ms, |push| {
+            enqueue::enqueue(stage, conn, push, now_ms)
+        })?;
+        self.hooks.dropped.fetch_add(dropped, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Tells hooks of canvases that became quiet, and of gaps.
+    pub(super) fn fire_hooks(&self, conn: &Connection, now_ms: i64) -> rusqlite::Result<i64> {
+        let stored = self.hooks.current.borrow().clone();
+        let fired = self.jobs.in_txn(&self.config.jobs, conn, now_ms, |push| {
+            due::fire(&stored, conn, push, now_ms)
+        })?;
+        self.hooks.rest(fired.refused, now_ms);
+        Ok(fired.count)
+    }
+}
+
+/// The version in the file.
+pub(super) fn read(conn: &Connection) -> rusqlite::Result<Stored> {
+    let mut statement = conn.prepare_cached(STORED)?;
+    let row = statement.query_row([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)));
+    let Some((version, json)) = row.optional()? else {
+        return Ok(Stored::default());
+    };
+    let mut statement = conn.prepare_cached(OFF)?;
+    let off = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let off: Vec<(String, String)> = off.collect::<Result<_, _>>()?;
+    let texts: Vec<HookText> = serde_json::from_str(&json).unwrap_or_else(|error| {
+        // A newer version of the program may have written what this one does not know.
+        tracing::error!(%error, "the hooks in the file can't be read: no events are sent");
+        Vec::new()
+    });
+    let on: Vec<HookText> = texts
+        .iter()
+        .filter(|text| !off.iter().any(|(name, _)| *name == text.name))
+        .cloned()
+        .collect();
+    let hooks = file::check_all(&on).unwrap_or_else(|error| {
+        tracing::error!(error, "the hooks in the file are wrong: no events are sent");
+        Hooks::default()
+    });
+    Ok(Stored {
+        version,
+        hooks,
+        texts,
+        off,
+    })
+}
+
+/// Puts these hooks in the place of all others; all of them are on. Only `over` the hooks of others, if there are some.
+pub(super) fn store(conn: &Connection, texts: &[HookText], over: bool) -> rusqlite::Result<Change> {
+    let before = read(conn)?;
+    if before.texts == texts && (before.off.is_empty() || !over) {
+        return Ok(Change::None);
+    }
+    if before.version > 0 && !over {
+        return Ok(Change::OthersStay);
+    }
+    let json = serde_json::to_string(texts)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    conn.execute("DELETE FROM hooks_off", [])?;
+    conn.execute(STORE, [json])?;
+    Ok(Change::Stored)
+}
+
+/// The hook is told nothing more, until the hooks are stored anew. 1 if it was on.
+pub(super) fn turn_off(
+    conn: &Connection,
+    name: &str,
+    why: &str,
+    now_ms: i64,
+) -> rusqlite::Result<i64> {
+    let before = read(conn)?;
+    let known = before.texts.iter().any(|text| text.name == name);
+    if !known || before.off.iter().any(|(off, _)| off == name) {
+        return Ok(0);
+    }
+    conn.execute(TURN_OFF, params![name, why, now_ms])?;
+    conn.execute(TOUCH, [])?;
+    Ok(1)
+}

@@ -1,0 +1,57 @@
+//! The hooks of a file that is open, for the rest of the process.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::sync::watch;
+
+use crate::hooks::file::HookText;
+use crate::hooks::{Change, HookStore, Stored};
+use crate::sqlite::SqliteBackplane;
+use crate::sqlite::commands::Command;
+
+/// The hooks of a file.
+#[must_use]
+pub fn hook_store(backplane: &Arc<SqliteBackplane>) -> Arc<dyn HookStore> {
+    Arc::new(FileHooks(backplane.clone()))
+}
+
+struct FileHooks(Arc<SqliteBackplane>);
+
+impl HookStore for FileHooks {
+    fn watch(&self) -> watch::Receiver<Arc<Stored>> {
+        self.0.shared.hooks.watch()
+    }
+
+    fn store(&self, texts: Vec<HookText>, over: bool) -> BoxFuture<'_, Result<Change, String>> {
+        let stored = async move {
+            let answer = self.0.ask(Command::StoreHooks { texts, over }).await;
+            let answer = answer.map_err(|error| error.to_string())?;
+            let changes = [Change::None, Change::Stored, Change::OthersStay];
+            let change = changes.into_iter().find(|change| *change as i64 == answer);
+            Ok(change.unwrap_or(Change::None))
+        };
+        stored.boxed()
+    }
+
+    fn alone(&self) -> bool {
+        self.0.shared.peers.is_empty()
+    }
+
+    fn turn_off(&self, name: &str, why: &str) -> BoxFuture<'_, Result<bool, String>> {
+        let (name, why) = (name.to_owned(), why.to_owned());
+        let turned = async move {
+            let answer = self.0.ask(Command::TurnOffHook { name, why }).await;
+            answer
+                .map(|answer| answer > 0)
+                .map_err(|error| error.to_string())
+        };
+        turned.boxed()
+    }
+
+    fn dropped(&self) -> u64 {
+        self.0.shared.hooks.dropped.load(Ordering::Relaxed)
+    }
+}

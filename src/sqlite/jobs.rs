@@ -1,0 +1,341 @@
+//! The work queue over the file: its ops are one more producer for the writer thread. They wait in a lane of their own, and have a share of each
+//! transaction, so that neither they nor canvases hold the other up for long.
+
+pub(crate) mod store;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::commands::Command;
+use super::{Shared, SqliteBackplane};
+use crate::jobs::Jobs;
+use crate::jobs::apply::apply;
+use crate::jobs::hub::Hub;
+use crate::jobs::look::{self, Query};
+use crate::jobs::op::{Answer, Op, PushItem, Pushed, Refusal};
+use crate::jobs::service::{Engine, later};
+use crate::jobs::work::{Effects, Work};
+use crate::limits::JobLimits;
+use store::SqlStore;
+
+/// The tables of the work queue.
+pub(super) const SCHEMA: &str = include_str!("jobs/schema.sql");
+
+/// Ops that may wait: each is a request.
+const MOST_OPS: usize = 4_096;
+/// Bytes of those.
+const MOST_BYTES: usize = 64 * 1024 * 1024;
+/// Ops of one transaction.
+const TURN_OPS: usize = 512;
+/// How long a transaction's share may take, but for its first op: what canvases wait for at most.
+const TURN_TIME: Duration = Duration::from_millis(10);
+
+/// An op, and who waits for its answer.
+struct Waiting {
+    op: Op,
+    bytes: usize,
+    answer: Option<oneshot::Sender<Answer>>,
+}
+
+/// What was done in the transaction that is open.
+#[derive(Default)]
+struct Open {
+    answers: Vec<(oneshot::Sender<Answer>, Answer)>,
+    effects: Effects,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Waiting>,
+    bytes: usize,
+}
+
+/// Ops that wait for the writer.
+#[derive(Default)]
+pub(super) struct Lane {
+    state: Mutex<State>,
+    /// The writer is told already.
+    rung: AtomicBool,
+    open: Mutex<Open>,
+    pub(super) hub: Arc<Hub>,
+}
+
+/// Pushes messages within a transaction of the writer's.
+pub(super) struct Pusher<'a>(Work<'a, SqlStore<'a>>);
+
+impl Pusher<'_> {
+    /// Pushes one.
+    pub(super) fn push(&mut self, item: &PushItem) -> rusqlite::Result<Pushed> {
+        match crate::jobs::push::push_one(&mut self.0, item)? {
+            Ok(pushed) => Ok(pushed),
+            Err(refusal) => Ok(Pushed::Failed {
+                name: item.name.clone(),
+                refusal,
+            }),
+        }
+    }
+
+    /// How many messages wait in a queue, and its bytes; none if there is no such queue.
+    pub(super) fn backlog(&mut self, queue: &str) -> rusqlite::Result<(u64, u64)> {
+        let Some(key) = self.0.queue_key(queue)? else {
+            return Ok((0, 0));
+        };
+        let row = self.0.see_queue(key)?;
+        Ok(row.map_or((0, 0), |row| {
+            let waiting = row.messages - row.kept;
+            (waiting.cast_unsigned(), row.bytes.cast_unsigned())
+        }))
+    }
+}
+
+fn random() -> [u8; 16] {
+    *uuid::Uuid::new_v4().as_bytes()
+}
+
+impl Lane {
+    fn submit(&self, shared: &Shared, waiting: Waiting) -> Result<(), Refusal> {
+        {
+            let mut state = self.state.lock();
+            let full = state.waiting.len() >= MOST_OPS || state.bytes >= MOST_BYTES;
+            // What gives something back is small, and must not be lost.
+            if full && waiting.answer.is_some() {
+                return Err(later("too many requests wait for the queue"));
+            }
+            state.bytes += waiting.bytes;
+            state.waiting.push_back(waiting);
+        }
+        self.ring(shared)
+    }
+
+    fn ring(&self, shared: &Shared) -> Result<(), Refusal> {
+        if !self.rung.swap(true, Ordering::AcqRel) && !shared.intake.submit(Command::Jobs, None) {
+            self.rung.store(false, Ordering::Release);
+            return Err(later("the writer is stopping or has too much to do"));
+        }
+        Ok(())
+    }
+
+    /// Does what waits, within the writer's transaction. The answer is how many ops that were.
+    pub(super) fn run(
+        &self,
+        shared: &Shared,
+        conn: &Connection,
+        now_ms: i64,
+    ) -> rusqlite::Result<i64> {
+        // Before it is looked: who comes later rings again.
+        self.rung.store(false, Ordering::Release);
+        let began = Instant::now();
+        let mut store = SqlStore(conn);
+        let mut random = random;
+        let mut work = Work::new(&mut store, now_ms, &shared.config.jobs, &mut random);
+        let mut answers = Vec::new();
+        for done in 0..TURN_OPS {
+            if done > 0 && began.elapsed() >= TURN_TIME {
+                break;
+            }
+            let Some(waiting) = self.next() else { break };
+            // Who has given up gets nothing, above all no lease.
+            if waiting
+                .answer
+                .as_ref()
+                .is_some_and(oneshot::Sender::is_closed)
+            {
+                continue;
+            }
+            let answer = apply(&mut work, &waiting.op)?;
+            answers.extend(waiting.answer.map(|sender| (sender, answer)));
+        }
+        work.flush()?;
+        let count = i64::try_from(answers.len()).unwrap_or(0);
+        let mut open = self.open.lock();
+        open.effects.absorb(work.effects);
+        open.answers.extend(answers);
+        Ok(count)
+    }
+
+    fn next(&self) -> Option<Waiting> {
+        let mut state = self.state.lock();
+        let waiting = state.waiting.pop_front()?;
+        state.bytes -= waiting.bytes;
+        Some(waiting)
+    }
+
+    /// Pushes within the transaction that the writer has open on `conn`: what `with` pushes is there if and only if it is committed.
+    pub(super) fn in_txn<T>(
+        &self,
+        limits: &JobLimits,
+        conn: &Connection,
+        now_ms: i64,
+        with: impl FnOnce(&mut Pusher<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        let (mut store, mut random) = (SqlStore(conn), random);
+        let mut pusher = Pusher(Work::new(&mut store, now_ms, limits, &mut random));
+        let done = with(&mut pusher)?;
+        pusher.0.flush()?;
+        self.open.lock().effects.absorb(pusher.0.effects);
+        Ok(done)
+    }
+
+    /// The transaction is committed: whoever waits hears of it, on every process, and whoever asked gets the answer.
+    pub(super) fn committed(&self, shared: &Shared) {
+        let open = std::mem::take(&mut *self.open.lock());
+        if !open.effects.wakes.is_empty() {
+            let wakes: Vec<(u64, i64)> = open.effects.wakes.into_iter().collect();
+            if !shared.peers.is_empty() && !shared.peers.notify_jobs(&wakes) {
+                shared.waker.notify();
+            }
+            self.hub.wake(wakes, shared.clock.now_ms());
+        }
+        crate::jobs::metrics::count(&open.effects.counts);
+        for (sender, answer) in open.answers {
+            let Err(Answer::Popped(popped)) = sender.send(answer) else {
+                continue;
+            };
+            // Nobody is there to get it.
+            if let Some(lease) = popped.lease {
+                let op = Op::Release(lease);
+                let waiting = Waiting {
+                    op,
+                    bytes: 0,
+                    answer: None,
+                };
+                // If the writer stops, the lease runs out.
+                let _ = self.submit(shared, waiting);
+            }
+        }
+        if !self.state.lock().waiting.is_empty() {
+            let _ = self.ring(shared);
+        }
+    }
+
+    /// The transaction was not committed: who asked hears that from the dropped answer.
+    pub(super) fn failed(&self, shared: &Shared) {
+        *self.open.lock() = Open::default();
+        if !self.state.lock().waiting.is_empty() {
+            let _ = self.ring(shared);
+        }
+    }
+}
+
+/// The queue of a file that is open.
+#[must_use]
+pub fn jobs(backplane: &Arc<SqliteBackplane>) -> Arc<Jobs> {
+    let hub = backplane.shared.jobs.hub.clone();
+    Jobs::new(Arc::new(SqliteJobs(backplane.clone())), hub)
+}
+
+struct SqliteJobs(Arc<SqliteBackplane>);
+
+impl Engine for SqliteJobs {
+    fn submit(&self, op: Op, answer: oneshot::Sender<Answer>) -> Result<(), Refusal> {
+        let shared = &self.0.shared;
+        let waiting = Waiting {
+            bytes: op.size(),
+            op,
+            answer: Some(answer),
+        };
+        shared.jobs.submit(shared, waiting)
+    }
+
+    fn look(&self, query: Query) -> BoxFuture<'static, Result<Answer, Refusal>> {
+        let backplane = self.0.clone();
+        async move {
+            let now_ms = backplane.shared.clock.now_ms();
+            let limits = backplane.shared.config.jobs;
+            let read = move |conn: &Connection| {
+                let mut store = SqlStore(conn);
+                let mut random = random;
+                let mut work = Work::new(&mut store, now_ms, &limits, &mut random);
+                look::answer(&mut work, &query)
+            };
+            let read = backplane.reader.read(read).await;
+            read.map_err(|error| Refusal::new(503, "overloaded", error.to_string()))
+        }
+        .boxed()
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.0.shared.clock.now_ms()
+    }
+
+    /// The oldest live instance does, as with all upkeep.
+    fn sweeps(&self) -> bool {
+        let own = i64::from(self.0.shared.own.setup.number);
+        let peers = self.0.shared.peers.list();
+        peers.iter().all(|peer| peer.number > own)
+    }
+
+    fn version(&self) -> BoxFuture<'static, Option<i64>> {
+        let look = self.look(Query::Version);
+        async move {
+            match look.await {
+                Ok(Answer::Json(version)) => version.as_i64(),
+                _ => None,
+            }
+        }
+        .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::tests::config;
+
+    fn item(name: &str) -> PushItem {
+        PushItem {
+            queue: "canvas-events".to_owned(),
+            partition: "board".to_owned(),
+            name: name.to_owned(),
+            payload: "{}".to_owned(),
+            ..PushItem::default()
+        }
+    }
+
+    #[test]
+    fn what_is_enqueued_within_a_transaction_is_there_if_and_only_if_it_is_committed() {
+        let dir = tempfile::tempdir().unwrap();
+        let conn = crate::sqlite::schema::prepare(&config(dir.path(), "one"))
+            .unwrap()
+            .conn;
+        let (lane, limits) = (Lane::default(), JobLimits::default());
+        let canvas = "INSERT INTO canvases (canvas_id, epoch, created_at) VALUES ('board', 'e', 1)";
+        let count = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+        let both =
+            || count("SELECT (SELECT count(*) FROM canvases) * 10 + count(*) FROM job_messages");
+        for (end, rows) in [("ROLLBACK", 0), ("COMMIT", 12)] {
+            conn.execute_batch("BEGIN IMMEDIATE").unwrap();
+            conn.execute(canvas, []).unwrap();
+            let push = |names: &[&str]| {
+                lane.in_txn(&limits, &conn, 1_000, |push| {
+                    names
+                        .iter()
+                        .map(|name| push.push(&item(name)))
+                        .collect::<Result<Vec<_>, _>>()
+                })
+                .unwrap()
+            };
+            assert!(matches!(push(&["a"])[..], [Pushed::Queued(_)]));
+            assert!(matches!(
+                push(&["b", "a"])[..],
+                [Pushed::Queued(_), Pushed::Duplicate(_)]
+            ));
+            conn.execute_batch(end).unwrap();
+            assert_eq!(both(), rows);
+        }
+        // Whoever waits is told once it is committed.
+        let wakes = std::mem::take(&mut lane.open.lock().effects.wakes);
+        assert_eq!(
+            wakes.into_keys().collect::<Vec<_>>(),
+            [crate::jobs::work::hash("canvas-events")]
+        );
+    }
+}

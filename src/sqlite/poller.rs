@@ -1,0 +1,191 @@
+//! The thread that reads what other processes wrote.
+//!
+//! It sleeps until it is told of rows that did not come along with a wake; the safety poll finds what a lost wake would have
+//! told. All rooms share it: they stand at one position, so every room's poll would be the same statement, and one thread runs it for all.
+
+use std::os::unix::net::UnixDatagram;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use super::wake::notifier::WakeHint;
+use super::wake::receiver::WakeReceiver;
+use super::{Fatal, Shared, tail};
+use crate::limits;
+
+/// How long the thread sleeps without rooms: it also looks for entries that have waited too long.
+const WITHOUT_ROOMS: Duration = Duration::from_secs(1);
+/// The longest pause after errors.
+const MAX_BACKOFF: Duration = Duration::from_secs(1);
+/// A look that comes this late may have missed rows with a short TTL.
+const STOPPED: Duration = Duration::from_secs(2);
+
+pub(super) struct Poller {
+    conn: Connection,
+    /// Where wakes come, unless they are received elsewhere.
+    receiver: Option<(UnixDatagram, WakeReceiver)>,
+    shared: Arc<Shared>,
+    interval: Duration,
+    /// The last row that was dispatched when it last looked.
+    position: i64,
+    /// `PRAGMA data_version` at the last look: while it stays, nobody else has committed.
+    version: Option<i64>,
+    looked: Instant,
+    failures: u32,
+}
+
+impl Poller {
+    pub(super) fn new(conn: Connection, wakes: Option<UnixDatagram>, shared: Arc<Shared>) -> Self {
+        let interval = shared.config.poll_idle;
+        Self {
+            conn,
+            receiver: wakes.map(|socket| (socket, WakeReceiver::new())),
+            shared,
+            interval,
+            position: 0,
+            version: None,
+            looked: Instant::now(),
+            failures: 0,
+        }
+    }
+
+    /// Runs until the queue stops.
+    pub(super) fn run(mut self) -> Result<(), Fatal> {
+        while !self.shared.stopping() {
+            let limit = if self.shared.tail.rooms() == 0 {
+                WITHOUT_ROOMS
+            } else {
+                self.interval
+            };
+            let hints = self
+                .listen(limit)
+                .map_err(|error| Fatal(format!("the wake socket failed: {error}")))?;
+            self.refuse_old();
+            self.look(&hints)?;
+        }
+        if let Err(error) = self.finish() {
+            tracing::warn!(%error, "the last rows could not be read");
+        }
+        Ok(())
+    }
+
+    fn listen(&mut self, limit: Duration) -> std::io::Result<WakeHint> {
+        let shared = &self.shared;
+        let Some((socket, receiver)) = &mut self.receiver else {
+            return shared.notifier.wait(None::<&UnixDatagram>, limit);
+        };
+        let mut hints = shared.notifier.wait(Some(&*socket), limit)?;
+        hints.and(receiver.receive(socket, shared)?);
+        Ok(hints)
+    }
+
+    /// With local broadcast off, what the writer committed last is told here: everything up to the row that is the last now.
+    fn finish(&self) -> rusqlite::Result<()> {
+        let (tail, limit) = (
+            &self.shared.tail,
+            self.shared.config.max_messages_per_poll.max(1),
+        );
+        let last = tail::last_id(&self.conn)?;
+        while tail.rooms() > 0 && tail.position() < last {
+            if tail.catch_up(&self.conn, self.shared.clock.now_ms(), limit)? == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The writer may be stuck behind others; this thread never waits for a lock of theirs.
+    fn refuse_old(&self) {
+        let answers = self.shared.intake.refuse_old(limits::MAX_QUEUE_WAIT);
+        if !answers.is_empty() {
+            tracing::warn!(
+                entries = answers.len(),
+                "entries waited too long for the writer and were refused"
+            );
+            self.shared
+                .counters
+                .overloaded
+                .fetch_add(answers.len() as u64, Ordering::Relaxed);
+            self.shared.tail.answer(answers);
+        }
+    }
+
+    fn look(&mut self, hints: &WakeHint) -> Result<(), Fatal> {
+        if self.shared.tail.rooms() == 0 {
+            self.version = None;
+            return Ok(());
+        }
+        let late = self.looked.elapsed() > STOPPED + self.interval;
+        self.looked = Instant::now();
+        if late {
+            self.shared.tail.suspect();
+        }
+        if *hints == WakeHint::Delivered && !late {
+            self.set_interval();
+            return Ok(());
+        }
+        if let WakeHint::Rows(keys) = hints
+            && !late
+            && !self.shared.tail.wants(keys.iter().copied())
+        {
+            return Ok(());
+        }
+        match self.poll(*hints == WakeHint::Nothing && !late) {
+            Ok(()) => {
+                self.failures = 0;
+                self.set_interval();
+                Ok(())
+            }
+            Err(error) => self.back_off(&error),
+        }
+    }
+
+    /// Until the next safety poll: short after activity, then longer and longer.
+    fn set_interval(&mut self) {
+        let config = &self.shared.config;
+        let (low, high) = (config.poll_interval, config.poll_idle);
+        let before = std::mem::replace(&mut self.position, self.shared.tail.position());
+        self.interval = if self.position != before {
+            low
+        } else {
+            (self.interval * 3 / 2).min(high.max(low))
+        };
+    }
+
+    /// Reads until there is nothing more.
+    fn poll(&mut self, only_if_changed: bool) -> rusqlite::Result<()> {
+        if !only_if_changed {
+            // Whoever was told of rows need not ask whether there are any; the next safety poll looks once in vain.
+            self.version = None;
+        } else if !tail::has_changed(&self.conn, &mut self.version)? {
+            return Ok(());
+        }
+        loop {
+            let started = Instant::now();
+            let (now, limit) = (
+                self.shared.clock.now_ms(),
+                self.shared.config.max_messages_per_poll,
+            );
+            let read = self.shared.tail.catch_up(&self.conn, now, limit.max(1))?;
+            let counters = &self.shared.counters;
+            counters.polls.fetch_add(1, Ordering::Relaxed);
+            counters.poll.record(std::iter::once(started.elapsed()));
+            if read < limit as usize || self.shared.stopping() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn back_off(&mut self, error: &rusqlite::Error) -> Result<(), Fatal> {
+        self.shared.files.damaged(error)?;
+        self.version = None;
+        self.failures += 1;
+        if self.failures == 1 {
+            tracing::error!(%error, "the queue cannot be read; trying again with longer and longer pauses");
+        }
+        self.interval = (self.interval * 2).min(MAX_BACKOFF);
+        Ok(())
+    }
+}

@@ -1,0 +1,59 @@
+//! Counters.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::tail::Committed;
+use crate::backplane::latency::Latency;
+
+/// What the threads count.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) committed: AtomicU64,
+    pub(super) commits: AtomicU64,
+    pub(super) polls: AtomicU64,
+    pub(super) overloaded: AtomicU64,
+    /// Of these, how many for want of room in a log.
+    pub(super) full: AtomicU64,
+    /// How long the last commit took, the wait for its turn included, in microseconds.
+    pub(super) last_commit_us: AtomicU64,
+    /// The write-ahead log's length in pages at the last commit that this process knows of.
+    pub(super) wal_frames: AtomicU32,
+    /// The last transaction failed.
+    pub(super) failing: AtomicBool,
+    /// When the last transaction was committed, on the relay's clock.
+    pub(super) committed_at_ms: AtomicI64,
+    /// When the last heartbeat was.
+    pub(super) beaten_at_ms: AtomicI64,
+    pub(super) write: Latency,
+    pub(super) poll: Latency,
+}
+
+impl Counters {
+    /// Nothing happened yet; commits and heartbeats count from now on.
+    pub(super) fn new(now_ms: i64) -> Self {
+        Self {
+            committed_at_ms: AtomicI64::new(now_ms),
+            beaten_at_ms: AtomicI64::new(now_ms),
+            ..Self::default()
+        }
+    }
+
+    /// Counts a commit and how long its entries took. A commit without entries (a heartbeat) is none to speak of.
+    pub(super) fn count(
+        &self,
+        committed: &Committed,
+        commit: Duration,
+        took: impl ExactSizeIterator<Item = Duration>,
+    ) {
+        if took.len() == 0 {
+            return;
+        }
+        let logged = committed.logged();
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        let commit_us = u64::try_from(commit.as_micros()).unwrap_or(u64::MAX);
+        self.last_commit_us.store(commit_us, Ordering::Relaxed);
+        self.committed.fetch_add(logged as u64, Ordering::Relaxed);
+        self.write.record(took);
+    }
+}

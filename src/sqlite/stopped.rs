@@ -1,0 +1,19 @@
+//! Why a transaction of the writer was not committed, by what the writer does about it.
+
+use thiserror::Error;
+
+use super::Fatal;
+
+/// Why there was no commit.
+#[derive(Debug, Error)]
+pub(super) enum Stopped {
+    /// SQLite or the disk: it is tried again, unless the file turns out to be damaged.
+    #[error(transparent)]
+    Store(#[from] rusqlite::Error),
+    /// What the process has around the database failed, and may be in order later: it is tried again.
+    #[error("{0}")]
+    Around(String),
+    /// This process must not go on with the file. Its messages are put aside like others.
+    #[error("{}", .0.0)]
+    Fatal(Fatal),
+}

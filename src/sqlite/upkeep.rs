@@ -1,0 +1,244 @@
+//! The thread that does the upkeep: heartbeats, peers, watermarks; and, on the one instance that leads, lost clients,
+//! expired rows and the log's length. It reads; whatever has to be written goes through the writer.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use rusqlite::Connection;
+
+use super::checkpoint::Checkpoints;
+use super::cleanup::Cleanup;
+use super::commands::Command;
+use super::instances::Sign;
+use super::schema::millis;
+use super::stopped::Stopped;
+use super::wake::Peer;
+use super::{Fatal, Shared, instances, sql, tail};
+use crate::limits;
+
+/// How often the log's length is looked at while it grows.
+const BUSY_TICK: Duration = Duration::from_millis(100);
+
+/// Wakes the thread before its time.
+#[derive(Debug, Default)]
+pub(super) struct Waker {
+    woken: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Waker {
+    pub(super) fn notify(&self) {
+        *self.woken.lock() = true;
+        self.changed.notify_all();
+    }
+
+    fn wait(&self, limit: Duration) {
+        let mut woken = self.woken.lock();
+        if !*woken {
+            self.changed.wait_for(&mut woken, limit);
+        }
+        *woken = false;
+    }
+}
+
+pub(super) struct Upkeep {
+    conn: Connection,
+    shared: Arc<Shared>,
+    /// Peers that are dead: their files go once their rows are gone.
+    dead: Vec<Peer>,
+    cleanup: Cleanup,
+    checkpoints: Checkpoints,
+    /// When the heartbeat and the watermarks are due.
+    beat: Instant,
+    marks: Instant,
+    ticked: Instant,
+    /// Until then the heartbeats of others say nothing: this process was stopped or could not commit, and they may have
+    /// been in the same state.
+    judge_after: Instant,
+    /// `PRAGMA data_version` when the presence table was last looked at, and who was the first to be lost.
+    version: Option<i64>,
+    first_away: Option<i64>,
+    failing: bool,
+    /// Its socket is gone: told once.
+    unheard: bool,
+}
+
+impl Upkeep {
+    pub(super) fn new(conn: Connection, shared: Arc<Shared>) -> Self {
+        let now = Instant::now();
+        Self {
+            conn,
+            shared,
+            dead: Vec::new(),
+            cleanup: Cleanup::new(),
+            checkpoints: Checkpoints::default(),
+            beat: now + limits::HEARTBEAT,
+            marks: now,
+            ticked: now,
+            judge_after: now,
+            version: None,
+            first_away: None,
+            failing: false,
+            unheard: false,
+        }
+    }
+
+    /// Runs until the queue stops.
+    pub(super) fn run(mut self) -> Result<(), Fatal> {
+        let mut busy = false;
+        while !self.shared.stopping() {
+            let tick = match (self.cleanup.busy(), busy) {
+                (true, _) => Duration::from_millis(1),
+                (false, true) => BUSY_TICK,
+                (false, false) => limits::PROBE_INTERVAL,
+            };
+            self.shared.waker.wait(tick);
+            match self.tick() {
+                Ok(now_busy) => (busy, self.failing) = (now_busy, false),
+                Err(Stopped::Fatal(fatal)) => return Err(fatal),
+                Err(error) => {
+                    if let Stopped::Store(error) = &error {
+                        self.shared.files.damaged(error)?;
+                    }
+                    // The next tick tries again; readiness and the writer report what lasts.
+                    if !self.failing {
+                        tracing::warn!(%error, "upkeep failed");
+                    }
+                    (busy, self.failing) = (false, true);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self) -> Result<bool, Stopped> {
+        let now = Instant::now();
+        // Who could not commit its own heartbeat knows nothing of theirs.
+        let beaten_at_ms = self.shared.counters.beaten_at_ms.load(Ordering::Acquire);
+        let silent_ms = self.shared.clock.now_ms() - beaten_at_ms;
+        if now - self.ticked > limits::HEARTBEAT || silent_ms > millis(2 * limits::HEARTBEAT) {
+            self.judge_after = now + 2 * limits::HEARTBEAT;
+        }
+        self.ticked = now;
+        let beat = now >= self.beat;
+        if beat {
+            self.beat = now + limits::HEARTBEAT;
+            self.shared.intake.submit(Command::Beat, None);
+            self.look_for_own_socket();
+            let spill = self.shared.spill.as_ref().map(|spill| spill.path());
+            self.shared.files.share_mode(spill);
+        }
+        if self.shared.peers.take_stale() || beat {
+            self.refresh()?;
+        }
+        self.probe(now);
+        if now >= self.marks {
+            self.marks = now + limits::WATERMARK_INTERVAL;
+            let changed = self.shared.tail.take_watermarks();
+            if !changed.is_empty() {
+                self.shared
+                    .intake
+                    .submit(Command::Watermarks(changed), None);
+            }
+        }
+        if !self.leads() {
+            return Ok(false);
+        }
+        if beat {
+            self.shared
+                .generation
+                .settle(&self.conn, &self.shared.files.db)?;
+        }
+        let busy = self.checkpoints.round(&self.conn, &self.shared)?;
+        self.sweep()?;
+        let now_ms = self.shared.clock.now_ms();
+        if self.shared.hooks.is_due(&self.conn, now_ms)? {
+            self.shared.intake.submit(Command::FireHooks, None);
+        }
+        let idle = !busy && self.shared.intake.depth() == 0;
+        self.cleanup.round(&self.conn, &self.shared, idle)?;
+        Ok(busy)
+    }
+
+    /// Deleted, it loses nothing, but messages of other processes come by the safety poll only.
+    fn look_for_own_socket(&mut self) {
+        let path = &self.shared.own.wake_path;
+        let unheard = matches!(path.try_exists(), Ok(false));
+        if unheard && !self.unheard {
+            tracing::error!(
+                path = %path.display(),
+                "the socket of this instance was deleted: no other process can wake it, restart it"
+            );
+        }
+        self.unheard = unheard;
+    }
+
+    /// The oldest live instance leads. No lock says so: one that is stopped would keep it. Two that both believe it
+    /// for a moment do no harm, since every command looks again within its transaction.
+    fn leads(&self) -> bool {
+        let own = i64::from(self.shared.own.setup.number);
+        self.shared
+            .peers
+            .list()
+            .iter()
+            .all(|peer| peer.number > own)
+    }
+
+    /// Reads who is there.
+    fn refresh(&mut self) -> rusqlite::Result<()> {
+        let peers = instances::peers(&self.conn, &self.shared.own)?;
+        self.dead.retain(|dead| {
+            let there = peers.iter().any(|peer| peer.number == dead.number);
+            if !there {
+                instances::remove(&dead.wake_path);
+                instances::remove(&dead.lock_path);
+            }
+            there
+        });
+        self.shared.peers.set(peers);
+        Ok(())
+    }
+
+    /// Has dead peers removed: those whose lock is free, and those that are silent for too long.
+    fn probe(&mut self, now: Instant) {
+        let silent_since = self.shared.clock.now_ms() - millis(limits::HEARTBEAT_STALE);
+        for peer in self.shared.peers.list() {
+            let number = peer.number;
+            let silent = peer.heartbeat_at < silent_since && now >= self.judge_after;
+            let silent_since = match instances::look(&peer.lock_path) {
+                Sign::Dead => None,
+                _ if silent => Some(silent_since),
+                _ => continue,
+            };
+            self.shared.intake.submit(
+                Command::Reap {
+                    number,
+                    silent_since,
+                },
+                None,
+            );
+            self.shared.peers.mark_stale();
+            if silent_since.is_none() && !self.dead.iter().any(|dead| dead.number == number) {
+                self.dead.push(peer);
+            }
+        }
+    }
+
+    /// Has those removed who were away for longer than the grace. Looks at the table only when something was committed,
+    /// or when the first of them is due.
+    fn sweep(&mut self) -> rusqlite::Result<()> {
+        if tail::has_changed(&self.conn, &mut self.version)? {
+            let mut first = self.conn.prepare_cached(sql::FIRST_AWAY)?;
+            let mut rows = first.query([])?;
+            self.first_away = rows.next()?.map(|row| row.get(0)).transpose()?;
+        }
+        let rules = &self.shared.own.setup.rules;
+        let due = rules.gone_since_ms(self.shared.clock.now_ms());
+        if self.first_away.is_some_and(|at| at <= due) {
+            self.shared.intake.submit(Command::Sweep, None);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,125 @@
+//! Datagrams between processes: "there are rows, for these canvases", or the rows themselves where they are few. A lost one
+//! costs latency only.
+
+pub(super) mod datagram;
+pub(super) mod notifier;
+pub(super) mod receiver;
+pub(super) mod seal;
+
+use std::io;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::RwLock;
+
+use super::tail::Committed;
+use datagram::Datagram;
+use seal::Seal;
+
+/// Another instance.
+#[derive(Debug, Clone)]
+pub(super) struct Peer {
+    pub(super) number: i64,
+    pub(super) wake: SocketAddr,
+    pub(super) lock_path: PathBuf,
+    pub(super) wake_path: PathBuf,
+    pub(super) heartbeat_at: i64,
+}
+
+/// The peers as they were at the last look, and the way to them.
+#[derive(Debug)]
+pub(super) struct Peers {
+    list: RwLock<Vec<Peer>>,
+    socket: UnixDatagram,
+    seal: Seal,
+    /// A peer did not answer, or a new one has come: the list has to be looked at.
+    stale: AtomicBool,
+}
+
+impl Peers {
+    /// Nobody yet; what is sent to them has this seal.
+    pub(super) fn new(seal: Seal) -> io::Result<Self> {
+        let socket = UnixDatagram::unbound()?;
+        socket.set_nonblocking(true)?;
+        Ok(Self {
+            list: RwLock::default(),
+            socket,
+            seal,
+            stale: AtomicBool::new(true),
+        })
+    }
+
+    /// The list as it was found.
+    pub(super) fn set(&self, list: Vec<Peer>) {
+        *self.list.write() = list;
+    }
+
+    /// The list.
+    pub(super) fn list(&self) -> Vec<Peer> {
+        self.list.read().clone()
+    }
+
+    /// Nobody else is there.
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.read().is_empty()
+    }
+
+    /// Whether the list has to be read again; asked once.
+    pub(super) fn take_stale(&self) -> bool {
+        self.stale.swap(false, Ordering::AcqRel)
+    }
+
+    /// The list has to be read again.
+    pub(super) fn mark_stale(&self) {
+        self.stale.store(true, Ordering::Release);
+    }
+
+    /// Tells all peers of rows. `false` if one of them seems dead.
+    pub(super) fn notify(&self, committed: &Committed, wal_frames: u32) -> bool {
+        self.send(datagram::rows(committed, wal_frames))
+    }
+
+    /// Tells all peers of jobs. `false` if one of them seems dead.
+    pub(super) fn notify_jobs(&self, wakes: &[(u64, i64)]) -> bool {
+        let mut alive = true;
+        for wakes in wakes.chunks(datagram::MAX_JOBS) {
+            alive &= self.send(datagram::jobs(wakes));
+        }
+        alive
+    }
+
+    /// Tells all peers that this instance has come, or has gone.
+    pub(super) fn hello(&self) {
+        self.send(Datagram::HELLO.to_vec());
+    }
+
+    /// What a peer says; `None` if it is not one of this file's processes that said it.
+    pub(super) fn unseal<'a>(&self, sealed: &'a [u8]) -> Option<&'a [u8]> {
+        self.seal.open(sealed)
+    }
+
+    fn send(&self, mut datagram: Vec<u8>) -> bool {
+        let peers = self.list.read();
+        if peers.is_empty() {
+            return true;
+        }
+        self.seal.put(&mut datagram);
+        let mut alive = true;
+        for peer in peers.iter() {
+            match self.socket.send_to_addr(&datagram, &peer.wake) {
+                Ok(_) => {}
+                // Full: it is awake already.
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => {
+                    tracing::debug!(peer = peer.number, %error, "a peer could not be woken");
+                    alive = false;
+                }
+            }
+        }
+        if !alive {
+            self.mark_stale();
+        }
+        alive
+    }
+}

@@ -1,0 +1,231 @@
+//! The bytes of a wake. Processes of two versions may share a file for a while: a wake that is not understood means "look".
+
+use crate::sqlite::carried::{self, MAX_BYTES, QueueRow};
+use crate::sqlite::tail::{Committed, Step};
+
+/// Canvases that one datagram names; with more it names none, which means all.
+const MAX_KEYS: usize = 512;
+/// The largest head, before keys or rows: the tag, the log's length, the first row's id.
+const HEAD: usize = 1 + 4 + 8;
+/// The largest datagram, with its seal.
+pub(in crate::sqlite) const MAX_LEN: usize = super::seal::LEN
+    + HEAD
+    + if MAX_BYTES > 8 * MAX_KEYS {
+        MAX_BYTES
+    } else {
+        8 * MAX_KEYS
+    };
+
+const ROWS: u8 = b'r';
+const CARRIED: u8 = b'R';
+const HELLO: u8 = b'h';
+const JOBS: u8 = b'j';
+/// Queues that one datagram names.
+pub(in crate::sqlite) const MAX_JOBS: usize = 256;
+
+/// A wake, as it is received.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::sqlite) enum Datagram<'a> {
+    /// These canvases got rows; `None`: any may have.
+    Rows {
+        /// The length of the write-ahead log in pages; 0 if its sender does not know.
+        wal_frames: u32,
+        keys: Option<Vec<i64>>,
+    },
+    /// These rows were committed; the others' ids follow on the first one's.
+    Carried {
+        wal_frames: u32,
+        first_id: i64,
+        rows: Vec<QueueRow<'a>>,
+    },
+    /// Jobs can be popped from queues of these names (hashed), from these times on.
+    Jobs(Vec<(u64, i64)>),
+    /// A peer has come or gone, or says what this version does not know.
+    Hello,
+}
+
+impl<'a> Datagram<'a> {
+    /// A peer has come or gone.
+    pub(in crate::sqlite) const HELLO: [u8; 1] = [HELLO];
+
+    /// Takes one apart.
+    pub(in crate::sqlite) fn read(bytes: &'a [u8]) -> Self {
+        let Some((&tag, rest)) = bytes.split_first() else {
+            return Self::Hello;
+        };
+        let Some((frames, rest)) = rest.split_first_chunk() else {
+            return Self::Hello;
+        };
+        let wal_frames = u32::from_le_bytes(*frames);
+        match tag {
+            ROWS => {
+                let keys = rest.as_chunks::<8>().0;
+                let keys: Vec<_> = keys.iter().map(|key| i64::from_le_bytes(*key)).collect();
+                let keys = (!keys.is_empty()).then_some(keys);
+                Self::Rows { wal_frames, keys }
+            }
+            JOBS => {
+                let wakes = rest.as_chunks::<16>().0.iter().map(|wake| {
+                    let (name, at) = wake.split_at(8);
+                    let number = |bytes: &[u8]| bytes.try_into().unwrap_or_default();
+                    (
+                        u64::from_le_bytes(number(name)),
+                        i64::from_le_bytes(number(at)),
+                    )
+                });
+                Self::Jobs(wakes.collect())
+            }
+            CARRIED => Self::read_carried(wal_frames, rest).unwrap_or(Self::Hello),
+            _ => Self::Hello,
+        }
+    }
+
+    fn read_carried(wal_frames: u32, rest: &'a [u8]) -> Option<Self> {
+        let (first_id, rows) = rest.split_first_chunk()?;
+        let first_id = i64::from_le_bytes(*first_id);
+        let rows = carried::read(rows)?;
+        // No id that SQLite would give lets their sum overflow.
+        (1..i64::MAX - MAX_LEN as i64)
+            .contains(&first_id)
+            .then_some(Self::Carried {
+                wal_frames,
+                first_id,
+                rows,
+            })
+    }
+}
+
+/// The wake after a commit.
+pub(in crate::sqlite) fn rows(committed: &Committed, wal_frames: u32) -> Vec<u8> {
+    let mut datagram = Vec::with_capacity(HEAD + 512);
+    let frames = wal_frames.to_le_bytes();
+    if let Some(rows) = committed.carried.bytes() {
+        datagram.push(CARRIED);
+        datagram.extend_from_slice(&frames);
+        datagram.extend_from_slice(&committed.first_id.to_le_bytes());
+        datagram.extend_from_slice(rows);
+        return datagram;
+    }
+    datagram.push(ROWS);
+    datagram.extend_from_slice(&frames);
+    let keys = keys(&committed.steps);
+    if keys.len() <= MAX_KEYS {
+        let keys = keys.iter().flat_map(|key| key.to_le_bytes());
+        datagram.extend(keys);
+    }
+    datagram
+}
+
+/// The wake for jobs; [`MAX_JOBS`] at most.
+pub(in crate::sqlite) fn jobs(wakes: &[(u64, i64)]) -> Vec<u8> {
+    let mut datagram = vec![JOBS, 0, 0, 0, 0];
+    for (name, at) in wakes {
+        datagram.extend_from_slice(&name.to_le_bytes());
+        datagram.extend_from_slice(&at.to_le_bytes());
+    }
+    datagram
+}
+
+/// The canvases that got rows.
+fn keys(steps: &[Step]) -> Vec<i64> {
+    let mut keys: Vec<i64> = steps
+        .iter()
+        .filter_map(|step| match step {
+            Step::Log(logged) => Some(logged.key),
+            Step::Row { key, .. } => Some(*key),
+            Step::Answer { .. } => None,
+        })
+        .collect();
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::backplane::Delivery;
+    use crate::protocol::ids::ConnId;
+
+    fn row(key: i64, payload: &str) -> QueueRow<'_> {
+        QueueRow {
+            key,
+            seq: None,
+            kind: "kick",
+            origin: 1,
+            client: "",
+            op: 0,
+            at_ms: 1,
+            expires_at: 2,
+            payload,
+        }
+    }
+
+    fn committed(rows: &[QueueRow<'_>]) -> Committed {
+        let mut committed = Committed {
+            first_id: 41,
+            ..Committed::default()
+        };
+        for row in rows {
+            let (key, delivery) = (row.key, Delivery::Kick { conn: ConnId(1) });
+            committed.steps.push(Step::Row { key, delivery });
+            committed.carried.push(row);
+        }
+        committed
+    }
+
+    #[test]
+    fn wakes_for_jobs_are_read_as_they_were_written() {
+        let wakes: Vec<_> = (0..MAX_JOBS as u64).map(|n| (u64::MAX - n, -1)).collect();
+        let bytes = super::jobs(&wakes);
+        assert!(bytes.len() <= MAX_LEN);
+        assert_eq!(Datagram::read(&bytes), Datagram::Jobs(wakes));
+    }
+
+    #[test]
+    fn few_rows_travel_along() {
+        let rows = [row(7, "{\"conn\":1}"), row(-1, "{}")];
+        let bytes = super::rows(&committed(&rows), 12);
+        let received = Datagram::Carried {
+            wal_frames: 12,
+            first_id: 41,
+            rows: rows.to_vec(),
+        };
+        assert_eq!(Datagram::read(&bytes), received);
+    }
+
+    #[test]
+    fn of_many_rows_the_canvases_are_named() {
+        let large = "x".repeat(MAX_BYTES / 2);
+        let rows = [row(7, &large), row(-1, &large), row(7, "{}")];
+        let bytes = super::rows(&committed(&rows), 12);
+        let received = Datagram::Rows {
+            wal_frames: 12,
+            keys: Some(vec![-1, 7]),
+        };
+        assert_eq!(Datagram::read(&bytes), received);
+        assert!(bytes.len() <= MAX_LEN);
+    }
+
+    #[test]
+    fn with_too_many_canvases_it_may_be_any() {
+        let rows: Vec<_> = (0..=512).map(|key| row(key, "{\"conn\":1}")).collect();
+        let bytes = super::rows(&committed(&rows), 0);
+        let received = Datagram::Rows {
+            wal_frames: 0,
+            keys: None,
+        };
+        assert_eq!(Datagram::read(&bytes), received);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_else_comes_means_look(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            if !matches!(bytes.first(), Some(&(ROWS | CARRIED | JOBS))) {
+                prop_assert_eq!(Datagram::read(&bytes), Datagram::Hello);
+            }
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Where this process hears the others' wakes. Rows that came along go straight to their rooms if they follow directly on
+//! what was delivered; the poller is told of everything else.
+//!
+//! A relay hears on its event loop: from there to a room is no switch of threads. Who has no event loop leaves it to the poller.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rustix::fd::AsFd;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
+use tokio::io::Interest;
+use tokio::net::UnixDatagram;
+
+use super::datagram::{Datagram, MAX_LEN};
+use super::notifier::WakeHint;
+use crate::sqlite::Shared;
+
+/// Datagrams read at once from which on some may have found the socket full. Linux queues 10 unless told otherwise.
+const FULL: usize = 8;
+/// Datagrams read before somebody else has a turn.
+const AT_ONCE: usize = 128;
+
+/// Reads wakes.
+#[derive(Debug)]
+pub(in crate::sqlite) struct WakeReceiver {
+    buffer: Vec<u8>,
+    /// Nothing was left when it last stopped reading.
+    emptied: bool,
+}
+
+impl WakeReceiver {
+    /// Has received nothing yet.
+    pub(in crate::sqlite) fn new() -> Self {
+        Self {
+            buffer: vec![0; MAX_LEN],
+            emptied: false,
+        }
+    }
+
+    /// Takes what has come; gives what is left for the poller.
+    ///
+    /// # Errors
+    /// When the socket has failed.
+    pub(in crate::sqlite) fn receive(
+        &mut self,
+        socket: impl AsFd,
+        shared: &Shared,
+    ) -> io::Result<WakeHint> {
+        let mut hints = WakeHint::Nothing;
+        self.emptied = false;
+        for count in 1..=AT_ONCE {
+            let len = match recv(&socket, &mut *self.buffer, RecvFlags::DONTWAIT) {
+                Ok((len, _)) => len,
+                Err(Errno::AGAIN) => {
+                    self.emptied = true;
+                    break;
+                }
+                Err(Errno::INTR) => continue,
+                Err(e) => return Err(e.into()),
+            };
+            // A forged one costs a look at the file, as one of a later version does, and is not believed.
+            let wake = shared.peers.unseal(&self.buffer[..len]);
+            hints.and(take(shared, Datagram::read(wake.unwrap_or_default())));
+            if count >= FULL {
+                hints.and(WakeHint::Any);
+                shared.jobs.hub.wake_all();
+            }
+        }
+        Ok(hints)
+    }
+}
+
+/// Hears on the event loop of whoever runs this, until the socket fails. What needs the file is left to the poller.
+pub(in crate::sqlite) async fn listen(
+    socket: std::os::unix::net::UnixDatagram,
+    shared: Arc<Shared>,
+) -> io::Error {
+    let socket = match UnixDatagram::from_std(socket) {
+        Ok(socket) => socket,
+        Err(error) => return error,
+    };
+    let mut receiver = WakeReceiver::new();
+    loop {
+        if let Err(error) = socket.readable().await {
+            return error;
+        }
+        let mut hints = WakeHint::Nothing;
+        let read = socket.try_io(Interest::READABLE, || {
+            hints = receiver.receive(&socket, &shared)?;
+            // Said here, it takes back only the readiness from before: what comes meanwhile is announced anew.
+            if receiver.emptied {
+                Err(io::ErrorKind::WouldBlock.into())
+            } else {
+                Ok(())
+            }
+        });
+        match read {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return error,
+            _ if matches!(hints, WakeHint::Nothing | WakeHint::Delivered) => {}
+            _ => shared.notifier.notify(hints),
+        }
+    }
+}
+
+/// What one wake leaves for the poller.
+fn take(shared: &Shared, datagram: Datagram<'_>) -> WakeHint {
+    let wal = |frames| {
+        if frames > 0 {
+            shared.counters.wal_frames.store(frames, Ordering::Relaxed);
+        }
+    };
+    match datagram {
+        Datagram::Carried {
+            wal_frames,
+            first_id,
+            rows,
+        } => {
+            wal(wal_frames);
+            if shared.tail.receive(first_id, &rows, shared.clock.now_ms()) {
+                WakeHint::Delivered
+            } else {
+                WakeHint::Rows(rows.iter().map(|row| row.key).collect())
+            }
+        }
+        Datagram::Rows { wal_frames, keys } => {
+            wal(wal_frames);
+            keys.map_or(WakeHint::Any, WakeHint::Rows)
+        }
+        Datagram::Jobs(wakes) => {
+            shared.jobs.hub.wake(wakes, shared.clock.now_ms());
+            WakeHint::Nothing
+        }
+        Datagram::Hello => {
+            shared.peers.mark_stale();
+            shared.waker.notify();
+            WakeHint::Any
+        }
+    }
+}

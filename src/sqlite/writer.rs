@@ -1,0 +1,411 @@
+//! The one thread of a process that writes. It commits what waits as one transaction: no timer, the batch is what came
+//! while the last one was written.
+
+mod farewell;
+mod left;
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use super::apply::{HeldChange, Txn};
+use super::commands::{self, Command, Places, Task};
+use super::stopped::Stopped;
+use super::tail::Committed;
+use super::turnstile::Turnstile;
+use super::wake::notifier::WakeHint;
+use super::{Fatal, Shared};
+use crate::backplane::Entry;
+use crate::backplane::intake::{Budget, Look, Waiting, durable_of};
+use crate::config::Step as FailStep;
+use crate::limits;
+use left::{Left, apply_batch};
+
+/// The longest pause after a failed transaction.
+const MAX_BACKOFF: Duration = Duration::from_secs(1);
+/// A restart of the log waits for readers at most this long, since everybody waits for it.
+const RESTART_WAIT: Duration = Duration::from_millis(100);
+
+thread_local! {
+    /// What SQLite says after each commit: the write-ahead log's length in pages.
+    static WAL_FRAMES: Cell<u32> = const { Cell::new(0) };
+}
+
+pub(super) struct Writer {
+    conn: Connection,
+    turnstile: Turnstile,
+    shared: Arc<Shared>,
+    places: Places,
+    failures: u32,
+}
+
+/// A transaction that was not committed.
+struct Failed {
+    error: Stopped,
+    taken: Taken,
+}
+
+/// What a transaction is about.
+struct Taken {
+    tasks: Vec<Task>,
+    batch: Vec<Waiting>,
+    /// The batch stands in the spill file, and stays there until it is committed.
+    spilled: bool,
+}
+
+/// What a transaction did.
+struct Applied {
+    committed: Committed,
+    held: Vec<HeldChange>,
+    /// One for each task.
+    answers: Vec<i64>,
+    /// What the entries have done beyond their own bytes.
+    budget: Budget,
+    /// What has not happened.
+    left: Left,
+}
+
+/// A transaction that was committed.
+struct Done {
+    applied: Applied,
+    taken: Taken,
+}
+
+impl Writer {
+    pub(super) fn new(conn: Connection, turnstile: Turnstile, shared: Arc<Shared>) -> Self {
+        conn.wal_hook(Some(|_, frames| {
+            WAL_FRAMES.set(u32::try_from(frames).unwrap_or(0));
+            Ok(())
+        }));
+        Self {
+            conn,
+            turnstile,
+            shared,
+            places: Places::new(),
+            failures: 0,
+        }
+    }
+
+    /// Runs until the intake ends.
+    pub(super) fn run(mut self) -> Result<(), Fatal> {
+        loop {
+            match self.shared.intake.wait() {
+                Look::Work => self.turn()?,
+                Look::Finished => return self.farewell(),
+                Look::Abandoned => return Ok(()),
+            }
+        }
+    }
+
+    /// One transaction, and what follows from how it ended.
+    fn turn(&mut self) -> Result<(), Fatal> {
+        let started = Instant::now();
+        match self.transact() {
+            Ok(done) => {
+                let counters = &self.shared.counters;
+                let now_ms = done.applied.committed.now_ms;
+                counters.committed_at_ms.store(now_ms, Ordering::Release);
+                if self.failures > 0 {
+                    self.failures = 0;
+                    counters.failing.store(false, Ordering::Release);
+                    *self.shared.trouble.lock() = None;
+                    tracing::info!("the queue commits again");
+                }
+                let done = self.give_back(done);
+                self.publish(done, started);
+                self.shared.intake.hands_free();
+                Ok(())
+            }
+            Err(failed) => self.recover(failed),
+        }
+    }
+
+    /// Enters the turnstile, then takes the batch: what came while it waited is in it, and what waited too long
+    /// has been refused and is not.
+    fn transact(&mut self) -> Result<Done, Failed> {
+        let shared = &self.shared;
+        let begun = self
+            .turnstile
+            .enter()
+            .map_err(|error| Stopped::Around(format!("the turnstile: {error}")))
+            .and_then(|turn| {
+                shared.fail_points.pass(FailStep::BeforeBegin)?;
+                self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+                Ok(turn)
+            });
+        let taken = self.take();
+        let turn = match begun {
+            Ok(turn) => turn,
+            Err(error) => return Err(Failed { error, taken }),
+        };
+        match self
+            .apply(&taken)
+            .and_then(|applied| self.commit().map(|()| applied))
+        {
+            Ok(applied) => {
+                shared.fail_points.note(FailStep::AfterCommit);
+                if taken
+                    .tasks
+                    .iter()
+                    .any(|task| task.command == Command::RestartWal)
+                {
+                    self.restart_wal();
+                }
+                drop(turn);
+                Ok(Done { applied, taken })
+            }
+            Err(error) => {
+                // While it still has its turn. Whether it succeeded is looked at when recovering.
+                let _ = self.conn.execute_batch("ROLLBACK");
+                drop(turn);
+                Err(Failed { error, taken })
+            }
+        }
+    }
+
+    /// The commands, and the oldest entries: those in the spill file come first.
+    fn take(&self) -> Taken {
+        let shared = &self.shared;
+        let mut tasks = None;
+        let mut from_intake = || {
+            let (commands, batch) = shared.intake.drain();
+            tasks = Some(commands);
+            batch
+        };
+        let (batch, spilled) = match &shared.spill {
+            Some(spill) => spill.next(shared, from_intake),
+            None => (from_intake(), false),
+        };
+        Taken {
+            tasks: tasks.unwrap_or_else(|| shared.intake.drain_jobs()),
+            batch,
+            spilled,
+        }
+    }
+
+    fn apply(&self, taken: &Taken) -> Result<Applied, Stopped> {
+        let shared = &self.shared;
+        shared.files.check()?;
+        let now_ms = shared.clock.now_ms();
+        shared.fail_points.pass(FailStep::AfterBegin)?;
+        let mut txn = Txn::new(&self.conn, &shared.own.setup, now_ms);
+        txn.hooks = shared.hooks.stage(&self.conn)?;
+        let mut answers = Vec::with_capacity(taken.tasks.len());
+        let mut entries = taken.batch.iter().map(|waiting| &waiting.entry);
+        if entries.any(|entry| matches!(entry, Entry::Join { .. })) {
+            // Who joins an instance that is not registered would be a ghost after its death.
+            commands::stay_registered(shared, &mut txn, &self.places)?;
+        }
+        for task in &taken.tasks {
+            answers.push(commands::run(
+                shared,
+                &mut txn,
+                &self.places,
+                &task.command,
+            )?);
+        }
+        let (budget, left) = apply_batch(&mut txn, taken)?;
+        shared.fail_points.pass(FailStep::AfterInsert)?;
+        let stage = txn.hooks.take();
+        let (committed, held) = txn.finish()?;
+        if let Some(stage) = stage {
+            shared.tell_hooks(stage, &self.conn, now_ms)?;
+        }
+        if committed.last_id > 0 {
+            shared.tail.hold_back(committed.first_id);
+        }
+        shared.fail_points.pass(FailStep::BeforeCommit)?;
+        Ok(Applied {
+            committed,
+            held,
+            answers,
+            budget,
+            left,
+        })
+    }
+
+    fn commit(&self) -> Result<(), Stopped> {
+        self.conn.prepare_cached("COMMIT")?.execute([])?;
+        Ok(())
+    }
+
+    /// Tells peers, rooms and whoever waits: those who are farthest first.
+    fn publish(&mut self, done: Done, started: Instant) {
+        let Done {
+            applied:
+                Applied {
+                    committed,
+                    held,
+                    answers,
+                    ..
+                },
+            taken,
+        } = done;
+        let Taken {
+            tasks,
+            batch,
+            spilled,
+        } = taken;
+        let shared = &self.shared;
+        let now = Instant::now();
+        let frames = WAL_FRAMES.get();
+        shared.counters.wal_frames.store(frames, Ordering::Relaxed);
+        let last_id = committed.last_id;
+        shared.fail_points.note(FailStep::BeforeWake);
+        if last_id > 0 && !shared.peers.is_empty() && !shared.peers.notify(&committed, frames) {
+            shared.waker.notify();
+        }
+        shared.counters.count(
+            &committed,
+            now - started,
+            batch.iter().map(|w| now.duration_since(w.since)),
+        );
+        shared.intake.decided(&batch);
+        let from_memory = shared.config.local_broadcast;
+        shared.fail_points.note(FailStep::BeforeAck);
+        let took = started.elapsed();
+        let told = shared
+            .tail
+            .publish(&self.conn, committed, from_memory, took);
+        let left = told.unwrap_or_else(|error| {
+            tracing::warn!(%error, "what others wrote before could not be read; the poller will");
+            true
+        });
+        shared.fail_points.note(FailStep::AfterAck);
+        if left {
+            shared.notifier.notify(WakeHint::Any);
+        }
+        if let Some(spill) = shared.spill.as_ref().filter(|_| spilled) {
+            spill.committed(shared, batch.len());
+        }
+        if tasks.iter().any(|task| task.command == Command::Beat) {
+            let now_ms = shared.clock.now_ms();
+            shared
+                .counters
+                .beaten_at_ms
+                .store(now_ms, Ordering::Release);
+        }
+        shared.jobs.committed(shared);
+        if tasks.iter().any(|task| task.command.is_of_hooks())
+            && let Err(error) = shared.hooks.stage(&self.conn)
+        {
+            tracing::warn!(%error, "new hooks are followed from the next commit on");
+        }
+        for (task, answer) in tasks.into_iter().zip(answers) {
+            if let Some(reply) = task.reply {
+                reply(answer);
+            }
+        }
+        for change in held {
+            self.hold(change);
+        }
+    }
+
+    fn hold(&mut self, change: HeldChange) {
+        match change {
+            HeldChange::Take(key, held) => {
+                self.places.insert((key, held.author.client.clone()), held);
+            }
+            HeldChange::Drop(key, client, conn) => {
+                let place = (key, client);
+                if self
+                    .places
+                    .get(&place)
+                    .is_some_and(|held| held.author.conn == conn)
+                {
+                    self.places.remove(&place);
+                }
+            }
+        }
+    }
+
+    /// Nothing of the transaction happened: its messages go to the spill file, or are refused and held, and the writer pauses.
+    fn recover(&mut self, failed: Failed) -> Result<(), Fatal> {
+        let Failed { error, taken } = failed;
+        if !self.conn.is_autocommit()
+            && let Err(error) = self.conn.execute_batch("ROLLBACK")
+            && !self.conn.is_autocommit()
+        {
+            return Err(Fatal(format!(
+                "a failed transaction could not be rolled back: {error}"
+            )));
+        }
+        match &error {
+            Stopped::Store(error) => self.shared.files.damaged(error)?,
+            Stopped::Around(_) => {}
+            Stopped::Fatal(Fatal(reason)) => {
+                self.shared.failed.send_replace(Some(reason.clone()));
+            }
+        }
+        self.shared.files.replaced()?;
+        let shared = &self.shared;
+        shared.jobs.failed(shared);
+        shared.tail.let_go();
+        shared.tail.forget_watermarks();
+        shared.notifier.notify(WakeHint::Any);
+        shared.counters.failing.store(true, Ordering::Release);
+        let why = format!("the queue cannot commit: {error}");
+        *shared.trouble.lock() = Some(why.clone());
+        self.failures += 1;
+        if self.failures == 1 {
+            let until = match shared.spill {
+                Some(_) => "messages go to the spill file until it can",
+                None => "messages are refused until it can",
+            };
+            tracing::error!(%error, "the queue cannot commit: {until}");
+        }
+        self.put_aside(taken.batch, taken.spilled, &why);
+        let shared = &self.shared;
+        shared.intake.hands_free();
+        for task in taken.tasks {
+            // Watermarks are told once; everything else is asked for again, and who waits hears that it is dropped.
+            if let command @ Command::Watermarks(_) = task.command {
+                shared.intake.submit(command, None);
+            }
+        }
+        let backoff = Duration::from_millis(10 << self.failures.min(7));
+        shared.intake.pause(backoff.min(MAX_BACKOFF));
+        Ok(())
+    }
+
+    /// What was not committed.
+    fn put_aside(&self, batch: Vec<Waiting>, spilled: bool, why: &str) {
+        let shared = &self.shared;
+        match &shared.spill {
+            Some(_) if spilled => {}
+            Some(spill) => {
+                let is_durable = |waiting: &Waiting| durable_of(&waiting.entry).is_some();
+                let (durable, others): (Vec<_>, Vec<_>) = batch.into_iter().partition(is_durable);
+                spill.take_back(shared, durable);
+                shared.refuse(others, why);
+            }
+            None => shared.refuse(batch, why),
+        }
+    }
+
+    /// Starts the write-ahead log from its beginning: the turnstile keeps other writers out meanwhile.
+    fn restart_wal(&self) {
+        let restart = || {
+            self.conn.busy_timeout(RESTART_WAIT)?;
+            let result = self
+                .conn
+                .query_row("PRAGMA wal_checkpoint(RESTART)", [], |row| {
+                    row.get::<_, i64>(0)
+                });
+            self.conn.busy_timeout(limits::BUSY_TIMEOUT)?;
+            result
+        };
+        let (started, frames) = (Instant::now(), WAL_FRAMES.get());
+        match restart() {
+            Ok(0) => {
+                WAL_FRAMES.set(0);
+                tracing::debug!(frames, took = ?started.elapsed(), "the write-ahead log begins anew");
+            }
+            Ok(_) => tracing::debug!(frames, "somebody reads in the write-ahead log: it goes on"),
+            Err(error) => tracing::debug!(%error, "the write-ahead log could not be restarted yet"),
+        }
+    }
+}

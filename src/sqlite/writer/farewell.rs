@@ -1,0 +1,54 @@
+//! The last transaction of an instance that goes.
+
+use super::Writer;
+use crate::sqlite::Fatal;
+use crate::sqlite::apply::Txn;
+use crate::sqlite::generation::Generation;
+use crate::sqlite::tail::Committed;
+
+impl Writer {
+    /// The last transaction: this instance goes, its clients are away until they are back elsewhere, and the last
+    /// one to go marks the file as cleanly closed.
+    pub(super) fn farewell(&mut self) -> Result<(), Fatal> {
+        let fatal = |e: &dyn std::fmt::Display| Fatal(format!("could not leave the registry: {e}"));
+        let _turn = self.turnstile.enter().map_err(|e| fatal(&e))?;
+        self.shared.files.check().map_err(|e| fatal(&e))?;
+        // The mark promises that everything before it is on the disk.
+        self.conn
+            .pragma_update(None, "synchronous", "FULL")
+            .map_err(|e| fatal(&e))?;
+        let committed = self.leave().map_err(|e| fatal(&e))?;
+        self.shared.peers.notify(&committed, 0);
+        self.shared.peers.hello();
+        Ok(())
+    }
+
+    fn leave(&self) -> rusqlite::Result<Committed> {
+        let own = &self.shared.own.setup;
+        let tx = self.conn.unchecked_transaction()?;
+        let mut txn = Txn::new(&tx, own, self.shared.clock.now_ms());
+        tx.execute("DELETE FROM instances WHERE number = ?1", [own.number])?;
+        txn.lose_all(own.number, false)?;
+        let (committed, _) = txn.finish()?;
+        tx.execute(
+            "DELETE FROM presence WHERE NOT EXISTS (SELECT 1 FROM instances)",
+            [],
+        )?;
+        tx.execute(
+            "UPDATE meta SET value = '1' WHERE key = 'clean' AND NOT EXISTS (SELECT 1 FROM instances)",
+            [],
+        )?;
+        let alone = tx.query_row("SELECT NOT EXISTS (SELECT 1 FROM instances)", [], |r| {
+            r.get(0)
+        })?;
+        if alone {
+            Generation::begin(&tx)?;
+        }
+        tx.commit()?;
+        if alone {
+            let generation = &self.shared.generation;
+            generation.settle(&self.conn, &self.shared.files.db)?;
+        }
+        Ok(committed)
+    }
+}

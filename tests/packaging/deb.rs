@@ -1,0 +1,78 @@
+//! The Debian package, made of this binary: unpacked, and installed on a view of this host that only memory keeps.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use super::shipped;
+
+fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_package_serves_as_it_is_unpacked_and_installed_and_a_purge_leaves_nothing() {
+    let folder = TempDir::new().unwrap();
+    let (out, root) = (folder.path().join("out"), folder.path().join("root"));
+    let made = run(Command::new(shipped("scripts/package"))
+        .args(["--fast", "--binary", env!("CARGO_BIN_EXE_scumble"), "--to"])
+        .arg(&out));
+    let deb = made.lines().last().unwrap();
+    run(Command::new("dpkg-deb").arg("-x").arg(deb).arg(&root));
+    for file in [
+        "lib/systemd/system/scumble.service",
+        "usr/share/man/man1/scumble-serve.1.gz",
+        "usr/share/bash-completion/completions/scumble",
+        "usr/share/doc/scumble/copyright",
+        "usr/share/doc/scumble/examples/scumble-tls.conf",
+    ] {
+        assert!(root.join(file).exists(), "{file}");
+    }
+    let control = folder.path().join("control");
+    run(Command::new("dpkg-deb").arg("-e").arg(deb).arg(&control));
+    for script in ["postinst", "prerm", "postrm"] {
+        run(Command::new("sh").arg("-n").arg(control.join(script)));
+    }
+    let told = fs::read_to_string(control.join("conffiles")).unwrap();
+    assert_eq!(told.trim(), "/etc/scumble/scumble.toml");
+
+    let (program, symbols) = (root.join("usr/bin/scumble"), out.join("scumble.debug"));
+    let size = |path: &std::path::Path| fs::metadata(path).unwrap().len();
+    assert!(size(&program) < size(env!("CARGO_BIN_EXE_scumble").as_ref()) && size(&symbols) > 0);
+    let text = fs::read_to_string(root.join("etc/scumble/scumble.toml")).unwrap();
+    let config = folder.path().join("scumble.toml");
+    let place = folder.path().to_str().unwrap();
+    fs::write(
+        &config,
+        text.replace("/var/lib/scumble", place)
+            .replace(":8081", ":0"),
+    )
+    .unwrap();
+    let mut relay = Command::new(&program)
+        .args(["serve", "--config"])
+        .arg(&config)
+        .env_clear()
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(relay.stderr.take().unwrap()).lines();
+    assert!(
+        lines
+            .by_ref()
+            .map_while(Result::ok)
+            .any(|line| line.contains("ready on"))
+    );
+    kill_process(Pid::from_child(&relay), Signal::TERM).unwrap();
+    assert!(relay.wait().unwrap().success());
+    let sums = run(Command::new("sha256sum")
+        .args(["-c", "SHA256SUMS"])
+        .current_dir(&out));
+    assert_eq!(sums.lines().count(), 4, "{sums}");
+    let tried = run(Command::new(shipped("scripts/try-package")).arg(deb));
+    assert!(tried.contains("nothing is left"), "{tried}");
+}

@@ -1,0 +1,121 @@
+//! Keys of a canvas are removed or overwritten, and canvases are larger than Redis lets subscribers be sent.
+
+use std::time::Instant;
+
+use rustix::process::Signal;
+
+use super::*;
+
+/// What somebody does to `victim` behind the relay's back.
+const DEEDS: &[&[&[&str]]] = &[
+    &[&["DEL", "scumble:canvas:victim"]],
+    &[&["DEL", "scumble:log:victim"]],
+    &[&["DEL", "scumble:canvas:victim", "scumble:log:victim"]],
+    &[&["SET", "scumble:log:victim", "x"]],
+    &[&["SET", "scumble:canvas:victim", "x"]],
+    &[&["HSET", "scumble:canvas:victim", "n", "many"]],
+];
+
+/// It is put back from a copy, with all that was acked; other canvases don't notice, and no connection is given up.
+#[tokio::test]
+async fn a_canvas_whose_keys_are_gone_is_put_back_and_harms_no_other() {
+    for deed in DEEDS {
+        let over = Over::start(2, &["--presence-grace", "60s"]).await;
+        let mut ada = over.relay.join(0, "victim").await;
+        let mut ben = over.relay.join(1, "victim").await;
+        let mut other = over.relay.join(0, "other").await;
+        for n in 0..20 {
+            ada.commit(create(&format!("o{n}"), "x")).await;
+        }
+        ben.reach(ada.seq).await;
+        for command in *deed {
+            over.server.ask(command);
+        }
+        ada.op(create("new", "x")).await;
+        let began = Instant::now();
+        for n in 0..20 {
+            other.commit(create(&format!("o{n}"), "x")).await;
+        }
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(2), "others waited {took:?}");
+        // Refused, she sends it again.
+        while !ada.pending.is_empty() {
+            ada.settle().await.expect("connected");
+        }
+        let late = eventually("all of it", || async {
+            let late = over.relay.join(1, "victim").await;
+            (late.model.objects.len() == 21).then_some(late)
+        })
+        .await;
+        ben.commit(create("bens", "x")).await;
+        let (epoch, head) = (ben.epoch.clone(), ben.seq);
+        for mut client in [ada, ben, late] {
+            while client.epoch != epoch || client.seq < head {
+                client.next().await.expect("connected");
+            }
+            assert_eq!(client.model.objects.len(), 22, "{deed:?}");
+        }
+        for n in 0..2 {
+            let log = over.relay.log(n);
+            assert!(!log.contains("Redis is gone"), "{deed:?}: {log}");
+        }
+    }
+}
+
+/// A canvas that nobody has open can't be read. The clients of a dead process are away on all others nevertheless, and the
+/// process is out of the registry.
+#[tokio::test]
+async fn an_unreadable_canvas_keeps_no_ghosts_on_others() {
+    let mut over = Over::start(2, &["--presence-grace", "1s"]).await;
+    let mut ghosts = Vec::new();
+    for n in 0..20 {
+        let mut ghost = over.relay.join(0, &format!("c{n}")).await;
+        ghost.commit(create("o", "x")).await;
+        ghosts.push(ghost);
+    }
+    for n in [3, 11] {
+        let key = format!("scumble:canvas:c{n}");
+        let rubbish = ["HSET", &key, "snapshot", "rubbish", "saved", "1"];
+        assert_eq!(over.server.ask(&rubbish), "2");
+    }
+    over.relay.process(0).kill().await;
+    over.until_instances(1).await;
+    for (n, ghost) in ghosts.iter().enumerate() {
+        if n == 3 || n == 11 {
+            continue;
+        }
+        let mut late = over.relay.join(1, &format!("c{n}")).await;
+        while roster(&late).iter().any(|(id, _)| *id == ghost.id) {
+            late.next().await.expect("connected");
+        }
+    }
+}
+
+/// Much more than its bound for subscribers is read by processes that start, and when Redis is started anew.
+#[tokio::test]
+async fn what_subscribers_may_be_sent_does_not_bound_canvases() {
+    let limit = ["--client-output-buffer-limit", "pubsub 1mb 256kb 1"];
+    let server = RedisServer::start_with(&[&["--appendonly", "yes"], &limit[..]].concat());
+    let url = server.url();
+    let relay = Relay::start(1, &["--redis", &url]).await;
+    let mut over = Over { relay, server };
+    let mut ada = over.relay.join(0, "board").await;
+    let text = "x".repeat(20_000);
+    for n in 0..250 {
+        ada.op(create(&format!("o{n}"), &text)).await;
+        if n % 10 == 9 {
+            ada.settle().await.expect("connected");
+        }
+    }
+    over.server.run();
+    let mut clients = [ada];
+    all_back(&over, &[0], &mut clients).await;
+    end_all(&mut over.relay, &[0], Signal::TERM).await;
+    let fresh = over.relay.add(&[]).await;
+    let mut other = over.relay.join(fresh, "other").await;
+    let late = over.relay.join(fresh, "board").await;
+    assert_eq!(late.model.objects.len(), 250);
+    other.commit(create("o", "x")).await;
+    let log = over.relay.log(fresh);
+    assert!(!log.contains("Redis is gone"), "{log}");
+}
