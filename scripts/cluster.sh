@@ -84,7 +84,7 @@ trap 'exit 0' INT TERM
 
 servers=''
 for ((p = base; p < base + instances; p++)); do
-    servers+="        server 127.0.0.1:$p max_fails=1 fail_timeout=2s;\\n"
+    servers+="        server 127.0.0.1:$p max_fails=0;\\n"
 done
 sed -e "s/^\( *listen\) .*/\1 127.0.0.1:$port;/" \
     -e "0,/^ *server 127\.0\.0\.1:/s/^ *server 127\.0\.0\.1:.*/SERVERS/" \
