@@ -139,8 +139,9 @@ async function test(ending, only = "") {
     sourcemap: "inline",
   });
   const bundles = entryPoints.map((file) => join(".build/test", relative(web, file).replace(/\.ts$/, ".mjs")));
-  // One file after the other: a browser and several servers are enough for a small machine.
-  run(process.execPath, ["--enable-source-maps", "--test", "--test-concurrency=1", ...bundles]);
+  // One file after the other: a browser and several servers are enough for a small machine. What a failed test left
+  // open, such as a room that connects again and again, must not keep its file running for ever.
+  run(process.execPath, ["--enable-source-maps", "--test", "--test-force-exit", "--test-concurrency=1", ...bundles]);
 }
 
 switch (process.argv[2]) {
