@@ -1,7 +1,7 @@
-//! Small samples of a relay: its work over the last day, and how each process is. They are kept where all processes find them.
+//! Small samples of a relay: its work over the last day, and the state of each process. All processes can read them.
 //!
-//! Each process samples its own counters now and then, and gives the [`Store`] what happened since. [`history`] adds up what
-//! all of them did. Nothing here knows where it is kept.
+//! Each process samples its own counters now and then, and gives the [`Store`] the difference since the last sample.
+//! [`history`] adds up the samples of all processes. Nothing here knows where samples are kept.
 
 pub mod history;
 pub mod ring;

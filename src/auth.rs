@@ -1,7 +1,7 @@
 //! Who may enter a canvas: tokens are checked here, and what a token allows is written down as a [`Grant`].
 //!
-//! Knows neither sockets nor files beyond the keys' and the list of who is revoked. The wall clock is read here
-//! and nowhere else, since it is what a token's `exp` is about.
+//! The module knows no sockets, and reads no files but those of keys and of revoked tokens. It reads the wall clock,
+//! because a token's `exp` is a time of the wall clock.
 
 pub mod api_tokens;
 pub mod claims;

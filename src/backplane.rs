@@ -1,26 +1,31 @@
 //! The interface between rooms and the part that carries messages between processes, with its contract in words.
 //!
-//! There are three implementations: [`crate::sqlite`] (a SQLite file shared by processes of one host), [`crate::redis`]
-//! (a server shared by processes of several) and [`crate::memory`] (one process, nothing stored). Rooms know only this file.
-//! One conformance suite (`tests/conformance`) runs against all of them.
+//! There are three implementations: [`crate::sqlite`] (a SQLite file that processes of one host share),
+//! [`crate::replicated`] (a log that processes of several hosts share, such as Redis) and [`crate::memory`] (one
+//! process, nothing stored). Rooms know only this file. One conformance suite (`tests/conformance`) runs against all of
+//! them.
 //!
 //! # The contract
 //!
-//! 1. **Committed before delivered.** What a sink is given has been committed. What [`Carrier::append`]
-//!    took is committed and delivered, or answered with an [`Outcome`]; never both, never neither (but for 7).
+//! 1. **Committed before delivered.** Everything that a sink is given has been committed. An entry that
+//!    [`Carrier::append`] accepted is either committed and delivered, or answered with an [`Outcome`]. Rule 7 is the
+//!    only exception.
 //! 2. **One order.** On every instance a canvas's log messages arrive as `seq` 1, 2, 3, … of one epoch, and an author's
 //!    entries in the order it appended them.
-//! 3. **Open, then read.** From the moment [`Carrier::open`] returns, everything after `Opened::head`
-//!    is delivered. A sink may also see entries at or below that head: it drops them by their `seq` (presence: `version`).
-//! 4. **A sink may lose log batches** when it is full (it says so itself): [`Reader::read`] fills the gap. Reads see at least
-//!    what was delivered on their instance; so who has joined, which is committed, reads whatever was delivered anywhere before.
+//! 3. **Open, then read.** From the moment [`Carrier::open`] returns, everything after `Opened::head` is delivered. A
+//!    sink may also see entries at or below that head: it drops them by their `seq` (presence: `version`).
+//! 4. **A sink may lose log batches** when it is full (it says so itself): [`Reader::read`] fills the gap. Reads see at
+//!    least what was delivered on their instance. A join is committed, too; so a client that has joined can read
+//!    everything that was delivered on any instance before.
 //! 5. **Positions are `(epoch, seq)`.** Ids of rows, stream entries or offsets never cross this interface.
-//! 6. **Ephemeral means ephemeral.** Signals and cursors are delivered at most once, in the order of their sender, and may be lost in a crash.
-//!    The sender's own instance gets them back too and tells them by [`ConnId::instance`].
-//! 7. **A place that is lost is told.** [`Delivery::PlaceLost`] stands for all that is missing: then neither an entry's delivery nor its
-//!    answer may come, and those who appended it append it again.
-//! 8. **Presence is a table, not a rumour.** Each change is committed to it, and numbered per canvas (`version`, contiguous).
-//!    The backplane itself turns the clients of a dead instance `away`, and removes whoever stayed away longer than the grace.
+//! 6. **Ephemeral means ephemeral.** Signals and cursors are delivered at most once, in the order of their sender, and
+//!    may be lost in a crash. The sender's own instance gets them back too, and recognises them by
+//!    [`ConnId::instance`].
+//! 7. **A lost place is reported.** [`Delivery::PlaceLost`] stands for everything that is missing. An entry may then
+//!    get neither its delivery nor its answer, and its author appends it again.
+//! 8. **Presence is a table, not a rumour.** Each change is committed to it, and numbered per canvas (`version`,
+//!    contiguous). The backplane itself marks the clients of a dead instance as `away`, and removes clients that stay
+//!    away longer than the grace.
 
 pub mod histogram;
 pub(crate) mod intake;

@@ -1,9 +1,10 @@
 //! The rules of a canvas, pure: entries and the time in, rows and deliveries out. No clock, no lock, no I/O.
 //!
-//! [`Moment`] decides everything: what is a duplicate, whose a client's name is, what a message does to the objects and whether they
-//! have room for it, what becomes of those who come, go or are lost, and in which words something is refused. It reads and
-//! writes rows through [`Store`]. There are two: [`CanvasState`] holds the rows in memory (the copies over Redis and the
-//! in-process backplane are that), and a transaction of [`crate::sqlite`] holds them in tables. Neither decides anything.
+//! [`Moment`] decides everything: whether a message is a duplicate, to whom a client's name belongs, what a message
+//! does to the objects, whether there is room for them, what happens to clients that come, go or are lost, and the
+//! words of a refusal. It reads and writes rows through [`Store`], which has two implementations. [`CanvasState`] holds
+//! the rows in memory: the copies over Redis and the in-process backplane use it. A transaction of [`crate::sqlite`]
+//! holds them in tables. Neither of them decides anything.
 
 mod batch;
 pub mod bounds;

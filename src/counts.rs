@@ -1,4 +1,4 @@
-//! Counters of this process for `/metrics`: joins, ends, refusals, bytes. Names are the caller's.
+//! Counters of this process for `/metrics`: joins, ends of connections, refusals, bytes. The caller names each counter.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};

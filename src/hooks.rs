@@ -1,9 +1,10 @@
 //! Hooks send the events of a canvas to an application's back end.
 //!
-//! A hook names canvases, events, and where they go: a queue of the application's own, or an address that the relay
-//! posts to. [`mod@file`] reads them, [`Hooks`] says which of them an event concerns. Both are pure.
+//! A hook names canvases, events, and a destination: a queue of the application's own, or an address that the relay
+//! posts to. [`mod@file`] reads hooks, [`Hooks`] says which of them want an event. Both are pure.
 //!
-//! Events are put into their queue in the transaction of what they tell of, so neither is ever there without the other.
+//! An event is put into its queue in the same transaction as the message that it reports. So neither exists without the
+//! other.
 
 use std::sync::Arc;
 use std::time::Duration;

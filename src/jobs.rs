@@ -1,10 +1,12 @@
-//! The durable work queue: messages that back ends push, pop and acknowledge, in the wire of Queen MQ under `/api/v1/`.
+//! The durable work queue: messages that back ends push, pop and acknowledge. The HTTP API under `/api/v1/` is Queen
+//! MQ's.
 //!
-//! What an operation means is decided by pure rules ([`apply`]) over a [`store`] of tables: no clock, no randomness of their own, no threads. The
-//! SQLite file is such a store, in the transaction that its writer has open anyway; so is memory, for `--queue off` and for the simulation.
-//! `docs/JOBS.md` has the contract in words.
+//! Pure rules decide what an operation means ([`apply`]), over a [`store`] of tables: no clock, no randomness of their
+//! own, no threads. There are three stores: the SQLite file, within the transaction that its writer has open anyway;
+//! tables in Redis; and memory, for `--queue off` and for the simulation. `docs/JOBS.md` has the contract in words.
 //!
-//! Reading order: [`rows`] (the tables), [`work`] (one call's rows), `push`, `pop` (with `fifo` and `unordered`), `ack`, `finish`, `sweep`.
+//! Reading order: [`rows`] (the tables), [`work`] (the rows of one call), `push`, `pop` (with `fifo` and `unordered`),
+//! `ack`, `finish`, `sweep`.
 
 pub(crate) mod ack;
 pub(crate) mod apply;

@@ -1,17 +1,19 @@
 //! scumble: a WebSocket fan-out relay for canvases that runs as several processes over one SQLite file, or over Redis.
 //!
-//! A message's way, and the reading order of the modules:
+//! The way of a durable message through the modules, which is also the order to read them in:
 //!
 //! ```text
 //! socket/inbound -> backplane/intake -> sqlite/writer -> SQLite -> sqlite/tail -> room -> socket/outbound
 //! ```
 //!
-//! `canvas` is what a canvas means, pure, over a trait of row access: in memory (`replicated` and `memory` run that) and in tables (`sqlite`).
-//! `log` is what `replicated` needs of the engine below it; `redis` is one.
+//! `canvas` has the rules of a canvas. They are pure, and work on rows through a trait: `memory` and `replicated` hold
+//! the rows in memory, `sqlite` in tables. `log` is the interface between `replicated` and the engine below it; `redis`
+//! is such an engine.
 //!
-//! Dependencies point one way: `protocol <- backplane <- {room, canvas} <- {socket, sqlite, replicated, memory, http} <- relay <- main`,
+//! Dependencies point one way:
+//! `protocol <- backplane <- {room, canvas} <- {socket, sqlite, replicated, memory, http} <- relay <- main`,
 //! and `protocol <- log <- {redis, replicated} <- relay`.
-//! `docs/ARCHITECTURE.md` tells the rest; `tests/tidy.rs` keeps it true.
+//! `docs/ARCHITECTURE.md` says the rest; `tests/tidy.rs` checks the dependencies.
 
 pub mod config;
 pub mod counts;

@@ -1,38 +1,43 @@
-//! What a relay of several hosts needs of the engine below it: one log of batches for each canvas, snapshots beside it, and a registry
-//! of the instances. The copies above ([`crate::replicated`]) know no engine; an engine knows nothing of what a batch means.
+//! The interface between a relay of several hosts and the engine below it: one log of batches for each canvas,
+//! snapshots beside it, and a registry of the instances. The copies above ([`crate::replicated`]) don't know which
+//! engine it is. An engine doesn't know what a batch means.
 //!
 //! # The contract
 //!
-//! **Batches.** The batches of a canvas have one order for all instances. [`Batches::append`] gives each batch the next number of its
-//! canvas, and a time that is never before that of the batch before. What one call appends is committed together, piece by piece: a
-//! piece that is refused harms no other. An append whose answer is lost may have happened. Its caller repeats it as it was: a
-//! batch carries its author's number and serial, so copies apply it once however often it is in the log.
+//! **Batches.** The batches of a canvas have one order for all instances. [`Batches::append`] gives each batch the next
+//! number of its canvas, and a time that is never before that of the batch before. What one call appends is committed
+//! together, piece by piece: a piece that is refused harms no other. An append whose answer is lost may have happened.
+//! Its caller repeats it as it was: a batch carries its author's number and serial, so copies apply it once however
+//! often it is in the log.
 //!
-//! **Publishing.** A batch is published after it is committed, to every instance that subscribed to its canvas. It may come twice, late or
-//! out of order: each batch carries its number, and what is missing is read. If it does not come at all, the link breaks soon. So
-//! a subscriber that reads after it subscribed misses nothing. What is kept nowhere has no number: it comes once, in the order in which
-//! it was published, or is lost with the link.
+//! **Publishing.** A batch is published after it is committed, to every instance that subscribed to its canvas. It may
+//! come twice, late or out of order: each batch carries its number, and the subscriber reads those that are missing. If
+//! a batch does not come at all, the link breaks soon. So a subscriber that reads after it subscribed misses nothing.
+//! Ephemeral pieces have no number: they come once, in the order in which they were published, or are lost with the
+//! link.
 //!
 //! **Reads** are bounded in bytes, and give at least one item if there is one.
 //!
-//! **Snapshots.** The parts of a large one are stored first. It is in force once [`Snapshots::save`] says so; an older one never takes its
-//! place. Batches that are older than the snapshot before it may go then. Those who read the snapshot before have time to end.
+//! **Snapshots.** The parts of a large snapshot are stored first. It is in force once [`Snapshots::save`] says so; an
+//! older one never takes its place. The engine may then delete batches that are older than the snapshot before it.
+//! Instances that are reading that earlier snapshot have time to finish.
 //!
-//! **Eras.** An engine that may have lost something (a crash between two syncs, a failover) draws a new era. A log leads to one
-//! era: every call fails with [`Fault::Link`] when the engine has gone on to another. In a new era nothing is done until
-//! [`Registry::prove`] has said whether something was lost. If so, every canvas gets a new epoch when it is opened.
-//! Each batch is chained to all before it (see [`LoggedBatch::chained`]): two that have the same chain have had the same batches.
+//! **Eras.** An engine that may have lost something (a crash between two syncs, a failover) draws a new era. A link
+//! belongs to one era: every call fails with [`Fault::Link`] once the engine has another. In a new era nothing is done
+//! until [`Registry::prove`] has said whether something was lost. If so, every canvas gets a new epoch when it is
+//! opened. Each batch has a hash of all batches before it (see [`LoggedBatch::chained`]): the same hash means the same
+//! batches.
 //!
-//! **Tables** are for the work queue. A commit of rows is done only if nobody else committed since the reads that it goes by. An instance
-//! that is overtaken too often may lock the tables for a moment.
+//! **Tables** are for the work queue. A commit of rows is done only if nobody else has committed since the reads that
+//! it is based on. An instance that is overtaken too often may lock the tables for a moment.
 //!
-//! **Leases.** An instance lives as long as it sends heartbeats. [`Registry::lease`] gives a dead one to one of the others at a time,
-//! who turns its clients away. The lease ends by itself.
+//! **Leases.** An instance counts as alive as long as it sends heartbeats. [`Registry::lease`] gives a dead instance to
+//! one of the others at a time, which marks the dead one's clients as away. The lease ends by itself.
 //!
-//! **Faults** say what their caller will do, see [`Fault`].
+//! **Faults** are sorted by what their caller does about them: see [`Fault`].
 //!
-//! [`memory`] is an engine for tests, which loses, doubles and delays what it publishes, breaks links and fails over. One suite
-//! (`tests/conformance/log.rs`) holds every engine to this page.
+//! [`memory`] is an engine for tests, which loses, doubles and delays what it publishes, breaks links and fails over.
+//! One suite (`tests/conformance/log.rs`) holds every engine to this page.
 
 mod clock;
 mod entering;

@@ -1,14 +1,16 @@
 //! The in-process backplane (`--queue off`): one relay without a file. Its contents end with the process.
 //!
-//! Each canvas is a pure state ([`CanvasState`]) under a mutex of its own; an entry is applied,
-//! and delivered, before [`append`](crate::backplane::Carrier::append) returns. Nothing waits, so nothing is ever `overloaded` but
-//! ops that their author holds, those of a canvas that is too much work ([`meter`]) or whose log is full ([`crate::canvas::quotas`]),
-//! and everything during a shutdown.
+//! Each canvas is a pure state ([`CanvasState`]) under a mutex of its own. An entry is applied and delivered before
+//! [`append`](crate::backplane::Carrier::append) returns. So nothing waits, and only these are refused as `overloaded`:
+//! ops behind a refused op of their author, ops of a canvas that is too much work ([`meter`]) or whose log is full
+//! ([`crate::canvas::quotas`]), and everything during a shutdown.
 //!
-//! What bounds its memory: a canvas's log by the message TTL and [`MEMORY_LOG_BYTES`](crate::limits::MEMORY_LOG_BYTES), all logs by [`Quotas`],
-//! its chat by [`CHAT_HISTORY`](crate::limits::CHAT_HISTORY), its objects by [`ObjectBounds`], its
-//! remembered clients by [`CLIENT_MEMORY`](crate::limits::CLIENT_MEMORY). all of it by [`Quotas`]. A canvas
-//! that somebody wrote to is dropped only after it was deleted, since a quiet room is always recoverable: some 400 bytes for each.
+//! Its memory is bounded. A canvas's log is bounded by the message TTL and
+//! [`MEMORY_LOG_BYTES`](crate::limits::MEMORY_LOG_BYTES), its chat by [`CHAT_HISTORY`](crate::limits::CHAT_HISTORY),
+//! its objects by [`ObjectBounds`], its remembered clients by [`CLIENT_MEMORY`](crate::limits::CLIENT_MEMORY).
+//! [`Quotas`] bound all logs together, and everything together. A canvas that somebody wrote to is dropped only after
+//! it was deleted, because clients may come back to a quiet one at any time. It costs some 400 bytes beside its
+//! contents.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

@@ -1,21 +1,23 @@
-//! The backplane of relays that outgrow one host: processes of several hosts share one log ([`crate::log`]), such as Redis.
+//! The backplane of relays that outgrow one host: processes of several hosts share one log ([`crate::log`]), such as
+//! Redis.
 //!
-//! Every canvas has a log of batches there, one order for all. Each instance that has the canvas applies each batch to a
-//! copy of its own of the same machine ([`crate::canvas`]), and so comes to the same state: what a batch means is decided
-//! nowhere else. Reads are answered from that copy. Which engine keeps the log is known nowhere here.
+//! Each canvas has a log of batches there, in one order for all. Each instance that has the canvas open runs each batch
+//! through its own copy of the canvas, by the same rules ([`crate::canvas`]). So all copies come to the same state, and
+//! reads are answered from the copy. This module does not know which engine keeps the log.
 //!
 //! - [`link`]: the link to the log, and coming back after it broke.
-//! - [`writer`]: commits what waits, everything that came meanwhile in one go.
-//! - [`canvases`], [`replica`]: the copies; [`loading`]: how they get what they lack; [`keeping`]: snapshots, and copies that are given up.
-//! - [`resuming`]: what is proven before a new link is used.
+//! - [`writer`]: commits all entries that came since its last commit, together.
+//! - [`canvases`], [`replica`]: the copies. [`loading`]: how they read what they lack. [`keeping`]: snapshots, and
+//!   copies that are dropped.
+//! - [`resuming`]: the proof that nothing was lost, before a new link is used.
 //! - [`mending`]: canvases of which the engine lost something.
 //! - [`peers`]: heartbeats, and the clients of instances that died.
 //! - [`mod@jobs`]: the work queue.
-//! - [`upkeep`]: time that passes, snapshots, copies that nobody uses.
+//! - [`upkeep`]: time that passes on quiet canvases, snapshots that are due, copies that nobody uses.
 //!
-//! What the engine itself loses (a crash between two syncs of its file, a failover to a replica that was behind) is lost. Clients
-//! that are connected hear of it: the engine begins a new *era*, and if not all that the instances know is there in it, every
-//! canvas has a new epoch.
+//! What the engine itself loses (a crash between two syncs of its file, a failover to a replica that was behind) is
+//! lost. Connected clients learn of it: the engine begins a new *era*. If anything that the instances know is missing
+//! in it, every canvas gets a new epoch.
 
 mod as_backplane;
 mod canvases;

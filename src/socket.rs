@@ -1,8 +1,9 @@
-//! One WebSocket: a task that reads, and an outbox that whoever has something to say writes from.
+//! One WebSocket: a task that reads, and an outbox. Every part that has a message for the client writes from that
+//! outbox.
 //!
-//! tungstenite parses and checks what comes in ([`inbound`]); frames that go out are shared between
-//! sockets and written directly ([`outbound`]), so that a fan-out wakes no task per receiver. What the socket doesn't
-//! take waits in [`outbox`], which is bounded.
+//! tungstenite parses and checks incoming frames ([`inbound`]). Outgoing frames are shared between sockets and written
+//! directly ([`outbound`]), so that a fan-out wakes no task per receiver. Frames that the socket does not take at once
+//! wait in [`outbox`], which is bounded.
 
 mod clock;
 pub mod connection;
