@@ -25,7 +25,7 @@ const RAREST: Duration = Duration::from_secs(3_600);
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Limits")]
 pub struct LimitArgs {
-    /// Durable messages a second of one connection, with as many at once; 0: no limit
+    /// Durable messages a second of one connection; as many may come at once; 0: no limit
     #[arg(long, env = "SCUMBLE_OPS_PER_S", value_name = "N", default_value = "0")]
     #[arg(value_parser = number(0, 1_000_000))]
     pub ops_per_s: u32,
@@ -61,7 +61,7 @@ pub struct LimitArgs {
     #[arg(value_parser = number(0, 1_000_000_000))]
     pub ephemeral_bytes_per_s: u32,
 
-    /// Bytes of all objects of one canvas, as a snapshot tells them, 131072 to 1073741824. A snapshot is held in
+    /// Bytes of all objects of one canvas, as in a snapshot, 131072 to 1073741824. A snapshot is held in
     /// memory while people join
     #[arg(
         long,

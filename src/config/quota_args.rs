@@ -59,7 +59,8 @@ pub struct QuotaArgs {
     #[arg(value_parser = |text: &str| or_off(text, |text| whole(text, LEAST_TOTAL..=MOST)))]
     pub max_total_bytes: OrOff<u64>,
 
-    /// Canvases there may be, 1 to 1000000000; `off`: no limit. Who would make one more gets `too-large`
+    /// Canvases there may be, 1 to 1000000000; `off`: no limit. A join or a message that would make one more gets
+    /// `too-large`
     #[arg(
         long,
         env = "SCUMBLE_MAX_CANVASES",

@@ -21,7 +21,7 @@ pub struct RedisArgs {
     #[arg(value_parser = RedisUrlParser)]
     pub redis: Option<RedisUrl>,
 
-    /// What all keys and channels in Redis begin with: with others, several relays share a database
+    /// The beginning of all keys and channels in Redis. Relays with different prefixes can share a database
     #[arg(
         long,
         env = "SCUMBLE_REDIS_PREFIX",

@@ -172,18 +172,18 @@ impl Config {
             return refused(
                 "queue",
                 "off",
-                "is this process alone: leave --redis away, or this",
+                "keeps everything in one process: leave out this flag or --redis",
             );
         }
         if self.queue.spill_dir.is_some() {
             return refused(
                 "redis",
                 &redis.to_string(),
-                "has no spill file: leave --spill-dir away",
+                "a relay over Redis has no spill file: leave out --spill-dir",
             );
         }
         if self.queue.synchronous == Synchronous::Full {
-            let hint = "is about the file; what Redis's acks wait for is its own setting: appendfsync always";
+            let hint = "is about the file; over Redis leave it out, and set appendfsync always in Redis";
             return refused("synchronous", "full", hint);
         }
         let quotas = &self.queue.quotas;
@@ -199,14 +199,14 @@ impl Config {
             ("canvas-idle-ttl", quotas.idle_ttl.is_some()),
         ];
         if let Some((flag, _)) = unheeded.iter().find(|(_, is_set)| *is_set) {
-            let hint = "has no effect over Redis yet: leave it away";
+            let hint = "has no effect over Redis yet: leave it out";
             return refused(flag, "set", hint);
         }
         if !self.queue.fail_points.is_empty() {
             return refused(
                 "redis",
                 &redis.to_string(),
-                "has no fail points: leave --fail-point away",
+                "a relay over Redis has no fail points: leave out --fail-point",
             );
         }
         Ok(())

@@ -36,7 +36,7 @@ pub struct SecurityArgs {
     )]
     pub auth: Option<AuthMode>,
 
-    /// With no tokens asked for, listen on an address that others reach: anybody there may read and write every canvas
+    /// Start without tokens on an address that other hosts reach: anybody there may read and write every canvas
     #[arg(long, env = "SCUMBLE_INSECURE_OPEN", action = clap::ArgAction::Set)]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     #[arg(
@@ -47,8 +47,8 @@ pub struct SecurityArgs {
     #[arg(value_parser = clap::builder::FalseyValueParser::new(), hide_possible_values = true)]
     pub insecure_open: bool,
 
-    /// File with a shared secret of at least 32 bytes for tokens signed with HS256. Repeatable: any of them will do. Without it the variable
-    /// SCUMBLE_AUTH_SECRET may hold the secret itself
+    /// File with a shared secret of at least 32 bytes for tokens signed with HS256. Repeatable: a token may be signed
+    /// with any of them. Without it the variable SCUMBLE_AUTH_SECRET may hold the secret itself
     #[arg(
         long,
         env = "SCUMBLE_AUTH_SECRET_FILE",
@@ -66,7 +66,7 @@ pub struct SecurityArgs {
     )]
     pub auth_public_key_file: Vec<PathBuf>,
 
-    /// File with a jti or a sub a line whose tokens are no longer taken. Read again on SIGHUP
+    /// File with one jti or sub a line: tokens that have it are refused. Read again on SIGHUP
     #[arg(long, env = "SCUMBLE_REVOKED_FILE", value_name = "FILE")]
     pub revoked_file: Option<PathBuf>,
 

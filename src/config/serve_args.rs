@@ -28,11 +28,11 @@ const HOUR: Duration = s(3600);
 /// A column of defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Profile {
-    /// Spends processor time on being early.
+    /// Spends processor time so that messages arrive sooner.
     LowLatency,
     /// The default.
     Balanced,
-    /// Spends time on doing more at once.
+    /// Waits a little, and does more at once.
     HighThroughput,
 }
 
@@ -124,7 +124,7 @@ pub struct ServeArgs {
     #[arg(long, env = "SCUMBLE_INSTANCE_ID", value_name = "NAME", value_parser = instance_id)]
     pub instance_id: Option<InstanceId>,
 
-    /// The defaults of the flags below that name several; a flag given beside it wins
+    /// Chooses among the defaults that some flags below name; a flag that is given wins
     #[arg(
         long,
         env = "SCUMBLE_PROFILE",
@@ -133,13 +133,13 @@ pub struct ServeArgs {
     )]
     pub profile: Profile,
 
-    /// A room's safety poll after activity, 1ms to 10s
+    /// How often a process looks for messages that no wake announced, 1ms to 10s
     /// [default: 50ms; low-latency 20ms, high-throughput 200ms]
     #[arg(long, env = "SCUMBLE_POLL_INTERVAL", value_name = "DURATION")]
     #[arg(value_parser = duration(ms(1), s(10)))]
     pub poll_interval: Option<Duration>,
 
-    /// A room's poll when idle, which its interval grows towards, 1ms to 60s
+    /// The same on an idle canvas, 1ms to 60s
     /// [default: 200ms; high-throughput 1s]
     #[arg(long, env = "SCUMBLE_POLL_IDLE", value_name = "DURATION")]
     #[arg(value_parser = duration(ms(1), MINUTE))]
@@ -193,8 +193,8 @@ pub struct ServeArgs {
     #[arg(value_parser = duration(ms(100), HOUR))]
     pub cleanup_interval: Duration,
 
-    /// on: own clients hear at commit, without waiting for a poll; off: everything goes round
-    /// through the queue [default: on; high-throughput off]
+    /// on: a process sends a message to its own clients right after the commit; off: it reads all messages back from
+    /// the queue first [default: on; high-throughput off]
     #[arg(
         long,
         env = "SCUMBLE_LOCAL_BROADCAST",
@@ -203,7 +203,7 @@ pub struct ServeArgs {
     )]
     pub local_broadcast: Option<Switch>,
 
-    /// off: one process, in memory, without a file: the switch to roll back to
+    /// off: one process, in memory, without a file: a way to go on while the file can't be used
     #[arg(
         long,
         env = "SCUMBLE_QUEUE",
@@ -305,7 +305,7 @@ pub struct ServeArgs {
     )]
     pub log_format: LogFormat,
 
-    /// The least that a log line must matter to be written
+    /// The least important log lines that are written
     #[arg(
         long,
         env = "SCUMBLE_LOG_LEVEL",

@@ -128,11 +128,11 @@ pub struct TokenArgs {
     #[arg(value_parser = duration(Duration::from_secs(1), Duration::from_secs(366 * 86_400)))]
     pub ttl: Duration,
 
-    /// The bearer's name for others
+    /// The name that others see
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
 
-    /// The bearer's colour
+    /// The colour that others see
     #[arg(long, value_name = "COLOR")]
     pub color: Option<String>,
 

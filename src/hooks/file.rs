@@ -121,7 +121,7 @@ pub fn check_all(texts: &[HookText]) -> Result<Hooks, String> {
     for (number, text) in (1..).zip(texts) {
         if !is_name(&text.name) {
             return Err(format!(
-                "hook {number}: name: {:?} is none: 1 to {MAX_NAME} letters, digits, \"-\" and \"_\", a letter or digit first",
+                "hook {number}: name: {:?} must be 1 to {MAX_NAME} letters, digits, \"-\" and \"_\", and begin with a letter or digit",
                 text.name
             ));
         }

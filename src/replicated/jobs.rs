@@ -281,8 +281,8 @@ fn refusal(shared: &Shared, trouble: &Trouble<Fault>) -> Refusal {
     match trouble {
         Trouble::Moved | Trouble::Locked => later("too many processes change the queue at once"),
         Trouble::Damaged(table) => {
-            tracing::error!(table, "what {engine} has of the queue is damaged");
-            let message = format!("what {engine} has of the queue is damaged: {table}");
+            tracing::error!(table, "the work queue in {engine} is damaged");
+            let message = format!("the work queue in {engine} is damaged: {table}");
             Refusal::new(503, "overloaded", message)
         }
         Trouble::Fault(fault) => Refusal::new(503, "overloaded", format!("{engine}: {fault}")),

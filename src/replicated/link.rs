@@ -95,12 +95,12 @@ impl Link {
         let mut now = self.refused.lock();
         match (refused, now.as_ref()) {
             (Some(fault), None) => {
-                tracing::warn!(reason = %fault, "{engine} takes nothing: what is to be committed waits");
+                tracing::warn!(reason = %fault, "{engine} accepts nothing: messages wait for their commit");
             }
-            (None, Some(_)) => tracing::info!("{engine} takes what is to be committed again"),
+            (None, Some(_)) => tracing::info!("{engine} accepts messages again"),
             _ => {}
         }
-        *now = refused.map(|fault| format!("{engine} takes nothing: {fault}"));
+        *now = refused.map(|fault| format!("{engine} accepts nothing: {fault}"));
     }
 
     /// What is to be done where a request failed: a link that broke is made anew.

@@ -163,7 +163,7 @@ impl Instance {
             Sign::Alive => Verdict::Fine(format!("{who}, heartbeat {} ms ago", self.age_ms)),
             Sign::Unknown if self.is_silent() => Verdict::finding(
                 format!("{who} seems dead: {last}, and {unread}"),
-                "start any process on the file: it reaps those who stay silent; nothing acked is lost",
+                "start any process on the file: it removes processes that stay silent; nothing acked is lost",
             ),
             Sign::Unknown => Verdict::finding(
                 format!("{who} lives, but {unread}"),

@@ -58,7 +58,7 @@ async fn replaced(state: &ApiState, body: &[u8]) -> Result<Response, Box<Respons
     let masked = |text: &HookText| text.secrets.iter().any(|secret| secret == MASKED);
     if let Some(text) = wanted.hooks.iter().find(|text| masked(text)) {
         let message = format!(
-            "hook {:?}: secrets: {MASKED} stands for a secret, and is none",
+            "hook {:?}: secrets: {MASKED} is only the mask of a secret: send the secret itself",
             text.name
         );
         return Err(bad(&message));
