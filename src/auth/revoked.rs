@@ -1,7 +1,7 @@
-//! Tokens and subjects that are not let in any more, from a file with one a line.
+//! Tokens and subjects that are not let in any more, from a file with one on each line.
 //!
-//! A line is a `jti` or a `sub` as it is, or in JSON: a string in quotes for one that begins or ends with a space or begins with `#`, or an
-//! object with `sub` or `jti` for one of the two alone.
+//! A line is a `jti` or a `sub` as it is, or JSON. A string in quotes is for a name that begins or ends with a space or
+//! begins with `#`. An object with `sub` or `jti` names only one of the two.
 
 use std::collections::HashSet;
 use std::io;

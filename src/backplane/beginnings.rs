@@ -1,7 +1,7 @@
-//! How many canvases somebody may make a minute on this process (`--new-canvases-per-minute`).
+//! How many canvases one `sub` or address may make in a minute on this process (`--new-canvases-per-minute`).
 //!
-//! Looked at before a backplane is asked to make a canvas, so it is the same over all of them. Whoever is over it is told when to come
-//! again; canvases that exist cost nothing.
+//! This is checked before a backplane is asked to make a canvas, so it is the same over all of them. A client beyond
+//! the limit is told when to come again. Canvases that exist do not count.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;

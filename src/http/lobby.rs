@@ -1,5 +1,5 @@
-//! The places of those who speak HTTP, counted from the accept on, in all and of each address. Where they run out, who is idle
-//! longest gives way; where nobody is idle, a reserve is left that answers probes.
+//! The places for HTTP connections: counted from the accept on, in all and for each address. When no place is left, the
+//! connection that has been idle longest is closed. When none is idle, a reserve of places still answers probes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;

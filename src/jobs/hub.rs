@@ -1,7 +1,8 @@
-//! Those who wait for messages, in one process. A commit wakes them, of whatever process; while nothing is committed they cost nothing.
+//! The pops that wait for messages in this process. A commit of any process wakes them. While nothing is committed,
+//! they cost nothing.
 //!
-//! Of those who wait for the same, one is woken at a time: whoever finds more than it takes wakes the next, and so does who leaves without
-//! having looked. So a message wakes one consumer, not all.
+//! Of the pops that wait for the same messages, one is woken at a time. It wakes the next one if it finds more than it
+//! takes, or if it leaves without having looked. So a message wakes one consumer, not all.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Canvases of which the engine lost something. It takes nothing for such a one; others don't notice. Whoever has a
-//! copy puts it back.
+//! Canvases of which the engine lost something. The engine accepts nothing for such a canvas, and others don't notice.
+//! An instance that has a copy writes it back.
 
 use std::sync::Arc;
 use std::time::Instant;

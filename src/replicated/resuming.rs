@@ -1,5 +1,5 @@
-//! What happens before anybody uses a new link: all copies hear again, and each says whether what it has is what the log has. If all that
-//! all instances know is there, nothing was lost, and everything goes on.
+//! The steps before a new link is used: all copies subscribe again, and each instance says whether the log has
+//! everything that its copies have. If all instances say yes, nothing was lost, and everything continues.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Upkeep: time that passes on quiet canvases, snapshots, copies that nobody uses, the end. When the heart beats is
-//! decided here, what that is for in [`super::peers`].
+//! Upkeep: time that passes on quiet canvases, snapshots, copies that nobody uses, the end. It also decides when
+//! heartbeats are sent; [`super::peers`] says what they are for.
 
 use std::collections::HashMap;
 use std::sync::Arc;

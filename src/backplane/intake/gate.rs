@@ -1,8 +1,8 @@
 //! Order survives refusals: which ops of a connection have to wait for an earlier one that was refused.
 //!
-//! The store answers an op at or below the highest that it has decided with "duplicate". So an op must not be taken while an
-//! earlier one is still to be sent again: it would be committed, and the earlier one be lost. Whoever can take ops asks with
-//! [`OpGate::offer`], whoever learns how one ended says so with [`OpGate::ended`].
+//! The store answers "duplicate" to any op at or below the highest that it has decided. So an op must not be accepted
+//! while an earlier one is still to be sent again: it would be committed, and the earlier one would be lost. The code
+//! that accepts ops asks [`OpGate::offer`]. Code that learns how an op ended reports it to [`OpGate::ended`].
 
 use std::ops::RangeInclusive;
 

@@ -1,7 +1,9 @@
-//! `welcome.users`: who is here, written once for all who come together, and shared by their welcomes.
+//! `welcome.users`: the list of who is here. It is written once for all clients that join together, and shared by their
+//! welcomes.
 //!
-//! A list of a room of many with large states is large, and lives until its slowest reader has it. So once too much of that is on its
-//! way, no new one is made: who comes gets the latest, then what changed since it was written.
+//! The list of a large room with large states is large, and stays in memory until its slowest reader has it. So once
+//! too many bytes of lists are being sent, the room writes no new one. A client that joins then gets the latest list,
+//! and after it what changed since.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

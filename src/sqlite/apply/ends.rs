@@ -1,4 +1,5 @@
-//! Where canvases begin and end: what nobody has said anything on, and what was deleted long ago, leaves nothing behind.
+//! Where canvases begin and end: a canvas on which nobody ever wrote, and one that was deleted long ago, leave nothing
+//! behind.
 
 use rusqlite::{OptionalExtension, params};
 

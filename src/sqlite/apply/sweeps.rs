@@ -1,7 +1,9 @@
-//! What is on a canvas goes with it: little at once, much a piece at a time, so that nobody's commit waits for all of it.
+//! The contents of deleted canvases: a little is deleted at once, much of it piece by piece, so that no commit waits
+//! long.
 //!
-//! Objects, chat and deletions are kept under the canvas's content. A deletion gives the canvas another one, and that is all that it
-//! does: the old one, which no reader finds any more, is written down in `canvas_sweeps`. Whoever cleans up removes it, also after a crash.
+//! Objects, chat and deletions are stored under the number of a canvas's content. A deletion gives the canvas another
+//! number, and does nothing else. No reader finds the old content any more. It is noted in `canvas_sweeps`, and cleanup
+//! removes it, also after a crash.
 
 use rusqlite::{OptionalExtension, params};
 

@@ -1,6 +1,6 @@
-//! What stands in a spill file: records, each with its length and a checksum before it. A record that is cut off ends
-//! the file: it was never promised to anybody. One that is damaged is an error, and nothing behind it may be used:
-//! whose it was can't be told, and a later op of the same author would make it a duplicate when it is sent again.
+//! The records of a spill file, each behind its length and a checksum. A record that is cut off ends the file: nobody
+//! was promised that it would be kept. A damaged record is an error, and nothing behind it may be used. The author of a
+//! damaged record is unknown, and a later op of the same author would turn it into a duplicate when it is sent again.
 
 use std::io::{self, Read};
 use std::path::Path;
