@@ -183,7 +183,8 @@ impl Config {
             );
         }
         if self.queue.synchronous == Synchronous::Full {
-            let hint = "is about the file; over Redis leave it out, and set appendfsync always in Redis";
+            let hint =
+                "is about the file; over Redis leave it out, and set appendfsync always in Redis";
             return refused("synchronous", "full", hint);
         }
         let quotas = &self.queue.quotas;
