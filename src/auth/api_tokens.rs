@@ -86,6 +86,24 @@ impl ApiTokens {
         let Ok(text) = std::str::from_utf8(whole.expose()) else {
             return Err(io::Error::other("the file is no text"));
         };
+        Self::parse(text)
+    }
+
+    /// The token that a tool sends: of such a file, the first one that has this scope.
+    ///
+    /// # Errors
+    /// When a line is not right, or no token has the scope.
+    pub fn to_send(file: &str, scope: Scope) -> io::Result<String> {
+        let tokens = Self::parse(file)?.0;
+        let Some(token) = tokens.iter().find(|token| token.allows(scope)) else {
+            let wanted = scope.word();
+            let message = format!("no token in the file has the scope {wanted} or admin");
+            return Err(io::Error::other(message));
+        };
+        Ok(String::from_utf8_lossy(token.secret()).into_owned())
+    }
+
+    fn parse(text: &str) -> io::Result<Self> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let text = text.trim_end();
         if !text.contains('\n') && !text.starts_with('#') && text.split_whitespace().count() != 3 {
@@ -218,6 +236,20 @@ mod tests {
             "admin is all of it"
         );
         assert!(tokens.find("shop").is_none());
+    }
+
+    #[test]
+    fn a_tool_sends_the_first_token_that_has_the_scope() {
+        let sent = |text: &str| ApiTokens::to_send(text, Scope::Jobs).map_err(|e| e.to_string());
+        assert_eq!(sent(&format!("{A}\n")), Ok(A.to_owned()));
+        let text = format!("shop read,publish {A}\nworker jobs {B}\n");
+        assert_eq!(sent(&text), Ok(B.to_owned()));
+        assert_eq!(sent(&format!("ops admin {A}\n")), Ok(A.to_owned()));
+        let refused = sent(&format!("shop read {A}\n")).unwrap_err();
+        assert_eq!(refused, "no token in the file has the scope jobs or admin");
+        let refused = sent(&format!("shop read {A}\nben {B}\n")).unwrap_err();
+        assert!(refused.starts_with("line 2: right would be"), "{refused}");
+        assert!(!refused.contains(B), "{refused}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
+use crate::auth::api_tokens::{ApiTokens, Scope};
 use crate::config::{JobsArgs, JobsCommand, JobsFrom, JobsLeased};
 
 /// How long the relay may take to answer, beside what a pop may wait.
@@ -118,8 +119,8 @@ impl Relay {
         let token = match &args.api_token_file {
             Some(path) => {
                 let read = std::fs::read_to_string(path);
-                let text = read.with_context(|| format!("--api-token-file {}", path.display()))?;
-                Some(text.trim().to_owned())
+                let sent = read.and_then(|text| ApiTokens::to_send(&text, Scope::Jobs));
+                Some(sent.with_context(|| format!("--api-token-file {}", path.display()))?)
             }
             None => None,
         };

@@ -20,7 +20,7 @@ pub struct JobsArgs {
     )]
     pub url: String,
 
-    /// The file with the token of --api-token-file
+    /// The relay's file of tokens, or a file with one token of the scope jobs or admin
     #[arg(
         long,
         global = true,

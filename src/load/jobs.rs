@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 
 use super::latency::Latency;
 use super::report;
+use crate::auth::api_tokens::{ApiTokens, Scope};
 use http::Http;
 use ledger::Ledger;
 
@@ -31,7 +32,7 @@ pub struct JobsArgs {
     /// Relays, as http://host:port; repeat it for several. Producers and consumers take turns on them
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
     url: Vec<String>,
-    /// The file with the token of --api-token-file
+    /// The relay's file of tokens, or a file with one token of the scope jobs or admin
     #[arg(long, value_name = "FILE")]
     api_token_file: Option<std::path::PathBuf>,
     /// Connections that push
@@ -99,8 +100,8 @@ pub async fn run(args: JobsArgs) -> anyhow::Result<bool> {
     let token = match &args.api_token_file {
         Some(path) => {
             let text = std::fs::read_to_string(path);
-            let text = text.with_context(|| format!("--api-token-file {}", path.display()))?;
-            Some(text.trim().to_owned())
+            let sent = text.and_then(|text| ApiTokens::to_send(&text, Scope::Jobs));
+            Some(sent.with_context(|| format!("--api-token-file {}", path.display()))?)
         }
         None => None,
     };
