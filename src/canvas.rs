@@ -8,6 +8,7 @@
 
 mod batch;
 pub mod bounds;
+mod ears;
 mod messages;
 mod moment;
 mod open_object;
@@ -18,6 +19,7 @@ mod refusals;
 mod state;
 mod store;
 
+pub use ears::{Changed, Ears, Heed};
 pub use moment::{Moment, Rules};
 pub use open_object::OpenObject;
 pub use state::{CanvasState, Command, codec};

@@ -25,7 +25,7 @@ mod serve_args;
 mod tool_args;
 mod values;
 
-pub use fail_point::{Action, FailPoint, Step};
+pub use fail_point::{Action, FailPoint, FailPoints, Step, Tripped};
 pub(crate) use file::{command_line, print as print_toml, shown as shown_file, with_file};
 pub use jobs_args::{From as JobsFrom, JobsArgs, JobsCommand, Leased as JobsLeased};
 pub use redis_args::{RedisArgs, RedisSettings, RedisTls};

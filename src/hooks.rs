@@ -3,8 +3,8 @@
 //! A hook names canvases, events, and a destination: a queue of the application's own, or an address that the relay
 //! posts to. [`mod@file`] reads hooks, [`Hooks`] says which of them want an event. Both are pure.
 //!
-//! An event is put into its queue in the same transaction as the message that it reports. So neither exists without the
-//! other.
+//! Over the file and in memory, an event is put into its queue together with the message that it reports. Over Redis,
+//! how far a canvas has been told is kept beside the canvas. So neither exists without the other.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +17,7 @@ pub mod event;
 pub mod file;
 pub mod pattern;
 pub mod signature;
+pub mod told;
 
 use event::{EventSet, EventType};
 use file::HookText;
@@ -148,7 +149,7 @@ impl Hooks {
 }
 
 /// One version of the hooks, as all processes of a relay follow it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Stored {
     /// Grows with each change.
     pub version: i64,
@@ -161,6 +162,22 @@ pub struct Stored {
 }
 
 impl Stored {
+    /// That version of these hooks, of which some are off. Hooks that are wrong are none, which is said.
+    pub fn new(version: i64, texts: Vec<HookText>, off: Vec<(String, String)>) -> Self {
+        let is_on = |text: &&HookText| !off.iter().any(|(name, _)| *name == text.name);
+        let on: Vec<HookText> = texts.iter().filter(is_on).cloned().collect();
+        let hooks = file::check_all(&on).unwrap_or_else(|error| {
+            tracing::error!(error, "the stored hooks are wrong: no events are sent");
+            Hooks::default()
+        });
+        Self {
+            version,
+            hooks,
+            texts,
+            off,
+        }
+    }
+
     /// The webhooks that are on.
     pub fn webhooks(&self) -> impl Iterator<Item = &Hook> {
         let posted = |hook: &&Hook| matches!(hook.target, Target::Webhook(_));
@@ -195,4 +212,7 @@ pub trait HookStore: Send + Sync {
 
     /// Events that had no room in their hook's backlog, since this process began.
     fn dropped(&self) -> u64;
+
+    /// What is to be done for them for as long as the process lives.
+    fn run(&self) -> BoxFuture<'_, ()>;
 }

@@ -66,8 +66,8 @@ pub struct HttpState {
     pub lifecycle: Arc<dyn Lifecycle>,
     /// The work queue; none over Redis.
     pub jobs: Option<Arc<Jobs>>,
-    /// The hooks; over the file only.
-    pub hooks: Option<Arc<dyn HookStore>>,
+    /// The hooks.
+    pub hooks: Arc<dyn HookStore>,
     /// What all processes did, for the analytics.
     pub analytics: Arc<dyn Store>,
     /// The configuration in force.

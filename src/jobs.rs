@@ -34,6 +34,7 @@ pub mod service;
 pub(crate) mod status;
 pub(crate) mod store;
 pub(crate) mod sweep;
+pub(crate) mod telling;
 pub(crate) mod timings;
 pub(crate) mod touch;
 pub(crate) mod traces;

@@ -31,6 +31,11 @@
 //! **Tables** are for the work queue. A commit of rows is done only if nobody else has committed since the reads that
 //! it is based on. An instance that is overtaken too often may lock the tables for a moment.
 //!
+//! **Hooks.** A batch is given the version of the hooks under which it was taken, in the same step
+//! ([`RowCommit::hooks`] sets it for all canvases). Its canvas is noted as untold in that step, if there are hooks. How
+//! far hooks were told of a canvas is kept beside the canvas. It is moved in the commit of rows that has the events
+//! ([`RowCommit::told`]). That commit is not done if somebody else has moved it.
+//!
 //! **Leases.** An instance counts as alive as long as it sends heartbeats. [`Registry::lease`] gives a dead instance to
 //! one of the others at a time, which marks the dead one's clients as away. The lease ends by itself.
 //!
@@ -55,14 +60,16 @@ use crate::protocol::ids::CanvasId;
 pub use clock::Clock;
 pub use entering::{ConnectError, Introduction};
 pub use fault::Fault;
-pub use tables::{AtMoment, Changes, Committed, KeyedRow, Place, RowCommit, RowRange, Tables};
+pub use tables::{
+    AtMoment, Changes, Committed, KeyedRow, Place, RowCommit, RowRange, Tables, ToldUpto,
+};
 pub use values::{
     Appended, CanvasHead, Heartbeat, How, Left, LoggedBatch, MessageChunk, Opening, OtherInstance,
-    Piece, Proof, Published, Registered, StoredSnapshot,
+    Piece, Proof, Published, Registered, StoredSnapshot, parse_when, when,
 };
 
 /// The format of everything that is kept and published. Instances of another one do not share a relay.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 
 /// In whose name what any instance may write is written: a new epoch, a deletion, time that passes where nobody looks. No instance
 /// has that number, and no batch of it is taken for one that came before.

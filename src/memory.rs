@@ -13,8 +13,8 @@
 //! contents.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::{Mutex, RwLock};
@@ -24,6 +24,7 @@ use crate::backplane::{Author, Canvas, Delivery, Entry, Refusal, Sink, Unavailab
 use crate::canvas::bounds::ObjectBounds;
 use crate::canvas::quotas::{Logs, Spare, charge_of, room_for_canvas, room_in_log};
 use crate::canvas::{CanvasState, Rules};
+use crate::jobs::telling::follower::Follower;
 use crate::limits::Quotas;
 use crate::protocol::client_message::Durable;
 use crate::protocol::ids::{CanvasId, Epoch, InstanceId};
@@ -34,6 +35,7 @@ mod as_backplane;
 mod directory;
 mod meter;
 mod sweeper;
+mod telling;
 
 /// What the in-process backplane needs to know.
 #[derive(Debug, Clone)]
@@ -73,6 +75,7 @@ struct Relay {
     log_bytes: AtomicU64,
     /// Bytes of all objects and chat.
     stored_bytes: AtomicU64,
+    hooks: OnceLock<Arc<Follower>>,
 }
 
 #[derive(Default)]
@@ -91,6 +94,7 @@ struct Instances {
 
 /// A canvas and where its deliveries go, by instance.
 struct Live {
+    id: Arc<str>,
     state: CanvasState,
     sinks: Vec<(u32, Arc<dyn Sink>)>,
     /// When it last did much work beyond its entries' bytes.
@@ -156,7 +160,9 @@ impl Live {
 
     fn sweep(&mut self, relay: &Relay, now_ms: i64) {
         let mut out = Vec::new();
+        self.listen(relay);
         self.state.tick(now_ms, &mut out);
+        self.tell(relay, now_ms);
         self.account(relay);
         self.deliver(out);
     }
@@ -195,6 +201,7 @@ impl Relay {
         let key = canvases.last_key;
         let state = CanvasState::new(Epoch::random(), self.rules);
         let cell = Arc::new(Mutex::new(Live {
+            id: id.as_str().into(),
             state,
             sinks: Vec::new(),
             worked_at_ms: None,
@@ -302,6 +309,7 @@ impl MemoryBackplane {
             full: AtomicU64::new(0),
             log_bytes: AtomicU64::new(0),
             stored_bytes: AtomicU64::new(0),
+            hooks: OnceLock::new(),
         });
         let sweeper = Sweeper::start(&relay)?;
         Ok(Self::register(instance_id, relay, sweeper))

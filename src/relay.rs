@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::hooks::HookStore;
 use crate::http::lobby::Lobby;
 use crate::http::{self, HttpState, Monitor, listener, sampler, upgrade};
+use crate::jobs::telling::follower::Follower;
 use crate::jobs::{self, Jobs};
 use crate::log::Engine;
 use crate::memory::{MemoryBackplane, MemoryConfig};
@@ -57,9 +58,15 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         failed,
     } = start_backplane(&config).await?;
     let relay = Relay::new(config.clone(), backplane, jobs, hooks, samples)?;
-    relay.hooks_of_file().await;
     let mut parts = JoinSet::new();
-    relay.start(&mut parts, failed, bound)?;
+    // Over Redis nothing is stored without it.
+    parts.spawn(async move {
+        let reason = failed.await;
+        tracing::error!(reason, "the queue failed");
+        "the queue"
+    });
+    relay.hooks_of_file().await;
+    relay.start(&mut parts, bound)?;
     if config.security.is_open_at(config.listen) {
         tracing::warn!(
             "--auth none: anyone who reaches {} may read and write every canvas; see --auth-secret-file",
@@ -90,8 +97,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 struct Started {
     backplane: Arc<dyn Backplane>,
     jobs: Option<Arc<Jobs>>,
-    /// Over the file only.
-    hooks: Option<Arc<dyn HookStore>>,
+    hooks: Arc<dyn HookStore>,
     samples: Arc<dyn Store>,
     /// Ends if the queue fails.
     failed: BoxFuture<'static, String>,
@@ -112,10 +118,12 @@ async fn start_backplane(config: &Config) -> anyhow::Result<Started> {
         };
         let memory = MemoryBackplane::start(config.queue.instance_id.clone(), &memory)?;
         let jobs = jobs::memory_engine::start(config.queue.jobs);
+        let hooks = Follower::new(jobs.clone(), Arc::default(), || true);
+        memory.tell_hooks(hooks.clone());
         return Ok(Started {
             backplane: memory,
             jobs: Some(jobs),
-            hooks: None,
+            hooks,
             samples: samples(true),
             failed: Box::pin(std::future::pending()),
         });
@@ -133,13 +141,15 @@ async fn start_backplane(config: &Config) -> anyhow::Result<Started> {
             auth: config.queue.auth,
             bounds,
             wait_replicas: settings.wait_replicas,
+            fail_points: config.queue.fail_points.clone(),
         };
         let engine = |me| Ok(Arc::new(Redis::new(&redis, me)?) as Arc<dyn Engine>);
         let (backplane, failed) = ReplicatedBackplane::start(replicated, engine).await?;
+        let (jobs, hooks) = replicated::jobs(&backplane, config.queue.jobs);
         return Ok(Started {
-            jobs: Some(replicated::jobs(&backplane, config.queue.jobs)),
+            jobs: Some(jobs),
             backplane,
-            hooks: None,
+            hooks,
             samples: samples(false),
             failed: Box::pin(failed),
         });
@@ -150,7 +160,7 @@ async fn start_backplane(config: &Config) -> anyhow::Result<Started> {
         samples: sqlite::analytics(&queue),
         backplane: queue,
         jobs: Some(jobs),
-        hooks: Some(hooks),
+        hooks,
         failed: Box::pin(failed),
     })
 }
@@ -172,7 +182,7 @@ struct Relay {
     config: Arc<Config>,
     backplane: Arc<dyn Backplane>,
     jobs: Option<Arc<Jobs>>,
-    hooks: Option<Arc<dyn HookStore>>,
+    hooks: Arc<dyn HookStore>,
     samples: Arc<dyn Store>,
     beginnings: Option<Arc<Beginnings>>,
     hub: Arc<Hub>,
@@ -191,7 +201,7 @@ impl Relay {
         config: Arc<Config>,
         backplane: Arc<dyn Backplane>,
         jobs: Option<Arc<Jobs>>,
-        hooks: Option<Arc<dyn HookStore>>,
+        hooks: Arc<dyn HookStore>,
         samples: Arc<dyn Store>,
     ) -> anyhow::Result<Self> {
         let security = &config.security;
@@ -240,7 +250,6 @@ impl Relay {
     fn start(
         &self,
         parts: &mut JoinSet<&'static str>,
-        failed: BoxFuture<'static, String>,
         bound: listener::Bound,
     ) -> anyhow::Result<()> {
         let listener = bound.listen()?;
@@ -262,11 +271,6 @@ impl Relay {
         };
         let lobby = self.lobby.clone();
         parts.spawn(async move {
-            let reason = failed.await;
-            tracing::error!(reason, "the queue failed");
-            "the queue"
-        });
-        parts.spawn(async move {
             flusher.run(|| backplane.last_commit()).await;
             "the cursor flusher"
         });
@@ -286,7 +290,13 @@ impl Relay {
                 "the upkeep of jobs"
             });
         }
-        if let (Some(jobs), Some(hooks)) = (self.jobs.clone(), self.hooks.clone()) {
+        let hooks = self.hooks.clone();
+        parts.spawn(async move {
+            hooks.run().await;
+            "the hooks"
+        });
+        if let Some(jobs) = self.jobs.clone() {
+            let hooks = self.hooks.clone();
             let (spawner, ending) = (self.spawner.clone(), self.ending.clone());
             parts.spawn(async move {
                 webhooks::run(jobs, hooks, spawner, ending.clone()).await;
@@ -321,8 +331,8 @@ impl Relay {
                 tokio::select! {
                     _ = hangup.recv() => {
                         hub.reload();
-                        if let (Some(store), Some(file)) = (&hooks, &hooks_file) {
-                            hooks::take(&**store, file, true).await;
+                        if let Some(file) = &hooks_file {
+                            hooks::take(&*hooks, file, true).await;
                         }
                     }
                     _ = rotate.recv() => telemetry::reopen_log(),
@@ -336,9 +346,7 @@ impl Relay {
     fn hooks_of_file(&self) -> impl Future<Output = ()> + Send + use<> {
         let (store, file) = (self.hooks.clone(), self.config.hooks_file.clone());
         async move {
-            let (Some(store), Some(file)) = (store, file) else {
-                return;
-            };
+            let Some(file) = file else { return };
             // Others may follow a newer version than this file.
             let over = store.alone();
             hooks::take(&*store, &file, over).await;

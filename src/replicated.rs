@@ -13,6 +13,7 @@
 //! - [`mending`]: canvases of which the engine lost something.
 //! - [`peers`]: heartbeats, and the clients of instances that died.
 //! - [`mod@jobs`]: the work queue.
+//! - [`telling`]: what hooks are told.
 //! - [`upkeep`]: time that passes on quiet canvases, snapshots that are due, copies that nobody uses.
 //!
 //! What the engine itself loses (a crash between two syncs of its file, a failover to a replica that was behind) is
@@ -32,11 +33,12 @@ mod replica;
 mod resuming;
 mod rules;
 mod start;
+mod telling;
 mod upkeep;
 mod writer;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -52,7 +54,7 @@ use crate::backplane::latency::Latency;
 use crate::backplane::{Unavailable, Waiters};
 use crate::canvas::bounds::ObjectBounds;
 use crate::canvas::{Command, Rules};
-use crate::config::AuthMode;
+use crate::config::{AuthMode, FailPoint, FailPoints};
 use crate::log::{Clock, Engine};
 use crate::protocol::ids::{CanvasId, InstanceId};
 use canvases::Canvases;
@@ -77,6 +79,8 @@ pub struct ReplicatedConfig {
     pub bounds: ObjectBounds,
     /// Replicas of the engine that must have a commit before it is published; 0: none.
     pub wait_replicas: u32,
+    /// Where tests let it die.
+    pub fail_points: Vec<FailPoint>,
 }
 
 /// One instance of a relay over a log. Dropping it ends its part of the work as a crash would.
@@ -108,6 +112,10 @@ struct Shared {
     clock: Arc<Clock>,
     turns: Turns,
     jobs: jobs::Lane,
+    telling: telling::Telling,
+    fail_points: FailPoints,
+    /// How many other instances were connected at the last heartbeat.
+    others: AtomicUsize,
     /// The highest count of commits that the engine told.
     commits: AtomicU64,
     counters: Counters,

@@ -18,7 +18,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("telemetry", &["config", "limits"]),
     ("backplane", &["limits", "protocol"]),
     ("analytics", &["backplane", "limits"]),
-    ("jobs", &["limits"]),
+    ("jobs", &["hooks", "limits"]),
     ("hooks", &["limits", "protocol"]),
     ("webhooks", &["hooks", "jobs", "limits", "tasks"]),
     (
@@ -38,8 +38,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "tasks",
         ],
     ),
-    ("canvas", &["backplane", "limits", "protocol"]),
-    ("memory", &["backplane", "canvas", "limits", "protocol"]),
+    ("canvas", &["backplane", "hooks", "limits", "protocol"]),
+    (
+        "memory",
+        &["backplane", "canvas", "jobs", "limits", "protocol"],
+    ),
     (
         "sqlite",
         &[
@@ -60,6 +63,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "backplane",
             "canvas",
             "config",
+            "hooks",
             "jobs",
             "limits",
             "log",

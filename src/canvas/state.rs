@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::ears::Ears;
 use super::moment::{Moment, Rules};
 use super::quotas::Spare;
 use super::store::ClientRow;
@@ -49,6 +50,8 @@ pub struct CanvasState {
     /// Done since it was last asked for.
     work: usize,
     spare: Option<Spare>,
+    /// What listens for hooks, while something does.
+    ears: Option<Box<Ears>>,
 }
 
 /// What a canvas's rows are in.
@@ -93,7 +96,18 @@ impl CanvasState {
             forget_at_ms: 0,
             work: 0,
             spare: None,
+            ears: None,
         }
+    }
+
+    /// From here on this hears what hooks are told. Not part of what copies must have alike.
+    pub fn listen(&mut self, ears: Ears) {
+        self.ears = Some(Box::new(ears));
+    }
+
+    /// What was heard, since something listens. Nothing does any more.
+    pub fn heard(&mut self) -> Option<Ears> {
+        self.ears.take().map(|ears| *ears)
     }
 
     /// From here on other rules hold.
@@ -179,6 +193,10 @@ impl CanvasState {
 
     /// Empties the canvas and begins a new epoch, in which the numbers go on.
     pub fn restart(&mut self, epoch: Epoch, out: &mut Vec<Delivery>) {
+        let head = self.head();
+        if let Some(ears) = &mut self.ears {
+            ears.deleted(head);
+        }
         let Ok(()) = self.moment(0, out).restart(epoch);
     }
 
@@ -204,6 +222,7 @@ impl CanvasState {
             tables: &mut self.tables,
             now_ms,
             out,
+            ears: self.ears.as_deref_mut(),
         };
         Moment::new(rows, &self.rules, now_ms).with_spare(self.spare)
     }
@@ -309,6 +328,13 @@ impl CanvasState {
             version: self.tables.head.presence_version,
             members: self.tables.presence.members(),
         }
+    }
+
+    /// The lowest instance with a client here that is not away.
+    pub fn lowest_instance(&self) -> Option<u32> {
+        let places = self.tables.presence.rows();
+        let here = places.filter(|(_, place)| place.away.is_none());
+        here.map(|(_, place)| place.conn.instance()).min()
     }
 
     /// A number that follows from everything that this canvas is, the rules left out: two that differ are not alike. It is kept up to

@@ -1,8 +1,10 @@
 //! `--fail-point NAME=DEED@WHEN`: where tests let the queue fail, or die, at a chosen moment. Hidden, and inert when not given.
 
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
+use rustix::process::{Signal, getpid, kill_process};
 
 /// The longest delay: a test that wants more wants something else.
 const MAX_DELAY: Duration = Duration::from_secs(60);
@@ -32,6 +34,10 @@ pub enum Step {
     AfterSpill,
     /// Messages from the spill file are committed, and still in it.
     AfterReplay,
+    /// Over Redis: a batch is committed, and hooks are about to be told of it.
+    BeforeTell,
+    /// Over Redis: hooks are told, and only Redis knows.
+    AfterTell,
 }
 
 /// What happens there.
@@ -98,6 +104,68 @@ impl Step {
     fn may_fail(self) -> bool {
         self <= Self::BeforeCommit || self == Self::BeforeSpill
     }
+
+    /// Whether it is a step over Redis; the others are steps over the file.
+    pub fn is_over_redis(self) -> bool {
+        matches!(self, Self::BeforeTell | Self::AfterTell)
+    }
+}
+
+/// The fail points that are armed, each with the times it was passed. Always compiled in, so that what is tested is what runs; without
+/// `--fail-point` a step is one comparison.
+#[derive(Debug, Default)]
+pub struct FailPoints(Box<[(FailPoint, AtomicU64)]>);
+
+/// A step was to fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tripped;
+
+impl FailPoints {
+    /// Arms those points.
+    pub fn new(points: &[FailPoint]) -> Self {
+        Self(points.iter().map(|p| (*p, AtomicU64::new(0))).collect())
+    }
+
+    /// Passes a step.
+    ///
+    /// # Errors
+    /// Where a test wants it.
+    pub fn pass(&self, step: Step) -> Result<(), Tripped> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let mut result = Ok(());
+        for (point, passed) in self.0.iter().filter(|(point, _)| point.step == step) {
+            let time = passed.fetch_add(1, Ordering::Relaxed) + 1;
+            if (point.first..=point.last).contains(&time) {
+                result = trip(point.action).and(result);
+            }
+        }
+        result
+    }
+
+    /// Passes a step that cannot fail.
+    pub fn note(&self, step: Step) {
+        // The configuration refuses errors at such a step.
+        let _ = self.pass(step);
+    }
+}
+
+fn trip(action: Action) -> Result<(), Tripped> {
+    match action {
+        Action::Abort => loop {
+            // Nothing of this process runs on: no destructor, no handler, no other thread.
+            let _ = kill_process(getpid(), Signal::KILL);
+        },
+        Action::Error => Err(Tripped),
+        Action::Delay(delay) => {
+            let until = Instant::now() + delay;
+            while Instant::now() < until {
+                std::thread::park_timeout(until.saturating_duration_since(Instant::now()));
+            }
+            Ok(())
+        }
+    }
 }
 
 fn unknown(name: &str) -> String {
@@ -112,6 +180,24 @@ fn unknown(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_point_trips_when_it_is_told_to_and_only_there() {
+        let points = FailPoints::new(&[FailPoint::parse("after-begin=error@2..3").unwrap()]);
+        let passed = |step| points.pass(step).is_ok();
+        assert!(passed(Step::BeforeBegin));
+        let times: Vec<bool> = (0..4).map(|_| passed(Step::AfterBegin)).collect();
+        assert_eq!(times, [true, false, false, true]);
+        assert!(FailPoints::default().pass(Step::AfterBegin).is_ok());
+    }
+
+    #[test]
+    fn a_delay_takes_its_time() {
+        let points = FailPoints::new(&[FailPoint::parse("before-ack=delay:20ms@1").unwrap()]);
+        let began = Instant::now();
+        points.note(Step::BeforeAck);
+        assert!(began.elapsed() >= Duration::from_millis(20));
+    }
 
     #[test]
     fn steps_actions_and_times() {

@@ -153,6 +153,16 @@ impl Config {
         if let Some(file) = &self.hooks_file {
             self.check_hooks(file)?;
         }
+        let points = &queue.fail_points;
+        let other = |point: &&super::FailPoint| point.step.is_over_redis() != self.redis.is_some();
+        if let Some(point) = points.iter().find(other) {
+            let hint = "is a step that is not passed here: before-tell and after-tell are over Redis, the others over the file";
+            return Err(ConfigError::new(
+                "fail-point",
+                format!("{:?}", point.step),
+                hint,
+            ));
+        }
         if let Some(redis) = &self.redis {
             return self.check_with_redis(&redis.url);
         }
@@ -203,23 +213,12 @@ impl Config {
             let hint = "has no effect over Redis yet: leave it out";
             return refused(flag, "set", hint);
         }
-        if !self.queue.fail_points.is_empty() {
-            return refused(
-                "redis",
-                &redis.to_string(),
-                "a relay over Redis has no fail points: leave out --fail-point",
-            );
-        }
         Ok(())
     }
 }
 
 impl Config {
     fn check_hooks(&self, file: &Path) -> Result<(), ConfigError> {
-        if self.in_memory || self.redis.is_some() {
-            let hint = "needs the file (--db): its transactions queue the events of hooks";
-            return Err(ConfigError::new("hooks", file.display(), hint));
-        }
         match crate::hooks::file::read(file) {
             Ok(_) => Ok(()),
             Err(error) => Err(ConfigError::new("hooks", file.display(), &error)),

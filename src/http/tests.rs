@@ -17,6 +17,8 @@ use crate::analytics::ring::Ring;
 use crate::backplane::{Answer, Instance, InstanceStats, Lifecycle, Stats, Unavailable};
 use crate::canvas::bounds::ObjectBounds;
 use crate::config::Config;
+use crate::jobs::{memory_engine, telling::follower::Follower};
+use crate::limits::JobLimits;
 use crate::memory::{MemoryBackplane, MemoryConfig};
 use crate::protocol::ids::{ConnId, InstanceId};
 use crate::telemetry;
@@ -114,13 +116,14 @@ impl Server {
             stats: Mutex::new(Ok(stats)),
         });
         let (status, monitor) = (Arc::new(Status(AtomicBool::new(false))), Arc::default());
+        let jobs = memory_engine::start(JobLimits::default());
         let state = HttpState {
             beginnings: None,
             directory: no_canvases(),
             lifecycle: backplane.clone(),
             jobs: None,
             jobs_shown: Arc::default(),
-            hooks: None,
+            hooks: Follower::new(jobs.clone(), Arc::default(), || true),
             analytics: Arc::new(Ring::new("one".to_owned(), true)),
             config: Arc::new(config),
             relay: status.clone(),

@@ -3,7 +3,7 @@
 use super::op::{Answer, Op, Step, StepDone, Transaction};
 use super::store::Store;
 use super::work::{Res, Work};
-use super::{ack, dead, manage, pop, push, sweep, timings, touch, traces};
+use super::{ack, dead, manage, pop, push, sweep, telling, timings, touch, traces};
 
 /// Does what is asked for. What it changed is written, and what is to be told is in `w.effects`.
 ///
@@ -28,6 +28,20 @@ pub(crate) fn apply<S: Store>(w: &mut Work<'_, S>, op: &Op) -> Res<Answer, S> {
         Op::Subscribe { group, from } => manage::subscribe(w, group, *from)?,
         Op::Trace(item) => traces::trace(w, item)?,
         Op::Sweep(from) => sweep::sweep(w, from)?,
+        Op::Tell(tell) => Answer::Told {
+            dropped: telling::tell(w, tell)?,
+        },
+        Op::FireHooks => {
+            let stored = telling::versions::read(w, None)?;
+            Answer::Fired(telling::due::fire(w, &stored)?)
+        }
+        Op::StoreHooks { texts, over } => {
+            Answer::HooksStored(telling::versions::store(w, texts, *over)?)
+        }
+        Op::TurnOffHook { name, why } => {
+            let turned = telling::versions::turn_off(w, name, why)?;
+            Answer::Json(turned.into())
+        }
     };
     timings::keep(w)?;
     Ok(answer)

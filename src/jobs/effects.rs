@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::telling::Upto;
+
 /// What happened, for counters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
@@ -26,6 +28,10 @@ pub(crate) struct Effects {
     pub(crate) counts: BTreeMap<String, Counts>,
     /// How long messages waited for their first delivery, and how long they were worked on: `(queue, waited, milliseconds)`.
     pub(crate) times: Vec<(i64, bool, i64)>,
+    /// How far canvases are told, for stores that keep that beside them.
+    pub(crate) told: Vec<Upto>,
+    /// Another version of the hooks is followed from here on; 0: there is none that is on.
+    pub(crate) hooks: Option<i64>,
 }
 
 impl Effects {
@@ -39,6 +45,8 @@ impl Effects {
             self.counts.entry(name).or_default().add(&counts);
         }
         self.times.extend(before.times);
+        self.told.splice(..0, before.told);
+        self.hooks = self.hooks.or(before.hooks);
     }
 }
 

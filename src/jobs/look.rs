@@ -1,12 +1,14 @@
 //! Looking things up: nothing here changes a row.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::op::{Answer, LeaseId};
 use super::rows::{Gone, Queue};
 use super::store::Store;
 use super::work::{Res, Work};
-use super::{ack, lists, status};
+use super::{ack, lists, status, telling};
 
 /// What can be asked.
 #[derive(Debug, Clone)]
@@ -17,6 +19,10 @@ pub(crate) enum Query {
     SweepDue,
     /// A number that grows with every commit that may concern somebody who waits.
     Version,
+    /// A version of the hooks, or the one that is followed.
+    Hooks(Option<i64>),
+    /// Whether time brought something that hooks can be told now.
+    HooksDue,
     Lists(lists::Query),
     Status(status::Query),
 }
@@ -36,6 +42,11 @@ pub(crate) fn answer<S: Store>(w: &mut Work<'_, S>, query: &Query) -> Res<Answer
             Answer::Json(Value::Bool(queue.is_some() || gone.is_some()))
         }
         Query::Version => Answer::Json(json!(w.totals()?.next_id)),
+        Query::Hooks(version) => Answer::Hooks(Arc::new(telling::versions::read(w, *version)?)),
+        Query::HooksDue => {
+            let stored = telling::versions::read(w, None)?;
+            Answer::Json(telling::due::is_due(w, &stored)?.into())
+        }
         Query::Lists(query) => lists::answer(w, query)?,
         Query::Status(query) => status::answer(w, query)?,
     })

@@ -1,8 +1,14 @@
 //! The operations of the queue, and their answers.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
+
+use super::telling::Tell;
+use super::telling::due::Fired;
+use crate::hooks::file::HookText;
+use crate::hooks::{Change, Stored};
 
 /// The group of those who name none.
 pub(crate) const DEFAULT_GROUP: &str = "__QUEUE_MODE__";
@@ -93,6 +99,20 @@ pub(crate) enum Op {
     },
     Trace(TraceItem),
     Sweep(Sweep),
+    /// Hooks are told of what happened on a canvas.
+    Tell(Tell),
+    /// Hooks are told what time brings.
+    FireHooks,
+    /// These are the hooks from here on, `over` others if need be.
+    StoreHooks {
+        texts: Vec<HookText>,
+        over: bool,
+    },
+    /// The hook is told nothing more.
+    TurnOffHook {
+        name: String,
+        why: String,
+    },
 }
 
 impl Op {
@@ -102,6 +122,7 @@ impl Op {
         match self {
             Self::Push(all) => items(all),
             Self::Ack(all) => all.len() * 256,
+            Self::Tell(tell) => tell.size(),
             Self::Transaction(transaction) => {
                 let step = |step: &Step| match step {
                     Step::Push(all) => items(all),
@@ -327,5 +348,14 @@ pub(crate) enum Answer {
         next: Sweep,
         busy: bool,
     },
+    /// Hooks are told. So many events had no room.
+    Told {
+        dropped: u64,
+    },
+    /// Hooks were told of that canvas up to this batch, by somebody else: nothing was done.
+    ToldBefore(u64),
+    Fired(Fired),
+    HooksStored(Change),
+    Hooks(Arc<Stored>),
     Refused(Refusal),
 }

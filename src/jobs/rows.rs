@@ -267,4 +267,35 @@ tables! {
         partition: i64,
         digest: [u8; 16],
     }
+
+    /// One version of the hooks. The last one is followed; those before it may still be told of what happened under them. Not over the
+    /// file, which has tables of its own for all that follows.
+    19 HookSet "hook_sets" hook_sets (version: i64) {
+        /// As they were written, a list in JSON.
+        texts: String,
+        /// Those that are off, and why: a list of pairs in JSON.
+        off: String,
+    }
+
+    /// A change that waits for its canvas to be quiet.
+    20 HookChange "hook_changes" hook_changes (hook: String, canvas: String) {
+        epoch: String,
+        from_seq: i64,
+        to_seq: i64,
+        first_at: i64,
+        due_at: i64,
+    }
+
+    /// An index of those.
+    21 HookDue "hook_due" hook_due (at: i64, hook: String, canvas: String) {}
+
+    /// Events that had no room: one row stands for all of a canvas, until there is room to tell of it.
+    22 HookGap "hook_gaps" hook_gaps (hook: String, canvas: String) {
+        epoch: String,
+        from_seq: i64,
+        to_seq: i64,
+    }
 }
+
+/// So many tables, the first ones, are in a file, too.
+pub(crate) const OF_FILE: usize = 19;

@@ -86,6 +86,11 @@ impl Jobs {
         }
     }
 
+    /// Hands an op over, without waiting for its answer.
+    pub(crate) fn submit(&self, op: Op, answer: oneshot::Sender<Answer>) -> Result<(), Refusal> {
+        self.engine.submit(op, answer)
+    }
+
     /// Looks something up.
     pub(crate) async fn look(&self, query: Query) -> Result<Answer, Refusal> {
         match self.engine.look(query).await? {

@@ -7,6 +7,7 @@ mod order;
 mod pushing;
 mod retention;
 mod simulation;
+mod telling;
 mod transactions;
 
 use serde_json::{Value, json};
@@ -147,10 +148,14 @@ fn everywhere(play: impl Fn(&mut Q<'_>)) {
     over_redis(play);
 }
 
-/// Over memory and SQLite.
-fn over_both(play: &dyn Fn(&mut Q<'_>)) {
+fn over_memory(play: &dyn Fn(&mut Q<'_>)) {
     let mut memory = Bench::new(MemoryStore::default());
     play(&mut Q(&mut memory));
+}
+
+/// Over memory and SQLite.
+fn over_both(play: &dyn Fn(&mut Q<'_>)) {
+    over_memory(play);
     job_store::in_memory(|store| {
         let mut file = Bench::new(store);
         play(&mut Q(&mut file));

@@ -249,10 +249,11 @@ fn hear(heard: Heard) {
     }
 }
 
-fn batch(n: u64, at_ms: i64, bytes: &[u8]) -> Published {
+fn batch((n, at_ms, hooks): (u64, i64, u64), bytes: &[u8]) -> Published {
     Published::Batch(LoggedBatch {
         n,
         at_ms,
+        hooks,
         bytes: bytes.to_vec(),
     })
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Reply;
+use crate::protocol::ids::CanvasId;
 
 /// A row's place: its table, and its key.
 pub type Place = (usize, Vec<u8>);
@@ -35,6 +36,13 @@ pub trait Tables: Send + Sync {
     /// This instance commits next: the others wait so long, or until it has. `false` if another instance has that right.
     fn lock_rows(&self, milliseconds: i64) -> Reply<'_, bool>;
 
+    /// Canvases that no live instance has, and of which hooks may not have been told everything: some of those that come after `from`, and
+    /// where the next ones begin; 0 is the beginning, and the end.
+    fn untold(&self, from: u64) -> Reply<'_, (u64, Vec<String>)>;
+
+    /// Hooks were told of everything on these canvases up to a batch of theirs: those of which it is the last are not untold any more.
+    fn all_told<'a>(&'a self, canvases: &'a [(CanvasId, u64)]) -> Reply<'a, ()>;
+
     /// Waits until so many replicas have what this link committed. [`super::Fault::NotNow`]: they are too few for now.
     fn rows_replicated(&self, replicas: u32) -> Reply<'_, ()>;
 }
@@ -65,6 +73,21 @@ pub struct RowCommit<'a> {
     pub changes: &'a Changes,
     /// What the instances are told.
     pub message: &'a [u8],
+    /// How far hooks are told of canvases with this. Nothing is done if one of them was told up to something else than is said here.
+    pub told: &'a [ToldUpto],
+    /// The version of the hooks from here on; 0: there are none.
+    pub hooks: Option<u64>,
+}
+
+/// Hooks are told of a canvas's batches after `from`, up to `upto`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToldUpto {
+    /// Which canvas.
+    pub canvas: CanvasId,
+    /// The batch up to which they were told before.
+    pub from: u64,
+    /// The last batch.
+    pub upto: u64,
 }
 
 /// What became of a commit.
@@ -76,4 +99,6 @@ pub enum Committed {
     Moved,
     /// Somebody else is to commit first.
     Locked,
+    /// That one of the canvases (its place in the list) was told up to this batch.
+    Told(usize, u64),
 }

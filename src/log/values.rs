@@ -31,8 +31,8 @@ pub struct Piece {
 /// How it went with a piece.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Appended {
-    /// It is committed, as that batch at that time.
-    At(u64, i64),
+    /// It is committed, as that batch at that time, under that version of the hooks.
+    At(u64, i64, u64),
     /// It was published only.
     Published,
     /// Nothing of it was done.
@@ -55,6 +55,8 @@ pub struct LoggedBatch {
     pub n: u64,
     /// When it was committed, in milliseconds since the epoch.
     pub at_ms: i64,
+    /// The version of the hooks that are told of it; 0: none is.
+    pub hooks: u64,
     /// What it says.
     pub bytes: Vec<u8>,
 }
@@ -64,7 +66,7 @@ impl LoggedBatch {
     #[must_use]
     pub fn chained(&self, before: &str) -> String {
         use sha1::Digest as _;
-        let head = format!("{before} {} {} ", self.n, self.at_ms);
+        let head = format!("{before} {} {} ", self.n, when(self.at_ms, self.hooks));
         let hash = sha1::Sha1::new()
             .chain_update(head)
             .chain_update(&self.bytes);
@@ -72,6 +74,24 @@ impl LoggedBatch {
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect()
+    }
+}
+
+/// The time of a batch, and under which hooks it was taken, as it is kept and published.
+#[must_use]
+pub fn when(at_ms: i64, hooks: u64) -> String {
+    match hooks {
+        0 => at_ms.to_string(),
+        hooks => format!("{at_ms}/{hooks}"),
+    }
+}
+
+/// The same, read.
+#[must_use]
+pub fn parse_when(text: &str) -> Option<(i64, u64)> {
+    match text.split_once('/') {
+        None => Some((text.parse().ok()?, 0)),
+        Some((at_ms, hooks)) => Some((at_ms.parse().ok()?, hooks.parse().ok()?)),
     }
 }
 
@@ -105,6 +125,8 @@ pub struct CanvasHead {
     pub rules: String,
     /// Where the messages end that are kept beside the snapshot: epoch and `seq`.
     pub messages_end: String,
+    /// The batch up to which hooks were told of it, the last time that there was something to tell.
+    pub told: u64,
     /// The numbers of the instances in the registry.
     pub instances: Vec<u32>,
 }

@@ -90,7 +90,9 @@ impl MemoryBackplane {
             live.used_at_ms = now_ms;
         }
         live.state.set_spare(self.relay.spare());
+        live.listen(&self.relay);
         live.state.apply(self.number, entry, now_ms, &mut out);
+        live.tell(&self.relay, now_ms);
         if live.state.head().seq > before {
             live.ends_at_ms = None;
         }
@@ -134,7 +136,10 @@ impl MemoryBackplane {
         self.check_open()?;
         let cell = self.relay.find(canvas)?;
         let mut live = cell.lock();
-        Ok(live.restart(&self.relay))
+        live.listen(&self.relay);
+        let head = live.restart(&self.relay);
+        live.tell(&self.relay, self.relay.clock.now_ms());
+        Ok(head)
     }
 }
 

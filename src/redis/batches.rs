@@ -5,7 +5,9 @@ use redis::{FromRedisValue, ParsingError, Value, from_redis_value};
 
 use super::replies::{Entry, appended, message_of};
 use super::{RedisLog, aside, done, replicas_have, script};
-use crate::log::{Appended, Batches, CanvasHead, Fault, How, LoggedBatch, Opening, Piece, Reply};
+use crate::log::{
+    Appended, Batches, CanvasHead, Fault, How, LoggedBatch, Opening, Piece, Reply, when,
+};
 use crate::protocol::ids::CanvasId;
 
 script!(APPEND, "append");
@@ -50,9 +52,9 @@ impl Batches for RedisLog {
         async move {
             let mut publish = redis::pipe();
             for (piece, end) in pieces.iter().zip(ends) {
-                if let Appended::At(n, at_ms) = end {
+                if let Appended::At(n, at_ms, hooks) = end {
                     let channel = self.keys.channel(&self.relay, &piece.canvas);
-                    let message = message_of(*n, *at_ms, &piece.bytes);
+                    let message = message_of(*n, &when(*at_ms, *hooks), &piece.bytes);
                     publish.cmd("PUBLISH").arg(channel).arg(message).ignore();
                 }
             }
@@ -98,8 +100,19 @@ impl Batches for RedisLog {
                 .arg(&self.me.canvas_rules)
                 .arg(aside())
                 .arg(if whole { "whole" } else { "head" });
-            let (n, chain, epoch, saved, parts, snapshot, whole, rules, messages_end, instances) =
-                done(&open, &self.bulk).await?;
+            let (
+                n,
+                chain,
+                epoch,
+                saved,
+                parts,
+                snapshot,
+                whole,
+                rules,
+                messages_end,
+                told,
+                instances,
+            ) = done(&open, &self.bulk).await?;
             Ok(CanvasHead {
                 n,
                 chain,
@@ -110,6 +123,7 @@ impl Batches for RedisLog {
                 whole,
                 rules,
                 messages_end,
+                told,
                 instances,
             })
         }

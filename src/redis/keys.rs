@@ -62,6 +62,8 @@ impl Keys {
         self.named("leaving")
     }
 
+    // A set, `untold`: canvases of which hooks may not have been told everything. The scripts name it.
+
     /// Before a canvas's name: its hash. How many batches it has had, and what they are chained to; its first epoch, its snapshot.
     pub(super) fn canvas_prefix(&self) -> String {
         self.named("canvas:")

@@ -2,7 +2,7 @@
 
 use redis::{FromRedisValue, ParsingError, Value, from_redis_value};
 
-use crate::log::{Appended, LoggedBatch, Published};
+use crate::log::{Appended, LoggedBatch, Published, parse_when};
 
 /// A batch as the log has it.
 pub(super) struct Entry(pub(super) LoggedBatch);
@@ -13,11 +13,14 @@ impl FromRedisValue for Entry {
         let n = id.split('-').next().and_then(|n| n.parse().ok());
         let [_, at_ms, _, bytes] =
             <[Vec<u8>; 4]>::try_from(fields).map_err(|_| "four fields were expected")?;
-        let at_ms = std::str::from_utf8(&at_ms)
-            .ok()
-            .and_then(|at_ms| at_ms.parse().ok());
-        match (n, at_ms) {
-            (Some(n), Some(at_ms)) => Ok(Self(LoggedBatch { n, at_ms, bytes })),
+        let when = std::str::from_utf8(&at_ms).ok().and_then(parse_when);
+        match (n, when) {
+            (Some(n), Some((at_ms, hooks))) => Ok(Self(LoggedBatch {
+                n,
+                at_ms,
+                hooks,
+                bytes,
+            })),
             _ => Err("a number and a time were expected".into()),
         }
     }
@@ -28,12 +31,12 @@ pub(super) fn appended(value: Value) -> Result<Appended, ParsingError> {
     let Value::Array(_) = value else {
         return from_redis_value(value).map(Appended::Refused);
     };
-    let (n, at_ms) = from_redis_value(value)?;
-    Ok(if n == 0 {
-        Appended::Published
-    } else {
-        Appended::At(n, at_ms)
-    })
+    let (n, when): (u64, String) = from_redis_value(value)?;
+    if n == 0 {
+        return Ok(Appended::Published);
+    }
+    let (at_ms, hooks) = parse_when(&when).ok_or("a time was expected")?;
+    Ok(Appended::At(n, at_ms, hooks))
 }
 
 /// Reads a message of a canvas's channel; `None` for one that is no message of ours.
@@ -54,29 +57,38 @@ fn batch(message: &[u8]) -> Option<LoggedBatch> {
     let mut parts = message.splitn(3, |byte| *byte == b' ');
     let mut number = || std::str::from_utf8(parts.next()?).ok();
     let n = number()?.parse().ok()?;
-    let at_ms = number()?.parse().ok()?;
+    let (at_ms, hooks) = parse_when(number()?)?;
     let bytes = parts.next()?.to_vec();
-    Some(LoggedBatch { n, at_ms, bytes })
+    Some(LoggedBatch {
+        n,
+        at_ms,
+        hooks,
+        bytes,
+    })
 }
 
 /// A batch as it is published.
-pub(super) fn message_of(n: u64, at_ms: i64, bytes: &[u8]) -> Vec<u8> {
-    [format!("b{n} {at_ms} ").as_bytes(), bytes].concat()
+pub(super) fn message_of(n: u64, when: &str, bytes: &[u8]) -> Vec<u8> {
+    [format!("b{n} {when} ").as_bytes(), bytes].concat()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::when;
 
     #[test]
     fn a_batch_survives_its_message() {
-        let batch = LoggedBatch {
-            n: 7,
-            at_ms: -3,
-            bytes: b"a b \0".to_vec(),
-        };
-        let message = message_of(batch.n, batch.at_ms, &batch.bytes);
-        assert_eq!(published(&message), Some(Published::Batch(batch)));
+        for hooks in [0, 9] {
+            let batch = LoggedBatch {
+                n: 7,
+                at_ms: -3,
+                hooks,
+                bytes: b"a b \0".to_vec(),
+            };
+            let message = message_of(batch.n, &when(batch.at_ms, hooks), &batch.bytes);
+            assert_eq!(published(&message), Some(Published::Batch(batch)));
+        }
         for bad in [&b""[..], b"b", b"b1", b"b1 2", b"bx 2 y", b"s", b"sx", b"z"] {
             assert_eq!(published(bad), None, "{bad:?}");
         }

@@ -3,15 +3,18 @@
 use std::collections::HashMap;
 
 use futures::FutureExt as _;
-use redis::{FromRedisValue, ParsingError, Value};
+use redis::{FromRedisValue, ParsingError, Value, from_redis_value};
 
 use super::{RedisLog, done, replicas_have, script};
 use crate::log::{AtMoment, Committed, Fault, KeyedRow, Reply, RowCommit, RowRange, Tables};
+use crate::protocol::ids::CanvasId;
 
 script!(COMMIT, "jobs_commit");
 script!(LOCK, "jobs_lock");
 script!(RANGE, "jobs_range");
 script!(READ, "jobs_read");
+script!(TOLD, "told");
+script!(UNTOLD, "untold");
 
 fn unexpected(error: &ParsingError) -> Fault {
     Fault::Link(error.to_string())
@@ -83,6 +86,11 @@ impl Tables for RedisLog {
             call.arg(commit.at_ms);
             call.arg(self.keys.of_jobs(&self.relay));
             call.arg(commit.message);
+            let hooks = commit.hooks.map(|version| version.to_string());
+            call.arg(hooks.unwrap_or_default()).arg(commit.told.len());
+            for told in commit.told {
+                call.arg(told.canvas.as_str()).arg(told.from).arg(told.upto);
+            }
             let mut places = HashMap::new();
             // Deletions come first: they work where memory is full, and after them the rest does.
             for deletes in [true, false] {
@@ -100,10 +108,14 @@ impl Tables for RedisLog {
                     call.arg(key).arg(row.as_deref().unwrap_or_default());
                 }
             }
-            Ok(match done::<i64>(&call, &self.short).await? {
-                1 => Committed::Done(name),
-                0 => Committed::Moved,
-                _ => Committed::Locked,
+            Ok(match done::<Value>(&call, &self.short).await? {
+                Value::Int(1) => Committed::Done(name),
+                Value::Int(0) => Committed::Moved,
+                Value::Int(_) => Committed::Locked,
+                told => {
+                    let (at, upto) = from_redis_value(told).map_err(|e| unexpected(&e))?;
+                    Committed::Told(at, upto)
+                }
             })
         }
         .boxed()
@@ -114,6 +126,27 @@ impl Tables for RedisLog {
             let mut lock = self.call(&LOCK);
             lock.key(self.state()).arg(&self.me.token).arg(milliseconds);
             Ok(done::<i64>(&lock, &self.short).await? == 1)
+        }
+        .boxed()
+    }
+
+    fn untold(&self, from: u64) -> Reply<'_, (u64, Vec<String>)> {
+        async move {
+            let mut untold = self.call(&UNTOLD);
+            untold.key(self.keys.instances());
+            untold.arg(self.keys.instance_prefix()).arg(from);
+            done(&untold, &self.short).await
+        }
+        .boxed()
+    }
+
+    fn all_told<'a>(&'a self, canvases: &'a [(CanvasId, u64)]) -> Reply<'a, ()> {
+        async move {
+            let mut told = self.call(&TOLD);
+            for (canvas, n) in canvases {
+                told.arg(canvas.as_str()).arg(n);
+            }
+            done(&told, &self.short).await
         }
         .boxed()
     }

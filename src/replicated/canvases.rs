@@ -131,6 +131,8 @@ impl Shared {
                 let mut inner = replica.inner.lock();
                 // Hardly anything has come since, but that is not nothing.
                 inner.unsaved = usize::from(n < inner.n);
+                // Another one is as good.
+                inner.held = None;
             }
             Published::SummaryWanted => self.canvases.notes_wanted.notify_one(),
             Published::Unreadable(name) => self.put_back_snapshot(&replica, name),

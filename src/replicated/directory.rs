@@ -306,7 +306,7 @@ impl Shared {
         };
         let (_, ends) = session.log.append(&[&piece], how).await?;
         let n = match ends.into_iter().next() {
-            Some(Appended::At(n, _)) => n,
+            Some(Appended::At(n, ..)) => n,
             Some(Appended::Refused(why)) => return Err(Fault::NotNow(why)),
             Some(Appended::Published) | None => {
                 return Err(Fault::NotNow("there was no answer".to_owned()));

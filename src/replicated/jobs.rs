@@ -4,15 +4,17 @@
 //!
 //! - [`coding`]: rows and keys as bytes.
 //! - [`base`]: what is asked of the engine.
+//! - [`message`]: what processes tell one another.
 
 mod base;
 pub(crate) mod coding;
+mod message;
 pub(crate) mod store;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -25,6 +27,7 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 
 use super::link::Session;
 use super::{ReplicatedBackplane, Shared};
+use crate::hooks::HookStore;
 use crate::jobs::Jobs;
 use crate::jobs::apply::apply;
 use crate::jobs::hub::Hub;
@@ -32,10 +35,12 @@ use crate::jobs::look::{self, Query};
 use crate::jobs::op::{Answer, Op, Refusal};
 use crate::jobs::service::{Engine, later};
 use crate::jobs::store::Store as _;
+use crate::jobs::telling::follower::Follower;
 use crate::jobs::work::{Effects, Work};
 use crate::limits::{JobLimits, PUBLISH_WAIT};
 use crate::log::Fault;
 use base::LogBase;
+use message::Message;
 use store::{RowStore, Trouble};
 
 /// Ops that may wait: each is a request. And their bytes.
@@ -126,31 +131,28 @@ impl Lane {
         taken
     }
 
-    /// What another process tells after a commit.
-    pub(super) fn hear(&self, own: &str, message: &[u8], now_ms: i64) {
-        let Some((who, wakes)) = message.split_at_checked(own.len()) else {
-            return;
-        };
-        if who != own.as_bytes() {
-            let (pairs, _) = wakes.as_chunks::<16>();
-            let pairs = pairs.iter().map(|pair| {
-                let (name, at) = pair.split_at(8);
-                let number = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_be_bytes);
-                (number(name), number(at).cast_signed())
-            });
-            self.hub.wake(pairs, now_ms);
-        }
+    /// Has it done, for a part of the backplane itself.
+    pub(super) fn hand_over(&self, op: Op, answer: oneshot::Sender<Answer>) -> Result<(), Refusal> {
+        let bytes = op.size();
+        let answer = Some(answer);
+        self.submit(Waiting { op, bytes, answer })
     }
 }
 
-/// As it is told.
-fn told(own: &str, wakes: &BTreeMap<u64, i64>) -> Vec<u8> {
-    let mut message = own.as_bytes().to_vec();
-    for (name, at) in wakes {
-        message.extend(name.to_be_bytes());
-        message.extend(at.to_be_bytes());
+impl Shared {
+    /// What another process tells after a commit.
+    pub(super) fn hear_rows(&self, message: &[u8]) {
+        let Some(told) = Message::decode(&self.token, message) else {
+            return;
+        };
+        self.jobs.hub.wake(told.wakes, self.now_ms());
+        for (canvas, upto) in told.told {
+            self.heard_told(&canvas, upto);
+        }
+        if told.hooks {
+            self.telling.changed.notify_one();
+        }
     }
-    message
 }
 
 /// Does what waits, for as long as the instance lives.
@@ -192,6 +194,18 @@ fn turn(shared: &Shared, rows: &mut Rows, mut waiting: Vec<Waiting>) {
     }
     let done = until_done(rows, |rows| attempt(shared, rows, &waiting));
     match done {
+        // Somebody else told that: the others are done without it.
+        Err(Trouble::Told(at, upto)) => {
+            let tells = |one: &Waiting| matches!(one.op, Op::Tell(_));
+            let place = (0..waiting.len()).filter(|n| tells(&waiting[*n])).nth(at);
+            if let Some(place) = place
+                && let Some(answer) = waiting.remove(place).answer
+            {
+                // Whoever asked may have given up.
+                let _ = answer.send(Answer::ToldBefore(upto));
+                turn(shared, rows, waiting);
+            }
+        }
         Ok((answers, effects)) => committed(shared, waiting, answers, effects),
         Err(Trouble::Fault(fault @ Fault::Link(_))) => {
             // What became of it is not known: the answers are dropped.
@@ -251,8 +265,8 @@ fn attempt(
     }
     work.flush()?;
     let effects = work.effects;
-    rows.base
-        .about_to_commit(now, told(&shared.token, &effects.wakes));
+    let message = Message::encode(&shared.token, &effects);
+    rows.base.about_to_commit(now, message, &effects);
     rows.commit()?;
     Ok((answers, effects))
 }
@@ -279,7 +293,9 @@ fn committed(shared: &Shared, waiting: Vec<Waiting>, answers: Vec<Answer>, effec
 fn refusal(shared: &Shared, trouble: &Trouble<Fault>) -> Refusal {
     let engine = shared.engine();
     match trouble {
-        Trouble::Moved | Trouble::Locked => later("too many processes change the queue at once"),
+        Trouble::Moved | Trouble::Locked | Trouble::Told(..) => {
+            later("too many processes change the queue at once")
+        }
         Trouble::Damaged(table) => {
             tracing::error!(table, "the work queue in {engine} is damaged");
             let message = format!("the work queue in {engine} is damaged: {table}");
@@ -289,13 +305,22 @@ fn refusal(shared: &Shared, trouble: &Trouble<Fault>) -> Refusal {
     }
 }
 
-/// The queue of a relay over a log.
+/// The queue of a relay over a log, and its hooks.
 #[must_use]
-pub fn jobs(backplane: &Arc<ReplicatedBackplane>, limits: JobLimits) -> Arc<Jobs> {
+pub fn jobs(
+    backplane: &Arc<ReplicatedBackplane>,
+    limits: JobLimits,
+) -> (Arc<Jobs>, Arc<dyn HookStore>) {
     let shared = backplane.shared.clone();
     shared.jobs.limits.get_or_init(|| limits);
     let hub = shared.jobs.hub.clone();
-    Jobs::new(Arc::new(LogJobs(shared)), hub)
+    let jobs = Jobs::new(Arc::new(LogJobs(shared.clone())), hub);
+    let changed = shared.telling.changed.clone();
+    let alone = shared.clone();
+    let alone = move || alone.others.load(Ordering::Relaxed) == 0;
+    let hooks = Follower::new(jobs.clone(), changed, alone);
+    shared.telling.follow(&hooks);
+    (jobs, hooks)
 }
 
 struct LogJobs(Arc<Shared>);
@@ -350,7 +375,7 @@ impl Engine for LogJobs {
     }
 }
 
-fn looked(
+pub(super) fn looked(
     shared: &Arc<Shared>,
     session: Session,
     handle: Handle,

@@ -2,6 +2,7 @@
 //! to Redis in parts.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{FutureExt as _, StreamExt, TryStreamExt, stream};
 
@@ -16,6 +17,16 @@ use crate::protocol::ids::Position;
 
 /// Times that messages are offered that somebody else was faster to keep.
 const TRIES: usize = 4;
+/// How long hooks may take to be told of what a snapshot has in it that has to be kept now.
+const TOLD: Duration = Duration::from_secs(2);
+
+/// A snapshot as it was taken.
+pub(super) struct Held {
+    n: u64,
+    note: Option<String>,
+    frozen: Frozen,
+    unsaved: usize,
+}
 
 impl Shared {
     /// Keeps a snapshot if there is something new.
@@ -25,29 +36,75 @@ impl Shared {
         replica: &Replica,
         all: bool,
     ) -> Result<(), Fault> {
-        if replica.inner.lock().unsaved == 0 && !all {
-            return Ok(());
+        let news = {
+            let inner = replica.inner.lock();
+            inner.unsaved > 0 || inner.held.is_some()
+        };
+        if all {
+            return self.keep_now(session, replica, true).await;
         }
-        self.keep(session, replica, all).await
+        match news {
+            true => self.keep(session, replica, false).await,
+            false => Ok(()),
+        }
     }
 
-    /// Keeps a snapshot. `all`: nobody needs what is older any more.
-    pub(super) async fn keep(
+    /// Keeps a snapshot at once, as soon as hooks were told of what is in it. They are not waited for for ever.
+    pub(super) async fn keep_now(
         &self,
         session: &Session,
         replica: &Replica,
         all: bool,
     ) -> Result<(), Fault> {
-        self.keep_messages(session, replica).await?;
-        let (n, note, frozen, unsaved) = {
+        let n = replica.inner.lock().n;
+        if !self.until_told(replica, n, TOLD).await {
+            tracing::warn!(canvas = %replica.id, "hooks are told late: if all processes end now, they miss something");
+        }
+        let held = {
             let mut inner = replica.inner.lock();
-            let Some(state) = inner.state.as_ref().filter(|_| !inner.stale) else {
-                return Ok(());
-            };
-            let frozen = state.freeze();
-            let note = inner.note();
-            (inner.n, note, frozen, std::mem::take(&mut inner.unsaved))
+            inner.held = None;
+            inner.take_snapshot()
         };
+        self.keep_held(session, replica, held, all).await
+    }
+
+    /// Keeps a snapshot. While hooks were not told of what is in it, it waits.
+    async fn keep(&self, session: &Session, replica: &Replica, all: bool) -> Result<(), Fault> {
+        let held = {
+            let mut inner = replica.inner.lock();
+            let all_told = inner.untold.is_told(u64::MAX);
+            let held = inner.held.take();
+            // Where everything is told, what is here now is better.
+            let held = match held.filter(|_| !inner.stale && !all_told) {
+                Some(held) => Some(held),
+                None => inner.take_snapshot(),
+            };
+            match held {
+                Some(held) if !inner.untold.is_told(held.n) => {
+                    inner.held = Some(held);
+                    None
+                }
+                held => held,
+            }
+        };
+        self.keep_held(session, replica, held, all).await
+    }
+
+    async fn keep_held(
+        &self,
+        session: &Session,
+        replica: &Replica,
+        held: Option<Held>,
+        all: bool,
+    ) -> Result<(), Fault> {
+        let Some(held) = held else { return Ok(()) };
+        let Held {
+            n,
+            note,
+            frozen,
+            unsaved,
+        } = held;
+        self.keep_messages(session, replica).await?;
         let kept = async {
             let snapshot = self.put(session, replica, n, frozen).await?;
             let note = note.unwrap_or_default();
@@ -125,7 +182,7 @@ impl Shared {
         let Ok(_loading) = replica.loading.try_lock() else {
             return Ok(());
         };
-        if !replica.is_unused(KEEP) {
+        if !replica.is_unused(KEEP) || !replica.inner.lock().untold.is_told(u64::MAX) {
             return Ok(());
         }
         let nothing = replica.inner.lock().left() == Some(Left::Nothing);
@@ -133,11 +190,12 @@ impl Shared {
             // Others may have the canvas, and lag: what they need stays until nobody has it.
             self.save(session, replica, false).await?;
         }
+        self.note_told(session, replica).await?;
         session.log.unsubscribe(&replica.id).await?;
         let (unused, left) = {
             let mut inner = replica.inner.lock();
             let left = (inner.n, inner.left(), inner.away_until_ms(self));
-            let unused = inner.is_unused(KEEP);
+            let unused = inner.is_unused(KEEP) && inner.untold.is_told(u64::MAX);
             if unused {
                 inner.state = None;
             }
@@ -158,6 +216,24 @@ impl Shared {
 }
 
 impl Inner {
+    /// The canvas as it is now, to be kept.
+    fn take_snapshot(&mut self) -> Option<Held> {
+        let state = self.state.as_ref().filter(|_| !self.stale)?;
+        let (frozen, note) = (state.freeze(), self.note());
+        Some(Held {
+            n: self.n,
+            note,
+            frozen,
+            unsaved: std::mem::take(&mut self.unsaved),
+        })
+    }
+
+    /// Whether a snapshot was waiting for hooks, and waits no more.
+    pub(super) fn held_is_told(&self) -> bool {
+        let held = self.held.as_ref();
+        held.is_some_and(|held| self.untold.is_told(held.n))
+    }
+
     /// What is on the canvas, for those who list canvases: its batch, its head, how many objects and clients.
     pub(super) fn note(&self) -> Option<String> {
         let state = self.state.as_ref()?;

@@ -234,7 +234,7 @@ impl Listener for Hears {
         if let Some(shared) = self.0.upgrade()
             && shared.link.hears(link)
         {
-            shared.jobs.hear(&shared.token, message, shared.now_ms());
+            shared.hear_rows(message);
         }
     }
 

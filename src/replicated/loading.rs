@@ -103,14 +103,29 @@ impl Shared {
     }
 
     async fn try_to_read(&self, session: &Session, replica: &Arc<Replica>) -> Result<(), Fault> {
+        let parts = self.read_parts(session, replica, true).await?;
+        self.put_together(session, replica, parts).await
+    }
+
+    /// Reads what the canvas consists of. `anew`: in the place of the copy that is here.
+    pub(super) async fn read_parts(
+        &self,
+        session: &Session,
+        replica: &Arc<Replica>,
+        anew: bool,
+    ) -> Result<Parts, Fault> {
         let mut missing = None;
         for _ in 0..TRIES {
-            replica.inner.lock().about_to_read();
+            if anew {
+                replica.inner.lock().about_to_read();
+            }
             let head = session.log.open(&replica.id, opening(), true).await?;
             let id = head.snapshot_id();
-            replica.inner.lock().snapshot_id.clone_from(&id);
+            if anew {
+                replica.inner.lock().snapshot_id.clone_from(&id);
+            }
             match self.parts(session, replica, head).await? {
-                Ok(parts) => return self.put_together(session, replica, parts).await,
+                Ok(parts) => return Ok(parts),
                 // The same snapshot again: it is not that another one took its place.
                 Err(what) if missing.as_ref() == Some(&id) => return Err(Fault::Canvas(what)),
                 Err(_) => missing = Some(id),
@@ -212,13 +227,13 @@ impl Shared {
         replica: &Arc<Replica>,
         parts: Parts,
     ) -> Result<(), Fault> {
-        let rules = self.rules;
-        let built = tokio::task::spawn_blocking(move || rebuilt(parts, rules));
+        let (rules, hearing) = (self.rules, self.hearing(replica));
+        let built = tokio::task::spawn_blocking(move || rebuilt(parts, rules, &hearing));
         let built = built.await.map_err(|e| Fault::NotNow(e.to_string()))?;
         let built = built.map_err(Fault::Canvas)?;
         if replica.install(session, built, self) {
             // What was done by the old rules must not be done again by the new ones.
-            self.keep(session, replica, false).await?;
+            self.keep_now(session, replica, false).await?;
         }
         self.canvases.watch(replica);
         if replica.inner.lock().is_behind() {

@@ -141,6 +141,8 @@ impl Shared {
             };
             (inner.n, state.freeze(), inner.bad_snapshot.clone())
         };
+        // What is in it is not found out again.
+        self.until_told(replica, n, MAX_QUEUE_WAIT).await;
         let copy = self.put(session, replica, n, frozen).await?;
         let restored = session.log.restore(&replica.id, &copy, bad.as_deref());
         if let Some(at) = restored.await? {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -13,7 +14,7 @@ use super::start::StartError;
 use crate::canvas::Command;
 use crate::canvas::codec::encode_batch;
 use crate::limits::HEARTBEAT_STALE;
-use crate::log::{Fault, NOBODY, Registered};
+use crate::log::{Fault, NOBODY, OtherInstance, Registered};
 use crate::protocol::ids::CanvasId;
 
 /// Looks in a row that find an instance's connection gone until it counts as dead: one that lost it comes back sooner.
@@ -47,6 +48,7 @@ impl Shared {
         let sent_ms = self.now_ms();
         let beaten = session.log.beat().await?;
         self.saw_commits(beaten.commits);
+        self.saw_others(&beaten.others);
         if let Some(behind_ms) = self.clock.told(sent_ms, beaten.now_ms) {
             tracing::warn!(
                 behind_ms,
@@ -82,6 +84,11 @@ impl Shared {
             }
         }
         Ok(())
+    }
+
+    fn saw_others(&self, others: &[OtherInstance]) {
+        let connected = others.iter().filter(|other| other.connected).count();
+        self.others.store(connected, Ordering::Relaxed);
     }
 
     /// Says which canvases this instance has, for whoever will have to turn its clients away.
@@ -153,6 +160,7 @@ pub(super) async fn name_taken(shared: &Shared) -> Result<bool, StartError> {
     let found: Result<_, Fault> = found.await;
     let (beaten, members) =
         found.map_err(|fault| StartError::unreachable(shared, fault.to_string()))?;
+    shared.saw_others(&beaten.others);
     let name = shared.config.instance_id.as_str();
     let mut live = beaten.others.iter().filter(|other| other.connected);
     Ok(live.any(|other| {

@@ -8,9 +8,12 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::keeping::Held;
 use super::link::Session;
 use super::loading::Parts;
 use super::mending::Parked;
+use super::telling::Hearing;
+use super::telling::untold::{Happened, Untold, heard};
 use super::{Shared, rules};
 use crate::backplane::{Delivery, Sink};
 use crate::canvas::codec::{decode_batch, decode_ephemeral};
@@ -69,6 +72,10 @@ pub(super) struct Inner {
     pub(super) parked: Parked,
     /// Why it could not be read, as it was told.
     told: Option<String>,
+    /// What hooks are to be told of it.
+    pub(super) untold: Untold,
+    /// A snapshot that waits for hooks to be told of what is in it.
+    pub(super) held: Option<Held>,
 }
 
 /// What a copy lacks.
@@ -92,6 +99,7 @@ pub(super) enum Heard {
 
 impl Replica {
     pub(super) fn new(id: CanvasId, key: i64) -> Self {
+        let untold = Untold::new(id.as_str());
         Self {
             id,
             key,
@@ -118,6 +126,8 @@ impl Replica {
                 damage: None,
                 parked: Parked::default(),
                 told: None,
+                untold,
+                held: None,
             }),
         }
     }
@@ -133,8 +143,8 @@ impl Replica {
             inner.last_known = inner.last_known.max(kept.n);
         }
         if ready && kept.n == inner.n + 1 {
-            inner.step(kept, shared);
-            inner.catch_up(shared);
+            inner.step(self.key, kept, shared);
+            inner.catch_up(self.key, shared);
         } else if inner.has_room_ahead(&kept) {
             inner.ahead.insert(kept.n, kept);
         } else {
@@ -180,10 +190,10 @@ impl Replica {
                 return false;
             }
             if kept.n == inner.n + 1 {
-                inner.step(kept, shared);
+                inner.step(self.key, kept, shared);
             }
         }
-        inner.catch_up(shared);
+        inner.catch_up(self.key, shared);
         drop(inner);
         self.moved.notify_waiters();
         true
@@ -206,6 +216,12 @@ impl Replica {
         inner.snapshot_bytes = built.snapshot_bytes;
         inner.messages_end = head.messages_end;
         inner.noted = 0;
+        inner.held = None;
+        let told = (head.told, head.saved);
+        inner.untold.restart(told, built.untold, &shared.telling);
+        if inner.untold.since().is_some() {
+            shared.telling.ring(self.key);
+        }
         if before.is_some() && !inner.begin_anew() {
             // Nobody is here: who was, and left, may be there again.
             let (instance, died) = (shared.number(), false);
@@ -218,7 +234,7 @@ impl Replica {
             shared.ask(self.id.clone(), Command::Tick);
         }
         inner.turn_ghosts_away(&self.id, &head.instances, shared);
-        inner.catch_up(shared);
+        inner.catch_up(self.key, shared);
         drop(inner);
         self.moved.notify_waiters();
         head.rules != rules::text(&shared.rules)
@@ -229,6 +245,8 @@ impl Replica {
 pub(super) struct Built {
     head: CanvasHead,
     state: CanvasState,
+    /// What hooks are to be told of it.
+    pub(super) untold: Vec<Happened>,
     unsaved: usize,
     snapshot_bytes: usize,
 }
@@ -237,7 +255,7 @@ pub(super) struct Built {
 ///
 /// # Errors
 /// What can't be read.
-pub(super) fn rebuilt(parts: Parts, rules: Rules) -> Result<Built, String> {
+pub(super) fn rebuilt(parts: Parts, rules: Rules, hearing: &Hearing) -> Result<Built, String> {
     let head = parts.head;
     let by = rules::parse(&head.rules).ok_or("its rules can't be read")?;
     let mut state = if head.saved == 0 {
@@ -248,14 +266,17 @@ pub(super) fn rebuilt(parts: Parts, rules: Rules) -> Result<Built, String> {
     };
     // Without them, who comes back gets a snapshot.
     state.adopt_rows(&parts.messages);
+    let mut untold = Vec::new();
     for kept in &parts.since {
         if let Ok(batch) = decode_batch(&kept.bytes) {
-            state.apply_batch(batch, kept.at_ms);
+            let run = |state: &mut CanvasState| _ = state.apply_batch(batch, kept.at_ms);
+            untold.extend(hearing.of(kept, head.told, &mut state, run));
         }
     }
     state.set_rules(rules);
     Ok(Built {
         state,
+        untold,
         unsaved: parts.since.iter().map(|kept| kept.bytes.len()).sum(),
         snapshot_bytes: parts.snapshot.len(),
         head,
@@ -323,7 +344,7 @@ impl Inner {
     }
 
     /// Applies the next batch.
-    fn step(&mut self, kept: LoggedBatch, shared: &Shared) {
+    fn step(&mut self, key: i64, kept: LoggedBatch, shared: &Shared) {
         self.n = kept.n;
         self.chain = kept.chained(&self.chain);
         self.unsaved += kept.bytes.len();
@@ -334,7 +355,16 @@ impl Inner {
             Err(error) => return tracing::error!(%error, "a batch can't be read, and is left out"),
         };
         let own = batch.from == shared.number();
-        for delivery in state.apply_batch(batch, kept.at_ms) {
+        if kept.hooks > 0 {
+            shared.telling.note(key);
+            self.untold.listen(&kept, state, &shared.telling);
+        }
+        let deliveries = state.apply_batch(batch, kept.at_ms);
+        if let Some(happened) = heard(state, kept.n, kept.at_ms, kept.hooks) {
+            self.untold.add(happened, &shared.telling);
+            shared.telling.ring(key);
+        }
+        for delivery in deliveries {
             match &delivery {
                 Delivery::Log(run) if own => {
                     let count = run.marks.len() as u64;
@@ -361,14 +391,14 @@ impl Inner {
     }
 
     /// Applies what was kept for later and follows now.
-    fn catch_up(&mut self, shared: &Shared) {
+    fn catch_up(&mut self, key: i64, shared: &Shared) {
         while let Some(entry) = self.ahead.first_entry() {
             if *entry.key() > self.n + 1 {
                 break;
             }
             let kept = entry.remove();
             if kept.n == self.n + 1 {
-                self.step(kept, shared);
+                self.step(key, kept, shared);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! How an instance begins: what it asks of the engine, and what it says when that is not so.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
 
 use parking_lot::Mutex;
 use thiserror::Error;
@@ -11,12 +11,13 @@ use super::canvases::Canvases;
 use super::link::{self, Link};
 use super::loading::Turns;
 use super::{
-    Counters, ReplicatedBackplane, ReplicatedConfig, Shared, jobs, millis, peers, rules, upkeep,
-    writer,
+    Counters, ReplicatedBackplane, ReplicatedConfig, Shared, jobs, millis, peers, rules, telling,
+    upkeep, writer,
 };
 use crate::backplane::Waiters;
 use crate::backplane::intake::Intake;
 use crate::canvas::Rules;
+use crate::config::FailPoints;
 use crate::log::{Clock, Engine, Introduction};
 
 /// Why an instance can't begin.
@@ -80,6 +81,7 @@ impl ReplicatedBackplane {
                 reason = writer::run(parts.clone()) => return reason,
                 reason = upkeep::run(parts.clone()) => return reason,
                 reason = jobs::run(parts.clone()) => return reason,
+                reason = telling::run(parts.clone()) => return reason,
                 reason = parts.fill_all() => return reason,
                 () = ended => {}
             }
@@ -115,6 +117,7 @@ impl Shared {
             clock: clock.clone(),
         });
         let engine = engine.map_err(StartError::Engine)?;
+        let fail_points = FailPoints::new(&config.fail_points);
         Ok(Self {
             rules,
             config,
@@ -132,6 +135,9 @@ impl Shared {
             clock,
             turns: Turns::default(),
             jobs: jobs::Lane::default(),
+            telling: telling::Telling::default(),
+            fail_points,
+            others: AtomicUsize::new(0),
             commits: AtomicU64::new(0),
             counters: Counters::default(),
             ending: AtomicBool::new(false),

@@ -27,6 +27,8 @@ const TICK_PAUSE: Duration = Duration::from_secs(1);
 const SNAPSHOT_AFTER: usize = 256 * 1024;
 /// Times as many are needed where it is another instance's turn.
 const NOT_OUR_TURN: usize = 3;
+/// How long the end waits for hooks to be told: what is left the others tell.
+const TOLD: Duration = Duration::from_secs(2);
 /// Canvases of which it is noted in one step what is on them.
 const NOTES: usize = 256;
 
@@ -187,6 +189,7 @@ pub(super) async fn farewell(shared: &Arc<Shared>) {
         // The writer ends after this.
         let _ = heard.await;
     }
+    shared.until_all_told(TOLD).await;
     let session = shared.link.session().await;
     for replica in &all {
         if let Err(error) = shared.save(&session, replica, false).await {
@@ -209,13 +212,10 @@ struct Found {
 impl Replica {
     fn look(&self, now_ms: i64, own: u32) -> Found {
         let inner = self.inner.lock();
-        let due = inner
-            .state
-            .as_ref()
-            .and_then(crate::canvas::CanvasState::due_at_ms);
+        let due = inner.state.as_ref().and_then(CanvasState::due_at_ms);
         Found {
             due: due.is_some_and(|due| due + TICK_LATE_MS <= now_ms),
-            large: inner.wants_snapshot(own),
+            large: inner.wants_snapshot(own) || inner.held_is_told(),
             open: inner.sink.is_some(),
             settled: due.is_none(),
             noted: inner.noted == inner.n,
@@ -237,7 +237,7 @@ impl Inner {
         }
         let note = self.note()?;
         self.noted = self.n;
-        let first = self.state.as_ref().and_then(first_of);
+        let first = self.state.as_ref().and_then(CanvasState::lowest_instance);
         let ours = first.is_none_or(|first| first == own);
         ours.then_some((self.n, note))
     }
@@ -248,14 +248,7 @@ impl Inner {
         let Some(state) = self.state.as_ref().filter(|_| self.unsaved >= enough) else {
             return false;
         };
-        let first = first_of(state);
+        let first = state.lowest_instance();
         first.is_none_or(|first| first == own) || self.unsaved >= enough * NOT_OUR_TURN
     }
-}
-
-/// The lowest instance that has members on it.
-fn first_of(state: &CanvasState) -> Option<u32> {
-    let members = state.members().members.into_iter();
-    let here = members.filter(|member| !member.away);
-    here.map(|member| member.conn.instance()).min()
 }

@@ -14,8 +14,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::watch;
 
 use super::Shared;
-use crate::hooks::file::{self, HookText};
-use crate::hooks::{Change, Hooks, Stored};
+use crate::hooks::file::HookText;
+use crate::hooks::{Change, Stored};
 pub(super) use stage::Stage;
 pub use store::hook_store;
 
@@ -149,21 +149,7 @@ pub(super) fn read(conn: &Connection) -> rusqlite::Result<Stored> {
         tracing::error!(%error, "the hooks in the file can't be read: no events are sent");
         Vec::new()
     });
-    let on: Vec<HookText> = texts
-        .iter()
-        .filter(|text| !off.iter().any(|(name, _)| *name == text.name))
-        .cloned()
-        .collect();
-    let hooks = file::check_all(&on).unwrap_or_else(|error| {
-        tracing::error!(error, "the hooks in the file are wrong: no events are sent");
-        Hooks::default()
-    });
-    Ok(Stored {
-        version,
-        hooks,
-        texts,
-        off,
-    })
+    Ok(Stored::new(version, texts, off))
 }
 
 /// Puts these hooks in the place of all others; all of them are on. Only `over` the hooks of others, if there are some.

@@ -85,14 +85,7 @@ impl Pusher<'_> {
 
     /// How many messages wait in a queue, and its bytes; none if there is no such queue.
     pub(super) fn backlog(&mut self, queue: &str) -> rusqlite::Result<(u64, u64)> {
-        let Some(key) = self.0.queue_key(queue)? else {
-            return Ok((0, 0));
-        };
-        let row = self.0.see_queue(key)?;
-        Ok(row.map_or((0, 0), |row| {
-            let waiting = row.messages - row.kept;
-            (waiting.cast_unsigned(), row.bytes.cast_unsigned())
-        }))
+        crate::jobs::telling::backlog(&mut self.0, queue)
     }
 }
 

@@ -9,7 +9,7 @@ use scumble::log::memory::MemoryEngine;
 use scumble::log::{
     Appended, Changes, Clock, Committed, Engine, Fault, How, Introduction, Left, Listener, Log,
     LoggedBatch, MessageChunk, NOBODY, Opening, Piece, Proof, Published, RowCommit, RowRange,
-    StoredSnapshot,
+    StoredSnapshot, ToldUpto,
 };
 use scumble::protocol::ids::{CanvasId, Epoch};
 use scumble::redis::{Redis, RedisConfig};
@@ -179,7 +179,7 @@ impl Instance {
         let piece = piece(canvas, bytes);
         let (_, ends) = self.log.append(&[&piece], PLAIN).await.expect("an answer");
         match ends[..] {
-            [Appended::At(n, at_ms)] => (n, at_ms),
+            [Appended::At(n, at_ms, _)] => (n, at_ms),
             _ => panic!("{ends:?}"),
         }
     }
@@ -247,7 +247,7 @@ async fn a_refused_piece_harms_no_other<K: Kind>() {
     let (commits, ends) = ada.log.append(&pieces, PLAIN).await.expect("an answer");
     assert!(commits > 0);
     assert!(matches!(ends[0], Appended::Refused(_)), "{ends:?}");
-    assert!(matches!(ends[1], Appended::At(1, _)), "{ends:?}");
+    assert!(matches!(ends[1], Appended::At(1, ..)), "{ends:?}");
     assert_eq!(ada.all(&nowhere).await, []);
 }
 
@@ -574,6 +574,8 @@ async fn rows_are_committed_by_whoever_comes_first<K: Kind>() {
             at_ms,
             changes: &changes,
             message,
+            told: &[],
+            hooks: None,
         };
         instance.log.commit_rows(commit).await.expect("an answer")
     };
@@ -621,6 +623,72 @@ async fn rows_are_committed_by_whoever_comes_first<K: Kind>() {
     assert_eq!(ada.ears.1.lock()[0], b"wakes");
 }
 
+async fn hooks_are_told_of_a_batch_by_whoever_comes_first<K: Kind>() {
+    let kind = K::start();
+    let (ada, ben) = (
+        Instance::enter(&kind, "ada").await,
+        Instance::enter(&kind, "ben").await,
+    );
+    let board = id("board");
+    ada.open(&board).await;
+    let untold = async || ben.log.untold(0).await.expect("an answer").1;
+    // The last commit, what is told of the canvas with the next one, and the hooks from there on.
+    let commit = async |by: &str, (from, upto): (u64, u64), hooks: Option<u64>| {
+        let canvas = board.clone();
+        let told = [ToldUpto { canvas, from, upto }];
+        let told = if upto > 0 { &told[..] } else { &[] };
+        let commit = RowCommit {
+            by,
+            at_ms: 7,
+            changes: &Changes::new(),
+            message: b"",
+            told,
+            hooks,
+        };
+        match ada.log.commit_rows(commit).await.expect("an answer") {
+            Committed::Done(name) => Ok(name),
+            not => Err(not),
+        }
+    };
+    ada.append(&board, b"unheard").await;
+    assert!(untold().await.is_empty());
+    let (first, _) = ada.log.last_commit().await.expect("an answer");
+    let second = commit(&first, (0, 0), Some(3)).await.expect("done");
+    ada.append(&board, b"heard").await;
+    let versions = ada.all(&board).await.into_iter().map(|batch| batch.hooks);
+    assert_eq!(versions.collect::<Vec<_>>(), [0, 3]);
+    assert!(untold().await.is_empty(), "ada has it");
+    let third = commit(&second, (0, 1), None).await.expect("done");
+    assert_eq!(ada.open(&board).await.told, 1);
+    let again = commit(&third, (0, 2), None).await;
+    assert_eq!(again, Err(Committed::Told(0, 1)));
+    let (last, _) = ada.log.last_commit().await.expect("an answer");
+    assert_eq!(last, third, "nothing was done");
+    ada.log
+        .release(&board, 1, Left::Much, None)
+        .await
+        .expect("released");
+    assert_eq!(untold().await, ["board"], "nobody has it");
+    let others = [(board.clone(), 1)];
+    ada.log.all_told(&others).await.expect("an answer");
+    assert_eq!(untold().await, ["board"], "there is one batch more");
+    let fourth = commit(&third, (1, 2), None).await.expect("done");
+    assert!(untold().await.is_empty());
+    ada.append(&board, b"more").await;
+    assert_eq!(untold().await, ["board"]);
+    ada.log
+        .all_told(&[(board.clone(), 3)])
+        .await
+        .expect("an answer");
+    assert!(untold().await.is_empty());
+    commit(&fourth, (0, 0), Some(0)).await.expect("done");
+    ada.append(&board, b"unheard").await;
+    assert!(untold().await.is_empty());
+    let chain = ada.all(&board).await;
+    let chain = chain.iter().fold(String::new(), |c, b| b.chained(&c));
+    assert_eq!(ada.open(&board).await.chain, chain);
+}
+
 async fn instances_of_other_rules_are_refused<K: Kind>() {
     let kind = K::start();
     let ada = Instance::enter(&kind, "ada").await;
@@ -656,6 +724,7 @@ macro_rules! engines {
                 an_older_summary_takes_no_newer_ones_place
                 what_was_lost_is_put_back_far_from_where_it_was
                 rows_are_committed_by_whoever_comes_first
+                hooks_are_told_of_a_batch_by_whoever_comes_first
                 instances_of_other_rules_are_refused
             }
         })*

@@ -52,6 +52,7 @@ pub fn start_instance(
         auth: scumble::config::AuthMode::None,
         bounds: options.bounds(),
         wait_replicas: 0,
+        fail_points: Vec::new(),
     };
     let runtime = Handle::current();
     let (backplane, work) = runtime

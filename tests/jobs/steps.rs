@@ -111,6 +111,55 @@ async fn a_process_killed_at_any_step_of_a_pop_or_a_transaction_leaves_nothing_h
 }
 
 #[tokio::test]
+async fn a_process_killed_at_any_step_of_an_ack_has_done_it_or_the_message_comes_again() {
+    for step in [
+        "after-begin",
+        "after-insert",
+        "before-commit",
+        "after-commit",
+        "before-ack",
+    ] {
+        let mut relay = Relay::start(1, &[]).await;
+        configure(
+            &relay,
+            "q",
+            json!({"leaseTime": 2, "retryDelay": 0, "fifo": false}),
+        )
+        .await;
+        let names: Vec<String> = (0..JOBS).map(|n| format!("m{n:02}")).collect();
+        push(&relay, 0, "q", "Default", &names).await;
+        let point = format!("--fail-point={step}=abort@9");
+        let dying = relay.add(&[&point]).await;
+        let address = relay.address(dying);
+        let held = pop(&relay, 0, &format!("q?batch={JOBS}")).await;
+        let mut told = BTreeSet::new();
+        let mut asked = BTreeSet::new();
+        for message in &held {
+            // The process has transactions of its own, too: it dies at one of these or of those.
+            asked.insert(name_of(message).to_owned());
+            let done = ack_of(message, "completed");
+            match attempt(address, "POST", "/api/v1/ack", &done).await {
+                None => break,
+                Some((200, answer)) => {
+                    assert_eq!(answer[0]["success"], true, "{step}: {answer}");
+                    told.insert(name_of(message).to_owned());
+                }
+                Some((code, answer)) => panic!("{step}: {code} {answer}"),
+            }
+        }
+        assert!(told.len() < JOBS, "{step}: it never died");
+        let again = drained(&relay, "q").await;
+        assert!(again.is_disjoint(&told), "{step}: {again:?} came again");
+        let lost = JOBS - told.len() - again.len();
+        assert!(lost <= 1, "{step}: {lost} are gone that nobody was told of");
+        let unasked = names.iter().filter(|name| !asked.contains(*name));
+        for name in unasked {
+            assert!(again.contains(name), "{step}: {name} is gone");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_process_killed_at_any_step_of_a_push_has_all_of_the_push_or_nothing() {
     for step in [
         "after-insert",

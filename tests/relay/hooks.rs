@@ -14,10 +14,89 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::harness::{Client, Relay, http};
+use crate::redis_server::RedisServer;
+
+/// Where a relay keeps what it has.
+enum Over {
+    File,
+    Memory,
+    Redis(RedisServer),
+}
+
+impl Over {
+    fn file() -> Self {
+        Self::File
+    }
+
+    fn memory() -> Self {
+        Self::Memory
+    }
+
+    fn redis() -> Self {
+        Self::Redis(RedisServer::start())
+    }
+
+    /// So many processes there; in memory there is one.
+    async fn relay(&self, processes: usize, flags: &[&str]) -> Relay {
+        let (processes, place) = match self {
+            Self::File => (processes, Vec::new()),
+            Self::Memory => (1, vec!["--queue=off".to_owned()]),
+            Self::Redis(server) => (processes, vec![format!("--redis={}", server.url())]),
+        };
+        let place: Vec<&str> = place.iter().map(String::as_str).collect();
+        Relay::start(processes, &[&place, flags].concat()).await
+    }
+
+    /// A process, if there are so many.
+    fn n(&self, n: usize) -> usize {
+        match self {
+            Self::Memory => 0,
+            _ => n,
+        }
+    }
+}
+
+/// Each of these tests, wherever the relay keeps what it has.
+macro_rules! everywhere {
+    ($($name:ident),+ $(,)?) => {
+        everywhere!(file: $($name),+);
+        everywhere!(memory: $($name),+);
+        everywhere!(redis: $($name),+);
+    };
+    ($place:ident: $($name:ident),+) => {
+        mod $place {
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    super::$name(super::Over::$place()).await;
+                }
+            )+
+        }
+    };
+}
+
+everywhere!(
+    each_message_is_an_event_once_and_in_order_whichever_process_took_it,
+    an_event_has_the_whole_object_where_the_hook_wants_it,
+    coming_going_and_the_end_of_a_canvas_are_told_once,
+    a_canvas_that_changed_is_told_of_once_it_is_quiet,
+    events_that_have_no_room_become_a_gap_and_strokes_go_on,
+    a_file_of_hooks_is_followed_and_read_again,
+    hooks_that_are_wrong_are_refused_with_their_field_and_secrets_are_not_shown,
+    webhooks_are_signed_and_in_order_and_what_fails_comes_again,
+    events_of_one_canvas_come_in_batches,
+    a_receiver_that_is_gone_turns_its_hook_off,
+);
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-async fn ask(relay: &Relay, n: usize, method: &str, path: &str, body: &str) -> (u16, String) {
+pub(crate) async fn ask(
+    relay: &Relay,
+    n: usize,
+    method: &str,
+    path: &str,
+    body: &str,
+) -> (u16, String) {
     let headers = "Host: 127.0.0.1\r\nContent-Type: application/json\r\n";
     let answer = http::ask(relay.address(n), method, path, headers, body).await;
     let answer = answer.expect("an answer");
@@ -25,14 +104,14 @@ async fn ask(relay: &Relay, n: usize, method: &str, path: &str, body: &str) -> (
 }
 
 /// Has these be the hooks, through the API.
-async fn hooks(relay: &Relay, hooks: Value) {
+pub(crate) async fn hooks(relay: &Relay, hooks: Value) {
     let body = json!({ "hooks": hooks }).to_string();
     let (status, told) = ask(relay, 0, "PUT", "/api/v1/hooks", &body).await;
     assert_eq!((status, told.trim()), (200, "{\"changed\":true}"));
 }
 
 /// The next messages of a queue, popped and acknowledged on a process.
-async fn pop(relay: &Relay, n: usize, queue: &str, count: usize) -> Vec<Value> {
+pub(crate) async fn pop(relay: &Relay, n: usize, queue: &str, count: usize) -> Vec<Value> {
     let mut all = Vec::new();
     while all.len() < count {
         let path =
@@ -47,34 +126,33 @@ async fn pop(relay: &Relay, n: usize, queue: &str, count: usize) -> Vec<Value> {
 }
 
 /// Nothing more is in a queue.
-async fn is_empty(relay: &Relay, queue: &str) {
+pub(crate) async fn is_empty(relay: &Relay, queue: &str) {
     let path = format!("/api/v1/pop/queue/{queue}?batch=100&autoAck=true");
     let (status, body) = ask(relay, 0, "GET", &path, "").await;
     assert_eq!(status, 204, "{body}");
 }
 
-fn into_queue(events: &[&str]) -> Value {
+pub(crate) fn into_queue(events: &[&str]) -> Value {
     json!([{ "name": "save", "canvases": ["board-*"], "events": events, "queue": "events" }])
 }
 
-fn create(id: &str) -> Value {
+pub(crate) fn create(id: &str) -> Value {
     json!({"type": "object-create", "object": {"id": id, "kind": "box", "x": 1}})
 }
 
-fn types(events: &[Value]) -> Vec<&str> {
+pub(crate) fn types(events: &[Value]) -> Vec<&str> {
     events
         .iter()
         .map(|event| event["type"].as_str().expect("it is there"))
         .collect()
 }
 
-#[tokio::test]
-async fn each_message_is_an_event_once_and_in_order_whichever_process_took_it() {
-    let relay = Relay::start(2, &[]).await;
+async fn each_message_is_an_event_once_and_in_order_whichever_process_took_it(over: Over) {
+    let relay = over.relay(2, &[]).await;
     hooks(&relay, into_queue(&["object.*", "chat.sent", "broadcast"])).await;
     let mut ada = relay.join(0, "board-1").await;
-    let mut ben = relay.join(1, "board-1").await;
-    let mut other = relay.join(1, "plan").await;
+    let mut ben = relay.join(over.n(1), "board-1").await;
+    let mut other = relay.join(over.n(1), "plan").await;
     other.commit(create("unheard")).await;
     ada.commit(create("a")).await;
     ben.reach(1).await;
@@ -93,7 +171,7 @@ async fn each_message_is_an_event_once_and_in_order_whichever_process_took_it() 
     let (_, shown) = ask(&relay, 0, "GET", "/api/v1/canvases/board-1", "").await;
     let epoch = serde_json::from_str::<Value>(&shown).expect("it is there")["epoch"].clone();
     let epoch = epoch.as_str().expect("it is there");
-    let events = pop(&relay, 1, "events", 5).await;
+    let events = pop(&relay, over.n(1), "events", 5).await;
     assert_eq!(
         types(&events),
         [
@@ -127,9 +205,8 @@ async fn each_message_is_an_event_once_and_in_order_whichever_process_took_it() 
     is_empty(&relay, "events").await;
 }
 
-#[tokio::test]
-async fn an_event_has_the_whole_object_where_the_hook_wants_it() {
-    let relay = Relay::start(1, &[]).await;
+async fn an_event_has_the_whole_object_where_the_hook_wants_it(over: Over) {
+    let relay = over.relay(1, &[]).await;
     let mut wanted = into_queue(&["object.*"]);
     wanted[0]["include"] = "object".into();
     hooks(&relay, wanted).await;
@@ -152,12 +229,11 @@ async fn an_event_has_the_whole_object_where_the_hook_wants_it() {
     assert_eq!(events[4]["data"]["id"], "a");
 }
 
-#[tokio::test]
-async fn coming_going_and_the_end_of_a_canvas_are_told_once() {
-    let relay = Relay::start(2, &["--presence-grace=300ms"]).await;
+async fn coming_going_and_the_end_of_a_canvas_are_told_once(over: Over) {
+    let relay = over.relay(2, &["--presence-grace=300ms"]).await;
     hooks(&relay, into_queue(&["client.*", "canvas.*"])).await;
     let ada = relay.join(0, "board-1").await;
-    let mut ben = relay.join(1, "board-1").await;
+    let mut ben = relay.join(over.n(1), "board-1").await;
     ben.say(json!({"type": "bye"})).await;
     assert_eq!(ben.closed().await, Some(1000));
     // A line that breaks is told when its grace is over.
@@ -188,9 +264,8 @@ async fn coming_going_and_the_end_of_a_canvas_are_told_once() {
     is_empty(&relay, "events").await;
 }
 
-#[tokio::test]
-async fn a_canvas_that_changed_is_told_of_once_it_is_quiet() {
-    let relay = Relay::start(1, &[]).await;
+async fn a_canvas_that_changed_is_told_of_once_it_is_quiet(over: Over) {
+    let relay = over.relay(1, &[]).await;
     let mut wanted = into_queue(&["canvas.changed"]);
     wanted[0]["quiet"] = "500ms".into();
     hooks(&relay, wanted).await;
@@ -206,9 +281,8 @@ async fn a_canvas_that_changed_is_told_of_once_it_is_quiet() {
     assert_eq!(events[0]["data"], json!({"from_seq": 5, "to_seq": 5}));
 }
 
-#[tokio::test]
-async fn events_that_have_no_room_become_a_gap_and_strokes_go_on() {
-    let relay = Relay::start(1, &[]).await;
+async fn events_that_have_no_room_become_a_gap_and_strokes_go_on(over: Over) {
+    let relay = over.relay(1, &[]).await;
     let mut wanted = into_queue(&["object.*"]);
     wanted[0]["backlog"] = 2.into();
     hooks(&relay, wanted).await;
@@ -216,17 +290,19 @@ async fn events_that_have_no_room_become_a_gap_and_strokes_go_on() {
     for n in 0..6 {
         ada.commit(create(&n.to_string())).await;
     }
+    // Over Redis they are told a moment later.
+    crate::harness::eventually("four of them had no room", || async {
+        let (_, shown) = ask(&relay, 0, "GET", "/api/v1/hooks", "").await;
+        let shown: Value = serde_json::from_str(&shown).expect("it is there");
+        (shown["dropped"] == 4).then_some(())
+    })
+    .await;
     let events = pop(&relay, 0, "events", 3).await;
     assert_eq!(
         types(&events),
         ["object.created", "object.created", "canvas.gap"]
     );
     assert_eq!(events[2]["data"], json!({"from_seq": 3, "to_seq": 6}));
-    let (_, shown) = ask(&relay, 0, "GET", "/api/v1/hooks", "").await;
-    assert_eq!(
-        serde_json::from_str::<Value>(&shown).expect("it is there")["dropped"],
-        4
-    );
     ada.commit(create("after")).await;
     let events = pop(&relay, 0, "events", 1).await;
     assert_eq!(
@@ -237,7 +313,8 @@ async fn events_that_have_no_room_become_a_gap_and_strokes_go_on() {
 
 #[tokio::test]
 async fn a_process_killed_at_its_commit_leaves_neither_a_stroke_nor_an_event_alone() {
-    let mut relay = Relay::start(1, &["--message-ttl=10m"]).await;
+    let over = Over::file();
+    let mut relay = over.relay(1, &["--message-ttl=10m"]).await;
     hooks(&relay, into_queue(&["object.*"])).await;
     let dying = relay.add(&["--fail-point=before-commit=abort@25"]).await;
     let mut ada = relay.join(dying, "board-1").await;
@@ -263,8 +340,7 @@ async fn a_process_killed_at_its_commit_leaves_neither_a_stroke_nor_an_event_alo
     assert_eq!(places, (1..=head).collect::<Vec<_>>());
 }
 
-#[tokio::test]
-async fn a_file_of_hooks_is_followed_and_read_again() {
+async fn a_file_of_hooks_is_followed_and_read_again(over: Over) {
     let folder = tempfile::tempdir().expect("it is there");
     let file = folder.path().join("hooks.toml");
     let text = |queue: &str| {
@@ -274,8 +350,8 @@ async fn a_file_of_hooks_is_followed_and_read_again() {
     };
     std::fs::write(&file, text("first")).expect("it is there");
     let flag = format!("--hooks={}", file.display());
-    let mut relay = Relay::start(2, &[&flag]).await;
-    let mut ada = relay.join(1, "board").await;
+    let mut relay = over.relay(2, &[&flag]).await;
+    let mut ada = relay.join(over.n(1), "board").await;
     ada.commit(json!({"type": "chat", "text": "one"})).await;
     assert_eq!(pop(&relay, 0, "first", 1).await[0]["data"]["text"], "one");
 
@@ -308,9 +384,8 @@ async fn a_file_of_hooks_is_followed_and_read_again() {
     is_empty(&relay, "first").await;
 }
 
-#[tokio::test]
-async fn hooks_that_are_wrong_are_refused_with_their_field_and_secrets_are_not_shown() {
-    let relay = Relay::start(1, &[]).await;
+async fn hooks_that_are_wrong_are_refused_with_their_field_and_secrets_are_not_shown(over: Over) {
+    let relay = over.relay(1, &[]).await;
     for (body, why) in [
         ("{}", "hooks"),
         (
@@ -470,9 +545,8 @@ fn said(got: &Got) -> Vec<String> {
         .collect()
 }
 
-#[tokio::test]
-async fn webhooks_are_signed_and_in_order_and_what_fails_comes_again() {
-    let relay = Relay::start(2, &[]).await;
+async fn webhooks_are_signed_and_in_order_and_what_fails_comes_again(over: Over) {
+    let relay = over.relay(2, &[]).await;
     let (address, mut got) = receiver(&["200 OK", "500 Internal Server Error"]).await;
     hooks(&relay, webhook(&format!("http://{address}/hook"), 1)).await;
     let mut ada = relay.join(0, "board-1").await;
@@ -488,9 +562,8 @@ async fn webhooks_are_signed_and_in_order_and_what_fails_comes_again() {
     assert_eq!(said(&next(&mut got).await), ["three"]);
 }
 
-#[tokio::test]
-async fn events_of_one_canvas_come_in_batches() {
-    let relay = Relay::start(1, &[]).await;
+async fn events_of_one_canvas_come_in_batches(over: Over) {
+    let relay = over.relay(1, &[]).await;
     let (address, mut got) = receiver(&[]).await;
     // Written first: all of it waits when the first request is made.
     hooks(&relay, json!([{ "name": "tell", "canvases": ["board-*"], "events": ["chat.sent"], "queue": "scratch" }])).await;
@@ -510,15 +583,14 @@ async fn events_of_one_canvas_come_in_batches() {
     assert_eq!(all, ["1", "2", "3", "4", "5", "6"]);
 }
 
-#[tokio::test]
-async fn a_receiver_that_is_gone_turns_its_hook_off() {
-    let relay = Relay::start(2, &[]).await;
+async fn a_receiver_that_is_gone_turns_its_hook_off(over: Over) {
+    let relay = over.relay(2, &[]).await;
     let (address, mut got) = receiver(&["410 Gone"]).await;
     hooks(&relay, webhook(&format!("http://{address}/hook"), 1)).await;
     let mut ada = relay.join(0, "board-1").await;
     say(&mut ada, &["one"]).await;
     next(&mut got).await;
-    for n in 0..2 {
+    for n in 0..=over.n(1) {
         crate::harness::soon("the hook is off", async {
             loop {
                 let (_, shown) = ask(&relay, n, "GET", "/api/v1/hooks", "").await;

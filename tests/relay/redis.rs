@@ -3,6 +3,7 @@
 mod canvases;
 mod damage;
 mod failover;
+mod hooks;
 mod leftovers;
 mod outages;
 mod people;

@@ -79,6 +79,15 @@ impl Objects {
         self.texts.get(place).map(|text| &**text)
     }
 
+    /// The text of an object as it is now, taken apart or not.
+    pub(super) fn text_now(&self, id: &str) -> Option<String> {
+        let place = self.places.get(id)?;
+        match self.open.get(place) {
+            Some(open) => Some(open.text()),
+            None => self.texts.get(place).map(|text| (**text).to_owned()),
+        }
+    }
+
     /// Takes an object apart, and says whether it was not before.
     pub(super) fn open(&mut self, id: &str) -> Option<(&mut OpenObject, bool)> {
         let place = *self.places.get(id)?;

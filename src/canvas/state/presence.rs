@@ -22,6 +22,11 @@ impl Table {
         self.rows.is_empty()
     }
 
+    /// How many are in it.
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
     /// Everyone in the table, by client.
     pub(super) fn members(&self) -> Vec<Member> {
         let rows = self.rows.iter();

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use super::Tables;
 use super::log::Row;
 use crate::backplane::{Delivery, PresenceEvent};
-use crate::canvas::{ClientRow, Head, Logged, OpenObject, Place, Store};
+use crate::canvas::{ClientRow, Ears, Head, Logged, OpenObject, Place, Store};
 use crate::protocol::ids::{ClientId, ConnId, Epoch, Position};
 
 /// The rows at one moment.
@@ -13,6 +13,7 @@ pub(super) struct Rows<'a> {
     pub(super) tables: &'a mut Tables,
     pub(super) now_ms: i64,
     pub(super) out: &'a mut Vec<Delivery>,
+    pub(super) ears: Option<&'a mut Ears>,
 }
 
 /// Of who is not remembered.
@@ -56,6 +57,10 @@ impl Store for Rows<'_> {
     }
 
     fn push(&mut self, message: Logged<'_>) -> Result<(), Infallible> {
+        if let Some(ears) = &mut self.ears {
+            let objects = &self.tables.objects;
+            ears.logged(self.tables.position(), &message, |id| objects.text_now(id));
+        }
         let row = Row {
             kind: message.kind,
             origin: message.author.conn,
@@ -131,8 +136,12 @@ impl Store for Rows<'_> {
         &mut self,
         event: PresenceEvent,
         _origin: ConnId,
-        _new: bool,
+        new: bool,
     ) -> Result<(), Infallible> {
+        if let Some(ears) = &mut self.ears {
+            let here = self.tables.presence.len();
+            ears.presence(self.tables.position(), &event, new, here);
+        }
         self.out.push(Delivery::Presence(event));
         Ok(())
     }

@@ -9,8 +9,7 @@ use serde_json::{Value, json};
 
 use super::{ApiState, answer, bad, json_response, later};
 use crate::hooks::file::{self, HookText};
-use crate::hooks::{Change, HookStore, Stored};
-use crate::http::error;
+use crate::hooks::{Change, Stored};
 use crate::limits::RETRY_AFTER_MS;
 
 /// What a secret looks like to those who ask for the hooks.
@@ -23,27 +22,11 @@ struct Replacement {
     hooks: Vec<HookText>,
 }
 
-impl ApiState {
-    fn hooks(&self) -> Result<&dyn HookStore, Box<Response>> {
-        let message = "hooks need the file (--db): its transactions queue their events";
-        let none = || {
-            Box::new(error(
-                StatusCode::NOT_IMPLEMENTED,
-                "not-implemented",
-                message,
-            ))
-        };
-        self.http.hooks.as_deref().ok_or_else(none)
-    }
-}
-
 /// The hooks as they were written, with masked secrets, and which of them are off.
 pub(super) async fn show(State(state): State<ApiState>) -> Response {
-    let shown = state.hooks().map(|store| {
-        let stored = store.watch().borrow().clone();
-        json_response(StatusCode::OK, &body(&stored, store.dropped()))
-    });
-    answer(shown)
+    let store = &state.http.hooks;
+    let stored = store.watch().borrow().clone();
+    json_response(StatusCode::OK, &body(&stored, store.dropped()))
 }
 
 /// Puts hooks in the place of all others, in one transaction.
@@ -52,7 +35,6 @@ pub(super) async fn replace(State(state): State<ApiState>, body: Bytes) -> Respo
 }
 
 async fn replaced(state: &ApiState, body: &[u8]) -> Result<Response, Box<Response>> {
-    let store = state.hooks()?;
     let wanted: Replacement =
         serde_json::from_slice(body).map_err(|error| bad(&format!("hooks: {error}")))?;
     let masked = |text: &HookText| text.secrets.iter().any(|secret| secret == MASKED);
@@ -64,7 +46,7 @@ async fn replaced(state: &ApiState, body: &[u8]) -> Result<Response, Box<Respons
         return Err(bad(&message));
     }
     file::check_all(&wanted.hooks).map_err(|error| bad(&error))?;
-    let changed = store.store(wanted.hooks, true).await;
+    let changed = state.http.hooks.store(wanted.hooks, true).await;
     let changed = changed.map_err(|error| Box::new(later(&error, RETRY_AFTER_MS)))?;
     let changed = changed != Change::None;
     Ok(json_response(

@@ -98,15 +98,15 @@ impl Batches for MemoryLog {
                     ends.push(Appended::Published);
                     continue;
                 }
-                let Some(canvas) = world.state.canvases.get_mut(name) else {
+                let Some(kept) = world.state.keep(name, now_ms, &piece.bytes) else {
                     ends.push(gone());
                     continue;
                 };
-                let (n, at_ms) = canvas.keep(now_ms, &piece.bytes);
                 if how.publish {
-                    heard.extend(world.publish(name, &batch(n, at_ms, &piece.bytes)));
+                    heard.extend(world.publish(name, &batch(kept, &piece.bytes)));
                 }
-                ends.push(Appended::At(n, at_ms));
+                let (n, at_ms, hooks) = kept;
+                ends.push(Appended::At(n, at_ms, hooks));
             }
             Ok(((world.state.commits, ends), heard))
         });
@@ -131,8 +131,8 @@ impl Batches for MemoryLog {
         self.step(move |world, _| {
             let mut heard = Heard::new();
             for (piece, end) in pieces.iter().zip(ends) {
-                if let Appended::At(n, at_ms) = end {
-                    let published = batch(*n, *at_ms, &piece.bytes);
+                if let Appended::At(n, at_ms, hooks) = end {
+                    let published = batch((*n, *at_ms, *hooks), &piece.bytes);
                     heard.extend(world.publish(piece.canvas.as_str(), &published));
                 }
             }
@@ -170,8 +170,8 @@ impl Batches for MemoryLog {
                 .open(canvas, self.number, &opening, rules, now_ms);
             let (mut head, began) = opened;
             let mut heard = Heard::new();
-            if let Some((n, at_ms)) = began {
-                heard = world.publish(canvas.as_str(), &batch(n, at_ms, &opening.anew));
+            if let Some(kept) = began {
+                heard = world.publish(canvas.as_str(), &batch(kept, &opening.anew));
             }
             if !whole {
                 head.whole.clear();

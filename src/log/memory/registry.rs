@@ -54,8 +54,10 @@ impl Registry for MemoryLog {
                 if world.state.held(&name, NOBODY) {
                     continue;
                 }
-                if let Some(canvas) = world.state.canvases.get_mut(&name) {
-                    let (n, _) = canvas.keep(now_ms, batch);
+                let kept = world.state.keep(&name, now_ms, batch);
+                if let Some((n, ..)) = kept
+                    && let Some(canvas) = world.state.canvases.get_mut(&name)
+                {
                     // Nobody is left: its last word is how many are here.
                     let mut words: Vec<String> =
                         canvas.summary.split(' ').map(str::to_owned).collect();
@@ -95,10 +97,9 @@ impl Registry for MemoryLog {
         self.step(move |world, now_ms| {
             let (mut failed, mut heard) = (Vec::new(), Heard::new());
             for name in names {
-                match world.state.canvases.get_mut(name) {
-                    Some(canvas) => {
-                        let (n, at_ms) = canvas.keep(now_ms, bytes);
-                        heard.extend(world.publish(name, &batch(n, at_ms, bytes)));
+                match world.state.keep(name, now_ms, bytes) {
+                    Some(kept) => {
+                        heard.extend(world.publish(name, &batch(kept, bytes)));
                         if !world.state.held(name, dead) {
                             let ends = self.grace_ends_ms();
                             world.state.leaving.insert(name.clone(), ends);

@@ -37,6 +37,10 @@ pub(super) struct State {
     pub(super) leaving: BTreeMap<String, i64>,
     pub(super) canvases: BTreeMap<String, Canvas>,
     pub(super) tables: Tables,
+    /// The version of the hooks; 0: none.
+    pub(super) hooks: u64,
+    /// Canvases of which hooks may not have been told everything.
+    pub(super) untold: BTreeSet<String>,
 }
 
 /// The rows of the work queue.
@@ -76,20 +80,25 @@ pub(super) struct Canvas {
     messages_end: String,
     messages: BTreeMap<u64, Vec<u8>>,
     pub(super) summary: String,
+    pub(super) told: u64,
 }
 
+/// A batch's number, its time, and its hooks.
+pub(super) type Kept = (u64, i64, u64);
+
 impl Canvas {
-    pub(super) fn keep(&mut self, now_ms: i64, bytes: &[u8]) -> (u64, i64) {
+    fn keep(&mut self, now_ms: i64, hooks: u64, bytes: &[u8]) -> Kept {
         self.n += 1;
         self.at_ms = self.at_ms.max(now_ms);
         let batch = LoggedBatch {
             n: self.n,
             at_ms: self.at_ms,
+            hooks,
             bytes: bytes.to_vec(),
         };
         self.chain = batch.chained(&self.chain);
         self.batches.insert(self.n, batch);
-        (self.n, self.at_ms)
+        (self.n, self.at_ms, hooks)
     }
 
     pub(super) fn part(&self, snapshot: &str, which: usize) -> Option<Vec<u8>> {
@@ -254,7 +263,7 @@ impl State {
         opening: &Opening,
         rules: &str,
         now_ms: i64,
-    ) -> (CanvasHead, Option<(u64, i64)>) {
+    ) -> (CanvasHead, Option<Kept>) {
         let instance = self.instances.entry(number).or_default();
         instance.canvases.insert(id.to_string());
         let base = self.base.clone();
@@ -268,7 +277,10 @@ impl State {
         let canvas = self.canvases.entry(id.to_string()).or_insert_with(new);
         let mut began = None;
         if canvas.base != base {
-            began = Some(canvas.keep(now_ms, &opening.anew));
+            began = Some(canvas.keep(now_ms, self.hooks, &opening.anew));
+            if self.hooks > 0 {
+                self.untold.insert(id.to_string());
+            }
             canvas.base = base;
         }
         let head = CanvasHead {
@@ -281,9 +293,19 @@ impl State {
             whole: canvas.whole.clone(),
             rules: canvas.rules.clone(),
             messages_end: canvas.messages_end.clone(),
+            told: canvas.told,
             instances: self.instances.keys().copied().collect(),
         };
         (head, began)
+    }
+
+    /// Takes a batch; `None` if the canvas is gone.
+    pub(super) fn keep(&mut self, name: &str, now_ms: i64, bytes: &[u8]) -> Option<Kept> {
+        let canvas = self.canvases.get_mut(name)?;
+        if self.hooks > 0 {
+            self.untold.insert(name.to_owned());
+        }
+        Some(canvas.keep(now_ms, self.hooks, bytes))
     }
 
     /// Puts a canvas back from a copy of it.

@@ -1,7 +1,8 @@
 //! The tables of the work queue.
 
-use super::super::{AtMoment, Committed, KeyedRow, Reply, RowCommit, RowRange, Tables};
+use super::super::{AtMoment, Committed, KeyedRow, NOBODY, Reply, RowCommit, RowRange, Tables};
 use super::{Heard, MemoryLog};
+use crate::protocol::ids::CanvasId;
 
 impl Tables for MemoryLog {
     fn last_commit(&self) -> Reply<'_, (String, i64)> {
@@ -51,6 +52,25 @@ impl Tables for MemoryLog {
             if tables.owner.is_some_and(others) {
                 return Ok((Committed::Locked, Heard::new()));
             }
+            let canvases = &mut world.state.canvases;
+            for (at, told) in commit.told.iter().enumerate() {
+                let canvas = canvases.get(told.canvas.as_str());
+                if let Some(known) = canvas.map(|canvas| canvas.told)
+                    && known != told.from
+                {
+                    return Ok((Committed::Told(at, known), Heard::new()));
+                }
+            }
+            for told in commit.told {
+                if let Some(canvas) = canvases.get_mut(told.canvas.as_str()) {
+                    canvas.told = told.upto;
+                    if canvas.n == told.upto {
+                        world.state.untold.remove(told.canvas.as_str());
+                    }
+                }
+            }
+            world.state.hooks = commit.hooks.unwrap_or(world.state.hooks);
+            let tables = &mut world.state.tables;
             for (place, row) in commit.changes {
                 match row {
                     Some(row) => tables.rows.insert(place.clone(), row.clone()),
@@ -74,6 +94,28 @@ impl Tables for MemoryLog {
             }
             *owner = Some((self.number, now_ms + milliseconds));
             true
+        })
+    }
+
+    fn untold(&self, _from: u64) -> Reply<'_, (u64, Vec<String>)> {
+        self.ask(|world, _| {
+            let state = &mut world.state;
+            let canvases = &state.canvases;
+            state.untold.retain(|name| canvases.contains_key(name));
+            let names = state.untold.iter();
+            let alone = names.filter(|name| !state.held(name, NOBODY));
+            (0, alone.cloned().collect())
+        })
+    }
+
+    fn all_told<'a>(&'a self, canvases: &'a [(CanvasId, u64)]) -> Reply<'a, ()> {
+        self.ask(move |world, _| {
+            for (id, n) in canvases {
+                let canvas = world.state.canvases.get(id.as_str());
+                if canvas.is_some_and(|canvas| canvas.n == *n) {
+                    world.state.untold.remove(id.as_str());
+                }
+            }
         })
     }
 

@@ -1,5 +1,5 @@
 -- Commits batches and tells them, and tells what is told only. Gives the relay's count of commits, and for each piece its number and
--- time, or why it was not taken.
+-- its time with the version of its hooks, or why it was not taken.
 -- KEYS: relay, instances, then for each piece: canvas, log
 -- ARGV: era, time, number, 'full' if it must work where memory is full, 'tell' or 'keep', then for each piece: channel, 'b' or 'e', bytes
 local now = clock()
@@ -20,10 +20,10 @@ for piece = 0, (#KEYS - 2) / 2 - 1 do
     if not why and ARGV[5] == 'tell' then
       redis.call('PUBLISH', channel, 'b' .. n .. ' ' .. t .. ' ' .. bytes)
     end
-    ends[piece + 2] = why or { tonumber(n), tonumber(t) }
+    ends[piece + 2] = why or { tonumber(n), t }
   else
     redis.call('PUBLISH', channel, 'e' .. bytes)
-    ends[piece + 2] = { 0, 0 }
+    ends[piece + 2] = { 0, '0' }
   end
 end
 return ends

@@ -1,6 +1,6 @@
 -- Goes before each script that is of an era: KEYS[1] is the relay, ARGV[1] the era that the instance knows, ARGV[2] what time it is
 -- on its clock (0: it does not know).
-local relay = redis.call('HMGET', KEYS[1], 'era', 'base', 'skew')
+local relay = redis.call('HMGET', KEYS[1], 'era', 'base', 'skew', 'hooks')
 if relay[1] ~= ARGV[1] then
   return redis.error_reply('STALE the relay began anew')
 end
@@ -22,7 +22,12 @@ end
 local function number(value)
   return string.format('%.0f', value)
 end
--- Takes a batch into a log, or says why not. What can fail comes first, since a script that ends halfway is not rolled back.
+-- What all keys begin with.
+local all = string.sub(KEYS[1], 1, -6)
+-- The canvases of which hooks may not have been told everything.
+local untold = all .. 'untold'
+-- Takes a batch into a log, or says why not. Gives its number, and its time with the version of the hooks that are told of it. What can
+-- fail comes first, since a script that ends halfway is not rolled back.
 local function keep(canvas, log, now, bytes)
   local head = redis.pcall('HMGET', canvas, 'n', 't', 'saved', 'h', 'left')
   if head.err then
@@ -34,22 +39,26 @@ local function keep(canvas, log, now, bytes)
   end
   local whole = n == tonumber(head[3] or '0')
   n, t = number(n + 1), number(math.max(now, t))
-  local added = redis.pcall('XADD', log, 'NOMKSTREAM', n .. '-0', 't', t, 'b', bytes)
+  local at = relay[4] and (t .. '/' .. relay[4]) or t
+  local added = redis.pcall('XADD', log, 'NOMKSTREAM', n .. '-0', 't', at, 'b', bytes)
   if not added then
     if not whole then
       return 'its log is gone'
     end
-    added = redis.call('XADD', log, n .. '-0', 't', t, 'b', bytes)
+    added = redis.call('XADD', log, n .. '-0', 't', at, 'b', bytes)
   end
   if type(added) == 'table' and added.err then
     return 'its log is not its own: ' .. added.err
   end
   -- Each batch is chained to all before it: who has the same hash has had the same batches.
-  local h = redis.sha1hex((head[4] or '') .. ' ' .. n .. ' ' .. t .. ' ' .. bytes)
+  local h = redis.sha1hex((head[4] or '') .. ' ' .. n .. ' ' .. at .. ' ' .. bytes)
   redis.call('HSET', canvas, 'n', n, 't', t, 'h', h)
   if head[5] then
     redis.call('PERSIST', canvas)
     redis.call('HDEL', canvas, 'left')
   end
-  return nil, n, t
+  if relay[4] then
+    redis.call('SADD', untold, string.sub(canvas, #all + 8))
+  end
+  return nil, n, at
 end

@@ -6,7 +6,7 @@ local now, canvas, log = clock(), KEYS[2], KEYS[3]
 even_if_full()
 redis.call('SADD', KEYS[4], ARGV[3])
 local function known()
-  return redis.call('HMGET', canvas, 'n', 'h', 't', 'base', 'epoch', 'saved', 'rules', 'pieces', 'snap', 'rows')
+  return redis.call('HMGET', canvas, 'n', 'h', 't', 'base', 'epoch', 'saved', 'rules', 'pieces', 'snap', 'rows', 'told')
 end
 local it = known()
 if not it[1] then
@@ -15,7 +15,7 @@ if not it[1] then
   if not first.err and first[1] and first[1][1] == '1-0' then
     -- Somebody removed the hash; but all that was ever done is there.
     local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
-    n, t = string.gsub(last[1], '-.*', ''), last[2][2]
+    n, t = string.gsub(last[1], '-.*', ''), string.gsub(last[2][2], '/.*', '')
   elseif redis.call('EXISTS', log) == 1 then
     -- A log whose beginning nobody has.
     redis.call('RENAME', log, log .. ARGV[8])
@@ -35,4 +35,4 @@ if it[4] ~= base then
 end
 local snapshot = ARGV[9] == 'whole' and redis.call('HGET', canvas, 'snapshot') or ''
 return { it[1], it[2] or '', it[5] or '', it[6] or '0', it[8] or '0', it[9] or '', snapshot, it[7] or ARGV[7], it[10] or '',
-  redis.call('ZRANGE', KEYS[5], 0, -1) }
+  it[11] or '0',  redis.call('ZRANGE', KEYS[5], 0, -1) }

@@ -8,8 +8,10 @@ use tokio::runtime::Handle;
 
 use super::store::{Base, Kept, Trouble};
 use crate::jobs::store::Order;
+use crate::jobs::work::Effects;
 use crate::limits::PUBLISH_WAIT;
-use crate::log::{Changes, Committed, Fault, Reply, RowCommit, RowRange};
+use crate::log::{Changes, Committed, Fault, Reply, RowCommit, RowRange, ToldUpto};
+use crate::protocol::ids::CanvasId;
 use crate::replicated::Shared;
 use crate::replicated::link::Session;
 
@@ -28,7 +30,9 @@ pub(crate) struct LogBase {
     /// When that was.
     at: i64,
     locked: bool,
-    told: Vec<u8>,
+    message: Vec<u8>,
+    told: Vec<ToldUpto>,
+    hooks: Option<u64>,
     now: i64,
 }
 
@@ -43,7 +47,9 @@ impl LogBase {
             commit: RefCell::new(None),
             at: 0,
             locked: false,
+            message: Vec::new(),
             told: Vec::new(),
+            hooks: None,
             now: 0,
         }
     }
@@ -77,8 +83,16 @@ impl LogBase {
         shared.now_ms().max(self.at)
     }
 
-    pub(super) fn about_to_commit(&mut self, now: i64, told: Vec<u8>) {
-        (self.now, self.told) = (now, told);
+    /// What is to be committed beside the rows, and what the others are told then.
+    pub(super) fn about_to_commit(&mut self, now: i64, message: Vec<u8>, effects: &Effects) {
+        (self.now, self.message) = (now, message);
+        let told = effects.told.iter().filter_map(|told| {
+            let canvas = CanvasId::parse(&told.canvas).ok()?;
+            let (from, upto) = (told.from, told.upto);
+            Some(ToldUpto { canvas, from, upto })
+        });
+        self.told = told.collect();
+        self.hooks = effects.hooks.map(i64::cast_unsigned);
     }
 
     /// The others wait until this one has committed; `false` if another holds them up already.
@@ -159,7 +173,8 @@ impl Base for LogBase {
 
     fn commit(&mut self, changes: &Changes) -> Result<(), Failed> {
         let by = self.known();
-        if changes.is_empty() {
+        let (told, hooks) = (std::mem::take(&mut self.told), self.hooks.take());
+        if changes.is_empty() && told.is_empty() && hooks.is_none() {
             let (last, _) = self.ask(self.session.log.last_commit())?;
             return match last == by {
                 true => Ok(()),
@@ -170,12 +185,15 @@ impl Base for LogBase {
             by: &by,
             at_ms: self.now,
             changes,
-            message: &self.told,
+            message: &self.message,
+            told: &told,
+            hooks,
         };
         let name = match self.ask(self.session.log.commit_rows(commit))? {
             Committed::Done(name) => name,
             Committed::Moved => return Err(Trouble::Moved),
             Committed::Locked => return Err(Trouble::Locked),
+            Committed::Told(at, upto) => return Err(Trouble::Told(at, upto)),
         };
         self.locked = false;
         self.at = self.at.max(self.now);

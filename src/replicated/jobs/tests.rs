@@ -38,6 +38,7 @@ fn instance(
             max_bytes: 1 << 20,
         },
         wait_replicas: 0,
+        fail_points: Vec::new(),
     };
     let engine = |me| Ok(Arc::new(Redis::new(&redis, me)?) as Arc<dyn Engine>);
     let (backplane, work) = runtime

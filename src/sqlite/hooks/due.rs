@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::enqueue::{Span, fits, has_room, tell_gap};
-use crate::hooks::event::EventType;
+use super::enqueue::{has_room, item, tell_gap};
+use crate::hooks::told::Span;
 use crate::hooks::{Hook, Stored};
 use crate::jobs::op::Pushed;
 use crate::sqlite::jobs::Pusher;
@@ -57,7 +57,7 @@ pub(in crate::sqlite) fn is_due(
                 Ok((messages.cast_unsigned(), bytes.cast_unsigned()))
             })
             .optional()?;
-        if fits(hook, backlog.unwrap_or_default()) {
+        if hook.fits(backlog.unwrap_or_default()) {
             return Ok(true);
         }
     }
@@ -179,14 +179,8 @@ fn changed(
 ) -> rusqlite::Result<()> {
     let hook = stored.hooks.iter().find(|hook| hook.name == due.hook);
     if let (Some(hook), Some(canvas), Some(epoch)) = (hook, &due.canvas, &due.epoch) {
-        let (from, to, event) = (due.from, due.to, EventType::CanvasChanged.as_str());
-        let span = Span {
-            event,
-            id: format!("{epoch}-{event}-{}-{from}-{to}", hook.name),
-            from,
-            to,
-        };
-        let item = span.item(hook, canvas, epoch, now_ms);
+        let span = Span::changed(hook, epoch, (due.from, due.to));
+        let item = item(&span, hook, canvas, epoch, now_ms);
         let room = has_room(push, hook)?;
         if !room || matches!(push.push(&item)?, Pushed::Failed { .. }) {
             fired.refused |= room;

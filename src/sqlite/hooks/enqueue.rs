@@ -4,11 +4,10 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::stage::{Named, Stage, Told};
-use crate::hooks::event::GAP;
-use crate::hooks::{Hook, Include, Target};
+use super::stage::Stage;
+use crate::hooks::Hook;
+use crate::hooks::told::{Message, Packer, Span};
 use crate::jobs::op::{PushItem, Pushed};
-use crate::limits::HOOK_BATCH_BYTES;
 use crate::sqlite::jobs::Pusher;
 
 const FIND_GAP: &str =
@@ -34,40 +33,30 @@ pub(in crate::sqlite) fn enqueue(
     let stored = stage.stored.clone();
     let mut dropped = 0;
     for hook in stored.hooks.iter() {
-        let mut batches: HashMap<i64, Batch> = HashMap::new();
-        for told in &told {
-            let named = &told.named;
-            if !hook.wants(&named.id, told.event) {
+        let mut out = Out {
+            conn,
+            push,
+            hook,
+            now_ms,
+            dropped: &mut dropped,
+        };
+        let mut packers: HashMap<i64, Packer> = HashMap::new();
+        for (key, told) in &told {
+            if !hook.wants(&told.named.id, told.event) {
                 continue;
             }
-            let mut out = Out {
-                conn,
-                push,
-                hook,
-                now_ms,
-                dropped: &mut dropped,
-            };
-            let batch = batches
-                .entry(told.key)
-                .or_insert_with(|| Batch::new(told.key, named.clone()));
-            let text = event(hook, named, told, now_ms);
-            if batch.is_full(hook, &text) {
-                out.send(batch)?;
+            let packer = packers.entry(*key).or_insert_with(|| Packer::new(hook));
+            if let Some(full) = packer.add(told, told.text(hook, now_ms)) {
+                out.send(*key, full)?;
             }
-            batch.add(told, text);
         }
         // In the order of their canvases' keys: that of a map changes from one run to the next.
-        let mut rest: Vec<Batch> = batches.into_values().collect();
-        rest.sort_unstable_by_key(|batch| batch.key);
-        for mut batch in rest {
-            Out {
-                conn,
-                push,
-                hook,
-                now_ms,
-                dropped: &mut dropped,
+        let mut rest: Vec<(i64, Packer)> = packers.into_iter().collect();
+        rest.sort_unstable_by_key(|(key, _)| *key);
+        for (key, mut packer) in rest {
+            if let Some(last) = packer.end() {
+                out.send(key, last)?;
             }
-            .send(&mut batch)?;
         }
     }
     Ok(dropped)
@@ -99,52 +88,6 @@ fn mark_changes(stage: &mut Stage, conn: &Connection, now_ms: i64) -> rusqlite::
     Ok(())
 }
 
-/// Events of one canvas that become one message.
-struct Batch {
-    key: i64,
-    named: Named,
-    id: String,
-    texts: Vec<String>,
-    bytes: usize,
-    last_seq: u64,
-    first_seq: u64,
-}
-
-impl Batch {
-    fn new(key: i64, named: Named) -> Self {
-        Self {
-            key,
-            named,
-            id: String::new(),
-            texts: Vec::new(),
-            bytes: 0,
-            last_seq: 0,
-            first_seq: 0,
-        }
-    }
-
-    fn is_full(&self, hook: &Hook, next: &str) -> bool {
-        // The deliveries of a webhook are put together when they are made.
-        let most = match hook.target {
-            Target::Queue(_) => hook.batch as usize,
-            Target::Webhook(_) => 1,
-        };
-        !self.texts.is_empty()
-            && (self.texts.len() >= most || self.bytes + next.len() > HOOK_BATCH_BYTES)
-    }
-
-    fn add(&mut self, told: &Told, text: String) {
-        if self.texts.is_empty() {
-            self.id = event_id(&told.named, told);
-            self.named = told.named.clone();
-            self.first_seq = told.seq;
-        }
-        self.last_seq = told.seq;
-        self.bytes += text.len();
-        self.texts.push(text);
-    }
-}
-
 /// Where a hook's events go.
 struct Out<'a, 'p> {
     conn: &'a Connection,
@@ -155,21 +98,16 @@ struct Out<'a, 'p> {
 }
 
 impl Out<'_, '_> {
-    /// Pushes what the batch has, or makes a gap of it. It is empty afterwards.
-    fn send(&mut self, batch: &mut Batch) -> rusqlite::Result<()> {
-        let texts = std::mem::take(&mut batch.texts);
-        batch.bytes = 0;
-        if texts.is_empty() {
-            return Ok(());
-        }
-        let count = texts.len() as u64;
-        let gap = gap_of(self.conn, &self.hook.name, batch.key)?;
+    /// Pushes a message of a canvas, or makes a gap of it.
+    fn send(&mut self, key: i64, message: Message) -> rusqlite::Result<()> {
+        let named = message.named;
+        let gap = gap_of(self.conn, &self.hook.name, key)?;
         let mut room = has_room(self.push, self.hook)?;
         if let Some((from, to, epoch)) = gap.filter(|_| room) {
             room = tell_gap(
                 self.push,
                 self.hook,
-                &batch.named.id,
+                &named.id,
                 &epoch,
                 (from, to),
                 self.now_ms,
@@ -177,29 +115,25 @@ impl Out<'_, '_> {
             if room {
                 self.conn
                     .prepare_cached(CLOSE_GAP)?
-                    .execute(params![self.hook.name, batch.key])?;
+                    .execute(params![self.hook.name, key])?;
             }
         }
-        let payload = match <[String; 1]>::try_from(texts) {
-            Ok([one]) => one,
-            Err(several) => format!("{{\"type\":\"batch\",\"events\":[{}]}}", several.join(",")),
-        };
         let item = PushItem {
             queue: self.hook.queue(),
-            partition: batch.named.id.to_string(),
-            name: batch.id.clone(),
-            payload,
+            partition: named.id.to_string(),
+            name: message.id,
+            payload: message.payload,
             ..PushItem::default()
         };
         if room && pushed(self.push.push(&item)?) {
             return Ok(());
         }
-        *self.dropped += count;
-        for seq in [batch.first_seq, batch.last_seq] {
+        *self.dropped += message.count;
+        for seq in [message.span.0, message.span.1] {
             self.conn.prepare_cached(OPEN_GAP)?.execute(params![
                 self.hook.name,
-                batch.key,
-                &*batch.named.epoch,
+                key,
+                &*named.epoch,
                 seq.cast_signed()
             ])?;
         }
@@ -213,12 +147,7 @@ fn pushed(pushed: Pushed) -> bool {
 
 /// Whether the hook's backlog has room for one more.
 pub(super) fn has_room(push: &mut Pusher<'_>, hook: &Hook) -> rusqlite::Result<bool> {
-    Ok(fits(hook, push.backlog(&hook.queue())?))
-}
-
-/// Whether a backlog of so many messages and bytes has room for one more.
-pub(super) fn fits(hook: &Hook, (messages, bytes): (u64, u64)) -> bool {
-    messages < hook.backlog && bytes < hook.backlog_bytes
+    Ok(hook.fits(push.backlog(&hook.queue())?))
 }
 
 /// The gap of a hook on a canvas: its first and last place, and the epoch.
@@ -240,75 +169,19 @@ pub(super) fn tell_gap(
     (from, to): (u64, u64),
     now_ms: i64,
 ) -> rusqlite::Result<bool> {
-    let span = Span {
-        event: GAP,
-        id: format!("{epoch}-gap-{from}-{to}"),
-        from,
-        to,
-    };
-    Ok(pushed(push.push(&span.item(hook, canvas, epoch, now_ms))?))
+    let span = Span::gap(epoch, (from, to));
+    Ok(pushed(
+        push.push(&item(&span, hook, canvas, epoch, now_ms))?,
+    ))
 }
 
-/// An event about a run of messages, from one `seq` to another.
-pub(super) struct Span {
-    pub(super) event: &'static str,
-    pub(super) id: String,
-    pub(super) from: u64,
-    pub(super) to: u64,
-}
-
-impl Span {
-    /// The event as it is pushed.
-    pub(super) fn item(self, hook: &Hook, canvas: &str, epoch: &str, now_ms: i64) -> PushItem {
-        let Self {
-            event,
-            id,
-            from,
-            to,
-        } = self;
-        PushItem {
-            queue: hook.queue(),
-            partition: canvas.to_owned(),
-            payload: format!(
-                "{{\"id\":\"{id}\",\"type\":\"{event}\",\"canvas\":\"{canvas}\",\"epoch\":\"{epoch}\",\"seq\":{to},\"at\":{now_ms},\
-                 \"data\":{{\"from_seq\":{from},\"to_seq\":{to}}}}}"
-            ),
-            name: id,
-            ..PushItem::default()
-        }
+/// The event as it is pushed.
+pub(super) fn item(span: &Span, hook: &Hook, canvas: &str, epoch: &str, now_ms: i64) -> PushItem {
+    PushItem {
+        queue: hook.queue(),
+        partition: canvas.to_owned(),
+        name: span.id.clone(),
+        payload: span.text(canvas, epoch, now_ms),
+        ..PushItem::default()
     }
-}
-
-/// An event's name: the same for all hooks, and whenever it is told.
-fn event_id(named: &Named, told: &Told) -> String {
-    let Named { epoch, .. } = named;
-    let (seq, version) = (told.seq, told.version);
-    match told.client {
-        Some(_) if version == 0 => format!("{epoch}-{seq}"),
-        _ => format!("{epoch}-{seq}-{version}-{}", told.event.as_str()),
-    }
-}
-
-/// The event as its receiver reads it.
-fn event(hook: &Hook, named: &Named, told: &Told, now_ms: i64) -> String {
-    let id = event_id(named, told);
-    let (event, canvas, epoch, seq) = (told.event.as_str(), &named.id, &named.epoch, told.seq);
-    let mut text = format!(
-        "{{\"id\":\"{id}\",\"type\":\"{event}\",\"canvas\":\"{canvas}\",\"epoch\":\"{epoch}\",\"seq\":{seq},\"at\":{now_ms}"
-    );
-    if let Some(client) = &told.client {
-        text.push_str(&format!(",\"client\":\"{client}\""));
-    }
-    if let Some(user) = &told.user {
-        text.push_str(&format!(",\"user\":{user}"));
-    }
-    match told
-        .object
-        .as_ref()
-        .filter(|_| hook.include == Include::Object)
-    {
-        Some(object) => text.push_str(&format!(",\"data\":{{\"object\":{object}}}}}")),
-        None => text.push_str(&format!(",\"data\":{}}}", told.data)),
-    }
-    text
 }

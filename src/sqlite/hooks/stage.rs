@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use crate::backplane::Author;
 use crate::hooks::event::{EventType, data_of};
+use crate::hooks::told::{Named, Told, object_id, user_of};
 use crate::hooks::{Hooks, Include, Stored};
 
 const NAME: &str = "SELECT canvas_id, epoch FROM canvases WHERE key = ?1";
@@ -14,38 +14,12 @@ const HERE: &str = "SELECT count(*) FROM presence WHERE canvas_id = ?1";
 const PROPS: &str = "SELECT props FROM canvas_objects WHERE object_id = ?2
      AND canvas_id = (SELECT iif(content = 0, key, content) FROM canvases WHERE key = ?1)";
 
-/// Something that happened, and that some hook wants to hear of.
-#[derive(Debug)]
-pub(super) struct Told {
-    pub(super) key: i64,
-    /// The canvas as it was called then: its epoch may change within the transaction.
-    pub(super) named: Named,
-    pub(super) event: EventType,
-    /// The head of the canvas when it happened; of a durable message its own place.
-    pub(super) seq: u64,
-    /// Tells events without a place of their own apart: the canvas's presence version.
-    pub(super) version: u64,
-    pub(super) client: Option<String>,
-    /// Name and colour, and the subject of a token, in JSON.
-    pub(super) user: Option<String>,
-    /// What the author said, or what there is to say of it, in JSON.
-    pub(super) data: String,
-    /// The whole object after the change, in JSON, if some hook wants that.
-    pub(super) object: Option<String>,
-}
-
-/// A canvas's name and epoch.
-#[derive(Debug, Clone)]
-pub(super) struct Named {
-    pub(super) id: Arc<str>,
-    pub(super) epoch: Arc<str>,
-}
-
 /// Collects what a transaction tells.
 #[derive(Debug)]
 pub(in crate::sqlite) struct Stage {
     pub(super) stored: Arc<Stored>,
-    pub(super) told: Vec<Told>,
+    /// Each with its canvas's key.
+    pub(super) told: Vec<(i64, Told)>,
     names: HashMap<i64, Named>,
     /// The first and last place of each canvas's messages, for hooks that wait until it is quiet.
     pub(super) changed: HashMap<i64, (u64, u64)>,
@@ -141,17 +115,17 @@ impl Stage {
             },
             None => None,
         };
-        self.told.push(Told {
-            key,
+        let told = Told {
             named,
             event,
             seq: message.seq,
             version: 0,
             client: Some(message.author.client.as_str().to_owned()),
-            user: Some(user_of(message.author)),
+            user: Some(user_of(&message.author.user, &message.author.subject)),
             data: data_of(message.text),
             object,
-        });
+        };
+        self.told.push((key, told));
         Ok(())
     }
 
@@ -180,16 +154,18 @@ impl Stage {
             .prepare_cached(HERE)?
             .query_row([key], |row| row.get::<_, i64>(0))?
             .cast_unsigned();
-        let told = |event, client: Option<&str>, user: Option<&str>| Told {
-            key,
-            named: named.clone(),
-            event,
-            seq,
-            version,
-            client: client.map(str::to_owned),
-            user: user.map(str::to_owned),
-            data: format!("{{\"clients\":{here}}}"),
-            object: None,
+        let told = |event, client: Option<&str>, user: Option<&str>| {
+            let told = Told {
+                named: named.clone(),
+                event,
+                seq,
+                version,
+                client: client.map(str::to_owned),
+                user: user.map(str::to_owned),
+                data: format!("{{\"clients\":{here}}}"),
+                object: None,
+            };
+            (key, told)
         };
         let (opens, empties) = (joined.is_some() && here == 1, joined.is_none() && here == 0);
         if all.is_some() && opens {
@@ -212,8 +188,7 @@ impl Stage {
         seq: u64,
     ) -> rusqlite::Result<()> {
         if let Some((named, _)) = self.wanted(conn, key, EventType::CanvasDeleted)? {
-            self.told.push(Told {
-                key,
+            let told = Told {
                 named,
                 event: EventType::CanvasDeleted,
                 seq,
@@ -222,26 +197,9 @@ impl Stage {
                 user: None,
                 data: "{}".to_owned(),
                 object: None,
-            });
+            };
+            self.told.push((key, told));
         }
         Ok(())
     }
-}
-
-/// What a message says of its author, and whose token it was.
-fn user_of(author: &Author) -> String {
-    if author.subject.is_empty() {
-        return author.user.to_string();
-    }
-    let subject = serde_json::Value::from(author.subject.as_str());
-    let fields = author.user.trim_start_matches('{');
-    let comma = if fields.starts_with('}') { "" } else { "," };
-    format!("{{\"sub\":{subject}{comma}{fields}")
-}
-
-/// The id of the object that a message is about.
-fn object_id(text: &str) -> Option<String> {
-    let value: serde_json::Value = serde_json::from_str(text).ok()?;
-    let id = value.get("object").unwrap_or(&value).get("id")?;
-    id.as_str().map(str::to_owned)
 }

@@ -7,7 +7,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection};
 
 use crate::jobs::cells::{In, Key, Out};
-use crate::jobs::rows::{Row, TABLES};
+use crate::jobs::rows::{OF_FILE, Row, TABLES};
 use crate::jobs::store::{Order, Store};
 
 /// A table's statements.
@@ -20,7 +20,7 @@ struct Statements {
 }
 
 static STATEMENTS: LazyLock<Vec<Statements>> = LazyLock::new(|| {
-    let tables = TABLES.iter();
+    let tables = TABLES[..OF_FILE].iter();
     tables
         .map(|(table, columns, keys)| statements(table, columns, *keys))
         .collect()
@@ -296,7 +296,7 @@ mod tests {
     #[test]
     fn the_tables_have_the_columns_that_the_rules_know_in_their_order() {
         let conn = file();
-        for (table, columns, keys) in TABLES {
+        for (table, columns, keys) in &TABLES[..OF_FILE] {
             let sql = format!("SELECT name, pk FROM pragma_table_info('{table}') ORDER BY cid");
             let mut info = conn.prepare(&sql).unwrap();
             let rows = info.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));

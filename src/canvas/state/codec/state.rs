@@ -228,6 +228,7 @@ impl CanvasState {
             forget_at_ms: wire.forget_at_ms,
             work: 0,
             spare: None,
+            ears: None,
         })
     }
 

@@ -1,0 +1,207 @@
+//! Hooks: what batches do on canvases is put into the queues of back ends.
+//!
+//! The log itself is the record of what is to be told. Each copy hears what its batches do ([`untold`]), and one of those who have the canvas
+//! pushes the events into the queue, in one commit with how far the canvas is told ([`pass`]). Whoever else tries finds that moved, and
+//! does nothing. If nobody is left who knows, somebody reads the canvas: its snapshot is never ahead of what was told, so the
+//! batches after that are all there, and do the same again.
+
+mod pass;
+pub(super) mod untold;
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::link::Session;
+use super::replica::Replica;
+use super::{Shared, jobs};
+use crate::canvas::{CanvasState, Ears, Heed};
+use crate::hooks::Stored;
+use crate::jobs::look::Query;
+use crate::jobs::op::Answer;
+use crate::jobs::telling::follower::Follower;
+use crate::log::{Fault, LoggedBatch};
+use crate::protocol::ids::CanvasId;
+
+pub(super) use pass::run;
+
+/// Versions of the hooks that are remembered.
+const VERSIONS: usize = 32;
+/// How often it is looked whether a canvas has not been told that is told enough, while one waits for that.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// What the process knows of hooks.
+#[derive(Default)]
+pub(super) struct Telling {
+    versions: Mutex<BTreeMap<u64, Arc<Stored>>>,
+    /// Copies with something to tell.
+    waiting: Mutex<HashSet<i64>>,
+    /// Copies of canvases that the engine may have among those that are untold.
+    noted: Mutex<HashSet<i64>>,
+    /// Rung when there is something to tell.
+    work: Notify,
+    /// Rung when somebody stored hooks.
+    pub(super) changed: Arc<Notify>,
+    /// Bytes of what waits to be told.
+    bytes: AtomicUsize,
+    follower: OnceLock<Arc<Follower>>,
+}
+
+impl Telling {
+    /// Counts, and is asked for nothing else.
+    pub(super) fn follow(&self, follower: &Arc<Follower>) {
+        self.follower.get_or_init(|| follower.clone());
+    }
+
+    /// What a copy has to listen for in a batch of that version.
+    pub(super) fn heed(&self, version: u64) -> Heed {
+        let known = self.versions.lock().get(&version).cloned();
+        let followed = || {
+            let current = self.follower.get()?.current();
+            (current.version.cast_unsigned() == version).then_some(current)
+        };
+        known.or_else(followed).map_or(Heed::All, Heed::Some)
+    }
+
+    fn learn(&self, version: u64, stored: Arc<Stored>) {
+        let mut versions = self.versions.lock();
+        versions.insert(version, stored);
+        while versions.len() > VERSIONS {
+            versions.pop_first();
+        }
+    }
+
+    /// There is something to tell.
+    pub(super) fn ring(&self, key: i64) {
+        self.waiting.lock().insert(key);
+        self.work.notify_one();
+    }
+
+    /// The engine may have the canvas among those that are untold.
+    pub(super) fn note(&self, key: i64) {
+        self.noted.lock().insert(key);
+    }
+
+    fn add_bytes(&self, more: usize) {
+        self.bytes.fetch_add(more, Ordering::Relaxed);
+    }
+
+    fn take_bytes(&self, less: usize) {
+        self.bytes.fetch_sub(less, Ordering::Relaxed);
+    }
+
+    fn count_dropped(&self, dropped: u64) {
+        if let Some(follower) = self.follower.get() {
+            follower.count_dropped(dropped);
+        }
+    }
+}
+
+/// What a canvas that is put together has to listen for.
+pub(super) struct Hearing {
+    canvas: Arc<str>,
+    versions: BTreeMap<u64, Arc<Stored>>,
+}
+
+impl Hearing {
+    /// Runs a batch that was read; what it does is heard, if that is to be told.
+    pub(super) fn of(
+        &self,
+        kept: &LoggedBatch,
+        told: u64,
+        state: &mut CanvasState,
+        run: impl FnOnce(&mut CanvasState),
+    ) -> Option<untold::Happened> {
+        if kept.hooks > 0 && kept.n > told {
+            let known = self.versions.get(&kept.hooks).cloned();
+            let heed = known.map_or(Heed::All, Heed::Some);
+            state.listen(Ears::new(self.canvas.clone(), heed));
+        }
+        run(state);
+        untold::heard(state, kept.n, kept.at_ms, kept.hooks)
+    }
+}
+
+impl Shared {
+    /// For a copy that is put together.
+    pub(super) fn hearing(&self, replica: &Replica) -> Hearing {
+        Hearing {
+            canvas: replica.id.as_str().into(),
+            versions: self.telling.versions.lock().clone(),
+        }
+    }
+
+    /// The hooks of a version, asked for if they are not known.
+    async fn hooks_of(self: &Arc<Self>, session: &Session, version: u64) -> Option<Arc<Stored>> {
+        if let Heed::Some(stored) = self.telling.heed(version) {
+            return Some(stored);
+        }
+        let query = Query::Hooks(Some(version.cast_signed()));
+        let (shared, session) = (self.clone(), session.clone());
+        let handle = tokio::runtime::Handle::current();
+        let looked =
+            tokio::task::spawn_blocking(move || jobs::looked(&shared, session, handle, &query));
+        let Ok(Ok(Answer::Hooks(stored))) = looked.await else {
+            return None;
+        };
+        self.telling.learn(version, stored.clone());
+        Some(stored)
+    }
+
+    /// Another process told hooks of a canvas.
+    pub(super) fn heard_told(&self, canvas: &str, upto: u64) {
+        if let Some(replica) = self.canvases.named(canvas) {
+            let mut inner = replica.inner.lock();
+            // A copy that is not so far may be of a canvas that has begun anew since.
+            if upto <= inner.n {
+                let freed = inner.untold.told_upto(upto);
+                self.telling.take_bytes(freed);
+            }
+        }
+    }
+
+    /// Waits until hooks were told of everything up to a batch of a copy; not for ever.
+    pub(super) async fn until_told(&self, replica: &Replica, n: u64, most: Duration) -> bool {
+        let until = Instant::now() + most;
+        loop {
+            if replica.inner.lock().untold.is_told(n) {
+                return true;
+            }
+            if Instant::now() >= until {
+                return false;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Waits until hooks were told of everything that is here; not for ever.
+    pub(super) async fn until_all_told(&self, most: Duration) {
+        let until = Instant::now() + most;
+        for replica in self.canvases.all() {
+            let left = until.saturating_duration_since(Instant::now());
+            self.until_told(&replica, u64::MAX, left).await;
+        }
+    }
+
+    /// A canvas that is given up is not to be looked for.
+    pub(super) async fn note_told(
+        &self,
+        session: &Session,
+        replica: &Replica,
+    ) -> Result<(), Fault> {
+        if !self.telling.noted.lock().remove(&replica.key) {
+            return Ok(());
+        }
+        let n = replica.inner.lock().n;
+        self.all_told(session, &[(replica.id.clone(), n)]).await
+    }
+
+    /// What came meanwhile is noted again.
+    async fn all_told(&self, session: &Session, told: &[(CanvasId, u64)]) -> Result<(), Fault> {
+        session.log.all_told(told).await
+    }
+}

@@ -1,0 +1,260 @@
+//! Telling: whoever has the canvas's first clients does, the others if that one does not in time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
+use tokio::sync::oneshot;
+
+use super::untold::Next;
+use crate::canvas::CanvasState;
+use crate::config::Step;
+use crate::jobs::op::{Answer, Op};
+use crate::jobs::telling::{Part, Tell};
+use crate::log::Fault;
+use crate::protocol::ids::CanvasId;
+use crate::replicated::Shared;
+use crate::replicated::link::Session;
+use crate::replicated::loading::opening;
+use crate::replicated::replica::{Replica, rebuilt};
+
+/// Canvases whose events are on their way at a time.
+const UNDER_WAY: usize = 64;
+/// How long whoever is to tell may take until the others do.
+const LATE: Duration = Duration::from_secs(1);
+/// How often it is looked for what is late, and for canvases that nobody has.
+const LOOK: Duration = Duration::from_millis(500);
+/// After what could not be told, before it is tried again.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Canvases of one request, and requests of one look.
+const CANVASES: usize = 256;
+const REQUESTS: usize = 8;
+
+/// Tells hooks for as long as the instance lives. Ends with the reason if it can't go on.
+pub(in crate::replicated) async fn run(shared: Arc<Shared>) -> String {
+    tokio::select! {
+        reason = tell_all(&shared) => reason,
+        reason = look_around(&shared) => reason,
+    }
+}
+
+async fn tell_all(shared: &Arc<Shared>) -> String {
+    let mut under_way = FuturesUnordered::new();
+    loop {
+        let session = shared.link.session().await;
+        for replica in shared.to_tell(UNDER_WAY - under_way.len()) {
+            under_way.push(tell(shared.clone(), session.clone(), replica).boxed());
+        }
+        wait(shared, &mut under_way).await;
+    }
+}
+
+/// What is noted as untold, and what an engine lost that began anew.
+async fn look_around(shared: &Arc<Shared>) -> String {
+    let mut place = 0;
+    let mut era = shared.link.session().await.log.era().clone();
+    loop {
+        let session = shared.link.session().await;
+        if *session.log.era() != era {
+            era = session.log.era().clone();
+            // The same number may mean other hooks now.
+            shared.telling.versions.lock().clear();
+            shared.telling.changed.notify_one();
+            recall_all(shared, &session).await;
+        }
+        if let Err(fault) = look(shared, &session, &mut place).await {
+            shared.link.failed(session.id, &fault);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+async fn wait(shared: &Shared, under_way: &mut FuturesUnordered<BoxFuture<'_, ()>>) {
+    tokio::select! {
+        _ = under_way.next(), if !under_way.is_empty() => {}
+        () = shared.telling.work.notified(), if under_way.len() < UNDER_WAY => {}
+        () = tokio::time::sleep(LOOK) => {}
+    }
+}
+
+impl Shared {
+    /// Copies with something to tell that it is this instance's turn to tell. Those without anything are looked at no more.
+    fn to_tell(&self, most: usize) -> Vec<Arc<Replica>> {
+        let waiting = &self.telling.waiting;
+        let keys: Vec<i64> = waiting.lock().iter().copied().collect();
+        let own = self.number();
+        let mut found = Vec::new();
+        for key in keys {
+            if found.len() >= most {
+                break;
+            }
+            let Some(replica) = self.canvases.get(key) else {
+                waiting.lock().remove(&key);
+                continue;
+            };
+            let mut inner = replica.inner.lock();
+            let untold = &inner.untold;
+            let Some(since) = untold.since() else {
+                waiting.lock().remove(&key);
+                continue;
+            };
+            let first = inner.state.as_ref().and_then(CanvasState::lowest_instance);
+            let ours = first.is_none_or(|first| first == own) || since.elapsed() >= LATE;
+            if !untold.under_way && ours && !inner.stale {
+                inner.untold.under_way = true;
+                drop(inner);
+                found.push(replica);
+            }
+        }
+        found
+    }
+}
+
+/// Tells what waits of one canvas, as much as one commit takes.
+async fn tell(shared: Arc<Shared>, session: Session, replica: Arc<Replica>) {
+    let (next, canvas) = {
+        let inner = replica.inner.lock();
+        (inner.untold.next(inner.n), inner.untold.canvas())
+    };
+    let told = match next {
+        Some(next) => tell_next(&shared, &session, canvas, next).await,
+        None => Told::Done(0),
+    };
+    let lost = {
+        let mut inner = replica.inner.lock();
+        let untold = &mut inner.untold;
+        untold.under_way = false;
+        let (upto, lost) = match told {
+            Told::Done(upto) => (upto, false),
+            // It is less than was known: the engine lost it.
+            Told::Before(upto) => (upto, upto < untold.told()),
+            Told::Not => (0, false),
+        };
+        let freed = untold.told_upto(upto);
+        shared.telling.take_bytes(freed);
+        lost
+    };
+    match told {
+        Told::Before(_) if lost => recall(&shared, &session, &replica).await,
+        Told::Not => tokio::time::sleep(PAUSE).await,
+        Told::Done(_) | Told::Before(_) => {}
+    }
+}
+
+/// What became of it.
+#[derive(Clone, Copy)]
+enum Told {
+    /// It is told up to that batch.
+    Done(u64),
+    /// Somebody else told it up to that batch.
+    Before(u64),
+    Not,
+}
+
+async fn tell_next(shared: &Arc<Shared>, session: &Session, canvas: Arc<str>, next: Next) -> Told {
+    let mut parts = Vec::with_capacity(next.parts.len());
+    for (version, what) in next.parts {
+        let Some(hooks) = shared.hooks_of(session, version).await else {
+            return Told::Not;
+        };
+        parts.push(Part { hooks, what });
+    }
+    shared.fail_points.note(Step::BeforeTell);
+    let (answer, told) = oneshot::channel();
+    let (from, upto) = (next.from, next.upto);
+    let tell = Tell {
+        canvas,
+        from,
+        upto,
+        parts,
+    };
+    if shared.jobs.hand_over(Op::Tell(tell), answer).is_err() {
+        return Told::Not;
+    }
+    let told = told.await;
+    shared.fail_points.note(Step::AfterTell);
+    match told {
+        Ok(Answer::Told { dropped }) => {
+            shared.telling.count_dropped(dropped);
+            Told::Done(upto)
+        }
+        Ok(Answer::ToldBefore(upto)) => Told::Before(upto),
+        // If it was done, the next try finds that.
+        _ => Told::Not,
+    }
+}
+
+/// What time brings: what is late is told by the others, and what nobody has is read by somebody.
+async fn look(shared: &Arc<Shared>, session: &Session, place: &mut u64) -> Result<(), Fault> {
+    let keys: Vec<i64> = shared.telling.noted.lock().drain().collect();
+    let mut told: Vec<(CanvasId, u64)> = Vec::new();
+    for key in keys {
+        let Some(replica) = shared.canvases.get(key) else {
+            continue;
+        };
+        let inner = replica.inner.lock();
+        if inner.untold.is_told(u64::MAX) && !inner.stale {
+            told.push((replica.id.clone(), inner.n));
+        } else {
+            shared.telling.note(key);
+        }
+    }
+    for some in told.chunks(CANVASES) {
+        shared.all_told(session, some).await?;
+    }
+    for _ in 0..REQUESTS {
+        let (next, names) = session.log.untold(*place).await?;
+        *place = next;
+        for name in &names {
+            let Ok(id) = CanvasId::parse(name) else {
+                continue;
+            };
+            // What can't be read now is found again.
+            if let Ok(replica) = shared.find_or_read(&id).await {
+                shared.telling.note(replica.key);
+            }
+        }
+        if next == 0 || !names.is_empty() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The engine may have lost how far hooks were told, and has what happened after that.
+async fn recall_all(shared: &Arc<Shared>, session: &Session) {
+    for replica in shared.canvases.all() {
+        if replica.inner.lock().untold.told() > 0 {
+            recall(shared, session, &replica).await;
+        }
+    }
+}
+
+async fn recall(shared: &Arc<Shared>, session: &Session, replica: &Arc<Replica>) {
+    let read = async {
+        let head = session.log.open(&replica.id, opening(), false).await?;
+        if head.told >= replica.inner.lock().untold.told() {
+            return Ok(());
+        }
+        let parts = shared.read_parts(session, replica, false).await?;
+        let (rules, hearing) = (shared.rules, shared.hearing(replica));
+        let (told, n) = (parts.head.told, parts.head.n);
+        let built = tokio::task::spawn_blocking(move || rebuilt(parts, rules, &hearing));
+        let built = built.await.map_err(|e| Fault::NotNow(e.to_string()))?;
+        let built = built.map_err(Fault::Canvas)?;
+        let mut inner = replica.inner.lock();
+        inner
+            .untold
+            .recall((told, n), built.untold, &shared.telling);
+        drop(inner);
+        shared.telling.ring(replica.key);
+        shared.telling.note(replica.key);
+        Ok(())
+    };
+    let read: Result<(), Fault> = read.await;
+    if let Err(fault) = read {
+        shared.link.failed(session.id, &fault);
+    }
+}

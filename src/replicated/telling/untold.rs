@@ -1,0 +1,265 @@
+//! What the batches of one canvas did, and hooks were not told yet.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Telling;
+use crate::canvas::{CanvasState, Changed, Ears};
+use crate::jobs::telling::{Happening, Missed};
+use crate::log::LoggedBatch;
+
+/// Bytes that may wait of all canvases: beyond, a canvas's events are told as a gap.
+const MOST_BYTES: usize = 32 * 1024 * 1024;
+/// The same of one canvas.
+const MOST_OF_ONE: usize = 8 * 1024 * 1024;
+/// Events of one commit, and their bytes but for the first: others commit in between.
+const AT_ONCE: usize = 256;
+const AT_ONCE_BYTES: usize = 512 * 1024;
+
+/// What one batch did.
+pub(in crate::replicated) struct Happened {
+    n: u64,
+    /// The version of the hooks that hear of it.
+    hooks: u64,
+    bytes: usize,
+    what: Arc<Happening>,
+}
+
+/// What is to be told next.
+pub(super) struct Next {
+    pub(super) from: u64,
+    pub(super) upto: u64,
+    /// Each with the version of its hooks.
+    pub(super) parts: Vec<(u64, Arc<Happening>)>,
+}
+
+/// See the module's head.
+pub(in crate::replicated) struct Untold {
+    canvas: Arc<str>,
+    /// The batch up to which hooks were told, as far as is known.
+    told: u64,
+    waiting: VecDeque<Happened>,
+    bytes: usize,
+    /// Since when the oldest of them waits.
+    since: Option<Instant>,
+    /// They are on their way.
+    pub(super) under_way: bool,
+}
+
+impl Untold {
+    pub(in crate::replicated) fn new(canvas: &str) -> Self {
+        Self {
+            canvas: canvas.into(),
+            told: 0,
+            waiting: VecDeque::new(),
+            bytes: 0,
+            since: None,
+            under_way: false,
+        }
+    }
+
+    /// Has the state hear what a batch does that is about to be run, if that is to be told.
+    pub(in crate::replicated) fn listen(
+        &self,
+        kept: &LoggedBatch,
+        state: &mut CanvasState,
+        telling: &Telling,
+    ) {
+        if kept.hooks > 0 && kept.n > self.told {
+            let heed = telling.heed(kept.hooks);
+            state.listen(Ears::new(self.canvas.clone(), heed));
+        }
+    }
+
+    /// It was run. Where too much waits, the canvas's events become a gap.
+    pub(in crate::replicated) fn add(&mut self, happened: Happened, telling: &Telling) {
+        telling.add_bytes(happened.bytes);
+        self.push(happened);
+        let all = telling.bytes.load(std::sync::atomic::Ordering::Relaxed);
+        if (self.bytes > MOST_OF_ONE || all > MOST_BYTES) && !self.under_way {
+            telling.take_bytes(self.bytes);
+            self.collapse();
+            telling.add_bytes(self.bytes);
+        }
+    }
+
+    fn push(&mut self, happened: Happened) {
+        self.since.get_or_insert_with(Instant::now);
+        self.bytes += happened.bytes;
+        self.waiting.push_back(happened);
+    }
+
+    /// One gap in the place of all that waits.
+    fn collapse(&mut self) {
+        let all = std::mem::take(&mut self.waiting);
+        self.bytes = 0;
+        let mut one: Option<Happened> = None;
+        for next in all {
+            let before = one.as_ref().map(|one| &*one.what);
+            let what = Arc::new(in_one(before, &next.what));
+            one = Some(Happened {
+                bytes: what.size(),
+                what,
+                ..next
+            });
+        }
+        if let Some(one) = one {
+            self.push(one);
+        }
+    }
+
+    /// Hooks were told up to that batch. Gives the bytes that this frees.
+    pub(in crate::replicated) fn told_upto(&mut self, upto: u64) -> usize {
+        self.told = self.told.max(upto);
+        let before = self.bytes;
+        while let Some(first) = self.waiting.front()
+            && first.n <= upto
+        {
+            self.bytes -= first.bytes;
+            self.waiting.pop_front();
+        }
+        if before > self.bytes {
+            self.since = (!self.waiting.is_empty()).then(Instant::now);
+        }
+        before - self.bytes
+    }
+
+    /// What is kept says how far they were told, and what waits after that. Of what waited before, that is kept which was up to `saved`:
+    /// nobody can find it out again.
+    pub(in crate::replicated) fn restart(
+        &mut self,
+        (told, saved): (u64, u64),
+        since: Vec<Happened>,
+        telling: &Telling,
+    ) {
+        telling.take_bytes(self.bytes);
+        self.bytes = 0;
+        let mut before = std::mem::take(&mut self.waiting);
+        before.retain(|happened| happened.n <= saved && happened.n > told);
+        (self.told, self.since) = (told, None);
+        for happened in before.into_iter().chain(since) {
+            self.push(happened);
+        }
+        telling.add_bytes(self.bytes);
+    }
+
+    /// The engine lost how far they were told: those are what happened after that, up to where the canvas was read.
+    pub(super) fn recall(
+        &mut self,
+        (told, read): (u64, u64),
+        since: Vec<Happened>,
+        telling: &Telling,
+    ) {
+        telling.take_bytes(self.bytes);
+        self.bytes = 0;
+        let mut after = std::mem::take(&mut self.waiting);
+        after.retain(|happened| happened.n > read);
+        self.told = told;
+        for happened in since.into_iter().chain(after) {
+            self.push(happened);
+        }
+        telling.add_bytes(self.bytes);
+    }
+
+    pub(super) fn canvas(&self) -> Arc<str> {
+        self.canvas.clone()
+    }
+
+    pub(super) fn told(&self) -> u64 {
+        self.told
+    }
+
+    /// Whether hooks were told of everything up to that batch.
+    pub(in crate::replicated) fn is_told(&self, n: u64) -> bool {
+        self.waiting.front().is_none_or(|first| first.n > n)
+    }
+
+    /// Since when something waits.
+    pub(in crate::replicated) fn since(&self) -> Option<Instant> {
+        self.since
+    }
+
+    /// What is to be told next; `here`: the last batch that was run.
+    pub(super) fn next(&self, here: u64) -> Option<Next> {
+        let (mut parts, mut events, mut bytes) = (Vec::new(), 0, 0);
+        let mut upto = self.waiting.front()?.n;
+        let mut all = true;
+        for happened in &self.waiting {
+            events += happened.what.told.len();
+            bytes += happened.bytes;
+            if !parts.is_empty() && (events > AT_ONCE || bytes > AT_ONCE_BYTES) {
+                all = false;
+                break;
+            }
+            upto = happened.n;
+            parts.push((happened.hooks, happened.what.clone()));
+        }
+        Some(Next {
+            from: self.told,
+            // Batches that did nothing are told, too.
+            upto: if all { upto.max(here) } else { upto },
+            parts,
+        })
+    }
+}
+
+/// What the state heard of a batch; `None` if that is nothing.
+pub(in crate::replicated) fn heard(
+    state: &mut CanvasState,
+    n: u64,
+    at_ms: i64,
+    hooks: u64,
+) -> Option<Happened> {
+    let (told, changed) = state.heard()?.heard();
+    if told.is_empty() && changed.is_none() {
+        return None;
+    }
+    let what = Happening {
+        at_ms,
+        told,
+        changed: changed.map(|Changed { named, span }| (named, span)),
+        gap: None,
+    };
+    Some(Happened {
+        n,
+        hooks,
+        bytes: what.size(),
+        what: Arc::new(what),
+    })
+}
+
+/// Two moments as one gap.
+fn in_one(before: Option<&Happening>, after: &Happening) -> Happening {
+    let mut gap: Option<Missed> = before.and_then(|before| before.gap.clone());
+    let mut miss = |missed: Missed| {
+        gap = Some(match gap.take() {
+            None => missed,
+            Some(gap) => Missed {
+                span: (gap.span.0.min(missed.span.0), gap.span.1.max(missed.span.1)),
+                count: gap.count + missed.count,
+                ..missed
+            },
+        });
+    };
+    let told = before.into_iter().flat_map(|before| &before.told);
+    for told in told.chain(&after.told) {
+        miss(Missed {
+            named: told.named.clone(),
+            span: (told.seq, told.seq),
+            count: 1,
+        });
+    }
+    after.gap.iter().cloned().for_each(&mut miss);
+    let first = before.and_then(|before| before.changed.as_ref());
+    let changed = match (first, &after.changed) {
+        (Some((_, first)), Some((named, last))) => Some((named.clone(), (first.0, last.1))),
+        (first, last) => last.clone().or_else(|| first.cloned()),
+    };
+    Happening {
+        at_ms: after.at_ms,
+        told: Vec::new(),
+        changed,
+        gap,
+    }
+}
