@@ -5,6 +5,33 @@
 //! words of a refusal. It reads and writes rows through [`Store`], which has two implementations. [`CanvasState`] holds
 //! the rows in memory: the copies over Redis and the in-process backplane use it. A transaction of [`crate::sqlite`]
 //! holds them in tables. Neither of them decides anything.
+//!
+//! The same entries at the same times make the same canvas, wherever they are run:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use scumble::backplane::{Author, Entry};
+//! use scumble::canvas::bounds::ObjectBounds;
+//! use scumble::canvas::{CanvasState, Rules};
+//! use scumble::protocol::client_message::{ClientMessage, parse};
+//! use scumble::protocol::ids::{ClientId, ConnId, Epoch};
+//!
+//! let rules = Rules {
+//!     message_ttl_ms: 60_000,
+//!     presence_grace_ms: 10_000,
+//!     bounds: ObjectBounds { max_objects: 1_000, max_bytes: 1 << 20 },
+//! };
+//! let mut canvas = CanvasState::new(Epoch(1), rules);
+//! let client = ClientId::parse("tab-00001").unwrap();
+//! let author = Arc::new(Author::new(ConnId::new(1, 1), client, "{}".to_owned(), String::new()));
+//! let text = r#"{"type":"object-create","op":1,"object":{"id":"a","kind":"box","x":1}}"#;
+//! let Ok(ClientMessage::Durable(message)) = parse(text) else { unreachable!() };
+//!
+//! let mut deliveries = Vec::new();
+//! canvas.apply(1, Entry::Durable { author, message }, 0, &mut deliveries);
+//! assert_eq!((canvas.head().seq, canvas.objects()), (1, 1));
+//! ```
 
 mod batch;
 pub mod bounds;

@@ -14,10 +14,10 @@ pub const BATCH_ENTRIES: usize = 512;
 pub const BATCH_BYTES: usize = 2 * 1024 * 1024;
 /// What one canvas may put into a batch in its turn (deficit round robin), in bytes.
 pub const CANVAS_QUANTUM_BYTES: usize = 16 * 1024;
-/// Work of one batch beyond its own bytes: what is read, taken apart, merged and written of objects, in bytes. Some 15 ms.
-pub const BATCH_WORK: usize = 2 * 1024 * 1024;
+/// Work of one batch beyond its own bytes: what is read, taken apart, merged and written of objects, in bytes. Some 25 ms.
+pub const BATCH_WORK: usize = 3 * 1024 * 1024;
 /// One canvas's share of that.
-pub const CANVAS_WORK: usize = 512 * 1024;
+pub const CANVAS_WORK: usize = 768 * 1024;
 /// How long the entries of one transaction may take over the file, whatever they are. Others wait for two of them at the most.
 pub const TRANSACTION_TIME: Duration = Duration::from_millis(20);
 /// The longest an entry waits before it is refused as `overloaded` instead.
@@ -95,9 +95,15 @@ pub const BASES_AT_ONCE: usize = 64;
 /// Chat messages kept per canvas, and told in a snapshot.
 pub const CHAT_HISTORY: u32 = 200;
 /// Bytes of one object after merges: a snapshot part must hold it.
-pub const MAX_OBJECT_BYTES: usize = 128 * 1024;
+pub const MAX_OBJECT_BYTES: usize = 256 * 1024;
+/// Bytes of one client message, unless configured.
+pub const DEFAULT_MESSAGE_BYTES: u32 = 256 * 1024;
 /// Bytes of one client's presence state.
-pub const MAX_STATE_BYTES: usize = 8 * 1024;
+pub const MAX_STATE_BYTES: usize = 32 * 1024;
+/// A presence state of at most so many bytes is always taken.
+pub const SMALL_STATE_BYTES: usize = 8 * 1024;
+/// Bytes of all presence states of a canvas, as its room knows them. Larger ones are taken up to it: each welcome tells all of them.
+pub const MAX_STATES_BYTES: usize = 8 * 1024 * 1024;
 
 /// Ops of one connection that wait for their ack; beyond, the server stops reading from it.
 pub const MAX_IN_FLIGHT_OPS: u32 = 1_024;
@@ -105,7 +111,7 @@ pub const MAX_IN_FLIGHT_OPS: u32 = 1_024;
 /// leaves out that many numbers has such.
 pub const MAX_REFUSED_GAPS: usize = 256;
 /// Bytes of one connection's ordered lane.
-pub const OUTBOX_BYTES: usize = 256 * 1024;
+pub const OUTBOX_BYTES: usize = 512 * 1024;
 /// What the WebSocket parser keeps for each connection, idle or not.
 pub const READ_BUFFER_BYTES: usize = 128;
 /// What is read from a socket at once. Only connections that have something to read hold it.
@@ -113,9 +119,9 @@ pub const READ_AHEAD_BYTES: usize = 16 * 1024;
 /// Frames that one connection's turn of reading takes in, so that what never becomes a message makes nobody wait. Messages have a bound of
 /// their own below it.
 pub const FRAMES_PER_TURN: u32 = 256;
-/// Bytes of such a turn: one message of the largest size, or a great many small ones. Read and handled in well below a millisecond.
+/// Bytes of such a turn: a great many small messages, or half of the largest one. Read and handled in well below a millisecond.
 pub const BYTES_PER_TURN: usize = 128 * 1024;
-/// Fragments of one message. The largest one in pieces of 128 bytes; libraries cut at 4 KiB and more.
+/// Fragments of one message. The largest one in pieces of 256 bytes; libraries cut at 4 KiB and more.
 pub const MAX_FRAGMENTS: u32 = 1_024;
 /// Fragments of one message that hold nothing. Streams that are flushed too often make a few.
 pub const MAX_EMPTY_FRAGMENTS: u32 = 64;

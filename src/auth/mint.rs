@@ -1,4 +1,30 @@
 //! Makes tokens for development and tests. A production issuer is another program, with a key of its own.
+//!
+//! ```
+//! use std::collections::BTreeMap;
+//! use std::time::Duration;
+//!
+//! use scumble::auth::claims::Access;
+//! use scumble::auth::keys::Keys;
+//! use scumble::auth::mint::{Wanted, mint};
+//! use scumble::auth::secret::Secret;
+//!
+//! let secret = Secret::new("thirty-two bytes, or it is refused".to_owned());
+//! let wanted = Wanted {
+//!     subject: "ada".to_owned(),
+//!     canvases: BTreeMap::from([("board-*".to_owned(), Access::Write)]),
+//!     ttl: Duration::from_secs(3600),
+//!     name: Some("Ada".to_owned()),
+//!     color: None,
+//!     token_id: None,
+//! };
+//! let token = mint(&secret, &wanted)?;
+//!
+//! let claims = Keys::of_secrets(vec![secret]).decode(&token)?;
+//! assert_eq!(claims.access("board-7"), Some(Access::Write));
+//! assert_eq!(claims.access("map-7"), None);
+//! # Ok::<(), String>(())
+//! ```
 
 use std::collections::BTreeMap;
 use std::time::Duration;

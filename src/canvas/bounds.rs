@@ -122,6 +122,6 @@ mod tests {
         let large = BOUNDS
             .put(totals(0, 0), None, MAX_OBJECT_BYTES + 1)
             .unwrap_err();
-        assert!(large.message.contains("131073 bytes; at most 131072"));
+        assert!(large.message.contains("262145 bytes; at most 262144"));
     }
 }

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::values::{Network, duration, network, number, whole};
 use super::{ConnectionLimits, Deadlines};
-use crate::limits::{JobLimits, MAX_OBJECT_BYTES};
+use crate::limits::JobLimits;
 use crate::protocol::client_message::{DEFAULT_DEPTH, MAX_DEPTH, MIN_DEPTH};
 
 /// The shortest of the times below: less than a busy machine may take by itself helps nobody.
@@ -69,7 +69,7 @@ pub struct LimitArgs {
         value_name = "N",
         default_value = "67108864"
     )]
-    #[arg(value_parser = number(MAX_OBJECT_BYTES as u32, 1_073_741_824))]
+    #[arg(value_parser = number(131_072, 1_073_741_824))]
     pub max_canvas_bytes: u32,
 
     /// Bytes of all jobs of one queue, 1048576 to 1099511627776: those that wait, dead ones, marks of duplicates

@@ -11,7 +11,7 @@ use super::quota_args::QuotaArgs;
 use super::security_args::SecurityArgs;
 use super::values::{Switch, duration, instance_id, listen, number};
 use super::{FailPoint, LogFormat, LogLevel, RedisArgs, Synchronous};
-use crate::limits::MAX_OBJECT_BYTES;
+use crate::limits::{DEFAULT_MESSAGE_BYTES, MAX_OBJECT_BYTES};
 use crate::protocol::ids::InstanceId;
 
 const fn ms(n: u64) -> Duration {
@@ -252,12 +252,12 @@ pub struct ServeArgs {
     #[arg(value_parser = duration(s(1), MINUTE * 10))]
     pub write_timeout: Duration,
 
-    /// Bytes of one client message, 1024 to 131072
+    /// Bytes of one client message, 1024 to 262144
     #[arg(
         long,
         env = "SCUMBLE_MAX_MESSAGE_BYTES",
         value_name = "N",
-        default_value = "65536"
+        default_value_t = DEFAULT_MESSAGE_BYTES
     )]
     #[arg(value_parser = number(1024, MAX_OBJECT_BYTES as u32))]
     pub max_message_bytes: u32,

@@ -1,4 +1,12 @@
 //! Which canvases a hook is about: one by its name, or all whose names begin alike.
+//!
+//! ```
+//! use scumble::hooks::pattern::CanvasPattern;
+//!
+//! let boards = CanvasPattern::parse("board-*").unwrap();
+//! assert!(boards.matches("board-7") && !boards.matches("map-7"));
+//! assert!(CanvasPattern::parse("no/name*").is_err());
+//! ```
 
 use std::fmt;
 

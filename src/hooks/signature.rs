@@ -61,6 +61,16 @@ impl fmt::Debug for SigningSecret {
 
 /// The header `webhook-signature` of one attempt: a signature of each secret, the first one's first. `timestamp` is in
 /// seconds since the epoch.
+///
+/// ```
+/// use scumble::hooks::signature::{SigningSecret, header};
+///
+/// // While secrets are changed there are two. A receiver accepts what one of its own has signed.
+/// let secrets = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_b2xkIHNlY3JldCBvZiAyNCBieXRlcyEh"]
+///     .map(|text| SigningSecret::parse(text).unwrap());
+/// let signed = header(&secrets, "msg_1", 1_674_087_231, br#"{"type":"chat.sent"}"#);
+/// assert_eq!(signed.split(' ').filter(|one| one.starts_with("v1,")).count(), 2);
+/// ```
 pub fn header(secrets: &[SigningSecret], id: &str, timestamp: i64, body: &[u8]) -> String {
     let signatures: Vec<String> = secrets
         .iter()

@@ -2,6 +2,21 @@
 //!
 //! Only the envelope is read; what the application put in `data`, `object` or `patch` is checked
 //! (depth, sizes, numbers) and passed on byte for byte.
+//!
+//! ```
+//! use scumble::protocol::client_message::{ClientMessage, Kind, parse};
+//!
+//! let text = r#"{"type":"object-create","op":7,"object":{"id":"a","kind":"box","x":1}}"#;
+//! let Ok(ClientMessage::Durable(message)) = parse(text) else {
+//!     panic!("it is a durable message");
+//! };
+//! assert_eq!((message.kind, message.op), (Kind::ObjectCreate, 7));
+//!
+//! // What is wrong is named, with its op if that could be read.
+//! let refused = parse(r#"{"type":"chat","op":8,"text":7}"#).unwrap_err();
+//! assert_eq!(refused.op, Some(8));
+//! assert!(refused.message.contains("text"));
+//! ```
 
 use std::ops::Range;
 
@@ -46,7 +61,7 @@ pub const MAX_BATCH_OPS: usize = 1_000;
 /// Paths in one `object-update`.
 pub const MAX_PATHS: usize = 1_000;
 /// Bytes of a presence patch: none that makes a state of the size allowed is larger, but for what it removes.
-pub const MAX_PATCH_BYTES: usize = 8 * 1024;
+pub const MAX_PATCH_BYTES: usize = 32 * 1024;
 /// Characters of `ping.ts`, which comes back as it was: any number has fewer.
 const MAX_TS_CHARS: usize = 32;
 /// Characters of a refusal.

@@ -1,5 +1,15 @@
 //! What `set`, `unset` and `append` of an `object-update` do to an object. Pure, and the same for every backplane: what a client
 //! computes and what a snapshot holds must be one value.
+//!
+//! ```
+//! use scumble::protocol::edit::Path;
+//!
+//! let path = Path::parse("style.fill").unwrap();
+//! assert_eq!((path.steps(), path.top()), (2, None));
+//! // A dot within a name has a backslash before it.
+//! assert_eq!(Path::parse(r"a\.b").unwrap().top(), Some("a.b"));
+//! assert!(Path::parse("style..fill").is_err());
+//! ```
 
 use std::fmt;
 

@@ -1,4 +1,12 @@
 //! How messages are written, chosen by the handshake: the same messages either way.
+//!
+//! ```
+//! use scumble::protocol::encoding::Encoding;
+//!
+//! let offered = ["graphql-ws", "scumble.v1.msgpack", "scumble.v1"];
+//! assert_eq!(Encoding::chosen(offered), Some(Encoding::Msgpack));
+//! assert_eq!(Encoding::chosen(["graphql-ws"]), None);
+//! ```
 
 /// An encoding of the wire.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]

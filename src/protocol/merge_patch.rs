@@ -1,5 +1,14 @@
 //! JSON merge patch (RFC 7396, section 2). Pure, and the same for every backplane: what a client
 //! computes from `object-update` and what a snapshot holds must be one value.
+//!
+//! ```
+//! use scumble::protocol::merge_patch::apply;
+//! use serde_json::json;
+//!
+//! let mut object = json!({ "id": "a", "x": 1, "style": { "fill": "red", "width": 2 } });
+//! apply(&mut object, &json!({ "x": 5, "style": { "fill": null } }));
+//! assert_eq!(object, json!({ "id": "a", "x": 5, "style": { "width": 2 } }));
+//! ```
 
 use std::io;
 

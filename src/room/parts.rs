@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn a_long_list_of_deletions_is_cut_into_parts() {
         let mut snapshot = snapshot();
-        let id = |n: u64| (n, format!("{n:04}{}", "é".repeat(100)).into());
+        let id = |n: u64| (n, format!("{n:04}{}", "é".repeat(200)).into());
         snapshot.lately.deleted = (1..2_001).map(id).collect();
         snapshot.at.seq = 3_000;
         let parts = Parts::of_snapshot(&snapshot, &BTreeSet::from([1]));

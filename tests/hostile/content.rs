@@ -303,7 +303,7 @@ async fn hostile_presence_and_cursors_stay_within_their_bounds() {
     )))
     .await;
     assert_eq!(raw.until("error").await["code"], "bad-message");
-    let large = "s".repeat(9_000);
+    let large = "s".repeat(33_000);
     raw.send(&text(
         &json!({"type": "presence", "state": {"s": large}}).to_string(),
     ))
@@ -311,7 +311,7 @@ async fn hostile_presence_and_cursors_stay_within_their_bounds() {
     assert_eq!(raw.until("error").await["code"], "too-large");
     // Many patches that fit, and a state that would not.
     for n in 0..20 {
-        let patch = json!({"type": "presence", "state": {n.to_string(): "s".repeat(1_000)}});
+        let patch = json!({"type": "presence", "state": {n.to_string(): "s".repeat(3_000)}});
         raw.send(&text(&patch.to_string())).await;
     }
     assert_eq!(raw.until("error").await["code"], "too-large");

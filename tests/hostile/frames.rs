@@ -94,15 +94,15 @@ async fn text_that_is_not_utf8_is_1007() {
 #[tokio::test]
 async fn what_is_too_big_is_1009_and_the_client_gets_to_read_it() {
     let mut relay = Relay::start(1, MEMORY).await;
-    let big = vec![b'x'; 65_537];
-    let half = vec![b'x'; 40_000];
+    let big = vec![b'x'; 262_145];
+    let half = vec![b'x'; 150_000];
     let many: Vec<u8> = (0..70_000)
         .flat_map(|_| frame(CONTINUATION, b"x"))
         .collect();
     for (what, bytes) in [
         ("one byte over", frame(FIN | TEXT, &big)),
         ("binary over", frame(FIN | BINARY, &big)),
-        ("the head alone", head(FIN | TEXT, 65_537)),
+        ("the head alone", head(FIN | TEXT, 262_145)),
         ("2^63 - 1 bytes announced", head(FIN | TEXT, u64::MAX >> 1)),
         ("2^64 - 1 bytes announced", head(FIN | TEXT, u64::MAX)),
         (
@@ -120,9 +120,9 @@ async fn what_is_too_big_is_1009_and_the_client_gets_to_read_it() {
     // The largest that fits, before and after.
     let mut raw = Raw::join(relay.address(0), "board").await;
     let empty = json!({"type": "broadcast", "op": 1, "event": "e", "data": ""}).to_string();
-    let data = "x".repeat(65_536 - empty.len());
+    let data = "x".repeat(262_144 - empty.len());
     let whole = json!({"type": "broadcast", "op": 1, "event": "e", "data": data}).to_string();
-    assert_eq!(whole.len(), 65_536);
+    assert_eq!(whole.len(), 262_144);
     raw.send(&text(&whole)).await;
     assert_eq!(raw.until("ack").await["seq"], 1);
     relay.unharmed().await;

@@ -207,7 +207,7 @@ async fn a_frame_that_trickles_costs_no_more_than_a_message() {
     }
     let before = relay.process(0).resident_kib();
     for raw in &mut all {
-        raw.send(&head(FIN | TEXT, 65_536)).await;
+        raw.send(&head(FIN | TEXT, 262_144)).await;
     }
     for _ in 0..20 {
         for raw in &mut all {
@@ -220,11 +220,11 @@ async fn a_frame_that_trickles_costs_no_more_than_a_message() {
         .commit(json!({"type": "chat", "text": "hi"}))
         .await;
     let grown = relay.process(0).resident_kib().saturating_sub(before);
-    // A message of the largest size each would be 25 MiB; what came is 200 bytes each.
+    // A message of the largest size each would be 100 MiB; what came is 200 bytes each.
     assert!(grown < 32 * 1024, "{grown} KiB for 400 frames that trickle");
     // The frame is one like any other once it is whole.
     let mut one = all.pop().unwrap();
-    one.send(&vec![b' '; 65_536 - 200 - 22]).await;
+    one.send(&vec![b' '; 262_144 - 200 - 22]).await;
     one.send(br#"{"type":"ping","ts":1}"#).await;
     assert_eq!(one.until("error").await["code"], "bad-json");
     relay.unharmed().await;

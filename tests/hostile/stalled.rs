@@ -14,7 +14,7 @@ const STALLED: usize = 100;
 const READING: usize = 200;
 const MESSAGES: u64 = 1_500;
 /// What one connection's ordered lane holds, in KiB (`OUTBOX_BYTES`).
-const LANE_KIB: u64 = 256;
+const LANE_KIB: u64 = 512;
 
 async fn join_all(relay: &Relay, n: usize, narrow: bool) -> Vec<Raw> {
     let mut all = Vec::new();

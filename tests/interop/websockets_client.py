@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 
 NUMBERS = itertools.count()
 PATIENCE = 30
-LIMIT = 65_536
+LIMIT = 262_144
 
 
 class Relay:

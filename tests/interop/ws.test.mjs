@@ -11,7 +11,7 @@ import { after, before, test } from "node:test";
 import { createInterface } from "node:readline";
 
 const { WebSocket } = createRequire(new URL("../../web/package.json", import.meta.url))("ws");
-const LIMIT = 65_536;
+const LIMIT = 262_144;
 const PATIENCE_MS = 30_000;
 let clients = 0;
 

@@ -74,7 +74,7 @@ async fn presence_is_merged_and_kept_for_who_comes_later() {
     let users = late.welcome["users"].as_array().expect("users");
     let user = users.iter().find(|u| u["client"] == ada.id.as_str());
     assert_eq!(user.expect("she is here")["state"], merged);
-    let large = json!({"type": "presence", "state": {"x": "x".repeat(9_000)}});
+    let large = json!({"type": "presence", "state": {"x": "x".repeat(33_000)}});
     ada.say(large).await;
     let refused = ada.until(|m| m["type"] == "error").await;
     assert_eq!(refused["code"], "too-large");

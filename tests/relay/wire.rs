@@ -44,7 +44,7 @@ async fn a_welcome_says_everything() {
         assert_eq!(welcome[field], value, "{field} of {welcome}");
     }
     assert_eq!(welcome["epoch"].as_str().map(str::len), Some(16));
-    assert_eq!(welcome["limits"]["max_message_bytes"], 65_536);
+    assert_eq!(welcome["limits"]["max_message_bytes"], 262_144);
     for limit in [
         "cursor_interval_ms",
         "ops_per_s",
@@ -52,6 +52,7 @@ async fn a_welcome_says_everything() {
         "max_clients",
         "max_canvas_bytes",
         "max_json_depth",
+        "max_state_bytes",
     ] {
         assert!(welcome["limits"][limit].is_u64(), "{limit} of {welcome}");
     }

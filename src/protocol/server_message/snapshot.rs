@@ -8,7 +8,7 @@ use super::framed;
 use crate::protocol::ids::Epoch;
 
 /// The most bytes of a snapshot part's payload.
-pub const MAX_PART_BYTES: usize = 256 * 1024;
+pub const MAX_PART_BYTES: usize = 512 * 1024;
 
 /// What parts consist of.
 #[derive(Clone, Copy)]

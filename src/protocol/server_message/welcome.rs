@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::Limits;
+use crate::protocol::client_message::MAX_PATCH_BYTES;
 use crate::protocol::encoding::Encoding;
 use crate::protocol::features;
 use crate::protocol::frame;
@@ -115,7 +116,7 @@ fn after_users(w: &Welcome<'_>) -> String {
     format!(
         ",\"limits\":{{\"max_message_bytes\":{},\
          \"cursor_interval_ms\":{},\"ops_per_s\":{},\"max_objects\":{},\"max_clients\":{},\
-         \"max_canvas_bytes\":{},\"max_json_depth\":{}}},\
+         \"max_canvas_bytes\":{},\"max_json_depth\":{},\"max_state_bytes\":{MAX_PATCH_BYTES}}},\
          \"heartbeat_ms\":{},\"features\":{}}}",
         l.max_message_bytes,
         l.cursor_interval_ms,

@@ -11,7 +11,7 @@ use super::{Effect, Link, Seat, State};
 use crate::backplane::{
     Author, End, Entry, PresenceChange, PresenceEvent, PresenceTable, Unavailable,
 };
-use crate::limits::MAX_STATE_BYTES;
+use crate::limits::{MAX_STATE_BYTES, MAX_STATES_BYTES, SMALL_STATE_BYTES};
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::ids::{ClientId, ConnId};
 use crate::protocol::merge_patch;
@@ -176,8 +176,20 @@ impl<L: Link> State<L> {
             .unwrap_or_else(|| serde_json::Value::Object(serde_json::Map::new()));
         merge_patch::apply(&mut state, &patch);
         let state = state.to_string();
-        if state.len() > MAX_STATE_BYTES {
-            let message = format!("state is at most {MAX_STATE_BYTES} bytes after the merge");
+        let refusal = if state.len() > MAX_STATE_BYTES {
+            Some(format!("state is at most {MAX_STATE_BYTES} bytes after the merge"))
+        } else if state.len() > SMALL_STATE_BYTES
+            && self.roster.state_bytes_beside(&seat.link.author().client) + state.len()
+                > MAX_STATES_BYTES
+        {
+            Some(format!(
+                "the states of all on this canvas are at most {MAX_STATES_BYTES} bytes: \
+                 yours may have {SMALL_STATE_BYTES} bytes now"
+            ))
+        } else {
+            None
+        };
+        if let Some(message) = refusal {
             seat.link
                 .reply(say::error(say::ErrorCode::TooLarge, &message, None, None));
             return;

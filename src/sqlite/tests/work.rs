@@ -11,7 +11,7 @@ use crate::protocol::ids::CanvasId;
 
 /// An object that is dear to take apart.
 fn large(id: usize) -> String {
-    let fields: String = (0..8_000).map(|n| format!(",\"k{n}\":1")).collect();
+    let fields: String = (0..16_000).map(|n| format!(",\"k{n}\":1")).collect();
     format!(r#"{{"id":"o{id}","kind":"k"{fields}}}"#)
 }
 
@@ -25,7 +25,7 @@ fn patch(op: u64, id: usize) -> String {
     format!(r#"{{"type":"object-update","op":{op},"id":"o{id}","patch":{{"a":{op}}}}}"#)
 }
 
-/// Sixty bytes may cost a hundred thousand. Whoever sends such waits for itself.
+/// Sixty bytes may cost two hundred thousand. Whoever sends such waits for itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn small_patches_of_large_objects_hold_up_their_own_canvas_only() {
     const OBJECTS: usize = 8;

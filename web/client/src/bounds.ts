@@ -5,8 +5,6 @@ import { copyJson, isObject } from "./json.js";
 
 /** Bytes of a cursor's fields. */
 export const MAX_CURSOR_BYTES = 512;
-/** Bytes of a presence state. */
-export const MAX_STATE_BYTES = 8 * 1024;
 export const MAX_ID_CHARS = 64;
 export const MAX_KIND_CHARS = 32;
 export const MAX_CHAT_CHARS = 4_000;
@@ -16,13 +14,15 @@ export const MAX_USER_CHARS = 64;
 
 /** The bounds in force until the server tells its own. */
 export const DEFAULT_LIMITS: Limits = {
-  max_message_bytes: 64 * 1024,
+  max_message_bytes: 256 * 1024,
   cursor_interval_ms: 33,
   ops_per_s: 0,
   max_objects: Number.MAX_SAFE_INTEGER,
   max_clients: Number.MAX_SAFE_INTEGER,
   max_canvas_bytes: Number.MAX_SAFE_INTEGER,
   max_json_depth: 16,
+  // Older servers do not tell it.
+  max_state_bytes: 8 * 1024,
 };
 
 const encoder = new TextEncoder();

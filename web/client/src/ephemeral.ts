@@ -51,7 +51,7 @@ export class Ephemeral {
 
   private update(patch: JsonObject): void {
     if (Object.keys(patch).length === 0) return;
-    this.presenceSender.update(patch, this.shell.limits().max_message_bytes);
+    this.presenceSender.update(patch, this.shell.limits());
     this.shell.due();
   }
 
@@ -82,7 +82,7 @@ export class Ephemeral {
   /** What to send now, and in how many ms to ask again. */
   tick(now: number, conditions: { connected: boolean; alone: boolean; bufferedBytes: number }): { send: string[]; againInMs: number } {
     const cursor = this.cursorSender.tick(now, conditions);
-    const presence = this.presenceSender.tick(now, conditions.connected, this.shell.limits().max_message_bytes);
+    const presence = this.presenceSender.tick(now, conditions.connected, this.shell.limits());
     return {
       send: [...(cursor.send === undefined ? [] : [cursor.send]), ...(presence.send ?? [])],
       againInMs: Math.min(cursor.againInMs ?? Infinity, presence.againInMs ?? Infinity),

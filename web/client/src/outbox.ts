@@ -37,7 +37,7 @@ export class Outbox {
   /** Unsent ops other than updates: they do not wait for {@link UPDATE_INTERVAL_MS}. */
   private urgent = 0;
   private wake: number | undefined;
-  private limits: OutboxLimits = { maxMessageBytes: 64 * 1024, opsPerS: 0 };
+  private limits: OutboxLimits = { maxMessageBytes: 256 * 1024, opsPerS: 0 };
   private nextKey = 1;
   /** Between {@link begin} and {@link end}, and the key of the first op since. */
   private grouping = false;

@@ -1,7 +1,7 @@
 /** One's own presence state: merged here, sent in patches, at most every 50 ms. Pure. */
 
-import type { Json, JsonObject } from "./types.js";
-import { fits, MAX_STATE_BYTES } from "./bounds.js";
+import type { Json, JsonObject, Limits } from "./types.js";
+import { DEFAULT_LIMITS, fits } from "./bounds.js";
 import { composePatches, mergePatch, patchBetween } from "./json.js";
 
 /** Twenty a second is enough for viewports that others follow. */
@@ -11,8 +11,10 @@ const messageOf = (state: JsonObject): string => JSON.stringify({ type: "presenc
 /** What a message has besides the state. */
 const ENVELOPE_BYTES = messageOf({}).length - "{}".length;
 
+type StateLimits = Pick<Limits, "max_message_bytes" | "max_state_bytes">;
+
 /** The bytes a state may have, where it is told whole in one message. */
-const stateBytes = (maxMessageBytes: number): number => Math.min(MAX_STATE_BYTES, maxMessageBytes - ENVELOPE_BYTES);
+const stateBytes = (limits: StateLimits): number => Math.min(limits.max_state_bytes, limits.max_message_bytes - ENVELOPE_BYTES);
 
 /** Patches of these members, each small enough. A member that alone is too large is left out: no message can tell it. */
 function packed(members: readonly (readonly [string, Json])[], maxBytes: number): JsonObject[] {
@@ -36,9 +38,9 @@ export class PresenceSender {
   private sentAt = -Infinity;
 
   /** Throws `RangeError`, and changes nothing, where the whole state would be more than the server keeps. */
-  update(patch: JsonObject, maxMessageBytes = Infinity): void {
+  update(patch: JsonObject, limits: StateLimits = DEFAULT_LIMITS): void {
     const state = mergePatch(this.state, patch) as JsonObject;
-    const maxBytes = stateBytes(maxMessageBytes);
+    const maxBytes = stateBytes(limits);
     if (!fits(JSON.stringify(state), maxBytes)) throw new RangeError(`a presence state has at most ${maxBytes} bytes after the merge`);
     this.state = state;
     const last = this.patches.pop();
@@ -58,11 +60,11 @@ export class PresenceSender {
   }
 
   /** What to send now, and in how many ms to ask again. */
-  tick(now: number, connected: boolean, maxMessageBytes = Infinity): { send?: string[]; againInMs?: number } {
+  tick(now: number, connected: boolean, limits: StateLimits = DEFAULT_LIMITS): { send?: string[]; againInMs?: number } {
     if (this.patches.length === 0 || !connected) return {};
     const waitMs = this.sentAt + PRESENCE_INTERVAL_MS - now;
     if (waitMs > 0) return { againInMs: waitMs };
-    const send = this.pieces(stateBytes(maxMessageBytes)).map(messageOf);
+    const send = this.pieces(stateBytes(limits)).map(messageOf);
     this.patches = [];
     this.sentAt = now;
     return { send };

@@ -13,8 +13,8 @@ import { mergePatch } from "./json.js";
 type Message = Record<string, Json | undefined> & { readonly type: string };
 
 const LIMITS = {
-  max_message_bytes: 64 * 1024, cursor_interval_ms: 33, ops_per_s: 0, max_objects: 10_000, max_clients: 1_000,
-  max_canvas_bytes: 64 * 1024 * 1024, max_json_depth: 16,
+  max_message_bytes: 256 * 1024, cursor_interval_ms: 33, ops_per_s: 0, max_objects: 10_000, max_clients: 1_000,
+  max_canvas_bytes: 64 * 1024 * 1024, max_json_depth: 16, max_state_bytes: 32 * 1024,
 };
 const TOO_LATE = new Set(["object-update", "object-delete"]);
 

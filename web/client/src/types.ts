@@ -274,6 +274,8 @@ export interface Limits {
   readonly max_canvas_bytes: number;
   /** Levels of arrays and objects in a message, its own braces included. */
   readonly max_json_depth: number;
+  /** Bytes of one client's presence state. */
+  readonly max_state_bytes: number;
 }
 
 /**

@@ -45,6 +45,18 @@ test("a presence state over 8 KiB after the merge throws, and the rest is there 
   assert.deepEqual(stateOf(b, a.room.client), { tool: "pen", text: "ä".repeat(4_000) });
 });
 
+test("a server that takes larger presence states says so", async () => {
+  const { h, a, b } = await two();
+  h.server.limits = { ...h.server.limits, max_state_bytes: 32_768 };
+  h.server.connOf(a.room.client)?.line.cut();
+  await h.world.run(1_000);
+  const text = "x".repeat(30_000);
+  a.room.presence.update({ text });
+  assert.throws(() => a.room.presence.update({ more: "x".repeat(5_000) }), { name: "RangeError", message: /32768 bytes/ });
+  await h.world.run(100);
+  assert.deepEqual(stateOf(b, a.room.client), { text });
+});
+
 test("the presence state fits into one message of a server that takes only small ones", async () => {
   const { h, a, b } = await two();
   a.room.presence.update({ tool: "pen", text: "x".repeat(900), more: "y".repeat(900), large: "z".repeat(2_000) });

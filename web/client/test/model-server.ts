@@ -67,7 +67,7 @@ export class ModelServer {
   /** Who everybody is and their presence, kept over connections as within the server's grace. */
   private readonly people = new Map<string, { user: User; state: JsonObject }>();
   hellos: Hello[] = [];
-  limits = { max_message_bytes: 65536, cursor_interval_ms: 33, ops_per_s: 0, max_objects: 10_000, max_clients: 100 };
+  limits: { max_message_bytes: number; max_state_bytes?: number; [more: string]: number | undefined } = { max_message_bytes: 65536, cursor_interval_ms: 33, ops_per_s: 0, max_objects: 10_000, max_clients: 100 };
   /** What it says that it has. */
   features: string[] = [];
   /** Bytes of durable messages that came. */
@@ -151,8 +151,8 @@ export class ModelServer {
     const person = this.people.get(conn.client ?? "");
     if (message.type !== "presence" || !person) return;
     const state = mergePatch(person.state, message.state as JsonObject) as JsonObject;
-    if ([state, message.state].some((value) => bytes(JSON.stringify(value)) > 8192)) {
-      return conn.line.deliver({ type: "error", code: "too-large", message: "state is at most 8192 bytes after the merge" });
+    if ([state, message.state].some((value) => bytes(JSON.stringify(value)) > (this.limits.max_state_bytes ?? 8192))) {
+      return conn.line.deliver({ type: "error", code: "too-large", message: "the state is too large after the merge" });
     }
     person.state = state;
     this.others(conn, { type: "presence", client: conn.client, state: person.state });
