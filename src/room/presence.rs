@@ -138,7 +138,10 @@ impl Roster {
     /// Bytes of the presence states of all but that client.
     pub fn state_bytes_beside(&self, client: &ClientId) -> usize {
         let others = self.iter().filter(|p| p.member.client != *client);
-        others.filter_map(|p| p.member.state.as_deref()).map(str::len).sum()
+        others
+            .filter_map(|p| p.member.state.as_deref())
+            .map(str::len)
+            .sum()
     }
 
     /// Those beyond `most` who have to go: of those who are away the ones that were lost first.

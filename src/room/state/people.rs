@@ -177,7 +177,9 @@ impl<L: Link> State<L> {
         merge_patch::apply(&mut state, &patch);
         let state = state.to_string();
         let refusal = if state.len() > MAX_STATE_BYTES {
-            Some(format!("state is at most {MAX_STATE_BYTES} bytes after the merge"))
+            Some(format!(
+                "state is at most {MAX_STATE_BYTES} bytes after the merge"
+            ))
         } else if state.len() > SMALL_STATE_BYTES
             && self.roster.state_bytes_beside(&seat.link.author().client) + state.len()
                 > MAX_STATES_BYTES
