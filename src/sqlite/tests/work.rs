@@ -28,7 +28,7 @@ fn patch(op: u64, id: usize) -> String {
 /// Sixty bytes may cost two hundred thousand. Whoever sends such waits for itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn small_patches_of_large_objects_hold_up_their_own_canvas_only() {
-    const OBJECTS: usize = 8;
+    const OBJECTS: usize = 5;
     let dir = tempfile::tempdir().unwrap();
     let queue = start(dir.path(), "one");
     let (flooded, heard) = room(&queue, "flooded").await;
