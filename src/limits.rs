@@ -125,7 +125,9 @@ pub const BYTES_PER_TURN: usize = 128 * 1024;
 pub const MAX_FRAGMENTS: u32 = 1_024;
 /// Fragments of one message that hold nothing. Streams that are flushed too often make a few.
 pub const MAX_EMPTY_FRAGMENTS: u32 = 64;
-/// Bytes before the hello, beside a message of the largest size: pings of proxies and the frames' heads.
+/// Bytes of a hello: nobody has shown a token yet.
+pub const HELLO_BYTES: usize = 64 * 1024;
+/// Bytes before the hello: pings of proxies and the frames' heads.
 pub const BEFORE_HELLO_BYTES: usize = 16 * 1024;
 /// Bad messages in a row that end a connection.
 pub const MAX_BAD_IN_A_ROW: u32 = 10;

@@ -19,8 +19,8 @@ use super::op_window::OpWindow;
 use super::outbound::Outbound;
 use crate::backplane::{Author, End, Together};
 use crate::limits::{
-    BEFORE_HELLO_BYTES, MAX_EMPTY_FRAGMENTS, MAX_FRAGMENTS, OUTBOX_BYTES, PART_TIMEOUT,
-    READ_BUFFER_BYTES,
+    BEFORE_HELLO_BYTES, HELLO_BYTES, MAX_EMPTY_FRAGMENTS, MAX_FRAGMENTS, OUTBOX_BYTES,
+    PART_TIMEOUT, READ_BUFFER_BYTES,
 };
 use crate::protocol::VERSION;
 use crate::protocol::client_message::{ClientMessage, Hello, Refused, parse_within};
@@ -200,9 +200,10 @@ impl Inbound {
 
     /// Whoever sends much and no hello has no use for the place.
     fn hurry(&self) {
-        let most = self.hub.config.max_message_bytes + BEFORE_HELLO_BYTES;
+        let hello = self.hub.config.max_message_bytes.min(HELLO_BYTES);
+        let most = hello + BEFORE_HELLO_BYTES;
         if self.peer.is_none() && self.socket.get_ref().received() > most as u64 {
-            let reason = "hello must come first: only pings may come before it";
+            let reason = "hello must come first, with at most 64 KiB: only pings may come before";
             self.out.close(CloseCode::Malformed, reason);
         }
     }

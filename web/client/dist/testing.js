@@ -8,11 +8,11 @@ void 0)return t(s);if(s!==void 0&&!u(s))return f;let o=s??{},i=O(h(o,n),r,t);if(
 s,t);if(r===void 0||n.length>0&&!u(r))return s;if(n.length>0){let o={...s};return y(o,t,g(r,n)),o}return Object.fromEntries(Object.entries(s).filter(([o])=>o!==
 t))}function S(s,e){return s===void 0?e:typeof s=="string"&&typeof e=="string"?s+e:Array.isArray(s)&&Array.isArray(e)?[...s,...e]:void 0}function J(s,e){let t=d(
 s,e.patch);if(!v(e))return t;let n=t;for(let r of e.unset??[])n=g(n,j(r));for(let[r,o]of Object.entries(e.set??{}))if(n=O(n,j(r),()=>o),n===f)return s;for(let[r,
-o]of Object.entries(e.append??{}))if(n=O(n,j(r),i=>S(i,o)??f),n===f)return s;return n}var _={max_message_bytes:64*1024,cursor_interval_ms:33,ops_per_s:0,max_objects:1e4,max_clients:1e3,max_canvas_bytes:64*1024*1024,max_json_depth:16},A=new Set(["\
-object-update","object-delete"]),m=class{constructor(e,t){this.relay=e;this.canvas=decodeURIComponent(new URL(t).pathname.split("/").pop()??""),e.soon(()=>e.taken(
-this))}relay;onopen=null;onmessage=null;onclose=null;onerror=null;bufferedAmount=0;canvas;client="";open=!0;blocked;send(e){this.relay.soon(()=>this.open&&this.
-relay.heard(this,JSON.parse(e)))}close(e=1e3,t=""){this.relay.soon(()=>this.end(e,t))}tell(e){this.relay.soon(()=>this.open&&this.onmessage?.({data:JSON.stringify(
-e)}))}end(e,t=""){this.open&&(this.open=!1,this.relay.left(this),this.onclose?.({code:e,reason:t}))}},w=class{WebSocket;latencyMs=0;refuse=()=>{};canvases=new Map;sockets=new Set;up=!0;constructor(){
+o]of Object.entries(e.append??{}))if(n=O(n,j(r),i=>S(i,o)??f),n===f)return s;return n}var _={max_message_bytes:256*1024,cursor_interval_ms:33,ops_per_s:0,max_objects:1e4,max_clients:1e3,max_canvas_bytes:64*1024*1024,max_json_depth:16,max_state_bytes:32*
+1024},A=new Set(["object-update","object-delete"]),m=class{constructor(e,t){this.relay=e;this.canvas=decodeURIComponent(new URL(t).pathname.split("/").pop()??""),
+e.soon(()=>e.taken(this))}relay;onopen=null;onmessage=null;onclose=null;onerror=null;bufferedAmount=0;canvas;client="";open=!0;blocked;send(e){this.relay.soon(()=>this.
+open&&this.relay.heard(this,JSON.parse(e)))}close(e=1e3,t=""){this.relay.soon(()=>this.end(e,t))}tell(e){this.relay.soon(()=>this.open&&this.onmessage?.({data:JSON.
+stringify(e)}))}end(e,t=""){this.open&&(this.open=!1,this.relay.left(this),this.onclose?.({code:e,reason:t}))}},w=class{WebSocket;latencyMs=0;refuse=()=>{};canvases=new Map;sockets=new Set;up=!0;constructor(){
 let e=this;this.WebSocket=class extends m{constructor(t){super(e,t)}}}objects(e){return[...this.at(e).objects.values()]}chat(e){return this.at(e).chat.map(({text:t})=>String(
 t))}commit(e,t,n="somebody-else"){this.committed(this.at(e),e,n,{...t,op:(this.at(e).lastOp.get(n)??0)+1})}cut(){for(let e of[...this.sockets])e.end(1006)}offline(){
 this.up=!1,this.cut()}online(){this.up=!0}soon(e){this.latencyMs>0?setTimeout(e,this.latencyMs):queueMicrotask(e)}taken(e){if(!this.up)return e.end(1006);this.sockets.

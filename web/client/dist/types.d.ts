@@ -270,6 +270,8 @@ export interface Limits {
     readonly max_canvas_bytes: number;
     /** Levels of arrays and objects in a message, its own braces included. */
     readonly max_json_depth: number;
+    /** Bytes of one client's presence state. */
+    readonly max_state_bytes: number;
 }
 /**
  * One canvas, live. `Shapes` is the union of the application's objects, `Presence` its presence state, `Events` the data of
