@@ -28,7 +28,7 @@ const NUMBER_TAKEN: &str =
 
 impl From<RedisError> for ConnectError {
     fn from(error: RedisError) -> Self {
-        Self::Now(error.to_string())
+        Self::Now(super::fault::words(&error))
     }
 }
 

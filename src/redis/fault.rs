@@ -30,7 +30,7 @@ const LATER: &[&str] = &[
 
 impl From<RedisError> for Fault {
     fn from(error: RedisError) -> Self {
-        let text = error.to_string();
+        let text = words(&error);
         match (error.code(), error.kind()) {
             (Some(code), _) if LEAVE.contains(&code) => Self::Link(text),
             (Some(code), _) if LATER.contains(&code) => Self::NotNow(text),
@@ -39,6 +39,18 @@ impl From<RedisError> for Fault {
             }
             (None, _) => Self::Link(text),
         }
+    }
+}
+
+/// An error of Redis for people. Its own words about passwords are about its protocol.
+pub(super) fn words(error: &RedisError) -> String {
+    match error.code() {
+        Some("NOAUTH") => {
+            "it asks for a password: give it in the address, as in redis://:PASSWORD@host"
+                .to_owned()
+        }
+        Some("WRONGPASS") => format!("the address has a wrong user or password ({error})"),
+        _ => error.to_string(),
     }
 }
 
@@ -51,6 +63,25 @@ mod tests {
         let value = redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).expect("a value");
         let error = value.extract_error().expect_err("an error");
         Fault::from(error)
+    }
+
+    #[test]
+    fn a_missing_or_wrong_password_is_named() {
+        for (line, why) in [
+            (
+                "NOAUTH HELLO must be called with the client already authenticated",
+                "asks for a password",
+            ),
+            (
+                "WRONGPASS invalid username-password pair",
+                "wrong user or password",
+            ),
+        ] {
+            let Fault::Link(text) = said(line) else {
+                panic!("{line}: {:?}", said(line));
+            };
+            assert!(text.contains(why), "{text}");
+        }
     }
 
     #[test]
