@@ -47,6 +47,7 @@ mod directory;
 mod instance;
 mod lately;
 mod log;
+mod seal;
 mod stats;
 mod waiters;
 
@@ -58,6 +59,7 @@ pub use instance::{Instance, Lifecycle};
 pub use intake::{OpEnd, OpGate};
 pub use lately::{Lately, Since};
 pub use log::{LogBatch, LogBuilder, Mark};
+pub use seal::{SEAL_BYTES, seal};
 pub use stats::{InstanceStats, Stats};
 pub(crate) use waiters::Waiters;
 
@@ -116,6 +118,23 @@ pub enum Entry {
         /// Which.
         conn: ConnId,
     },
+    /// The client of a stream of events posted messages to another instance than the one that has its stream. Delivered
+    /// at most once, like a signal: the client posts again if its stream does not confirm the post.
+    Post {
+        /// The connection of the stream.
+        conn: ConnId,
+        /// What was posted.
+        post: Post,
+    },
+}
+
+/// Messages of a client whose stream may be on another instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Post {
+    /// Which post of the stream it is: 1, 2, 3, …
+    pub number: u64,
+    /// The messages, as a JSON array.
+    pub messages: Arc<str>,
 }
 
 /// How a connection ended.
@@ -141,6 +160,7 @@ impl Entry {
                 cursors,
             },
             Self::Kick { conn } => Delivery::Kick { conn },
+            Self::Post { conn, post } => Delivery::Post { conn, post },
             Self::Durable { .. } | Self::Join { .. } | Self::State { .. } | Self::Leave { .. } => {
                 return Err(self);
             }
@@ -156,6 +176,7 @@ impl Entry {
             Self::Leave { .. } | Self::Kick { .. } => 0,
             Self::Signal { body, .. } => body.len(),
             Self::Cursors { cursors } => cursors.iter().map(|(_, fields)| fields.len() + 64).sum(),
+            Self::Post { post, .. } => post.messages.len(),
         }
     }
 }
@@ -294,6 +315,13 @@ pub enum Delivery {
     Kick {
         /// Which.
         conn: ConnId,
+    },
+    /// A client posted messages, if its stream is one of this instance's.
+    Post {
+        /// The connection of the stream.
+        conn: ConnId,
+        /// What was posted.
+        post: Post,
     },
     /// The canvas's numbering began anew (it was deleted, or the file was restored): what clients hold can't be continued.
     Reset {

@@ -1,4 +1,5 @@
-//! Everything over plain HTTP: health, numbers, the pages. The upgrade to a WebSocket is `upgrade`'s.
+//! Everything over plain HTTP: health, numbers, the pages. `upgrade` has the way to a WebSocket, and `sse` the streams
+//! that take its place.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,8 +34,10 @@ pub mod listener;
 pub mod lobby;
 mod metrics;
 mod monitor;
+mod passing;
 mod patient;
 mod server_api;
+pub mod sse;
 pub mod upgrade;
 
 pub use analytics::sampler;

@@ -137,6 +137,12 @@ pub const MAX_BAD_IN_A_ROW: u32 = 10;
 pub const UNSENT_BYTES: u32 = 16 * 1024;
 /// What a line must carry within `--write-timeout` while it has something to carry: a slow line does, one that holds a place does not.
 pub const PROGRESS_BYTES: usize = 1024;
+/// Bytes that the answer of a stream of events takes from the outbox at once. hyper holds about as much again.
+pub const STREAM_BYTES: usize = 16 * 1024;
+/// What a post may have beyond one message of the largest size: the array around it.
+pub const POST_BYTES: usize = 4 * 1024;
+/// How long the name of a stream's session is good. Who streams for longer gets another one by coming back.
+pub const STREAM_SESSION: Duration = Duration::from_secs(6 * 3600);
 /// What is read and thrown away after a close frame of ours, so that the client gets to read it.
 pub const LINGER_BYTES: usize = 1024 * 1024;
 /// Who says `bye` gets the answers to its ops that come within this time.

@@ -73,6 +73,8 @@ struct Relay {
     full: AtomicU64,
     /// What all logs are charged with.
     log_bytes: AtomicU64,
+    /// Of seals: it ends with the process, as all that is sealed does.
+    seal_key: [u8; 32],
     /// Bytes of all objects and chat.
     stored_bytes: AtomicU64,
     hooks: OnceLock<Arc<Follower>>,
@@ -134,6 +136,16 @@ impl Clock {
         self.started_ms
             .saturating_add(millis(self.started.elapsed()))
     }
+}
+
+/// A key that nobody can guess.
+fn random_key() -> [u8; 32] {
+    let halves = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()];
+    let mut key = [0; 32];
+    for (half, random) in key.chunks_exact_mut(16).zip(&halves) {
+        half.copy_from_slice(random.as_bytes());
+    }
+    key
 }
 
 fn millis(duration: Duration) -> i64 {
@@ -308,6 +320,7 @@ impl MemoryBackplane {
             refused: AtomicU64::new(0),
             full: AtomicU64::new(0),
             log_bytes: AtomicU64::new(0),
+            seal_key: random_key(),
             stored_bytes: AtomicU64::new(0),
             hooks: OnceLock::new(),
         });

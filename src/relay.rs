@@ -20,7 +20,7 @@ use crate::canvas::bounds::ObjectBounds;
 use crate::config::Config;
 use crate::hooks::HookStore;
 use crate::http::lobby::Lobby;
-use crate::http::{self, HttpState, Monitor, listener, sampler, upgrade};
+use crate::http::{self, HttpState, Monitor, listener, sampler, sse, upgrade};
 use crate::jobs::telling::follower::Follower;
 use crate::jobs::{self, Jobs};
 use crate::log::Engine;
@@ -261,7 +261,9 @@ impl Relay {
             hub: self.hub.clone(),
             spawner: self.spawner.clone(),
         };
-        let router = http::router(state.clone()).merge(upgrade::router(upgrade));
+        let router = http::router(state.clone())
+            .merge(sse::router(upgrade.clone()))
+            .merge(upgrade::router(upgrade));
         let (flusher, backplane) = (self.flusher.clone(), self.backplane.clone());
         let (spawner, lag) = (self.spawner.clone(), self.lag.clone());
         let patience = listener::Patience {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::backplane::Author;
+use crate::backplane::{Author, Post};
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::encoding::Form;
 use crate::protocol::features::Features;
@@ -87,6 +87,9 @@ pub trait Link: Send + Sync + 'static {
     /// The member was told to start over from a snapshot: its ops that are in it get no ack any more. It sends what it
     /// has no answer for again.
     fn started_over(&self) {}
+
+    /// The client posted messages to another instance, if its connection is a stream of events.
+    fn posted(&self, _post: Post) {}
 
     /// Writes what the socket takes now.
     fn flush(&self);

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::{
-    Answer, Canvas, Entry, Instance, Opened, PresenceTable, Read, Refusal, Sink, Snapshot,
+    Answer, Canvas, Entry, Instance, Opened, Post, PresenceTable, Read, Refusal, Sink, Snapshot,
 };
-use crate::protocol::ids::{CanvasId, Position};
+use crate::protocol::ids::{CanvasId, ConnId, Position};
 
 /// Reads canvases, which may have to be loaded for it.
 pub trait Reader: Instance {
@@ -63,6 +63,13 @@ pub trait Carrier: Reader {
         self.ring();
         taken
     }
+
+    /// Hands a post on to the instance that has the stream of that connection. At most once, like a signal. `false`:
+    /// there is no such canvas, or no other instance.
+    ///
+    /// # Errors
+    /// The queue takes nothing now.
+    fn forward<'a>(&'a self, canvas: &'a CanvasId, conn: ConnId, post: Post) -> Answer<'a, bool>;
 }
 
 /// Entries that are appended as one: what is taken together is committed together, and goes out in one piece. The committing

@@ -14,6 +14,12 @@ pub trait Instance: Send + Sync + 'static {
 
     /// A connection number of this instance's that was never used before.
     fn new_conn(&self) -> ConnId;
+
+    /// The number of this instance, as its connections have it ([`ConnId::instance`]).
+    fn number(&self) -> u32;
+
+    /// A [`super::seal`] with a key that all instances of the relay have, and nobody else.
+    fn seal(&self, what: &[u8]) -> [u8; super::SEAL_BYTES];
 }
 
 /// What starts, watches and ends a backplane asks this.

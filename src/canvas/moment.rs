@@ -64,7 +64,10 @@ impl<'a, S: Store> Moment<'a, S> {
             Entry::Join { author } => self.join(author).map(|_| ()),
             Entry::State { author, state } => self.state(author, state).map(|_| ()),
             Entry::Leave { author, end } => self.leave(author, *end),
-            Entry::Signal { .. } | Entry::Cursors { .. } | Entry::Kick { .. } => Ok(()),
+            Entry::Signal { .. }
+            | Entry::Cursors { .. }
+            | Entry::Kick { .. }
+            | Entry::Post { .. } => Ok(()),
         }
     }
 

@@ -138,6 +138,7 @@ fn service<'a>(
     // Handlers find in the request whom they speak with.
     service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(seat.door());
         let refused = if reserve && !PROBES.contains(&request.uri().path()) {
             Some(full())
         } else {
@@ -164,7 +165,8 @@ async fn last_answers<E>(
         if let Ok(ended) = tokio::time::timeout(DRAIN_HEAD, connection.as_mut()).await {
             return ended;
         }
-        if !doing.answering.load(Ordering::Relaxed) {
+        let busy = [&doing.answering, &doing.streaming];
+        if !busy.iter().any(|busy| busy.load(Ordering::Relaxed)) {
             return Ok(());
         }
     }

@@ -49,17 +49,48 @@ pub(super) struct Doing {
     pub(super) answers: AtomicU64,
     /// An answer is on its way, and the socket is full.
     pub(super) writing: AtomicBool,
+    /// Its answer is a stream of events, which lasts as long as its client is here.
+    pub(super) streaming: AtomicBool,
     given_up: Notify,
 }
 
 impl Doing {
     fn is_idle(&self) -> bool {
-        !self.answering.load(Ordering::Relaxed) && !self.writing.load(Ordering::Relaxed)
+        let busy = [&self.answering, &self.writing, &self.streaming];
+        !busy.iter().any(|busy| busy.load(Ordering::Relaxed))
     }
 
     /// Comes when the connection has to give way.
     pub(super) async fn given_up(&self) {
         self.given_up.notified().await;
+    }
+}
+
+/// The way from the lobby into a canvas without an upgrade. A stream of events counts as a WebSocket, and no more as a
+/// connection that speaks HTTP.
+#[derive(Debug, Clone)]
+pub(super) struct Door {
+    lobby: Arc<Lobby>,
+    id: u64,
+    doing: Arc<Doing>,
+}
+
+/// A connection has gone through. Until this is dropped, the connection is not to be ended.
+#[derive(Debug)]
+pub(super) struct Inside(Arc<Doing>);
+
+impl Door {
+    /// Gives the place back. The connection must end with the answer.
+    pub(super) fn enter(&self) -> Inside {
+        self.doing.streaming.store(true, Ordering::Relaxed);
+        self.lobby.seats.lock().remove(self.id);
+        Inside(self.doing.clone())
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        self.0.streaming.store(false, Ordering::Relaxed);
     }
 }
 
@@ -127,6 +158,17 @@ impl Lobby {
             id,
             doing,
             reserve,
+        }
+    }
+}
+
+impl Seat {
+    /// Where it goes on from here.
+    pub(super) fn door(&self) -> Door {
+        Door {
+            lobby: self.lobby.clone(),
+            id: self.id,
+            doing: self.doing.clone(),
         }
     }
 }
@@ -266,6 +308,27 @@ mod tests {
         assert!(!has_given_up(&honest).await, "it is older, but has one");
         assert!(has_given_up(&crowd[0]).await);
         drop(others);
+    }
+
+    #[tokio::test]
+    async fn who_has_a_stream_has_no_place_here_and_gives_none_up() {
+        let lobby = Lobby::new(64, 0, Vec::new());
+        let (streams, inside): (Vec<_>, Vec<_>) = (0..80)
+            .map(|_| {
+                let seat = enter(&lobby, "192.0.2.1");
+                let inside = seat.door().enter();
+                (seat, inside)
+            })
+            .unzip();
+        let next: Vec<_> = (0..48).map(|_| busy(enter(&lobby, "192.0.2.1"))).collect();
+        assert!(streams.iter().chain(&next).all(|seat| !seat.reserve));
+        for seat in &streams {
+            assert!(!has_given_up(seat).await && !seat.doing.is_idle());
+        }
+        drop(inside);
+        assert!(streams[0].doing.is_idle());
+        drop((streams, next));
+        assert!(lobby.seats.lock().by_address.is_empty());
     }
 
     #[tokio::test]

@@ -38,6 +38,14 @@ impl Instance for Told {
     fn new_conn(&self) -> ConnId {
         unreachable!("HTTP doesn't connect")
     }
+
+    fn number(&self) -> u32 {
+        unreachable!("HTTP doesn't connect")
+    }
+
+    fn seal(&self, _what: &[u8]) -> [u8; crate::backplane::SEAL_BYTES] {
+        unreachable!("HTTP doesn't connect")
+    }
 }
 
 impl Lifecycle for Told {

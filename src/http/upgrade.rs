@@ -1,13 +1,13 @@
 //! `GET /ws/{canvas_id}`: from HTTP to a WebSocket. What is wrong with the request is refused before the upgrade, with a status that
 //! proxies and logs understand. A page that may not connect is refused behind it: it would not get to see a status.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
+use axum::http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper::upgrade::Upgraded;
@@ -57,11 +57,8 @@ async fn upgrade(
         Ok(key) => key,
         Err(refusal) => return *refusal,
     };
-    let denied = wrong_origin(&state, request.headers());
-    let address = request.extensions().get::<SocketAddr>().map(|peer| {
-        let trusted = &state.hub.config.limits.trusted_proxies;
-        client_address(peer.ip(), trusted, request.headers())
-    });
+    let denied = wrong_origin(&state.hub, request.headers());
+    let address = address(&state.hub, request.headers(), request.extensions());
     if state.hub.draining() {
         return error(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -101,9 +98,16 @@ async fn upgrade(
     response
 }
 
+/// Whose connection it is.
+pub(super) fn address(hub: &Hub, headers: &HeaderMap, known: &Extensions) -> Option<IpAddr> {
+    let peer = known.get::<SocketAddr>()?;
+    let trusted = &hub.config.limits.trusted_proxies;
+    Some(client_address(peer.ip(), trusted, headers))
+}
+
 /// Browsers say which page connects, and pages can't make them say another. What says nothing is no browser.
-fn wrong_origin(state: &UpgradeState, headers: &HeaderMap) -> Option<Denied> {
-    let allowed = &state.hub.config.security.allowed_origins;
+pub(super) fn wrong_origin(hub: &Hub, headers: &HeaderMap) -> Option<Denied> {
+    let allowed = &hub.config.security.allowed_origins;
     let origin = headers.get(header::ORIGIN)?;
     let known = |origin: &str| {
         allowed

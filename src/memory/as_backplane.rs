@@ -9,7 +9,8 @@ use futures::future::BoxFuture;
 use super::MemoryBackplane;
 use crate::backplane::{
     Answer, Author, Canvas, Carrier, Directory, Entry, Found, Instance, InstanceStats, Lifecycle,
-    Opened, Outcome, PresenceTable, Read, Reader, Refusal, Sink, Snapshot, Stats, Unavailable,
+    Opened, Outcome, Post, PresenceTable, Read, Reader, Refusal, SEAL_BYTES, Sink, Snapshot, Stats,
+    Unavailable, seal,
 };
 use crate::canvas::CanvasState;
 use crate::protocol::client_message::Durable;
@@ -22,6 +23,14 @@ impl Instance for MemoryBackplane {
 
     fn new_conn(&self) -> ConnId {
         ConnId::new(self.number, self.conns.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn number(&self) -> u32 {
+        self.number
+    }
+
+    fn seal(&self, what: &[u8]) -> [u8; SEAL_BYTES] {
+        seal(&self.relay.seal_key, what)
     }
 }
 
@@ -95,6 +104,18 @@ impl Carrier for MemoryBackplane {
 
     fn put(&self, canvas: &Canvas, entry: Entry) -> Result<(), Refusal> {
         self.apply(canvas, entry, |_| ())
+    }
+
+    fn forward<'a>(&'a self, id: &'a CanvasId, conn: ConnId, post: Post) -> Answer<'a, bool> {
+        async move {
+            let Some(found) = self.find_canvas(id)? else {
+                return Ok(false);
+            };
+            self.append(&found.canvas, Entry::Post { conn, post })
+                .map_err(Unavailable::Full)?;
+            Ok(true)
+        }
+        .boxed()
     }
 }
 

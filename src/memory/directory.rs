@@ -85,7 +85,7 @@ impl MemoryBackplane {
         let before = live.state.head().seq;
         if !matches!(
             entry,
-            Entry::Signal { .. } | Entry::Cursors { .. } | Entry::Kick { .. }
+            Entry::Signal { .. } | Entry::Cursors { .. } | Entry::Kick { .. } | Entry::Post { .. }
         ) {
             live.used_at_ms = now_ms;
         }

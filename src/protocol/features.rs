@@ -16,6 +16,8 @@ pub enum Feature {
     Batch,
     /// A snapshot of what changed since a state that the client holds.
     Base,
+    /// A stream of events where no WebSocket gets through.
+    Sse,
 }
 
 impl Feature {
@@ -26,6 +28,7 @@ impl Feature {
         Self::Set,
         Self::Batch,
         Self::Base,
+        Self::Sse,
     ];
 
     /// What this server has, told in `welcome.features`.
@@ -35,6 +38,7 @@ impl Feature {
         Self::Set,
         Self::Batch,
         Self::Base,
+        Self::Sse,
     ];
 
     /// The word on the wire.
@@ -45,6 +49,7 @@ impl Feature {
             Self::Set => "set",
             Self::Batch => "batch",
             Self::Base => "base",
+            Self::Sse => "sse",
         }
     }
 

@@ -10,6 +10,7 @@ const FIN_TEXT: u8 = 0x81;
 const FIN_BINARY: u8 = 0x82;
 const FIN_CLOSE: u8 = 0x88;
 const FIN_PING: u8 = 0x89;
+const FIN_PONG: u8 = 0x8a;
 
 /// Appends a text frame whose payload `write` appends. The header is put in front once the length is known.
 pub fn text(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
@@ -95,6 +96,16 @@ fn header(frame: &[u8]) -> usize {
         Some(126) => 4,
         _ => 2,
     }
+}
+
+/// The post of that number was taken. On a stream of events only, which has no answers to pings: a pong stands for it.
+pub fn taken(number: u64) -> Vec<u8> {
+    let digits = number.to_string();
+    [
+        &[FIN_PONG, digits.len().to_le_bytes()[0]],
+        digits.as_bytes(),
+    ]
+    .concat()
 }
 
 /// An empty ping.

@@ -10,7 +10,8 @@ use futures::future::BoxFuture;
 use super::ReplicatedBackplane;
 use crate::backplane::{
     Answer, Author, Canvas, Carrier, Directory, Entry, Found, Instance, Lifecycle, Opened, Outcome,
-    PresenceTable, Read, Reader, Refusal, Sink, Snapshot, Stats, Unavailable,
+    Post, PresenceTable, Read, Reader, Refusal, SEAL_BYTES, Sink, Snapshot, Stats, Unavailable,
+    seal,
 };
 use crate::canvas::CanvasState;
 use crate::protocol::client_message::Durable;
@@ -66,6 +67,15 @@ impl Instance for ReplicatedBackplane {
             self.shared.number(),
             self.conns.fetch_add(1, Ordering::Relaxed),
         )
+    }
+
+    fn number(&self) -> u32 {
+        self.shared.number()
+    }
+
+    /// The era's name is the key: it is drawn at random, and only who may read the log knows it.
+    fn seal(&self, what: &[u8]) -> [u8; SEAL_BYTES] {
+        seal(self.shared.canvases.era().as_bytes(), what)
     }
 }
 
@@ -142,6 +152,21 @@ impl Carrier for ReplicatedBackplane {
 
     fn ring(&self) {
         self.shared.work.notify_one();
+    }
+
+    /// The canvas need not be loaded for it: what is told goes by its name.
+    fn forward<'a>(&'a self, id: &'a CanvasId, conn: ConnId, post: Post) -> Answer<'a, bool> {
+        let here = self.shared.canvases.named(id.as_str());
+        let canvas = here.map_or_else(
+            || Canvas {
+                id: id.clone(),
+                key: 0,
+            },
+            |replica| replica.canvas(),
+        );
+        let taken = self.append(&canvas, Entry::Post { conn, post });
+        let taken = taken.map(|()| true).map_err(Unavailable::Full);
+        std::future::ready(taken).boxed()
     }
 }
 

@@ -48,6 +48,10 @@ struct Map {
 }
 
 impl Canvases {
+    pub(super) fn era(&self) -> Arc<str> {
+        self.era.read().clone()
+    }
+
     pub(super) fn set_era(&self, era: Arc<str>) {
         *self.era.write() = era;
     }

@@ -113,9 +113,10 @@ impl Shared {
             let at = place(canvas, &mut canvases);
             let (_, commands, ephemeral) = &mut canvases[at];
             match entry {
-                Entry::Signal { .. } | Entry::Cursors { .. } | Entry::Kick { .. } => {
-                    ephemeral.push(entry)
-                }
+                Entry::Signal { .. }
+                | Entry::Cursors { .. }
+                | Entry::Kick { .. }
+                | Entry::Post { .. } => ephemeral.push(entry),
                 kept => commands.push(Command::Entry(kept)),
             }
         }

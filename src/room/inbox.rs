@@ -90,6 +90,7 @@ impl<L> Event<L> {
             // The buffer behind them grew by doubling.
             Self::Signals { frames, .. } => 2 * frames.len(),
             Self::Delivery(Delivery::Signal { body, .. }) => body.len(),
+            Self::Delivery(Delivery::Post { post, .. }) => post.messages.len(),
             Self::Delivery(Delivery::Cursors { cursors, .. }) => {
                 cursors.iter().map(|(_, fields)| fields.len() + 64).sum()
             }
@@ -205,7 +206,9 @@ impl<L: Link> Sink for Inbox<L> {
     fn deliver(&self, delivery: Delivery) {
         match delivery {
             Delivery::Log(batch) => self.log(batch),
-            ephemeral @ (Delivery::Signal { .. } | Delivery::Cursors { .. }) => {
+            ephemeral @ (Delivery::Signal { .. }
+            | Delivery::Cursors { .. }
+            | Delivery::Post { .. }) => {
                 self.offer(Event::Delivery(ephemeral));
             }
             kept => self.put(Event::Delivery(kept)),

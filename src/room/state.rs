@@ -77,7 +77,8 @@ impl About {
             Entry::Durable { .. }
             | Entry::Signal { .. }
             | Entry::Cursors { .. }
-            | Entry::Kick { .. } => Self::Ephemeral,
+            | Entry::Kick { .. }
+            | Entry::Post { .. } => Self::Ephemeral,
         }
     }
 }
@@ -261,6 +262,11 @@ impl<L: Link> State<L> {
                     seat.closing = true;
                     let reason = "the application ended this connection";
                     seat.link.close(CloseCode::Forbidden, reason);
+                }
+            }
+            Delivery::Post { conn, post } => {
+                if let Some(seat) = self.seats.get(&conn) {
+                    seat.link.posted(post);
                 }
             }
             Delivery::Reset { epoch, seq } => self.reset(epoch, seq),

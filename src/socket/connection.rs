@@ -14,7 +14,7 @@ use super::clock::Clock;
 use super::inbound::{Inbound, Turn};
 use super::outbound::Outbound;
 use super::outbox::Outbox;
-use super::places::Places;
+use super::places::{Place, Places};
 use super::session::Session;
 use crate::auth::{Denied, Gate, Grant};
 use crate::backplane::{Author, Carrier, End};
@@ -24,7 +24,7 @@ use crate::limits::{CLOSE_TIMEOUT, LINGER_BYTES, MAX_IN_FLIGHT_OPS, OUTBOX_BYTES
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::encoding::Encoding;
 use crate::protocol::features::Features;
-use crate::protocol::ids::CanvasId;
+use crate::protocol::ids::{CanvasId, ConnId};
 use crate::protocol::server_message as say;
 use crate::room::Link;
 use crate::room::inbox::Event;
@@ -105,6 +105,15 @@ impl Hub {
             peer.flushed();
             peer.out.wake.notify_one();
         }
+    }
+
+    /// The client with that connection, if it is here.
+    pub fn peer(&self, conn: ConnId) -> Option<Arc<Peer>> {
+        self.open.lock().get(&conn.0).and_then(Weak::upgrade)
+    }
+
+    pub(super) fn place_for(&self, address: Option<IpAddr>) -> Result<Place, String> {
+        self.places.take(address)
     }
 
     pub(super) fn add(&self, peer: &Arc<Peer>) {
@@ -207,7 +216,21 @@ pub fn serve(
 ) -> impl Future<Output = ()> + Send {
     let out = Arc::new(Outbound::new(stream, slots(&hub), encoding));
     let place = hub.places.take(address);
-    let mut inbound = Inbound::new(hub.clone(), canvas, out.clone(), leftover, address);
+    let inbound = Inbound::new(hub.clone(), canvas, out.clone(), leftover, address);
+    until_its_end(hub, out, inbound, place)
+}
+
+/// What a connection's task does, if there is a place for it.
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an `async fn` would hold room for its arguments, too"
+)]
+pub(super) fn until_its_end(
+    hub: Arc<Hub>,
+    out: Arc<Outbound>,
+    mut inbound: Inbound,
+    place: Result<Place, String>,
+) -> impl Future<Output = ()> + Send {
     async move {
         match &place {
             Ok(_place) => {
@@ -229,7 +252,7 @@ fn count_end(out: &Outbound) {
 
 /// One for each kind of thing that is said about a client: what a reader is behind with is then no more than what it would be
 /// told about a full canvas.
-fn slots(hub: &Hub) -> usize {
+pub(super) fn slots(hub: &Hub) -> usize {
     4 * hub.config.max_clients_per_canvas
 }
 
@@ -262,16 +285,17 @@ pub(super) fn leave(hub: &Hub, inbound: &Inbound, end: End) {
 /// what it still sends with a reset, and the close frame would be lost on the way.
 async fn linger(out: &Outbound) {
     let standing = out.standing();
+    let Some(stream) = out.socket() else { return };
     if standing.closing.is_none() || standing.broken || !standing.empty {
         return;
     }
     // Fails only if the socket is gone already.
-    let _ = rustix::net::shutdown(out.stream(), rustix::net::Shutdown::Write);
+    let _ = rustix::net::shutdown(stream, rustix::net::Shutdown::Write);
     let drain = async {
         // On the heap: an array would be part of every connection's task, as long as it lives.
         let (mut buffer, mut left) = (vec![0; 4096], LINGER_BYTES);
-        while left > 0 && out.stream().readable().await.is_ok() {
-            match out.stream().try_read(&mut buffer) {
+        while left > 0 && stream.readable().await.is_ok() {
+            match stream.try_read(&mut buffer) {
                 Ok(0) => return,
                 Ok(n) => left = left.saturating_sub(n),
                 Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
@@ -296,7 +320,7 @@ async fn run(hub: &Hub, out: &Outbound, inbound: &mut Inbound) -> End {
         }
         let parting = inbound.part();
         let may_read = parting.is_none() && may_read(hub, out, inbound);
-        if readable && may_read {
+        if may_read && (readable || out.has_post()) {
             match inbound.turn() {
                 Turn::Idle => readable = false,
                 Turn::More => tokio::task::yield_now().await,
@@ -316,12 +340,16 @@ async fn run(hub: &Hub, out: &Outbound, inbound: &mut Inbound) -> End {
             timer.as_mut().reset(deadline);
         }
         tokio::select! {
-            ready = out.stream().readable(), if may_read && !readable => {
+            ready = out.readable(), if may_read && !readable => {
                 if ready.is_err() { return End::Lost }
                 readable = true;
             }
-            () = out.wake.notified() => {}
-            ready = out.stream().writable(), if standing.blocked.is_some() => {
+            () = out.wake.notified() => {
+                if out.socket().is_none() {
+                    inbound.flush();
+                }
+            }
+            ready = out.writable(), if standing.blocked.is_some() => {
                 if ready.is_err() { return End::Lost }
                 inbound.flush();
             }

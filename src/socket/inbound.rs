@@ -1,4 +1,4 @@
-//! The reading half: tungstenite's frames in, the room's events and the queue's entries out.
+//! The reading half: tungstenite's frames, or a stream's posts, in; the room's events and the queue's entries out.
 
 use std::io;
 use std::net::IpAddr;
@@ -17,13 +17,12 @@ use super::io::Io;
 use super::limiter::Limiter;
 use super::op_window::OpWindow;
 use super::outbound::Outbound;
-use crate::backplane::{Author, End, Together};
+use crate::backplane::{End, Together};
 use crate::limits::{
     BEFORE_HELLO_BYTES, HELLO_BYTES, MAX_EMPTY_FRAGMENTS, MAX_FRAGMENTS, OUTBOX_BYTES,
     PART_TIMEOUT, READ_BUFFER_BYTES,
 };
-use crate::protocol::VERSION;
-use crate::protocol::client_message::{ClientMessage, Hello, Refused, parse_within};
+use crate::protocol::client_message::{ClientMessage, Refused, parse_within};
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::encoding::Encoding;
 use crate::protocol::ids::CanvasId;
@@ -34,6 +33,10 @@ use crate::room::inbox::Event;
 
 mod admission;
 mod durable;
+mod entering;
+mod posted;
+
+use posted::Posts;
 
 /// Messages handled before other tasks get a turn.
 const MESSAGES_PER_TURN: u32 = 64;
@@ -61,6 +64,16 @@ struct Signals {
     bodies: Vec<Range<usize>>,
 }
 
+/// Where messages come from.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are sockets, which are not to be looked for elsewhere"
+)]
+enum Source {
+    Socket(WebSocket<Io>),
+    Posts(Posts),
+}
+
 /// See the module's head.
 pub struct Inbound {
     hub: Arc<Hub>,
@@ -68,7 +81,7 @@ pub struct Inbound {
     /// Whose connection it counts as.
     address: Option<IpAddr>,
     out: Arc<Outbound>,
-    socket: WebSocket<Io>,
+    source: Source,
     peer: Option<Arc<Peer>>,
     window: Option<OpWindow>,
     limiter: Limiter,
@@ -96,15 +109,25 @@ impl Inbound {
             .write_buffer_size(0)
             .max_message_size(Some(max))
             .max_frame_size(Some(max));
-        let limiter = Limiter::new(&hub.config.limits, max);
         let io = Io::new(out.clone(), leftover);
         let socket = WebSocket::from_raw_socket(io, Role::Server, Some(config));
+        Self::reading(hub, canvas, out, Source::Socket(socket), address)
+    }
+
+    fn reading(
+        hub: Arc<Hub>,
+        canvas: CanvasId,
+        out: Arc<Outbound>,
+        source: Source,
+        address: Option<IpAddr>,
+    ) -> Self {
+        let limiter = Limiter::new(&hub.config.limits, hub.config.max_message_bytes);
         Self {
             hub,
             canvas,
             address,
             out,
-            socket,
+            source,
             peer: None,
             window: None,
             limiter,
@@ -140,13 +163,19 @@ impl Inbound {
     }
 
     fn read_messages(&mut self) -> Turn {
-        self.socket.get_mut().begin_turn();
+        match &mut self.source {
+            Source::Socket(socket) => socket.get_mut().begin_turn(),
+            Source::Posts(_) => return self.read_posts(),
+        }
         for _ in 0..MESSAGES_PER_TURN {
-            let message = match self.socket.read() {
+            let Source::Socket(socket) = &mut self.source else {
+                return Turn::Idle;
+            };
+            let message = match socket.read() {
                 Ok(message) => message,
                 Err(Error::Io(e)) if e.kind() == io::ErrorKind::WouldBlock => {
                     // A share that is used up is not an empty socket.
-                    return match self.socket.get_ref().is_spent() {
+                    return match socket.get_ref().is_spent() {
                         true => Turn::More,
                         false => Turn::Idle,
                     };
@@ -190,19 +219,26 @@ impl Inbound {
 
     /// Bytes that have come so far.
     pub fn received(&self) -> u64 {
-        self.socket.get_ref().received()
+        self.io().map_or(0, Io::received)
+    }
+
+    fn io(&self) -> Option<&Io> {
+        match &self.source {
+            Source::Socket(socket) => Some(socket.get_ref()),
+            Source::Posts(_) => None,
+        }
     }
 
     /// Whether a message has begun that has not ended.
     pub fn unfinished(&self) -> bool {
-        self.socket.get_ref().unfinished()
+        self.io().is_some_and(Io::unfinished)
     }
 
     /// Whoever sends much and no hello has no use for the place.
     fn hurry(&self) {
         let hello = self.hub.config.max_message_bytes.min(HELLO_BYTES);
         let most = hello + BEFORE_HELLO_BYTES;
-        if self.peer.is_none() && self.socket.get_ref().received() > most as u64 {
+        if self.peer.is_none() && self.received() > most as u64 {
             let reason = "hello must come first, with at most 64 KiB: only pings may come before";
             self.out.close(CloseCode::Malformed, reason);
         }
@@ -210,16 +246,14 @@ impl Inbound {
 
     fn failed(&mut self, error: Error) -> Turn {
         match error {
-            Error::Io(_) if self.socket.get_ref().refused().is_some() => {
+            Error::Io(_) if self.io().is_some_and(|io| io.refused().is_some()) => {
                 let reason = format!(
                     "a message has at most {MAX_FRAGMENTS} fragments, {MAX_EMPTY_FRAGMENTS} of them empty"
                 );
                 self.out.close(CloseCode::TooBig, &reason);
             }
             Error::Capacity(_) => {
-                let max = self.hub.config.max_message_bytes;
-                let reason = format!("a message has at most {max} bytes (max_message_bytes)");
-                self.out.close(CloseCode::TooBig, &reason);
+                self.too_big();
             }
             Error::Protocol(_) => self
                 .out
@@ -228,6 +262,12 @@ impl Inbound {
             _ => {}
         }
         Turn::Ended(self.end())
+    }
+
+    fn too_big(&self) {
+        let max = self.hub.config.max_message_bytes;
+        let reason = format!("a message has at most {max} bytes (max_message_bytes)");
+        self.out.close(CloseCode::TooBig, &reason);
     }
 
     /// How it ends if it ends now.
@@ -357,66 +397,6 @@ impl Inbound {
                 others: Vec::new(),
             }),
         }
-    }
-
-    /// The first message must be a hello of our version.
-    fn first(&mut self, message: ClientMessage) {
-        let hello = match message {
-            ClientMessage::Hello(hello) => hello,
-            ClientMessage::OtherVersion(v) => {
-                let message = match v {
-                    Some(v) => format!("v must be {VERSION}, not {v}"),
-                    None => format!("v must be {VERSION}"),
-                };
-                self.out
-                    .reply(say::error(ErrorCode::BadMessage, &message, None, None));
-                return self
-                    .out
-                    .close(CloseCode::Malformed, "wrong protocol version");
-            }
-            other => {
-                let mut ops = match &other {
-                    ClientMessage::Durable(message) => message.ops().collect(),
-                    _ => Vec::new(),
-                };
-                let op = ops.pop();
-                return self.refuse(&Refused {
-                    code: ErrorCode::NotReady,
-                    message: "hello must be the first message".to_owned(),
-                    op,
-                    others: ops,
-                });
-            }
-        };
-        self.bad_in_a_row = 0;
-        self.enter(hello);
-    }
-
-    fn enter(&mut self, hello: Hello) {
-        let grant = match self.hub.gate.admit(hello.token.as_deref(), &self.canvas) {
-            Ok(grant) => grant,
-            Err(denied) => return self.out.deny(&denied),
-        };
-        let conn = self.hub.backplane.new_conn();
-        let (user, subject) = match &grant {
-            Some(grant) => (grant.user(&hello.user), grant.subject.clone()),
-            None => (hello.user, String::new()),
-        };
-        let author = Author::new(conn, hello.client, user, subject);
-        let (author, out) = (Arc::new(author), self.out.clone());
-        let says = (hello.features, hello.deflate);
-        let peer = Arc::new(Peer::new(author, out, grant.clone(), says, self.address));
-        self.hub.add(&peer);
-        // Whoever reads the list of the revoked from here on finds this connection.
-        if grant.is_some_and(|grant| self.hub.gate.is_revoked(&grant)) {
-            return peer.revoke();
-        }
-        self.peer = Some(peer.clone());
-        let room = self
-            .hub
-            .registry
-            .join(&self.canvas, peer.clone(), hello.since);
-        peer.seat(room);
     }
 
     /// Hands over the signals read so far, in one piece.

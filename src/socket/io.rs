@@ -96,7 +96,10 @@ impl Io {
     fn fill(&mut self) -> io::Result<()> {
         (self.at, self.followed) = (0, 0);
         self.ahead.clear();
-        let (stream, ahead) = (self.out.stream(), &mut self.ahead);
+        let Some(stream) = self.out.socket() else {
+            return Err(io::ErrorKind::WouldBlock.into());
+        };
+        let ahead = &mut self.ahead;
         let read = stream.try_io(Interest::READABLE, || {
             ahead.reserve_exact(READ_AHEAD_BYTES);
             match rustix::io::read(stream, spare_capacity(ahead))? {
@@ -170,7 +173,7 @@ mod tests {
         // A pong of 40 bytes: what is passed on is followed as frames.
         client.write_all(&[0x8a, 40]).unwrap();
         let mut head = async || {
-            out.stream().readable().await.unwrap();
+            out.readable().await.unwrap();
             io.read(&mut [0; 8])
         };
         assert_eq!(head().await.unwrap(), 2);
@@ -178,7 +181,7 @@ mod tests {
             client.write_all(&[byte]).unwrap();
             let read = async {
                 loop {
-                    out.stream().readable().await.unwrap();
+                    out.readable().await.unwrap();
                     match io.read(&mut buffer) {
                         Ok(n) => return n,
                         Err(e) => assert_eq!(e.kind(), io::ErrorKind::WouldBlock),
@@ -196,7 +199,7 @@ mod tests {
             let read = match found {
                 Ok(n) => n,
                 Err(_) => {
-                    let ready = tokio::time::timeout(limit, out.stream().readable()).await;
+                    let ready = tokio::time::timeout(limit, out.readable()).await;
                     ready.expect("readiness was lost").unwrap();
                     look().unwrap()
                 }

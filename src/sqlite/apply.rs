@@ -148,6 +148,7 @@ impl<'a> Txn<'a> {
             Entry::Signal { author, body } => self.signal(key, author, body)?,
             Entry::Cursors { cursors } => self.cursors(key, cursors)?,
             Entry::Kick { conn } => self.kick(key, *conn)?,
+            Entry::Post { conn, post } => self.post(key, *conn, post)?,
             Entry::Durable { author, message } => {
                 let spare = self.spare()?;
                 let mut canvas = self.canvas(key)?.with_spare(spare);

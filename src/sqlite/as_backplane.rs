@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use super::{SqliteBackplane, reader, watermarks};
 use crate::backplane::{
     Answer, Author, Canvas, Carrier, Directory, Entry, Found, Instance, Lifecycle, Opened, Outcome,
-    PresenceTable, Read, Reader, Refusal, Sink, Snapshot, Stats,
+    Post, PresenceTable, Read, Reader, Refusal, SEAL_BYTES, Sink, Snapshot, Stats,
 };
 use crate::protocol::client_message::Durable;
 use crate::protocol::ids::{CanvasId, ConnId, InstanceId, Position};
@@ -25,6 +25,14 @@ impl Instance for SqliteBackplane {
             self.shared.own.setup.number,
             self.conns.fetch_add(1, Ordering::Relaxed),
         )
+    }
+
+    fn number(&self) -> u32 {
+        self.shared.own.setup.number
+    }
+
+    fn seal(&self, what: &[u8]) -> [u8; SEAL_BYTES] {
+        self.shared.peers.sealed(what)
     }
 }
 
@@ -90,6 +98,10 @@ impl Carrier for SqliteBackplane {
 
     fn ring(&self) {
         self.shared.intake.notify();
+    }
+
+    fn forward<'a>(&'a self, canvas: &'a CanvasId, conn: ConnId, post: Post) -> Answer<'a, bool> {
+        self.forward_post(canvas, conn, post).boxed()
     }
 }
 

@@ -10,7 +10,7 @@ use super::reader::unavailable;
 use super::rows::Ephemeral;
 use super::{SqliteBackplane, rows, sql};
 use crate::backplane::{
-    Author, Canvas, Carrier, Delivery, Entry, Found, Outcome, Unavailable, Usage,
+    Author, Canvas, Carrier, Delivery, Entry, Found, Outcome, Post, Unavailable, Usage,
 };
 use crate::canvas::quotas::room_for_canvas;
 use crate::limits::PUBLISH_WAIT;
@@ -115,6 +115,23 @@ impl SqliteBackplane {
                 .await
                 .ok_or_else(|| unavailable(unknown))
         }
+    }
+
+    pub(super) async fn forward_post(
+        &self,
+        canvas: &CanvasId,
+        conn: ConnId,
+        post: Post,
+    ) -> Result<bool, Unavailable> {
+        if self.shared.peers.is_empty() {
+            return Ok(false);
+        }
+        let Some(found) = self.find_canvas(canvas).await? else {
+            return Ok(false);
+        };
+        self.append(&found.canvas, Entry::Post { conn, post })
+            .map_err(Unavailable::Full)?;
+        Ok(true)
     }
 
     pub(super) async fn delete_canvas(&self, canvas: &Canvas) -> Result<Position, Unavailable> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::backplane::{Delivery, Member, PresenceChange, PresenceEvent};
+use crate::backplane::{Delivery, Member, Post, PresenceChange, PresenceEvent};
 use crate::protocol::ids::{ClientId, ConnId, Epoch, Position};
 use crate::protocol::server_message::LeaveReason;
 
@@ -21,6 +21,8 @@ pub(super) const PRESENCE: &str = "presence";
 pub(super) const SIGNAL: &str = "signal";
 /// A connection is to be closed.
 pub(super) const KICK: &str = "kick";
+/// A client of a stream posted to another instance.
+pub(super) const POST: &str = "post";
 /// A canvas began anew.
 pub(super) const RESET: &str = "reset";
 /// Where pointers are.
@@ -59,6 +61,14 @@ struct CursorPayload<'a> {
 #[derive(Deserialize)]
 struct KickPayload {
     conn: u64,
+}
+
+#[derive(Deserialize)]
+struct PostPayload<'a> {
+    conn: u64,
+    number: u64,
+    #[serde(borrow)]
+    messages: &'a RawValue,
 }
 
 #[derive(Deserialize)]
@@ -115,6 +125,15 @@ pub(super) fn kick(conn: ConnId) -> String {
     format!("{{\"conn\":{}}}", conn.0)
 }
 
+/// The payload of a post row.
+pub(super) fn post(conn: ConnId, post: &Post) -> String {
+    let Post { number, messages } = post;
+    format!(
+        "{{\"conn\":{},\"number\":{number},\"messages\":{messages}}}",
+        conn.0
+    )
+}
+
 /// The payload of a reset row.
 pub(super) fn reset(head: Position) -> String {
     format!("{{\"epoch\":\"{}\",\"seq\":{}}}", head.epoch, head.seq)
@@ -143,6 +162,15 @@ pub(super) fn read(row: &Ephemeral<'_>) -> Option<Delivery> {
             let payload: KickPayload = serde_json::from_str(row.payload).ok()?;
             let conn = ConnId(payload.conn);
             Some(Delivery::Kick { conn })
+        }
+        POST => {
+            let payload: PostPayload<'_> = serde_json::from_str(row.payload).ok()?;
+            let post = Post {
+                number: payload.number,
+                messages: payload.messages.get().into(),
+            };
+            let conn = ConnId(payload.conn);
+            Some(Delivery::Post { conn, post })
         }
         RESET => {
             let payload: ResetPayload<'_> = serde_json::from_str(row.payload).ok()?;
@@ -285,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn kicks_and_resets_survive_their_rows() {
+    fn kicks_posts_and_resets_survive_their_rows() {
         let row = |kind, payload| Ephemeral {
             kind,
             origin: ConnId::new(9, 0),
@@ -296,6 +324,16 @@ mod tests {
         let payload = kick(largest);
         let read_back = read(&row(KICK, &payload));
         assert!(matches!(read_back, Some(Delivery::Kick { conn }) if conn == largest));
+        let posted = Post {
+            number: 7,
+            messages: r#"[{"type":"ping"}]"#.into(),
+        };
+        let payload = post(largest, &posted);
+        let read_back = read(&row(POST, &payload));
+        assert!(
+            matches!(&read_back, Some(Delivery::Post { conn, post }) if *conn == largest && *post == posted),
+            "{payload}"
+        );
         let (epoch, seq) = (Epoch::random(), 17);
         let payload = reset(Position { epoch, seq });
         let read_back = read(&row(RESET, &payload));

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::RwLock;
 
 use super::tail::Committed;
+use crate::backplane::SEAL_BYTES;
 use datagram::Datagram;
 use seal::Seal;
 
@@ -92,6 +93,11 @@ impl Peers {
     /// Tells all peers that this instance has come, or has gone.
     pub(super) fn hello(&self) {
         self.send(Datagram::HELLO.to_vec());
+    }
+
+    /// What all of the file's processes make alike of that, and nobody else.
+    pub(super) fn sealed(&self, what: &[u8]) -> [u8; SEAL_BYTES] {
+        self.seal.of_relay(what)
     }
 
     /// What a peer says; `None` if it is not one of this file's processes that said it.

@@ -1,6 +1,6 @@
 //! Those who are not in a room: they look canvases up, publish, delete, and have connections closed.
 
-use scumble::backplane::{Outcome, Read};
+use scumble::backplane::{Outcome, Post, Read};
 use scumble::protocol::ids::Position;
 use scumble::protocol::server_message::{AckStatus, ErrorCode};
 use serde_json::json;
@@ -208,6 +208,33 @@ pub fn a_deleted_canvas_begins_anew<C: Cluster>() {
         (late.opened.head.epoch, late.opened.head.seq),
         (head.epoch, 221)
     );
+}
+
+pub fn a_post_comes_to_the_instance_of_its_stream<C: Cluster>() {
+    let relay = Relay::<C>::start();
+    let seats = relay.seats("board");
+    let last = &seats[seats.len() - 1];
+    let ada = last.client("ada");
+    last.join(&ada).expect("she may");
+    let conn = ada.author.conn;
+    let post = Post {
+        number: 3,
+        messages: r#"[{"type":"ping"},{"type":"chat","op":1,"text":"é"}]"#.into(),
+    };
+    if seats.len() > 1 {
+        assert!(seats[0].forward(conn, post.clone()), "it is handed on");
+        eventually("the post comes", || {
+            last.recorder
+                .look(|seen| (seen.posts == [(conn, post.clone())]).then_some(()))
+        });
+    }
+    let seals = |what: &[u8]| -> Vec<_> {
+        let sealed = seats.iter().map(|seat| seat.backplane.seal(what));
+        sealed.collect()
+    };
+    let this = seals(b"this");
+    assert!(this.iter().all(|seal| *seal == this[0]), "all seal alike");
+    assert_ne!(this[0], seals(b"that")[0]);
 }
 
 pub fn a_kicked_connection_is_told_everywhere<C: Cluster>() {

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use scumble::backplane::{
-    Author, Backplane, Canvas, End, Entry, Found, Member, Opened, Outcome, PresenceChange, Read,
-    Refusal, Sink, Snapshot, Unavailable,
+    Author, Backplane, Canvas, End, Entry, Found, Member, Opened, Outcome, Post, PresenceChange,
+    Read, Refusal, Sink, Snapshot, Unavailable,
 };
 use scumble::protocol::client_message::{ClientMessage, Durable, parse};
-use scumble::protocol::ids::{CanvasId, ClientId, Position};
+use scumble::protocol::ids::{CanvasId, ClientId, ConnId, Position};
 use serde_json::{Value, json};
 use tokio::runtime::{Handle, Runtime};
 
@@ -251,6 +251,11 @@ impl Seat {
         );
         self.append(Entry::Signal { author, body })
             .expect("room for a signal");
+    }
+
+    pub fn forward(&self, conn: ConnId, post: Post) -> bool {
+        let forwarded = self.backplane.forward(&self.canvas().id, conn, post);
+        wait_on(&self.handle, forwarded).expect("room for a post")
     }
 
     pub fn read(&self, after: Position, max_bytes: usize) -> Read {

@@ -51,7 +51,8 @@ macro_rules! suite {
             directory: a_canvas_is_found_without_being_opened what_is_published_takes_its_place
                 what_is_published_twice_is_a_duplicate what_cannot_be_published_says_why
                 a_published_op_belongs_to_its_subject an_op_of_somebody_elses_client_is_refused a_deleted_canvas_begins_anew
-                a_kicked_connection_is_told_everywhere;
+                a_kicked_connection_is_told_everywhere
+                a_post_comes_to_the_instance_of_its_stream;
             model: random_entries_end_as_in_the_model;
         }
     };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
-use scumble::backplane::{Delivery, LogBatch, Outcome, PresenceEvent, Refusal, Sink};
+use scumble::backplane::{Delivery, LogBatch, Outcome, Post, PresenceEvent, Refusal, Sink};
 use scumble::protocol::ids::{ClientId, ConnId, Epoch, Position};
 use serde_json::Value;
 
@@ -54,6 +54,7 @@ pub struct Seen {
     pub resets: usize,
     pub reset_to: Option<Position>,
     pub kicks: Vec<ConnId>,
+    pub posts: Vec<(ConnId, Post)>,
     batches: usize,
 }
 
@@ -151,6 +152,7 @@ impl Sink for Recorder {
                 seen.reset_to = Some(Position { epoch, seq });
             }
             Delivery::Kick { conn } => seen.kicks.push(conn),
+            Delivery::Post { conn, post } => seen.posts.push((conn, post)),
         }
         self.changed.notify_all();
     }

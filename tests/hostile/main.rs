@@ -26,3 +26,4 @@ mod places;
 mod slow;
 mod stalled;
 mod storm;
+mod streams;

@@ -21,6 +21,8 @@ pub mod random;
 pub mod server;
 #[path = "harness/socket.rs"]
 pub mod socket;
+#[path = "harness/stream.rs"]
+pub mod stream;
 
 use std::time::Duration;
 

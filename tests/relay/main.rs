@@ -39,6 +39,7 @@ mod redis_server;
 mod retention;
 mod slow;
 mod starting;
+mod streams;
 mod sweeps;
 mod tls;
 mod updates;

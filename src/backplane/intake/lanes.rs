@@ -68,7 +68,7 @@ impl<T> State<T> {
             Entry::Signal { .. } | Entry::Cursors { .. } => Ok(!self.closed && fits(1)),
             _ if self.closed => Err(overloaded("this instance is stopping")),
             Entry::Join { .. } | Entry::State { .. } if fits(2) => Ok(true),
-            Entry::Durable { .. } | Entry::Kick { .. } if fits(1) => Ok(true),
+            Entry::Durable { .. } | Entry::Kick { .. } | Entry::Post { .. } if fits(1) => Ok(true),
             _ => Err(overloaded("the queue is full")),
         }
     }
@@ -184,7 +184,10 @@ impl<T> State<T> {
                     },
                 )),
                 Entry::State { .. } | Entry::Leave { .. } => back.push(waiting),
-                Entry::Signal { .. } | Entry::Cursors { .. } | Entry::Kick { .. } => {}
+                Entry::Signal { .. }
+                | Entry::Cursors { .. }
+                | Entry::Kick { .. }
+                | Entry::Post { .. } => {}
             }
         }
         answers.extend(self.refuse_ops(ops, &overloaded(why)));

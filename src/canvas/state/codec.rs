@@ -113,7 +113,7 @@ pub fn decode_batch(bytes: &[u8]) -> Result<Batch, Damaged> {
     })
 }
 
-/// The bytes of signals, cursors and kicks: they are told, and never stand in a log.
+/// The bytes of signals, cursors, kicks and posts: they are told, and never stand in a log.
 pub fn encode_ephemeral(from: u32, entries: &[Entry]) -> Vec<u8> {
     let mut authors = Authors::default();
     let wire = |entry| EntryWire::of(entry, &mut authors);

@@ -1,9 +1,9 @@
 //! Bodies of requests: bounded in bytes and in time, and parsed beside the event loop if they are large.
 
 use axum::body::{Body, Bytes, HttpBody, to_bytes};
-use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 
+use crate::http::passing::pass;
 use crate::jobs::op::Refusal;
 use crate::limits::{HTTP_BODY_TIMEOUT, JOB_REQUEST_BYTES};
 
@@ -15,27 +15,10 @@ fn too_large() -> Refusal {
     Refusal::new(413, "too-large", message)
 }
 
-/// Reads a body that is too large and keeps nothing of it: while its sender still sends, it would not hear the answer. Twice
-/// what is allowed, and no longer than a body may take.
-async fn pass(mut body: Body) {
-    let passing = async {
-        let mut left = 2 * JOB_REQUEST_BYTES;
-        while let Some(Ok(frame)) = body.frame().await {
-            let len = frame.data_ref().map_or(0, Bytes::len);
-            if len > left {
-                return;
-            }
-            left -= len;
-        }
-    };
-    // Late or not: the answer is the same.
-    let _ = tokio::time::timeout(HTTP_BODY_TIMEOUT, passing).await;
-}
-
 /// All of a body.
 async fn whole(body: Body) -> Result<Bytes, Refusal> {
     if body.size_hint().lower() > JOB_REQUEST_BYTES as u64 {
-        pass(body).await;
+        pass(body, JOB_REQUEST_BYTES).await;
         return Err(too_large());
     }
     let seconds = HTTP_BODY_TIMEOUT.as_secs();

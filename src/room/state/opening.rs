@@ -33,6 +33,7 @@ impl Early {
             Delivery::Joined { .. }
             | Delivery::Outcome { .. }
             | Delivery::Kick { .. }
+            | Delivery::Post { .. }
             | Delivery::Signal { .. }
             | Delivery::Cursors { .. } => {}
         }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 
 use super::Peer;
-use crate::backplane::Author;
+use crate::backplane::{Author, Post};
 use crate::counts;
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::encoding::Form;
@@ -103,6 +103,11 @@ impl Link for Peer {
     fn started_over(&self) {
         self.in_flight.store(0, Ordering::Release);
         self.out.wake.notify_one();
+    }
+
+    fn posted(&self, post: Post) {
+        // It came from another instance: nobody there waits for an answer, and what is not taken is posted again.
+        let _ = self.out.post(post);
     }
 
     fn flush(&self) {

@@ -6,7 +6,7 @@ use rusqlite::params;
 
 use super::Txn;
 use super::canvas::Rows;
-use crate::backplane::{Author, Delivery};
+use crate::backplane::{Author, Delivery, Post};
 use crate::canvas::quotas::charge;
 use crate::protocol::ids::{ClientId, ConnId};
 use crate::sqlite::carried::QueueRow;
@@ -95,6 +95,26 @@ impl Txn<'_> {
             payload: &payload,
         };
         self.row(key, &row, delivery)
+    }
+
+    /// A post for the instance that has the connection. It is lost if no other instance has the canvas, or if there is no
+    /// room for the row. Then the client posts again.
+    pub(super) fn post(&mut self, key: i64, conn: ConnId, post: &Post) -> rusqlite::Result<()> {
+        if !self.elsewhere(key)? {
+            return Ok(());
+        }
+        let payload = rows::post(conn, post);
+        if !self.takes_ephemeral(key, payload.len())? {
+            return Ok(());
+        }
+        let row = Ephemeral {
+            kind: rows::POST,
+            origin: ConnId::new(self.setup.number, 0),
+            client: "",
+            payload: &payload,
+        };
+        let post = post.clone();
+        self.row(key, &row, Delivery::Post { conn, post })
     }
 
     /// Whether another instance has a room for the canvas. A room has its watermark before it has members, so nobody

@@ -6,11 +6,16 @@ use hmac::{Hmac, Mac as _};
 use rusqlite::Connection;
 use sha2::Sha256;
 
+use crate::backplane::{SEAL_BYTES, seal};
+
 /// Bytes of a seal, the first of an HMAC-SHA256.
 pub(super) const LEN: usize = 16;
 
 /// The key that all processes of a file have.
-pub(in crate::sqlite) struct Seal(Hmac<Sha256>);
+pub(in crate::sqlite) struct Seal {
+    wakes: Hmac<Sha256>,
+    key: Vec<u8>,
+}
 
 impl Seal {
     /// Has the file keep a key, if it has none yet. Within a transaction.
@@ -33,12 +38,19 @@ impl Seal {
     }
 
     fn new(key: &[u8]) -> Option<Self> {
-        Hmac::new_from_slice(key).ok().map(Self)
+        let wakes = Hmac::new_from_slice(key).ok()?;
+        let key = key.to_vec();
+        Some(Self { wakes, key })
+    }
+
+    /// A seal of something else than a wake.
+    pub(super) fn of_relay(&self, what: &[u8]) -> [u8; SEAL_BYTES] {
+        seal(&self.key, what)
     }
 
     /// Puts the seal behind a wake.
     pub(super) fn put(&self, datagram: &mut Vec<u8>) {
-        let mut mac = self.0.clone();
+        let mut mac = self.wakes.clone();
         mac.update(datagram);
         datagram.extend_from_slice(&mac.finalize().into_bytes()[..LEN]);
     }
@@ -46,7 +58,7 @@ impl Seal {
     /// The wake without its seal; `None` if that is not right.
     pub(super) fn open<'a>(&self, sealed: &'a [u8]) -> Option<&'a [u8]> {
         let (datagram, seal) = sealed.split_last_chunk::<LEN>()?;
-        let mut mac = self.0.clone();
+        let mut mac = self.wakes.clone();
         mac.update(datagram);
         mac.verify_truncated_left(seal).ok()?;
         Some(datagram)

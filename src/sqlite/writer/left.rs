@@ -67,7 +67,7 @@ pub(super) fn apply_batch(txn: &mut Txn<'_>, taken: &Taken) -> rusqlite::Result<
         }
         let about_a_canvas = !matches!(
             waiting.entry,
-            Entry::Cursors { .. } | Entry::Signal { .. } | Entry::Kick { .. }
+            Entry::Cursors { .. } | Entry::Signal { .. } | Entry::Kick { .. } | Entry::Post { .. }
         );
         if about_a_canvas && !txn.has_canvas(waiting.key, &waiting.canvas)? {
             let full = left.full.entry(waiting.key);

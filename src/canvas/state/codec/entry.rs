@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{Damaged, unreadable};
-use crate::backplane::{Author, End, Entry};
+use crate::backplane::{Author, End, Entry, Post};
 use crate::protocol::client_message::{Change, ClientMessage, Durable, Kind, parse};
 use crate::protocol::ids::{ClientId, ConnId};
 
@@ -43,6 +43,7 @@ pub(super) enum EntryWire<'a> {
     Signal(By, &'a str),
     Cursors(Vec<(&'a str, &'a str)>),
     Kick(u64),
+    Post(u64, u64, &'a str),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -115,6 +116,7 @@ impl<'a> EntryWire<'a> {
                 )
             }
             Entry::Kick { conn } => Self::Kick(conn.0),
+            Entry::Post { conn, post } => Self::Post(conn.0, post.number, &post.messages),
         }
     }
 
@@ -156,6 +158,13 @@ impl<'a> EntryWire<'a> {
                 }
             }
             Self::Kick(conn) => Entry::Kick { conn: ConnId(conn) },
+            Self::Post(conn, number, messages) => Entry::Post {
+                conn: ConnId(conn),
+                post: Post {
+                    number,
+                    messages: messages.into(),
+                },
+            },
         })
     }
 }

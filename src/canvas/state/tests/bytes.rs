@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::backplane::{End, LogBatch};
+use crate::backplane::{End, LogBatch, Post};
 use crate::canvas::Command;
 use crate::canvas::codec::{
     Batch, Damaged, decode_batch, decode_ephemeral, encode_batch, encode_ephemeral,
@@ -81,6 +81,13 @@ fn ephemeral_entries_come_as_they_were_told() {
         },
         Entry::Kick {
             conn: ConnId::new(3, 7),
+        },
+        Entry::Post {
+            conn: ConnId::new(3, 8),
+            post: Post {
+                number: 2,
+                messages: "[1]".into(),
+            },
         },
         signal(r#""event":"é","data":null"#),
     ];

@@ -100,5 +100,9 @@ pub(super) fn copy(entry: &Entry) -> Entry {
             cursors: cursors.clone(),
         },
         Entry::Kick { conn } => Entry::Kick { conn: *conn },
+        Entry::Post { conn, post } => Entry::Post {
+            conn: *conn,
+            post: post.clone(),
+        },
     }
 }

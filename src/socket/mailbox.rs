@@ -1,0 +1,98 @@
+//! The post of a stream's client, until the connection has read it. Pure.
+//!
+//! A client numbers its posts 1, 2, 3, …, and sends one only when its stream has said that the one before was taken. So
+//! at most one waits, whatever way it came. A post that comes twice or too late changes nothing.
+
+use crate::backplane::Post;
+
+/// See the module's head.
+#[derive(Debug, Default)]
+pub struct Mailbox {
+    /// The last one that was read to its end.
+    taken: u64,
+    waiting: Option<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    number: u64,
+    /// `None` once it is being read.
+    post: Option<Post>,
+}
+
+/// A post that is not the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutOfOrder {
+    /// Which number is.
+    pub next: u64,
+}
+
+impl Mailbox {
+    /// Puts the next post. One that is known already is nothing new.
+    ///
+    /// # Errors
+    /// It is another one, or the one before was not taken yet.
+    pub fn put(&mut self, post: Post) -> Result<(), OutOfOrder> {
+        let last = self.waiting.as_ref().map_or(self.taken, |one| one.number);
+        if (1..=last).contains(&post.number) {
+            return Ok(());
+        }
+        if self.waiting.is_some() || post.number != last + 1 {
+            return Err(OutOfOrder { next: last + 1 });
+        }
+        self.waiting = Some(Waiting {
+            number: post.number,
+            post: Some(post),
+        });
+        Ok(())
+    }
+
+    /// Whether there is a post that was not read to its end.
+    pub fn is_full(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    /// The post to read, once.
+    pub fn take(&mut self) -> Option<Post> {
+        self.waiting.as_mut()?.post.take()
+    }
+
+    /// It was read to its end: its number, to be told.
+    pub fn done(&mut self) -> Option<u64> {
+        let number = self.waiting.take()?.number;
+        self.taken = number;
+        Some(number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn post(number: u64) -> Post {
+        Post {
+            number,
+            messages: "[]".into(),
+        }
+    }
+
+    #[test]
+    fn posts_are_read_once_and_in_their_order() {
+        let mut posts = Mailbox::default();
+        assert_eq!(posts.put(post(0)), Err(OutOfOrder { next: 1 }));
+        assert_eq!(posts.put(post(2)), Err(OutOfOrder { next: 1 }));
+        assert_eq!(posts.take(), None);
+        assert_eq!(posts.put(post(1)), Ok(()));
+        assert_eq!(posts.put(post(1)), Ok(()), "again, on its way");
+        assert_eq!(posts.put(post(2)), Err(OutOfOrder { next: 2 }), "too early");
+        assert_eq!(posts.take(), Some(post(1)));
+        assert_eq!(posts.take(), None, "it is being read");
+        assert_eq!(posts.put(post(1)), Ok(()));
+        assert_eq!(posts.take(), None);
+        assert_eq!(posts.done(), Some(1));
+        assert_eq!(posts.put(post(1)), Ok(()), "again, after the end");
+        assert!(!posts.is_full());
+        assert_eq!(posts.put(post(2)), Ok(()));
+        assert_eq!(posts.take(), Some(post(2)));
+    }
+}
