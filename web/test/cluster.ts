@@ -121,14 +121,14 @@ export class Cluster {
     return this.instances.find((instance) => instance.name !== killed)!;
   }
 
-  /** Starts nginx with the repository's own configuration, and returns its URL. */
-  async behindNginx(): Promise<string> {
+  /** Starts nginx with the repository's own configuration, changed or not, and returns its URL. */
+  async behindNginx(changed = (conf: string): string => conf): Promise<string> {
     const port = await freePort();
     const servers = this.instances.map(({ url }) => `        server ${new URL(url).host} max_fails=1 fail_timeout=2s;\n`);
     const conf = readFileSync(join(REPOSITORY, "nginx/scumble.conf"), "utf8")
       .replace(/^( *listen) .*/m, `$1 127.0.0.1:${port};`)
       .replace(/(?:^ *server 127\.0\.0\.1:.*\n)+/m, servers.join(""));
-    return this.nginx(`http://127.0.0.1:${port}`, conf, "/healthz");
+    return this.nginx(`http://127.0.0.1:${port}`, changed(conf), "/healthz");
   }
 
   /** The same for a relay below a path of somebody else's server. Returns its URL, with a slash at the end. */

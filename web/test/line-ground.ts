@@ -63,7 +63,8 @@ export class LineGround implements Ground {
     const page = new NodePage();
     // Who comes back may speak another way than before.
     const encoding = this.random() < 0.5 ? "json" as const : "msgpack" as const;
-    const wire = { encoding, compress: this.random() < 0.5 };
+    const transport = this.random() < 0.4 ? "sse" as const : "websocket" as const;
+    const wire = { encoding, compress: this.random() < 0.5, transport };
     const options = { ...wire, socketUrl: `${line.url.replace("http", "ws")}/ws/${this.canvas}`, canvas: this.canvas, user: { name: store.client.slice(0, 5) }, token: undefined, ownIdentity: true };
     return { page, store, room: new Room(page, options, store, store.load()) };
   }

@@ -1,7 +1,7 @@
 /** A page without a browser: the library's world in Node, which can be killed, frozen and looked at again. */
 
 import WebSocket from "ws";
-import { type Environment, type PageEvents, realEnvironment, type SocketLike } from "../client/src/environment.js";
+import { type Environment, type PageEvents, realEnvironment, request, type SocketLike } from "../client/src/environment.js";
 
 const real = realEnvironment(WebSocket as never);
 
@@ -12,6 +12,7 @@ export class NodePage implements Environment {
   private frozen: (() => void)[] | undefined;
   private readonly sockets = new Set<WebSocket>();
   private readonly timers = new Set<() => void>();
+  private readonly requests = new Set<() => void>();
 
   now = real.now;
   date = real.date;
@@ -37,6 +38,22 @@ export class NodePage implements Environment {
   };
 
   inflate = real.inflate;
+
+  request: Environment["request"] = (url, body, answering) => {
+    const cancel = request(url, body, {
+      status: (status) => this.turn(() => answering.status(status)),
+      piece: (text) => this.turn(() => answering.piece(text)),
+      ended: () => {
+        this.requests.delete(cancel);
+        this.turn(() => answering.ended());
+      },
+    });
+    this.requests.add(cancel);
+    return () => {
+      this.requests.delete(cancel);
+      cancel();
+    };
+  };
 
   openSocket = (url: string, protocols: readonly string[]): SocketLike => {
     const socket = new WebSocket(url, [...protocols]);
@@ -86,5 +103,6 @@ export class NodePage implements Environment {
     this.dead = true;
     for (const cancel of this.timers) cancel();
     for (const socket of this.sockets) socket.terminate();
+    for (const cancel of this.requests) cancel();
   }
 }

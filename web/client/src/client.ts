@@ -21,7 +21,7 @@ export * from "./types.js";
 const CANVAS_ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/;
 
 const OPTIONS: readonly (keyof ConnectOptions)[] =
-  ["url", "canvas", "user", "token", "persist", "encoding", "compress", "WebSocket", "client", "signal", "share"];
+  ["url", "canvas", "user", "token", "persist", "encoding", "compress", "transport", "WebSocket", "client", "signal", "share"];
 
 function urlOf(text: string, base: string | undefined): URL | undefined {
   try {
@@ -65,19 +65,21 @@ export async function connect<
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw new TypeError("signal must be an AbortSignal");
   const { encoding, compress } = options;
   if (encoding !== undefined && !Object.hasOwn(SUBPROTOCOLS, encoding)) throw new TypeError('encoding must be "json" or "msgpack"');
+  const { WebSocket, transport = WebSocket === undefined ? "auto" : "websocket" } = options;
+  if (!["auto", "websocket", "sse"].includes(transport)) throw new TypeError('transport must be "auto", "websocket" or "sse"');
   if (compress !== undefined && typeof compress !== "boolean") throw new TypeError("compress must be true or false");
   const user = checkedUser(options.user === undefined ? {} : options.user);
   if (token !== undefined && typeof token !== "function") checkedToken(token);
-  if (options.WebSocket !== undefined && typeof options.WebSocket !== "function") throw new TypeError("WebSocket must be a constructor");
+  if (WebSocket !== undefined && typeof WebSocket !== "function") throw new TypeError("WebSocket must be a constructor");
   if (options.share !== undefined && typeof options.share !== "boolean") throw new TypeError("share must be true or false");
-  const env = realEnvironment(options.WebSocket);
+  const env = realEnvironment(WebSocket, transport !== "sse");
   const url = socketUrl(options.url, canvas);
   signal?.throwIfAborted();
-  const wanted = { socketUrl: url, canvas, user, token, ownIdentity: client === undefined, encoding, compress };
+  const wanted = { socketUrl: url, canvas, user, token, ownIdentity: client === undefined, encoding, compress, transport };
   const start = (): Promise<Room> => begin(env, wanted, client, persist);
   // In a page only: a program that opens a canvas twice wants to be two.
   const shared = typeof document !== "undefined" && options.share !== false;
-  const name = [url, client, persist, encoding, compress, typeof token === "function" ? "function" : token, user, nameOf(options.WebSocket)];
+  const name = [url, client, persist, encoding, compress, transport, typeof token === "function" ? "function" : token, user, nameOf(WebSocket)];
   const opening = shared ? share(JSON.stringify(name), start, signal) : start();
   const room = await untilAborted(opening, signal).catch((error: unknown) => {
     // A shared one sees to itself.

@@ -2,12 +2,14 @@
 
 import { describeThrown } from "./emitter.js";
 import type { Environment, SocketLike } from "./environment.js";
+import { EventSocket, streamUrl } from "./event-socket.js";
 import { DEFAULT_ENCODING, type Encoding, Inbox, sizeOf, SUBPROTOCOLS } from "./inbox.js";
 import { DOUBTED_MS, Liveness, type LineState, OFFLINE_MS } from "./liveness.js";
 import { packed } from "./msgpack.js";
 import { Outage } from "./outage.js";
-import type { Json, Status } from "./types.js";
 import { type Abilities, patience, type Problem, Reconnect } from "./reconnect.js";
+import { Transports } from "./transports.js";
+import type { Json, Status, Transport, TransportOption } from "./types.js";
 
 /** Until the server says how often it pings. */
 const DEFAULT_HEARTBEAT_MS = 15_000;
@@ -51,6 +53,7 @@ export interface ConnectionHandler {
 export interface WireOptions {
   readonly encoding?: Encoding | undefined;
   readonly compress?: boolean | undefined;
+  readonly transport?: TransportOption | undefined;
 }
 
 export class Connection {
@@ -71,12 +74,16 @@ export class Connection {
   private cancelOpening: (() => void) | undefined;
   private cancelWatch: (() => void) | undefined;
   private cancelGoaway: (() => void) | undefined;
+  private readonly transports: Transports;
+  private cancelTrial: (() => void) | undefined;
   private lookDueAt = 0;
   private lookedTwice = false;
   private heartbeatMs = DEFAULT_HEARTBEAT_MS;
   /** Connections in a row that ended before the canvas was here. */
   private unfinished = 0;
   private ended = false;
+  /** The line at hand has been open. */
+  private opened = false;
   /** Counts attempts, so that what was awaited for an older one is not used for a newer. */
   private generation = 0;
 
@@ -90,11 +97,21 @@ export class Connection {
     this.encoding = wire.encoding ?? DEFAULT_ENCODING;
     this.compress = wire.compress !== false && env.inflate !== undefined;
     this.policy = new Reconnect(abilities);
+    const { request } = env;
+    this.transports = new Transports(wire.transport ?? "auto", request && ((answer) => {
+      let status = 0;
+      // A relay with streams refuses this with a status of its own.
+      request(streamUrl(url), undefined, { status: (said) => (status = said), piece: () => {}, ended: () => answer(status === 405) });
+    }));
     this.outage = new Outage(env, url, (problem) => handler.problem(problem));
   }
 
   get bufferedBytes(): number {
     return this.socket?.bufferedAmount ?? 0;
+  }
+
+  get transport(): Transport | undefined {
+    return this.connected ? this.transports.current : undefined;
   }
 
   get connected(): boolean {
@@ -122,10 +139,10 @@ export class Connection {
   private open(hello: string): void {
     let socket: SocketLike;
     try {
-      socket = this.env.openSocket(this.url, this.protocols);
+      socket = this.lineFor(hello);
     } catch (error) {
       // Told a turn later: at the first attempt nobody can listen yet.
-      const problem: Problem = { code: "no-socket", message: `no WebSocket could be made: ${describeThrown(error)}` };
+      const problem: Problem = { code: "no-socket", message: `no connection could be made: ${describeThrown(error)}` };
       this.cancelRetry = this.env.after(0, () => this.stop({ ...problem, final: true }));
       return;
     }
@@ -135,11 +152,13 @@ export class Connection {
     socket.onopen = () => {
       if (socket !== this.socket) return;
       this.cancelOpening?.();
+      this.transports.opened();
+      this.opened = true;
       this.outage.opened();
       this.liveness.opened(this.env.now());
       this.spoken = socket.protocol === SUBPROTOCOLS.msgpack ? "msgpack" : "json";
       this.inbox = this.makeInbox(this.spoken);
-      socket.send(this.written(hello));
+      if (!socket.greeted) socket.send(this.written(hello));
       this.watch();
     };
     socket.onmessage = ({ data }) => {
@@ -157,6 +176,41 @@ export class Connection {
     this.cancelOpening = this.env.after(this.liveness.openWithinMs, () => {
       this.liveness.gaveUp(true);
       this.drop();
+    });
+  }
+
+  private lineFor(hello: string): SocketLike {
+    const { request } = this.env;
+    if (this.transports.next(this.env.now()) === "websocket") return this.env.openSocket(this.url, this.protocols);
+    if (!request) throw new TypeError("there is no fetch here, which a stream of events needs");
+    return new EventSocket(this.env, request, this.url, hello);
+  }
+
+  /** On a stream: sees now and then whether a WebSocket gets through, and then comes back with one. */
+  private tryLater(): void {
+    const { triesAgainInMs } = this.transports;
+    this.cancelTrial?.();
+    if (triesAgainInMs === undefined) return;
+    this.cancelTrial = this.env.after(triesAgainInMs, () => {
+      const trial = this.env.openSocket(this.url, this.protocols);
+      const ended = (passes: boolean): void => {
+        cancel();
+        this.cancelTrial = undefined;
+        trial.onopen = trial.onclose = null;
+        this.hangUp(trial, 1000, "");
+        this.transports.tried(passes, this.env.now());
+        if (passes) this.drop();
+        else this.tryLater();
+      };
+      const cancel = this.env.after(this.liveness.openWithinMs, () => ended(false));
+      this.cancelTrial = () => {
+        cancel();
+        trial.onopen = trial.onclose = null;
+        trial.close();
+      };
+      trial.onopen = () => ended(true);
+      trial.onclose = () => ended(false);
+      trial.onerror = () => {};
     });
   }
 
@@ -187,6 +241,7 @@ export class Connection {
     this.policy.welcomed(this.env.now());
     this.heartbeatMs = heartbeatMs > 0 ? heartbeatMs : DEFAULT_HEARTBEAT_MS;
     this.setStatus("connected");
+    this.tryLater();
   }
 
   /** Everything up to the canvas's head is here. */
@@ -267,6 +322,7 @@ export class Connection {
   drop(): void {
     const { socket } = this;
     if (!socket) return;
+    if (!this.opened) this.transports.failed(this.env.now());
     this.detach();
     this.hangUp(socket, COMING_BACK, "reconnecting");
     this.closed(1006, "");
@@ -307,6 +363,7 @@ export class Connection {
   private closed(code: number, reason: string): void {
     // Each time there is a welcome, so that no outage is to be told of; and the canvas never comes.
     const unfinished = this.connected && this.handler.line().joining && ++this.unfinished === UNFINISHED;
+    if (this.socket && !this.opened) this.transports.failed(this.env.now());
     this.detach();
     this.outage.lost(code, reason);
     this.handler.lost(code);
@@ -342,6 +399,9 @@ export class Connection {
   private detach(): void {
     this.generation++;
     this.socket = undefined;
+    this.opened = false;
+    this.cancelTrial?.();
+    this.cancelTrial = undefined;
     this.inbox?.end();
     this.inbox = undefined;
     this.cancelOpening?.();

@@ -8,6 +8,8 @@ import { inflater } from "./inflate.js";
 export interface SocketLike {
   /** What the server chose of what was offered. */
   readonly protocol?: string;
+  /** The hello has gone with the request for it. */
+  readonly greeted?: boolean;
   binaryType?: string;
   onopen: (() => void) | null;
   onmessage: ((event: { data: unknown }) => void) | null;
@@ -31,6 +33,16 @@ export interface PageEvents {
   cameBack(): void;
 }
 
+/** What becomes of a request. */
+export interface Answering {
+  /** The answer has begun. */
+  status(status: number): void;
+  /** A piece of its text. */
+  piece(text: string): void;
+  /** It is over, whole or not, or did not come. */
+  ended(): void;
+}
+
 export interface Environment {
   /** Milliseconds on a clock that never goes back. */
   now(): number;
@@ -46,6 +58,8 @@ export interface Environment {
   nextFrame(task: () => void): void;
   /** The protocols are offered in this order. */
   openSocket(url: string, protocols: readonly string[]): SocketLike;
+  /** Posts a text, or asks with GET where there is none; returns what gives it up. Nothing where HTTP can't be used. */
+  readonly request?: ((url: string, body: string | undefined, answering: Answering) => () => void) | undefined;
   /** Raw DEFLATE, where there is any: rejects what becomes more than `maxBytes`, or is damaged. */
   readonly inflate?: ((deflated: Uint8Array, maxBytes: number) => Promise<Uint8Array>) | undefined;
   /** Why no socket can be opened there. */
@@ -115,10 +129,30 @@ function guard(on: boolean): void {
   else removeEventListener("beforeunload", onBeforeUnload);
 }
 
-/** The browser's or Node's world. Throws `TypeError` where there is no WebSocket and none is given. */
-export function realEnvironment(WebSocket: WebSocketConstructor | undefined): Environment {
+export function request(url: string, body: string | undefined, answering: Answering): () => void {
+  const given = new AbortController();
+  const asked = async (): Promise<void> => {
+    const method = body === undefined ? "GET" : "POST";
+    // As plain text, which a page may post to another origin without asking first.
+    const response = await fetch(url, { method, ...(body !== undefined && { body }), cache: "no-store", credentials: "omit", redirect: "error", signal: given.signal });
+    if (!given.signal.aborted) answering.status(response.status);
+    const reader = response.body?.getReader();
+    const decoder = new TextDecoder();
+    for (;;) {
+      const { done, value } = (await reader?.read()) ?? { done: true, value: undefined };
+      if (given.signal.aborted || done) return;
+      answering.piece(decoder.decode(value, { stream: true }));
+    }
+  };
+  const ended = (): void => void (given.signal.aborted || answering.ended());
+  asked().then(ended, ended);
+  return () => given.abort();
+}
+
+/** The browser's or Node's world. Throws `TypeError` where there is no WebSocket, none is given, and one is needed. */
+export function realEnvironment(WebSocket: WebSocketConstructor | undefined, needed = true): Environment {
   const Constructor = WebSocket ?? (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket;
-  if (!Constructor) throw new TypeError("there is no global WebSocket here: give one as options.WebSocket");
+  if (!Constructor && needed) throw new TypeError("there is no global WebSocket here: give one as options.WebSocket");
   return {
     now: () => performance.now(),
     date: () => Date.now(),
@@ -126,7 +160,11 @@ export function realEnvironment(WebSocket: WebSocketConstructor | undefined): En
     makeId,
     after,
     nextFrame,
-    openSocket: (url, protocols) => new Constructor(url, protocols.length === 1 ? protocols[0] : [...protocols]) as SocketLike,
+    openSocket: (url, protocols) => {
+      if (!Constructor) throw new TypeError("there is no global WebSocket here");
+      return new Constructor(url, protocols.length === 1 ? protocols[0] : [...protocols]) as SocketLike;
+    },
+    request: typeof fetch === "function" ? request : undefined,
     inflate: inflater(),
     diagnose,
     watch,

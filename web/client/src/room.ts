@@ -135,6 +135,9 @@ export class Room implements api.Room {
   get instance(): string {
     return this.session.instance;
   }
+  get transport(): api.Transport | undefined {
+    return this.connection.transport;
+  }
   get epoch(): string {
     return this.session.epoch;
   }

@@ -299,6 +299,8 @@ export interface Room<Shapes extends Shape = CanvasObject, Presence extends obje
   readonly seq: number;
   readonly limits: Limits;
   readonly status: Status;
+  /** What the connection goes over; `undefined` while there is none. */
+  readonly transport: Transport | undefined;
   readonly sync: SyncState;
   /** Whether unacked ops outlive this page, as things are: say no more than this. */
   readonly storage: Storage;
@@ -385,6 +387,11 @@ export interface Room<Shapes extends Shape = CanvasObject, Presence extends obje
 export type WebSocketConstructor = new (url: string, protocols?: string | string[]) => unknown;
 
 /** Options of {@link connect}. */
+/** What a connection goes over: a WebSocket, or a stream of server-sent events and posts. */
+export type Transport = "websocket" | "sse";
+/** Which of them is wanted. */
+export type TransportOption = Transport | "auto";
+
 export interface ConnectOptions {
   /** Server, as `wss://host`, `https://host` or with a path before `/ws/…`. Default: where the page came from. */
   readonly url?: string;
@@ -405,6 +412,11 @@ export interface ConnectOptions {
   readonly encoding?: "json" | "msgpack";
   /** Whether large canvases may come compressed, where the server and this place can do that. Default `true`. */
   readonly compress?: boolean;
+  /**
+   * How the server is reached. `auto`, the default: with a WebSocket, and where none gets through with a stream of events
+   * over HTTP, until one does. Where you give a {@link WebSocket} of your own, the default is `websocket`.
+   */
+  readonly transport?: TransportOption;
   /** A WebSocket constructor, where there is no global one (Node 20). */
   readonly WebSocket?: WebSocketConstructor;
   /**

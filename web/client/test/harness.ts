@@ -3,7 +3,8 @@
 import type { Entry } from "../src/entry.js";
 import { Room } from "../src/room.js";
 import type { Ground, KeptCanvas, Loaded, Store } from "../src/store.js";
-import type { Op, ScumbleError } from "../src/types.js";
+import type { Op, ScumbleError, TransportOption } from "../src/types.js";
+import { ModelHttp } from "./model-http.js";
 import { ModelServer } from "./model-server.js";
 import { type Listen, type Page, seeded, World } from "./world.js";
 
@@ -58,6 +59,7 @@ export interface Seat {
   page: Page;
   room: Room;
   store: DurableStore;
+  transport: TransportOption;
 }
 
 export class Harness {
@@ -70,18 +72,19 @@ export class Harness {
   }
 
   /** A page with a room on it. */
-  open(client: string, options: { store?: DurableStore; listen?: Listen; ownIdentity?: boolean; token?: string | (() => string); name?: string } = {}): Seat {
+  open(client: string, options: { store?: DurableStore; listen?: Listen; ownIdentity?: boolean; token?: string | (() => string); name?: string; transport?: TransportOption } = {}): Seat {
     const store = options.store ?? new DurableStore(client);
     const page = this.world.page(options.listen ?? this.server.listen);
-    const { ownIdentity = true, token, name = client } = options;
-    const room = new Room(page, { socketUrl: "ws://x/ws/c", canvas: "c", user: { name }, token, ownIdentity }, store, store.load());
-    return { page, room, store };
+    const { ownIdentity = true, token, name = client, transport = "websocket" } = options;
+    if (transport !== "websocket") page.request = new ModelHttp(page, this.server.listen).request;
+    const room = new Room(page, { socketUrl: "ws://x/ws/c", canvas: "c", user: { name }, token, ownIdentity, transport }, store, store.load());
+    return { page, room, store, transport };
   }
 
   /** The page goes without a word and another one comes with what the store kept. */
   reload(seat: Seat): void {
     seat.page.kill();
-    Object.assign(seat, this.open(seat.store.client, { store: seat.store }));
+    Object.assign(seat, this.open(seat.store.client, { store: seat.store, transport: seat.transport }));
   }
 }
 

@@ -1,7 +1,7 @@
 /** The model server in virtual time as the ground of a play: refusals, lost acks, gaps, reloads, and lines of all sorts. */
 
 import type { OpBody } from "../src/entry.js";
-import type { CanvasObject } from "../src/types.js";
+import type { CanvasObject, TransportOption } from "../src/types.js";
 import { Harness, type Seat } from "./harness.js";
 import type { Logged } from "./model-server.js";
 import { type Ground, tokenOf } from "./simulation.js";
@@ -34,7 +34,7 @@ export class ModelGround implements Ground {
   private faults = true;
   private commits = 0;
 
-  constructor(seed: number, private readonly line?: Conditions) {
+  constructor(seed: number, private readonly line?: Conditions, transport: TransportOption = "websocket") {
     const random = (this.random = seeded(seed));
     this.harness = new Harness(random);
     const { world, server } = this.harness;
@@ -49,7 +49,7 @@ export class ModelGround implements Ground {
     // A canvas that takes a while to come.
     const filler = line ? Math.ceil(line.bytesPerS / 4_000) : 0;
     for (let i = 0; i < filler; i++) server.commit("filler-0001", { type: "object-create", object: { id: `f${i}`, kind: "image", pad: PAD } });
-    this.seats = ["alpha-0001", "bravo-0001", "gamma-0001"].map((client) => this.harness.open(client));
+    this.seats = ["alpha-0001", "bravo-0001", "gamma-0001"].map((client) => this.harness.open(client, { transport }));
     for (const { store } of this.seats) store.keeps = () => random() < 0.2;
   }
 

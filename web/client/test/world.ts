@@ -163,13 +163,20 @@ export class Page implements Environment {
   after = (ms: number, task: () => void): (() => void) => this.world.after(ms, () => this.dead || this.turn(task));
   nextFrame = (task: () => void): void => void this.after(16, task);
   inflate: Environment["inflate"];
+  request: Environment["request"];
   openSocket: Environment["openSocket"] = () => {
-    this.line = new Line(this.world, this.listen, (task) => (this.frozen ? void this.heard.push(task) : task()));
+    return this.lineTo(this.listen);
+  };
+
+  /** A line of this page's. */
+  lineTo(listen: Listen | undefined): Line {
+    this.line = new Line(this.world, listen, (task) => (this.frozen ? void this.heard.push(task) : task()));
     this.world.lines.push(this.line);
     // What a dead page had begun goes nowhere.
     if (this.dead) this.line.close();
     return this.line;
-  };
+  }
+
   diagnose = async (): Promise<string> => this.world.reason;
   watch = (events: PageEvents): (() => void) => {
     this.events = events;

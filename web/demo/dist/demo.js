@@ -4,23 +4,24 @@ testid);for(let[i,r]of Object.entries(e.attrs??{}))o.setAttribute(i,r);e.onclick
 "button");for(let i of t)i&&o.append(i);return o}var Kt="http://www.w3.org/2000/svg";function I(n){let e=document.createElementNS(Kt,"svg");e.setAttribute("clas\
 s","icon"),e.setAttribute("aria-hidden","true");let t=document.createElementNS(Kt,"use");return t.setAttribute("href",`#i-${n}`),e.append(t),e}var J={get(n){try{
 return localStorage.getItem(`scumble.${n}`)??void 0}catch{return}},set(n,e){try{e===void 0?localStorage.removeItem(`scumble.${n}`):localStorage.setItem(`scumble\
-.${n}`,e)}catch{}}};var go=3;function yo(n,e){let t=n.outbox.filter(a=>a.state!=="failed"&&a.state!=="acked").length,o=n.outbox.filter(a=>a.state==="failed").length,i=`${t} change${t===
+.${n}`,e)}catch{}}};var go=3;function yo(n,e){let t=n.outbox.filter(l=>l.state!=="failed"&&l.state!=="acked").length,o=n.outbox.filter(l=>l.state==="failed").length,i=`${t} change${t===
 1?"":"s"}`,r=o>0?`. ${o} not saved; see the outbox under the hood`:"",s=e?.code==="unreachable"?`. ${e.message.charAt(0).toUpperCase()}${e.message.slice(1)}`:"";
-if(n.status==="disconnected")return xo(t+o,n,e);if(n.status!=="connected"&&e?.code==="full"){let a=t>0?`. ${i} ${ut(n)}`:"",l=`No room: ${e.message}. This page \
-goes on trying${a}${r}`;return{state:"full",text:ft("Canvas full, retrying",t),detail:l}}if(n.status==="connecting"&&t+o===0)return{state:"connecting",text:"Con\
-necting\u2026",detail:`Looking for the server${s}`};if(n.status!=="connected"){let a=o>0?`${o} not saved; see the outbox under the hood`:"Everything so far is s\
-aved",l=t>0?`${i} ${ut(n)}, sent when the connection is back${r}`:a;return{state:"offline",text:ft("Offline",t),detail:l+s}}return o>0?{state:"failed",text:`Not\
- saved \xB7 ${o}`,detail:"The server refused; see the outbox under the hood"}:n.outbox.some(({state:a,refusals:l})=>a==="pending"&&l>=go)?{state:"unsaved",text:`\
+if(n.status==="disconnected")return xo(t+o,n,e);if(n.status!=="connected"&&e?.code==="full"){let l=t>0?`. ${i} ${ut(n)}`:"",c=`No room: ${e.message}. This page \
+goes on trying${l}${r}`;return{state:"full",text:ft("Canvas full, retrying",t),detail:c}}if(n.status==="connecting"&&t+o===0)return{state:"connecting",text:"Con\
+necting\u2026",detail:`Looking for the server${s}`};if(n.status!=="connected"){let l=o>0?`${o} not saved; see the outbox under the hood`:"Everything so far is s\
+aved",c=t>0?`${i} ${ut(n)}, sent when the connection is back${r}`:l;return{state:"offline",text:ft("Offline",t),detail:c+s}}return o>0?{state:"failed",text:`Not\
+ saved \xB7 ${o}`,detail:"The server refused; see the outbox under the hood"}:n.outbox.some(({state:l,refusals:c})=>l==="pending"&&c>=go)?{state:"unsaved",text:`\
 Not saved yet \xB7 ${t}`,detail:`The server can't store anything just now; ${i} will be sent again until it can`}:t>0?{state:"saving",text:"Saving\u2026",detail:`${i}\
- on the way`}:n.role==="read"?{state:"readonly",text:"View only",detail:"You may look, but not draw"}:{state:"saved",text:"Saved",detail:"The server has everyth\
-ing"}}function ut({storage:n}){return n==="indexeddb"?"kept on this device":"kept in this page only: don't close it"}var ft=(n,e)=>e>0?`${n} \xB7 ${e}`:n;function xo(n,e,t){
-let o=n>0?`. ${n} not saved, ${ut(e)}`:"",i=(r,s)=>({state:"ended",text:ft(r,n),detail:s+o});return t?.code==="unauthorized"?i("New link needed","The permission\
- of this link has ended or was refused. Ask for a new link"):t?.code==="refused"?i("Refused",`The server refused this link: ${t.message}. Ask for a new link`):i(
-"Offline","The server ended this connection for good. Reload the page to try again")}function Ut(n,e,t){let o=h("badge"),i=h("badge-text"),r="",s,a=()=>{let l=yo(
-n,s);o.dataset.state=l.state,o.title=l.detail,o.setAttribute("aria-label",`${l.text}. ${l.detail}`),i.textContent!==l.text&&(i.textContent=l.text),h("badge-deta\
-il").textContent=l.detail;let c=["offline","unsaved","failed","full","ended","saved"].includes(l.state)?l.state:r;c!==r&&(r!==""||c!=="saved")&&(c==="full"||c===
-"ended"?t:e)(`${l.text}. ${l.detail}`),r=c};n.on("outbox",a),n.on("storage",a),n.on("status",l=>{l==="connected"&&(s=void 0),l!=="disconnected"&&a()}),n.on("err\
-or",({code:l,message:c})=>{["full","unauthorized","refused","replaced","unreachable"].includes(l)&&(s={code:l,message:c},a())}),a()}var Q=()=>new URL(".",import.meta.url),mt=n=>new URL(n,Q()).href;var x=n=>n==="line"||n==="arrow";var u=n=>Math.round(n*10)/10,v=(n,e,t)=>Math.min(t,Math.max(e,n));function pt(n,e){return{x:Math.min(n.x,e.x),y:Math.min(n.y,e.y),w:Math.abs(n.x-e.x),h:Math.abs(
+ on the way`}:n.role==="read"?{state:"readonly",text:"View only",detail:"You may look, but not draw"}:{state:"saved",text:"Saved",detail:`The server has everyth\
+ing${n.transport==="sse"?". No WebSocket gets through here: it goes over HTTP, a little slower":""}`}}function ut({storage:n}){return n==="indexeddb"?"kept on t\
+his device":"kept in this page only: don't close it"}var ft=(n,e)=>e>0?`${n} \xB7 ${e}`:n;function xo(n,e,t){let o=n>0?`. ${n} not saved, ${ut(e)}`:"",i=(r,s)=>({
+state:"ended",text:ft(r,n),detail:s+o});return t?.code==="unauthorized"?i("New link needed","The permission of this link has ended or was refused. Ask for a new\
+ link"):t?.code==="refused"?i("Refused",`The server refused this link: ${t.message}. Ask for a new link`):i("Offline","The server ended this connection for good\
+. Reload the page to try again")}function Ut(n,e,t){let o=h("badge"),i=h("badge-text"),r="",s,a=()=>{let l=yo(n,s);o.dataset.state=l.state,o.title=l.detail,o.setAttribute(
+"aria-label",`${l.text}. ${l.detail}`),i.textContent!==l.text&&(i.textContent=l.text),h("badge-detail").textContent=l.detail;let c=["offline","unsaved","failed",
+"full","ended","saved"].includes(l.state)?l.state:r;c!==r&&(r!==""||c!=="saved")&&(c==="full"||c==="ended"?t:e)(`${l.text}. ${l.detail}`),r=c};n.on("outbox",a),
+n.on("storage",a),n.on("status",l=>{l==="connected"&&(s=void 0),l!=="disconnected"&&a()}),n.on("error",({code:l,message:c})=>{["full","unauthorized","refused","\
+replaced","unreachable"].includes(l)&&(s={code:l,message:c},a())}),a()}var Q=()=>new URL(".",import.meta.url),mt=n=>new URL(n,Q()).href;var x=n=>n==="line"||n==="arrow";var u=n=>Math.round(n*10)/10,v=(n,e,t)=>Math.min(t,Math.max(e,n));function pt(n,e){return{x:Math.min(n.x,e.x),y:Math.min(n.y,e.y),w:Math.abs(n.x-e.x),h:Math.abs(
 n.y-e.y)}}function k(n){return{x:n.w<0?n.x+n.w:n.x,y:n.h<0?n.y+n.h:n.y,w:Math.abs(n.w),h:Math.abs(n.h)}}function S(n,e){return{x:n.x-e,y:n.y-e,w:n.w+2*e,h:n.h+2*
 e}}function ee(n,e){let t=Math.min(n.x,e.x),o=Math.min(n.y,e.y);return{x:t,y:o,w:Math.max(n.x+n.w,e.x+e.w)-t,h:Math.max(n.y+n.h,e.y+e.h)-o}}function Vt(n){let e;
 for(let t of n)e=e?ee(e,t):t;return e}var te=(n,e)=>n.x<=e.x+e.w&&e.x<=n.x+n.w&&n.y<=e.y+e.h&&e.y<=n.y+n.h,de=(n,e)=>n.x<=e.x&&n.y<=e.y&&n.x+n.w>=e.x+e.w&&n.y+n.

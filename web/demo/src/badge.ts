@@ -21,7 +21,9 @@ export interface Closed {
   message: string;
 }
 
-export function wordsFor(room: Pick<Room, "outbox" | "status" | "role" | "storage">, closed?: Closed): Words {
+type Said = Pick<Room, "outbox" | "status" | "role" | "storage"> & Partial<Pick<Room, "transport">>;
+
+export function wordsFor(room: Said, closed?: Closed): Words {
   const waiting = room.outbox.filter((op) => op.state !== "failed" && op.state !== "acked").length;
   const failed = room.outbox.filter((op) => op.state === "failed").length;
   const changes = `${waiting} change${waiting === 1 ? "" : "s"}`;
@@ -47,7 +49,8 @@ export function wordsFor(room: Pick<Room, "outbox" | "status" | "role" | "storag
   }
   if (waiting > 0) return { state: "saving", text: "Saving…", detail: `${changes} on the way` };
   if (room.role === "read") return { state: "readonly", text: "View only", detail: "You may look, but not draw" };
-  return { state: "saved", text: "Saved", detail: "The server has everything" };
+  const way = room.transport === "sse" ? ". No WebSocket gets through here: it goes over HTTP, a little slower" : "";
+  return { state: "saved", text: "Saved", detail: `The server has everything${way}` };
 }
 
 /** What is promised of what is not saved: a full disk, or storage that was cleared, keeps nothing. */
