@@ -201,6 +201,8 @@ pub struct Kept {
     pub now: Vec<(String, Now)>,
     /// The start of a span, a number for the process, and what it did in it.
     pub spans: Vec<(i64, i64, Sample)>,
+    /// Why only this process is in it, if that is so.
+    pub lacks: Option<String>,
 }
 
 /// Which canvases are looked for.
@@ -233,9 +235,6 @@ pub struct CanvasRow {
 
 /// Keeps samples, and looks over all that the relay has.
 pub trait Store: Send + Sync {
-    /// Whether it knows all processes of the relay, or this one alone.
-    fn is_of_all(&self) -> bool;
-
     /// Keeps a note, without waiting. One that can't be kept is lost.
     fn put(&self, note: Note);
 

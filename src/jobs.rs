@@ -12,6 +12,7 @@ pub(crate) mod ack;
 pub(crate) mod apply;
 pub(crate) mod cells;
 pub(crate) mod dead;
+pub(crate) mod deliveries;
 pub(crate) mod effects;
 pub(crate) mod fifo;
 pub(crate) mod finish;

@@ -210,6 +210,10 @@ pub const JOB_PARTITIONS: i64 = 100_000;
 pub const JOB_GROUPS: usize = 256;
 /// Traces of one message.
 pub const JOB_TRACES: usize = 100;
+/// Attempts to deliver messages of one queue that are kept: the latest.
+pub const JOB_DELIVERIES: i64 = 1_000;
+/// How long they are kept: a week.
+pub const JOB_DELIVERIES_MS: i64 = 7 * 24 * 3_600_000;
 /// How long a dead message stays after it was looked at: 90 days.
 pub const JOB_REVIEWED_MS: i64 = 90 * 24 * 3_600_000;
 /// The longest that a pop may wait, in milliseconds.

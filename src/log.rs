@@ -36,6 +36,8 @@
 //! far hooks were told of a canvas is kept beside the canvas. It is moved in the commit of rows that has the events
 //! ([`RowCommit::told`]). That commit is not done if somebody else has moved it.
 //!
+//! **Samples** say how the instances are and what they did lately. They are bounded, end by themselves, and may be lost.
+//!
 //! **Leases.** An instance counts as alive as long as it sends heartbeats. [`Registry::lease`] gives a dead instance to
 //! one of the others at a time, which marks the dead one's clients as away. The lease ends by itself.
 //!
@@ -48,6 +50,7 @@ mod clock;
 mod entering;
 mod fault;
 pub mod memory;
+mod samples;
 mod tables;
 mod values;
 
@@ -60,6 +63,7 @@ use crate::protocol::ids::CanvasId;
 pub use clock::Clock;
 pub use entering::{ConnectError, Introduction};
 pub use fault::Fault;
+pub use samples::{Sampled, SampledSpan, Samples};
 pub use tables::{
     AtMoment, Changes, Committed, KeyedRow, Place, RowCommit, RowRange, Tables, ToldUpto,
 };
@@ -115,7 +119,7 @@ pub trait Listener: Send + Sync {
 }
 
 /// A link to an engine, in one era.
-pub trait Log: Batches + Snapshots + Summaries + Registry + Tables {
+pub trait Log: Batches + Snapshots + Summaries + Registry + Tables + Samples {
     /// The number of the instance whose link this is.
     fn number(&self) -> u32;
 

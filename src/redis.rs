@@ -1,7 +1,7 @@
 //! Redis as the engine of a relay of several hosts (see [`crate::log`]): processes share one server, found at its address or by sentinels.
 //!
 //! - [`connect`]: the connections of a link, and what a server must be to be used; [`address`]: where it is.
-//! - [`batches`], [`snapshots`], [`summaries`], [`registry`], [`tables`]: what is asked of it, each step one script in `lua/`.
+//! - [`batches`], [`snapshots`], [`summaries`], [`registry`], [`tables`], [`samples`]: what is asked of it, each step one script in `lua/`.
 //! - [`keys`]: the names of keys and channels; [`replies`]: what answers and messages look like; [`fault`]: what an error is to its caller.
 //!
 //! What Redis itself loses (a crash between two syncs of its file, a failover to a replica that was behind) is lost. Each run of
@@ -14,6 +14,7 @@ mod fault;
 mod keys;
 mod registry;
 mod replies;
+mod samples;
 mod snapshots;
 mod summaries;
 mod tables;

@@ -104,7 +104,6 @@ struct Started {
 }
 
 async fn start_backplane(config: &Config) -> anyhow::Result<Started> {
-    let samples = |alone| Arc::new(Ring::new(config.queue.instance_id.to_string(), alone));
     let bounds = ObjectBounds {
         max_objects: config.max_objects,
         max_bytes: config.max_canvas_bytes,
@@ -124,7 +123,7 @@ async fn start_backplane(config: &Config) -> anyhow::Result<Started> {
             backplane: memory,
             jobs: Some(jobs),
             hooks,
-            samples: samples(true),
+            samples: Arc::new(Ring::new(config.queue.instance_id.to_string())),
             failed: Box::pin(std::future::pending()),
         });
     }
@@ -148,9 +147,9 @@ async fn start_backplane(config: &Config) -> anyhow::Result<Started> {
         let (jobs, hooks) = replicated::jobs(&backplane, config.queue.jobs);
         return Ok(Started {
             jobs: Some(jobs),
+            samples: replicated::samples(&backplane),
             backplane,
             hooks,
-            samples: samples(false),
             failed: Box::pin(failed),
         });
     }

@@ -12,7 +12,7 @@
 //! - [`resuming`]: the proof that nothing was lost, before a new link is used.
 //! - [`mending`]: canvases of which the engine lost something.
 //! - [`peers`]: heartbeats, and the clients of instances that died.
-//! - [`mod@jobs`]: the work queue.
+//! - [`mod@jobs`]: the work queue. [`mod@samples`]: the numbers for the analytics.
 //! - [`telling`]: what hooks are told.
 //! - [`upkeep`]: time that passes on quiet canvases, snapshots that are due, copies that nobody uses.
 //!
@@ -32,6 +32,7 @@ mod peers;
 mod replica;
 mod resuming;
 mod rules;
+mod samples;
 mod start;
 mod telling;
 mod upkeep;
@@ -47,8 +48,10 @@ use tokio::sync::{Notify, oneshot, watch};
 pub use jobs::jobs;
 #[cfg(test)]
 pub(crate) use jobs::tests as job_store;
+pub use samples::samples;
 pub use start::StartError;
 
+use crate::backplane::histogram::Histogram;
 use crate::backplane::intake::Intake;
 use crate::backplane::latency::Latency;
 use crate::backplane::{Unavailable, Waiters};
@@ -116,6 +119,7 @@ struct Shared {
     fail_points: FailPoints,
     /// How many other instances were connected at the last heartbeat.
     others: AtomicUsize,
+    samples: samples::Lane,
     /// The highest count of commits that the engine told.
     commits: AtomicU64,
     counters: Counters,
@@ -139,6 +143,8 @@ struct Counters {
     overloaded: AtomicU64,
     last_commit_us: AtomicU64,
     write: Latency,
+    /// From a batch's time to its being handed to the room.
+    delivery: Histogram,
 }
 
 impl Shared {

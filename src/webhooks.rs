@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -18,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::hooks::{Hook, HookStore, Stored, Target};
 use crate::jobs::Jobs;
 use crate::jobs::op::{
-    AckItem, Configure, Delivered, Op, PopRequest, Popped, Source, Start, Verdict,
+    AckItem, Configure, Delivered, Note, Op, PopRequest, Popped, Settle, Source, Start, Verdict,
 };
 use crate::jobs::work::partition_id;
 use crate::limits::{WEBHOOK_AT_ONCE, WEBHOOK_LEASE};
@@ -33,6 +34,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 const RETRY_DELAY_MS: u64 = 5_000;
 const RETRY_MAX_DELAY_MS: u64 = 36_000_000;
 const RETRY_LIMIT: u64 = 19;
+/// Characters of an event's type that are kept: no type of the relay's own has more.
+const MAX_KIND_CHARS: usize = 64;
 
 /// Delivers the events of all webhooks, as the hooks change, until `end`.
 pub async fn run(
@@ -191,24 +194,24 @@ impl Courier {
         }
     }
 
-    /// Posts what was popped, and says what became of it.
+    /// Posts what was popped, says what became of it, and keeps it in the history.
     async fn deliver(&self, popped: Popped) {
         let Target::Webhook(webhook) = &self.hook.target else {
             return;
         };
         let messages = &popped.messages;
-        let ended = self
+        let mut note = note_of(messages);
+        note.at = self.jobs.now_ms();
+        let began = Instant::now();
+        let made = self
             .client
-            .post(webhook, &id_of(messages), body_of(messages))
+            .post(webhook, &note.name, body_of(messages))
             .await;
+        note.took_ms = millis(began.elapsed());
+        note.status = made.status.map(i64::from);
         let name = &self.hook.name;
-        let verdicts: Vec<(&Delivered, Verdict, Option<String>)> = match ended {
-            Ended::Taken => {
-                let taken = messages
-                    .iter()
-                    .map(|message| (message, Verdict::Completed, None));
-                taken.collect()
-            }
+        let (told, verdict) = match made.ended {
+            Ended::Taken => (messages.as_slice(), Verdict::Completed),
             Ended::Gone => {
                 tracing::warn!(
                     hook = name,
@@ -218,40 +221,75 @@ impl Courier {
                 if let Err(error) = self.store.turn_off(name, why).await {
                     tracing::warn!(hook = name, error, "the hook could not be turned off");
                 }
-                failed(messages, why.to_owned())
+                note.error = Some(why.to_owned());
+                note.off = true;
+                (first(messages), Verdict::Failed)
             }
             Ended::Failed { why, pause } => {
                 metrics::counter!("scumble_webhook_failures_total").increment(1);
                 tracing::info!(hook = name, why, "a webhook was not taken; it comes again");
                 if let Some(pause) = pause {
                     *self.pause.lock() = Some(Instant::now() + pause);
+                    note.pause_until = Some(self.jobs.now_ms() + millis(pause));
                 }
-                failed(messages, why)
+                note.error = Some(why);
+                (first(messages), Verdict::Failed)
             }
         };
-        let acks = verdicts
-            .into_iter()
-            .map(|(message, verdict, error)| AckItem {
-                partition_id: partition_id(message.partition, message.partition_tag),
-                name: message.name.clone(),
-                verdict,
-                error,
-                lease: popped.lease,
-                group: name.clone(),
-            });
+        let acks = told.iter().map(|message| AckItem {
+            partition_id: partition_id(message.partition, message.partition_tag),
+            name: message.name.clone(),
+            verdict,
+            error: note.error.clone(),
+            lease: popped.lease,
+            group: name.clone(),
+        });
+        let settle = Settle {
+            queue: self.hook.queue(),
+            acks: acks.collect(),
+            note,
+        };
         // If it can't be told, the lease runs out and the same comes again: receivers know it by its id.
-        if let Err(refusal) = self.jobs.run(Op::Ack(acks.collect())).await {
+        if let Err(refusal) = self.jobs.run(Op::Settle(Box::new(settle))).await {
             tracing::warn!(hook = name, error = %refusal.message, "a delivery could not be acknowledged");
         }
     }
 }
 
 /// The first has failed; those behind it come back with it, without having used an attempt.
-fn failed(messages: &[Delivered], why: String) -> Vec<(&Delivered, Verdict, Option<String>)> {
-    let first = messages.iter().take(1);
-    first
-        .map(|message| (message, Verdict::Failed, Some(why.clone())))
-        .collect()
+fn first(messages: &[Delivered]) -> &[Delivered] {
+    &messages[..messages.len().min(1)]
+}
+
+fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// What is known of an attempt before it is made.
+fn note_of(messages: &[Delivered]) -> Note {
+    /// As the relay made it.
+    #[derive(Deserialize)]
+    struct Event {
+        #[serde(rename = "type")]
+        kind: String,
+    }
+    let Some(one) = messages.first() else {
+        return Note::default();
+    };
+    let kind = match messages {
+        // Whoever pushes into the queue by hand may push anything.
+        [one] => serde_json::from_str(&one.payload)
+            .map_or_else(|_| String::new(), |event: Event| event.kind),
+        _ => "batch".to_owned(),
+    };
+    Note {
+        name: id_of(messages),
+        partition: one.partition_name.clone(),
+        kind: kind.chars().take(MAX_KIND_CHARS).collect(),
+        messages: i64::try_from(messages.len()).unwrap_or(i64::MAX),
+        attempt: one.retries + 1,
+        ..Note::default()
+    }
 }
 
 /// What the receiver knows a delivery by, however often it is made.

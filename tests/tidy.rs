@@ -60,6 +60,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "replicated",
         &[
+            "analytics",
             "backplane",
             "canvas",
             "config",

@@ -1,4 +1,4 @@
-//! Samples of this process alone, in memory: for `--queue off`, and over Redis.
+//! Samples of this process alone, in memory: for `--queue off`, and for as long as Redis does not answer.
 
 use std::collections::VecDeque;
 
@@ -11,8 +11,6 @@ use super::{Grain, Kept, Note, Now, Sample, Store};
 #[derive(Debug)]
 pub struct Ring {
     instance: String,
-    /// Whether this process is the whole relay.
-    alone: bool,
     kept: Mutex<Inner>,
 }
 
@@ -26,10 +24,9 @@ struct Inner {
 impl Ring {
     /// Nothing is kept yet.
     #[must_use]
-    pub fn new(instance: String, alone: bool) -> Self {
+    pub fn new(instance: String) -> Self {
         Self {
             instance,
-            alone,
             kept: Mutex::default(),
         }
     }
@@ -45,10 +42,6 @@ impl Inner {
 }
 
 impl Store for Ring {
-    fn is_of_all(&self) -> bool {
-        self.alone
-    }
-
     fn put(&self, note: Note) {
         let mut kept = self.kept.lock();
         let now_ms = note.now.at_ms;
@@ -72,7 +65,12 @@ impl Store for Ring {
         let spans = kept.of(grain).iter().filter(|(at, _)| *at >= since_ms);
         let spans = spans.map(|(at, sample)| (*at, 1, sample.clone())).collect();
         let now = now.into_iter().collect();
-        std::future::ready(Ok(Kept { now, spans })).boxed()
+        std::future::ready(Ok(Kept {
+            now,
+            spans,
+            lacks: None,
+        }))
+        .boxed()
     }
 }
 
@@ -82,7 +80,7 @@ mod tests {
 
     #[test]
     fn what_is_old_goes_and_a_clock_that_jumps_fills_nothing() {
-        let ring = Ring::new("one".to_owned(), true);
+        let ring = Ring::new("one".to_owned());
         let step = Grain::Fine.step_ms();
         let note = |at_ms: i64| Note {
             now: Now {

@@ -85,6 +85,9 @@ async fn body(state: &HttpState, range: Range) -> Result<Value, String> {
     let recent = recent.as_ref().map_or(&kept.spans, |recent| &recent.spans);
     let live = live(now_ms, recent);
     let own = state.lifecycle.instance_id().as_str();
+    // What a process said outlives it for a while.
+    let lives = |id: &String| stats.instances.iter().any(|one| one.instance_id == *id);
+    kept.now.retain(|(id, _)| id == own || lives(id));
     own_now(state, &stats, own, &mut kept.now);
     let instances: Vec<Value> = stats
         .instances
@@ -96,10 +99,9 @@ async fn body(state: &HttpState, range: Range) -> Result<Value, String> {
         .collect();
     let mut lines = lines(range, now_ms, &kept.spans);
     now_at_the_end(&mut lines, &kept.now, &stats);
-    let of_all = state.analytics.is_of_all();
     Ok(json!({
-        "scope": if of_all { "relay" } else { "process" },
-        "note": (!of_all).then_some("over Redis each process knows its own numbers only: ask each, or scrape /metrics"),
+        "scope": if kept.lacks.is_none() { "relay" } else { "process" },
+        "note": kept.lacks,
         "instance_id": own,
         "version": env!("CARGO_PKG_VERSION"),
         "now_ms": now_ms,

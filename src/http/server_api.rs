@@ -63,6 +63,7 @@ pub(super) fn router(http: HttpState) -> Router<HttpState> {
             post(canvases::disconnect),
         )
         .route("/api/v1/hooks", get(hooks::show).put(hooks::replace))
+        .route("/api/v1/hooks/{hook}/deliveries", get(hooks::deliveries))
         .layer(from_fn_with_state(http, access::guard))
         .with_state(state)
         .route("/api/v1/openapi.json", get(document::openapi))
@@ -89,6 +90,7 @@ pub(super) fn for_dashboard(http: HttpState) -> Router<HttpState> {
             post(canvases::disconnect),
         )
         .route("/hooks", get(hooks::show))
+        .route("/hooks/{hook}/deliveries", get(hooks::deliveries))
         .with_state(state)
 }
 

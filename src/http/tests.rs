@@ -132,7 +132,7 @@ impl Server {
             jobs: None,
             jobs_shown: Arc::default(),
             hooks: Follower::new(jobs.clone(), Arc::default(), || true),
-            analytics: Arc::new(Ring::new("one".to_owned(), true)),
+            analytics: Arc::new(Ring::new("one".to_owned())),
             config: Arc::new(config),
             relay: status.clone(),
             metrics: telemetry::metrics_recorder(),

@@ -3,7 +3,7 @@
 use super::op::{Answer, Op, Step, StepDone, Transaction};
 use super::store::Store;
 use super::work::{Res, Work};
-use super::{ack, dead, manage, pop, push, sweep, telling, timings, touch, traces};
+use super::{ack, dead, deliveries, manage, pop, push, sweep, telling, timings, touch, traces};
 
 /// Does what is asked for. What it changed is written, and what is to be told is in `w.effects`.
 ///
@@ -17,6 +17,7 @@ pub(crate) fn apply<S: Store>(w: &mut Work<'_, S>, op: &Op) -> Res<Answer, S> {
         Op::Push(items) => Answer::Pushed(push::push(w, items)?),
         Op::Pop(request) => pop::pop(w, request)?,
         Op::Ack(items) => Answer::Acked(ack::ack(w, items)?),
+        Op::Settle(settle) => Answer::Acked(deliveries::settle(w, settle)?),
         Op::Extend { lease, ms } => ack::extend(w, *lease, *ms)?,
         Op::Release(lease) => ack::release(w, *lease)?,
         Op::Transaction(transaction) => atomically(w, transaction)?,

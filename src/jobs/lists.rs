@@ -1,5 +1,6 @@
 //! Messages and the dead, page by page.
 
+mod attempts;
 mod notes;
 mod peek;
 
@@ -40,6 +41,13 @@ pub(crate) enum Query {
         offset: usize,
     },
     TraceNames {
+        limit: usize,
+    },
+    /// Attempts to deliver messages of a queue, the latest first.
+    Deliveries {
+        queue: String,
+        /// Only those before this one.
+        before: Option<i64>,
         limit: usize,
     },
 }
@@ -88,6 +96,11 @@ pub(crate) fn answer<S: Store>(w: &mut Work<'_, S>, query: &Query) -> Res<Answer
             offset,
         } => notes::traces_named(w, name, *limit, *offset),
         Query::TraceNames { limit } => notes::trace_names(w, *limit),
+        Query::Deliveries {
+            queue,
+            before,
+            limit,
+        } => attempts::deliveries(w, queue, *before, *limit),
     }
 }
 

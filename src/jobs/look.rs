@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::op::{Answer, LeaseId};
-use super::rows::{Gone, Queue};
+use super::rows::{Delivery, Gone, Queue};
 use super::store::Store;
 use super::work::{Res, Work};
 use super::{ack, lists, status, telling};
@@ -39,7 +39,9 @@ pub(crate) fn answer<S: Store>(w: &mut Work<'_, S>, query: &Query) -> Res<Answer
         Query::SweepDue => {
             let queue: Option<Queue> = w.store.first(&(0,), &(i64::MAX,))?;
             let gone: Option<Gone> = w.store.first(&(0,), &(i64::MAX,))?;
-            Answer::Json(Value::Bool(queue.is_some() || gone.is_some()))
+            let noted: Option<Delivery> = w.store.first(&(0, 0), &(i64::MAX, 0))?;
+            let due = queue.is_some() || gone.is_some() || noted.is_some();
+            Answer::Json(Value::Bool(due))
         }
         Query::Version => Answer::Json(json!(w.totals()?.next_id)),
         Query::Hooks(version) => Answer::Hooks(Arc::new(telling::versions::read(w, *version)?)),

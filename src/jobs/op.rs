@@ -66,6 +66,8 @@ pub(crate) enum Op {
     Push(Vec<PushItem>),
     Pop(PopRequest),
     Ack(Vec<AckItem>),
+    /// Acks, and the attempt that they follow from.
+    Settle(Box<Settle>),
     /// `ms`: `None` is the queue's lease time.
     Extend {
         lease: LeaseId,
@@ -123,6 +125,7 @@ impl Op {
             Self::Push(all) => items(all),
             Self::Ack(all) => all.len() * 256,
             Self::Tell(tell) => tell.size(),
+            Self::Settle(settle) => settle.acks.len() * 256 + 1_024,
             Self::Transaction(transaction) => {
                 let step = |step: &Step| match step {
                     Step::Push(all) => items(all),
@@ -277,6 +280,36 @@ pub(crate) struct AckItem {
     pub(crate) error: Option<String>,
     pub(crate) lease: Option<LeaseId>,
     pub(crate) group: String,
+}
+
+/// What follows from an attempt of the relay to deliver messages, and what is kept of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Settle {
+    pub(crate) queue: String,
+    /// None for messages that come again with the first.
+    pub(crate) acks: Vec<AckItem>,
+    pub(crate) note: Note,
+}
+
+/// An attempt.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Note {
+    /// When it began.
+    pub(crate) at: i64,
+    pub(crate) took_ms: i64,
+    pub(crate) name: String,
+    pub(crate) partition: String,
+    pub(crate) kind: String,
+    pub(crate) messages: i64,
+    pub(crate) attempt: i64,
+    /// Of the receiver's answer, if there was one.
+    pub(crate) status: Option<i64>,
+    /// Why the receiver does not have it; `None`: it has.
+    pub(crate) error: Option<String>,
+    /// Nothing is delivered before.
+    pub(crate) pause_until: Option<i64>,
+    /// Nothing more is delivered.
+    pub(crate) off: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]

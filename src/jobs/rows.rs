@@ -268,9 +268,32 @@ tables! {
         digest: [u8; 16],
     }
 
+    /// An attempt of the relay itself to deliver messages of a queue: see `deliveries`.
+    19 Delivery "job_deliveries" deliveries (queue: i64, n: i64) {
+        /// When it began.
+        at: i64,
+        took_ms: i64,
+        /// The message's, or those of the first and the last.
+        name: String,
+        partition: String,
+        /// What the messages tell of.
+        kind: String,
+        messages: i64,
+        /// Which one it was, from 1 on.
+        attempt: i64,
+        /// Of the receiver's answer, if there was one.
+        status: Option<i64>,
+        error: Option<String>,
+        /// See `deliveries::outcome`.
+        outcome: String,
+        next_at: Option<i64>,
+        /// Its number among the dead.
+        dead: Option<i64>,
+    }
+
     /// One version of the hooks. The last one is followed; those before it may still be told of what happened under them. Not over the
     /// file, which has tables of its own for all that follows.
-    19 HookSet "hook_sets" hook_sets (version: i64) {
+    20 HookSet "hook_sets" hook_sets (version: i64) {
         /// As they were written, a list in JSON.
         texts: String,
         /// Those that are off, and why: a list of pairs in JSON.
@@ -278,7 +301,7 @@ tables! {
     }
 
     /// A change that waits for its canvas to be quiet.
-    20 HookChange "hook_changes" hook_changes (hook: String, canvas: String) {
+    21 HookChange "hook_changes" hook_changes (hook: String, canvas: String) {
         epoch: String,
         from_seq: i64,
         to_seq: i64,
@@ -287,10 +310,10 @@ tables! {
     }
 
     /// An index of those.
-    21 HookDue "hook_due" hook_due (at: i64, hook: String, canvas: String) {}
+    22 HookDue "hook_due" hook_due (at: i64, hook: String, canvas: String) {}
 
     /// Events that had no room: one row stands for all of a canvas, until there is room to tell of it.
-    22 HookGap "hook_gaps" hook_gaps (hook: String, canvas: String) {
+    23 HookGap "hook_gaps" hook_gaps (hook: String, canvas: String) {
         epoch: String,
         from_seq: i64,
         to_seq: i64,
@@ -298,4 +321,4 @@ tables! {
 }
 
 /// So many tables, the first ones, are in a file, too.
-pub(crate) const OF_FILE: usize = 19;
+pub(crate) const OF_FILE: usize = 20;

@@ -10,7 +10,7 @@ use super::rows::{
 };
 use super::store::Store;
 use super::work::{Res, Work, standing};
-use super::{groups, pop, traces, unordered};
+use super::{deliveries, groups, pop, traces, unordered};
 use crate::limits;
 
 /// Rows that one sweep may delete, more or less.
@@ -22,6 +22,9 @@ const LOOKS: usize = 500;
 pub(crate) fn sweep<S: Store>(w: &mut Work<'_, S>, from: &Sweep) -> Res<Answer, S> {
     let mut rows = ROWS;
     gone(w, &mut rows)?;
+    if *from == Sweep::default() {
+        deliveries::sweep(w, &mut rows)?;
+    }
     let mut next = from.clone();
     let mut looks = LOOKS;
     while looks > 0 && rows > 0 {

@@ -1,5 +1,6 @@
 //! The contract of the queue, on every store: each test is a sentence of it, played in virtual time over memory, SQLite and Redis.
 
+mod deliveries;
 mod groups;
 mod leases;
 mod managing;
@@ -134,6 +135,7 @@ where
             + count::<r::Gone, S>(s, (low,), (high,))
             + count::<r::Trace, S>(s, (low, z, 0), (high, z, 0))
             + count::<r::TraceName, S>(s, (String::new(), 0), (last(), 0))
+            + count::<r::Delivery, S>(s, (low, 0), (high, 0))
     }
 
     fn bytes(&self) -> i64 {

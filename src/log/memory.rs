@@ -4,6 +4,7 @@
 
 mod log;
 mod registry;
+mod samples;
 mod state;
 mod tables;
 

@@ -102,6 +102,11 @@ impl Keys {
         format!("{}{JOBS}", self.channels(relay))
     }
 
+    /// What the instances said about themselves.
+    pub(super) fn samples(&self, part: &str) -> String {
+        self.named(&format!("samples:{part}"))
+    }
+
     /// Before everything.
     pub(super) fn all(&self) -> String {
         self.named("")

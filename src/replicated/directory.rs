@@ -258,6 +258,7 @@ impl ReplicatedBackplane {
             commits: counters.commits.load(Ordering::Relaxed),
             overloaded: counters.overloaded.load(Ordering::Relaxed),
             commit: counters.write.buckets(),
+            delivery: counters.delivery.buckets(),
             write_p50_ms: write.p50,
             write_p99_ms: write.p99,
             trouble,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -385,6 +385,12 @@ impl Inner {
                 _ => {}
             }
             if let Some(sink) = &self.sink {
+                if let Delivery::Log(run) = &delivery {
+                    let took_ms = u64::try_from(shared.now_ms() - kept.at_ms).unwrap_or(0);
+                    let took = Duration::from_millis(took_ms);
+                    let delivered = &shared.counters.delivery;
+                    run.marks.iter().for_each(|_| delivered.record(took));
+                }
                 sink.deliver(delivery);
             }
         }

@@ -11,8 +11,8 @@ use super::canvases::Canvases;
 use super::link::{self, Link};
 use super::loading::Turns;
 use super::{
-    Counters, ReplicatedBackplane, ReplicatedConfig, Shared, jobs, millis, peers, rules, telling,
-    upkeep, writer,
+    Counters, ReplicatedBackplane, ReplicatedConfig, Shared, jobs, millis, peers, rules, samples,
+    telling, upkeep, writer,
 };
 use crate::backplane::Waiters;
 use crate::backplane::intake::Intake;
@@ -82,6 +82,7 @@ impl ReplicatedBackplane {
                 reason = upkeep::run(parts.clone()) => return reason,
                 reason = jobs::run(parts.clone()) => return reason,
                 reason = telling::run(parts.clone()) => return reason,
+                reason = samples::run(parts.clone()) => return reason,
                 reason = parts.fill_all() => return reason,
                 () = ended => {}
             }
@@ -138,6 +139,7 @@ impl Shared {
             telling: telling::Telling::default(),
             fail_points,
             others: AtomicUsize::new(0),
+            samples: samples::Lane::default(),
             commits: AtomicU64::new(0),
             counters: Counters::default(),
             ending: AtomicBool::new(false),

@@ -47,10 +47,6 @@ pub fn analytics(backplane: &Arc<SqliteBackplane>) -> Arc<dyn Store> {
 struct FileSamples(Arc<SqliteBackplane>);
 
 impl Store for FileSamples {
-    fn is_of_all(&self) -> bool {
-        true
-    }
-
     fn put(&self, note: Note) {
         let text = |value: serde_json::Result<String>| value.unwrap_or_else(|_| "{}".to_owned());
         let mut put = vec![(0, 0, text(serde_json::to_string(&note.now)))];

@@ -27,7 +27,10 @@ use crate::limits::JobLimits;
 use store::SqlStore;
 
 /// The tables of the work queue.
-pub(super) const SCHEMA: &str = include_str!("jobs/schema.sql");
+pub(super) const SCHEMA: &str = concat!(
+    include_str!("jobs/schema.sql"),
+    include_str!("jobs/deliveries.sql")
+);
 
 /// Ops that may wait: each is a request.
 const MOST_OPS: usize = 4_096;

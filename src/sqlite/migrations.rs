@@ -66,6 +66,11 @@ pub(super) const STEPS: &[Step] = &[
             include_str!("analytics/schema.sql"),
         ),
     },
+    Step {
+        from: 3,
+        // The history of deliveries.
+        sql: include_str!("jobs/deliveries.sql"),
+    },
 ];
 
 /// Why a file stays as it is.
@@ -200,8 +205,9 @@ mod tests {
     const VERSION_1: &[u8] = include_bytes!("../../tests/files/version-1.sqlite");
 
     fn columns(conn: &Connection) -> String {
-        let sql = "SELECT group_concat(t.name || '.' || c.name || ' ' || c.type || ' ' || c.[notnull] || c.pk, ', ')
-                   FROM sqlite_schema AS t, pragma_table_info(t.name) AS c WHERE t.type = 'table' ORDER BY t.name, c.cid";
+        let sql = "SELECT group_concat(t.name || '.' || c.name || ' ' || c.type || ' ' || c.[notnull] || c.pk, ', '
+                       ORDER BY t.name, c.cid)
+                   FROM sqlite_schema AS t, pragma_table_info(t.name) AS c WHERE t.type = 'table'";
         conn.query_row(sql, [], |row| row.get(0)).unwrap()
     }
 

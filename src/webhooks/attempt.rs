@@ -27,6 +27,14 @@ pub(super) enum Ended {
     },
 }
 
+/// An attempt that was made.
+#[derive(Debug)]
+pub(super) struct Made {
+    /// Of the receiver's answer, if there was one.
+    pub(super) status: Option<u16>,
+    pub(super) ended: Ended,
+}
+
 /// Posts. Cheap to clone: connections are shared.
 #[derive(Debug, Clone)]
 pub(super) struct Client {
@@ -55,7 +63,7 @@ impl Client {
     }
 
     /// Posts a body once, signed at this moment.
-    pub(super) async fn post(&self, webhook: &Webhook, id: &str, body: String) -> Ended {
+    pub(super) async fn post(&self, webhook: &Webhook, id: &str, body: String) -> Made {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
@@ -75,10 +83,16 @@ impl Client {
             .send()
             .await;
         match sent {
-            Ok(answer) => judge(answer.status(), answer.headers()),
-            Err(error) => Ended::Failed {
-                why: reason(&error),
-                pause: None,
+            Ok(answer) => Made {
+                status: Some(answer.status().as_u16()),
+                ended: judge(answer.status(), answer.headers()),
+            },
+            Err(error) => Made {
+                status: None,
+                ended: Ended::Failed {
+                    why: reason(&error),
+                    pause: None,
+                },
             },
         }
     }

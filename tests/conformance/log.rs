@@ -9,7 +9,7 @@ use scumble::log::memory::MemoryEngine;
 use scumble::log::{
     Appended, Changes, Clock, Committed, Engine, Fault, How, Introduction, Left, Listener, Log,
     LoggedBatch, MessageChunk, NOBODY, Opening, Piece, Proof, Published, RowCommit, RowRange,
-    StoredSnapshot, ToldUpto,
+    Sampled, SampledSpan, StoredSnapshot, ToldUpto,
 };
 use scumble::protocol::ids::{CanvasId, Epoch};
 use scumble::redis::{Redis, RedisConfig};
@@ -689,6 +689,75 @@ async fn hooks_are_told_of_a_batch_by_whoever_comes_first<K: Kind>() {
     assert_eq!(ada.open(&board).await.chain, chain);
 }
 
+/// Samples: what is given twice is kept once, what is old or too much goes, and whoever is silent is forgotten.
+async fn samples_of_all_are_kept_for_a_while<K: Kind>() {
+    let kind = K::start();
+    let ada = Instance::enter(&kind, "ada").await;
+    let ben = Instance::enter(&kind, "ben").await;
+    let span = |at_ms: i64, text: &str| SampledSpan {
+        series: 5_000,
+        at_ms,
+        text: text.to_owned(),
+        kept_since_ms: at_ms - 20_000,
+        most: 4,
+        ends_in_ms: 60_000,
+    };
+    let said = |at_ms: i64, spans: Vec<SampledSpan>| Sampled {
+        now: format!("{{\"at\":\"{at_ms} : x\"}}"),
+        at_ms,
+        silent_since_ms: at_ms - 60_000,
+        spans,
+    };
+    let first = said(10_000, vec![span(5_000, "{\"a\":1}")]);
+    ada.log.put_samples(&first).await.expect("kept");
+    ada.log.put_samples(&first).await.expect("kept");
+    let second = said(11_000, vec![span(5_000, "{\"a\":1}"), span(10_000, "{}")]);
+    ben.log.put_samples(&second).await.expect("kept");
+    let (one, two) = (ada.log.number(), ben.log.number());
+    let all = ben.log.samples_since(5_000, 0).await.expect("read");
+    let expected = [
+        (5_000, one, "{\"a\":1}".to_owned()),
+        (5_000, two, "{\"a\":1}".to_owned()),
+        (10_000, two, "{}".to_owned()),
+    ];
+    assert_eq!(all, expected);
+    let since = ada.log.samples_since(5_000, 5_001).await.expect("read");
+    assert_eq!(since, expected[2..]);
+    assert_eq!(ada.log.samples_since(60_000, 0).await.expect("read"), []);
+    let mut now = ada.log.samples_now().await.expect("read");
+    now.sort();
+    let texts = [("ada", &first.now), ("ben", &second.now)];
+    assert_eq!(
+        now,
+        texts.map(|(name, text)| (name.to_owned(), text.clone()))
+    );
+
+    // What is too old, and what is too much.
+    let third = said(30_000, vec![span(26_000, "third")]);
+    ada.log.put_samples(&third).await.expect("kept");
+    assert_eq!(
+        ada.log.samples_since(5_000, 0).await.expect("read").len(),
+        2
+    );
+    let many = (0..9).map(|n| span(30_000 + n, "many")).collect();
+    ada.log
+        .put_samples(&said(31_000, many))
+        .await
+        .expect("kept");
+    let all = ada.log.samples_since(5_000, 0).await.expect("read");
+    let beginnings: Vec<i64> = all.iter().map(|(at, _, _)| *at).collect();
+    assert_eq!(beginnings, [30_005, 30_006, 30_007, 30_008]);
+
+    // Whoever says nothing for too long.
+    ada.log
+        .put_samples(&said(80_000, vec![]))
+        .await
+        .expect("kept");
+    let now = ada.log.samples_now().await.expect("read");
+    let names: Vec<&str> = now.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["ada"]);
+}
+
 async fn instances_of_other_rules_are_refused<K: Kind>() {
     let kind = K::start();
     let ada = Instance::enter(&kind, "ada").await;
@@ -725,6 +794,7 @@ macro_rules! engines {
                 what_was_lost_is_put_back_far_from_where_it_was
                 rows_are_committed_by_whoever_comes_first
                 hooks_are_told_of_a_batch_by_whoever_comes_first
+                samples_of_all_are_kept_for_a_while
                 instances_of_other_rules_are_refused
             }
         })*

@@ -1,5 +1,7 @@
 //! Hooks on real processes: events are in their queue with what they tell of, once and in order, and webhooks deliver them.
 
+mod deliveries;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
 //! `--redis`: real processes over a real Redis, which is killed, cut off and emptied, as they are.
 
+mod analytics;
 mod canvases;
 mod damage;
 mod failover;

@@ -2,6 +2,8 @@
 
 import assert from "node:assert/strict";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -22,6 +24,9 @@ let cluster: Cluster;
 let secrets: string;
 let url: string;
 let people: Room[];
+let receiver: Server;
+/** How the receiver of webhooks answers. */
+let answers = 500;
 
 async function api<T>(method: string, path: string, body?: unknown): Promise<T> {
   const answer = await fetch(`${cluster.url(0)}/api/v1/${path}`, {
@@ -50,6 +55,29 @@ async function mails(): Promise<void> {
   await api("POST", "ack", { transactionId: first.transactionId, partitionId: first.partitionId, leaseId: first.leaseId ?? leaseId, consumerGroup: "mailer", status: "failed", error: "550 no such mailbox" });
 }
 
+interface Attempts {
+  deliveries: { outcome: string }[];
+}
+
+/** A hook whose receiver refused an event until it was given up. */
+async function refusedHook(): Promise<void> {
+  receiver = createServer((asked, answer) => {
+    asked.resume().on("end", () => answer.writeHead(answers).end());
+  });
+  await new Promise<void>((ready) => receiver.listen(0, "127.0.0.1", ready));
+  const { port } = receiver.address() as AddressInfo;
+  const hook = { name: "notify", canvases: ["road*"], events: ["chat.sent"], url: `http://127.0.0.1:${port}/`, secrets: ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"], allow_private: true };
+  await api("PUT", "hooks", { hooks: [hook] });
+  await people[0]!.chat.send("for the back end").done;
+  await eventually("it is given up", async () => {
+    // Each process sets the options of the hook's queue when it begins to deliver.
+    await api("POST", "configure", { queue: "scumble.hook.notify", options: { retryLimit: 0 } });
+    const { deliveries } = await api<Attempts>("GET", "hooks/notify/deliveries");
+    return deliveries[0]?.outcome === "dead";
+  });
+  answers = 204;
+}
+
 before(async () => {
   mkdirSync(FOLDER, { recursive: true });
   secrets = mkdtempSync(join(tmpdir(), "scumble-admin-"));
@@ -64,8 +92,10 @@ before(async () => {
   await drawPicture(people[0]!);
   await people[0]!.chat.send("<b>hello</b>").done;
   await mails();
+  await refusedHook();
 });
 after(async () => {
+  receiver?.close();
   for (const room of people ?? []) room.close();
   await browser?.close();
   await cluster?.stop();
@@ -213,6 +243,7 @@ test("queues: what waits, who lags, and a dead letter is reviewed and replayed",
   await ops.see("nav-queues").click();
   await ops.see("queues").getByText("mails").waitFor();
   await ops.see("groups").getByText("mailer").waitFor();
+  await ops.see("dead-of").selectOption("mails");
   const letter = ops.see("letter");
   await letter.getByText("550 no such mailbox").waitFor();
   await letter.getByText("Message", { exact: true }).click();
@@ -224,6 +255,30 @@ test("queues: what waits, who lags, and a dead letter is reviewed and replayed",
   await ops.see("ask-yes").click();
   await ops.see("notice").getByText("in its queue again").waitFor();
   await ops.see("no-letters").waitFor();
+  await ops.leave();
+});
+
+test("hooks: what became of each attempt, and what was given up is sent again", LIMITED, async () => {
+  const ops = await Operator.inside();
+  await ops.see("nav-hooks").click();
+  const attempts = ops.see("attempts");
+  const dead = attempts.getByRole("row").filter({ hasText: "given up" });
+  await dead.getByText("500", { exact: true }).waitFor();
+  await dead.getByText("the receiver answered 500 Internal Server Error").waitFor();
+  await dead.getByText("roadmap").waitFor();
+  assert.match(await dead.locator("time").textContent() ?? "", /\d/);
+  await ops.see("given-up").getByText("Send again").waitFor();
+  // By keyboard, over a refresh: the button keeps its focus.
+  await dead.getByRole("button").focus();
+  await ops.page.waitForResponse((answer) => answer.url().includes("/deliveries"));
+  await eventually("it has its focus again", () => ops.page.evaluate(() => document.activeElement?.textContent === "Send again"));
+  const id = await dead.locator("code").first().textContent();
+  await ops.page.keyboard.press("Enter");
+  await ops.see("ask-yes").click();
+  await ops.see("notice").getByText("It waits for its receiver again").waitFor();
+  await attempts.getByRole("row").filter({ hasText: id! }).filter({ hasText: "delivered" }).waitFor();
+  await ops.page.getByText("Nothing waits, and nothing was given up.").waitFor();
+  assert.equal(await ops.see("send-again").count(), 0);
   await ops.leave();
 });
 

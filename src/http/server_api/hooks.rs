@@ -1,16 +1,20 @@
 //! `/api/v1/hooks`: the hooks that all processes of the relay follow.
 
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{ApiState, answer, bad, json_response, later};
+use super::{ApiState, Names, answer, bad, json_response, later, not_found};
 use crate::hooks::file::{self, HookText};
-use crate::hooks::{Change, Stored};
-use crate::limits::RETRY_AFTER_MS;
+use crate::hooks::{Change, OWN_QUEUES, Stored};
+use crate::jobs::lists;
+use crate::jobs::look;
+use crate::jobs::op::Answer;
+use crate::limits::{JOB_DELIVERIES, RETRY_AFTER_MS};
 
 /// What a secret looks like to those who ask for the hooks.
 const MASKED: &str = "whsec_***";
@@ -21,6 +25,17 @@ const MASKED: &str = "whsec_***";
 struct Replacement {
     hooks: Vec<HookText>,
 }
+
+/// Which of the attempts are wanted.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    before: Option<i64>,
+    limit: Option<i64>,
+}
+
+/// Attempts of one answer, unless `limit` says otherwise.
+const DEFAULT_LIMIT: i64 = 100;
 
 /// The hooks as they were written, with masked secrets, and which of them are off.
 pub(super) async fn show(State(state): State<ApiState>) -> Response {
@@ -53,6 +68,57 @@ async fn replaced(state: &ApiState, body: &[u8]) -> Result<Response, Box<Respons
         StatusCode::OK,
         &json!({ "changed": changed }),
     ))
+}
+
+/// The attempts to deliver a webhook's events, the latest first.
+pub(super) async fn deliveries(
+    State(state): State<ApiState>,
+    Names(name): Names<String>,
+    wanted: Result<Query<Wanted>, QueryRejection>,
+) -> Response {
+    answer(delivered(&state, &name, wanted).await)
+}
+
+async fn delivered(
+    state: &ApiState,
+    name: &str,
+    wanted: Result<Query<Wanted>, QueryRejection>,
+) -> Result<Response, Box<Response>> {
+    let wanted = wanted.map_err(|rejection| {
+        let why = rejection.body_text();
+        bad(&format!("{why} (before and limit are whole numbers)"))
+    })?;
+    let limit = wanted.limit.unwrap_or(DEFAULT_LIMIT);
+    if !(1..=JOB_DELIVERIES).contains(&limit) {
+        return Err(bad(&format!("limit must be from 1 to {JOB_DELIVERIES}")));
+    }
+    let stored = state.http.hooks.watch().borrow().clone();
+    let text = stored.texts.iter().find(|text| text.name == name);
+    if let Some(queue) = text.and_then(|text| text.queue.as_ref()) {
+        let message = format!(
+            "hook {name:?}: url: it has none, so the relay delivers nothing; its events are in the queue {queue:?}"
+        );
+        return Err(bad(&message));
+    }
+    let Some(jobs) = &state.http.jobs else {
+        return Err(Box::new(later("this relay has no jobs", RETRY_AFTER_MS)));
+    };
+    let query = lists::Query::Deliveries {
+        queue: format!("{OWN_QUEUES}{name}"),
+        before: wanted.before,
+        limit: usize::try_from(limit).unwrap_or(1),
+    };
+    let body = match jobs.look(look::Query::Lists(query)).await {
+        Ok(Answer::Json(body)) => body,
+        Ok(_) => return Err(Box::new(later("no answer", RETRY_AFTER_MS))),
+        Err(refusal) => return Err(Box::new(later(&refusal.message, RETRY_AFTER_MS))),
+    };
+    // A hook that is there no more, or that this process has yet to hear of, may have a history.
+    let none = body["deliveries"].as_array().is_none_or(Vec::is_empty);
+    if none && text.is_none() && wanted.before.is_none() {
+        return Err(not_found("there is no hook of this name"));
+    }
+    Ok(json_response(StatusCode::OK, &body))
 }
 
 fn body(stored: &Stored, dropped: u64) -> Value {

@@ -41,6 +41,16 @@ pub(super) struct State {
     pub(super) hooks: u64,
     /// Canvases of which hooks may not have been told everything.
     pub(super) untold: BTreeSet<String>,
+    pub(super) samples: Samples,
+}
+
+/// What the instances said about themselves.
+#[derive(Clone, Default)]
+pub(super) struct Samples {
+    /// When, and how each is, by its name.
+    pub(super) now: BTreeMap<String, (i64, String)>,
+    /// By series: when, whose, and what.
+    pub(super) spans: BTreeMap<i64, BTreeSet<(i64, u32, String)>>,
 }
 
 /// The rows of the work queue.

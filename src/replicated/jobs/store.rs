@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use std::ops::ControlFlow;
 
 use super::coding::{decode, encode, key};
-use crate::jobs::rows::{Dead, Message, Row, Trace};
+use crate::jobs::rows::{Dead, Delivery, Message, Row, Trace};
 use crate::jobs::store::{Order, Store};
 use crate::log::{Changes, Place};
 
@@ -49,8 +49,13 @@ const PAGE: usize = 128;
 /// Rows that are remembered, and their bytes: beyond it all is forgotten.
 const MOST_KNOWN: usize = 20_000;
 const MOST_BYTES: usize = 16 * 1024 * 1024;
-/// Rows with a payload are hardly ever read twice.
-const LARGE: [usize; 3] = [Message::NUMBER, Dead::NUMBER, Trace::NUMBER];
+/// Rows with a payload, and those of the history, are hardly ever read twice.
+const LARGE: [usize; 4] = [
+    Message::NUMBER,
+    Dead::NUMBER,
+    Trace::NUMBER,
+    Delivery::NUMBER,
+];
 
 /// What a change replaced.
 type Undo = (Place, Option<Option<Vec<u8>>>);

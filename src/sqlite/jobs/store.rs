@@ -253,7 +253,7 @@ impl Store for SqlStore<'_> {
 #[cfg(test)]
 pub(crate) fn in_memory(play: impl FnOnce(SqlStore<'_>)) {
     let conn = Connection::open_in_memory().unwrap();
-    conn.execute_batch(include_str!("schema.sql")).unwrap();
+    conn.execute_batch(super::SCHEMA).unwrap();
     conn.set_prepared_statement_cache_capacity(192);
     play(SqlStore(&conn));
 }
@@ -264,7 +264,7 @@ mod tests {
 
     fn file() -> Connection {
         let conn = Connection::open_in_memory().unwrap();
-        conn.execute_batch(include_str!("schema.sql")).unwrap();
+        conn.execute_batch(super::super::SCHEMA).unwrap();
         conn
     }
 

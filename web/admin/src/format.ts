@@ -38,6 +38,13 @@ export function span(milliseconds: number | null | undefined): string {
 export const clock = (at: number, seconds = true): string =>
   new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", ...(seconds ? { second: "2-digit" } : {}) });
 
+/** A time of today by the clock, another with its day. */
+export const when = (at: number): string => {
+  const date = new Date(at);
+  const today = date.toDateString() === new Date().toDateString();
+  return today ? clock(at) : `${date.toLocaleDateString("en", { day: "numeric", month: "short" })}, ${clock(at, false)}`;
+};
+
 export const ago = (iso: string | null | undefined): string => {
   const at = iso ? Date.parse(iso) : Number.NaN;
   return Number.isNaN(at) ? NONE : `${span(Date.now() - at)} ago`;

@@ -34,7 +34,7 @@ function pageOf([section, name]: readonly string[], context: Context): Page {
   if (section === "canvases") return new Canvases();
   if (section === "canvas" && name) return new Canvas(name, context);
   if (section === "queues") return new Queues(context);
-  if (section === "hooks") return new Hooks();
+  if (section === "hooks") return new Hooks(context);
   return new Overview();
 }
 
