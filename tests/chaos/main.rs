@@ -17,6 +17,7 @@ mod crowd;
 mod disk;
 mod file;
 mod fleet;
+mod judged;
 mod moved;
 mod neighbours;
 #[path = "../hostile/raw.rs"]

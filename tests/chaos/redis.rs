@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::crowd::{Crowd, come_back};
 use super::fleet::Fleet;
 use super::redis_server::RedisServer;
-use crate::harness::history::check_agreement;
+use crate::harness::history::{self, Record, check_agreement};
 use crate::harness::{Client, PATIENCE, Random, roster, soon};
 
 const PROCESSES: usize = 3;
@@ -45,7 +46,7 @@ async fn round(seed: u64, fate: Fate) {
         let client = Client::join(address, "board").await;
         crowd.write(&mut writers, client, random.fork(), OPS);
     }
-    havoc(&mut fleet, &crowd, &mut server, &mut random, fate).await;
+    let forgotten = havoc(&mut fleet, &crowd, &mut server, &mut random, fate).await;
     while fleet.len() < 2 {
         fleet.start().await;
     }
@@ -66,7 +67,7 @@ async fn round(seed: u64, fate: Fate) {
         .await,
     );
     if fate == Fate::Forgets {
-        same_place(&mut clients).await;
+        same_place(&mut clients, forgotten).await;
     } else {
         check_agreement(&mut clients).await;
     }
@@ -83,29 +84,32 @@ async fn round(seed: u64, fate: Fate) {
     }
 }
 
-/// What some saw is forgotten, so their streams are no one history. But now all of them see the same.
-async fn same_place(clients: &mut [Client]) {
+/// What some saw is forgotten, but nothing that was there before. And now all of them see the same.
+async fn same_place(clients: &mut [Client], forgotten: Vec<Record>) {
     let newcomer = clients.last().expect("somebody");
     let (epoch, head, model) = (newcomer.epoch.clone(), newcomer.seq, newcomer.model.clone());
-    for client in clients {
+    for client in clients.iter_mut() {
         while client.epoch != epoch {
             client.next().await.expect("a connection");
         }
         client.reach(head).await;
         assert_eq!((client.seq, &client.model), (head, &model), "{}", client.id);
     }
+    let now = clients.last().map(history::state);
+    history::check(clients.iter(), forgotten.into_iter().chain(now));
 }
 
-/// Actions, each when the writers are a little further; whoever died is replaced.
+/// Actions, each when the writers are a little further; whoever died is replaced. Gives what Redis was made to forget.
 async fn havoc(
     fleet: &mut Fleet,
     crowd: &Crowd,
     server: &mut RedisServer,
     random: &mut Random,
     fate: Fate,
-) {
+) -> Vec<Record> {
     let mut progress = crowd.progress.subscribe();
     let mut next = 0;
+    let mut forgotten = Vec::new();
     for _ in 0..DEEDS {
         next += 1 + random.below(WRITERS * OPS * WRITERS / DEEDS);
         let waiting = Instant::now();
@@ -131,13 +135,17 @@ async fn havoc(
             5 => drop(server.ask(&["CLIENT", "PAUSE", &(50 + random.below(500)).to_string()])),
             _ if fate == Fate::Dies => server.run(),
             _ => {
+                let to = history::now_ms();
                 let before = server.copy();
                 let pause = Duration::from_millis(random.below(300));
                 tokio::time::sleep(pause).await;
                 server.go_back_to(&before);
+                let fields = json!({"to": to});
+                forgotten.push(history::record("board", "forgets", fields));
             }
         }
     }
+    forgotten
 }
 
 #[expect(clippy::print_stderr, reason = "a seed is for who reads the output")]

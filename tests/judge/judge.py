@@ -7,7 +7,8 @@ A history is a file of JSON lines. Each has `t` (milliseconds of one clock for t
   sent     client, op, message         a durable message leaves, as it is on the wire. A resend may be there again
   acked    client, op, seq, status     as it came
   refused  client, op, code            as it came
-  seen     client, seq, author, op     a durable message of somebody came to this client
+  seen     client, seq, author, op     a durable message of somebody came to this client; with `message` also as it came,
+                                       without the fields that the relay adds
   state    epoch, seq, objects         the store's answer: all objects by id, or null if nobody looked. `t` is when it was asked
   forgets  to                          from `to` on, acked messages may be gone, if the canvas has a new epoch after this
                                        line: a backup was restored, or the power was cut (canvas may be missing: all)
@@ -17,17 +18,21 @@ The promises, and the faults:
   lost      what was acked stays: a later state has it, and no stream leaves out a number
   doubled   an op has one place, however often it is sent; a stream repeats nothing
   disorder  an author's ops are in their order, and streams in that of their numbers; a place has one message
-  ghost     nobody hears or has what nobody sent, an ack answers what was sent, and what was refused for good never comes
+  ghost     nobody hears or has what nobody sent, an ack answers what was sent, and what was refused for good or ignored
+            never comes
   early     an ack or a delivery means "committed": a state that is asked for later has it
-  changed   objects are what the messages up to the state's number make of them
+  changed   objects are what the messages up to the state's number make of them, and a message comes as it was sent
 
 `judge.py FILE…` prints faults and a count, and ends with 1 if there are any.
 """
+import copy
 import json
 import sys
 from collections import defaultdict
 
 KINDS = ("lost", "doubled", "disorder", "ghost", "early", "changed")
+# A client that does not know these fields of an update gets the whole object instead.
+NEWER = {"set", "unset", "append"}
 FINAL = ("bad-message", "forbidden", "too-large", "unknown-type", "bad-op")
 SHOWN = 20
 
@@ -44,6 +49,7 @@ class Canvas:
         self.sent_at = {}     # (author, op): the first time
         self.answered = set()
         self.refused = set()  # for good
+        self.ignored = set()
         self.streams = {}     # client: [epoch, seq]
         self.places = defaultdict(dict)  # epoch: {seq: (author, op)}
         self.where = defaultdict(dict)   # (author, op): {epoch: seq}
@@ -108,6 +114,8 @@ class Judge:
         if key not in canvas.sent:
             self.fault("ghost", f"{name}: {key} was acked, and nobody sent it")
         canvas.answered.add(key)
+        if status == "ignored":
+            canvas.ignored.add(key)
         if status == "ignored" or seq == 0:
             return
         self.acked += 1
@@ -120,6 +128,9 @@ class Judge:
         key = (record["author"], record["op"])
         if key not in canvas.sent:
             self.fault("ghost", f"{name}: {record['client']} sees {key} at {record['seq']}, and nobody sent it")
+        sent, came = canvas.sent.get(key), record.get("message")
+        if sent and came and sent != came and not sent.keys() & NEWER:
+            self.fault("changed", f"{name}: {record['client']} sees {key} at {record['seq']} as {came}, and it was sent as {sent}")
         self.seen += 1
         self._stream(record, name, canvas, key)
         epoch = canvas.streams.get(record["client"], [None])[0]
@@ -160,6 +171,8 @@ class Judge:
         for name, canvas in sorted(self.canvases.items(), key=lambda item: str(item[0])):
             for key in sorted(canvas.refused & set(canvas.where)):
                 self.fault("ghost", f"{name}: {key} was refused for good, and is there")
+            for key in sorted(canvas.ignored & set(canvas.where)):
+                self.fault("ghost", f"{name}: {key} was ignored, and is there")
             self._order(name, canvas)
             self._once(name, canvas)
             for state in canvas.states:
@@ -205,7 +218,8 @@ class Judge:
 
     def _contents(self, name, canvas, epoch, head, objects, places):
         """Objects against messages. Places of an earlier epoch count as well where they were not told again."""
-        for when, told_epoch, seq, key, _ in canvas.told:
+        # What was told last counts: in the epoch after a loss, other messages take the places of those that are lost.
+        for when, told_epoch, seq, key, _ in reversed(canvas.told):
             if told_epoch != epoch and seq not in places and epoch not in canvas.where[key]:
                 places[seq] = key
         known, unsure, hole = {}, set(), False
@@ -217,7 +231,7 @@ class Judge:
         # What has no place that anybody was told may be there or not.
         placed = {places[seq] for seq in places if seq <= head}
         for key, message in canvas.sent.items():
-            if key not in placed and key not in canvas.refused and message:
+            if key not in placed and key not in canvas.refused and key not in canvas.ignored and message:
                 unsure.add(touched(message))
         sent = {touched(message) for message in canvas.sent.values() if message}
         wrong = [one for one in known.keys() | objects.keys()
@@ -284,7 +298,48 @@ def replay(objects, message):
     elif kind == "object-delete":
         objects.pop(message["id"], None)
     elif kind == "object-update" and message["id"] in objects:
-        objects[message["id"]] = merge(objects[message["id"]], message.get("patch", {}))
+        objects[message["id"]] = updated(objects[message["id"]], message)
+
+
+def updated(target, message):
+    """An object after an update: patch, unset, set, append, in that order."""
+    target = merge(copy.deepcopy(target), message.get("patch", {}))
+    for path in message.get("unset", []):
+        *parents, last = names(path)
+        place = target
+        for name in parents:
+            place = place.get(name) if isinstance(place, dict) else None
+        if isinstance(place, dict):
+            place.pop(last, None)
+    for path, value in message.get("set", {}).items():
+        place, last = made(target, path)
+        place[last] = value
+    for path, more in message.get("append", {}).items():
+        place, last = made(target, path)
+        old = place.get(last)
+        place[last] = more if old is None else old + more
+    return target
+
+
+def names(path):
+    """The names of a path: dots part them, and a backslash takes the next character as it is."""
+    found, taken = [""], iter(path)
+    for char in taken:
+        if char == ".":
+            found.append("")
+        else:
+            found[-1] += next(taken, "") if char == "\\" else char
+    return found
+
+
+def made(target, path):
+    """Where the last name of a path is; objects on the way are made."""
+    *parents, last = names(path)
+    for name in parents:
+        if target.get(name) is None:
+            target[name] = {}
+        target = target[name]
+    return target, last
 
 
 def read(path):

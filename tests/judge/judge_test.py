@@ -114,6 +114,47 @@ class Faults(unittest.TestCase):
     def test_an_object_that_nobody_wrote_so_is_changed(self):
         self.assertEqual(self.changed(lambda history: history[-1]["objects"]["one"].update(text="c")), ["changed"])
 
+    def test_a_message_that_came_otherwise_than_it_was_sent_is_changed(self):
+        def came(text):
+            return self.changed(lambda history: history[4].update(message=made("one", text)))
+        self.assertEqual(came("a"), [])
+        self.assertEqual(came("b"), ["changed"])
+
+    def test_what_was_ignored_and_is_there_is_a_ghost(self):
+        ignored = {"t": 6, "what": "acked", "client": "ada", "op": 2, "seq": 0, "status": "ignored"}
+        self.assertEqual(self.changed(lambda history: history.insert(11, ignored)), ["ghost"])
+
+    def test_what_was_ignored_does_not_hide_what_is_missing(self):
+        def change(history):
+            update = {"type": "object-update", "id": "two", "patch": {"text": "z"}}
+            history[3:3] = [{"t": 1, "what": "sent", "client": "ben", "op": 9, "message": update},
+                            {"t": 1, "what": "acked", "client": "ben", "op": 9, "seq": 0, "status": "ignored"}]
+            history[-1]["objects"].pop("two")
+        self.assertEqual(self.changed(change), ["changed"])
+
+    def test_updates_of_all_kinds_are_understood(self):
+        def change(history):
+            history[5]["message"] = {
+                "type": "object-update", "id": "one", "patch": {"text": None, "n": {"a": 1, "b": [1]}}, "unset": ["n.a", "no.where"],
+                "set": {"deep.er": None, "a\\.b": 2}, "append": {"n.b": [2], "new": "x", "kind": "s"}}
+            history[-1]["objects"]["one"] = {
+                "id": "one", "kind": "notes", "n": {"b": [1, 2]}, "deep": {"er": None}, "a.b": 2, "new": "x"}
+        self.assertEqual(self.changed(change), [])
+
+    def test_after_a_second_loss_the_places_of_the_first_count_no_more(self):
+        def write(t, client, op, seq, name):
+            return [{"t": t, "what": "sent", "client": client, "op": op, "message": made(name)},
+                    {"t": t, "what": "acked", "client": client, "op": op, "seq": seq, "status": "ok"}]
+        history = GOOD[:11] + write(6, "ada", 3, 4, "lost") + [
+            {"t": 7, "what": "forgets", "to": 6}, {"t": 7, "what": "joined", "client": "ben", "epoch": "f", "seq": 3}]
+        history += write(8, "ben", 2, 4, "kept") + [{"t": 9, "what": "joined", "client": "ben", "epoch": "g", "seq": 4}]
+        last = copy.deepcopy(GOOD[-1])
+        last.update(t=10, epoch="g", seq=4)
+        last["objects"]["kept"] = made("kept")["object"]
+        self.assertEqual(judged(history + [last]), [])
+        del last["objects"]["kept"]
+        self.assertEqual(judged(history + [last]), ["changed"])
+
     def test_a_restored_backup_may_lack_what_came_after_it_and_nothing_else(self):
         def restored(to, epoch):
             def change(history):

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::history::{Entry, Stream};
+use super::history::{Entry, Record, Stream, record, sends};
 use super::model::Model;
 use super::socket::{Gone, Socket};
 use super::{PATIENCE, Random};
@@ -50,6 +50,8 @@ pub struct Client {
     pub op: u64,
     /// The current stream, the latest of all.
     streams: Vec<Stream>,
+    /// What it was told, as the judge reads it.
+    pub records: Vec<Record>,
     /// An op was refused and may be sent again.
     refused: bool,
     /// The connection.
@@ -85,6 +87,7 @@ impl Client {
             acked: BTreeMap::new(),
             op: 0,
             streams: Vec::new(),
+            records: Vec::new(),
             refused: false,
             socket,
         };
@@ -122,10 +125,10 @@ impl Client {
         if self.welcome["mode"] == "resume" {
             assert_eq!(hello["since"]["epoch"], epoch.as_str());
             let since = hello["since"]["seq"].as_u64().expect("a seq");
+            self.epoch = epoch;
             if since != self.seq || self.streams.is_empty() {
                 self.begin(since);
             }
-            self.epoch = epoch;
             return Ok(());
         }
         assert_eq!(self.welcome["mode"], "snapshot", "{}", self.welcome);
@@ -136,10 +139,19 @@ impl Client {
     /// A new stream, from after `seq` on.
     fn begin(&mut self, seq: u64) {
         self.seq = seq;
-        self.streams.push(Stream {
-            began: seq,
-            entries: Vec::new(),
-        });
+        self.streams.push(Stream::default());
+        self.note("joined", json!({"epoch": self.epoch, "seq": seq}));
+    }
+
+    /// Writes down what it was told.
+    fn note(&mut self, what: &str, mut fields: Value) {
+        fields["client"] = self.id.as_str().into();
+        self.records.push(record(&self.canvas, what, fields));
+    }
+
+    /// The canvas that it is on.
+    pub fn canvas(&self) -> &str {
+        &self.canvas
     }
 
     /// Takes all parts of a snapshot.
@@ -184,6 +196,7 @@ impl Client {
         self.op += 1;
         message["op"] = self.op.into();
         self.pending.insert(self.op, message.clone());
+        sends(&self.canvas, &self.id, self.op, &message);
         self.socket.send(&message).await?;
         Ok(self.op)
     }
@@ -333,6 +346,9 @@ impl Client {
                 let code = message["code"].as_str().expect("a code");
                 let retryable = ["overloaded", "rate-limited"].contains(&code);
                 assert_eq!(retryable, message["retry_after_ms"].is_u64(), "{message}");
+                if let Some(op) = message["op"].as_u64() {
+                    self.note("refused", json!({"op": op, "code": code}));
+                }
                 if let (Some(op), false) = (message["op"].as_u64(), retryable) {
                     self.pending.remove(&op);
                 }
@@ -350,6 +366,7 @@ impl Client {
             "object-create" | "object-update" | "object-delete" | "chat" | "broadcast" => {
                 let client = message["client"].as_str().expect("a client").to_owned();
                 assert!(message["at"].is_i64(), "{message}");
+                self.sees(&client, &message);
                 self.place(client, message);
             }
             "snapshot" | "welcome" => panic!("not asked for: {message}"),
@@ -364,6 +381,7 @@ impl Client {
             ack["status"].as_str().expect("a status").to_owned(),
             seq.expect("a seq"),
         );
+        self.note("acked", json!({"op": op, "seq": seq, "status": status}));
         let pending = self.pending.remove(&op);
         match status.as_str() {
             "ok" => {
@@ -380,6 +398,16 @@ impl Client {
         known.or_insert(Acked { status, seq });
     }
 
+    /// Writes down a message that came, as its author sent it.
+    fn sees(&mut self, author: &str, message: &Value) {
+        let mut sent = message.clone();
+        strip(&mut sent);
+        let fields = json!({
+            "seq": message["seq"], "author": author, "op": message["op"], "message": sent,
+        });
+        self.note("seen", fields);
+    }
+
     /// Puts a message at the end of the stream, where it must belong.
     fn place(&mut self, client: String, mut message: Value) {
         assert_eq!(
@@ -392,16 +420,21 @@ impl Client {
         self.seq += 1;
         self.model.apply(&message);
         let op = message["op"].as_u64().expect("an op");
-        let fields = message.as_object_mut().expect("an object");
-        // A chat message also tells its author's name, for those who never met it.
-        for added in ["seq", "client", "at", "op", "user"] {
-            fields.remove(added);
-        }
+        strip(&mut message);
         let stream = self.streams.last_mut().expect("a welcome began one");
         stream.entries.push(Entry {
             client,
             op,
             message,
         });
+    }
+}
+
+/// Leaves what its author sent.
+fn strip(message: &mut Value) {
+    let fields = message.as_object_mut().expect("an object");
+    // A chat message also tells its author's name, for those who never met it.
+    for added in ["seq", "client", "at", "op", "user"] {
+        fields.remove(added);
     }
 }

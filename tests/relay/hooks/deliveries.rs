@@ -28,6 +28,28 @@ fn hook(name: &str, url: &str) -> Value {
     hook
 }
 
+/// The first attempt for a hook.
+async fn last(relay: &Relay, hook: &str) -> Value {
+    let rows = history(relay, hook, 1).await;
+    rows.last().expect("a row").clone()
+}
+
+fn has_moved(moved: &Value) {
+    assert_eq!(
+        (&moved["status"], &moved["outcome"]),
+        (&json!(302), &json!("retry"))
+    );
+    let error = moved["error"].as_str().expect("words");
+    assert!(error.contains("redirects are not followed"), "{error}");
+    assert_eq!(moved["canvas"], "moved-1");
+    assert_eq!(
+        (&moved["type"], &moved["events"]),
+        (&json!("chat.sent"), &json!(1))
+    );
+    let due = moved["next_at"].as_i64().expect("a time") - moved["at"].as_i64().expect("a time");
+    assert!((4_000..10_000).contains(&due), "{moved}");
+}
+
 #[tokio::test]
 async fn each_attempt_says_what_the_receiver_did() {
     let relay = Relay::start(2, &[]).await;
@@ -55,30 +77,16 @@ async fn each_attempt_says_what_the_receiver_did() {
         say(&mut ada, &["one"]).await;
     }
 
-    let row = |rows: &[Value]| rows.last().expect("a row").clone();
-    let moved = row(&history(&relay, "moved", 1).await);
-    assert_eq!(
-        (&moved["status"], &moved["outcome"]),
-        (&json!(302), &json!("retry"))
-    );
-    let error = moved["error"].as_str().expect("words");
-    assert!(error.contains("redirects are not followed"), "{error}");
-    assert_eq!(moved["canvas"], "moved-1");
-    assert_eq!(
-        (&moved["type"], &moved["events"]),
-        (&json!("chat.sent"), &json!(1))
-    );
-    let due = moved["next_at"].as_i64().expect("a time") - moved["at"].as_i64().expect("a time");
-    assert!((4_000..10_000).contains(&due), "{moved}");
+    has_moved(&last(&relay, "moved").await);
 
-    let gone = row(&history(&relay, "gone", 1).await);
+    let gone = last(&relay, "gone").await;
     assert_eq!(
         (&gone["status"], &gone["outcome"]),
         (&json!(410), &json!("off"))
     );
     assert_eq!(gone["next_at"], Value::Null);
 
-    let closed = row(&history(&relay, "closed", 1).await);
+    let closed = last(&relay, "closed").await;
     assert_eq!(
         (&closed["status"], &closed["outcome"]),
         (&Value::Null, &json!("retry"))
@@ -106,7 +114,7 @@ async fn each_attempt_says_what_the_receiver_did() {
     );
     assert_eq!(first["id"], second["id"]);
 
-    let deaf = row(&history(&relay, "deaf", 1).await);
+    let deaf = last(&relay, "deaf").await;
     assert_eq!(deaf["error"], "no answer within 15 s");
     let took = deaf["took_ms"].as_i64().expect("a time");
     assert!((14_500..20_000).contains(&took), "{deaf}");
