@@ -1,7 +1,5 @@
 //! Hooks on real processes: events are in their queue with what they tell of, once and in order, and webhooks deliver them.
 
-mod deliveries;
-
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -76,6 +74,8 @@ macro_rules! everywhere {
         }
     };
 }
+
+mod deliveries;
 
 everywhere!(
     each_message_is_an_event_once_and_in_order_whichever_process_took_it,

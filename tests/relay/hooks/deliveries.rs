@@ -2,12 +2,18 @@
 
 use super::*;
 
+everywhere!(
+    each_attempt_says_what_the_receiver_did,
+    the_history_is_asked_page_by_page_and_what_is_wrong_is_named,
+    what_is_dead_is_sent_again_and_the_history_says_so,
+);
+
 /// The history of the hook, as soon as it has so many rows. Asked of the other process than the one that took the messages.
-async fn history(relay: &Relay, hook: &str, count: usize) -> Vec<Value> {
+async fn history(relay: &Relay, n: usize, hook: &str, count: usize) -> Vec<Value> {
     crate::harness::soon("the history", async {
         loop {
             let path = format!("/api/v1/hooks/{hook}/deliveries");
-            let (status, body) = ask(relay, 1, "GET", &path, "").await;
+            let (status, body) = ask(relay, n, "GET", &path, "").await;
             // A process that had nothing to do since may not know the hook yet.
             assert!([200, 404].contains(&status), "{body}");
             let body: Value = serde_json::from_str(&body).expect("it is JSON");
@@ -29,8 +35,8 @@ fn hook(name: &str, url: &str) -> Value {
 }
 
 /// The first attempt for a hook.
-async fn last(relay: &Relay, hook: &str) -> Value {
-    let rows = history(relay, hook, 1).await;
+async fn last(relay: &Relay, n: usize, hook: &str) -> Value {
+    let rows = history(relay, n, hook, 1).await;
     rows.last().expect("a row").clone()
 }
 
@@ -50,9 +56,8 @@ fn has_moved(moved: &Value) {
     assert!((4_000..10_000).contains(&due), "{moved}");
 }
 
-#[tokio::test]
-async fn each_attempt_says_what_the_receiver_did() {
-    let relay = Relay::start(2, &[]).await;
+async fn each_attempt_says_what_the_receiver_did(over: Over) {
+    let relay = over.relay(2, &[]).await;
     let (moved, _moved) = receiver(&["302 Found"]).await;
     let (fails, _fails) = receiver(&["500 Internal Server Error", "200 OK"]).await;
     let (gone, _gone) = receiver(&["410 Gone"]).await;
@@ -77,16 +82,16 @@ async fn each_attempt_says_what_the_receiver_did() {
         say(&mut ada, &["one"]).await;
     }
 
-    has_moved(&last(&relay, "moved").await);
+    has_moved(&last(&relay, over.n(1), "moved").await);
 
-    let gone = last(&relay, "gone").await;
+    let gone = last(&relay, over.n(1), "gone").await;
     assert_eq!(
         (&gone["status"], &gone["outcome"]),
         (&json!(410), &json!("off"))
     );
     assert_eq!(gone["next_at"], Value::Null);
 
-    let closed = last(&relay, "closed").await;
+    let closed = last(&relay, over.n(1), "closed").await;
     assert_eq!(
         (&closed["status"], &closed["outcome"]),
         (&Value::Null, &json!("retry"))
@@ -96,7 +101,7 @@ async fn each_attempt_says_what_the_receiver_did() {
         "{closed}"
     );
 
-    let fails = history(&relay, "fails", 2).await;
+    let fails = history(&relay, over.n(1), "fails", 2).await;
     let [second, first] = &fails[..] else {
         panic!("{fails:?}")
     };
@@ -114,23 +119,22 @@ async fn each_attempt_says_what_the_receiver_did() {
     );
     assert_eq!(first["id"], second["id"]);
 
-    let deaf = last(&relay, "deaf").await;
+    let deaf = last(&relay, over.n(1), "deaf").await;
     assert_eq!(deaf["error"], "no answer within 15 s");
     let took = deaf["took_ms"].as_i64().expect("a time");
     assert!((14_500..20_000).contains(&took), "{deaf}");
     drop(silent);
 }
 
-#[tokio::test]
-async fn the_history_is_asked_page_by_page_and_what_is_wrong_is_named() {
-    let relay = Relay::start(2, &[]).await;
+async fn the_history_is_asked_page_by_page_and_what_is_wrong_is_named(over: Over) {
+    let relay = over.relay(2, &[]).await;
     let (address, _got) = receiver(&[]).await;
     let into = json!({"name": "save", "canvases": ["*"], "events": ["chat.sent"], "queue": "q"});
     let tell = hook("tell", &format!("http://{address}/"));
     hooks(&relay, json!([tell, into])).await;
     let mut ada = relay.join(0, "tell-1").await;
     say(&mut ada, &["1", "2", "3"]).await;
-    history(&relay, "tell", 3).await;
+    history(&relay, over.n(1), "tell", 3).await;
     let page = async |query: &str| -> Value {
         let path = format!("/api/v1/hooks/tell/deliveries{query}");
         let (status, body) = ask(&relay, 0, "GET", &path, "").await;
@@ -161,9 +165,8 @@ async fn the_history_is_asked_page_by_page_and_what_is_wrong_is_named() {
     }
 }
 
-#[tokio::test]
-async fn what_is_dead_is_sent_again_and_the_history_says_so() {
-    let relay = Relay::start(2, &[]).await;
+async fn what_is_dead_is_sent_again_and_the_history_says_so(over: Over) {
+    let relay = over.relay(2, &[]).await;
     let (address, mut got) = receiver(&["500 Internal Server Error", "500 No"]).await;
     hooks(&relay, json!([hook("tell", &format!("http://{address}/"))])).await;
     let mut ada = relay.join(0, "tell-1").await;
@@ -176,7 +179,7 @@ async fn what_is_dead_is_sent_again_and_the_history_says_so() {
             let (status, body) =
                 ask(&relay, 0, "POST", "/api/v1/configure", &few.to_string()).await;
             assert_eq!(status, 200, "{body}");
-            let rows = history(&relay, "tell", 1).await;
+            let rows = history(&relay, over.n(1), "tell", 1).await;
             if rows.len() == 2 {
                 return rows;
             }
@@ -190,9 +193,9 @@ async fn what_is_dead_is_sent_again_and_the_history_says_so() {
     );
     let letter = rows[0]["dead_letter"].as_str().expect("its id");
     let path = format!("/api/v1/dlq/{letter}/replay");
-    let (status, body) = ask(&relay, 1, "POST", &path, "{}").await;
+    let (status, body) = ask(&relay, over.n(1), "POST", &path, "{}").await;
     assert_eq!(status, 200, "{body}");
-    let rows = history(&relay, "tell", 3).await;
+    let rows = history(&relay, over.n(1), "tell", 3).await;
     assert_eq!(rows[0]["outcome"], "delivered");
     assert_eq!(rows[0]["id"], rows[1]["id"]);
     assert_eq!(
