@@ -10,6 +10,7 @@ mod harness;
 
 mod api;
 mod chaos;
+mod clock;
 #[path = "../chaos/disk.rs"]
 #[allow(dead_code, reason = "the chaos rounds use the rest")]
 mod disk;

@@ -12,6 +12,7 @@ pub struct RedisServer {
     folder: tempfile::TempDir,
     child: Option<Child>,
     flags: Vec<String>,
+    env: Vec<(String, String)>,
     port: u16,
 }
 
@@ -22,12 +23,18 @@ impl RedisServer {
     }
 
     pub fn start_with(flags: &[&str]) -> Self {
+        Self::start_in(flags, &[])
+    }
+
+    /// The same, with that in its environment.
+    pub fn start_in(flags: &[&str], env: &[(String, String)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let flags = flags.iter().map(|&flag| flag.to_owned()).collect();
         let mut server = Self {
             folder,
             child: None,
             flags,
+            env: env.to_vec(),
             port: 0,
         };
         server.run();
@@ -47,6 +54,7 @@ impl RedisServer {
                 folder,
                 child: None,
                 flags,
+                env: Vec::new(),
                 port,
             };
             server.run();
@@ -109,6 +117,7 @@ impl RedisServer {
             .arg("--dir")
             .arg(self.folder.path())
             .args(&self.flags)
+            .envs(self.env.iter().cloned())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()

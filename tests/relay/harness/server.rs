@@ -22,6 +22,7 @@ use super::{eventually, soon};
 /// Several processes that are one relay.
 pub struct Relay {
     flags: Vec<String>,
+    env: Vec<(String, String)>,
     processes: Vec<Process>,
     /// Last, so that it goes after the processes.
     dir: TempDir,
@@ -41,8 +42,14 @@ pub struct Process {
 impl Relay {
     /// So many processes with those flags, started at the same moment over a file that is not there yet.
     pub async fn start(processes: usize, flags: &[&str]) -> Self {
+        Self::start_in(processes, flags, &[]).await
+    }
+
+    /// The same, with that in their environment.
+    pub async fn start_in(processes: usize, flags: &[&str], env: &[(String, String)]) -> Self {
         let mut relay = Self {
             flags: flags.iter().map(|&flag| flag.to_owned()).collect(),
+            env: env.to_vec(),
             processes: Vec::new(),
             dir: tempfile::tempdir().expect("a temporary folder"),
         };
@@ -67,7 +74,7 @@ impl Relay {
     fn launch(&self, flags: &[&str]) -> Process {
         let mut all: Vec<&str> = self.flags.iter().map(String::as_str).collect();
         all.extend(flags);
-        Process::launch(&self.db(), &all)
+        Process::launch_in(&self.db(), &all, &self.env)
     }
 
     /// The file.
@@ -145,6 +152,10 @@ impl Process {
 
     /// Starts a process with those flags; it may not get ready.
     pub fn launch(db: &Path, flags: &[&str]) -> Self {
+        Self::launch_in(db, flags, &[])
+    }
+
+    fn launch_in(db: &Path, flags: &[&str], env: &[(String, String)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_scumble"))
             .args([
                 "serve",
@@ -157,6 +168,7 @@ impl Process {
             .args(flags)
             .env_clear()
             .env("RUST_BACKTRACE", "1")
+            .envs(env.iter().cloned())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
