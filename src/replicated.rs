@@ -9,6 +9,7 @@
 //! - [`writer`]: commits all entries that came since its last commit, together.
 //! - [`canvases`], [`replica`]: the copies. [`loading`]: how they read what they lack. [`keeping`]: snapshots, and
 //!   copies that are dropped.
+//! - [`agreement`]: whether the copies are alike.
 //! - [`resuming`]: the proof that nothing was lost, before a new link is used.
 //! - [`mending`]: canvases of which the engine lost something.
 //! - [`peers`]: heartbeats, and the clients of instances that died.
@@ -20,6 +21,7 @@
 //! lost. Connected clients learn of it: the engine begins a new *era*. If anything that the instances know is missing
 //! in it, every canvas gets a new epoch.
 
+mod agreement;
 mod as_backplane;
 mod canvases;
 mod directory;
@@ -141,6 +143,7 @@ struct Counters {
     committed: AtomicU64,
     commits: AtomicU64,
     overloaded: AtomicU64,
+    diverged: AtomicU64,
     last_commit_us: AtomicU64,
     write: Latency,
     /// From a batch's time to its being handed to the room.

@@ -49,6 +49,7 @@ pub mod names {
         OVERLOADED = Counter "scumble_overloaded_total" Count "Entries refused as overloaded by this process.";
         LOG_FULL = Counter "scumble_log_full_total" Count "Messages that this process refused because a log was full.";
         NEW_CANVASES_REFUSED = Counter "scumble_new_canvases_refused_total" Count "Canvases that this process did not make (--new-canvases-per-minute).";
+        COPIES_DIVERGED = Counter "scumble_copies_diverged_total" Count "Copies of canvases here that were found to differ from another instance's, and were read anew.";
         LOG_BYTES = Gauge "scumble_log_bytes" Bytes "Retained messages of all canvases, as --max-log-bytes counts them.";
         LOG_BYTES_LIMIT = Gauge "scumble_log_bytes_limit" Bytes "What they may be at most (--max-log-bytes).";
         POLL = Histogram "scumble_poll_seconds" Seconds "Duration of a poll's query.";

@@ -25,6 +25,9 @@ pub struct Stats {
     pub overloaded: u64,
     /// Of these, how many because a log was full.
     pub log_full: u64,
+    /// Copies of canvases that were found to differ from another instance's, since the start.
+    #[serde(skip)]
+    pub copies_diverged: u64,
     /// Bytes of all canvases' retained messages, as quotas count.
     pub log_bytes: u64,
     /// The most that they may be.

@@ -257,6 +257,7 @@ impl ReplicatedBackplane {
             committed: counters.committed.load(Ordering::Relaxed),
             commits: counters.commits.load(Ordering::Relaxed),
             overloaded: counters.overloaded.load(Ordering::Relaxed),
+            copies_diverged: counters.diverged.load(Ordering::Relaxed),
             commit: counters.write.buckets(),
             delivery: counters.delivery.buckets(),
             write_p50_ms: write.p50,
@@ -299,7 +300,7 @@ impl Shared {
         let piece = Piece {
             canvas: id.clone(),
             kept: true,
-            bytes: encode_batch(NOBODY, 0, &[Command::Restart { epoch }]),
+            bytes: encode_batch(NOBODY, 0, None, &[Command::Restart { epoch }]),
         };
         let how = How {
             even_if_full: true,

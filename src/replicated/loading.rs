@@ -59,7 +59,7 @@ pub(super) fn opening() -> Opening {
     }];
     Opening {
         epoch: Epoch::random(),
-        anew: encode_batch(NOBODY, 0, &renumber),
+        anew: encode_batch(NOBODY, 0, None, &renumber),
     }
 }
 
@@ -236,7 +236,7 @@ impl Shared {
             self.keep_now(session, replica, false).await?;
         }
         self.canvases.watch(replica);
-        if replica.inner.lock().is_behind() {
+        if replica.inner.lock().wants_reading() {
             self.canvases.fell_behind(replica.clone());
         }
         Ok(())

@@ -11,6 +11,7 @@ use super::writer::Pending;
 use crate::backplane::Entry;
 use crate::backplane::intake::Waiting;
 use crate::canvas::Command;
+use crate::canvas::codec::Seen;
 use crate::limits::MAX_QUEUE_WAIT;
 use crate::log::Fault;
 use crate::protocol::ids::CanvasId;
@@ -42,22 +43,27 @@ impl Shared {
         }
     }
 
-    /// What is to be committed to a canvas now: what waited for it, and this. Nothing while it takes nothing.
-    pub(super) fn unparked(&self, id: &CanvasId, commands: Vec<Command>) -> Vec<Command> {
+    /// What is to be committed to a canvas now: what waited for it, and this. Nothing while it takes nothing. With it, what the
+    /// copy here is.
+    pub(super) fn unparked(
+        &self,
+        id: &CanvasId,
+        commands: Vec<Command>,
+    ) -> (Vec<Command>, Option<Seen>) {
         let Some(replica) = self.canvases.named(id.as_str()) else {
-            return commands;
+            return (commands, None);
         };
         let mut inner = replica.inner.lock();
         if inner.takes_commands() {
             let mut all = std::mem::take(&mut inner.parked).commands;
             all.extend(commands);
-            return all;
+            return (all, inner.seen());
         }
         inner.park(commands);
         if inner.parked.commands.len() > MOST_PARKED {
             self.refuse_parked(&replica, &mut inner);
         }
-        Vec::new()
+        (Vec::new(), None)
     }
 
     /// A canvas that is read anew gets nothing meanwhile: the answers would come before what everybody there is told first.

@@ -58,7 +58,7 @@ impl Shared {
             let skew_ms = beaten.skew_ms + behind_ms;
             session.log.correct_clock(beaten.skew_ms, skew_ms).await?;
         }
-        let tick = encode_batch(NOBODY, 0, &[Command::Tick]);
+        let tick = encode_batch(NOBODY, 0, None, &[Command::Tick]);
         session.log.pass_time(&tick).await?;
         if !beaten.known {
             tracing::warn!("this instance was taken for dead, and goes on");
@@ -137,7 +137,7 @@ async fn reap(session: &Session, number: u32, beat: i64) -> Result<(), Fault> {
         instance: number,
         died: true,
     }];
-    let gone = encode_batch(NOBODY, 0, &gone);
+    let gone = encode_batch(NOBODY, 0, None, &gone);
     for some in names.chunks(AT_ONCE) {
         for canvas in session.log.reap(number, some, &gone).await? {
             // Whoever reads it, if it can be read again, finds its ghosts.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::agreement::Marks;
 use super::keeping::Held;
 use super::link::Session;
 use super::loading::Parts;
@@ -16,7 +17,7 @@ use super::telling::Hearing;
 use super::telling::untold::{Happened, Untold, heard};
 use super::{Shared, rules};
 use crate::backplane::{Delivery, Sink};
-use crate::canvas::codec::{decode_batch, decode_ephemeral};
+use crate::canvas::codec::{Batch, decode_batch, decode_ephemeral};
 use crate::canvas::{CanvasState, Command, Rules};
 use crate::log::{CanvasHead, LoggedBatch};
 use crate::protocol::ids::{CanvasId, Epoch};
@@ -46,6 +47,7 @@ pub(super) struct Inner {
     /// The last batch that the log is known to have.
     pub(super) last_known: u64,
     pub(super) chain: String,
+    pub(super) marks: Marks,
     /// It is not what the log has, and is not to be used: it is read anew.
     pub(super) stale: bool,
     /// The era that they are of.
@@ -111,6 +113,7 @@ impl Replica {
                 n: 0,
                 last_known: 0,
                 chain: String::new(),
+                marks: Marks::default(),
                 stale: false,
                 snapshot_id: String::new(),
                 messages_end: String::new(),
@@ -143,14 +146,14 @@ impl Replica {
             inner.last_known = inner.last_known.max(kept.n);
         }
         if ready && kept.n == inner.n + 1 {
-            inner.step(self.key, kept, shared);
-            inner.catch_up(self.key, shared);
+            inner.step(self, kept, shared);
+            inner.catch_up(self, shared);
         } else if inner.has_room_ahead(&kept) {
             inner.ahead.insert(kept.n, kept);
         } else {
             inner.dropped = true;
         }
-        let behind = ready && inner.is_behind();
+        let behind = ready && inner.wants_reading();
         drop(inner);
         self.moved.notify_waiters();
         if behind { Heard::Behind } else { Heard::Done }
@@ -174,7 +177,7 @@ impl Replica {
         }
     }
 
-    /// Batches that were read; `false` if the first does not follow.
+    /// Batches that were read; `false` if the first does not follow, or the copy differs from another one.
     pub(super) fn replay(
         &self,
         session: &Session,
@@ -190,13 +193,14 @@ impl Replica {
                 return false;
             }
             if kept.n == inner.n + 1 {
-                inner.step(self.key, kept, shared);
+                inner.step(self, kept, shared);
             }
         }
-        inner.catch_up(self.key, shared);
+        inner.catch_up(self, shared);
+        let follows = !inner.stale;
         drop(inner);
         self.moved.notify_waiters();
-        true
+        follows
     }
 
     /// Takes the place of whatever was here, unless another link is heard since: whoever made that reads for itself. `true` if
@@ -233,8 +237,12 @@ impl Replica {
             // What waits goes before this.
             shared.ask(self.id.clone(), Command::Tick);
         }
+        if inner.mark_anew() {
+            // The others hear with it what this copy is now.
+            shared.ask(self.id.clone(), Command::Tick);
+        }
         inner.turn_ghosts_away(&self.id, &head.instances, shared);
-        inner.catch_up(self.key, shared);
+        inner.catch_up(self, shared);
         drop(inner);
         self.moved.notify_waiters();
         head.rules != rules::text(&shared.rules)
@@ -332,6 +340,11 @@ impl Inner {
         self.state.is_some() && (self.dropped || !self.ahead.is_empty())
     }
 
+    /// Whether it has to be read, whole or in part.
+    pub(super) fn wants_reading(&self) -> bool {
+        self.is_behind() || self.state.is_some() && self.stale
+    }
+
     fn has_room_ahead(&self, kept: &LoggedBatch) -> bool {
         let bytes: usize = self.ahead.values().map(|kept| kept.bytes.len()).sum();
         self.ahead.len() < MOST_AHEAD.0 && bytes + kept.bytes.len() <= MOST_AHEAD.1
@@ -343,21 +356,48 @@ impl Inner {
         self.ahead.clear();
     }
 
-    /// Applies the next batch.
-    fn step(&mut self, key: i64, kept: LoggedBatch, shared: &Shared) {
+    /// Applies the next batch, unless it says that this copy is not what others are: it is stale then.
+    fn step(&mut self, of: &Replica, kept: LoggedBatch, shared: &Shared) {
+        let batch = decode_batch(&kept.bytes);
+        if let Ok(batch) = &batch
+            && self.doubts(&of.id, batch, shared)
+        {
+            return;
+        }
         self.n = kept.n;
         self.chain = kept.chained(&self.chain);
         self.unsaved += kept.bytes.len();
-        let Some(state) = &mut self.state else { return };
-        let batch = match decode_batch(&kept.bytes) {
-            Ok(batch) => batch,
+        match batch {
+            Ok(batch) => self.apply(of.key, batch, &kept, shared),
             // Every instance leaves it out.
-            Err(error) => return tracing::error!(%error, "a batch can't be read, and is left out"),
+            Err(error) => tracing::error!(%error, "a batch can't be read, and is left out"),
+        }
+        self.mark();
+    }
+
+    /// Whether the copy differs from that of the batch's author. Told, and counted.
+    fn doubts(&mut self, canvas: &CanvasId, batch: &Batch, shared: &Shared) -> bool {
+        let own = batch.from == shared.number();
+        let Some(seen) = batch.seen.as_ref().filter(|_| !own) else {
+            return false;
         };
+        let differs = self.differs(seen);
+        if differs {
+            shared.counters.diverged.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(
+                %canvas, batch = seen.n, instance = batch.from,
+                "the copy of a canvas here differs from that of another instance: it is read anew"
+            );
+        }
+        differs
+    }
+
+    fn apply(&mut self, key: i64, batch: Batch, kept: &LoggedBatch, shared: &Shared) {
+        let Some(state) = &mut self.state else { return };
         let own = batch.from == shared.number();
         if kept.hooks > 0 {
             shared.telling.note(key);
-            self.untold.listen(&kept, state, &shared.telling);
+            self.untold.listen(kept, state, &shared.telling);
         }
         let deliveries = state.apply_batch(batch, kept.at_ms);
         if let Some(happened) = heard(state, kept.n, kept.at_ms, kept.hooks) {
@@ -397,14 +437,14 @@ impl Inner {
     }
 
     /// Applies what was kept for later and follows now.
-    fn catch_up(&mut self, key: i64, shared: &Shared) {
+    fn catch_up(&mut self, of: &Replica, shared: &Shared) {
         while let Some(entry) = self.ahead.first_entry() {
             if *entry.key() > self.n + 1 {
                 break;
             }
             let kept = entry.remove();
             if kept.n == self.n + 1 {
-                self.step(key, kept, shared);
+                self.step(of, kept, shared);
             }
         }
     }

@@ -127,9 +127,9 @@ impl Shared {
             commit.heard.extend(heard);
         }
         for (canvas, commands, ephemeral) in canvases {
-            let commands = self.unparked(&canvas, commands);
+            let (commands, seen) = self.unparked(&canvas, commands);
             if !commands.is_empty() {
-                let bytes = encode_batch(self.number(), self.next_serial(), &commands);
+                let bytes = encode_batch(self.number(), self.next_serial(), seen, &commands);
                 let canvas = canvas.clone();
                 let kept = true;
                 commit.pieces.push(Pending {

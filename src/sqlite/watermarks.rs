@@ -59,6 +59,7 @@ pub(super) fn stats(conn: &Connection, shared: &Shared) -> rusqlite::Result<Stat
         commits: counters.commits.load(Ordering::Relaxed),
         overloaded: counters.overloaded.load(Ordering::Relaxed),
         log_full: counters.full.load(Ordering::Relaxed),
+        copies_diverged: 0,
         log_bytes: log_bytes(conn)?,
         max_log_bytes: shared.config.quotas.log_bytes,
         polls: counters.polls.load(Ordering::Relaxed),

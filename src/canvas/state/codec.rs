@@ -15,7 +15,7 @@ mod state;
 pub use state::Frozen;
 
 /// Of batches, ephemeral or not. Another layout has another number.
-const BATCH_VERSION: u8 = 2;
+const BATCH_VERSION: u8 = 3;
 
 /// Why bytes can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -35,14 +35,30 @@ pub struct Batch {
     pub from: u32,
     /// The instance's own number for it: see [`super::CanvasState::accept`].
     pub serial: u64,
+    /// What the instance's own copy was when it wrote this; `None` if it has none.
+    pub seen: Option<Seen>,
     /// What is to be done, in order.
     pub commands: Vec<Command>,
+}
+
+/// What a copy was after one batch: whoever has run the same batches must have come to the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// Names the era of the log.
+    pub era: [u8; 4],
+    /// The batch.
+    pub n: u64,
+    /// Names that batch and all before it.
+    pub chain: [u8; 4],
+    /// [`super::CanvasState::agreed_hash`].
+    pub state: [u8; 8],
 }
 
 #[derive(Serialize, Deserialize)]
 struct BatchWire<'a> {
     from: u32,
     serial: u64,
+    seen: Option<Seen>,
     #[serde(borrow)]
     authors: Authors<'a>,
     commands: Vec<CommandWire<'a>>,
@@ -67,7 +83,7 @@ enum CommandWire<'a> {
 }
 
 /// The bytes of a [`Batch`]. Each author stands there once.
-pub fn encode_batch(from: u32, serial: u64, commands: &[Command]) -> Vec<u8> {
+pub fn encode_batch(from: u32, serial: u64, seen: Option<Seen>, commands: &[Command]) -> Vec<u8> {
     let mut authors = Authors::default();
     let wire = |command| match command {
         &Command::InstanceGone { instance, died } => CommandWire::InstanceGone(instance, died),
@@ -80,6 +96,7 @@ pub fn encode_batch(from: u32, serial: u64, commands: &[Command]) -> Vec<u8> {
     let batch = BatchWire {
         from,
         serial,
+        seen,
         authors,
         commands,
     };
@@ -109,6 +126,7 @@ pub fn decode_batch(bytes: &[u8]) -> Result<Batch, Damaged> {
     Ok(Batch {
         from: wire.from,
         serial: wire.serial,
+        seen: wire.seen,
         commands: commands.collect::<Result<_, Damaged>>()?,
     })
 }

@@ -10,6 +10,7 @@ use crate::protocol::ids::ConnId;
 use crate::protocol::server_message::{AckStatus, LeaveReason};
 
 mod bytes;
+mod golden;
 mod replicas;
 
 const RULES: Rules = Rules {

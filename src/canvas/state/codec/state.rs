@@ -21,7 +21,7 @@ use crate::protocol::client_message::Kind;
 use crate::protocol::ids::{ClientId, ConnId, Epoch, Position};
 
 /// Another layout has another number.
-const STATE_VERSION: u8 = 3;
+const STATE_VERSION: u8 = 4;
 /// Of retained messages.
 const ROWS_VERSION: u8 = 1;
 
@@ -38,6 +38,8 @@ struct StateWire<'a> {
     members: Vec<MemberWire<'a>>,
     senders: Vec<(u32, u64, i64)>,
     forget_at_ms: i64,
+    /// What all of it adds up to.
+    hash: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -92,6 +94,7 @@ pub struct Frozen {
     members: Vec<(ClientId, Place)>,
     senders: Vec<(u32, u64, i64)>,
     forget_at_ms: i64,
+    hash: u64,
 }
 
 impl Frozen {
@@ -124,6 +127,7 @@ impl Frozen {
                 .collect(),
             senders: self.senders.clone(),
             forget_at_ms: self.forget_at_ms,
+            hash: self.hash,
         };
         sealed(STATE_VERSION, &state)
     }
@@ -180,13 +184,14 @@ impl CanvasState {
                 .map(|(from, sender)| (*from, sender.serial, sender.used_at_ms))
                 .collect(),
             forget_at_ms: self.forget_at_ms,
+            hash: self.agreed_hash(),
         }
     }
 
     /// The state that was encoded; no messages are retained. It goes on as that one does if the rules are the same.
     ///
     /// # Errors
-    /// [`Damaged`] for anything else.
+    /// [`Damaged`] for anything else, also where it does not add up to what its writer had.
     pub fn decode(bytes: &[u8], rules: Rules) -> Result<Self, Damaged> {
         let wire: StateWire = opened(STATE_VERSION, bytes)?;
         let position = Position {
@@ -219,7 +224,7 @@ impl CanvasState {
             presence,
         };
         let senders = wire.senders.into_iter();
-        Ok(Self {
+        let state = Self {
             rules,
             tables,
             senders: senders
@@ -229,7 +234,11 @@ impl CanvasState {
             work: 0,
             spare: None,
             ears: None,
-        })
+        };
+        match state.agreed_hash() == wire.hash {
+            true => Ok(state),
+            false => Err(unreadable("it does not add up to what was written")),
+        }
     }
 
     /// The retained messages after a `seq`, from the oldest on if that is younger, as many as about fit. `None` if there are none;

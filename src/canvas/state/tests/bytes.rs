@@ -40,6 +40,7 @@ fn what_was_taken_together_goes_out_in_one_piece() {
     let batch = Batch {
         from: 1,
         serial: 1,
+        seen: None,
         commands,
     };
     let mut alone = CanvasState::new(Epoch(7), RULES);
@@ -113,7 +114,7 @@ fn ephemeral_entries_come_as_they_were_told() {
 
 #[test]
 fn bytes_of_another_version_or_with_more_behind_them_are_refused() {
-    let batch = encode_batch(1, 1, &[Command::Tick]);
+    let batch = encode_batch(1, 1, None, &[Command::Tick]);
     let told = encode_ephemeral(1, &[]);
     let state = canvas().freeze().encode();
     let refusals = |change: fn(&mut Vec<u8>)| {
@@ -150,10 +151,10 @@ fn what_can_not_be_is_refused_by_its_reason() {
         panic!("a put")
     };
     object.end = len + 1;
-    let bytes = encode_batch(1, 1, &[entry(&author, outside)]);
+    let bytes = encode_batch(1, 1, None, &[entry(&author, outside)]);
     assert!(refusal(&bytes).contains("not within its message"));
 
-    let mut bytes = encode_batch(1, 1, &[entry(&author, message(1))]);
+    let mut bytes = encode_batch(1, 1, None, &[entry(&author, message(1))]);
     let name = bytes.windows(8).position(|text| text == b"aaaaaaaa");
     bytes[name.expect("its name")] = b' ';
     assert!(refusal(&bytes).contains("client must match"));
@@ -162,11 +163,31 @@ fn what_can_not_be_is_refused_by_its_reason() {
         author: Arc::clone(&author),
         end: End::Clean,
     };
-    let mut bytes = encode_batch(1, 1, &[Command::Entry(leave)]);
+    let mut bytes = encode_batch(1, 1, None, &[Command::Entry(leave)]);
     let place = bytes.len() - 2;
     assert_eq!(bytes[place..], [0, 1], "author 0, clean");
     bytes[place] = 1;
     assert!(refusal(&bytes).contains("author is not there"));
+}
+
+/// A byte that fell over is not seen in a text. What all of it adds up to tells.
+#[test]
+fn a_state_that_does_not_add_up_is_refused() {
+    let (mut canvas, ada) = (canvas(), author("aaaaaaaa", 1, "alice"));
+    join(&mut canvas, &ada, 0).expect("a place");
+    let object = r#"{"type":"object-create","op":1,"object":{"id":"o","kind":"green"}}"#;
+    say(&mut canvas, &ada, object, 0);
+    let chat = r#"{"type":"chat","op":2,"text":"hello"}"#;
+    say(&mut canvas, &ada, chat, 0);
+    let bytes = canvas.freeze().encode();
+    assert!(CanvasState::decode(&bytes, RULES).is_ok());
+    for text in ["green", "hello", "alice"] {
+        let mut bytes = bytes.clone();
+        let place = bytes.windows(5).position(|five| five == text.as_bytes());
+        bytes[place.expect(text)] ^= 2;
+        let refusal = CanvasState::decode(&bytes, RULES).expect_err(text);
+        assert!(refusal.to_string().contains("add up"), "{refusal}");
+    }
 }
 
 #[test]

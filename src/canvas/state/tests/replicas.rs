@@ -165,6 +165,7 @@ impl Replica {
         Batch {
             from: turn.from,
             serial: self.serial + 1,
+            seen: None,
             commands: commands.collect(),
         }
     }
@@ -177,7 +178,7 @@ impl Replica {
     /// As [`Self::run`], as who reads the log does.
     fn run_decoded(&mut self, turn: &Turn) -> Vec<Delivery> {
         let batch = self.batch(turn);
-        let bytes = encode_batch(batch.from, batch.serial, &batch.commands);
+        let bytes = encode_batch(batch.from, batch.serial, batch.seen, &batch.commands);
         let decoded = decode_batch(&bytes).expect("a batch");
         assert_eq!(text(&decoded), text(&batch));
         self.apply(decoded, turn.after_ms)
@@ -324,7 +325,7 @@ proptest! {
         let mut replica = Replica::new();
         for turn in &turns {
             let batch = replica.batch(turn);
-            let bytes = encode_batch(batch.from, batch.serial, &batch.commands);
+            let bytes = encode_batch(batch.from, batch.serial, batch.seen, &batch.commands);
             prop_assert!(decode_batch(&bytes[..cut.index(bytes.len())]).is_err());
             let _ = decode_batch(&damaged(&bytes, flip));
             replica.run(turn);

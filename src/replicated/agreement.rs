@@ -1,0 +1,114 @@
+//! Whether the copies of a canvas are alike. Each batch carries what its author's copy was after an earlier batch, as a hash
+//! that is kept up to date by what changes. Whoever has run that batch compares it with what its own copy was then. A copy that
+//! differs is read anew from the log: it is not used meanwhile.
+//!
+//! Which of the two is wrong can't be seen. So the one that was read anew tells what it is now, and the other one compares.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::replica::Inner;
+use crate::canvas::CanvasState;
+use crate::canvas::codec::Seen;
+
+/// Batches after which it is known what the copy was. An author lags behind by those that others commit meanwhile.
+const MARKS: usize = 64;
+/// A canvas is read anew for this reason no sooner than so long after the last time: whoever is wrong needs time to hear of it.
+const REREAD_PAUSE: Duration = Duration::from_secs(10);
+
+/// What a copy was after its latest batches.
+#[derive(Default)]
+pub(super) struct Marks {
+    latest: VecDeque<Mark>,
+    /// When it last was found to differ.
+    differed: Option<Instant>,
+    /// It was read anew for that, and the others have not heard what it is now.
+    untold: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Mark {
+    n: u64,
+    /// The beginning of the chain; `None` where the chain began anew, and says nothing of what was before.
+    chain: Option<u32>,
+    state: u64,
+}
+
+impl Inner {
+    /// A batch was run.
+    pub(super) fn mark(&mut self) {
+        let state = self.state.as_ref().map(CanvasState::agreed_hash);
+        if let Some(state) = state {
+            self.marks.latest.truncate(MARKS - 1);
+            let mark = Mark {
+                n: self.n,
+                chain: beginning(&self.chain),
+                state,
+            };
+            self.marks.latest.push_front(mark);
+        }
+    }
+
+    /// The copy was read. Whether the others are to hear what it is.
+    pub(super) fn mark_anew(&mut self) -> bool {
+        self.marks.latest.clear();
+        self.mark();
+        std::mem::take(&mut self.marks.untold)
+    }
+
+    /// What this copy is, for a batch that is written now.
+    pub(super) fn seen(&self) -> Option<Seen> {
+        let usable = self.state.is_some() && !self.stale;
+        let mark = self.marks.latest.front().filter(|_| usable)?;
+        Some(Seen {
+            era: self.era_tag()?,
+            n: mark.n,
+            chain: mark.chain?.to_be_bytes(),
+            state: mark.state.to_be_bytes(),
+        })
+    }
+
+    /// Another instance has seen that. `true` if this copy differs, and is to be read anew for it.
+    pub(super) fn differs(&mut self, seen: &Seen) -> bool {
+        // A batch that is sent again after a failover tells of a log that may be lost.
+        if self.era_tag() != Some(seen.era) {
+            return false;
+        }
+        let known = self.marks.latest.iter().find(|mark| mark.n == seen.n);
+        let (chain, state) = (
+            u32::from_be_bytes(seen.chain),
+            u64::from_be_bytes(seen.state),
+        );
+        let alike = |mark: &Mark| match mark.chain {
+            Some(own) => own == chain && mark.state == state,
+            None => true,
+        };
+        if known.is_none_or(alike) {
+            return false;
+        }
+        let lately = |at: Instant| at.elapsed() < REREAD_PAUSE;
+        if self.marks.differed.is_some_and(lately) {
+            return false;
+        }
+        self.marks.differed = Some(Instant::now());
+        self.marks.untold = true;
+        self.stale = true;
+        true
+    }
+
+    fn era_tag(&self) -> Option<[u8; 4]> {
+        let era = xxh3_64(self.era.as_ref()?.as_bytes());
+        let [a, b, c, d, ..] = era.to_be_bytes();
+        Some([a, b, c, d])
+    }
+}
+
+/// Two chains with the same beginning are the same: it is no attack that is looked for.
+fn beginning(chain: &str) -> Option<u32> {
+    u32::from_str_radix(chain.get(..8)?, 16).ok()
+}
+
+#[cfg(test)]
+mod tests;
