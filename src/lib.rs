@@ -20,6 +20,7 @@ pub mod counts;
 pub mod limits;
 pub mod protocol;
 pub mod tasks;
+pub mod time;
 
 pub mod auth;
 

@@ -62,6 +62,7 @@ use crate::canvas::{Command, Rules};
 use crate::config::{AuthMode, FailPoint, FailPoints};
 use crate::log::{Clock, Engine};
 use crate::protocol::ids::{CanvasId, InstanceId};
+use crate::time;
 use canvases::Canvases;
 use link::Link;
 use loading::Turns;
@@ -215,7 +216,7 @@ impl ReplicatedBackplane {
         }
         shared.intake.finish();
         shared.work.notify_one();
-        if tokio::time::timeout(DRAIN, upkeep::farewell(shared))
+        if time::timeout(DRAIN, upkeep::farewell(shared))
             .await
             .is_err()
         {

@@ -15,15 +15,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("auth", &["counts", "protocol"]),
     ("config", &["auth", "hooks", "limits", "protocol"]),
     ("tasks", &[]),
+    ("time", &[]),
     ("telemetry", &["config", "limits"]),
-    ("backplane", &["limits", "protocol"]),
+    ("backplane", &["limits", "protocol", "time"]),
     ("analytics", &["backplane", "limits"]),
     ("jobs", &["hooks", "limits"]),
     ("hooks", &["limits", "protocol"]),
     ("webhooks", &["hooks", "jobs", "limits", "tasks"]),
     (
         "room",
-        &["backplane", "counts", "limits", "protocol", "tasks"],
+        &["backplane", "counts", "limits", "protocol", "tasks", "time"],
     ),
     (
         "socket",
@@ -56,7 +57,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "protocol",
         ],
     ),
-    ("log", &["limits", "protocol"]),
+    ("log", &["limits", "protocol", "time"]),
     (
         "replicated",
         &[
@@ -69,6 +70,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "limits",
             "log",
             "protocol",
+            "time",
         ],
     ),
     ("redis", &["config", "limits", "log", "protocol"]),

@@ -18,6 +18,7 @@ use crate::limits;
 use crate::protocol::client_message::Durable;
 use crate::protocol::ids::CanvasId;
 use crate::protocol::server_message::ErrorCode;
+use crate::time;
 pub(crate) use budget::Budget;
 pub use gate::{OpEnd, OpGate};
 use lanes::{Lane, State};
@@ -91,7 +92,7 @@ impl<T> Intake<T> {
                     key,
                     canvas: canvas.id.clone(),
                     entry,
-                    since: Instant::now(),
+                    since: time::now(),
                 });
             }
             Ok(())
@@ -209,7 +210,8 @@ impl<T> Intake<T> {
     /// older ones in hand: they must go first, wherever they go.
     pub(crate) fn take_durable(&self, older_than: Duration) -> Vec<Waiting> {
         let mut state = self.state.lock();
-        let old = |w: &Waiting| durable_of(&w.entry).is_some() && w.since.elapsed() >= older_than;
+        let old =
+            |w: &Waiting| durable_of(&w.entry).is_some() && time::since(w.since) >= older_than;
         let due = |lane: &Lane| lane.waiting.iter().any(old);
         if state.in_hand || !state.lanes.values().any(due) {
             return Vec::new();
@@ -249,7 +251,7 @@ impl<T> Intake<T> {
 
     /// Refuses what has waited too long. It is removed under the lock, so it is surely not committed.
     pub(crate) fn refuse_old(&self, older_than: Duration) -> Answers {
-        let Some(cutoff) = Instant::now().checked_sub(older_than) else {
+        let Some(cutoff) = time::now().checked_sub(older_than) else {
             return Vec::new();
         };
         let mut state = self.state.lock();

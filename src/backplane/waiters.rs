@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use super::{Delivery, Outcome};
 use crate::protocol::ids::ConnId;
 use crate::protocol::server_message::AckStatus;
+use crate::time;
 
 /// Who waits, by connection.
 #[derive(Default)]
@@ -68,7 +69,7 @@ pub(crate) struct Waiter {
 impl Waiter {
     /// How the message ended; `None` if that is not known in time.
     pub(crate) async fn within(mut self, limit: Duration) -> Option<Outcome> {
-        tokio::time::timeout(limit, &mut self.end).await.ok()?.ok()
+        time::timeout(limit, &mut self.end).await.ok()?.ok()
     }
 }
 

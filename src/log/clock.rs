@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use rustix::time::{ClockId, clock_gettime};
+
+use crate::time::since_boot;
 
 /// Told times may be off by so much beside what the request took.
 const SLACK_MS: i64 = 1_000;
@@ -12,13 +13,6 @@ const SLACK_MS: i64 = 1_000;
 /// The relay's time, once it is known.
 #[derive(Debug, Default)]
 pub struct Clock(Mutex<Option<(Duration, i64)>>);
-
-/// Goes on while the host sleeps.
-fn since_boot() -> Duration {
-    let time = clock_gettime(ClockId::Boottime);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
-}
 
 impl Clock {
     /// Milliseconds since the epoch; 0 while it is not known.

@@ -8,7 +8,7 @@ mod samples;
 mod state;
 mod tables;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,6 +17,7 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 
 use super::{ConnectError, Engine, Fault, Introduction, Listener, Log, LoggedBatch, Published};
+use crate::time;
 use state::State;
 
 /// How an engine misbehaves, each in parts of a thousand.
@@ -40,15 +41,15 @@ pub struct MemoryEngine {
 
 struct World {
     state: State,
-    /// What the replica has.
-    replica: State,
+    /// What the replica has, if that is not the same.
+    replica: Option<State>,
     /// Names the server that runs, anew after each failover.
     run: u64,
     replicates: bool,
     trouble: Trouble,
     random: u64,
     last_link: u64,
-    links: HashMap<u64, Link>,
+    links: BTreeMap<u64, Link>,
     /// The names of instances that can't connect.
     cut_off: HashSet<String>,
 }
@@ -80,16 +81,16 @@ impl MemoryEngine {
         Arc::new(Self {
             world: Mutex::new(World {
                 state: State::default(),
-                replica: State::default(),
+                replica: None,
                 run: 1,
                 replicates: true,
                 trouble: Trouble::default(),
                 random: seed.wrapping_mul(2).wrapping_add(1),
                 last_link: 0,
-                links: HashMap::new(),
+                links: BTreeMap::new(),
                 cut_off: HashSet::new(),
             }),
-            began: Instant::now(),
+            began: time::now(),
         })
     }
 
@@ -109,8 +110,8 @@ impl MemoryEngine {
 
     /// Breaks all links.
     pub fn break_links(&self) {
-        let broken: Vec<Link> = self.world.lock().links.drain().map(|(_, l)| l).collect();
-        for link in broken {
+        let broken = std::mem::take(&mut self.world.lock().links);
+        for link in broken.into_values() {
             link.listener.broke(link.id, "it was broken");
         }
     }
@@ -129,7 +130,7 @@ impl MemoryEngine {
         let of_it = |link: &Link| numbers.contains(&link.number);
         let broken: Vec<Link> = world
             .links
-            .extract_if(|_, link| of_it(link))
+            .extract_if(.., |_, link| of_it(link))
             .map(|(_, link)| link)
             .collect();
         drop(world);
@@ -140,14 +141,20 @@ impl MemoryEngine {
 
     /// From now on the replica gets what is written, or does not.
     pub fn set_replicates(&self, replicates: bool) {
-        self.world.lock().replicates = replicates;
+        let mut world = self.world.lock();
+        world.replicates = replicates;
+        if !replicates && world.replica.is_none() {
+            world.replica = Some(world.state.clone());
+        }
     }
 
     /// The replica takes over. What it did not get is lost.
     pub fn fail_over(&self) {
         {
             let mut world = self.world.lock();
-            world.state = world.replica.clone();
+            if let Some(replica) = &world.replica {
+                world.state = replica.clone();
+            }
             world.run += 1;
         }
         self.break_links();
@@ -156,7 +163,7 @@ impl MemoryEngine {
     fn now_ms(&self) -> i64 {
         // Some time or other: only what passes counts.
         let began_ms = 1_700_000_000_000;
-        began_ms + i64::try_from(self.began.elapsed().as_millis()).unwrap_or(0)
+        began_ms + i64::try_from(time::since(self.began).as_millis()).unwrap_or(0)
     }
 }
 
@@ -223,7 +230,7 @@ impl World {
 
     fn written(&mut self) {
         if self.replicates {
-            self.replica = self.state.clone();
+            self.replica = None;
         }
     }
 

@@ -5,13 +5,17 @@
 //! Which of the two is wrong can't be seen. So the one that was read anew tells what it is now, and the other one compares.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::Shared;
 use super::replica::Inner;
 use crate::canvas::CanvasState;
-use crate::canvas::codec::Seen;
+use crate::canvas::codec::{Batch, Seen};
+use crate::protocol::ids::CanvasId;
+use crate::time;
 
 /// Batches after which it is known what the copy was. An author lags behind by those that others commit meanwhile.
 const MARKS: usize = 64;
@@ -70,8 +74,25 @@ impl Inner {
         })
     }
 
+    /// Whether the copy differs from that of the batch's author. Told, and counted.
+    pub(super) fn doubts(&mut self, canvas: &CanvasId, batch: &Batch, shared: &Shared) -> bool {
+        let own = batch.from == shared.number();
+        let Some(seen) = batch.seen.as_ref().filter(|_| !own) else {
+            return false;
+        };
+        let differs = self.differs(seen);
+        if differs {
+            shared.counters.diverged.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(
+                %canvas, batch = seen.n, instance = batch.from,
+                "the copy of a canvas here differs from that of another instance: it is read anew"
+            );
+        }
+        differs
+    }
+
     /// Another instance has seen that. `true` if this copy differs, and is to be read anew for it.
-    pub(super) fn differs(&mut self, seen: &Seen) -> bool {
+    fn differs(&mut self, seen: &Seen) -> bool {
         // A batch that is sent again after a failover tells of a log that may be lost.
         if self.era_tag() != Some(seen.era) {
             return false;
@@ -88,11 +109,11 @@ impl Inner {
         if known.is_none_or(alike) {
             return false;
         }
-        let lately = |at: Instant| at.elapsed() < REREAD_PAUSE;
+        let lately = |at: Instant| time::since(at) < REREAD_PAUSE;
         if self.marks.differed.is_some_and(lately) {
             return false;
         }
-        self.marks.differed = Some(Instant::now());
+        self.marks.differed = Some(time::now());
         self.marks.untold = true;
         self.stale = true;
         true

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -16,6 +16,7 @@ use crate::backplane::{
 use crate::canvas::CanvasState;
 use crate::protocol::client_message::Durable;
 use crate::protocol::ids::{CanvasId, ConnId, InstanceId, Position};
+use crate::time;
 
 /// Bytes of objects that are copied without going to another thread.
 const AT_ONCE: usize = 256 * 1024;
@@ -107,7 +108,7 @@ impl Reader for ReplicatedBackplane {
                 return Ok(frozen.snapshot());
             }
             // A large one is copied elsewhere.
-            let copied = tokio::task::spawn_blocking(move || frozen.snapshot());
+            let copied = time::aside(move || frozen.snapshot());
             copied.await.map_err(|e| Unavailable::NotNow(e.to_string()))
         }
         .boxed()
@@ -134,7 +135,7 @@ impl Carrier for ReplicatedBackplane {
             .is_some_and(|open| Arc::ptr_eq(open, sink))
         {
             inner.sink = None;
-            inner.used = Instant::now();
+            inner.used = time::now();
             self.shared.canvases.watch(&replica);
         }
     }

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
@@ -17,6 +17,7 @@ use crate::backplane::Unavailable;
 use crate::limits::{MAX_QUEUE_WAIT, READ_RETRY};
 use crate::log::{Fault, Published};
 use crate::protocol::ids::CanvasId;
+use crate::time;
 
 /// A canvas that is being read, part by part, is waited for so long.
 const LONGEST_READ: Duration = Duration::from_secs(120);
@@ -191,7 +192,7 @@ impl Shared {
                     Err(fault @ Fault::Canvas(_)) => return Err(fault),
                     Err(fault) => self.link.failed(session.id, &fault),
                 }
-                tokio::time::sleep(READ_RETRY).await;
+                time::sleep(READ_RETRY).await;
             }
         };
         self.while_it_goes_on(id, read).await
@@ -203,7 +204,7 @@ impl Shared {
         id: &CanvasId,
         read: impl Future<Output = Result<T, Fault>>,
     ) -> Result<T, Fault> {
-        let began = Instant::now();
+        let began = time::now();
         let parts = || {
             let replica = self.canvases.named(id.as_str());
             replica.map_or(0, |replica| replica.parts_read.load(Ordering::Relaxed))
@@ -211,9 +212,9 @@ impl Shared {
         let mut read = std::pin::pin!(read);
         loop {
             let before = parts();
-            match tokio::time::timeout(MAX_QUEUE_WAIT, &mut read).await {
+            match time::timeout(MAX_QUEUE_WAIT, &mut read).await {
                 Ok(read) => return read,
-                Err(_) if parts() != before && began.elapsed() < LONGEST_READ => {}
+                Err(_) if parts() != before && time::since(began) < LONGEST_READ => {}
                 Err(_) => return Err(Fault::NotNow(self.link.unavailable().to_string())),
             }
         }
@@ -224,7 +225,7 @@ impl Replica {
     /// Whether it is loaded; it is in use then.
     pub(super) fn touch(&self) -> bool {
         let mut inner = self.inner.lock();
-        inner.used = Instant::now();
+        inner.used = time::now();
         inner.state.is_some() && !inner.stale
     }
 
@@ -235,6 +236,6 @@ impl Replica {
 
 impl Inner {
     pub(super) fn is_unused(&self, for_so_long: Duration) -> bool {
-        self.sink.is_none() && self.damage.is_none() && self.used.elapsed() > for_so_long
+        self.sink.is_none() && self.damage.is_none() && time::since(self.used) > for_so_long
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::link::Session;
 use super::replica::Replica;
@@ -17,6 +17,7 @@ use crate::limits::PUBLISH_WAIT;
 use crate::log::{Appended, Fault, How, NOBODY, Piece};
 use crate::protocol::client_message::Durable;
 use crate::protocol::ids::{CanvasId, Epoch, Position};
+use crate::time;
 
 /// Canvases of which notes are read at once.
 const NOTES: usize = 512;
@@ -129,9 +130,9 @@ impl ReplicatedBackplane {
             return Ok(noted);
         }
         session.log.ask_for_summaries(&asked).await?;
-        let until = Instant::now() + NOTE_WAIT;
-        while !late.is_empty() && Instant::now() < until {
-            tokio::time::sleep(NOTE_LOOK).await;
+        let until = time::now() + NOTE_WAIT;
+        while !late.is_empty() && time::now() < until {
+            time::sleep(NOTE_LOOK).await;
             let left: Vec<CanvasId> = late.iter().map(|place| ids[*place].clone()).collect();
             let again = self.noted(session, &left).await?;
             let mut still = Vec::new();
@@ -225,7 +226,7 @@ impl ReplicatedBackplane {
     pub(super) async fn delete_canvas(&self, canvas: &Canvas) -> Result<Position, Unavailable> {
         self.shared.check_open()?;
         let deleted = self.shared.delete(&canvas.id);
-        let deleted = tokio::time::timeout(PUBLISH_WAIT, deleted).await;
+        let deleted = time::timeout(PUBLISH_WAIT, deleted).await;
         deleted.unwrap_or_else(|_| {
             let why = "it is not known whether the canvas was deleted: try again";
             Err(Unavailable::NotNow(why.to_owned()))
@@ -325,7 +326,7 @@ impl Shared {
                 break head;
             }
             // What moves between the look and the wait is looked at a moment later.
-            let _ = tokio::time::timeout(Duration::from_millis(20), moved).await;
+            let _ = time::timeout(Duration::from_millis(20), moved).await;
         };
         // What was there is of no use any more.
         self.save(session, &replica, true).await?;

@@ -17,7 +17,6 @@ pub(crate) mod tests;
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -39,6 +38,7 @@ use crate::jobs::telling::follower::Follower;
 use crate::jobs::work::{Effects, Work};
 use crate::limits::{JobLimits, PUBLISH_WAIT};
 use crate::log::Fault;
+use crate::time;
 use base::LogBase;
 use message::Message;
 use store::{RowStore, Trouble};
@@ -231,7 +231,7 @@ fn until_done<T>(
     rows: &mut Rows,
     mut attempt: impl FnMut(&mut Rows) -> Result<T, Trouble<Fault>>,
 ) -> Result<T, Trouble<Fault>> {
-    let deadline = Instant::now() + PUBLISH_WAIT;
+    let deadline = time::now() + PUBLISH_WAIT;
     let mut overtaken = 0;
     loop {
         let trouble = match attempt(rows) {
@@ -240,7 +240,7 @@ fn until_done<T>(
         };
         rows.forget();
         rows.base.forget();
-        if !matches!(trouble, Trouble::Moved | Trouble::Locked) || Instant::now() >= deadline {
+        if !matches!(trouble, Trouble::Moved | Trouble::Locked) || time::now() >= deadline {
             return Err(trouble);
         }
         overtaken += 1;

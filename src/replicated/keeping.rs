@@ -14,6 +14,7 @@ use super::replica::{Inner, Replica};
 use crate::canvas::codec::Frozen;
 use crate::log::{Fault, Left, MessageChunk, StoredSnapshot};
 use crate::protocol::ids::Position;
+use crate::time;
 
 /// Times that messages are offered that somebody else was faster to keep.
 const TRIES: usize = 4;
@@ -128,7 +129,7 @@ impl Shared {
         let bytes = if frozen.text_bytes() < PART {
             frozen.encode()
         } else {
-            let encoded = tokio::task::spawn_blocking(move || frozen.encode());
+            let encoded = time::aside(move || frozen.encode());
             encoded.await.map_err(|e| Fault::NotNow(e.to_string()))?
         };
         replica.inner.lock().snapshot_bytes = bytes.len();

@@ -16,6 +16,7 @@ use super::start::StartError;
 use crate::backplane::Unavailable;
 use crate::limits::{BUSY_TIMEOUT, MAX_QUEUE_WAIT};
 use crate::log::{ConnectError, Fault, Listener, Log, Published};
+use crate::time;
 
 /// The pause before the next try: it doubles from the first to the second.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
@@ -79,7 +80,7 @@ impl Link {
     /// # Errors
     /// [`Unavailable`] says why there is none.
     pub(super) async fn session_soon(&self) -> Result<Session, Unavailable> {
-        let session = tokio::time::timeout(MAX_QUEUE_WAIT, self.session()).await;
+        let session = time::timeout(MAX_QUEUE_WAIT, self.session()).await;
         session.map_err(|_| self.unavailable())
     }
 
@@ -148,7 +149,7 @@ impl Link {
         if let Some(why) = self.trouble() {
             return Err(Unavailable::NotNow(why));
         }
-        match tokio::time::timeout(BUSY_TIMEOUT, session.log.ping()).await {
+        match time::timeout(BUSY_TIMEOUT, session.log.ping()).await {
             Ok(answer) => answer.map_err(|fault| self.without(&fault)),
             Err(_) => {
                 let why = format!("{} does not answer in time", self.engine);
@@ -181,7 +182,7 @@ pub(super) async fn keep(shared: Arc<Shared>) -> String {
                 }
                 Err(ConnectError::Now(why)) => {
                     *shared.link.trouble.lock() = Some(format!("{engine} can't be reached: {why}"));
-                    tokio::time::sleep(pause).await;
+                    time::sleep(pause).await;
                     pause = (pause * 2).min(PAUSES.1);
                 }
                 Err(ConnectError::ForGood(error)) => return error,
@@ -252,6 +253,7 @@ pub(super) async fn follow(shared: Arc<Shared>) -> String {
         let mut current = shared.link.current.subscribe();
         let other = |now: &Option<Session>| now.as_ref().is_none_or(|now| now.id != session.id);
         tokio::select! {
+            biased;
             why = shared.engine.moved(&session.log) => shared.link.broke(session.id, &why),
             _ = current.wait_for(other) => {}
         }

@@ -16,6 +16,7 @@ use crate::canvas::codec::encode_batch;
 use crate::limits::READ_RETRY;
 use crate::log::{CanvasHead, Fault, LoggedBatch, NOBODY, Opening};
 use crate::protocol::ids::Epoch;
+use crate::time;
 
 /// Bytes of one part of a snapshot, and of one read of batches. At 80 Mbit/s one takes 7 ms.
 pub(super) const PART: usize = 64 * 1024;
@@ -228,7 +229,7 @@ impl Shared {
         parts: Parts,
     ) -> Result<(), Fault> {
         let (rules, hearing) = (self.rules, self.hearing(replica));
-        let built = tokio::task::spawn_blocking(move || rebuilt(parts, rules, &hearing));
+        let built = time::aside(move || rebuilt(parts, rules, &hearing));
         let built = built.await.map_err(|e| Fault::NotNow(e.to_string()))?;
         let built = built.map_err(Fault::Canvas)?;
         if replica.install(session, built, self) {
@@ -288,6 +289,7 @@ impl Shared {
                 continue;
             }
             tokio::select! {
+                biased;
                 _ = under_way.next() => {}
                 () = self.canvases.wakeup.notified(), if under_way.len() < READS => {}
             }
@@ -307,7 +309,7 @@ impl Shared {
         if let Err(fault) = done {
             self.link.failed(session.id, &fault);
             self.canvases.stuck.lock().push(replica.clone());
-            tokio::time::sleep(READ_RETRY).await;
+            time::sleep(READ_RETRY).await;
         }
     }
 }

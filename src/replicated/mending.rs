@@ -15,6 +15,7 @@ use crate::canvas::codec::Seen;
 use crate::limits::MAX_QUEUE_WAIT;
 use crate::log::Fault;
 use crate::protocol::ids::CanvasId;
+use crate::time;
 
 /// Commands that wait for a canvas to be put back. More are refused.
 const MOST_PARKED: usize = 8_192;
@@ -84,7 +85,7 @@ impl Shared {
     /// Who has waited too long for a canvas to be put back is told to come again.
     pub(super) fn refuse_long_parked(&self, replica: &Replica) {
         let mut inner = replica.inner.lock();
-        let long = |since: Instant| since.elapsed() >= MAX_QUEUE_WAIT;
+        let long = |since: Instant| time::since(since) >= MAX_QUEUE_WAIT;
         if inner.parked.since.is_some_and(long) {
             self.refuse_parked(replica, &mut inner);
         }
@@ -106,7 +107,7 @@ impl Shared {
                 key: replica.key,
                 canvas: replica.id.clone(),
                 entry,
-                since: Instant::now(),
+                since: time::now(),
             }),
             _ => None,
         });

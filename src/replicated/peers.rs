@@ -16,6 +16,7 @@ use crate::canvas::codec::encode_batch;
 use crate::limits::HEARTBEAT_STALE;
 use crate::log::{Fault, NOBODY, OtherInstance, Registered};
 use crate::protocol::ids::CanvasId;
+use crate::time;
 
 /// Looks in a row that find an instance's connection gone until it counts as dead: one that lost it comes back sooner.
 const LOOKS: u32 = 2;
@@ -70,15 +71,15 @@ impl Shared {
             let (number, beat) = (other.number, other.beat);
             let new = || Peer {
                 beat,
-                since: Instant::now(),
+                since: time::now(),
                 silent: 0,
             };
             let peer = peers.entry(number).or_insert_with(new);
             if peer.beat != beat {
-                (peer.beat, peer.since) = (beat, Instant::now());
+                (peer.beat, peer.since) = (beat, time::now());
             }
             peer.silent = if other.connected { 0 } else { peer.silent + 1 };
-            if peer.silent >= LOOKS || peer.since.elapsed() > HEARTBEAT_STALE {
+            if peer.silent >= LOOKS || time::since(peer.since) > HEARTBEAT_STALE {
                 dead.numbers.lock().insert(number, beat);
                 dead.wakeup.notify_one();
             }

@@ -21,6 +21,7 @@ use crate::canvas::codec::{Batch, decode_batch, decode_ephemeral};
 use crate::canvas::{CanvasState, Command, Rules};
 use crate::log::{CanvasHead, LoggedBatch};
 use crate::protocol::ids::{CanvasId, Epoch};
+use crate::time;
 
 /// Batches that are kept while earlier ones are being read, and their bytes. More are read, too.
 const MOST_AHEAD: (usize, usize) = (256, 4 * 1024 * 1024);
@@ -125,7 +126,7 @@ impl Replica {
                 dropped: false,
                 unsaved: 0,
                 snapshot_bytes: 0,
-                used: Instant::now(),
+                used: time::now(),
                 damage: None,
                 parked: Parked::default(),
                 told: None,
@@ -373,23 +374,6 @@ impl Inner {
             Err(error) => tracing::error!(%error, "a batch can't be read, and is left out"),
         }
         self.mark();
-    }
-
-    /// Whether the copy differs from that of the batch's author. Told, and counted.
-    fn doubts(&mut self, canvas: &CanvasId, batch: &Batch, shared: &Shared) -> bool {
-        let own = batch.from == shared.number();
-        let Some(seen) = batch.seen.as_ref().filter(|_| !own) else {
-            return false;
-        };
-        let differs = self.differs(seen);
-        if differs {
-            shared.counters.diverged.fetch_add(1, Ordering::Relaxed);
-            tracing::error!(
-                %canvas, batch = seen.n, instance = batch.from,
-                "the copy of a canvas here differs from that of another instance: it is read anew"
-            );
-        }
-        differs
     }
 
     fn apply(&mut self, key: i64, batch: Batch, kept: &LoggedBatch, shared: &Shared) {

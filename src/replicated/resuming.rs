@@ -10,6 +10,7 @@ use super::loading::opening;
 use super::replica::Replica;
 use crate::log::{Fault, Proof};
 use crate::protocol::ids::CanvasId;
+use crate::time;
 use futures::{StreamExt, stream};
 
 /// Canvases that are asked about in one request.
@@ -34,7 +35,7 @@ impl Shared {
             match session.log.prove(whole, self.commits_seen()).await? {
                 Proof::Lost => break true,
                 Proof::Kept => break false,
-                Proof::Pending => tokio::time::sleep(ASK).await,
+                Proof::Pending => time::sleep(ASK).await,
             }
         };
         if lost {

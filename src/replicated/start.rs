@@ -76,6 +76,8 @@ impl ReplicatedBackplane {
                 let _ = ended.wait_for(|ended| *ended).await;
             };
             tokio::select! {
+                // Always in the same order, so that a test can play it again.
+                biased;
                 reason = link::keep(parts.clone()) => return reason,
                 reason = link::follow(parts.clone()) => return reason,
                 reason = writer::run(parts.clone()) => return reason,

@@ -11,7 +11,7 @@ pub(super) mod untold;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -26,6 +26,7 @@ use crate::jobs::op::Answer;
 use crate::jobs::telling::follower::Follower;
 use crate::log::{Fault, LoggedBatch};
 use crate::protocol::ids::CanvasId;
+use crate::time;
 
 pub(super) use pass::run;
 
@@ -166,23 +167,23 @@ impl Shared {
 
     /// Waits until hooks were told of everything up to a batch of a copy; not for ever.
     pub(super) async fn until_told(&self, replica: &Replica, n: u64, most: Duration) -> bool {
-        let until = Instant::now() + most;
+        let until = time::now() + most;
         loop {
             if replica.inner.lock().untold.is_told(n) {
                 return true;
             }
-            if Instant::now() >= until {
+            if time::now() >= until {
                 return false;
             }
-            tokio::time::sleep(LOOK).await;
+            time::sleep(LOOK).await;
         }
     }
 
     /// Waits until hooks were told of everything that is here; not for ever.
     pub(super) async fn until_all_told(&self, most: Duration) {
-        let until = Instant::now() + most;
+        let until = time::now() + most;
         for replica in self.canvases.all() {
-            let left = until.saturating_duration_since(Instant::now());
+            let left = until.saturating_duration_since(time::now());
             self.until_told(&replica, u64::MAX, left).await;
         }
     }

@@ -14,6 +14,7 @@ use crate::backplane::intake::Look;
 use crate::canvas::{CanvasState, Command};
 use crate::limits::{MAX_QUEUE_WAIT, MEMORY_SWEEP};
 use crate::log::Fault;
+use crate::time;
 
 /// How often an instance says that it lives, and looks whether the others do.
 const BEAT: Duration = Duration::from_secs(1);
@@ -36,6 +37,7 @@ const NOTES: usize = 256;
 pub(super) async fn run(shared: Arc<Shared>) -> String {
     let dead = Dead::default();
     tokio::select! {
+        biased;
         reason = look_around(&shared, &dead) => reason,
         reason = reap_all(&shared, &dead) => reason,
         reason = note_when_asked(&shared) => reason,
@@ -57,10 +59,10 @@ async fn note_when_asked(shared: &Shared) -> String {
 async fn look_around(shared: &Shared, dead: &Dead) -> String {
     let mut peers = HashMap::new();
     let mut ticked = HashMap::new();
-    let (mut beaten, mut session_id) = (Instant::now(), 0);
+    let (mut beaten, mut session_id) = (time::now(), 0);
     loop {
         let idle = shared.canvases.active.lock().is_empty() && shared.intake.depth() == 0;
-        tokio::time::sleep(if idle { BEAT } else { MEMORY_SWEEP }).await;
+        time::sleep(if idle { BEAT } else { MEMORY_SWEEP }).await;
         shared.refuse_old();
         let Some(session) = shared.link.now() else {
             continue;
@@ -70,8 +72,8 @@ async fn look_around(shared: &Shared, dead: &Dead) -> String {
             peers.clear();
         }
         let mut done = shared.sweep(&session, &mut ticked).await;
-        if done.is_ok() && beaten.elapsed() >= BEAT {
-            beaten = Instant::now();
+        if done.is_ok() && time::since(beaten) >= BEAT {
+            beaten = time::now();
             done = shared.beat(&session, &mut peers, dead).await;
             if done.is_ok() {
                 done = shared.note_changes(&session).await;
@@ -118,15 +120,15 @@ impl Shared {
         session: &Session,
         ticked: &mut HashMap<i64, Instant>,
     ) -> Result<(), Fault> {
-        ticked.retain(|_, at| at.elapsed() < TICK_PAUSE);
+        ticked.retain(|_, at| time::since(*at) < TICK_PAUSE);
         let mut keys: Vec<i64> = self.canvases.active.lock().iter().copied().collect();
-        let (now_ms, began) = (self.now_ms(), Instant::now());
+        let (now_ms, began) = (self.now_ms(), time::now());
         // From another place each time, so that none is left out for good.
         let from = usize::try_from(now_ms).unwrap_or(0) % keys.len().max(1);
         keys.rotate_left(from);
         let mut done = Ok(());
         for key in keys {
-            if began.elapsed() > SWEEP || done.is_err() {
+            if time::since(began) > SWEEP || done.is_err() {
                 break;
             }
             let Some(replica) = self.canvases.get(key) else {
@@ -136,7 +138,7 @@ impl Shared {
             self.refuse_long_parked(&replica);
             let look = replica.look(now_ms, self.number());
             if look.due && !ticked.contains_key(&key) {
-                ticked.insert(key, Instant::now());
+                ticked.insert(key, time::now());
                 self.ask(replica.id.clone(), Command::Tick);
             }
             if look.large {
@@ -169,7 +171,7 @@ pub(super) async fn farewell(shared: &Arc<Shared>) {
             && !shared.busy.load(Ordering::Acquire)
     };
     while !committed() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        time::sleep(Duration::from_millis(5)).await;
     }
     let own = shared.number();
     let all = shared.canvases.all();

@@ -19,6 +19,7 @@ use crate::canvas::codec::{encode_batch, encode_ephemeral};
 use crate::limits::{BATCH_ENTRIES, READ_RETRY};
 use crate::log::{Appended, Fault, How, Piece};
 use crate::protocol::ids::CanvasId;
+use crate::time;
 
 /// The longest pause before what the engine did not take is offered again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -169,11 +170,11 @@ impl Shared {
         while !commit.pieces.is_empty() {
             let session = self.link.session().await;
             self.park_stale(&mut commit.pieces);
-            let began = Instant::now();
+            let began = time::now();
             match self.append_and_publish(&session, &commit.pieces).await {
                 Ok(ends) => {
                     self.link.commits(None);
-                    let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+                    let took = u64::try_from(time::since(began).as_micros()).unwrap_or(u64::MAX);
                     self.counters.last_commit_us.store(took, Ordering::Relaxed);
                     return self.committed(commit, ends);
                 }
@@ -190,7 +191,7 @@ impl Shared {
             // What may be lost is not told late.
             commit.pieces.retain(|pending| pending.piece.kept);
             if !commit.pieces.is_empty() {
-                tokio::time::sleep(pause).await;
+                time::sleep(pause).await;
             }
         }
     }
@@ -224,7 +225,7 @@ impl Shared {
     /// What the engine took is committed; a canvas of which it took nothing harms itself only.
     fn committed(&self, mut commit: Commit, ends: Vec<Appended>) {
         self.counters.commits.fetch_add(1, Ordering::Relaxed);
-        let now = Instant::now();
+        let now = time::now();
         self.counters
             .write
             .record(commit.since.iter().map(|since| now - *since));

@@ -17,6 +17,7 @@ use crate::limits::{CATCH_UP_BYTES, READ_RETRY};
 use crate::protocol::encoding::Form;
 use crate::protocol::ids::{ConnId, Position};
 use crate::protocol::server_message::{ErrorCode, snapshot_parts};
+use crate::time;
 
 /// What a room needs besides its state.
 pub struct Actor<L> {
@@ -45,7 +46,7 @@ impl<L: Link> Actor<L> {
             inbox.ready().await;
             // A room that always has something to do must not keep its thread from looking at the sockets.
             tokio::task::coop::consume_budget().await;
-            let now = Instant::now();
+            let now = time::now();
             for event in inbox.take() {
                 if let Event::Opened(opened) = &event {
                     opening = false;
@@ -87,7 +88,7 @@ impl<L: Link> Actor<L> {
         let beginnings = self.beginnings.clone();
         reads.spawn(async move {
             if !pause.is_zero() {
-                tokio::time::sleep(pause).await;
+                time::sleep(pause).await;
             }
             let admitted = match &beginnings {
                 Some(beginnings) => beginnings.admit(&handle.id, &maker).await,
@@ -169,7 +170,7 @@ impl<L: Link> Actor<L> {
     fn retry(&self, reads: &mut JoinSet<()>, retry: Retry) {
         let inbox = self.handle.inbox.clone();
         reads.spawn(async move {
-            tokio::time::sleep(READ_RETRY).await;
+            time::sleep(READ_RETRY).await;
             inbox.put(Event::Retry(retry));
         });
     }

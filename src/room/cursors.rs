@@ -11,6 +11,7 @@ use super::Link;
 use super::inbox::Inbox;
 use crate::limits::CURSOR_AGE;
 use crate::protocol::ids::{ClientId, ConnId};
+use crate::time;
 
 /// Where a client points.
 #[derive(Debug)]
@@ -125,7 +126,7 @@ impl<L: Link> Flusher<L> {
         loop {
             self.wanted.notified().await;
             let interval = (last_flush() * 10).clamp(self.min, self.max);
-            tokio::time::sleep(interval).await;
+            time::sleep(interval).await;
             for room in std::mem::take(&mut *self.rooms.lock()) {
                 room.tick();
             }

@@ -16,9 +16,10 @@ pub struct Entry {
     pub message: Value,
 }
 
-/// The entries after `began`, without a gap.
+/// The entries of an epoch after `began`, without a gap.
 #[derive(Debug, Clone, Default)]
 pub struct Stream {
+    pub epoch: String,
     pub began: u64,
     pub entries: Vec<Entry>,
 }
@@ -37,12 +38,15 @@ pub struct Client {
     pub pending: BTreeMap<u64, Value>,
     /// All it ever wrote: a slow reader may hear of a resent op (a duplicate) before it hears the first in its place.
     sent: BTreeMap<u64, Value>,
-    pub acked: BTreeMap<u64, (String, u64)>,
+    /// By op: the epoch, the status, the `seq`.
+    pub acked: BTreeMap<u64, (String, String, u64)>,
     pub op: u64,
     /// Who is here, and whether away.
     pub roster: BTreeMap<String, bool>,
     /// Something was refused for the moment.
     pub refused: bool,
+    /// It was told to start over. What is answered until then may be of an epoch that it has not heard of.
+    adrift: bool,
     /// The next snapshot part.
     part: Option<(u64, Model)>,
 }
@@ -75,7 +79,10 @@ impl Client {
         match message["type"].as_str().expect("a type") {
             "welcome" => self.welcome(&message),
             "snapshot" => self.snapshot(&message),
-            "resync" => self.part = Some((0, Model::default())),
+            "resync" => {
+                self.part = Some((0, Model::default()));
+                self.adrift = true;
+            }
             "ack" => self.answered(&message),
             "error" => match message["op"].as_u64() {
                 Some(op) if message["retry_after_ms"].is_null() => drop(self.pending.remove(&op)),
@@ -98,7 +105,8 @@ impl Client {
                 // Its own, sent through an earlier connection: this is its ack.
                 if client == self.id && self.pending.remove(&op).is_some() {
                     let seq = message["seq"].as_u64().expect("a seq");
-                    self.acked.insert(op, ("ok".to_owned(), seq));
+                    let epoch = self.epoch.clone();
+                    self.acked.insert(op, (epoch, "ok".to_owned(), seq));
                 }
                 self.place(client, message);
             }
@@ -108,6 +116,7 @@ impl Client {
     fn welcome(&mut self, welcome: &Value) {
         assert!(!self.welcomed, "a second welcome: {welcome}");
         self.welcomed = true;
+        self.adrift = false;
         let users = welcome["users"].as_array().expect("users").iter();
         let user = |user: &Value| {
             (
@@ -137,10 +146,17 @@ impl Client {
         model.complete = true;
         // What the snapshot contains gets no ack any more, and nobody says what that is.
         self.refused = true;
+        self.adrift = false;
         self.model = model;
         self.seq = part["seq"].as_u64().expect("a seq");
+        // A relay that lost something begins another one.
+        part["epoch"]
+            .as_str()
+            .expect("an epoch")
+            .clone_into(&mut self.epoch);
         let began = self.seq;
         self.streams.push(Stream {
+            epoch: self.epoch.clone(),
             began,
             entries: Vec::new(),
         });
@@ -159,7 +175,12 @@ impl Client {
             message["seq"] = seq.into();
             self.place(self.id.clone(), message);
         }
-        self.acked.entry(op).or_insert((status.to_owned(), seq));
+        let epoch = match self.adrift {
+            true => String::new(),
+            false => self.epoch.clone(),
+        };
+        let answer = (epoch, status.to_owned(), seq);
+        self.acked.entry(op).or_insert(answer);
     }
 
     fn place(&mut self, client: String, mut message: Value) {

@@ -342,7 +342,7 @@ fn now_ms(now: u64) -> i64 {
     i64::try_from(now).expect("virtual time is short")
 }
 
-fn overloaded() -> scumble::backplane::Refusal {
+pub fn overloaded() -> scumble::backplane::Refusal {
     scumble::backplane::Refusal {
         code: ErrorCode::Overloaded,
         message: "not now".to_owned(),
@@ -350,7 +350,7 @@ fn overloaded() -> scumble::backplane::Refusal {
     }
 }
 
-fn settings() -> Settings {
+pub fn settings() -> Settings {
     Settings {
         instance: InstanceId::parse("one").expect("an id"),
         local_broadcast: true,

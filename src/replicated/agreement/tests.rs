@@ -1,7 +1,6 @@
 //! Instances over the engine in memory, of which one has another copy than the others.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 use tokio::runtime::Runtime;
@@ -47,6 +46,7 @@ impl One {
                 max_bytes: 1 << 20,
             },
             wait_replicas: 0,
+            fail_points: Vec::new(),
         };
         let started = ReplicatedBackplane::start(config, |me| Ok(engine.member(me)));
         let (backplane, work) = runtime.block_on(started).expect("it starts");

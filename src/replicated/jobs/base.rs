@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 
@@ -14,6 +14,7 @@ use crate::log::{Changes, Committed, Fault, Reply, RowCommit, RowRange, ToldUpto
 use crate::protocol::ids::CanvasId;
 use crate::replicated::Shared;
 use crate::replicated::link::Session;
+use crate::time;
 
 /// How long whoever was overtaken holds the others up at most, in milliseconds.
 const LOCK_MS: i64 = 2_000;
@@ -103,7 +104,7 @@ impl LogBase {
 
     /// Whoever commits next needs a moment.
     pub(super) fn pause(&self) {
-        self.handle.block_on(tokio::time::sleep(PAUSE));
+        self.handle.block_on(time::sleep(PAUSE));
     }
 
     /// Nothing is to be committed after all.
@@ -129,11 +130,11 @@ impl LogBase {
         if wanted == 0 {
             return Ok(());
         }
-        let deadline = Instant::now() + PUBLISH_WAIT;
+        let deadline = time::now() + PUBLISH_WAIT;
         loop {
             match self.ask(self.session.log.rows_replicated(wanted)) {
                 // It is committed, and not as safe as it has to be: nobody is told that it is.
-                Err(Trouble::Fault(Fault::NotNow(_))) if Instant::now() < deadline => {}
+                Err(Trouble::Fault(Fault::NotNow(_))) if time::now() < deadline => {}
                 replicated => return replicated,
             }
         }

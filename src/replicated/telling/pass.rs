@@ -19,6 +19,7 @@ use crate::replicated::Shared;
 use crate::replicated::link::Session;
 use crate::replicated::loading::opening;
 use crate::replicated::replica::{Replica, rebuilt};
+use crate::time;
 
 /// Canvases whose events are on their way at a time.
 const UNDER_WAY: usize = 64;
@@ -35,6 +36,7 @@ const REQUESTS: usize = 8;
 /// Tells hooks for as long as the instance lives. Ends with the reason if it can't go on.
 pub(in crate::replicated) async fn run(shared: Arc<Shared>) -> String {
     tokio::select! {
+        biased;
         reason = tell_all(&shared) => reason,
         reason = look_around(&shared) => reason,
     }
@@ -67,15 +69,16 @@ async fn look_around(shared: &Arc<Shared>) -> String {
         if let Err(fault) = look(shared, &session, &mut place).await {
             shared.link.failed(session.id, &fault);
         }
-        tokio::time::sleep(LOOK).await;
+        time::sleep(LOOK).await;
     }
 }
 
 async fn wait(shared: &Shared, under_way: &mut FuturesUnordered<BoxFuture<'_, ()>>) {
     tokio::select! {
+        biased;
         _ = under_way.next(), if !under_way.is_empty() => {}
         () = shared.telling.work.notified(), if under_way.len() < UNDER_WAY => {}
-        () = tokio::time::sleep(LOOK) => {}
+        () = time::sleep(LOOK) => {}
     }
 }
 
@@ -101,7 +104,7 @@ impl Shared {
                 continue;
             };
             let first = inner.state.as_ref().and_then(CanvasState::lowest_instance);
-            let ours = first.is_none_or(|first| first == own) || since.elapsed() >= LATE;
+            let ours = first.is_none_or(|first| first == own) || time::since(since) >= LATE;
             if !untold.under_way && ours && !inner.stale {
                 inner.untold.under_way = true;
                 drop(inner);
@@ -138,7 +141,7 @@ async fn tell(shared: Arc<Shared>, session: Session, replica: Arc<Replica>) {
     };
     match told {
         Told::Before(_) if lost => recall(&shared, &session, &replica).await,
-        Told::Not => tokio::time::sleep(PAUSE).await,
+        Told::Not => time::sleep(PAUSE).await,
         Told::Done(_) | Told::Before(_) => {}
     }
 }

@@ -8,6 +8,7 @@ use super::Telling;
 use crate::canvas::{CanvasState, Changed, Ears};
 use crate::jobs::telling::{Happening, Missed};
 use crate::log::LoggedBatch;
+use crate::time;
 
 /// Bytes that may wait of all canvases: beyond, a canvas's events are told as a gap.
 const MOST_BYTES: usize = 32 * 1024 * 1024;
@@ -85,7 +86,7 @@ impl Untold {
     }
 
     fn push(&mut self, happened: Happened) {
-        self.since.get_or_insert_with(Instant::now);
+        self.since.get_or_insert_with(time::now);
         self.bytes += happened.bytes;
         self.waiting.push_back(happened);
     }
@@ -120,7 +121,7 @@ impl Untold {
             self.waiting.pop_front();
         }
         if before > self.bytes {
-            self.since = (!self.waiting.is_empty()).then(Instant::now);
+            self.since = (!self.waiting.is_empty()).then(time::now);
         }
         before - self.bytes
     }
