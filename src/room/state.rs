@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::catch_up::{Place, Step};
+use super::catch_up::Step;
 use super::cursors::Pointers;
 use super::inbox::{Event, Retry};
 use super::parts::Wanted;
@@ -28,12 +28,14 @@ mod join;
 mod opening;
 mod people;
 mod place_lost;
+mod seat;
 mod shared;
 mod wordings;
 
 use arrivals::Arrival;
 use deflated::Deflated;
 use opening::Early;
+use seat::{Hold, Seat};
 use shared::Shared;
 
 /// What the actor does for the room.
@@ -83,30 +85,33 @@ impl About {
     }
 }
 
-/// A connection in the room.
-struct Seat<L> {
-    link: Arc<L>,
-    place: Place,
-    /// Asked for before the welcome; `None` afterwards.
-    joining: Option<Joining>,
-    /// The presence table has, or had, this connection in its client's place: another that is there now came later.
-    seated: bool,
-    /// It is being closed: it must not take a place again.
-    closing: bool,
-    /// The presence state it wants, where the table is not there yet.
-    wanted_state: Option<String>,
-    /// A state entry is under way.
-    state_in_flight: bool,
+/// How a room stands to its canvas's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stream {
+    /// It is told what follows what it delivered.
+    Live,
+    /// It reads the log itself: live batches were missed, up to this `seq` at least.
+    Filling(u64),
+    /// What it delivered can't be continued: the next snapshot gives it its place.
+    Lost,
 }
 
-/// What a connection said in its hello, and how far its join is.
-struct Joining {
-    /// What it wants to go on from; `None` once it gets a snapshot instead.
-    since: Option<Position>,
-    /// An older state that it holds, of which it understands what changed since.
-    base: Option<Position>,
-    /// Known once the join is committed.
-    acked_op: Option<u64>,
+/// What is known of the presence table.
+#[derive(Debug, Default)]
+struct Table {
+    reading: Reading,
+    /// The highest version that was heard of and not applied.
+    missed: Option<u64>,
+}
+
+/// Whether the presence table is being read.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    #[default]
+    Not,
+    UnderWay,
+    /// It is, and it may be the table of before: it is read once more.
+    Stale,
 }
 
 /// A room.
@@ -118,18 +123,11 @@ pub struct State<L> {
     epoch: Epoch,
     /// The last `seq` that was fanned out.
     delivered: u64,
-    /// The room itself reads the log: live batches were missed. Holds the highest `seq` known of.
-    filling: Option<u64>,
-    /// What the room delivered can't be continued: the next snapshot gives it its place.
-    lost: bool,
+    stream: Stream,
     /// A snapshot is being read.
     snapshot_loading: bool,
     snapshots: Shared,
-    members_loading: bool,
-    /// The table that is being read may be that of before.
-    members_stale: bool,
-    /// The highest version of the presence table that was heard of and not applied.
-    members_missed: u64,
+    table: Table,
     /// Boxed: the map's nodes have room for eleven, and most rooms have fewer members.
     seats: BTreeMap<ConnId, Box<Seat<L>>>,
     /// The seats of each client: one, and another while it is being replaced.
@@ -159,13 +157,10 @@ impl<L: Link> State<L> {
             canvas: None,
             epoch: Epoch(0),
             delivered: 0,
-            filling: None,
-            lost: false,
+            stream: Stream::Live,
             snapshot_loading: false,
             snapshots: Shared::default(),
-            members_loading: false,
-            members_stale: false,
-            members_missed: 0,
+            table: Table::default(),
             seats: BTreeMap::new(),
             clients: BTreeMap::new(),
             arrived: Vec::new(),
@@ -229,7 +224,7 @@ impl<L: Link> State<L> {
             About::Join(conn) => self.joined(conn, Err(refusal.clone()), now),
             About::State(conn) => {
                 if let Some(seat) = self.seats.get_mut(&conn) {
-                    seat.state_in_flight = false;
+                    seat.wish.not_sent();
                     self.effects.push(Effect::Retry(Retry::Member(conn)));
                 }
             }
@@ -259,7 +254,7 @@ impl<L: Link> State<L> {
             Delivery::Cursors { instance, cursors } => self.remote_cursors(instance, cursors),
             Delivery::Kick { conn } => {
                 if let Some(seat) = self.seats.get_mut(&conn) {
-                    seat.closing = true;
+                    seat.hold = Hold::Closing;
                     let reason = "the application ended this connection";
                     seat.link.close(CloseCode::Forbidden, reason);
                 }
@@ -295,7 +290,7 @@ impl<L: Link> State<L> {
         if batch.epoch != self.epoch || batch.last_seq() <= self.delivered {
             return;
         }
-        if self.filling.is_some() || self.lost || batch.first_seq > self.delivered + 1 {
+        if self.stream != Stream::Live || batch.first_seq > self.delivered + 1 {
             return self.missed(batch.epoch, batch.last_seq());
         }
         self.fan_out(batch);
@@ -303,20 +298,23 @@ impl<L: Link> State<L> {
 
     /// Live batches up to `seq` were missed: the room reads them from the log.
     fn missed(&mut self, epoch: Epoch, seq: u64) {
-        if epoch != self.epoch || seq <= self.delivered || self.lost {
+        if epoch != self.epoch || seq <= self.delivered {
             return;
         }
-        match &mut self.filling {
-            Some(highest) => *highest = seq.max(*highest),
-            None => {
-                self.filling = Some(seq);
+        match &mut self.stream {
+            Stream::Lost => {}
+            Stream::Filling(highest) => *highest = seq.max(*highest),
+            Stream::Live => {
+                self.stream = Stream::Filling(seq);
                 self.effects.push(Effect::Read(None, self.head()));
             }
         }
     }
 
     fn filled(&mut self, read: Result<Read, Unavailable>) {
-        let Some(highest) = self.filling else { return };
+        let Stream::Filling(highest) = self.stream else {
+            return;
+        };
         match read {
             Ok(Read::Batch(Some(batch))) if batch.epoch == self.epoch => {
                 if batch.last_seq() > self.delivered {
@@ -324,7 +322,7 @@ impl<L: Link> State<L> {
                 }
                 self.effects.push(Effect::Read(None, self.head()));
             }
-            Ok(Read::Batch(_)) if self.delivered >= highest => self.filling = None,
+            Ok(Read::Batch(_)) if self.delivered >= highest => self.stream = Stream::Live,
             Ok(Read::Batch(_)) | Err(_) => self.effects.push(Effect::Retry(Retry::Room)),
             Ok(Read::Gone) => self.all_lost("the messages since were cleaned up"),
         }
@@ -341,18 +339,13 @@ impl<L: Link> State<L> {
     fn all_lost(&mut self, reason: &str) {
         let off = !self.settings.snapshots;
         let reason = if off { join::SNAPSHOTS_OFF } else { reason };
-        for seat in self
-            .seats
-            .values_mut()
-            .filter(|seat| seat.joining.is_none())
-        {
+        for seat in self.seats.values_mut().filter(|seat| seat.is_in()) {
             seat.link.reply(say::resync(reason));
             seat.link.started_over();
             seat.place.lost(0);
         }
         self.snapshots.forget();
-        self.lost = true;
-        self.filling = None;
+        self.stream = Stream::Lost;
         self.load_snapshot();
     }
 

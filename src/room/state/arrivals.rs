@@ -71,7 +71,7 @@ impl<L: Link> State<L> {
 
     fn is_joining(&self, conn: ConnId) -> bool {
         let seat = self.seats.get(&conn);
-        seat.is_some_and(|seat| seat.joining.is_some())
+        seat.is_some_and(|seat| !seat.is_in())
     }
 
     /// Tells all members, but nobody of itself.
@@ -108,7 +108,7 @@ impl<L: Link> State<L> {
         for (place, told) in told.iter().enumerate() {
             about.entry(&told.client).or_default().push(place);
         }
-        for seat in self.seats.values().filter(|seat| seat.joining.is_none()) {
+        for seat in self.seats.values().filter(|seat| seat.is_in()) {
             let own = about.get(&seat.link.author().client);
             let own = own.map_or(&[][..], Vec::as_slice);
             let left_out = own

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::opening::turn_away;
+use super::seat::{Joining, Seat};
 use super::wordings::{Hearers, Run, Wordings};
-use super::{Effect, Joining, Link, Seat, State, conn_of, fan_out};
+use super::{Effect, Link, State, Stream, conn_of, fan_out};
 use crate::backplane::{End, Entry, Read, Refusal, Unavailable};
 use crate::limits::BASES_AT_ONCE;
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::features::Feature;
-use crate::protocol::ids::{ClientId, ConnId, Epoch, Position};
+use crate::protocol::ids::{ClientId, ConnId, Position};
 use crate::protocol::server_message as say;
 use crate::room::catch_up::Place;
 use crate::room::inbox::Retry;
@@ -27,21 +28,7 @@ impl<L: Link> State<L> {
         if self.is_full_for(&link.author().client) {
             return close_full(&*link);
         }
-        let joining = Some(Joining {
-            since,
-            base: None,
-            acked_op: None,
-        });
-        let place = Place::waiting();
-        let seat = Seat {
-            link,
-            place,
-            joining,
-            seated: false,
-            closing: false,
-            wanted_state: None,
-            state_in_flight: false,
-        };
+        let seat = Seat::new(link, since);
         self.sit(conn, seat);
         if self.canvas.is_some() {
             self.append_join(conn);
@@ -122,13 +109,13 @@ impl<L: Link> State<L> {
             Err(_) => return self.effects.push(Effect::Retry(Retry::Members)),
         };
         // The table had its place, though the room may have missed that.
-        seat.seated = true;
+        seat.held();
         let Some(joining) = seat.joining.as_mut().filter(|_| waits) else {
             return;
         };
         joining.acked_op = Some(acked_op);
         match joining.since {
-            Some(since) if since == head && !self.lost => {
+            Some(since) if since == head && self.stream != Stream::Lost => {
                 self.welcome(conn, true, since.seq);
                 self.seat_live(conn, self.delivered + 1);
             }
@@ -291,7 +278,7 @@ impl<L: Link> State<L> {
 
     /// Nothing was ever written here: the snapshot is known without reading it.
     fn is_blank(&self) -> bool {
-        self.delivered == 0 && !self.lost
+        self.delivered == 0 && self.stream != Stream::Lost
     }
 
     fn start_empty(&mut self, conn: ConnId) {
@@ -312,7 +299,7 @@ impl<L: Link> State<L> {
 
     /// A member that gets a snapshot in the middle never sees the acks that the snapshot stands for.
     fn forgive(&self, conn: ConnId) {
-        if let Some(seat) = self.seats.get(&conn).filter(|seat| seat.joining.is_none()) {
+        if let Some(seat) = self.seats.get(&conn).filter(|seat| seat.is_in()) {
             seat.link.answered(u32::MAX);
         }
     }
@@ -343,7 +330,7 @@ impl<L: Link> State<L> {
             // A reset overtook it, or is on its way: the next one tells.
             return self.effects.push(Effect::Retry(Retry::Snapshot));
         }
-        if std::mem::take(&mut self.lost) {
+        if self.stream == Stream::Lost {
             self.go_on_from(parts.at.seq);
         }
         self.snapshots.put(parts.clone(), now);
@@ -372,7 +359,7 @@ impl<L: Link> State<L> {
     /// came to be live before that reads what the room jumped over.
     fn go_on_from(&mut self, seq: u64) {
         self.delivered = self.delivered.max(seq);
-        self.filling = Some(self.delivered);
+        self.stream = Stream::Filling(self.delivered);
         self.effects.push(Effect::Read(None, self.head()));
         let jumped: Vec<ConnId> = self
             .seats
@@ -410,14 +397,6 @@ impl<L: Link> State<L> {
             self.effects
                 .push(Effect::Append(Entry::Leave { author, end }));
         }
-    }
-}
-
-impl<L: Link> Seat<L> {
-    /// The `seq` of the older state that it holds while it joins, if that is of this epoch.
-    fn base_in(&self, epoch: Epoch) -> Option<u64> {
-        let base = self.joining.as_ref()?.base?;
-        (base.epoch == epoch).then_some(base.seq)
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::wordings::{self, Hearers, Wording, Wordings};
-use super::{Effect, Link, Seat, State};
+use super::{Effect, Hold, Link, Reading, Seat, State};
 use crate::backplane::{
     Author, End, Entry, PresenceChange, PresenceEvent, PresenceTable, Unavailable,
 };
@@ -74,12 +74,12 @@ impl<L: Link> State<L> {
     /// still to be seated comes later than `conn`.
     pub(super) fn replace_older(&mut self, client: &ClientId, conn: ConnId) {
         if let Some(seat) = self.seats.get_mut(&conn) {
-            seat.seated = true;
+            seat.held();
         }
         for older in self.clients.get(client).into_iter().flatten() {
             let seat = self.seats.get_mut(older);
-            if let Some(seat) = seat.filter(|seat| seat.seated && *older != conn) {
-                seat.closing = true;
+            if let Some(seat) = seat.filter(|seat| seat.hold == Hold::Held && *older != conn) {
+                seat.hold = Hold::Closing;
                 seat.link.close(
                     CloseCode::Replaced,
                     "a newer connection of this client took over",
@@ -90,20 +90,19 @@ impl<L: Link> State<L> {
 
     /// The table is read again, until it is at `version`: a read that is under way may have begun before that.
     pub(super) fn members_missed(&mut self, version: u64) {
-        self.members_missed = self.members_missed.max(version);
+        self.table.missed = self.table.missed.max(Some(version));
         self.load_members();
     }
 
     pub(super) fn load_members(&mut self) {
-        if !self.members_loading {
-            self.members_loading = true;
+        if self.table.reading == Reading::Not {
+            self.table.reading = Reading::UnderWay;
             self.effects.push(Effect::Members);
         }
     }
 
     pub(super) fn members_done(&mut self, members: Result<PresenceTable, Unavailable>) {
-        self.members_loading = false;
-        if std::mem::take(&mut self.members_stale) {
+        if std::mem::take(&mut self.table.reading) == Reading::Stale {
             return self.load_members();
         }
         let Ok(table) = members else {
@@ -118,7 +117,7 @@ impl<L: Link> State<L> {
         // A copy that has gone on meanwhile knows better.
         let told = self.roster.reload(table);
         self.tell(told.as_deref().unwrap_or_default());
-        if version < self.members_missed {
+        if self.table.missed.is_some_and(|missed| version < missed) {
             // Whoever came since is not in it yet.
             return self.load_members();
         }
@@ -152,8 +151,11 @@ impl<L: Link> State<L> {
         let Some(seat) = self.seats.get_mut(&conn) else {
             return;
         };
-        if self.roster.client(client).is_none() && seat.wanted_state.is_none() {
-            seat.wanted_state = state.as_deref().map(str::to_owned);
+        if let Some(state) = state.as_deref()
+            && self.roster.client(client).is_none()
+            && seat.wish.state().is_none()
+        {
+            seat.wish.change(state.to_owned());
         }
         self.append_join(conn);
         self.send_state(conn);
@@ -167,7 +169,7 @@ impl<L: Link> State<L> {
         let Some(seat) = self.seats.get_mut(&conn) else {
             return;
         };
-        let base = seat.wanted_state.as_deref().or_else(|| {
+        let base = seat.wish.state().or_else(|| {
             let present = self.roster.client(&seat.link.author().client)?;
             present.member.state.as_deref()
         });
@@ -196,7 +198,7 @@ impl<L: Link> State<L> {
                 .reply(say::error(say::ErrorCode::TooLarge, &message, None, None));
             return;
         }
-        seat.wanted_state = Some(state);
+        seat.wish.change(state);
         self.send_state(conn);
     }
 
@@ -204,13 +206,9 @@ impl<L: Link> State<L> {
         let Some(seat) = self.seats.get_mut(&conn) else {
             return;
         };
-        let joined = seat.joining.is_none();
-        if let Some(state) = seat
-            .wanted_state
-            .clone()
-            .filter(|_| joined && !seat.state_in_flight)
+        if seat.is_in()
+            && let Some(state) = seat.wish.send()
         {
-            seat.state_in_flight = true;
             let author = seat.link.author().clone();
             self.effects
                 .push(Effect::Append(Entry::State { author, state }));
@@ -224,17 +222,13 @@ impl<L: Link> State<L> {
         };
         let committed = self.roster.client(&seat.link.author().client);
         let committed = committed.and_then(|p| p.member.state.as_deref());
-        if seat.state_in_flight {
-            seat.state_in_flight = false;
-            if seat.wanted_state.as_deref() == committed {
-                seat.wanted_state = None;
-            }
+        if seat.wish.committed(committed) {
             self.send_state(conn);
         }
     }
 
     pub(super) fn cursor(&mut self, conn: ConnId, fields: String, now: Instant) {
-        let Some(seat) = self.seats.get(&conn).filter(|seat| seat.joining.is_none()) else {
+        let Some(seat) = self.seats.get(&conn).filter(|seat| seat.is_in()) else {
             return;
         };
         let client = seat.link.author().client.clone();
@@ -273,7 +267,7 @@ impl<L: Link> State<L> {
             }
         };
         let frames = Wordings::new(&self.roster, &make);
-        for seat in self.seats.values().filter(|seat| seat.joining.is_none()) {
+        for seat in self.seats.values().filter(|seat| seat.is_in()) {
             // Its own cursor alone is nothing to tell a client.
             if only != Some(&seat.link.author().client) {
                 seat.link.cursors(frames.of(&*seat.link), cursors);
@@ -293,7 +287,7 @@ impl<L: Link> State<L> {
 
     /// A client's ephemeral events, in its order: to own members now, to other instances through the queue.
     pub(super) fn signals(&mut self, conn: ConnId, frames: &Bytes, bodies: Vec<Range<usize>>) {
-        let Some(seat) = self.seats.get(&conn).filter(|seat| seat.joining.is_none()) else {
+        let Some(seat) = self.seats.get(&conn).filter(|seat| seat.is_in()) else {
             return;
         };
         let author = seat.link.author().clone();
@@ -323,7 +317,7 @@ impl<L: Link> State<L> {
         let make = |wording, hearers: &Hearers<'_>| wordings::frames(frames, wording, hearers);
         let frames = Wordings::new(&self.roster, &make);
         for (conn, seat) in &self.seats {
-            if *conn != sender && seat.joining.is_none() {
+            if *conn != sender && seat.is_in() {
                 seat.link.droppable(frames.of(&*seat.link));
             }
         }
@@ -336,5 +330,5 @@ fn lost_its_place<L: Link>(roster: &Roster, conn: ConnId, seat: &Seat<L>) -> boo
         None => true,
         Some(present) => present.member.away && present.member.conn == conn,
     };
-    lost && seat.seated && !seat.closing
+    lost && seat.hold == Hold::Held
 }

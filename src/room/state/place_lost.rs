@@ -1,7 +1,7 @@
 //! When the backplane itself had to begin anew: everyone starts over, and what may have been forgotten is said again.
 
 use super::arrivals::Arrival;
-use super::{Effect, Link, State};
+use super::{Effect, Hold, Link, Reading, State};
 use crate::backplane::{Author, End, Entry, PresenceTable};
 use crate::protocol::ids::{ClientId, ConnId, Position};
 
@@ -15,8 +15,10 @@ impl<L: Link> State<L> {
         self.epoch = at.epoch;
         self.delivered = at.seq;
         self.all_lost("the queue began anew");
-        self.members_missed = 0;
-        self.members_stale = self.members_loading;
+        self.table.missed = None;
+        if self.table.reading == Reading::UnderWay {
+            self.table.reading = Reading::Stale;
+        }
         let places: Vec<(ClientId, ConnId)> = presence
             .members
             .iter()
@@ -46,12 +48,12 @@ impl<L: Link> State<L> {
         let Some(seat) = self.seats.get_mut(&conn) else {
             return;
         };
-        seat.state_in_flight = false;
+        seat.wish.not_sent();
         let unanswered = seat.joining.as_ref().is_some_and(|j| j.acked_op.is_none());
         let present = self.roster.client(&seat.link.author().client);
         let seated = present.is_some_and(|p| !p.member.away && p.member.conn == conn);
         let taken = present.is_some_and(|p| !p.member.away && p.member.conn > conn);
-        if unanswered || !(seated || taken || seat.closing) {
+        if unanswered || !(seated || taken || seat.hold == Hold::Closing) {
             self.append_join(conn);
         }
         self.send_state(conn);
