@@ -35,6 +35,7 @@ mod start;
 mod start_error;
 mod stats;
 mod stopped;
+mod store_error;
 mod tail;
 mod turnstile;
 mod upkeep;
@@ -63,6 +64,7 @@ pub(crate) use jobs::store as job_store;
 pub(crate) use rules::kept as kept_rules;
 pub use schema::VERSION;
 pub use start_error::StartError;
+pub use store_error::StoreError;
 
 use crate::backplane::intake::Intake;
 use crate::backplane::{Canvas, Opened, Sink, Unavailable};

@@ -23,6 +23,7 @@ use crate::backplane::{Author, Entry, Refusal};
 use crate::canvas::{ClientRow, Head, Moment, OpenObject, Rules};
 use crate::limits::Quotas;
 use crate::protocol::ids::{ClientId, ConnId};
+use crate::sqlite::store_error::StoreResult;
 use canvas::Rows;
 use queued::Queued;
 use quotas::OpenTotals;
@@ -135,14 +136,14 @@ impl<'a> Txn<'a> {
     }
 
     /// The canvas at this moment, for the rules to decide on. What there is once a canvas is read once a transaction.
-    pub(super) fn canvas(&mut self, key: i64) -> rusqlite::Result<Moment<'a, Rows<'_, 'a>>> {
+    pub(super) fn canvas(&mut self, key: i64) -> StoreResult<Moment<'a, Rows<'_, 'a>>> {
         let (rules, now_ms) = (&self.setup.rules, self.now_ms);
         let rows = Rows::of(self, key)?;
         Ok(Moment::new(rows, rules, now_ms))
     }
 
     /// Does what an entry asks for. Gives the work that it was beyond its own bytes.
-    pub(super) fn apply(&mut self, waiting: &Waiting) -> rusqlite::Result<usize> {
+    pub(super) fn apply(&mut self, waiting: &Waiting) -> StoreResult<usize> {
         let key = waiting.key;
         match &waiting.entry {
             Entry::Signal { author, body } => self.signal(key, author, body)?,
@@ -192,7 +193,7 @@ impl<'a> Txn<'a> {
     }
 
     /// Writes what was collected, and gives what the rooms are to be told once it is committed.
-    pub(super) fn finish(mut self) -> rusqlite::Result<(Committed, Vec<HeldChange>)> {
+    pub(super) fn finish(mut self) -> StoreResult<(Committed, Vec<HeldChange>)> {
         self.queued.write()?;
         self.trim_chats()?;
         self.close_totals()?;
@@ -241,7 +242,7 @@ impl<'a> Txn<'a> {
     }
 
     /// Puts a row into the queue; gives its id.
-    fn insert(&mut self, row: &QueueRow<'_>, prev_id: i64) -> rusqlite::Result<i64> {
+    fn insert(&mut self, row: &QueueRow<'_>, prev_id: i64) -> StoreResult<i64> {
         let id = self.queued.push(row, prev_id)?;
         if self.out.first_id == 0 {
             self.out.first_id = id;
@@ -253,7 +254,7 @@ impl<'a> Txn<'a> {
 }
 
 /// Keeps the latest names of what was deleted.
-fn trim_deletions(conn: &Connection, content: i64) -> rusqlite::Result<()> {
+fn trim_deletions(conn: &Connection, content: i64) -> StoreResult<()> {
     let beyond = params![content, crate::limits::DELETIONS_KEPT];
     if conn.prepare_cached(sql::MARK_DELETIONS)?.execute(beyond)? > 0 {
         conn.prepare_cached(sql::TRIM_DELETIONS)?.execute(beyond)?;
@@ -262,7 +263,7 @@ fn trim_deletions(conn: &Connection, content: i64) -> rusqlite::Result<()> {
 }
 
 /// Writes what has changed in the objects that were taken apart, once each.
-fn close_objects(conn: &Connection, canvas: OpenCanvas) -> rusqlite::Result<()> {
+fn close_objects(conn: &Connection, canvas: OpenCanvas) -> StoreResult<()> {
     for (id, object) in canvas.objects {
         if let Some((seq, text)) = object.written() {
             let mut put = conn.prepare_cached(sql::PUT_OBJECT)?;

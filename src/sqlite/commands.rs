@@ -11,6 +11,7 @@ use super::{Fatal, Shared, analytics, cleanup, hooks, hosts, sql};
 use crate::backplane::intake::Intake;
 use crate::hooks::file::HookText;
 use crate::protocol::ids::{CanvasId, ClientId, Epoch};
+use crate::sqlite::store_error::StoreResult;
 
 /// The answer to [`Command::CreateCanvas`] when there is no room for another one: keys begin with 1.
 pub(super) const NO_ROOM: i64 = 0;
@@ -107,7 +108,7 @@ pub(super) fn run(
     }
 }
 
-fn perform(shared: &Shared, txn: &mut Txn<'_>, command: &Command) -> rusqlite::Result<i64> {
+fn perform(shared: &Shared, txn: &mut Txn<'_>, command: &Command) -> StoreResult<i64> {
     let conn = txn.conn;
     match command {
         Command::CreateCanvas(id) => Ok(txn.create_canvas(id, true)?.unwrap_or(NO_ROOM)),
@@ -118,7 +119,7 @@ fn perform(shared: &Shared, txn: &mut Txn<'_>, command: &Command) -> rusqlite::R
         } => txn.reap(*number, *silent_since),
         Command::Sweep => txn.sweep(),
         Command::Clean { after, upto } => txn.clean(*after, *upto),
-        Command::ForgetWatermarks => cleanup::forget_watermarks(conn),
+        Command::ForgetWatermarks => Ok(cleanup::forget_watermarks(conn)?),
         Command::ForgetClients { after, upto, old } => {
             let mut forget = conn.prepare_cached(sql::FORGET_CLIENTS)?;
             let forgotten = forget.execute(params![after.0, after.1, upto.0, upto.1, old])?;
@@ -128,14 +129,14 @@ fn perform(shared: &Shared, txn: &mut Txn<'_>, command: &Command) -> rusqlite::R
         Command::EndCanvases => txn.end_canvases(),
         Command::SweepContent => txn.sweep_content(),
         Command::EmptyIdle { key, before } => txn.empty_idle(*key, *before),
-        Command::Vacuum => cleanup::vacuum(conn),
-        Command::Jobs => shared.jobs.run(shared, conn, txn.now_ms),
-        Command::FireHooks => shared.fire_hooks(conn, txn.now_ms),
+        Command::Vacuum => Ok(cleanup::vacuum(conn)?),
+        Command::Jobs => Ok(shared.jobs.run(shared, conn, txn.now_ms)?),
+        Command::FireHooks => Ok(shared.fire_hooks(conn, txn.now_ms)?),
         Command::StoreHooks { texts, over } => {
-            hooks::store(conn, texts, *over).map(|change| change as i64)
+            Ok(hooks::store(conn, texts, *over).map(|change| change as i64)?)
         }
-        Command::TurnOffHook { name, why } => hooks::turn_off(conn, name, why, txn.now_ms),
-        Command::Sample(rows) => analytics::write(conn, shared.own.setup.number, rows),
+        Command::TurnOffHook { name, why } => Ok(hooks::turn_off(conn, name, why, txn.now_ms)?),
+        Command::Sample(rows) => Ok(analytics::write(conn, shared.own.setup.number, rows)?),
         // The one is done above, the other not within a transaction.
         Command::Beat | Command::RestartWal => Ok(0),
     }
@@ -188,7 +189,7 @@ fn watermarks(
     shared: &Shared,
     marks: &[(i64, Option<i64>)],
     now_ms: i64,
-) -> rusqlite::Result<i64> {
+) -> StoreResult<i64> {
     let own = &shared.own.setup.instance_id;
     let mut set = conn.prepare_cached(sql::SET_WATERMARK)?;
     let mut delete = conn.prepare_cached(sql::DELETE_WATERMARK)?;

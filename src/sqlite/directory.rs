@@ -8,6 +8,7 @@ use super::apply::Txn;
 use super::commands::{Command, NO_ROOM};
 use super::reader::unavailable;
 use super::rows::Ephemeral;
+use super::store_error::StoreResult;
 use super::{SqliteBackplane, rows, sql};
 use crate::backplane::{
     Author, Canvas, Carrier, Delivery, Entry, Found, Outcome, Post, Unavailable, Usage,
@@ -172,7 +173,7 @@ fn found(id: CanvasId, row: &Row<'_>) -> rusqlite::Result<Found> {
 
 impl Txn<'_> {
     /// Empties a canvas; gives the head, since the numbers go on: a row of before is never one of after.
-    pub(super) fn delete_canvas(&mut self, key: i64, epoch: Epoch) -> rusqlite::Result<i64> {
+    pub(super) fn delete_canvas(&mut self, key: i64, epoch: Epoch) -> StoreResult<i64> {
         if !self.conn.prepare_cached(sql::HEAD)?.exists([key])? {
             return Ok(0);
         }
@@ -185,7 +186,7 @@ impl Txn<'_> {
         Ok(seq.cast_signed())
     }
 
-    pub(super) fn kick(&mut self, key: i64, conn: ConnId) -> rusqlite::Result<()> {
+    pub(super) fn kick(&mut self, key: i64, conn: ConnId) -> StoreResult<()> {
         let delivery = Delivery::Kick { conn };
         let row = Ephemeral {
             kind: rows::KICK,

@@ -18,8 +18,9 @@ use rustix::io::Errno;
 
 use super::Fatal;
 use super::migrations::Stays;
-use super::start_error::{StartError, damage, is_damage};
+use super::start_error::{StartError, damage};
 use super::stopped::Stopped;
+use super::store_error::{MayBeDamage, StoreError};
 
 /// How long a file is read to find out whether it can be.
 const READ_THROUGH: Duration = Duration::from_secs(2);
@@ -216,8 +217,8 @@ impl Files {
     ///
     /// # Errors
     /// When it is.
-    pub(super) fn damaged(&self, error: &rusqlite::Error) -> Result<(), Fatal> {
-        if !is_damage(error) {
+    pub(super) fn damaged(&self, error: &impl MayBeDamage) -> Result<(), Fatal> {
+        if !error.is_damage() {
             return Ok(());
         }
         let readable = self.read_through();
@@ -263,12 +264,14 @@ impl Files {
     }
 
     /// Why a start failed.
-    pub(super) fn failed(&self, error: rusqlite::Error) -> StartError {
-        let path = self.db.clone();
-        if self.is_no_database(&error) {
+    pub(super) fn failed(&self, error: impl Into<StoreError>) -> StartError {
+        let (path, error) = (self.db.clone(), error.into());
+        if let StoreError::Sqlite(error) = &error
+            && self.is_no_database(error)
+        {
             return StartError::NotSqlite(path);
         }
-        if is_damage(&error) {
+        if error.is_damage() {
             return StartError::Damaged { path, error };
         }
         StartError::Sqlite { path, error }

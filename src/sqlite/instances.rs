@@ -16,6 +16,7 @@ use super::apply::{Setup, Txn};
 use super::files::{Files, wake_folder};
 use super::schema::{Prepared, check_rules, millis};
 use super::start_error::StartError;
+use super::store_error::StoreResult;
 use super::wake::Peer;
 use super::{hosts, sql};
 use crate::canvas::Rules;
@@ -177,7 +178,7 @@ fn own_lock(path: &Path) -> io::Result<File> {
 }
 
 /// Takes the name; `None` if a live instance has it. One that died with it is reaped first.
-fn claim(conn: &mut Connection, own: &Registration, now_ms: i64) -> rusqlite::Result<Option<u32>> {
+fn claim(conn: &mut Connection, own: &Registration, now_ms: i64) -> StoreResult<Option<u32>> {
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let before = tx
         .query_row(

@@ -6,13 +6,14 @@ use super::apply::{Held, Txn};
 use super::sql;
 use crate::backplane::Member;
 use crate::protocol::ids::{ClientId, ConnId};
+use crate::sqlite::store_error::StoreResult;
 
 /// Who is removed in one transaction: as bounded as cleanup's chunks.
 const SWEEP: u32 = 1_000;
 
 impl Txn<'_> {
     /// Removes a dead instance and turns its clients away. 0 if it is not there any more, or is heard of again.
-    pub(super) fn reap(&mut self, number: i64, silent_since: Option<i64>) -> rusqlite::Result<i64> {
+    pub(super) fn reap(&mut self, number: i64, silent_since: Option<i64>) -> StoreResult<i64> {
         let gone = self
             .conn
             .query_row(
@@ -29,7 +30,7 @@ impl Txn<'_> {
 
     /// All clients of an instance that is not registered any more are lost, and it has processed nothing more. `died`: it did not end
     /// in order.
-    pub(super) fn lose_all(&mut self, number: u32, died: bool) -> rusqlite::Result<()> {
+    pub(super) fn lose_all(&mut self, number: u32, died: bool) -> StoreResult<()> {
         let (first, last) = ConnId::all_of(number);
         let mut statement = self
             .conn
@@ -53,7 +54,7 @@ impl Txn<'_> {
     }
 
     /// Removes those who were away for longer than the grace. Gives how many.
-    pub(super) fn sweep(&mut self) -> rusqlite::Result<i64> {
+    pub(super) fn sweep(&mut self) -> StoreResult<i64> {
         let gone_since_ms = self.setup.rules.gone_since_ms(self.now_ms);
         let mut statement = self.conn.prepare_cached(sql::AWAY)?;
         let lost: Vec<(i64, String)> = statement
@@ -71,7 +72,7 @@ impl Txn<'_> {
     }
 
     /// This instance was taken for dead: its clients take their places again, where nobody else has.
-    pub(super) fn retake(&mut self, key: i64, held: &Held) -> rusqlite::Result<()> {
+    pub(super) fn retake(&mut self, key: i64, held: &Held) -> StoreResult<()> {
         if !self.conn.prepare_cached(sql::HEAD)?.exists([key])? {
             // It has ended meanwhile.
             self.let_go(key, &held.author);

@@ -11,7 +11,8 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, pa
 use super::clock::{self, Clock};
 use super::files::{Files, modes};
 use super::generation::Generation;
-use super::start_error::{StartError, is_damage};
+use super::start_error::StartError;
+use super::store_error::MayBeDamage as _;
 use super::turnstile::Turnstile;
 use super::wake::seal::Seal;
 use super::{built, hosts, instances, migrations, rules};
@@ -208,7 +209,7 @@ fn refuse_strangers(files: &Files) -> Result<(), StartError> {
             let found = version;
             Err(StartError::Version { path, found })
         }
-        Err(error) if is_damage(&error) => Err(files.failed(error)),
+        Err(error) if error.is_damage() => Err(files.failed(error)),
         // What is in the way of reading, such as a journal to be played back first, whoever opens it to write meets, too.
         Ok(_) | Err(_) => Ok(()),
     }

@@ -82,9 +82,9 @@ impl SqliteBackplane {
             let path = path.to_owned();
             move |error| StartError::Io { path, error }
         };
-        let sqlite = |error| StartError::Sqlite {
+        let sqlite = |error: rusqlite::Error| StartError::Sqlite {
             path: files.db.clone(),
-            error,
+            error: error.into(),
         };
         let seal = Seal::of(&conn).map_err(sqlite)?;
         let peers = Peers::new(seal).map_err(io(&own.wake_path))?;

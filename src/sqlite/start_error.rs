@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use rusqlite::ErrorCode;
 use thiserror::Error;
 
 use super::schema::VERSION;
+use super::store_error::StoreError;
 
 /// Why a queue could not be started. The message says what to do.
 #[derive(Debug, Error)]
@@ -139,7 +139,7 @@ pub enum StartError {
         /// The file.
         path: PathBuf,
         /// What SQLite found.
-        error: rusqlite::Error,
+        error: StoreError,
     },
     /// SQLite refused.
     #[error("{path}: {error}")]
@@ -147,22 +147,12 @@ pub enum StartError {
         /// The file.
         path: PathBuf,
         /// Why.
-        error: rusqlite::Error,
+        error: StoreError,
     },
 }
 
-/// Whether the error means that the file can't be trusted any more. All text that is written is UTF-8.
-pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
-    let code = error.sqlite_error_code();
-    matches!(error, rusqlite::Error::Utf8Error(..))
-        || matches!(
-            code,
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
-        )
-}
-
 /// What to do about it.
-pub(super) fn damage(error: &rusqlite::Error) -> String {
+pub(super) fn damage(error: &impl std::fmt::Display) -> String {
     format!(
         "the queue file is damaged: {error}. Stop all processes of the relay, move the file and those named after it away, put the \
          last backup in its place, and start again; `scumble doctor --thorough` shows the damage"

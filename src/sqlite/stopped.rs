@@ -3,17 +3,24 @@
 use thiserror::Error;
 
 use super::Fatal;
+use super::store_error::StoreError;
 
 /// Why there was no commit.
 #[derive(Debug, Error)]
 pub(super) enum Stopped {
     /// SQLite or the disk: it is tried again, unless the file turns out to be damaged.
     #[error(transparent)]
-    Store(#[from] rusqlite::Error),
+    Store(#[from] StoreError),
     /// What the process has around the database failed, and may be in order later: it is tried again.
     #[error("{0}")]
     Around(String),
     /// This process must not go on with the file. Its messages are put aside like others.
     #[error("{}", .0.0)]
     Fatal(Fatal),
+}
+
+impl From<rusqlite::Error> for Stopped {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Store(error.into())
+    }
 }

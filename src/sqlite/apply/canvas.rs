@@ -12,6 +12,7 @@ use crate::sqlite::carried::QueueRow;
 use crate::sqlite::rows::{self, Ephemeral};
 use crate::sqlite::schema::millis;
 use crate::sqlite::sql;
+use crate::sqlite::store_error::{StoreError, StoreResult};
 use crate::sqlite::tail::{self, Step};
 
 /// The rows of one canvas within a transaction.
@@ -23,12 +24,12 @@ pub(in crate::sqlite) struct Rows<'t, 'a> {
 }
 
 impl<'t, 'a> Rows<'t, 'a> {
-    pub(super) fn of(txn: &'t mut Txn<'a>, key: i64) -> rusqlite::Result<Self> {
-        Self::find(txn, key)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
+    pub(super) fn of(txn: &'t mut Txn<'a>, key: i64) -> StoreResult<Self> {
+        Self::find(txn, key)?.ok_or(StoreError::NoCanvas(key))
     }
 
     /// The same; `None` if there is no such canvas any more.
-    pub(super) fn find(txn: &'t mut Txn<'a>, key: i64) -> rusqlite::Result<Option<Self>> {
+    pub(super) fn find(txn: &'t mut Txn<'a>, key: i64) -> StoreResult<Option<Self>> {
         let at = match txn.canvas_of.get(&key) {
             Some(at) => *at,
             None => {
@@ -54,7 +55,7 @@ impl<'t, 'a> Rows<'t, 'a> {
     }
 
     /// Where the client stands among those of the transaction; it is read if it does not.
-    fn client_at(&mut self, name: &ClientId) -> rusqlite::Result<usize> {
+    fn client_at(&mut self, name: &ClientId) -> StoreResult<usize> {
         let txn = &mut *self.txn;
         // Most messages are of the author of the one before.
         if let Some(last) = txn.clients.get(txn.last_client)
@@ -91,7 +92,7 @@ impl<'t, 'a> Rows<'t, 'a> {
     }
 }
 
-fn read_canvas(txn: &Txn<'_>, key: i64) -> rusqlite::Result<Option<OpenCanvas>> {
+fn read_canvas(txn: &Txn<'_>, key: i64) -> StoreResult<Option<OpenCanvas>> {
     let mut statement = txn.conn.prepare_cached(sql::HEAD)?;
     let read = |row: &rusqlite::Row<'_>| {
         Ok(OpenCanvas {
@@ -122,11 +123,11 @@ fn read_canvas(txn: &Txn<'_>, key: i64) -> rusqlite::Result<Option<OpenCanvas>> 
             objects: Default::default(),
         })
     };
-    statement.query_row([key], read).optional()
+    Ok(statement.query_row([key], read).optional()?)
 }
 
 impl Store for Rows<'_, '_> {
-    type Error = rusqlite::Error;
+    type Error = StoreError;
 
     fn head(&self) -> &Head {
         &self.txn.canvases[self.at].head
@@ -139,7 +140,7 @@ impl Store for Rows<'_, '_> {
         &mut canvas.head
     }
 
-    fn client(&mut self, name: &ClientId) -> rusqlite::Result<&ClientRow> {
+    fn client(&mut self, name: &ClientId) -> StoreResult<&ClientRow> {
         let at = self.client_at(name)?;
         Ok(&self.txn.clients[at].row)
     }
@@ -148,7 +149,7 @@ impl Store for Rows<'_, '_> {
         &mut self,
         name: &ClientId,
         change: impl FnOnce(&mut ClientRow),
-    ) -> rusqlite::Result<()> {
+    ) -> StoreResult<()> {
         let at = self.client_at(name)?;
         let client = &mut self.txn.clients[at];
         client.dirty = true;
@@ -156,7 +157,7 @@ impl Store for Rows<'_, '_> {
         Ok(())
     }
 
-    fn place_of(&mut self, name: &ClientId, op: u64) -> rusqlite::Result<u64> {
+    fn place_of(&mut self, name: &ClientId, op: u64) -> StoreResult<u64> {
         self.txn.queued.write()?;
         let mut id = self.canvas().head_id;
         let mut step = self.txn.conn.prepare_cached(sql::STEP)?;
@@ -176,7 +177,7 @@ impl Store for Rows<'_, '_> {
         Ok(0)
     }
 
-    fn push(&mut self, message: Logged<'_>) -> rusqlite::Result<()> {
+    fn push(&mut self, message: Logged<'_>) -> StoreResult<()> {
         let (author, now_ms) = (message.author, self.txn.now_ms);
         let row = QueueRow {
             key: self.key,
@@ -213,7 +214,7 @@ impl Store for Rows<'_, '_> {
         Ok(())
     }
 
-    fn push_chat(&mut self, seq: u64, entry: String) -> rusqlite::Result<()> {
+    fn push_chat(&mut self, seq: u64, entry: String) -> StoreResult<()> {
         let canvas = self.canvas();
         let content = canvas.content;
         canvas.chatted = true;
@@ -223,7 +224,7 @@ impl Store for Rows<'_, '_> {
         Ok(())
     }
 
-    fn object_bytes(&mut self, id: &str) -> rusqlite::Result<Option<usize>> {
+    fn object_bytes(&mut self, id: &str) -> StoreResult<Option<usize>> {
         if let Some(open) = self.canvas().objects.get(id) {
             return Ok(Some(open.bytes()));
         }
@@ -233,7 +234,7 @@ impl Store for Rows<'_, '_> {
         Ok(bytes.optional()?.map(|bytes| bytes as usize))
     }
 
-    fn open_object(&mut self, id: &str) -> rusqlite::Result<Option<(&mut OpenObject, bool)>> {
+    fn open_object(&mut self, id: &str) -> StoreResult<Option<(&mut OpenObject, bool)>> {
         let fresh = !self.canvas().objects.contains_key(id);
         if fresh {
             let content = self.canvas().content;
@@ -250,7 +251,7 @@ impl Store for Rows<'_, '_> {
         self.canvas().objects.remove(id);
     }
 
-    fn put_object(&mut self, id: &str, seq: u64, text: &str) -> rusqlite::Result<()> {
+    fn put_object(&mut self, id: &str, seq: u64, text: &str) -> StoreResult<()> {
         let canvas = self.canvas();
         canvas.objects.remove(id);
         let content = canvas.content;
@@ -259,7 +260,7 @@ impl Store for Rows<'_, '_> {
         Ok(())
     }
 
-    fn remove_object(&mut self, id: &str) -> rusqlite::Result<()> {
+    fn remove_object(&mut self, id: &str) -> StoreResult<()> {
         let canvas = self.canvas();
         canvas.objects.remove(id);
         let content = canvas.content;
@@ -272,7 +273,7 @@ impl Store for Rows<'_, '_> {
         Ok(())
     }
 
-    fn clear(&mut self) -> rusqlite::Result<()> {
+    fn clear(&mut self) -> StoreResult<()> {
         let ends_at = self.txn.now_ms + millis(TOMBSTONE);
         let canvas = self.canvas();
         canvas.objects.clear();
@@ -283,7 +284,7 @@ impl Store for Rows<'_, '_> {
     }
 
     /// The log can't be walked any more: the chain ends at the new head, and rows up to the last one of all are no part of it.
-    fn renumber(&mut self, epoch: Epoch) -> rusqlite::Result<()> {
+    fn renumber(&mut self, epoch: Epoch) -> StoreResult<()> {
         let (txn, key) = (&mut *self.txn, self.key);
         txn.queued.write()?;
         for client in txn.clients.iter_mut().filter(|client| client.key == key) {
@@ -304,7 +305,7 @@ impl Store for Rows<'_, '_> {
         Ok(())
     }
 
-    fn place(&mut self, client: &ClientId) -> rusqlite::Result<Option<Place>> {
+    fn place(&mut self, client: &ClientId) -> StoreResult<Option<Place>> {
         let mut statement = self.txn.conn.prepare_cached(sql::PLACE)?;
         let read = |row: &rusqlite::Row<'_>| {
             let since_ms: Option<i64> = row.get(3)?;
@@ -319,12 +320,11 @@ impl Store for Rows<'_, '_> {
                 }),
             })
         };
-        statement
-            .query_row(params![self.key, client.as_str()], read)
-            .optional()
+        let place = statement.query_row(params![self.key, client.as_str()], read);
+        Ok(place.optional()?)
     }
 
-    fn set_place(&mut self, client: &ClientId, place: &Place) -> rusqlite::Result<()> {
+    fn set_place(&mut self, client: &ClientId, place: &Place) -> StoreResult<()> {
         let mut set = self.txn.conn.prepare_cached(sql::SET_PLACE)?;
         set.execute(params![
             self.key,
@@ -339,13 +339,13 @@ impl Store for Rows<'_, '_> {
         Ok(())
     }
 
-    fn remove_place(&mut self, client: &ClientId) -> rusqlite::Result<()> {
+    fn remove_place(&mut self, client: &ClientId) -> StoreResult<()> {
         let mut delete = self.txn.conn.prepare_cached(sql::DELETE_PLACE)?;
         delete.execute(params![self.key, client.as_str()])?;
         Ok(())
     }
 
-    fn places_of(&mut self, instance: u32) -> rusqlite::Result<Vec<ClientId>> {
+    fn places_of(&mut self, instance: u32) -> StoreResult<Vec<ClientId>> {
         let (first, last) = ConnId::all_of(instance);
         let held = params![self.key, first.0.cast_signed(), last.0.cast_signed()];
         let mut statement = self.txn.conn.prepare_cached(sql::PLACES_OF)?;
@@ -362,7 +362,7 @@ impl Store for Rows<'_, '_> {
         event: PresenceEvent,
         origin: ConnId,
         new: bool,
-    ) -> rusqlite::Result<()> {
+    ) -> StoreResult<()> {
         let (kind, client) = match &event.change {
             PresenceChange::Set(member) if new => (rows::CONNECTED, &member.client),
             PresenceChange::Set(member) => (rows::PRESENCE, &member.client),
@@ -394,7 +394,7 @@ impl Store for Rows<'_, '_> {
         self.txn.row(self.key, &row, Delivery::Presence(event))
     }
 
-    fn tell_reset(&mut self, head: Position) -> rusqlite::Result<()> {
+    fn tell_reset(&mut self, head: Position) -> StoreResult<()> {
         let Position { epoch, seq } = head;
         let row = Ephemeral {
             kind: rows::RESET,
@@ -415,16 +415,16 @@ impl Store for Rows<'_, '_> {
 ///
 /// # Errors
 /// An object that can't be parsed is none that was written: the file is damaged.
-fn read_object(txn: &Txn<'_>, content: i64, id: &str) -> rusqlite::Result<Option<OpenObject>> {
+fn read_object(txn: &Txn<'_>, content: i64, id: &str) -> StoreResult<Option<OpenObject>> {
     let mut statement = txn.conn.prepare_cached(sql::OBJECT)?;
-    let parse = |row: &rusqlite::Row<'_>| {
-        let text = row.get_ref(0)?.as_bytes()?;
-        let value = serde_json::from_slice(text).map_err(|error| {
-            let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
-            let text = format!("the object {id:?} can't be parsed: {error}");
-            rusqlite::Error::SqliteFailure(code, Some(text))
-        })?;
-        Ok(OpenObject::new(value, text.len()))
+    let mut rows = statement.query(params![content, id])?;
+    let Some(row) = rows.next()? else {
+        return Ok(None);
     };
-    statement.query_row(params![content, id], parse).optional()
+    let text = row.get_ref(0)?.as_bytes()?;
+    let value = serde_json::from_slice(text).map_err(|why| StoreError::Object {
+        id: id.to_owned(),
+        why,
+    })?;
+    Ok(Some(OpenObject::new(value, text.len())))
 }

@@ -10,6 +10,7 @@ use crate::limits::{CLEANUP_CHUNK, UNUSED_CANVAS};
 use crate::protocol::ids::{CanvasId, Epoch};
 use crate::sqlite::schema::millis;
 use crate::sqlite::sql;
+use crate::sqlite::store_error::StoreResult;
 
 /// Canvases that end in one transaction.
 const ENDS_AT_ONCE: u32 = 1_000;
@@ -21,7 +22,7 @@ impl Txn<'_> {
         &mut self,
         id: &CanvasId,
         bounded: bool,
-    ) -> rusqlite::Result<Option<i64>> {
+    ) -> StoreResult<Option<i64>> {
         let mut find = self.conn.prepare_cached(sql::CANVAS)?;
         if let Some(key) = find.query_row([id.as_str()], |row| row.get(0)).optional()? {
             return Ok(Some(key));
@@ -40,20 +41,16 @@ impl Txn<'_> {
         Ok(Some(key))
     }
 
-    fn insert_canvas(&self, key: i64, id: &CanvasId) -> rusqlite::Result<usize> {
+    fn insert_canvas(&self, key: i64, id: &CanvasId) -> StoreResult<usize> {
         let epoch = Epoch::random().to_string();
         let ends_at = self.now_ms + millis(UNUSED_CANVAS);
         let mut create = self.conn.prepare_cached(sql::CREATE_CANVAS)?;
-        create.execute(params![key, id.as_str(), epoch, self.now_ms, ends_at])
+        Ok(create.execute(params![key, id.as_str(), epoch, self.now_ms, ends_at])?)
     }
 
     /// Whether there is such a canvas. One that has ended while this process was stopped comes back under its key, unless somebody else has made
     /// one of its name: rooms here know it by that key.
-    pub(in crate::sqlite) fn has_canvas(
-        &mut self,
-        key: i64,
-        id: &CanvasId,
-    ) -> rusqlite::Result<bool> {
+    pub(in crate::sqlite) fn has_canvas(&mut self, key: i64, id: &CanvasId) -> StoreResult<bool> {
         if Rows::find(self, key)?.is_some() {
             return Ok(true);
         }
@@ -69,7 +66,7 @@ impl Txn<'_> {
     }
 
     /// Removes canvases whose time has come and that nobody is on, a bounded number of rows at a time. Gives how many rows went.
-    pub(in crate::sqlite) fn end_canvases(&mut self) -> rusqlite::Result<i64> {
+    pub(in crate::sqlite) fn end_canvases(&mut self) -> StoreResult<i64> {
         let mut due = self.conn.prepare_cached(sql::ENDING)?;
         let keys: Vec<i64> = due
             .query_map(params![self.now_ms, ENDS_AT_ONCE], |row| row.get(0))?
@@ -102,7 +99,7 @@ impl Txn<'_> {
     }
 
     /// Empties a canvas that nobody was on since `before`, as a deletion does. 1 if it was so.
-    pub(in crate::sqlite) fn empty_idle(&mut self, key: i64, before: i64) -> rusqlite::Result<i64> {
+    pub(in crate::sqlite) fn empty_idle(&mut self, key: i64, before: i64) -> StoreResult<i64> {
         let idle = match Rows::find(self, key)? {
             Some(rows) => {
                 let canvas = rows.into_canvas();
@@ -118,7 +115,7 @@ impl Txn<'_> {
     }
 
     /// Whether somebody is on it, or an instance has a room for it.
-    fn is_attended(&self, key: i64) -> rusqlite::Result<bool> {
-        self.conn.prepare_cached(sql::ATTENDED)?.exists([key])
+    fn is_attended(&self, key: i64) -> StoreResult<bool> {
+        Ok(self.conn.prepare_cached(sql::ATTENDED)?.exists([key])?)
     }
 }

@@ -12,6 +12,7 @@ use crate::protocol::ids::{ClientId, ConnId};
 use crate::sqlite::carried::QueueRow;
 use crate::sqlite::rows::{self, Ephemeral};
 use crate::sqlite::sql;
+use crate::sqlite::store_error::StoreResult;
 use crate::sqlite::tail::Step;
 
 impl Txn<'_> {
@@ -21,7 +22,7 @@ impl Txn<'_> {
         key: i64,
         row: &Ephemeral<'_>,
         delivery: Delivery,
-    ) -> rusqlite::Result<()> {
+    ) -> StoreResult<()> {
         let written = QueueRow {
             key,
             seq: None,
@@ -41,7 +42,7 @@ impl Txn<'_> {
         Ok(())
     }
 
-    pub(super) fn signal(&mut self, key: i64, author: &Author, body: &str) -> rusqlite::Result<()> {
+    pub(super) fn signal(&mut self, key: i64, author: &Author, body: &str) -> StoreResult<()> {
         let (client, origin) = (author.client.clone(), author.conn);
         let delivery = Delivery::Signal {
             client,
@@ -64,7 +65,7 @@ impl Txn<'_> {
         self.row(key, &row, delivery)
     }
 
-    fn takes_signal(&mut self, key: i64, bytes: usize) -> rusqlite::Result<bool> {
+    fn takes_signal(&mut self, key: i64, bytes: usize) -> StoreResult<bool> {
         let there = Rows::find(self, key)?.is_some();
         Ok(there && self.fits(key, charge(bytes))?.is_ok())
     }
@@ -73,7 +74,7 @@ impl Txn<'_> {
         &mut self,
         key: i64,
         cursors: &[(ClientId, Arc<str>)],
-    ) -> rusqlite::Result<()> {
+    ) -> StoreResult<()> {
         let delivery = Delivery::Cursors {
             instance: self.setup.number,
             cursors: cursors.to_vec(),
@@ -99,7 +100,7 @@ impl Txn<'_> {
 
     /// A post for the instance that has the connection. It is lost if no other instance has the canvas, or if there is no
     /// room for the row. Then the client posts again.
-    pub(super) fn post(&mut self, key: i64, conn: ConnId, post: &Post) -> rusqlite::Result<()> {
+    pub(super) fn post(&mut self, key: i64, conn: ConnId, post: &Post) -> StoreResult<()> {
         if !self.elsewhere(key)? {
             return Ok(());
         }
@@ -119,8 +120,8 @@ impl Txn<'_> {
 
     /// Whether another instance has a room for the canvas. A room has its watermark before it has members, so nobody
     /// who has joined is missed.
-    fn elsewhere(&self, key: i64) -> rusqlite::Result<bool> {
+    fn elsewhere(&self, key: i64) -> StoreResult<bool> {
         let mut statement = self.conn.prepare_cached(sql::ELSEWHERE)?;
-        statement.exists(params![key, self.setup.instance_id])
+        Ok(statement.exists(params![key, self.setup.instance_id])?)
     }
 }

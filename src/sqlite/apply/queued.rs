@@ -5,6 +5,7 @@ use rusqlite::{CachedStatement, Connection};
 
 use crate::sqlite::carried::QueueRow;
 use crate::sqlite::sql;
+use crate::sqlite::store_error::{StoreError, StoreResult};
 
 /// Rows on their way into the queue. Their ids are known at once, the table has them after [`Queued::write`].
 pub(super) struct Queued<'a> {
@@ -27,7 +28,7 @@ impl<'a> Queued<'a> {
     }
 
     /// Takes a row; gives its id. The first is written at once, since its id is the table's to give.
-    pub(super) fn push(&mut self, row: &QueueRow<'_>, prev_id: i64) -> rusqlite::Result<i64> {
+    pub(super) fn push(&mut self, row: &QueueRow<'_>, prev_id: i64) -> StoreResult<i64> {
         let Some(last_id) = self.last_id else {
             let mut statement = self.conn.prepare_cached(sql::INSERT_ROW)?;
             bind(&mut statement, 0, row, prev_id)?;
@@ -50,7 +51,7 @@ impl<'a> Queued<'a> {
     }
 
     /// Writes what waits.
-    pub(super) fn write(&mut self) -> rusqlite::Result<()> {
+    pub(super) fn write(&mut self) -> StoreResult<()> {
         let Some(statement) = self.statement.as_mut().filter(|_| self.waiting > 0) else {
             return Ok(());
         };
@@ -62,11 +63,7 @@ impl<'a> Queued<'a> {
         if self.last_id == Some(self.conn.last_insert_rowid()) {
             return Ok(());
         }
-        // Rooms would be told of rows under ids that are not theirs.
-        Err(rusqlite::Error::SqliteFailure(
-            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_INTERNAL),
-            Some("rows of message_queue got other ids than the next ones".to_owned()),
-        ))
+        Err(StoreError::OtherIds)
     }
 }
 
@@ -169,7 +166,7 @@ mod tests {
         push(&mut queued, 2);
         conn.execute_batch("UPDATE sqlite_sequence SET seq = 50")
             .unwrap();
-        let error = queued.write().unwrap_err().to_string();
-        assert!(error.contains("other ids"), "{error}");
+        let error = queued.write().unwrap_err();
+        assert!(matches!(error, StoreError::OtherIds), "{error}");
     }
 }

@@ -11,6 +11,7 @@ use crate::backplane::intake::{Waiting, durable_of};
 use crate::canvas::quotas::{Logs, Spare, charge, charge_of, room_in_log};
 use crate::limits::{CHAT_HISTORY, EPHEMERAL_BYTES, EPHEMERAL_CANVAS_BYTES, Quotas};
 use crate::sqlite::sql;
+use crate::sqlite::store_error::StoreResult;
 
 /// How often it is written down that messages are refused, in milliseconds: whoever cleans up looks for it.
 const FULL_INTERVAL_MS: i64 = 1_000;
@@ -46,7 +47,7 @@ struct Went {
 
 impl Txn<'_> {
     /// The row of all, read once a transaction.
-    pub(super) fn totals(&mut self) -> rusqlite::Result<&mut OpenTotals> {
+    pub(super) fn totals(&mut self) -> StoreResult<&mut OpenTotals> {
         if self.totals.is_none() {
             let mut statement = self.conn.prepare_cached(sql::TOTALS)?;
             let read = |row: &rusqlite::Row<'_>| {
@@ -70,7 +71,7 @@ impl Txn<'_> {
     pub(in crate::sqlite) fn room_for(
         &mut self,
         waiting: &Waiting,
-    ) -> rusqlite::Result<Result<(), Refusal>> {
+    ) -> StoreResult<Result<(), Refusal>> {
         let Some((author, message)) = durable_of(&waiting.entry) else {
             return Ok(Ok(()));
         };
@@ -78,7 +79,7 @@ impl Txn<'_> {
     }
 
     /// Whether so much more may be kept in the canvas's log.
-    pub(super) fn fits(&mut self, key: i64, bytes: u64) -> rusqlite::Result<Result<(), Refusal>> {
+    pub(super) fn fits(&mut self, key: i64, bytes: u64) -> StoreResult<Result<(), Refusal>> {
         let total = self.totals()?.log_bytes;
         let canvas = Rows::of(self, key)?.into_canvas();
         if let Some(refusal) = &canvas.full {
@@ -97,7 +98,7 @@ impl Txn<'_> {
         Ok(Err(refusal))
     }
 
-    fn note_full(&mut self) -> rusqlite::Result<()> {
+    fn note_full(&mut self) -> StoreResult<()> {
         let now_ms = self.now_ms;
         let totals = self.totals()?;
         if now_ms - totals.full_at >= FULL_INTERVAL_MS {
@@ -108,7 +109,7 @@ impl Txn<'_> {
 
     /// Whether a row of that many bytes may be kept that is in nobody's log: who is where, what changed, pointers. They have room of
     /// their own, shared as that of logs is, so that a flood of them costs nobody a message.
-    pub(super) fn takes_ephemeral(&mut self, key: i64, payload: usize) -> rusqlite::Result<bool> {
+    pub(super) fn takes_ephemeral(&mut self, key: i64, payload: usize) -> StoreResult<bool> {
         let total = self.totals()?.ephemeral_bytes;
         let Some(rows) = Rows::find(self, key)? else {
             return Ok(false);
@@ -122,7 +123,7 @@ impl Txn<'_> {
     }
 
     /// Such a row is kept for the canvas.
-    pub(super) fn charge_ephemeral(&mut self, key: i64, payload: usize) -> rusqlite::Result<()> {
+    pub(super) fn charge_ephemeral(&mut self, key: i64, payload: usize) -> StoreResult<()> {
         let bytes = charge(payload);
         if let Some(rows) = Rows::find(self, key)? {
             let canvas = rows.into_canvas();
@@ -136,7 +137,7 @@ impl Txn<'_> {
     }
 
     /// A row of that many bytes is kept for the canvas.
-    pub(super) fn charge(&mut self, key: i64, payload: usize) -> rusqlite::Result<()> {
+    pub(super) fn charge(&mut self, key: i64, payload: usize) -> StoreResult<()> {
         let bytes = charge(payload);
         let canvas = Rows::of(self, key)?.into_canvas();
         canvas.log_bytes += bytes;
@@ -148,7 +149,7 @@ impl Txn<'_> {
     }
 
     /// Deletes expired rows with `after < id <= upto`, which nobody is charged with any more. Gives how many.
-    pub(in crate::sqlite) fn clean(&mut self, after: i64, upto: i64) -> rusqlite::Result<i64> {
+    pub(in crate::sqlite) fn clean(&mut self, after: i64, upto: i64) -> StoreResult<i64> {
         let mut delete = self.conn.prepare_cached(sql::DELETE_EXPIRED)?;
         let mut rows = delete.query(params![after, upto, self.now_ms])?;
         let (mut deleted, mut charged) = (0, HashMap::<i64, Vec<Went>>::new());
@@ -168,7 +169,7 @@ impl Txn<'_> {
         Ok(deleted)
     }
 
-    fn discharge(&mut self, key: i64, rows: &[Went]) -> rusqlite::Result<()> {
+    fn discharge(&mut self, key: i64, rows: &[Went]) -> StoreResult<()> {
         let sum = |wanted: &dyn Fn(&Went) -> bool| -> u64 {
             let wanted = rows.iter().filter(|row| wanted(row));
             wanted.map(|row| row.bytes).sum()
@@ -191,7 +192,7 @@ impl Txn<'_> {
     }
 
     /// What may be kept in addition; `None` if nothing bounds it.
-    pub(super) fn spare(&mut self) -> rusqlite::Result<Option<Spare>> {
+    pub(super) fn spare(&mut self) -> StoreResult<Option<Spare>> {
         if self.setup.quotas.total_bytes.is_none() {
             return Ok(None);
         }
@@ -201,7 +202,7 @@ impl Txn<'_> {
     }
 
     /// What the canvas's objects and chat have become counts in those of all.
-    pub(in crate::sqlite) fn count_stored(&mut self, key: i64) -> rusqlite::Result<()> {
+    pub(in crate::sqlite) fn count_stored(&mut self, key: i64) -> StoreResult<()> {
         let Some(rows) = Rows::find(self, key)? else {
             return Ok(());
         };
@@ -217,7 +218,7 @@ impl Txn<'_> {
     }
 
     /// Forgets all but the latest chat messages where some came.
-    pub(super) fn trim_chats(&mut self) -> rusqlite::Result<()> {
+    pub(super) fn trim_chats(&mut self) -> StoreResult<()> {
         let chatted = self.canvases.iter().filter(|canvas| canvas.chatted);
         let keys: Vec<_> = chatted.map(|canvas| (canvas.key, canvas.content)).collect();
         for (key, content) in keys {
@@ -237,7 +238,7 @@ impl Txn<'_> {
     }
 
     /// Writes the row of all, if it has changed.
-    pub(super) fn close_totals(&self) -> rusqlite::Result<()> {
+    pub(super) fn close_totals(&self) -> StoreResult<()> {
         if let Some(totals) = self.totals.filter(|totals| totals.dirty) {
             let mut set = self.conn.prepare_cached(sql::SET_TOTALS)?;
             set.execute(params![

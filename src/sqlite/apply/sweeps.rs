@@ -10,10 +10,11 @@ use rusqlite::{OptionalExtension, params};
 use super::Txn;
 use crate::limits::{CLEANUP_CHUNK, SWEEP_BYTES};
 use crate::sqlite::sql;
+use crate::sqlite::store_error::StoreResult;
 
 impl Txn<'_> {
     /// The canvas, which stands there among those of the transaction, has nothing on it any more.
-    pub(super) fn drop_content(&mut self, at: usize) -> rusqlite::Result<()> {
+    pub(super) fn drop_content(&mut self, at: usize) -> StoreResult<()> {
         let canvas = &mut self.canvases[at];
         let (key, old) = (canvas.key, canvas.content);
         let few = canvas.head.totals.objects <= u64::from(CLEANUP_CHUNK);
@@ -27,7 +28,7 @@ impl Txn<'_> {
         Ok(())
     }
 
-    fn remove_content(&self, content: i64) -> rusqlite::Result<()> {
+    fn remove_content(&self, content: i64) -> StoreResult<()> {
         for sql in [sql::DELETE_OBJECTS, sql::DELETE_CHAT, sql::FORGET_DELETIONS] {
             self.conn.prepare_cached(sql)?.execute([content])?;
         }
@@ -35,7 +36,7 @@ impl Txn<'_> {
     }
 
     /// Removes a piece of what nobody sees any more. Gives how many objects went; 0 when the last of a content is gone.
-    pub(in crate::sqlite) fn sweep_content(&mut self) -> rusqlite::Result<i64> {
+    pub(in crate::sqlite) fn sweep_content(&mut self) -> StoreResult<i64> {
         let mut next = self.conn.prepare_cached(sql::NEXT_SWEEP)?;
         let next = next.query_row([], |row| Ok((row.get(0)?, row.get(1)?)));
         let next: Option<(i64, i64)> = next.optional()?;

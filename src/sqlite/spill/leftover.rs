@@ -17,6 +17,7 @@ use crate::sqlite::apply::{Setup, Txn};
 use crate::sqlite::instances;
 use crate::sqlite::schema::{Prepared, millis};
 use crate::sqlite::start_error::StartError;
+use crate::sqlite::store_error::{StoreError, StoreResult};
 
 /// How long to wait for one's turn.
 const TURN_WAIT: Duration = Duration::from_secs(10);
@@ -99,9 +100,9 @@ fn commit_file(path: &Path, prepared: &mut Prepared, setup: &Setup) -> Result<()
 }
 
 /// One transaction; gives how many took a place.
-fn commit(batch: &[Record], prepared: &mut Prepared, setup: &Setup) -> rusqlite::Result<usize> {
+fn commit(batch: &[Record], prepared: &mut Prepared, setup: &Setup) -> StoreResult<usize> {
     let turn = prepared.turnstile.enter_within(TURN_WAIT);
-    let _turn = turn.map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
+    let _turn = turn.map_err(StoreError::Turnstile)?;
     let now_ms = prepared.clock.now_ms();
     let tx = prepared
         .conn

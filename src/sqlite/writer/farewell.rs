@@ -4,6 +4,7 @@ use super::Writer;
 use crate::sqlite::Fatal;
 use crate::sqlite::apply::Txn;
 use crate::sqlite::generation::Generation;
+use crate::sqlite::store_error::StoreResult;
 use crate::sqlite::tail::Committed;
 
 impl Writer {
@@ -23,7 +24,7 @@ impl Writer {
         Ok(())
     }
 
-    fn leave(&self) -> rusqlite::Result<Committed> {
+    fn leave(&self) -> StoreResult<Committed> {
         let own = &self.shared.own.setup;
         let tx = self.conn.unchecked_transaction()?;
         let mut txn = Txn::new(&tx, own, self.shared.clock.now_ms());

@@ -8,6 +8,7 @@ use crate::backplane::intake::{Budget, Waiting, overloaded};
 use crate::backplane::{Entry, Refusal};
 use crate::limits;
 use crate::sqlite::apply::Txn;
+use crate::sqlite::store_error::StoreResult;
 
 /// Which of a batch nothing has happened of, by place.
 #[derive(Default)]
@@ -54,7 +55,7 @@ impl Writer {
 
 /// Applies what the budget takes and there is room for; gives what is left. What a spill file holds was taken long ago, and has room. From a spill file, which gives up its oldest only, nothing goes
 /// before what waits.
-pub(super) fn apply_batch(txn: &mut Txn<'_>, taken: &Taken) -> rusqlite::Result<(Budget, Left)> {
+pub(super) fn apply_batch(txn: &mut Txn<'_>, taken: &Taken) -> StoreResult<(Budget, Left)> {
     let (mut budget, mut left) = (Budget::default(), Left::default());
     let started = Instant::now();
     for (i, waiting) in taken.batch.iter().enumerate() {

@@ -1,0 +1,66 @@
+//! Why the tables did not do what a transaction asked of them: SQLite's reasons, and ours.
+
+use rusqlite::ErrorCode;
+use thiserror::Error;
+
+/// Why there is no answer of the tables.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// SQLite has a reason.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    /// Somebody asked for a canvas that has ended.
+    #[error("there is no canvas {0} in the file")]
+    NoCanvas(i64),
+    /// Rooms would be told of rows under ids that are not theirs.
+    #[error("rows of message_queue got other ids than the next ones")]
+    OtherIds,
+    /// Nothing was ever written like that.
+    #[error("the object {id:?} can't be parsed: {why}")]
+    Object {
+        /// Which.
+        id: String,
+        /// What the parser says.
+        why: serde_json::Error,
+    },
+    /// The lock before the file can't be had.
+    #[error("the turnstile: {0}")]
+    Turnstile(std::io::Error),
+}
+
+/// What a transaction asked for.
+pub(super) type StoreResult<T> = Result<T, StoreError>;
+
+/// An error that may mean that the file can't be trusted any more.
+pub(super) trait MayBeDamage: std::fmt::Display {
+    /// Whether it does.
+    fn is_damage(&self) -> bool;
+}
+
+impl From<rusqlite::types::FromSqlError> for StoreError {
+    fn from(error: rusqlite::types::FromSqlError) -> Self {
+        Self::Sqlite(error.into())
+    }
+}
+
+impl MayBeDamage for rusqlite::Error {
+    fn is_damage(&self) -> bool {
+        let code = self.sqlite_error_code();
+        // All text that is written is UTF-8.
+        matches!(self, Self::Utf8Error(..))
+            || matches!(
+                code,
+                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+            )
+    }
+}
+
+impl MayBeDamage for StoreError {
+    fn is_damage(&self) -> bool {
+        match self {
+            Self::Sqlite(error) => error.is_damage(),
+            Self::Object { .. } => true,
+            Self::NoCanvas(_) | Self::OtherIds | Self::Turnstile(_) => false,
+        }
+    }
+}
