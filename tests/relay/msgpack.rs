@@ -258,7 +258,7 @@ async fn bad_messages_are_named_and_cost_nothing_else() {
         "bad-op",
         "it was used up"
     );
-    let long = json!({"type": "broadcast", "op": 2, "event": "e", "data": "\u{1}".repeat(20_000)});
+    let long = json!({"type": "broadcast", "op": 2, "event": "e", "data": "\u{1}".repeat(50_000)});
     packed.send(&long).await;
     let error = packed.until("error").await;
     assert_eq!(
