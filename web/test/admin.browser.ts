@@ -244,6 +244,7 @@ test("queues: what waits, who lags, and a dead letter is reviewed and replayed",
   await ops.see("queues").getByText("mails").waitFor();
   await ops.see("groups").getByText("mailer").waitFor();
   await ops.see("dead-of").selectOption("mails");
+  await eventually("those of the hook are gone", async () => (await ops.see("letter").count()) === 1);
   const letter = ops.see("letter");
   await letter.getByText("550 no such mailbox").waitFor();
   await letter.getByText("Message", { exact: true }).click();

@@ -90,10 +90,11 @@ export class Hooks implements Page {
     const { writes } = this.context.session;
     const again = (where: string, letter: string, id: string): HTMLElement =>
       el("button", { testid: "send-again", attrs: { "data-press": `${where}-${letter}`, "aria-label": `Send ${id} again` }, onclick: () => void this.sendAgain(hook, letter, id) }, "Send again");
+    const mendable = writes && deliveries.some((one) => one.dead_letter !== null);
     const attempts = deliveries.map((one) => [
       el("time", { title: new Date(one.at).toLocaleString(), attrs: { datetime: new Date(one.at).toISOString() } }, when(one.at)),
-      one.canvas, one.events > 1 ? `${count(one.events)} events` : one.type, el("code", { class: "cut", title: one.id }, one.id), count(one.attempt), result(one), ms(one.took_ms),
-      ...(writes ? [one.dead_letter === null ? undefined : again("tried", one.dead_letter, one.id)] : []),
+      one.canvas, one.events > 1 ? `${count(one.events)} events` : one.type, el("code", { class: "cut", title: one.id }, one.id), count(one.attempt), result(one), one.took_ms < 1_000 ? `${one.took_ms} ms` : ms(one.took_ms),
+      ...(mendable ? [one.dead_letter === null ? undefined : again("tried", one.dead_letter, one.id)] : []),
     ]);
     const rows = waiting.messages.map((message) => [
       el("code", {}, message.transactionId), message.partition, count(tries(message)),
@@ -110,7 +111,7 @@ export class Hooks implements Page {
       el("div", { class: "head" }, el("h2", {}, hook.name, " ", state), el("span", { class: "hint" }, hook.url ? `posts to ${hook.url}` : `into the queue ${queue}`)),
       hook.off !== null && el("p", { class: "banner bad" }, `It is off: ${hook.off}. Store the hooks anew to turn it on.`),
       el("p", {}, "On ", ...hook.canvases.flatMap((name, i) => [i > 0 ? ", " : "", el("code", {}, name)]), " it tells of ", hook.events.join(", "), "."),
-      ...block("Latest attempts", `Attempts of ${hook.name}`, ["Time", "Canvas", "Event", "Delivery", "Attempt", "Result", "Took", ...todo], attempts, "attempts"),
+      ...block("Latest attempts", `Attempts of ${hook.name}`, ["Time", "Canvas", "Event", "Delivery", "Attempt", "Result", "Took", ...(mendable ? todo : [])], attempts, "attempts"),
       ...block("Waiting", `Waiting deliveries of ${hook.name}`, ["Delivery", "Canvas", "Attempts so far", "Last error", "Since"], rows, "waiting"),
       ...block(`Given up: ${count(dead.total)}`, `Dead deliveries of ${hook.name}`, ["Delivery", "Attempts", "Last error", "Given up", ...todo], letters, "given-up"),
       rows.length + letters.length === 0 && el("p", { class: "hint" }, "Nothing waits, and nothing was given up."));
