@@ -346,7 +346,11 @@ impl Relays {
             let same = (&other.objects, &other.chat) == (&snapshot.objects, &snapshot.chat);
             other.at == snapshot.at && same && *others == members
         });
-        let there = |c: &Client| c.seq == snapshot.at.seq && c.roster.values().all(|away| !away);
+        // A new epoch begins with the numbers of the one before.
+        let epoch = snapshot.at.epoch.to_string();
+        let there = |c: &Client| {
+            c.epoch == epoch && c.seq == snapshot.at.seq && c.roster.values().all(|away| !away)
+        };
         let present = members.len() == here && members.iter().all(|member| !member.away);
         (alike && present && self.clients.iter().all(there)).then_some((snapshot, members))
     }
