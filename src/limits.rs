@@ -14,6 +14,8 @@ pub const BATCH_ENTRIES: usize = 512;
 pub const BATCH_BYTES: usize = 2 * 1024 * 1024;
 /// What one canvas may put into a batch in its turn (deficit round robin), in bytes.
 pub const CANVAS_QUANTUM_BYTES: usize = 16 * 1024;
+/// Work that one `batch` of a client may be when it is tried. It can't be done in parts, and is tried and done: some 300 ms at the most.
+pub const ONE_BATCH_WORK: usize = 12 * 1024 * 1024;
 /// Work of one batch beyond its own bytes: what is read, taken apart, merged and written of objects, in bytes. Some 25 ms.
 pub const BATCH_WORK: usize = 3 * 1024 * 1024;
 /// One canvas's share of that.

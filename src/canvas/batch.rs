@@ -6,6 +6,7 @@ use super::overlay::Overlay;
 use super::refusals;
 use super::store::Store;
 use crate::backplane::{Author, Outcome, Refusal};
+use crate::limits::ONE_BATCH_WORK;
 use crate::protocol::client_message::Durable;
 use crate::protocol::server_message::AckStatus;
 
@@ -75,7 +76,9 @@ impl<S: Store> Moment<'_, S> {
         let mut tried = Moment::new(Overlay::new(&mut self.store), self.rules, self.now_ms);
         let mut misfit = None;
         for (at, message) in ops.iter().enumerate() {
-            if let Some(refusal) = tried.refusal_of(author, message)? {
+            let refusal = tried.refusal_of(author, message)?;
+            let too_much = (tried.work() > ONE_BATCH_WORK).then(refusals::too_much);
+            if let Some(refusal) = refusal.or(too_much) {
                 misfit = Some(Misfit { at, refusal });
                 break;
             }

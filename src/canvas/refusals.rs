@@ -1,6 +1,7 @@
 //! In which words something is refused: one text a reason, on every backplane.
 
 use crate::backplane::Refusal;
+use crate::limits::ONE_BATCH_WORK;
 use crate::protocol::server_message::ErrorCode;
 
 /// For good.
@@ -24,6 +25,15 @@ pub(super) fn of_batch(at: usize, op: u64, why: &Refusal) -> Refusal {
         message: format!("ops[{at}] (op {op}): {}", why.message),
         ..why.clone()
     }
+}
+
+/// A batch is one step, and everybody waits for it.
+pub(super) fn too_much() -> Refusal {
+    let mib = (ONE_BATCH_WORK / 3) >> 20;
+    let message = format!(
+        "a batch may change objects of {mib} MiB in all, or delete three times as many: send it in parts"
+    );
+    refusal(ErrorCode::TooLarge, &message)
 }
 
 /// The others of that batch.

@@ -11,6 +11,7 @@
 //! assert!(Path::parse("style..fill").is_err());
 //! ```
 
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use serde_json::{Map, Value};
@@ -101,7 +102,12 @@ enum Step<'a> {
     Replace(&'a [Box<str>], Value),
     Insert(&'a [Box<str>], usize, Value),
     Shorten(&'a [Box<str>], usize),
+    /// Properties of the object there that are gone, with their places.
+    Fill(&'a [Box<str>], Vec<(usize, String, Value)>),
 }
+
+/// From so many on, properties go in one pass: each by itself moves all that stand behind it.
+const MANY: usize = 4;
 
 impl Edits {
     /// Does all of it to an object whose JSON has so many bytes; gives how many it has now, counted and not written. On an error nothing
@@ -125,8 +131,12 @@ impl Edits {
     }
 
     fn apply_to<'a>(&'a self, target: &mut Value, work: &mut Work<'a>) -> Result<(), String> {
-        for path in &self.unset {
-            work.unset(target, path);
+        if self.unset.len() < MANY {
+            for path in &self.unset {
+                work.unset(target, path);
+            }
+        } else {
+            work.unset_many(target, &self.unset);
         }
         for (path, value) in &self.set {
             let wrong = |what| format!("set {:?}: {what}", path.to_string());
@@ -169,6 +179,31 @@ impl<'a> Work<'a> {
             let commas = commas(before) - commas(before - 1);
             self.bytes -= name_len(name) + written_len(&old) + commas;
             self.undo.0.push(Step::Insert(&path.0, place, old));
+        }
+    }
+
+    /// The same for many. What is in something that goes as well is nothing to delete, whichever is first.
+    fn unset_many(&mut self, target: &mut Value, paths: &'a [Path]) {
+        let mut names = BTreeMap::<&'a [Box<str>], HashSet<&'a str>>::new();
+        for (name, parents) in paths.iter().filter_map(|path| path.0.split_last()) {
+            names.entry(parents).or_default().insert(name);
+        }
+        for (parents, names) in names {
+            let Some(Value::Object(members)) = at(target, parents) else {
+                continue;
+            };
+            let (before, mut place, mut gone) = (members.len(), 0, Vec::new());
+            members.retain(|name, value| {
+                let stays = !names.contains(name.as_str());
+                if !stays {
+                    self.bytes -= name_len(name) + written_len(value);
+                    gone.push((place, name.clone(), value.take()));
+                }
+                place += 1;
+                stays
+            });
+            self.bytes -= commas(before) - commas(members.len());
+            self.undo.0.push(Step::Fill(parents, gone));
         }
     }
 
@@ -299,7 +334,14 @@ impl Undo<'_> {
 
 impl Step<'_> {
     fn undo(self, target: &mut Value) {
+        if let Self::Fill(parents, gone) = self {
+            if let Some(Value::Object(members)) = at(target, parents) {
+                fill(members, gone);
+            }
+            return;
+        }
         let (Self::Remove(path)
+        | Self::Fill(path, _)
         | Self::Replace(path, _)
         | Self::Insert(path, ..)
         | Self::Shorten(path, _)) = &self;
@@ -318,8 +360,19 @@ impl Step<'_> {
                 Some(Value::String(text)) => text.truncate(len),
                 _ => {}
             },
+            Self::Fill(..) => {}
         }
     }
+}
+
+/// Puts properties back to where they were: their places grow.
+fn fill(members: &mut Map<String, Value>, gone: Vec<(usize, String, Value)>) {
+    let mut others = std::mem::take(members).into_iter();
+    for (place, name, value) in gone {
+        members.extend(others.by_ref().take(place - members.len()));
+        members.insert(name, value);
+    }
+    members.extend(others);
 }
 
 #[cfg(test)]

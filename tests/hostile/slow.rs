@@ -67,6 +67,28 @@ async fn a_head_that_trickles_ends_within_its_bound() {
     relay.unharmed().await;
 }
 
+/// Whoever has no token can begin to log in. A place that is held so would look busy, and the drain would wait for it.
+#[tokio::test]
+async fn a_login_that_trickles_ends_within_its_bound_and_holds_no_drain_up() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("token");
+    std::fs::write(&file, "a".repeat(40)).expect("a file");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&file, mode).expect("its mode");
+    let flags = [
+        "--queue",
+        "off",
+        "--api-token-file",
+        &file.display().to_string(),
+    ];
+    let relay = Relay::start(1, &flags).await;
+    let login = "POST /admin/api/session HTTP/1.1\r\nHost: localhost\r\nX-Scumble-Admin: 1\r\n\
+        Sec-Fetch-Site: same-origin\r\nContent-Length: 9000\r\n\r\n{";
+    let mut raw = Raw::connect(relay.address(0)).await;
+    raw.send(login.as_bytes()).await;
+    assert!(trickle(raw, b"x".to_vec()).await <= TEN_SECONDS + SLACK);
+}
+
 /// Sockets that a process has open.
 pub fn sockets(pid: u32) -> usize {
     let open = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("a process");

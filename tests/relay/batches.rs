@@ -1,5 +1,7 @@
 //! `batch`: several messages take places that follow one another, or nothing of them happens.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::harness::client::new_id;
@@ -23,6 +25,28 @@ async fn batch(socket: &mut Socket, ops: &[Value]) -> Vec<Value> {
         }
     }
     answers
+}
+
+/// The same, again as long as the canvas has to wait for itself.
+async fn decided(socket: &mut Socket, ops: &[Value]) -> Vec<Value> {
+    for _ in 0..60 {
+        let answers = batch(socket, ops).await;
+        match answers[0]["retry_after_ms"].as_u64() {
+            Some(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
+            None => return answers,
+        }
+    }
+    panic!("it is not decided");
+}
+
+async fn single(socket: &mut Socket, message: &Value) -> Value {
+    socket.send(message).await.expect("sent");
+    loop {
+        let answer = socket.receive().await.expect("an answer");
+        if answer["type"] == "ack" || answer["type"] == "error" {
+            return answer;
+        }
+    }
 }
 
 async fn come(relay: &Relay, n: usize, client: &str) -> (Socket, Value) {
@@ -105,6 +129,56 @@ async fn refused_whole(author: &mut Socket) {
         (&answers[0]["status"], &answers[0]["seq"]),
         (&json!("ok"), &json!(6))
     );
+}
+
+/// A batch is one step of the queue, which others wait for: a few bytes may not have a whole canvas taken apart.
+async fn too_much_at_once(flags: &[&str]) {
+    let relay = Relay::start(1, flags).await;
+    let (mut author, _) = come(&relay, 0, &new_id()).await;
+    let mut op = 0;
+    for n in 0..40 {
+        for part in ["a", "b"] {
+            op += 1;
+            let text = json!({ part: "x".repeat(60_000) });
+            let message = match part {
+                "a" => {
+                    json!({"type": "object-create", "op": op, "object": {"id": format!("o{n}"), "kind": "k", "a": text}})
+                }
+                _ => {
+                    json!({"type": "object-update", "op": op, "id": format!("o{n}"), "patch": {"b": text}})
+                }
+            };
+            let answer = single(&mut author, &message).await;
+            assert_eq!(answer["status"], "ok", "{answer}");
+        }
+    }
+    let touch = |op: u64, n: u64| json!({"type": "object-update", "op": op + n, "id": format!("o{n}"), "patch": {"c": 1}});
+    let all: Vec<Value> = (0..40).map(|n| touch(op + 1, n)).collect();
+    let answers = decided(&mut author, &all).await;
+    let text = answers[0]["message"].as_str().expect("a text");
+    assert!(
+        answers.iter().all(|answer| answer["code"] == "too-large") && text.contains("4 MiB in all"),
+        "{answers:?}"
+    );
+    let some: Vec<Value> = (0..30).map(|n| touch(op + 100, n)).collect();
+    let answers = decided(&mut author, &some).await;
+    assert!(
+        answers.iter().all(|answer| answer["status"] == "ok"),
+        "{answers:?}"
+    );
+    let gone = |n: u64| json!({"type": "object-delete", "op": op + 200 + n, "id": format!("o{n}")});
+    let all: Vec<Value> = (0..40).map(gone).collect();
+    let answers = decided(&mut author, &all).await;
+    assert!(
+        answers.iter().all(|answer| answer["status"] == "ok"),
+        "{answers:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_batch_may_be_so_much_work_and_no_more() {
+    too_much_at_once(&[]).await;
+    too_much_at_once(&["--queue", "off"]).await;
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use super::{AdminState, LOGIN_BYTES, error};
 use crate::auth::api_tokens::{ApiToken, ApiTokens, Scope};
 use crate::auth::sessions;
 use crate::counts;
-use crate::limits::{ADMIN_LOGIN_DELAY, ADMIN_SESSION};
+use crate::limits::{ADMIN_LOGIN_DELAY, ADMIN_SESSION, HTTP_BODY_TIMEOUT};
 
 /// The cookie's name. It has no path of its own: a browser sends it to `/admin/api/` and below only, wherever a proxy put that.
 const COOKIE: &str = "scumble_admin";
@@ -66,7 +66,12 @@ pub(super) async fn log_in(State(state): State<AdminState>, request: Request) ->
         return error(StatusCode::CONFLICT, "no-tokens", message);
     };
     let (parts, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, LOGIN_BYTES).await;
+    let body = axum::body::to_bytes(body, LOGIN_BYTES);
+    let Ok(body) = tokio::time::timeout(HTTP_BODY_TIMEOUT, body).await else {
+        let seconds = HTTP_BODY_TIMEOUT.as_secs();
+        let message = format!("the body must come within {seconds} s");
+        return error(StatusCode::REQUEST_TIMEOUT, "timeout", &message);
+    };
     let Some(login) = body.ok().and_then(|body| read(&body)) else {
         let message = r#"right would be {"token":"…"}"#;
         return error(StatusCode::BAD_REQUEST, "bad-request", message);

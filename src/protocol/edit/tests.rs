@@ -73,6 +73,25 @@ fn what_is_no_object_has_no_properties_and_the_answer_names_it() {
     }
 }
 
+/// Each by itself would move the thousands that stand behind it.
+#[test]
+fn what_goes_costs_what_it_is_long_however_much_stays() {
+    let names: Vec<String> = (0..24_000).map(|n| format!("{n:x}")).collect();
+    let members = names.iter().map(|name| (name.clone(), json!(1)));
+    let mut object = Value::Object(members.collect());
+    let before = object.to_string();
+    let edits = Edits {
+        unset: names[..12_000].iter().map(|name| path(name)).collect(),
+        ..Edits::default()
+    };
+    let began = std::time::Instant::now();
+    let (bytes, undo) = edits.apply(&mut object, before.len()).unwrap();
+    assert_eq!(bytes, object.to_string().len());
+    undo.undo(&mut object);
+    assert_eq!(object.to_string(), before);
+    assert!(began.elapsed().as_millis() < 1_500, "{:?}", began.elapsed());
+}
+
 fn read(edits: &Value) -> Edits {
     let pairs = |name: &str| {
         let map = edits[name].as_object().cloned().unwrap_or_default();
@@ -182,7 +201,7 @@ fn any_edits() -> impl Strategy<Value = Edits> {
         "[a\"é]{0,3}".prop_map(Value::from),
     ];
     (
-        prop::collection::vec(any_path(), 0..3),
+        prop::collection::vec(any_path(), 0..3 * MANY),
         prop::collection::vec((any_path(), any_value()), 0..3),
         prop::collection::vec((any_path(), tail), 0..3),
     )
