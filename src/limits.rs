@@ -276,6 +276,43 @@ pub struct Quotas {
     pub idle_ttl: Option<Duration>,
 }
 
+/// How much longer a canvas's log may be than what is left for all. A canvas that is alone gets four fifths of the total, two get four
+/// ninths each: some room is always left for who comes next, and no canvas with little in its log waits for those with much.
+pub const LOG_SHARE: u64 = 4;
+
+/// How full the logs are, in bytes as they are charged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Logs {
+    /// That canvas's.
+    pub canvas: u64,
+    /// All together.
+    pub total: u64,
+}
+
+/// Which of the logs is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FullLog {
+    /// The canvas's own.
+    Canvas,
+    /// That of all, and the canvas has more than its share.
+    All,
+}
+
+impl Quotas {
+    /// Which log has no room for a message that is charged with `bytes`; `None` if there is room. What is empty takes one, however
+    /// small the quota: it would be refused for ever.
+    #[must_use]
+    pub fn full_log(&self, logs: Logs, bytes: u64) -> Option<FullLog> {
+        let own = logs.canvas.saturating_add(bytes);
+        if own > self.canvas_log_bytes && logs.canvas > 0 {
+            return Some(FullLog::Canvas);
+        }
+        let left = self.log_bytes.saturating_sub(logs.total);
+        let over = own > left.saturating_mul(LOG_SHARE) || bytes > left;
+        (over && logs.total > 0).then_some(FullLog::All)
+    }
+}
+
 impl Default for Quotas {
     fn default() -> Self {
         Self {

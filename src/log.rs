@@ -41,12 +41,18 @@
 //! **Leases.** An instance counts as alive as long as it sends heartbeats. [`Registry::lease`] gives a dead instance to
 //! one of the others at a time, which marks the dead one's clients as away. The lease ends by itself.
 //!
+//! **Counts.** The engine keeps what each canvas takes, and the sums, and changes both in one step. A piece says what its messages are
+//! charged with; it is refused as a whole where there is no room ([`Asks`]). What is charged with an append is too much: a message may be
+//! a duplicate, and messages expire. So copies say what it is really, each at a batch, and what was asked for since comes on top
+//! ([`Counts`]). An older count never takes the place of a newer one.
+//!
 //! **Faults** are sorted by what their caller does about them: see [`Fault`].
 //!
 //! [`memory`] is an engine for tests, which loses, doubles and delays what it publishes, breaks links and fails over.
 //! One suite (`tests/conformance/log.rs`) holds every engine to this page.
 
 mod clock;
+mod counting;
 mod entering;
 mod fault;
 pub mod memory;
@@ -61,7 +67,8 @@ use futures::future::BoxFuture;
 
 use crate::protocol::ids::CanvasId;
 pub use clock::Clock;
-pub use entering::{ConnectError, Introduction};
+pub use counting::{Asks, Counting, Counts, Parting, Recount, Recounted, Summary, Taken, Totals};
+pub use entering::{ConnectError, Introduction, differing};
 pub use fault::Fault;
 pub use samples::{Sampled, SampledSpan, Samples};
 pub use tables::{
@@ -119,7 +126,7 @@ pub trait Listener: Send + Sync {
 }
 
 /// A link to an engine, in one era.
-pub trait Log: Batches + Snapshots + Summaries + Registry + Tables + Samples {
+pub trait Log: Batches + Snapshots + Summaries + Counting + Registry + Tables + Samples {
     /// The number of the instance whose link this is.
     fn number(&self) -> u32;
 
@@ -229,14 +236,8 @@ pub trait Snapshots: Send + Sync {
         unreadable: Option<&'a str>,
     ) -> Reply<'a, Option<u64>>;
 
-    /// Gives up a canvas that is kept at its batch `n`. `away_until_ms`: when the grace of those who are away ends.
-    fn release<'a>(
-        &'a self,
-        canvas: &'a CanvasId,
-        n: u64,
-        left: Left,
-        away_until_ms: Option<i64>,
-    ) -> Reply<'a, ()>;
+    /// Gives up a canvas that is kept at its batch `n`.
+    fn release<'a>(&'a self, canvas: &'a CanvasId, parting: Parting) -> Reply<'a, ()>;
 
     /// Tells those who have the canvas that its snapshot of that name can't be read here.
     fn report_unreadable<'a>(&'a self, canvas: &'a CanvasId, snapshot: &'a str) -> Reply<'a, ()>;
@@ -245,7 +246,7 @@ pub trait Snapshots: Send + Sync {
 /// What is on canvases, for those who list canvases without having them.
 pub trait Summaries: Send + Sync {
     /// Keeps summaries, each at a batch of its canvas. An older one never takes the place of a newer one.
-    fn put_summaries<'a>(&'a self, summaries: &'a [(CanvasId, u64, String)]) -> Reply<'a, ()>;
+    fn put_summaries<'a>(&'a self, summaries: &'a [Summary]) -> Reply<'a, ()>;
 
     /// The last batch and the summary of each canvas; `None` where there is no canvas.
     fn summaries<'a>(&'a self, canvases: &'a [CanvasId]) -> Reply<'a, Vec<Option<(u64, String)>>>;

@@ -1,7 +1,8 @@
 //! Redis as the engine of a relay of several hosts (see [`crate::log`]): processes share one server, found at its address or by sentinels.
 //!
 //! - [`connect`]: the connections of a link, and what a server must be to be used; [`address`]: where it is.
-//! - [`batches`], [`snapshots`], [`summaries`], [`registry`], [`tables`], [`samples`]: what is asked of it, each step one script in `lua/`.
+//! - [`batches`], [`snapshots`], [`summaries`], [`counting`], [`registry`], [`tables`], [`samples`]: what is asked of it, each step one
+//!   script in `lua/`.
 //! - [`keys`]: the names of keys and channels; [`replies`]: what answers and messages look like; [`fault`]: what an error is to its caller.
 //!
 //! What Redis itself loses (a crash between two syncs of its file, a failover to a replica that was behind) is lost. Each run of
@@ -10,6 +11,7 @@
 mod address;
 mod batches;
 mod connect;
+mod counting;
 mod fault;
 mod keys;
 mod registry;
@@ -184,22 +186,34 @@ fn aside() -> String {
     format!(":aside:{}", uuid::Uuid::new_v4().simple())
 }
 
-/// A script that looks at the era first.
+/// A script that looks at the era first; with `counts`, one that changes what canvases take.
 macro_rules! script {
     ($name:ident, $file:literal) => {
-        static $name: std::sync::LazyLock<redis::Script> = std::sync::LazyLock::new(|| {
-            redis::Script::new(concat!(
-                include_str!(concat!(
-                    env!("CARGO_MANIFEST_DIR"),
-                    "/src/redis/lua/era.lua"
-                )),
-                include_str!(concat!(
-                    env!("CARGO_MANIFEST_DIR"),
-                    "/src/redis/lua/",
-                    $file,
-                    ".lua"
-                ))
+        script!($name, $file, "");
+    };
+    ($name:ident, $file:literal, counts) => {
+        script!(
+            $name,
+            $file,
+            include_str!(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/src/redis/lua/count.lua"
             ))
+        );
+    };
+    ($name:ident, $file:literal, $between:expr) => {
+        static $name: std::sync::LazyLock<redis::Script> = std::sync::LazyLock::new(|| {
+            let era = include_str!(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/src/redis/lua/era.lua"
+            ));
+            let script = include_str!(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/src/redis/lua/",
+                $file,
+                ".lua"
+            ));
+            redis::Script::new(&[era, $between, script].concat())
         });
     };
 }

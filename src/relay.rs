@@ -139,6 +139,7 @@ async fn start_backplane(config: &Config) -> anyhow::Result<Started> {
             presence_grace: config.queue.presence_grace,
             auth: config.queue.auth,
             bounds,
+            quotas: config.queue.quotas,
             wait_replicas: settings.wait_replicas,
             fail_points: config.queue.fail_points.clone(),
         };

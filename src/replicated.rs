@@ -12,6 +12,8 @@
 //! - [`agreement`]: whether the copies are alike.
 //! - [`resuming`]: the proof that nothing was lost, before a new link is used.
 //! - [`mending`]: canvases of which the engine lost something.
+//! - [`listing`]: canvases as those see them who are not in them.
+//! - [`quotas`]: what there is no room for; [`ends`]: canvases that nobody uses, and their counts.
 //! - [`peers`]: heartbeats, and the clients of instances that died.
 //! - [`mod@jobs`]: the work queue. [`mod@samples`]: the numbers for the analytics.
 //! - [`telling`]: what hooks are told.
@@ -25,12 +27,15 @@ mod agreement;
 mod as_backplane;
 mod canvases;
 mod directory;
+mod ends;
 mod jobs;
 mod keeping;
 mod link;
+mod listing;
 mod loading;
 mod mending;
 mod peers;
+mod quotas;
 mod replica;
 mod resuming;
 mod rules;
@@ -60,6 +65,7 @@ use crate::backplane::{Unavailable, Waiters};
 use crate::canvas::bounds::ObjectBounds;
 use crate::canvas::{Command, Rules};
 use crate::config::{AuthMode, FailPoint, FailPoints};
+use crate::limits::Quotas;
 use crate::log::{Clock, Engine};
 use crate::protocol::ids::{CanvasId, InstanceId};
 use crate::time;
@@ -83,6 +89,8 @@ pub struct ReplicatedConfig {
     pub auth: AuthMode,
     /// What the objects of one canvas are held to.
     pub bounds: ObjectBounds,
+    /// What is kept of all canvases.
+    pub quotas: Quotas,
     /// Replicas of the engine that must have a commit before it is published; 0: none.
     pub wait_replicas: u32,
     /// Where tests let it die.
@@ -144,6 +152,8 @@ struct Counters {
     committed: AtomicU64,
     commits: AtomicU64,
     overloaded: AtomicU64,
+    /// Of these, those that a full log refused.
+    full: AtomicU64,
     diverged: AtomicU64,
     last_commit_us: AtomicU64,
     write: Latency,

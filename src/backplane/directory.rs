@@ -43,8 +43,8 @@ pub trait Directory: Reader {
     /// The canvases with members whose names come after `after`, at most `limit`, by name. None is loaded for it.
     fn active<'a>(&'a self, after: &'a str, limit: u32) -> Answer<'a, Vec<Found>>;
 
-    /// The same of all canvases, used or not; `None` where no list of them is kept.
-    fn all<'a>(&'a self, after: &'a str, limit: u32) -> Answer<'a, Option<Vec<Found>>>;
+    /// The same of all canvases, used or not.
+    fn all<'a>(&'a self, after: &'a str, limit: u32) -> Answer<'a, Vec<Found>>;
 
     /// Appends a message of an author without a seat, which needs no [`super::Carrier::open`], and says how it ended: here an `ok` is
     /// an [`Outcome::Ack`] like the others. The message is appended when this is called, the future waits for its end; the author's connection

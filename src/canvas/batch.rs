@@ -73,7 +73,9 @@ impl<S: Store> Moment<'_, S> {
     }
 
     fn try_out(&mut self, author: &Author, ops: &[Durable]) -> Result<Option<Misfit>, S::Error> {
-        let mut tried = Moment::new(Overlay::new(&mut self.store), self.rules, self.now_ms);
+        let spare = self.spare;
+        let tried = Moment::new(Overlay::new(&mut self.store), self.rules, self.now_ms);
+        let mut tried = tried.with_spare(spare);
         let mut misfit = None;
         for (at, message) in ops.iter().enumerate() {
             let refusal = tried.refusal_of(author, message)?;

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::RESENT_STEPS;
 use super::moment::Moment;
+use super::quotas::Spare;
 use super::refusals;
 use super::store::{Logged, Store};
 use crate::backplane::{Author, Delivery, Outcome, Refusal};
@@ -163,14 +164,15 @@ impl<S: Store> Moment<'_, S> {
         let old = self.store.object_bytes(id)?;
         // Its own bytes are the message's.
         self.work += old.unwrap_or_default();
-        let spare = self
-            .spare
-            .map(|spare| spare.takes(old.unwrap_or(0), text.len()));
         let bounds = &self.rules.bounds;
         let put = bounds.put(self.store.head().totals, old, text.len());
-        match spare.unwrap_or(Ok(())).and(put) {
+        let spare = left_of(self.spare, old.unwrap_or(0), text.len());
+        match spare.and_then(|spare| Ok((put?, spare))) {
             Err(refusal) => return Ok(Err(refusal)),
-            Ok(totals) => self.store.head_mut().totals = totals,
+            Ok((totals, spare)) => {
+                self.spare = spare;
+                self.store.head_mut().totals = totals;
+            }
         }
         let seq = self.next_seq();
         self.store.put_object(id, seq, text)?;
@@ -184,7 +186,7 @@ impl<S: Store> Moment<'_, S> {
         patch: &Value,
         edits: Option<&Edits>,
     ) -> Result<Result<bool, Refusal>, S::Error> {
-        let (totals, seq) = (self.store.head().totals, self.next_seq());
+        let (totals, seq, spare) = (self.store.head().totals, self.next_seq(), self.spare);
         let Some((object, fresh)) = self.store.open_object(id)? else {
             return Ok(Ok(false));
         };
@@ -194,9 +196,17 @@ impl<S: Store> Moment<'_, S> {
             self.work += 3 * old;
         }
         let bounds = &self.rules.bounds;
-        let fits = |bytes| bounds.put(totals, Some(old), bytes);
+        let fits = |bytes| -> Result<_, Refusal> {
+            Ok((
+                left_of(spare, old, bytes)?,
+                bounds.put(totals, Some(old), bytes)?,
+            ))
+        };
         match object.merge(seq, (patch, edits), fits) {
-            Ok(totals) => self.store.head_mut().totals = totals,
+            Ok((spare, totals)) => {
+                self.spare = spare;
+                self.store.head_mut().totals = totals;
+            }
             Err((refusal, spoilt)) => {
                 if spoilt {
                     self.store.drop_object(id);
@@ -213,6 +223,8 @@ impl<S: Store> Moment<'_, S> {
             return Ok(false);
         };
         self.work += bytes;
+        // It does not grow.
+        self.spare = left_of(self.spare, bytes, 0).unwrap_or(self.spare);
         self.store.remove_object(id)?;
         let head = self.store.head_mut();
         head.totals = head.totals.without(bytes);
@@ -227,12 +239,18 @@ impl<S: Store> Moment<'_, S> {
         let fields = body.strip_prefix('{').unwrap_or(&body);
         let client = &author.client;
         let entry = format!("{{\"seq\":{seq},\"client\":\"{client}\",\"at\":{now_ms},{fields}");
-        if let Some(Err(refusal)) = self.spare.map(|spare| spare.takes(0, entry.len())) {
-            return Ok(End::Refused(refusal));
+        match left_of(self.spare, 0, entry.len()) {
+            Ok(spare) => self.spare = spare,
+            Err(refusal) => return Ok(End::Refused(refusal)),
         }
         self.store.push_chat(seq, entry)?;
         self.log(author, message, Bytes::from(body.clone()), &body)
     }
+}
+
+/// What is left of the room for all canvases after what had `old` bytes has `new`; no room if nothing bounds it.
+fn left_of(spare: Option<Spare>, old: usize, new: usize) -> Result<Option<Spare>, Refusal> {
+    spare.map(|spare| spare.takes(old, new)).transpose()
 }
 
 fn ack(seq: u64, status: AckStatus) -> Outcome {

@@ -44,6 +44,11 @@ impl<'a, S: Store> Moment<'a, S> {
         Self { spare, ..self }
     }
 
+    /// What is left of that room.
+    pub fn spare(&self) -> Option<Spare> {
+        self.spare
+    }
+
     /// What there is once a canvas, as it is now.
     pub fn head(&self) -> Head {
         *self.store.head()

@@ -4,13 +4,13 @@
 //! nothing of it may have happened.
 
 use crate::backplane::{Author, Refusal};
-use crate::limits::{FULL_RETRY_AFTER_MS, LOG_ROW_BYTES, Quotas};
+pub use crate::limits::Logs;
+use crate::limits::{FULL_RETRY_AFTER_MS, FullLog, LOG_ROW_BYTES, Quotas};
 use crate::protocol::client_message::{Change, Durable};
 use crate::protocol::server_message::ErrorCode;
 
-/// How much longer a canvas's log may be than what is left for all. A canvas that is alone gets four fifths of the total, two get four
-/// ninths each: some room is always left for who comes next, and no canvas with little in its log waits for those with much.
-const SHARE: u64 = 4;
+/// What a chat message is kept with beside its text and its author: place, client, time.
+const CHAT_FIELDS: usize = 192;
 
 /// What a message of so many bytes is charged with while it is kept.
 pub fn charge(body: usize) -> u64 {
@@ -27,37 +27,46 @@ pub fn charge_of(author: &Author, message: &Durable) -> u64 {
     charge(message.body.len() + name)
 }
 
-/// How full the logs are, in bytes as they are charged.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Logs {
-    /// That canvas's.
-    pub canvas: u64,
-    /// All together.
-    pub total: u64,
+/// What the objects and the chat may grow by through a message, at most: it follows from the message alone, whatever is there.
+pub fn growth_of(author: &Author, message: &Durable) -> u64 {
+    let bytes = match &message.change {
+        Change::Batch(ops) => return ops.iter().map(|op| growth_of(author, op)).sum(),
+        Change::Put { object, .. } => object.len(),
+        Change::Merge { .. } => message.body.len(),
+        Change::Chat => message.body.len() + author.user.len() + CHAT_FIELDS,
+        Change::Remove { .. } | Change::None => 0,
+    };
+    bytes as u64
 }
 
-/// Whether a message that is charged with `bytes` may be kept in a canvas's log. What is empty takes one, however small the quota: it
-/// would be refused for ever.
+/// Whether a message that is charged with `bytes` may be kept in a canvas's log: see [`Quotas::full_log`].
 ///
 /// # Errors
 /// `overloaded`, for the moment, naming the flag.
 pub fn room_in_log(quotas: &Quotas, logs: Logs, bytes: u64) -> Result<(), Refusal> {
-    let own = logs.canvas.saturating_add(bytes);
-    if own > quotas.canvas_log_bytes && logs.canvas > 0 {
-        let max = quotas.canvas_log_bytes;
-        return Err(full(format!(
-            "the canvas's log is full: {max} bytes (--max-canvas-log-bytes); there is room again as its messages expire"
-        )));
+    match quotas.full_log(logs, bytes) {
+        None => Ok(()),
+        Some(log) => Err(full_log(quotas, log)),
     }
-    let left = quotas.log_bytes.saturating_sub(logs.total);
-    if (own > left.saturating_mul(SHARE) || bytes > left) && logs.total > 0 {
-        let max = quotas.log_bytes;
-        return Err(full(format!(
-            "the logs of all canvases are full: {max} bytes (--max-log-bytes), and this one has more than its share; \
-             there is room again as messages expire"
-        )));
+}
+
+fn full_log(quotas: &Quotas, log: FullLog) -> Refusal {
+    let message = match log {
+        FullLog::Canvas => format!(
+            "the canvas's log is full: {} bytes (--max-canvas-log-bytes); there is room again as its messages expire",
+            quotas.canvas_log_bytes
+        ),
+        FullLog::All => format!(
+            "the logs of all canvases are full: {} bytes (--max-log-bytes), and this one has more than its share; \
+             there is room again as messages expire",
+            quotas.log_bytes
+        ),
+    };
+    Refusal {
+        code: ErrorCode::Overloaded,
+        message,
+        retry_after_ms: Some(FULL_RETRY_AFTER_MS),
     }
-    Ok(())
 }
 
 /// Whether there may be one canvas more than `there`.
@@ -78,10 +87,10 @@ pub fn room_for_canvas(quotas: &Quotas, there: u64) -> Result<(), Refusal> {
 }
 
 /// What may be kept in addition.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Spare {
-    /// Bytes.
-    left: u64,
+    /// Bytes; below 0 where more is kept than may be.
+    left: i64,
     /// What all may have.
     max: u64,
 }
@@ -90,18 +99,26 @@ impl Spare {
     /// When so much is kept; `None` if nothing bounds it.
     pub fn of(quotas: &Quotas, kept: u64) -> Option<Self> {
         let max = quotas.total_bytes?;
-        let left = max.saturating_sub(kept);
+        let left = max.cast_signed().saturating_sub(kept.cast_signed());
         Some(Self { left, max })
     }
 
-    /// Whether what has `old` bytes may have `new`. What does not grow always goes.
+    /// As it is told: so many bytes of so many.
+    pub fn told(left: i64, max: u64) -> Self {
+        Self { left, max }
+    }
+
+    /// Whether what has `old` bytes may have `new`, and what is left then. What does not grow always goes.
     ///
     /// # Errors
     /// `too-large`, for good, naming the flag.
-    pub fn takes(self, old: usize, new: usize) -> Result<(), Refusal> {
-        let grows = new.saturating_sub(old) as u64;
-        if grows <= self.left {
-            return Ok(());
+    pub fn takes(self, old: usize, new: usize) -> Result<Self, Refusal> {
+        let grows = (new as u64).cast_signed() - (old as u64).cast_signed();
+        if grows <= self.left.max(0) {
+            return Ok(Self {
+                left: self.left.saturating_sub(grows),
+                ..self
+            });
         }
         let max = self.max;
         Err(Refusal {
@@ -111,14 +128,6 @@ impl Spare {
             ),
             retry_after_ms: None,
         })
-    }
-}
-
-fn full(message: String) -> Refusal {
-    Refusal {
-        code: ErrorCode::Overloaded,
-        message,
-        retry_after_ms: Some(FULL_RETRY_AFTER_MS),
     }
 }
 
@@ -170,7 +179,10 @@ mod tests {
     #[test]
     fn the_total_takes_what_fits_and_what_does_not_grow() {
         let spare = Spare::of(&QUOTAS, 4_900).unwrap();
-        assert_eq!(spare.takes(0, 100), Ok(()));
+        let less = spare.takes(0, 60).unwrap();
+        assert_eq!(less, Spare::told(40, 5_000));
+        assert!(less.takes(0, 41).is_err(), "what was taken is gone");
+        assert_eq!(less.takes(60, 0), Ok(spare), "what shrinks gives it back");
         let told = spare.takes(0, 101).unwrap_err();
         assert_eq!(
             (told.code, told.retry_after_ms),
@@ -178,7 +190,9 @@ mod tests {
         );
         assert!(told.message.contains("5000 bytes (--max-total-bytes)"));
         let over = Spare::of(&QUOTAS, 9_000).unwrap();
-        assert_eq!(over.takes(300, 300), Ok(()));
+        assert_eq!(over.takes(300, 300), Ok(over));
+        let less = over.takes(300, 0).unwrap();
+        assert!(less.takes(0, 1).is_err(), "it is still too much");
         assert!(over.takes(300, 301).is_err());
         assert!(Spare::of(&Quotas::default(), u64::MAX).is_none());
     }

@@ -26,6 +26,7 @@ mod objects;
 mod presence;
 mod rows;
 mod sum;
+mod taken;
 
 pub use command::Command;
 
@@ -115,16 +116,6 @@ impl CanvasState {
         self.rules = rules;
     }
 
-    /// There is so much room for what is kept of all canvases, as far as the next entry is concerned.
-    pub fn set_spare(&mut self, spare: Option<Spare>) {
-        self.spare = spare;
-    }
-
-    /// Bytes of its objects and chat.
-    pub fn stored_bytes(&self) -> u64 {
-        self.totals().bytes + self.tables.chat.bytes() as u64
-    }
-
     /// Whether nothing was ever said on it, and nobody is there.
     pub fn is_unused(&self) -> bool {
         self.is_blank() && self.head().seq == 0 && self.tables.presence.is_empty()
@@ -150,8 +141,9 @@ impl CanvasState {
             Err(entry) => {
                 let mut moment = self.moment(now_ms, out);
                 let Ok(()) = moment.apply(&entry);
-                let work = moment.work();
+                let (work, spare) = (moment.work(), moment.spare());
                 self.work += work;
+                self.spare = spare;
             }
         }
     }
@@ -298,11 +290,6 @@ impl CanvasState {
     /// Messages retained.
     pub fn retained(&self) -> usize {
         self.tables.log.len()
-    }
-
-    /// What they are charged with, in bytes.
-    pub fn log_bytes(&self) -> u64 {
-        self.tables.log.bytes() as u64
     }
 
     /// The messages after a position: see [`crate::backplane::Reader::read`]. Call [`Self::tick`] first.

@@ -11,7 +11,6 @@ use uuid::Uuid;
 use super::serve_args::ServeArgs;
 use super::values::Switch;
 use super::{Config, RedisUrl, SqliteConfig, Synchronous};
-use crate::limits::Quotas;
 use crate::protocol::ids::InstanceId;
 
 /// Flags that are right each by itself, but not together or not here.
@@ -196,22 +195,6 @@ impl Config {
             let hint =
                 "is about the file; over Redis leave it out, and set appendfsync always in Redis";
             return refused("synchronous", "full", hint);
-        }
-        let quotas = &self.queue.quotas;
-        let usual = Quotas::default();
-        let unheeded = [
-            (
-                "max-canvas-log-bytes",
-                quotas.canvas_log_bytes != usual.canvas_log_bytes,
-            ),
-            ("max-log-bytes", quotas.log_bytes != usual.log_bytes),
-            ("max-total-bytes", quotas.total_bytes.is_some()),
-            ("max-canvases", quotas.canvases.is_some()),
-            ("canvas-idle-ttl", quotas.idle_ttl.is_some()),
-        ];
-        if let Some((flag, _)) = unheeded.iter().find(|(_, is_set)| *is_set) {
-            let hint = "has no effect over Redis yet: leave it out";
-            return refused(flag, "set", hint);
         }
         Ok(())
     }

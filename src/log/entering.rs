@@ -5,6 +5,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::Clock;
+use crate::limits::Quotas;
 
 /// An instance, as it makes itself known.
 #[derive(Debug, Clone)]
@@ -21,8 +22,35 @@ pub struct Introduction {
     pub message_ttl_ms: i64,
     /// How long a lost client stays away before it is gone.
     pub presence_grace_ms: i64,
+    /// What is kept of all canvases at most.
+    pub quotas: Quotas,
     /// The relay's time, as far as it is known here.
     pub clock: Arc<Clock>,
+}
+
+/// Where two sets of flags (`--flag value --flag value`) differ: theirs, ours.
+#[must_use]
+pub fn differing(theirs: &str, ours: &str) -> (String, String) {
+    let pairs = |text: &str| -> Vec<(String, String)> {
+        let words: Vec<&str> = text.split(' ').collect();
+        let pairs = words.chunks(2).map(|pair| match pair {
+            [flag, value] => ((*flag).to_owned(), (*value).to_owned()),
+            _ => (pair.concat(), String::new()),
+        });
+        pairs.filter(|(flag, _)| !flag.is_empty()).collect()
+    };
+    let only = |of: &[(String, String)], other: &[(String, String)]| {
+        let differ = of.iter().filter(|pair| !other.contains(pair));
+        let told: Vec<String> = differ
+            .map(|(flag, value)| format!("{flag} {value}"))
+            .collect();
+        match told.is_empty() {
+            true => "nothing of that".to_owned(),
+            false => told.join(" "),
+        }
+    };
+    let (theirs, ours) = (pairs(theirs), pairs(ours));
+    (only(&theirs, &ours), only(&ours, &theirs))
 }
 
 /// Why a connection did not come about.
@@ -34,4 +62,17 @@ pub enum ConnectError {
     /// It never will.
     #[error("{0}")]
     ForGood(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flags_that_differ_are_told_and_no_others() {
+        let told = differing("--a 1 --b 2 --c off", "--a 1 --b 3 --c off");
+        assert_eq!(told, ("--b 2".to_owned(), "--b 3".to_owned()));
+        let told = differing("--a 1", "--a 1 --b 3");
+        assert_eq!(told, ("nothing of that".to_owned(), "--b 3".to_owned()));
+    }
 }

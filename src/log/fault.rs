@@ -10,6 +10,8 @@ pub enum Fault {
     NotNow(String),
     /// What the engine has of this one canvas can't be used.
     Canvas(String),
+    /// There is no room for another canvas: there are so many.
+    Many(u64, String),
 }
 
 impl Fault {
@@ -17,7 +19,9 @@ impl Fault {
     #[must_use]
     pub fn text(&self) -> &str {
         match self {
-            Self::Link(text) | Self::NotNow(text) | Self::Canvas(text) => text,
+            Self::Link(text) | Self::NotNow(text) | Self::Canvas(text) | Self::Many(_, text) => {
+                text
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 //! doubles and delays what it publishes, loses some of it and breaks the link, forgets answers, and fails over to a replica
 //! that is behind.
 
+mod counting;
 mod log;
 mod registry;
 mod samples;

@@ -1,5 +1,7 @@
 //! What an engine is given, and what it answers.
 
+use super::Asks;
+use crate::limits::Logs;
 use crate::protocol::ids::{CanvasId, Epoch};
 
 /// A message to those who subscribed to a canvas.
@@ -26,6 +28,8 @@ pub struct Piece {
     pub kept: bool,
     /// A batch, or what is kept nowhere.
     pub bytes: Vec<u8>,
+    /// What it takes.
+    pub asks: Asks,
 }
 
 /// How it went with a piece.
@@ -37,6 +41,12 @@ pub enum Appended {
     Published,
     /// Nothing of it was done.
     Refused(String),
+    /// Nothing of it was done: there is no room for its messages in the logs, which are so full.
+    LogFull(Logs),
+    /// Nothing of it was done: what is kept may grow by so many bytes only.
+    Tight(i64),
+    /// Nothing of it was done: the canvas is in use.
+    InUse,
 }
 
 /// How an append is to be done.
@@ -129,6 +139,12 @@ pub struct CanvasHead {
     pub told: u64,
     /// The numbers of the instances in the registry.
     pub instances: Vec<u32>,
+    /// The sum of all charges up to batch `n`, and the same of growth: see [`super::Counts`].
+    pub charged: u64,
+    /// See `charged`.
+    pub grown: u64,
+    /// When somebody last wrote, came or went, ms since the epoch.
+    pub used_at_ms: i64,
 }
 
 impl CanvasHead {

@@ -138,8 +138,8 @@ impl Directory for MemoryBackplane {
         async move { self.canvases(after, limit, 1) }.boxed()
     }
 
-    fn all<'a>(&'a self, after: &'a str, limit: u32) -> Answer<'a, Option<Vec<Found>>> {
-        async move { self.canvases(after, limit, 0).map(Some) }.boxed()
+    fn all<'a>(&'a self, after: &'a str, limit: u32) -> Answer<'a, Vec<Found>> {
+        async move { self.canvases(after, limit, 0) }.boxed()
     }
 
     fn publish<'a>(

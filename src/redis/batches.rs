@@ -3,6 +3,7 @@
 use futures::FutureExt as _;
 use redis::{FromRedisValue, ParsingError, Value, from_redis_value};
 
+use super::counting::{asked, or_empty};
 use super::replies::{Entry, appended, message_of};
 use super::{RedisLog, aside, done, replicas_have, script};
 use crate::log::{
@@ -10,8 +11,9 @@ use crate::log::{
 };
 use crate::protocol::ids::CanvasId;
 
-script!(APPEND, "append");
-script!(OPEN, "open");
+script!(APPEND, "append", counts);
+script!(DROP, "drop", counts);
+script!(OPEN, "open", counts);
 script!(READ, "read");
 
 impl Batches for RedisLog {
@@ -19,16 +21,19 @@ impl Batches for RedisLog {
         async move {
             let keys = &self.keys;
             let mut append = self.call(&APPEND);
-            append.key(keys.instances()).arg(self.number);
+            append.key(keys.instances()).key(keys.totals());
+            append.arg(self.number);
             append.arg(if how.even_if_full { "full" } else { "" });
             append.arg(if how.publish { "tell" } else { "keep" });
+            self.with_quotas(&mut append);
             for piece in pieces {
                 append
                     .key(keys.canvas(&piece.canvas))
                     .key(keys.log(&piece.canvas))
                     .arg(keys.channel(&self.relay, &piece.canvas))
                     .arg(if piece.kept { "b" } else { "e" })
-                    .arg(&piece.bytes);
+                    .arg(&piece.bytes)
+                    .arg(asked(&piece.asks));
             }
             let ends: Vec<Value> = done(&append, &self.commits).await?;
             let mut ends = ends.into_iter();
@@ -93,13 +98,16 @@ impl Batches for RedisLog {
                 .key(keys.log(canvas))
                 .key(keys.canvases_of(self.number))
                 .key(keys.instances())
+                .key(keys.totals())
+                .key(keys.names())
                 .arg(canvas.as_str())
                 .arg(opening.epoch.to_string())
                 .arg(opening.anew)
                 .arg(keys.channel(&self.relay, canvas))
                 .arg(&self.me.canvas_rules)
                 .arg(aside())
-                .arg(if whole { "whole" } else { "head" });
+                .arg(if whole { "whole" } else { "head" })
+                .arg(or_empty(self.me.quotas.canvases));
             let (
                 n,
                 chain,
@@ -112,6 +120,7 @@ impl Batches for RedisLog {
                 messages_end,
                 told,
                 instances,
+                (charged, grown, used_at_ms),
             ) = done(&open, &self.bulk).await?;
             Ok(CanvasHead {
                 n,
@@ -125,6 +134,9 @@ impl Batches for RedisLog {
                 messages_end,
                 told,
                 instances,
+                charged,
+                grown,
+                used_at_ms,
             })
         }
         .boxed()
@@ -162,9 +174,15 @@ impl Batches for RedisLog {
     fn remove<'a>(&'a self, canvas: &'a CanvasId) -> Reply<'a, ()> {
         async move {
             let keys = &self.keys;
-            let names = [keys.canvas(canvas), keys.log(canvas), keys.rows(canvas)];
-            let unlink = redis::cmd("UNLINK").arg(&names).to_owned();
-            Ok(unlink.query_async(&mut self.short.clone()).await?)
+            let mut drop = self.call(&DROP);
+            drop.key(keys.canvas(canvas))
+                .key(keys.log(canvas))
+                .key(keys.rows(canvas))
+                .key(keys.totals())
+                .key(keys.names())
+                .key(keys.due())
+                .arg(canvas.as_str());
+            done(&drop, &self.short).await
         }
         .boxed()
     }

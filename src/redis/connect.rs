@@ -10,7 +10,7 @@ use super::keys::JOBS;
 use super::registry::Entered;
 use super::replies::published;
 use super::{Redis, RedisLog};
-use crate::log::{ConnectError, FORMAT, Listener};
+use crate::log::{ConnectError, FORMAT, Listener, differing};
 
 /// For a connection to come about.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -109,7 +109,7 @@ impl Redis {
             }
             Entered::Format(theirs) => return Err(ConnectError::ForGood(other_format(&theirs))),
             Entered::Rules(theirs) => {
-                let ours = &self.me.relay_rules;
+                let (theirs, ours) = differing(&theirs, &self.me.relay_rules);
                 return Err(ConnectError::ForGood(format!(
                     "other processes of this relay run with {theirs}, this one with {ours}: \
                      give all the same flags"

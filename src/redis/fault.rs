@@ -28,10 +28,18 @@ const LATER: &[&str] = &[
     "EXECABORT",
 ];
 
+/// What the script says that opens canvases, and how many there are.
+const MANY: &str = "MANY";
+
 impl From<RedisError> for Fault {
     fn from(error: RedisError) -> Self {
         let text = words(&error);
         match (error.code(), error.kind()) {
+            (Some(MANY), _) => {
+                let many = error.detail().and_then(|detail| detail.split(' ').next());
+                let many = many.and_then(|many| many.parse().ok());
+                Self::Many(many.unwrap_or_default(), text)
+            }
             (Some(code), _) if LEAVE.contains(&code) => Self::Link(text),
             (Some(code), _) if LATER.contains(&code) => Self::NotNow(text),
             (Some(_), _) | (None, ErrorKind::Server(_) | ErrorKind::UnexpectedReturnType) => {
@@ -107,6 +115,7 @@ mod tests {
         ] {
             assert_eq!(matches!(said(line), Fault::Link(_)), link, "{line}");
         }
+        assert!(matches!(said("MANY 17"), Fault::Many(17, _)));
         let wrong = said("WRONGTYPE Operation against a key");
         assert!(matches!(wrong, Fault::Canvas(_)), "{wrong:?}");
         let cut = std::io::Error::from(std::io::ErrorKind::BrokenPipe);

@@ -63,6 +63,20 @@ impl Keys {
     }
 
     // A set, `untold`: canvases of which hooks may not have been told everything. The scripts name it.
+    /// A hash: what all canvases take.
+    pub(super) fn totals(&self) -> String {
+        self.named("totals")
+    }
+
+    /// A sorted set: the names of all canvases.
+    pub(super) fn names(&self) -> String {
+        self.named("names")
+    }
+
+    /// A sorted set: canvases that nobody has loaded and that are to be looked after, by when.
+    pub(super) fn due(&self) -> String {
+        self.named("due")
+    }
 
     /// Before a canvas's name: its hash. How many batches it has had, and what they are chained to; its first epoch, its snapshot.
     pub(super) fn canvas_prefix(&self) -> String {
@@ -82,14 +96,22 @@ impl Keys {
         format!("{}{id}", self.log_prefix())
     }
 
-    /// A stream: a canvas's messages that may be resumed from, up to the last snapshot.
-    pub(super) fn rows(&self, id: &CanvasId) -> String {
-        self.named(&format!("rows:{id}"))
+    /// Before a canvas's name: a stream, its messages that may be resumed from, up to the last snapshot.
+    pub(super) fn rows_prefix(&self) -> String {
+        self.named("rows:")
     }
 
-    /// Before a large snapshot's name: a hash, its parts.
+    pub(super) fn rows(&self, id: &CanvasId) -> String {
+        format!("{}{id}", self.rows_prefix())
+    }
+
+    /// Before a canvas's name, a colon and a large snapshot's name: a hash, its parts.
+    pub(super) fn snapshot_prefix(&self) -> String {
+        self.named("snapshot:")
+    }
+
     pub(super) fn snapshots(&self, id: &CanvasId) -> String {
-        self.named(&format!("snapshot:{id}:"))
+        format!("{}{id}:", self.snapshot_prefix())
     }
 
     /// A part of the queue of jobs. All of them are in one slot: a commit changes several.

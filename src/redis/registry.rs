@@ -223,6 +223,7 @@ impl Registry for RedisLog {
             let mut reap = self.call(&REAP);
             reap.key(keys.instances())
                 .key(keys.leaving())
+                .key(keys.due())
                 .arg(dead)
                 .arg(keys.instance_prefix())
                 .arg(self.grace_ends_ms())
@@ -244,6 +245,7 @@ impl Registry for RedisLog {
                 .key(keys.instance(number))
                 .key(keys.canvases_of(number))
                 .key(keys.leaving())
+                .key(keys.due())
                 .arg(number)
                 .arg(beat.map_or_else(String::new, |beat| beat.to_string()))
                 .arg(keys.instance_prefix())

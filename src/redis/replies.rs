@@ -2,6 +2,7 @@
 
 use redis::{FromRedisValue, ParsingError, Value, from_redis_value};
 
+use crate::limits::Logs;
 use crate::log::{Appended, LoggedBatch, Published, parse_when};
 
 /// A batch as the log has it.
@@ -31,12 +32,24 @@ pub(super) fn appended(value: Value) -> Result<Appended, ParsingError> {
     let Value::Array(_) = value else {
         return from_redis_value(value).map(Appended::Refused);
     };
-    let (n, when): (u64, String) = from_redis_value(value)?;
-    if n == 0 {
-        return Ok(Appended::Published);
-    }
-    let (at_ms, hooks) = parse_when(&when).ok_or("a time was expected")?;
-    Ok(Appended::At(n, at_ms, hooks))
+    let parts: Vec<Value> = from_redis_value(value)?;
+    let number = |at: usize| -> Result<i64, ParsingError> {
+        from_redis_value(parts.get(at).cloned().unwrap_or(Value::Nil))
+    };
+    Ok(match number(0)? {
+        0 => Appended::Published,
+        -1 => {
+            let (canvas, total) = (number(1)?.cast_unsigned(), number(2)?.cast_unsigned());
+            Appended::LogFull(Logs { canvas, total })
+        }
+        -2 => Appended::Tight(number(1)?),
+        -3 => Appended::InUse,
+        n => {
+            let when: String = from_redis_value(parts.get(1).cloned().unwrap_or(Value::Nil))?;
+            let (at_ms, hooks) = parse_when(&when).ok_or("a time was expected")?;
+            Appended::At(n.cast_unsigned(), at_ms, hooks)
+        }
+    })
 }
 
 /// Reads a message of a canvas's channel; `None` for one that is no message of ours.

@@ -2,16 +2,17 @@
 
 use futures::FutureExt as _;
 
+use super::counting::{millis, or_empty};
 use super::{RedisLog, aside, done, script};
 use crate::limits::CLIENT_MEMORY;
-use crate::log::{Left, MessageChunk, Reply, Snapshots, StoredSnapshot};
+use crate::log::{Left, MessageChunk, Parting, Reply, Snapshots, StoredSnapshot};
 use crate::protocol::ids::CanvasId;
 
 script!(PART, "piece");
 script!(MESSAGES, "rows");
 script!(SAVE, "save");
-script!(RELEASE, "leave");
-script!(RESTORE, "mend");
+script!(RELEASE, "leave", counts);
+script!(RESTORE, "mend", counts);
 
 impl Snapshots for RedisLog {
     fn part<'a>(
@@ -121,29 +122,26 @@ impl Snapshots for RedisLog {
                 .key(keys.canvas(canvas))
                 .key(keys.log(canvas))
                 .key(keys.rows(canvas))
+                .key(keys.totals())
+                .key(keys.names())
                 .arg(copy.n)
                 .arg(&copy.name)
                 .arg(copy.parts)
                 .arg(&copy.whole)
                 .arg(&self.me.canvas_rules)
                 .arg(aside())
-                .arg(unreadable.unwrap_or("-"));
+                .arg(unreadable.unwrap_or("-"))
+                .arg(canvas.as_str());
             let restored: u64 = done(&restore, &self.bulk).await?;
             Ok(Some(restored).filter(|n| *n > 0))
         }
         .boxed()
     }
 
-    fn release<'a>(
-        &'a self,
-        canvas: &'a CanvasId,
-        n: u64,
-        left: Left,
-        away_until_ms: Option<i64>,
-    ) -> Reply<'a, ()> {
+    fn release<'a>(&'a self, canvas: &'a CanvasId, parting: Parting) -> Reply<'a, ()> {
         async move {
-            let keys = &self.keys;
-            let left = match left {
+            let (keys, counts) = (&self.keys, parting.counts);
+            let left = match parting.left {
                 Left::Nothing => "nothing",
                 Left::Deleted => "deleted",
                 Left::Much => "much",
@@ -156,13 +154,21 @@ impl Snapshots for RedisLog {
                 .key(keys.canvases_of(self.number))
                 .key(keys.instances())
                 .key(keys.leaving())
+                .key(keys.totals())
+                .key(keys.names())
+                .key(keys.due())
                 .arg(canvas.as_str())
-                .arg(n)
+                .arg(parting.n)
                 .arg(left)
                 .arg(self.number)
                 .arg(keys.instance_prefix())
-                .arg(CLIENT_MEMORY.as_secs())
-                .arg(away_until_ms.map_or_else(String::new, |at| at.to_string()));
+                .arg(millis(CLIENT_MEMORY))
+                .arg(or_empty(parting.away_until_ms))
+                .arg(or_empty(parting.log_ends_ms))
+                .arg(counts.log)
+                .arg(counts.stored)
+                .arg(counts.charged)
+                .arg(counts.grown);
             done(&release, &self.short).await
         }
         .boxed()

@@ -5,17 +5,25 @@ use std::collections::BTreeSet;
 use futures::FutureExt as _;
 
 use super::{RedisLog, done, script};
-use crate::log::{Reply, Summaries};
+use crate::log::{Reply, Summaries, Summary};
 use crate::protocol::ids::CanvasId;
 
-script!(NOTE, "note");
+script!(NOTE, "note", counts);
 
 impl Summaries for RedisLog {
-    fn put_summaries<'a>(&'a self, summaries: &'a [(CanvasId, u64, String)]) -> Reply<'a, ()> {
+    fn put_summaries<'a>(&'a self, summaries: &'a [Summary]) -> Reply<'a, ()> {
         async move {
             let mut note = self.call(&NOTE);
-            for (canvas, n, text) in summaries {
-                note.key(self.keys.canvas(canvas)).arg(*n).arg(text);
+            note.key(self.keys.totals());
+            for summary in summaries {
+                let counts = &summary.counts;
+                note.key(self.keys.canvas(&summary.canvas))
+                    .arg(summary.n)
+                    .arg(&summary.text)
+                    .arg(counts.log)
+                    .arg(counts.stored)
+                    .arg(counts.charged)
+                    .arg(counts.grown);
             }
             done(&note, &self.short).await
         }

@@ -188,8 +188,8 @@ impl Directory for ReplicatedBackplane {
         self.active_canvases(after, limit).boxed()
     }
 
-    fn all<'a>(&'a self, _after: &'a str, _limit: u32) -> Answer<'a, Option<Vec<Found>>> {
-        std::future::ready(Ok(None)).boxed()
+    fn all<'a>(&'a self, after: &'a str, limit: u32) -> Answer<'a, Vec<Found>> {
+        self.all_canvases(after, limit).boxed()
     }
 
     fn publish<'a>(

@@ -14,7 +14,8 @@ use tokio::sync::Notify;
 use super::Shared;
 use super::replica::{Heard, Inner, Replica};
 use crate::backplane::Unavailable;
-use crate::limits::{MAX_QUEUE_WAIT, READ_RETRY};
+use crate::canvas::CanvasState;
+use crate::limits::{MAX_QUEUE_WAIT, READ_RETRY, UNUSED_CANVAS};
 use crate::log::{Fault, Published};
 use crate::protocol::ids::CanvasId;
 use crate::time;
@@ -22,7 +23,7 @@ use crate::time;
 /// A canvas that is being read, part by part, is waited for so long.
 const LONGEST_READ: Duration = Duration::from_secs(120);
 /// A copy that nobody uses is kept for so long: whoever looks in comes back soon.
-pub(super) const KEEP: Duration = Duration::from_secs(10);
+const KEEP: Duration = Duration::from_secs(10);
 
 /// All copies.
 #[derive(Default)]
@@ -151,7 +152,7 @@ impl Shared {
     pub(super) async fn ensure(&self, id: &CanvasId) -> Result<Arc<Replica>, Unavailable> {
         self.find_or_read(id)
             .await
-            .map_err(|fault| self.link.without(&fault))
+            .map_err(|fault| self.without_canvas(&fault))
     }
 
     /// The same.
@@ -190,6 +191,14 @@ impl Shared {
                         return Ok(replica);
                     }
                     Err(fault @ Fault::Canvas(_)) => return Err(fault),
+                    Err(fault @ Fault::Many(..)) => {
+                        // Whoever asks for many of them leaves nothing here.
+                        let _ = session.log.unsubscribe(&replica.id).await;
+                        if !replica.is_in_use() {
+                            self.canvases.forget(&replica);
+                        }
+                        return Err(fault);
+                    }
                     Err(fault) => self.link.failed(session.id, &fault),
                 }
                 time::sleep(READ_RETRY).await;
@@ -229,13 +238,21 @@ impl Replica {
         inner.state.is_some() && !inner.stale
     }
 
-    pub(super) fn is_unused(&self, for_so_long: Duration) -> bool {
-        self.inner.lock().is_unused(for_so_long)
+    pub(super) fn is_unused(&self) -> bool {
+        self.inner.lock().is_unused()
+    }
+
+    fn is_in_use(&self) -> bool {
+        let inner = self.inner.lock();
+        inner.state.is_some() || inner.sink.is_some()
     }
 }
 
 impl Inner {
-    pub(super) fn is_unused(&self, for_so_long: Duration) -> bool {
-        self.sink.is_none() && self.damage.is_none() && time::since(self.used) > for_so_long
+    /// Whether nobody has used it for a while.
+    pub(super) fn is_unused(&self) -> bool {
+        let untouched = self.state.as_ref().is_some_and(CanvasState::is_untouched);
+        let kept = if untouched { UNUSED_CANVAS } else { KEEP };
+        self.sink.is_none() && self.damage.is_none() && time::since(self.used) > kept
     }
 }

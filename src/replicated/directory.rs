@@ -1,6 +1,5 @@
 //! Requests from outside of a room, and the figures.
 
-use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -9,59 +8,19 @@ use super::link::Session;
 use super::replica::Replica;
 use super::{ReplicatedBackplane, Shared};
 use crate::backplane::{
-    Author, Canvas, Carrier, Entry, Found, InstanceStats, Outcome, Stats, Unavailable,
+    Author, Canvas, Carrier, Entry, InstanceStats, Outcome, Stats, Unavailable,
 };
 use crate::canvas::codec::encode_batch;
 use crate::canvas::{CanvasState, Command};
 use crate::limits::PUBLISH_WAIT;
-use crate::log::{Appended, Fault, How, NOBODY, Piece};
+use crate::log::{Appended, Asks, Fault, How, NOBODY, Piece, Totals};
 use crate::protocol::client_message::Durable;
 use crate::protocol::ids::{CanvasId, Epoch, Position};
 use crate::time;
 
-/// Canvases of which notes are read at once.
-const NOTES: usize = 512;
-/// How long a list waits for notes that are not the latest, and how often it looks. On a busy canvas none ever is.
-const NOTE_WAIT: Duration = Duration::from_millis(300);
-const NOTE_LOOK: Duration = Duration::from_millis(5);
 const UNAVAILABLE: &str = "it is not known whether the message was committed: send it again";
 
-/// What was noted of a canvas, and whether that is how it is now.
-struct Noted {
-    found: Option<Found>,
-    exact: bool,
-}
-
-/// A note as [`super::replica::Inner::note`] makes it. The canvas has no key here.
-fn read_note(id: &CanvasId, note: &str) -> Option<Found> {
-    let mut words = note.split(' ').skip(1);
-    let epoch = Epoch::parse(words.next()?)?;
-    let mut number = || words.next()?.parse().ok();
-    let seq = number()?;
-    let (objects, members) = (number()?, number()?);
-    let (id, key) = (id.clone(), 0);
-    Some(Found {
-        canvas: Canvas { id, key },
-        head: Position { epoch, seq },
-        objects,
-        members,
-        usage: None,
-    })
-}
-
 impl Replica {
-    fn found(&self) -> Option<Found> {
-        let inner = self.inner.lock();
-        let state = inner.state.as_ref().filter(|_| !inner.stale)?;
-        Some(Found {
-            canvas: self.canvas(),
-            head: state.head(),
-            objects: state.objects(),
-            members: state.members().members.len() as u64,
-            usage: None,
-        })
-    }
-
     pub(super) fn canvas(&self) -> Canvas {
         Canvas {
             id: self.id.clone(),
@@ -71,117 +30,6 @@ impl Replica {
 }
 
 impl ReplicatedBackplane {
-    pub(super) async fn find_canvas(&self, id: &CanvasId) -> Result<Option<Found>, Unavailable> {
-        self.shared.check_open()?;
-        if let Some(found) = self.found_here(id) {
-            return Ok(Some(found));
-        }
-        let session = self.shared.link.session_soon().await?;
-        let noted = self.noted(&session, std::slice::from_ref(id)).await;
-        let noted = noted.map_err(|fault| self.shared.link.without(&fault))?;
-        match noted.into_iter().next().flatten() {
-            None => Ok(None),
-            Some(Noted {
-                found: Some(found),
-                exact: true,
-            }) => Ok(Some(found)),
-            // What was noted is not the latest.
-            Some(_) => Ok(self.shared.ensure(id).await?.found()),
-        }
-    }
-
-    fn found_here(&self, id: &CanvasId) -> Option<Found> {
-        let replica = self.shared.canvases.named(id.as_str())?;
-        replica.found()
-    }
-
-    /// What was noted of canvases: nothing is loaded for it. `None` for those that there are not.
-    async fn noted(
-        &self,
-        session: &Session,
-        ids: &[CanvasId],
-    ) -> Result<Vec<Option<Noted>>, Fault> {
-        let summaries = session.log.summaries(ids).await?;
-        let noted = |(id, summary): (&CanvasId, Option<(u64, String)>)| {
-            let (n, note) = summary?;
-            let found = read_note(id, &note);
-            let exact = note.split(' ').next() == Some(n.to_string().as_str());
-            Some(Noted { found, exact })
-        };
-        Ok(ids.iter().zip(summaries).map(noted).collect())
-    }
-
-    /// The same; whoever has a canvas of which the note is not the latest is asked for it.
-    async fn noted_now(
-        &self,
-        session: &Session,
-        ids: &[CanvasId],
-    ) -> Result<Vec<Option<Noted>>, Fault> {
-        let mut noted = self.noted(session, ids).await?;
-        let here = |id: &CanvasId| self.found_here(id).is_some();
-        let (mut late, mut asked) = (Vec::new(), Vec::new());
-        for (place, id) in ids.iter().enumerate() {
-            if !here(id) && noted[place].as_ref().is_some_and(|noted| !noted.exact) {
-                asked.push(id.clone());
-                late.push(place);
-            }
-        }
-        if late.is_empty() {
-            return Ok(noted);
-        }
-        session.log.ask_for_summaries(&asked).await?;
-        let until = time::now() + NOTE_WAIT;
-        while !late.is_empty() && time::now() < until {
-            time::sleep(NOTE_LOOK).await;
-            let left: Vec<CanvasId> = late.iter().map(|place| ids[*place].clone()).collect();
-            let again = self.noted(session, &left).await?;
-            let mut still = Vec::new();
-            for (place, news) in late.into_iter().zip(again) {
-                if news.as_ref().is_some_and(|news| !news.exact) {
-                    still.push(place);
-                }
-                noted[place] = news;
-            }
-            late = still;
-        }
-        Ok(noted)
-    }
-
-    pub(super) async fn active_canvases(
-        &self,
-        after: &str,
-        limit: u32,
-    ) -> Result<Vec<Found>, Unavailable> {
-        self.shared.check_open()?;
-        let shared = &self.shared;
-        let session = shared.link.now();
-        let session = session.ok_or_else(|| shared.link.unavailable())?;
-        let without = |fault| shared.link.without(&fault);
-        let names = session.log.names_in_use().await.map_err(without)?;
-        let after = (Bound::Excluded(after), Bound::Unbounded);
-        let ids = names.range::<str, _>(after);
-        let ids: Vec<CanvasId> = ids.filter_map(|name| CanvasId::parse(name).ok()).collect();
-        let (limit, mut active) = (limit as usize, Vec::new());
-        for ids in ids.chunks(NOTES) {
-            // One that can't be read is not listed, and keeps none from being so.
-            let noted = match self.noted_now(&session, ids).await {
-                Err(Fault::Canvas(_)) => ids.iter().map(|_| None).collect(),
-                noted => noted.map_err(without)?,
-            };
-            let found = ids.iter().zip(noted);
-            let found = found.filter_map(|(id, noted)| {
-                let noted = noted.and_then(|noted| noted.found);
-                self.found_here(id).or(noted)
-            });
-            active.extend(found.filter(|found| found.members > 0));
-            if active.len() >= limit {
-                break;
-            }
-        }
-        active.truncate(limit);
-        Ok(active)
-    }
-
     /// The append is done at once where the canvas is here, so that who calls twice is committed in that order.
     pub(super) fn publish_message(
         &self,
@@ -236,6 +84,7 @@ impl ReplicatedBackplane {
     pub(super) async fn figures(&self) -> Result<Stats, Unavailable> {
         let shared = &self.shared;
         let instances = shared.instances().await;
+        let totals = shared.totals().await.unwrap_or_default();
         let trouble = shared
             .link
             .trouble()
@@ -259,6 +108,9 @@ impl ReplicatedBackplane {
             commits: counters.commits.load(Ordering::Relaxed),
             overloaded: counters.overloaded.load(Ordering::Relaxed),
             copies_diverged: counters.diverged.load(Ordering::Relaxed),
+            log_full: counters.full.load(Ordering::Relaxed),
+            log_bytes: totals.log,
+            max_log_bytes: shared.config.quotas.log_bytes,
             commit: counters.write.buckets(),
             delivery: counters.delivery.buckets(),
             write_p50_ms: write.p50,
@@ -285,7 +137,7 @@ impl Shared {
     async fn delete(&self, id: &CanvasId) -> Result<Position, Unavailable> {
         let session = self.link.session_soon().await?;
         let deleted = self.delete_through(&session, id).await;
-        deleted.map_err(|fault| self.link.without(&fault))
+        deleted.map_err(|fault| self.without_canvas(&fault))
     }
 
     async fn delete_through(&self, session: &Session, id: &CanvasId) -> Result<Position, Fault> {
@@ -297,11 +149,27 @@ impl Shared {
             }
             found => found?,
         };
+        let restarted = self.restart(session, &replica, None).await?;
+        restarted.ok_or_else(|| Fault::NotNow("there was no answer".to_owned()))
+    }
+
+    /// Empties a canvas. `idle_at`: only if that is its last batch, and nobody has used it for too long; otherwise there is no answer.
+    pub(super) async fn restart(
+        &self,
+        session: &Session,
+        replica: &Replica,
+        idle_at: Option<u64>,
+    ) -> Result<Option<Position>, Fault> {
         let epoch = Epoch::random();
         let piece = Piece {
-            canvas: id.clone(),
+            canvas: replica.id.clone(),
             kept: true,
             bytes: encode_batch(NOBODY, 0, None, &[Command::Restart { epoch }]),
+            asks: Asks {
+                empties: true,
+                idle_at,
+                ..Asks::default()
+            },
         };
         let how = How {
             even_if_full: true,
@@ -311,9 +179,7 @@ impl Shared {
         let n = match ends.into_iter().next() {
             Some(Appended::At(n, ..)) => n,
             Some(Appended::Refused(why)) => return Err(Fault::NotNow(why)),
-            Some(Appended::Published) | None => {
-                return Err(Fault::NotNow("there was no answer".to_owned()));
-            }
+            _ => return Ok(None),
         };
         let head = loop {
             let moved = replica.moved.notified();
@@ -329,8 +195,14 @@ impl Shared {
             let _ = time::timeout(Duration::from_millis(20), moved).await;
         };
         // What was there is of no use any more.
-        self.save(session, &replica, true).await?;
-        Ok(head)
+        self.save(session, replica, true).await?;
+        Ok(Some(head))
+    }
+
+    async fn totals(&self) -> Result<Totals, Unavailable> {
+        let session = self.link.now().ok_or_else(|| self.link.unavailable())?;
+        let totals = session.log.totals().await;
+        totals.map_err(|fault| self.link.without(&fault))
     }
 
     async fn instances(&self) -> Result<Vec<InstanceStats>, Unavailable> {

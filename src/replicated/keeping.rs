@@ -7,12 +7,12 @@ use std::time::Duration;
 use futures::{FutureExt as _, StreamExt, TryStreamExt, stream};
 
 use super::Shared;
-use super::canvases::KEEP;
 use super::link::Session;
 use super::loading::{PART, PARTS};
 use super::replica::{Inner, Replica};
+use crate::canvas::CanvasState;
 use crate::canvas::codec::Frozen;
-use crate::log::{Fault, Left, MessageChunk, StoredSnapshot};
+use crate::log::{Fault, Left, MessageChunk, Parting, StoredSnapshot};
 use crate::protocol::ids::Position;
 use crate::time;
 
@@ -183,7 +183,7 @@ impl Shared {
         let Ok(_loading) = replica.loading.try_lock() else {
             return Ok(());
         };
-        if !replica.is_unused(KEEP) || !replica.inner.lock().untold.is_told(u64::MAX) {
+        if !replica.is_unused() || !replica.inner.lock().untold.is_told(u64::MAX) {
             return Ok(());
         }
         let nothing = replica.inner.lock().left() == Some(Left::Nothing);
@@ -195,8 +195,8 @@ impl Shared {
         session.log.unsubscribe(&replica.id).await?;
         let (unused, left) = {
             let mut inner = replica.inner.lock();
-            let left = (inner.n, inner.left(), inner.away_until_ms(self));
-            let unused = inner.is_unused(KEEP) && inner.untold.is_told(u64::MAX);
+            let left = inner.parting(self);
+            let unused = inner.is_unused() && inner.untold.is_told(u64::MAX);
             if unused {
                 inner.state = None;
             }
@@ -207,12 +207,7 @@ impl Shared {
             return self.read(session, replica).await;
         }
         self.canvases.forget(replica);
-        let (n, left, away_until_ms) = left;
-        let left = left.unwrap_or(Left::Much);
-        session
-            .log
-            .release(&replica.id, n, left, away_until_ms)
-            .await
+        session.log.release(&replica.id, left).await
     }
 }
 
@@ -251,6 +246,16 @@ impl Inner {
             () if state.is_blank() => Left::Deleted,
             () => Left::Much,
         })
+    }
+
+    fn parting(&self, shared: &Shared) -> Parting {
+        Parting {
+            n: self.n,
+            left: self.left().unwrap_or(Left::Much),
+            away_until_ms: self.away_until_ms(shared),
+            log_ends_ms: self.state.as_ref().and_then(CanvasState::log_ends_ms),
+            counts: self.counts().unwrap_or_default(),
+        }
     }
 
     /// When the grace of the last one who is away ends.

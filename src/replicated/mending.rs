@@ -175,7 +175,9 @@ impl Inner {
         self.damage.is_none() && !self.stale
     }
 
-    fn park(&mut self, commands: Vec<Command>) {
+    fn park(&mut self, mut commands: Vec<Command>) {
+        // How much room there is, is asked again.
+        commands.retain(|command| !matches!(command, Command::Room { .. }));
         if !commands.is_empty() {
             self.parked.since.get_or_insert_with(Instant::now);
             self.parked.commands.extend(commands);

@@ -1,6 +1,6 @@
 //! The other instances: which of them live, and the clients of those that died.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use super::Shared;
 use super::link::Session;
+use super::replica::Inner;
 use super::start::StartError;
 use crate::canvas::Command;
 use crate::canvas::codec::encode_batch;
@@ -177,5 +178,25 @@ pub(super) async fn unregister(shared: &Shared) {
         && let Err(error) = session.log.leave(shared.number(), None).await
     {
         tracing::warn!(%error, "this instance could not leave the registry: the others will take it out");
+    }
+}
+
+impl Inner {
+    /// Clients whose instance is not in the registry are away: it died while this could not be read, or its list was lost.
+    pub(super) fn turn_ghosts_away(&self, canvas: &CanvasId, registered: &[u32], shared: &Shared) {
+        let Some(state) = &self.state else { return };
+        let here = state
+            .members()
+            .members
+            .into_iter()
+            .filter(|member| !member.away);
+        let of: BTreeSet<u32> = here.map(|member| member.conn.instance()).collect();
+        let own = shared.number();
+        for instance in of {
+            if instance != own && !registered.contains(&instance) {
+                let died = true;
+                shared.ask(canvas.clone(), Command::InstanceGone { instance, died });
+            }
+        }
     }
 }

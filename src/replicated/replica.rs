@@ -1,6 +1,6 @@
 //! This instance's copy of one canvas, and where what happens to it goes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -13,6 +13,7 @@ use super::keeping::Held;
 use super::link::Session;
 use super::loading::Parts;
 use super::mending::Parked;
+use super::quotas::asks_of;
 use super::telling::Hearing;
 use super::telling::untold::{Happened, Untold, heard};
 use super::{Shared, rules};
@@ -49,6 +50,11 @@ pub(super) struct Inner {
     pub(super) last_known: u64,
     pub(super) chain: String,
     pub(super) marks: Marks,
+    /// The sum of all that was asked for up to there: see [`crate::log::Counts`].
+    pub(super) charged: u64,
+    pub(super) grown: u64,
+    /// When somebody last wrote, came or went.
+    pub(super) used_at_ms: i64,
     /// It is not what the log has, and is not to be used: it is read anew.
     pub(super) stale: bool,
     /// The era that they are of.
@@ -115,6 +121,9 @@ impl Replica {
                 last_known: 0,
                 chain: String::new(),
                 marks: Marks::default(),
+                charged: 0,
+                grown: 0,
+                used_at_ms: 0,
                 stale: false,
                 snapshot_id: String::new(),
                 messages_end: String::new(),
@@ -215,6 +224,8 @@ impl Replica {
         let before = inner.state.replace(built.state);
         (inner.n, inner.last_known) = (head.n, head.n);
         inner.chain = head.chain;
+        (inner.charged, inner.grown) = (head.charged, head.grown);
+        inner.used_at_ms = head.used_at_ms;
         inner.stale = false;
         inner.era = Some(session.log.era().clone());
         inner.unsaved = built.unsaved;
@@ -318,24 +329,6 @@ impl Inner {
         }
     }
 
-    /// Clients whose instance is not in the registry are away: it died while this could not be read, or its list was lost.
-    fn turn_ghosts_away(&self, canvas: &CanvasId, registered: &[u32], shared: &Shared) {
-        let Some(state) = &self.state else { return };
-        let here = state
-            .members()
-            .members
-            .into_iter()
-            .filter(|member| !member.away);
-        let of: BTreeSet<u32> = here.map(|member| member.conn.instance()).collect();
-        let own = shared.number();
-        for instance in of {
-            if instance != own && !registered.contains(&instance) {
-                let died = true;
-                shared.ask(canvas.clone(), Command::InstanceGone { instance, died });
-            }
-        }
-    }
-
     /// Whether something was missed that has to be read.
     pub(super) fn is_behind(&self) -> bool {
         self.state.is_some() && (self.dropped || !self.ahead.is_empty())
@@ -377,6 +370,11 @@ impl Inner {
     }
 
     fn apply(&mut self, key: i64, batch: Batch, kept: &LoggedBatch, shared: &Shared) {
+        let asks = asks_of(&batch.commands);
+        (self.charged, self.grown) = (self.charged + asks.charge, self.grown + asks.growth);
+        if asks.uses {
+            self.used_at_ms = kept.at_ms;
+        }
         let Some(state) = &mut self.state else { return };
         let own = batch.from == shared.number();
         if kept.hooks > 0 {

@@ -139,7 +139,7 @@ impl Shared {
         let mut opens = stream::iter(opens).buffer_unordered(READS);
         while let Some(opened) = opens.next().await {
             match opened {
-                Ok(_) | Err(Fault::Canvas(_)) => {}
+                Ok(_) | Err(Fault::Canvas(_) | Fault::Many(..)) => {}
                 Err(fault) => return Err(fault),
             }
         }

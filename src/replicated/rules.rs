@@ -3,6 +3,7 @@
 use crate::canvas::Rules;
 use crate::canvas::bounds::ObjectBounds;
 use crate::config::AuthMode;
+use crate::limits::Quotas;
 
 /// As the relay and its canvases keep them.
 pub(super) fn text(rules: &Rules) -> String {
@@ -16,12 +17,22 @@ pub(super) fn text(rules: &Rules) -> String {
 }
 
 /// As the relay keeps them: what its canvases don't ask for is in it, too.
-pub(super) fn of_relay(rules: &Rules, auth: AuthMode) -> String {
+pub(super) fn of_relay(rules: &Rules, auth: AuthMode, quotas: &Quotas) -> String {
     let auth = match auth {
         AuthMode::None => "none",
         AuthMode::Token => "token",
     };
-    format!("{} --auth {auth}", text(rules))
+    let or_off = |value: Option<String>| value.unwrap_or_else(|| "off".to_owned());
+    format!(
+        "{} --auth {auth} --max-canvas-log-bytes {} --max-log-bytes {} --max-total-bytes {} --max-canvases {} \
+         --canvas-idle-ttl {}",
+        text(rules),
+        quotas.canvas_log_bytes,
+        quotas.log_bytes,
+        or_off(quotas.total_bytes.map(|max| max.to_string())),
+        or_off(quotas.canvases.map(|max| max.to_string())),
+        or_off(quotas.idle_ttl.map(|ttl| format!("{}ms", ttl.as_millis())))
+    )
 }
 
 /// Reads what [`text`] wrote; `None` for anything else.

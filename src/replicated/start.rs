@@ -113,10 +113,11 @@ impl Shared {
         let engine = engine(Introduction {
             token: token.clone(),
             instance_id: config.instance_id.to_string(),
-            relay_rules: rules::of_relay(&rules, config.auth),
+            relay_rules: rules::of_relay(&rules, config.auth, &config.quotas),
             canvas_rules: rules::text(&rules),
             message_ttl_ms: rules.message_ttl_ms,
             presence_grace_ms: rules.presence_grace_ms,
+            quotas: config.quotas,
             clock: clock.clone(),
         });
         let engine = engine.map_err(StartError::Engine)?;

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::Shared;
 use super::link::Session;
 use super::peers::{Dead, reap_all, unregister};
 use super::replica::{Inner, Replica};
+use super::{Shared, ends};
 use crate::backplane::intake::Look;
 use crate::canvas::{CanvasState, Command};
 use crate::limits::{MAX_QUEUE_WAIT, MEMORY_SWEEP};
-use crate::log::Fault;
+use crate::log::{Counts, Fault, Summary};
 use crate::time;
 
 /// How often an instance says that it lives, and looks whether the others do.
@@ -41,6 +41,8 @@ pub(super) async fn run(shared: Arc<Shared>) -> String {
         reason = look_around(&shared, &dead) => reason,
         reason = reap_all(&shared, &dead) => reason,
         reason = note_when_asked(&shared) => reason,
+        reason = ends::look_after(&shared) => reason,
+        reason = ends::count_again(&shared) => reason,
     }
 }
 
@@ -104,8 +106,13 @@ impl Shared {
         let keys: Vec<i64> = self.canvases.active.lock().iter().copied().collect();
         let replicas = keys.into_iter().filter_map(|key| self.canvases.get(key));
         let changed = replicas.filter_map(|replica| {
-            let (n, note) = replica.inner.lock().change(self.number())?;
-            Some((replica.id.clone(), n, note))
+            let (text, counts) = replica.inner.lock().change(self.number())?;
+            Some(Summary {
+                canvas: replica.id.clone(),
+                n: counts.n,
+                text,
+                counts,
+            })
         });
         let changed: Vec<_> = changed.collect();
         for notes in changed.chunks(NOTES) {
@@ -158,7 +165,7 @@ impl Shared {
 /// What can't be done for one canvas is done for the others.
 fn one_only(fault: Fault) -> Result<(), Fault> {
     match fault {
-        Fault::Canvas(_) => Ok(()),
+        Fault::Canvas(_) | Fault::Many(..) => Ok(()),
         fault => Err(fault),
     }
 }
@@ -199,6 +206,9 @@ pub(super) async fn farewell(shared: &Arc<Shared>) {
             break;
         }
     }
+    if let Err(fault) = shared.note_changes(&session).await {
+        tracing::debug!(%fault, "what canvases take is not told: it is counted when they are opened");
+    }
     unregister(shared).await;
 }
 
@@ -233,15 +243,15 @@ impl Replica {
 
 impl Inner {
     /// What there is to be noted of it. The lowest instance with members does so.
-    fn change(&mut self, own: u32) -> Option<(u64, String)> {
+    fn change(&mut self, own: u32) -> Option<(String, Counts)> {
         if self.noted == self.n || self.stale {
             return None;
         }
-        let note = self.note()?;
+        let (note, counts) = (self.note()?, self.counts()?);
         self.noted = self.n;
         let first = self.state.as_ref().and_then(CanvasState::lowest_instance);
         let ours = first.is_none_or(|first| first == own);
-        ours.then_some((self.n, note))
+        ours.then_some((note, counts))
     }
 
     /// Copies are alike: the lowest instance with members keeps a snapshot, the others only if it does not.

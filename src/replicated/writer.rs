@@ -15,9 +15,9 @@ use super::{Asked, Shared};
 use crate::backplane::Entry;
 use crate::backplane::intake::{Budget, Look, Waiting};
 use crate::canvas::Command;
-use crate::canvas::codec::{encode_batch, encode_ephemeral};
+use crate::canvas::codec::encode_ephemeral;
 use crate::limits::{BATCH_ENTRIES, READ_RETRY};
-use crate::log::{Appended, Fault, How, Piece};
+use crate::log::{Appended, Asks, Fault, How, Piece};
 use crate::protocol::ids::CanvasId;
 use crate::time;
 
@@ -28,7 +28,23 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Pending {
     pub(super) piece: Piece,
     pub(super) commands: Vec<Command>,
+    pub(super) within: Within,
 }
+
+/// What there has to be room in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Within {
+    /// In the logs.
+    pub(super) logs: bool,
+    /// In what is kept of all canvases.
+    pub(super) total: bool,
+}
+
+/// Where there has to be room at first.
+const ALL: Within = Within {
+    logs: true,
+    total: true,
+};
 
 /// What is committed at once.
 #[derive(Default)]
@@ -128,19 +144,10 @@ impl Shared {
             commit.heard.extend(heard);
         }
         for (canvas, commands, ephemeral) in canvases {
-            let (commands, seen) = self.unparked(&canvas, commands);
+            let (commands, _) = self.unparked(&canvas, commands);
             if !commands.is_empty() {
-                let bytes = encode_batch(self.number(), self.next_serial(), seen, &commands);
-                let canvas = canvas.clone();
-                let kept = true;
-                commit.pieces.push(Pending {
-                    piece: Piece {
-                        canvas,
-                        kept,
-                        bytes,
-                    },
-                    commands,
-                });
+                let pending = self.pending(canvas.clone(), commands, ALL);
+                commit.pieces.push(pending);
             }
             if !ephemeral.is_empty() {
                 let bytes = encode_ephemeral(self.number(), &ephemeral);
@@ -150,8 +157,10 @@ impl Shared {
                         canvas,
                         kept,
                         bytes,
+                        asks: Asks::default(),
                     },
                     commands: Vec::new(),
+                    within: ALL,
                 });
             }
         }
@@ -176,11 +185,16 @@ impl Shared {
                     self.link.commits(None);
                     let took = u64::try_from(time::since(began).as_micros()).unwrap_or(u64::MAX);
                     self.counters.last_commit_us.store(took, Ordering::Relaxed);
-                    return self.committed(commit, ends);
+                    self.committed(&mut commit, ends);
+                    continue;
                 }
                 Err(fault @ Fault::Link(_)) => {
                     self.link.failed(session.id, &fault);
                     pause = READ_RETRY;
+                    // It may be there already. Then it has its room.
+                    for asks in commit.pieces.iter_mut().map(|p| &mut p.piece.asks) {
+                        (asks.within_logs, asks.within_total) = (false, false);
+                    }
                 }
                 // Nothing was done: it is the same commit the next time.
                 Err(fault) => {
@@ -222,23 +236,39 @@ impl Shared {
         Ok(ends)
     }
 
-    /// What the engine took is committed; a canvas of which it took nothing harms itself only.
-    fn committed(&self, mut commit: Commit, ends: Vec<Appended>) {
+    /// What the engine took is committed; a canvas of which it took nothing harms itself only. What there was no room for is left, as
+    /// it goes again.
+    fn committed(&self, commit: &mut Commit, ends: Vec<Appended>) {
         self.counters.commits.fetch_add(1, Ordering::Relaxed);
         let now = time::now();
+        let since = std::mem::take(&mut commit.since);
         self.counters
             .write
-            .record(commit.since.iter().map(|since| now - *since));
-        for (pending, end) in commit.pieces.into_iter().zip(ends) {
-            if let Appended::Refused(why) = end {
-                let of_this = |canvas: &CanvasId| *canvas == pending.piece.canvas;
-                commit.heard.retain(|(canvas, _)| !of_this(canvas));
-                self.put_back(pending, &why);
+            .record(since.iter().map(|since| now - *since));
+        let mut again = Vec::new();
+        for (pending, end) in std::mem::take(&mut commit.pieces).into_iter().zip(ends) {
+            match end {
+                Appended::Refused(why) => {
+                    let of_this = |canvas: &CanvasId| *canvas == pending.piece.canvas;
+                    commit.heard.retain(|(canvas, _)| !of_this(canvas));
+                    self.put_back(pending, &why);
+                }
+                Appended::LogFull(logs) => again.extend(self.without_room(pending, logs)),
+                Appended::Tight(left) => again.push(self.with_room(pending, left)),
+                Appended::At(..) | Appended::Published | Appended::InUse => {}
             }
         }
-        for (_, heard) in commit.heard {
+        let waits = |id: &CanvasId| {
+            again
+                .iter()
+                .any(|pending: &Pending| pending.piece.canvas == *id)
+        };
+        let heard = std::mem::take(&mut commit.heard);
+        let (waiting, done): (Vec<_>, Vec<_>) = heard.into_iter().partition(|(id, _)| waits(id));
+        for (_, heard) in done {
             // Whoever asked may have given up.
             let _ = heard.send(());
         }
+        (commit.pieces, commit.heard) = (again, waiting);
     }
 }

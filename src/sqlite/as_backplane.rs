@@ -118,7 +118,7 @@ impl Directory for SqliteBackplane {
         self.active_canvases(after, limit).boxed()
     }
 
-    fn all<'a>(&'a self, after: &'a str, limit: u32) -> Answer<'a, Option<Vec<Found>>> {
+    fn all<'a>(&'a self, after: &'a str, limit: u32) -> Answer<'a, Vec<Found>> {
         self.all_canvases(after, limit).boxed()
     }
 

@@ -57,7 +57,7 @@ impl SqliteBackplane {
         &self,
         after: &str,
         limit: u32,
-    ) -> Result<Option<Vec<Found>>, Unavailable> {
+    ) -> Result<Vec<Found>, Unavailable> {
         let after = after.to_owned();
         let query = move |conn: &Connection| {
             let mut statement = conn.prepare_cached(sql::ALL)?;
@@ -68,7 +68,7 @@ impl SqliteBackplane {
                     all.push(found(id, row)?);
                 }
             }
-            Ok(Some(all))
+            Ok(all)
         };
         self.reader.read(query).await
     }

@@ -1,20 +1,28 @@
 //! One suite for every engine: each sentence of the contract in `src/log.rs` has a test here that is named for it.
 
+mod quotas;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use scumble::config::{RedisTls, RedisUrl};
+use scumble::limits::Quotas;
 use scumble::log::memory::MemoryEngine;
 use scumble::log::{
-    Appended, Changes, Clock, Committed, Engine, Fault, How, Introduction, Left, Listener, Log,
-    LoggedBatch, MessageChunk, NOBODY, Opening, Piece, Proof, Published, RowCommit, RowRange,
-    Sampled, SampledSpan, StoredSnapshot, ToldUpto,
+    Appended, Asks, Changes, Clock, Committed, Counts, Engine, Fault, How, Introduction, Left,
+    Listener, Log, LoggedBatch, MessageChunk, NOBODY, Opening, Piece, Proof, Published, RowCommit,
+    RowRange, Sampled, SampledSpan, StoredSnapshot, Summary, ToldUpto,
 };
 use scumble::protocol::ids::{CanvasId, Epoch};
 use scumble::redis::{Redis, RedisConfig};
 
 use crate::redis_server::RedisServer;
+use quotas::{
+    a_log_has_room_by_the_rule_of_quotas, one_canvas_too_many_is_not_made, parting,
+    what_is_charged_since_a_count_comes_on_top, what_is_over_ends_where_nobody_has_it,
+    what_may_grow_too_much_is_told_how_much_is_left,
+};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const PLAIN: How = How {
@@ -120,13 +128,18 @@ fn introduction(name: &str) -> Introduction {
         canvas_rules: "--b 2".to_owned(),
         message_ttl_ms: 60_000,
         presence_grace_ms: 60_000,
+        quotas: Quotas::default(),
         clock: Arc::new(Clock::default()),
     }
 }
 
 impl Instance {
     async fn enter(kind: &impl Kind, name: &str) -> Self {
-        let engine = kind.engine(introduction(name));
+        Self::introduced(kind, introduction(name)).await
+    }
+
+    async fn introduced(kind: &impl Kind, me: Introduction) -> Self {
+        let engine = kind.engine(me);
         let ears = Arc::new(Ears::default());
         let log = engine.connect(1, 0, ears.clone()).await.expect("a log");
         let me = Self { engine, ears, log };
@@ -199,6 +212,7 @@ fn piece(canvas: &CanvasId, bytes: &[u8]) -> Piece {
         canvas: canvas.clone(),
         kept: true,
         bytes: bytes.to_vec(),
+        asks: Asks::default(),
     }
 }
 
@@ -506,7 +520,8 @@ async fn what_was_never_used_leaves_nothing<K: Kind>() {
     };
     let give_up = async |instance: &Instance| {
         let log = &instance.log;
-        let released = log.release(&board, 0, Left::Nothing, None).await;
+        let parting = parting(0, Left::Nothing, Counts::default());
+        let released = log.release(&board, parting).await;
         released.expect("an answer");
     };
     give_up(&ada).await;
@@ -522,7 +537,12 @@ async fn an_older_summary_takes_no_newer_ones_place<K: Kind>() {
     ada.open(&board).await;
     ada.append(&board, b"x").await;
     for n in [1, 0] {
-        let note = (board.clone(), n, format!("{n} what is on it"));
+        let note = Summary {
+            canvas: board.clone(),
+            n,
+            text: format!("{n} what is on it"),
+            counts: Counts::default(),
+        };
         ada.log.put_summaries(&[note]).await.expect("an answer");
     }
     let known = ada.log.summaries(&[board.clone(), id("none")]).await;
@@ -665,7 +685,7 @@ async fn hooks_are_told_of_a_batch_by_whoever_comes_first<K: Kind>() {
     let (last, _) = ada.log.last_commit().await.expect("an answer");
     assert_eq!(last, third, "nothing was done");
     ada.log
-        .release(&board, 1, Left::Much, None)
+        .release(&board, parting(1, Left::Much, Counts::default()))
         .await
         .expect("released");
     assert_eq!(untold().await, ["board"], "nobody has it");
@@ -796,6 +816,9 @@ macro_rules! engines {
                 hooks_are_told_of_a_batch_by_whoever_comes_first
                 samples_of_all_are_kept_for_a_while
                 instances_of_other_rules_are_refused
+                a_log_has_room_by_the_rule_of_quotas what_is_charged_since_a_count_comes_on_top
+                what_may_grow_too_much_is_told_how_much_is_left one_canvas_too_many_is_not_made
+                what_is_over_ends_where_nobody_has_it
             }
         })*
     };

@@ -51,6 +51,7 @@ pub fn start_instance(
         presence_grace: options.presence_grace,
         auth: scumble::config::AuthMode::None,
         bounds: options.bounds(),
+        quotas: options.quotas,
         wait_replicas: 0,
         fail_points: Vec::new(),
     };

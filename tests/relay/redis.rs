@@ -8,6 +8,7 @@ mod hooks;
 mod leftovers;
 mod outages;
 mod people;
+mod quotas;
 mod secure;
 mod starting;
 

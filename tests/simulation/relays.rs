@@ -205,6 +205,7 @@ impl Relays {
                 message_ttl: Duration::from_millis(self.weather.ttl_ms),
                 presence_grace: Duration::from_secs(1),
                 auth: AuthMode::None,
+                quotas: scumble::limits::Quotas::default(),
                 bounds: ObjectBounds {
                     max_objects: 50,
                     max_bytes: 1 << 20,

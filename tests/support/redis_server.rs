@@ -152,6 +152,26 @@ impl RedisServer {
         self.folder.path().join("appendonlydir")
     }
 
+    /// A number of those that a canvas takes, by its place from 1: see `src/redis/lua/count.lua`. 0 if it has none.
+    #[allow(dead_code, reason = "not every test asks")]
+    pub fn takes(&self, canvas: &str, which: usize) -> i64 {
+        let read = "local takes = redis.call('HGET', KEYS[1], 'takes') return takes and \
+                    string.format('%.0f', ({ struct.unpack('>ddddddddd', takes) })[tonumber(ARGV[1])])";
+        let key = format!("scumble:canvas:{canvas}");
+        let told = self.ask(&["EVAL", read, "1", &key, &which.to_string()]);
+        told.parse().unwrap_or(0)
+    }
+
+    /// As if a canvas that was deleted had been so for as long as it is remembered.
+    #[allow(dead_code, reason = "not every test asks")]
+    pub fn end_now(&self, canvas: &str) {
+        let write = "local takes = { struct.unpack('>ddddddddd', redis.call('HGET', KEYS[1], 'takes')) } \
+                     takes[7] = 1 takes[10] = nil \
+                     return redis.call('HSET', KEYS[1], 'takes', struct.pack('>ddddddddd', unpack(takes)))";
+        let key = format!("scumble:canvas:{canvas}");
+        self.ask(&["EVAL", write, "1", &key]);
+    }
+
     /// What `redis-cli` prints.
     #[allow(dead_code, reason = "not every test asks")]
     pub fn ask(&self, command: &[&str]) -> String {

@@ -80,6 +80,7 @@ enum CommandWire<'a> {
     Restart(u64),
     Renumber(u64),
     Tick,
+    Room(i64, u64),
 }
 
 /// The bytes of a [`Batch`]. Each author stands there once.
@@ -90,6 +91,7 @@ pub fn encode_batch(from: u32, serial: u64, seen: Option<Seen>, commands: &[Comm
         &Command::Restart { epoch } => CommandWire::Restart(epoch.0),
         &Command::Renumber { epoch } => CommandWire::Renumber(epoch.0),
         Command::Tick => CommandWire::Tick,
+        &Command::Room { left, max } => CommandWire::Room(left, max),
         Command::Entry(entry) => CommandWire::Entry(EntryWire::of(entry, &mut authors)),
     };
     let commands = commands.iter().map(wire).collect();
@@ -121,6 +123,7 @@ pub fn decode_batch(bytes: &[u8]) -> Result<Batch, Damaged> {
                 epoch: Epoch(epoch),
             },
             CommandWire::Tick => Command::Tick,
+            CommandWire::Room(left, max) => Command::Room { left, max },
         })
     });
     Ok(Batch {

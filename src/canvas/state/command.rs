@@ -3,6 +3,7 @@
 use super::codec::Batch;
 use super::{CanvasState, Sender};
 use crate::backplane::{Delivery, Entry, LogBatch};
+use crate::canvas::quotas::Spare;
 use crate::protocol::ids::Epoch;
 
 /// What is put into a canvas's log for every replica to do.
@@ -30,6 +31,14 @@ pub enum Command {
     },
     /// Time passes.
     Tick,
+    /// Of what all canvases may have together so much is left, as far as the entries of this batch are concerned. Whoever sends this
+    /// asked: a replica must not.
+    Room {
+        /// Bytes; below 0 if they have more.
+        left: i64,
+        /// What they may have.
+        max: u64,
+    },
 }
 
 impl CanvasState {
@@ -58,6 +67,7 @@ impl CanvasState {
                 self.renumber(epoch, out);
             }
             Command::Tick => self.tick(now_ms, out),
+            Command::Room { left, max } => self.set_spare(Some(Spare::told(left, max))),
         }
     }
 
@@ -82,12 +92,14 @@ impl CanvasState {
     /// Runs a batch if it is new. Messages that follow each other go out in one piece, as they were taken.
     pub fn apply_batch(&mut self, batch: Batch, now_ms: i64) -> Vec<Delivery> {
         let mut out = Vec::new();
+        self.set_spare(None);
         if self.accept(batch.from, batch.serial, now_ms) {
             for command in batch.commands {
                 self.run_open(batch.from, command, now_ms, &mut out);
             }
             // What several of them have changed is written once.
             self.tables.objects.close();
+            self.set_spare(None);
         }
         joined(out)
     }

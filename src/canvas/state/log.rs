@@ -84,7 +84,7 @@ impl Log {
     }
 
     /// The retained messages, the oldest first.
-    pub fn rows(&self) -> impl ExactSizeIterator<Item = &Row> {
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = &Row> + DoubleEndedIterator {
         self.rows.iter()
     }
 

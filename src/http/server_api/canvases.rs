@@ -88,13 +88,11 @@ async fn listed(state: &ApiState, asked: Asked<ListQuery>) -> Result<Response, B
     let (after, limit) = (asked.after.unwrap_or_default(), limit(asked.limit)?);
     let directory = &state.http.directory;
     let active = if asked.all == Some(true) {
-        let all = directory.all(&after, limit).await;
-        let all = all.map_err(|e| unavailable(&e))?;
-        all.ok_or_else(|| bad("all=true: over Redis no list of all canvases is kept"))?
+        directory.all(&after, limit).await
     } else {
-        let active = directory.active(&after, limit).await;
-        active.map_err(|e| unavailable(&e))?
+        directory.active(&after, limit).await
     };
+    let active = active.map_err(|e| unavailable(&e))?;
     let full = active.len() >= limit as usize;
     let next = active
         .last()

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use futures::FutureExt as _;
 
 use super::super::{
-    Appended, Batches, CanvasHead, Fault, How, Left, Log, LoggedBatch, MessageChunk, Opening,
-    Piece, Published, Reply, Snapshots, StoredSnapshot, Summaries,
+    Appended, Batches, CanvasHead, Fault, How, Log, LoggedBatch, MessageChunk, Opening, Parting,
+    Piece, Published, Reply, Snapshots, StoredSnapshot, Summaries, Summary,
 };
 use super::{MemoryLog, World, batch, hear};
 use crate::protocol::ids::CanvasId;
@@ -98,6 +98,16 @@ impl Batches for MemoryLog {
                     ends.push(Appended::Published);
                     continue;
                 }
+                let others = world.state.totals_without(name);
+                let Some(canvas) = world.state.canvases.get_mut(name) else {
+                    ends.push(gone());
+                    continue;
+                };
+                let (asks, at) = (&piece.asks, (others, canvas.n));
+                if let Some(not) = canvas.takes.ask(asks, at, &self.me.quotas, now_ms) {
+                    ends.push(not);
+                    continue;
+                }
                 let Some(kept) = world.state.keep(name, now_ms, &piece.bytes) else {
                     ends.push(gone());
                     continue;
@@ -165,6 +175,12 @@ impl Batches for MemoryLog {
     ) -> Reply<'a, CanvasHead> {
         self.step(move |world, now_ms| {
             let rules = &self.me.canvas_rules;
+            let canvases = &world.state.canvases;
+            let there = canvases.len() as u64;
+            let max = self.me.quotas.canvases;
+            if !canvases.contains_key(canvas.as_str()) && max.is_some_and(|max| there >= max) {
+                return Err(Fault::Many(there, format!("there are {there} canvases")));
+            }
             let opened = world
                 .state
                 .open(canvas, self.number, &opening, rules, now_ms);
@@ -297,16 +313,9 @@ impl Snapshots for MemoryLog {
         })
     }
 
-    fn release<'a>(
-        &'a self,
-        canvas: &'a CanvasId,
-        n: u64,
-        left: Left,
-        away_until_ms: Option<i64>,
-    ) -> Reply<'a, ()> {
-        self.ask(move |world, _| {
-            let state = &mut world.state;
-            state.release(canvas, self.number, n, left, away_until_ms);
+    fn release<'a>(&'a self, canvas: &'a CanvasId, parting: Parting) -> Reply<'a, ()> {
+        self.ask(move |world, now_ms| {
+            world.state.release(canvas, self.number, parting, now_ms);
         })
     }
 
@@ -319,16 +328,18 @@ impl Snapshots for MemoryLog {
 }
 
 impl Summaries for MemoryLog {
-    fn put_summaries<'a>(&'a self, summaries: &'a [(CanvasId, u64, String)]) -> Reply<'a, ()> {
+    fn put_summaries<'a>(&'a self, summaries: &'a [Summary]) -> Reply<'a, ()> {
         self.ask(move |world, _| {
-            for (id, n, text) in summaries {
-                let Some(canvas) = world.state.canvases.get_mut(id.as_str()) else {
+            for summary in summaries {
+                let name = summary.canvas.as_str();
+                let Some(canvas) = world.state.canvases.get_mut(name) else {
                     continue;
                 };
+                canvas.takes.settle(summary.counts);
                 let known = canvas.summary.split(' ').next();
                 let known: Option<u64> = known.and_then(|n| n.parse().ok());
-                if known.is_none_or(|known| known < *n) {
-                    canvas.summary.clone_from(text);
+                if known.is_none_or(|known| known < summary.n) {
+                    canvas.summary.clone_from(&summary.text);
                 }
             }
         })

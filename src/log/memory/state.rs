@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use super::super::{
     CanvasHead, ConnectError, Introduction, Left, LoggedBatch, MessageChunk, NOBODY, Opening,
-    Place, Proof, StoredSnapshot,
+    Parting, Place, Proof, StoredSnapshot, differing,
 };
+use super::counting::Takes;
+use crate::limits::CLIENT_MEMORY;
 use crate::protocol::ids::CanvasId;
 
 /// How long an instance of the era before is waited for that has not said whether what it knows is there.
@@ -17,6 +19,9 @@ const GRACE_LATE_MS: i64 = 250;
 const LEASE_MS: i64 = 10_000;
 /// No time of a batch is further from its author's clock than this.
 const CLOCK_SLACK_MS: i64 = 1_000;
+
+/// A canvas with nothing on it is remembered for so long: as its clients are.
+const MEMORY_MS: i64 = CLIENT_MEMORY.as_secs().cast_signed() * 1_000;
 
 /// All of it. A replica has the same.
 #[derive(Clone, Default)]
@@ -91,12 +96,24 @@ pub(super) struct Canvas {
     messages: BTreeMap<u64, Vec<u8>>,
     pub(super) summary: String,
     pub(super) told: u64,
+    pub(super) takes: Takes,
 }
 
 /// A batch's number, its time, and its hooks.
 pub(super) type Kept = (u64, i64, u64);
 
 impl Canvas {
+    /// The epoch that it began with.
+    pub(super) fn epoch(&self) -> &str {
+        &self.epoch
+    }
+
+    /// When its log is empty, if nobody has it.
+    pub(super) fn log_ends_ms(&self, ttl_ms: i64) -> i64 {
+        let known = self.takes.log_ends_ms;
+        known.unwrap_or_else(|| self.at_ms.saturating_add(ttl_ms))
+    }
+
     fn keep(&mut self, now_ms: i64, hooks: u64, bytes: &[u8]) -> Kept {
         self.n += 1;
         self.at_ms = self.at_ms.max(now_ms);
@@ -203,9 +220,9 @@ impl State {
         if self.rules != me.relay_rules {
             let lives = |other: &u32| *other != number && connected.contains(other);
             if !self.rules.is_empty() && self.instances.keys().any(lives) {
+                let (theirs, ours) = differing(&self.rules, &me.relay_rules);
                 return Err(ConnectError::ForGood(format!(
-                    "other instances run with {}, this one with {}",
-                    self.rules, me.relay_rules
+                    "other instances run with {theirs}, this one with {ours}"
                 )));
             }
             self.rules.clone_from(&me.relay_rules);
@@ -282,6 +299,7 @@ impl State {
             base: base.clone(),
             epoch: opening.epoch.to_string(),
             rules: rules.to_owned(),
+            takes: Takes::new(now_ms),
             ..Canvas::default()
         };
         let canvas = self.canvases.entry(id.to_string()).or_insert_with(new);
@@ -305,6 +323,9 @@ impl State {
             messages_end: canvas.messages_end.clone(),
             told: canvas.told,
             instances: self.instances.keys().copied().collect(),
+            charged: canvas.takes.charged().0,
+            grown: canvas.takes.charged().1,
+            used_at_ms: canvas.takes.used_at_ms,
         };
         (head, began)
     }
@@ -351,34 +372,33 @@ impl State {
     }
 
     /// Gives up a canvas.
-    pub(super) fn release(
-        &mut self,
-        id: &CanvasId,
-        number: u32,
-        n: u64,
-        left: Left,
-        away_until_ms: Option<i64>,
-    ) {
+    pub(super) fn release(&mut self, id: &CanvasId, number: u32, parting: Parting, now_ms: i64) {
         if let Some(instance) = self.instances.get_mut(&number) {
             instance.canvases.remove(id.as_str());
         }
         if self.held(id.as_str(), NOBODY) {
             return;
         }
-        if let Some(at) = away_until_ms {
+        if let Some(at) = parting.away_until_ms {
             self.leaving.insert(id.to_string(), at);
         }
         let Some(canvas) = self.canvases.get_mut(id.as_str()) else {
             return;
         };
-        if canvas.n != n {
+        if canvas.n != parting.n {
             return;
         }
-        if left == Left::Nothing {
+        canvas.takes.settle(parting.counts);
+        canvas.takes.log_ends_ms = parting.log_ends_ms;
+        if parting.left == Left::Deleted {
+            let ends = &mut canvas.takes.ends_at_ms;
+            ends.get_or_insert(now_ms.saturating_add(MEMORY_MS));
+        }
+        if parting.left == Left::Nothing {
             self.canvases.remove(id.as_str());
-        } else if canvas.saved == n {
+        } else if canvas.saved == parting.n {
             canvas.batches.clear();
-            if left == Left::Deleted {
+            if parting.left == Left::Deleted {
                 canvas.messages.clear();
             }
         }

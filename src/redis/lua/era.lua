@@ -27,15 +27,20 @@ local all = string.sub(KEYS[1], 1, -6)
 -- The canvases of which hooks may not have been told everything.
 local untold = all .. 'untold'
 -- Takes a batch into a log, or says why not. Gives its number, and its time with the version of the hooks that are told of it. What can
--- fail comes first, since a script that ends halfway is not rolled back.
-local function keep(canvas, log, now, bytes)
-  local head = redis.pcall('HMGET', canvas, 'n', 't', 'saved', 'h', 'left')
+-- fail comes first, since a script that ends halfway is not rolled back. Before that, asks.before may say why not; asks.after gives what
+-- the canvas takes then (see count.lua).
+local function keep(canvas, log, now, bytes, asks)
+  local head = redis.pcall('HMGET', canvas, 'n', 't', 'saved', 'h', 'left', 'takes')
   if head.err then
     return 'its hash is of another type'
   end
   local n, t = tonumber(head[1] or ''), tonumber(head[2] or '')
   if not n or not t then
     return 'its hash is gone'
+  end
+  local why = asks and asks.before(head[1], t, head[6])
+  if why then
+    return why
   end
   local whole = n == tonumber(head[3] or '0')
   n, t = number(n + 1), number(math.max(now, t))
@@ -52,7 +57,11 @@ local function keep(canvas, log, now, bytes)
   end
   -- Each batch is chained to all before it: who has the same hash has had the same batches.
   local h = redis.sha1hex((head[4] or '') .. ' ' .. n .. ' ' .. at .. ' ' .. bytes)
-  redis.call('HSET', canvas, 'n', n, 't', t, 'h', h)
+  if asks then
+    redis.call('HSET', canvas, 'n', n, 't', t, 'h', h, 'takes', asks.after())
+  else
+    redis.call('HSET', canvas, 'n', n, 't', t, 'h', h)
+  end
   if head[5] then
     redis.call('PERSIST', canvas)
     redis.call('HDEL', canvas, 'left')

@@ -1,8 +1,8 @@
 -- Puts a canvas back from an instance's copy, after somebody removed or overwrote some of its keys. What is there of it is set
 -- aside under another name, not thrown away. Copies find that their place is gone, and read it anew.
--- KEYS: relay, canvas, log, rows
+-- KEYS: relay, canvas, log, rows, totals, names of canvases
 -- ARGV: era, time, n of the copy, which snapshot ('' if it is here), its parts, the snapshot if it is here, rules, a name to set aside under,
--- the snapshot that can't be read ('-' if it is not for that)
+-- the snapshot that can't be read ('-' if it is not for that), the canvas's name
 local canvas, log, now = KEYS[2], KEYS[3], clock()
 local n = tonumber(ARGV[3])
 local head = redis.pcall('HMGET', canvas, 'n', 't', 'saved', 'snap')
@@ -16,6 +16,12 @@ if whole and (head[3] or '0') .. ' ' .. (head[4] or '') ~= ARGV[9] then
 end
 n = math.max(n, last or 0, known or 0)
 even_if_full()
+local sums, takes = sums_of(KEYS[5]), takes_of(canvas)
+if takes then
+  -- What it takes is counted anew.
+  take(sums, takes, 0, 0)
+  put_sums(sums)
+end
 for _, key in ipairs({ canvas, log }) do
   if redis.call('EXISTS', key) == 1 then
     redis.call('RENAME', key, key .. ARGV[8])
@@ -25,7 +31,9 @@ end
 redis.call('UNLINK', KEYS[4])
 -- So far on that no copy takes what comes for what follows.
 n = number(n + 1048576)
-redis.call('HSET', canvas, 'n', n, 't', number(now), 'h', '', 'base', '', 'saved', n, 'snap', ARGV[4], 'pieces', ARGV[5], 'rules', ARGV[7])
+redis.call('HSET', canvas, 'n', n, 't', number(now), 'h', '', 'base', '', 'saved', n, 'snap', ARGV[4], 'pieces', ARGV[5], 'rules', ARGV[7],
+  'walk', sums.walk or '', 'takes', takes_out(takes_in(canvas, n, now, nil)))
+redis.call('ZADD', KEYS[6], 0, ARGV[10])
 if ARGV[4] == '' then
   redis.call('HSET', canvas, 'snapshot', ARGV[6])
 end

@@ -1,12 +1,18 @@
 -- Gives a canvas to an instance, creating it if it is new: where it is, and its snapshot if that is small.
--- KEYS: relay, canvas, log, the instance's canvases, instances
+-- KEYS: relay, canvas, log, the instance's canvases, instances, totals, names of canvases
 -- ARGV: era, time, name, the epoch of a new canvas, a batch that begins a new epoch, channel, rules, a name to set aside under,
--- 'whole' or 'head'
+-- 'whole' or 'head', how many canvases there may be ('': any number)
 local now, canvas, log = clock(), KEYS[2], KEYS[3]
+if ARGV[10] ~= '' and redis.call('EXISTS', canvas) == 0 and not redis.call('ZSCORE', KEYS[7], ARGV[3]) then
+  local there = redis.call('ZCARD', KEYS[7])
+  if there >= tonumber(ARGV[10]) then
+    return redis.error_reply('MANY ' .. there)
+  end
+end
 even_if_full()
 redis.call('SADD', KEYS[4], ARGV[3])
 local function known()
-  return redis.call('HMGET', canvas, 'n', 'h', 't', 'base', 'epoch', 'saved', 'rules', 'pieces', 'snap', 'rows', 'told')
+  return redis.call('HMGET', canvas, 'n', 'h', 't', 'base', 'epoch', 'saved', 'rules', 'pieces', 'snap', 'rows', 'told', 'takes')
 end
 local it = known()
 if not it[1] then
@@ -22,8 +28,14 @@ if not it[1] then
     redis.call('EXPIRE', log .. ARGV[8], 604800)
   end
   redis.call('HSET', canvas, 'n', n, 't', t, 'h', '', 'base', n == '0' and base or '', 'epoch', ARGV[4], 'rules', ARGV[7])
+  local takes = takes_in(canvas, n, now, nil)
+  if n == '0' then
+    takes.fresh = 1
+  end
+  redis.call('HSET', canvas, 'takes', takes_out(takes), 'walk', redis.call('HGET', KEYS[6], 'walk') or '')
   it = known()
 end
+redis.call('ZADD', KEYS[7], 0, ARGV[3])
 if it[4] ~= base then
   local why, n, t = keep(canvas, log, now, ARGV[5])
   if why then
@@ -33,6 +45,7 @@ if it[4] ~= base then
   redis.call('PUBLISH', ARGV[6], 'b' .. n .. ' ' .. t .. ' ' .. ARGV[5])
   it = known()
 end
+local takes = takes_in(canvas, it[1], tonumber(it[3]), it[12])
 local snapshot = ARGV[9] == 'whole' and redis.call('HGET', canvas, 'snapshot') or ''
 return { it[1], it[2] or '', it[5] or '', it[6] or '0', it[8] or '0', it[9] or '', snapshot, it[7] or ARGV[7], it[10] or '',
-  it[11] or '0',  redis.call('ZRANGE', KEYS[5], 0, -1) }
+  it[11] or '0', redis.call('ZRANGE', KEYS[5], 0, -1), { takes.charged, takes.grown, takes.used } }

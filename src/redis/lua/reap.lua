@@ -1,6 +1,6 @@
 -- Turns the clients of a dead instance away on some of its canvases, which nobody loads for it. Where nobody else is, it is noted when
 -- their grace ends.
--- KEYS: relay, instances, canvases that somebody is away on
+-- KEYS: relay, instances, canvases that somebody is away on, canvases that are to be looked after
 -- ARGV: era, time, number of the dead, what instances' names begin with, when the grace ends, a batch that turns them away, what names of
 -- canvases, logs and channels begin with, then names
 local now = clock()
@@ -31,6 +31,7 @@ for i = 10, #ARGV do
     end
     if not held then
       redis.call('ZADD', KEYS[3], ARGV[5], name)
+      redis.call('ZADD', KEYS[4], number(now), name)
     end
   end
   redis.call('SREM', own, name)

@@ -41,6 +41,7 @@ impl One {
             message_ttl: Duration::from_secs(60),
             presence_grace: Duration::from_secs(10),
             auth: AuthMode::None,
+            quotas: crate::limits::Quotas::default(),
             bounds: ObjectBounds {
                 max_objects: 100,
                 max_bytes: 1 << 20,

@@ -37,6 +37,7 @@ fn instance(
             max_objects: 100,
             max_bytes: 1 << 20,
         },
+        quotas: crate::limits::Quotas::default(),
         wait_replicas: 0,
         fail_points: Vec::new(),
     };

@@ -169,7 +169,7 @@ impl Client {
                 part = self.socket.receive().await?;
             }
             let text = part.to_string();
-            assert!(text.len() <= 256 * 1024, "a part of {} bytes", text.len());
+            assert!(text.len() <= 512 * 1024, "a part of {} bytes", text.len());
             assert_eq!(part["part"], n);
             if self.epoch.is_empty() {
                 self.epoch = part["epoch"].as_str().expect("an epoch").to_owned();

@@ -95,7 +95,13 @@ async fn an_unreadable_canvas_keeps_no_ghosts_on_others() {
 #[tokio::test]
 async fn what_subscribers_may_be_sent_does_not_bound_canvases() {
     let limit = ["--client-output-buffer-limit", "pubsub 1mb 256kb 1"];
-    let server = RedisServer::start_with(&[&["--appendonly", "yes"], &limit[..]].concat());
+    let server = RedisServer::start_with(
+        &[
+            &["--appendonly", "yes", "--appendfsync", "always"],
+            &limit[..],
+        ]
+        .concat(),
+    );
     let url = server.url();
     let relay = Relay::start(1, &["--redis", &url]).await;
     let mut over = Over { relay, server };

@@ -7,10 +7,6 @@ use serde_json::json;
 use super::*;
 use crate::harness::http;
 
-fn number(text: &str) -> u64 {
-    text.parse().expect("a number")
-}
-
 /// Writes much on a canvas that stays small, and leaves.
 async fn use_and_leave(over: &Over, canvas: &str) {
     let mut ada = over.relay.join(0, canvas).await;
@@ -63,8 +59,13 @@ async fn a_canvas_that_is_given_up_leaves_what_is_on_it_and_no_more() {
         keys == "scumble:canvas:deleted"
     })
     .await;
-    let ttl = over.server.ask(&["TTL", "scumble:canvas:deleted"]);
-    assert!((3_600..=200_000).contains(&number(&ttl)), "{ttl}");
+    let (used, ends) = (6, 7);
+    let ends_at = over.server.takes("deleted", ends);
+    let remembered_ms = ends_at - over.server.takes("deleted", used);
+    assert_eq!((remembered_ms + 60_000) / 3_600_000, 24);
+    let due = ["ZSCORE", "scumble:due", "deleted"];
+    over.until_answer(&due, |due| due == ends_at.to_string())
+        .await;
     over.until_answer(&["KEYS", "scumble:*:used*"], |keys| {
         keys == "scumble:canvas:used"
     })
@@ -75,7 +76,7 @@ async fn a_canvas_that_is_given_up_leaves_what_is_on_it_and_no_more() {
     let mut again = over.relay.join(0, "deleted").await;
     assert_eq!(again.model.objects.len(), 0);
     again.commit(create("new", "x")).await;
-    assert_eq!(over.server.ask(&["TTL", "scumble:canvas:deleted"]), "-1");
+    assert_eq!(over.server.takes("deleted", ends), 0);
 }
 
 /// Turning the clients of a dead process away, and listing canvases, loads none of them.

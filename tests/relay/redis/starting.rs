@@ -60,10 +60,20 @@ async fn other_rules_than_those_of_the_relay_are_refused_until_it_has_ended() {
     for (flags, theirs) in [
         (["--max-objects", "7"], "--max-objects 10000"),
         (["--message-ttl", "77s"], "--message-ttl 60000ms"),
+        (["--max-canvases", "7"], "--max-canvases off"),
+        (["--max-total-bytes", "1048576"], "--max-total-bytes off"),
+        (
+            ["--max-canvas-log-bytes", "77777"],
+            "--max-canvas-log-bytes 67108864",
+        ),
+        (["--max-log-bytes", "77777"], "--max-log-bytes 1073741824"),
+        (["--canvas-idle-ttl", "77s"], "--canvas-idle-ttl off"),
     ] {
         let told = refused(launch(&over, &flags), 1).await;
         let ours = flags.join(" ").replace("77s", "77000ms");
         assert!(told.contains(&ours) && told.contains(theirs), "{told}");
+        // Those that are the same are not told.
+        assert!(!told.contains("--presence-grace"), "{told}");
     }
     let secret = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(secret.path(), "s".repeat(40)).expect("written");
