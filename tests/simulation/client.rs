@@ -130,9 +130,12 @@ impl Client {
         let epoch = welcome["epoch"].as_str().expect("an epoch");
         match welcome["mode"].as_str() {
             Some("resume") => assert_eq!(self.epoch, epoch),
-            _ => self.part = Some((0, Model::default())),
+            // What it has stays of its own epoch until the snapshot is complete: it may be cut off before.
+            _ => {
+                self.part = Some((0, Model::default()));
+                self.adrift = true;
+            }
         }
-        epoch.clone_into(&mut self.epoch);
     }
 
     fn snapshot(&mut self, part: &Value) {
