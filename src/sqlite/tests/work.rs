@@ -41,7 +41,7 @@ async fn small_patches_of_large_objects_hold_up_their_own_canvas_only() {
     heard.log_to(OBJECTS as u64);
     // All of it is there before the writer looks, and would go into one transaction by its bytes.
     let together = Together::on(queue.clone());
-    for op in 0..120 {
+    for op in 0..48 {
         let text = patch(100 + op, usize::try_from(op).unwrap() % OBJECTS);
         let entry = message(&eve, &text);
         together.append(&flooded.canvas, entry).unwrap();
@@ -59,7 +59,7 @@ async fn small_patches_of_large_objects_hold_up_their_own_canvas_only() {
         "{done} patches went first"
     );
     // It waits, and loses nothing.
-    heard.log_to(OBJECTS as u64 + 120);
+    heard.log_to(OBJECTS as u64 + 48);
     queue.shutdown().await;
 }
 
