@@ -58,7 +58,8 @@ async function bundle(entryPoint, outfile, more) {
 
 async function buildClient(out) {
   mkdirSync(out, { recursive: true });
-  const banner = { js: "/* scumble-client 0.1.0, MIT OR Apache-2.0 */" };
+  const { version } = JSON.parse(readFileSync(join(web, "client/package.json"), "utf8"));
+  const banner = { js: `/* scumble-client ${version}, MIT OR Apache-2.0 */` };
   await bundle(join(web, "client/src/client.ts"), join(out, "client.js"), { banner });
   await bundle(join(web, "client/src/testing.ts"), join(out, "testing.js"), { banner });
   const types = mkdtempSync(join(tmpdir(), "scumble-types-"));

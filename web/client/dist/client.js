@@ -1,4 +1,4 @@
-/* scumble-client 0.1.0, MIT OR Apache-2.0 */
+/* scumble-client 0.2.0, MIT OR Apache-2.0 */
 var Bn=/\p{Surrogate}/u;function p(r,e,t){e==="__proto__"?Object.defineProperty(r,e,{value:t,enumerable:!0,configurable:!0,writable:!0}):r[e]=t}function u(r){return typeof r==
 "object"&&r!==null&&!Array.isArray(r)}function jt(r){return Bn.test(r)?r.replace(/\p{Surrogate}/gu,"\uFFFD"):r}function _(r,e=15){try{return ee(r,e,0)}catch(t){
 let n=At(r,e,0).slice(0,120);throw n&&t instanceof TypeError?new TypeError(`${t.message} (at ${n})`):t}}function At(r,e,t){if(typeof r!="object"||r===null||t>=e)

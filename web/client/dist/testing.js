@@ -1,4 +1,4 @@
-/* scumble-client 0.1.0, MIT OR Apache-2.0 */
+/* scumble-client 0.2.0, MIT OR Apache-2.0 */
 function y(s,e,t){e==="__proto__"?Object.defineProperty(s,e,{value:t,enumerable:!0,configurable:!0,writable:!0}):s[e]=t}function u(s){return typeof s=="object"&&
 s!==null&&!Array.isArray(s)}function d(s,e){if(!u(e))return e;let t=u(s)?{...s}:{};for(let n of Object.keys(e)){let r=e[n];r!==void 0&&(r===null?delete t[n]:y(t,n,u(r)?d(h(t,n),r):r))}return t}
 function h(s,e){return Object.hasOwn(s,e)?s[e]:void 0}var v=({unset:s,set:e,append:t})=>s!==void 0||e!==void 0||t!==void 0;function j(s){let e=[],t="";for(let n=0;n<=s.length;n++){let r=s[n];if(r===void 0||r==="."){
