@@ -18,7 +18,7 @@ pub trait Instance: Send + Sync + 'static {
     /// The number of this instance, as its connections have it ([`ConnId::instance`]).
     fn number(&self) -> u32;
 
-    /// A [`super::seal`] with a key that all instances of the relay have, and nobody else.
+    /// A [`super::seal()`] with a key that all instances of the relay have, and nobody else.
     fn seal(&self, what: &[u8]) -> [u8; super::SEAL_BYTES];
 }
 
