@@ -89,9 +89,13 @@ interface Connection {
   readonly ways: readonly Way[];
 }
 
-/** A TCP line. Cut, it carries pages and files but no WebSocket: a page may be reloaded while offline. */
+/** How the requests begin that stand in for a WebSocket. */
+const STREAM = "POST /sse/";
+
+/** A TCP line. Cut, it carries pages and files but no WebSocket, and no stream: a page may be reloaded while offline. */
 export class Line {
   private down = false;
+  private readonly streams = new Set<Socket>();
   private readonly connections = new Set<Connection>();
 
   private constructor(private readonly server: Server, private target: () => string, public conditions: Conditions) {
@@ -119,8 +123,17 @@ export class Line {
       upstream.on("error", () => socket.destroy());
       if (!isWebSocket) {
         for (const [end, other] of [[socket, upstream], [upstream, socket]] as const) end.on("close", () => other.destroy());
-        upstream.write(first);
-        return void socket.pipe(upstream).pipe(socket);
+        // A browser asks for one thing after the other on it, so each request begins a piece of its own.
+        const pass = (bytes: Buffer): void => {
+          if (bytes.toString("latin1", 0, STREAM.length) === STREAM) {
+            if (this.down) return void socket.destroy();
+            this.streams.add(socket);
+          }
+          upstream.write(bytes);
+        };
+        pass(first);
+        socket.on("data", pass).on("end", () => upstream.end()).on("close", () => this.streams.delete(socket));
+        return void upstream.pipe(socket);
       }
       const conditions = (): Conditions => this.conditions;
       const ways = [new Way(socket, upstream, conditions), new Way(upstream, socket, conditions)] as const;
@@ -139,6 +152,7 @@ export class Line {
   /** Connections break, and may be made anew at once. */
   reset(): void {
     for (const { socket } of this.connections) socket.resetAndDestroy();
+    for (const socket of this.streams) socket.resetAndDestroy();
   }
 
   /** Nothing passes for so long, and nobody is told. */
