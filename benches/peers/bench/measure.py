@@ -97,7 +97,12 @@ def generate(run, plan, pids, load, seconds, warmup=1.5, patience=90):
         command += ["--target", target]
     for pid in pids:
         command += ["--server-pid", str(pid)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + patience)
+    return result_of(command, seconds + patience)
+
+
+def result_of(command, timeout):
+    """The JSON object that a generator prints."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
     if done.returncode or not done.stdout.strip():
         raise RuntimeError((done.stderr or done.stdout).strip()[-300:])
     result = json.loads(done.stdout)

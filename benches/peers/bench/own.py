@@ -27,6 +27,8 @@ class Bench:
     run: object
     log: object
     seconds: float
+    #: How often a case that takes turns has run.
+    turn: int = 0
 
     @property
     def db(self):
@@ -46,9 +48,9 @@ class Bench:
         command = [self.run.scumble, "load", *line.format(s=self.seconds).split(), *more, "--json"]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    def load(self, line, *urls):
+    def load(self, line, *urls, more=()):
         """Runs `scumble load` to its end; its JSON object."""
-        return result(self.start(line, *url_flags(urls)))
+        return result(self.start(line, *url_flags(urls), *more))
 
 
 def url_flags(urls):

@@ -5,7 +5,7 @@ import statistics
 import time
 from dataclasses import dataclass
 
-from . import own, tables
+from . import own, own_jobs, tables
 
 
 @dataclass
@@ -24,6 +24,7 @@ def load(line, more=""):
 
 
 IDLE = f"`fanload --mode idle --rooms {{}} --clients-per-room {{}} --duration {own.IDLE_SECONDS}`"
+HOOKED = load(own.SATURATED, " --db F")
 
 ROWS = [
     Row(
@@ -169,6 +170,60 @@ ROWS = [
     ),
 ]
 
+#: Those of --jobs.
+JOB_ROWS = [
+    Row(
+        "jobs-memory",
+        "1,000,000 messages of 200 bytes wait, over a file: resident memory of the process; at most while they were pushed; before",
+        "{memory:0} MiB; {peak:0} MiB; {empty:0} MiB",
+        "< 100 MB",
+        f"`jobload --protocol queen {own_jobs.FILL}`",
+    ),
+    Row(
+        "jobs-memory",
+        "the file with its write-ahead log, over the bytes of the payloads; the file alone, once the process has ended",
+        "{file:2}; {closed:2}",
+        "< 2",
+        "the same",
+    ),
+    Row(
+        "jobs-beside",
+        "canvases, two processes, 1,000 messages/s in all, alone: between processes",
+        "p50 {alone_p50:2}, p99 {alone_p99:2} ms",
+        "",
+        load(own.TWO, " --url … --url …"),
+    ),
+    Row(
+        "jobs-beside",
+        "the same beside jobs on both processes",
+        "p50 {beside_p50:2}, p99 {beside_p99:2} ms: {ratio:2} times the p50 beside {jobs:0} jobs/s",
+        "1.5 times",
+        load(own_jobs.BESIDE, " --url … --url …"),
+    ),
+    Row("hooks", "durable messages committed, one process, no hooks", "{none:0} /s", "", HOOKED),
+    Row(
+        "hooks",
+        "a hook that matches nothing: another canvas's",
+        "{nothing:0} /s: {nothing_share:3}",
+        "0.98",
+        HOOKED,
+    ),
+    Row(
+        "hooks",
+        "a hook on everything: each message is copied into the work queue",
+        "{everything:0} /s: {everything_share:2}",
+        "2/3",
+        HOOKED,
+    ),
+    Row(
+        "hooks",
+        "a hook on `canvas.changed`: one row for each canvas and transaction, the least that a cursor over the log writes",
+        "{cursor:0} /s: {cursor_share:2}",
+        "",
+        HOOKED,
+    ),
+]
+
 
 def spread(values, digits):
     """`median (min–max)`."""
@@ -193,11 +248,13 @@ def row(row, results, seconds):
     if not rounds:
         return None
     figures = Figures({key: Figures.Values(r[key] for r in rounds) for key in rounds[0]})
-    command = row.command.replace("{s}", f"{seconds:g}")
+    # A hook's load is shorter.
+    seconds = own_jobs.hook_seconds(seconds) if row.case == "hooks" else seconds
+    command = row.command.replace("{s}", f"{seconds:g}").replace("{jobs_s}", f"{own_jobs.beside_seconds(seconds)}")
     return f"| {row.what} | {row.told.format_map(figures)} | {row.goal} | {command} |"
 
 
-def report(results, seconds, root):
+def report(results, seconds, root, rows):
     """All of it."""
     rounds = max(r["round"] for r in results) + 1
     busy = max(r["busy"] for r in results)
@@ -209,4 +266,4 @@ def report(results, seconds, root):
         "| what | measured | goal | command |",
         "|---|---|---|---|",
     ]
-    return "\n".join(lines + [line for line in (row(r, results, seconds) for r in ROWS) if line])
+    return "\n".join(lines + [line for line in (row(r, results, seconds) for r in rows) if line])

@@ -18,12 +18,15 @@ SOCKETIO = "ws://127.0.0.1:{}/socket.io/?EIO=4&transport=websocket"
 
 @dataclass
 class Start:
-    """One process of a peer. It is ready when its port is open, or when the path answers 200."""
+    """One process of a peer. It is ready when its port is open, when the path answers 200, or when the probe ends with 0."""
 
     port: int
     command: list
     ready: str = ""
     env: dict = field(default_factory=dict)
+    probe: list = field(default_factory=list)
+    stop: str = "SIGTERM"
+    patience: float = 10
 
 
 @dataclass
@@ -33,6 +36,8 @@ class Plan:
     protocol: str
     targets: list
     starts: list
+    #: Where the generator is not ours.
+    generator: list = field(default_factory=list)
 
 
 def free_ports(count):
@@ -62,6 +67,7 @@ class Run:
     folder: object
     scumble: str
     flags: list
+    postgres: object = None
 
     def server(self, name, *arguments):
         """One of servers/ in its runtime."""
@@ -219,9 +225,9 @@ class Servers:
         return self
 
     def __exit__(self, *_):
-        for process in reversed(self.processes):
+        for process, start in reversed(list(zip(self.processes, self.plan.starts))):
             if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
+                process.send_signal(signal.Signals[start.stop])
         for process in self.processes:
             try:
                 process.wait(5)
@@ -247,7 +253,7 @@ def tree(pid):
 
 
 def wait_ready(process, start):
-    for _ in range(200):
+    for _ in range(int(start.patience / 0.05)):
         if process.poll() is not None:
             raise RuntimeError(f"{start.command[0]} ended with {process.returncode}")
         try:
@@ -256,10 +262,12 @@ def wait_ready(process, start):
         except (OSError, http.client.HTTPException):
             pass
         time.sleep(0.05)
-    raise RuntimeError(f"{start.command[0]} is not ready after 10 s")
+    raise RuntimeError(f"{start.command[0]} is not ready after {start.patience} s")
 
 
 def is_ready(start):
+    if start.probe:
+        return subprocess.run(start.probe, capture_output=True, timeout=10).returncode == 0
     if not start.ready:
         socket.create_connection(("127.0.0.1", start.port), 0.2).close()
         return True

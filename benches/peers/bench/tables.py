@@ -4,10 +4,13 @@ import os
 import platform
 import statistics
 import subprocess
+import textwrap
 import time
 
-from .measure import COLUMNS, WORKLOADS
-from .peers import PEERS
+from . import jobs, measure, peers
+
+COLUMNS = measure.COLUMNS | jobs.COLUMNS
+PEERS = peers.PEERS | jobs.PEERS
 
 
 def number(value, digits):
@@ -48,9 +51,8 @@ def faults(results):
     return " / ".join(f"{kind:,}" for kind in kinds)
 
 
-def table(key, results):
+def table(key, results, workload):
     """One workload."""
-    workload = WORKLOADS[key]
     first = workload.columns[0]
     headings = [COLUMNS[c][0] for c in workload.columns]
     lines = [f"#### {workload.title}", ""]
@@ -94,9 +96,9 @@ def commit(root):
     return done.stdout.strip() or "unknown"
 
 
-def report(results, versions, root):
+def report(results, versions, root, workloads=measure.WORKLOADS):
     """All of it."""
-    done = [key for key in WORKLOADS if any(r["workload"] == key and "error" not in r for r in results)]
+    done = [key for key in workloads if any(r["workload"] == key and "error" not in r for r in results)]
     rounds = max(r["round"] for r in results) + 1
     steal = [r["steal"] for r in results if "steal" in r]
     lines = [
@@ -106,11 +108,18 @@ def report(results, versions, root):
     ]
     if versions:
         lines.append(f"Peers: {', '.join(versions)}.")
-    return "\n".join(lines) + "\n\n" + "\n\n".join(table(key, results) for key in done)
+    return "\n".join(lines) + "\n\n" + "\n\n".join(table(key, results, workloads[key]) for key in done)
+
+
+def wrapped(text):
+    """Paragraphs in lines of at most 120 characters; tables and headings as they are."""
+    blocks = text.split("\n\n")
+    return "\n\n".join(b if b[:1] in "|#!" else textwrap.fill(b, 120, break_on_hyphens=False) for b in blocks)
 
 
 def put(path, mark, text):
     """Writes the text between the marks of that name; the file must have them."""
+    text = wrapped(text)
     begin, end = f"<!-- {mark}:begin -->", f"<!-- {mark}:end -->"
     document = path.read_text()
     if document.count(begin) != 1 or document.count(end) != 1:
