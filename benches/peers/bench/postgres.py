@@ -28,7 +28,8 @@ class Postgres:
             user = "postgres" if exists("postgres") else "nobody"
             shutil.chown(self.folder, user)
             self.be = ["setpriv", f"--reuid={user}", "--clear-groups", "--"]
-        self.run("initdb", "--auth=trust", f"--username={self.USER}", "-D", f"{self.folder}/template")
+        encoding = ["--encoding=UTF8", "--locale=C.UTF-8"]
+        self.run("initdb", "--auth=trust", f"--username={self.USER}", *encoding, "-D", f"{self.folder}/template")
         return self
 
     def __exit__(self, *_):

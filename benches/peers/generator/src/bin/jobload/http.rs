@@ -86,13 +86,15 @@ impl Queen {
         Ok((status, body))
     }
 
+    /// A request that is done as a whole. Queen says of messages that PostgreSQL did not take that they are buffered: that is no push.
     async fn call_ok(&mut self, method: &str, path: &str, body: &str) -> anyhow::Result<Vec<u8>> {
         let (status, answer) = self.call(method, path, body).await?;
         let text = String::from_utf8_lossy(&answer);
         ensure!(
             (200..300).contains(&status)
                 && !text.contains("\"success\":false")
-                && !text.contains("\"status\":\"failed\""),
+                && !text.contains("\"status\":\"failed\"")
+                && !text.contains("\"status\":\"buffered\""),
             "{path} is answered with {status}: {text:.200}"
         );
         Ok(answer)
