@@ -128,10 +128,13 @@ pub enum Entry {
     },
 }
 
+/// In a [`Post`]'s number: its client counts none, so it is the next one, whichever that is.
+pub const NEXT_POST: u64 = 0;
+
 /// Messages of a client whose stream may be on another instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Post {
-    /// Which post of the stream it is: 1, 2, 3, …
+    /// Which post of the stream it is: 1, 2, 3, …; or [`NEXT_POST`].
     pub number: u64,
     /// The messages, as a JSON array.
     pub messages: Arc<str>,

@@ -7,8 +7,9 @@
 //!
 //! Where no WebSocket gets through, a [`stream`] of events takes its place, with the same task, the same outbox and the
 //! same limits. Only two things differ: the frames leave as [`events`] in an answer of HTTP, and messages come as posts
-//! ([`mailbox`]), from whatever process got them.
+//! ([`mailbox`]), from whatever process got them. A client that waits for it gets a post's acks as the [`answers`] to it.
 
+pub mod answers;
 mod clock;
 pub mod connection;
 pub mod events;

@@ -17,12 +17,12 @@ use super::lobby::Door;
 use super::passing::pass;
 use super::upgrade::{UpgradeState, address, wrong_origin};
 use super::{error, json_response};
-use crate::backplane::{Post, Unavailable};
-use crate::limits::{HELLO_BYTES, HTTP_BODY_TIMEOUT, POST_BYTES};
+use crate::backplane::Unavailable;
+use crate::limits::{HELLO_BYTES, HTTP_BODY_TIMEOUT, POST_BYTES, PUBLISH_WAIT};
 use crate::protocol::client_message::MAX_OP;
 use crate::protocol::ids::CanvasId;
 use crate::socket::connection::Hub;
-use crate::socket::stream::{OutOfOrder, Posted, open};
+use crate::socket::stream::{Answered, OutOfOrder, Posted, open};
 
 /// How long a browser may remember what it was allowed.
 const PREFLIGHT_AGE: &str = "600";
@@ -168,14 +168,12 @@ async fn handed_over(
         return Err(refusal(StatusCode::BAD_REQUEST, "bad-json", &message));
     }
     let messages = messages.into();
-    match hub
-        .posted(&canvas, session, Post { number, messages })
-        .await
-    {
-        Posted::Taken => Ok(json_response(
-            StatusCode::ACCEPTED,
-            &json!({ "post": number }),
-        )),
+    match hub.posted(&canvas, session, number, messages).await {
+        Posted::Taken => Ok(match number {
+            Some(number) => json_response(StatusCode::ACCEPTED, &json!({ "post": number })),
+            None => json_response(StatusCode::ACCEPTED, &json!([])),
+        }),
+        Posted::Answered(answered) => Ok(answers(answered).await),
         Posted::Unknown => {
             let message =
                 "there is no such session on this canvas, or it has ended: ask for another stream";
@@ -189,6 +187,18 @@ async fn handed_over(
         }
         Posted::Draining => Err(draining()),
         Posted::Unavailable(why) => Err(unavailable(&why)),
+    }
+}
+
+/// The acks and errors of a post. What takes longer, or comes when the stream is over, its client learns otherwise.
+async fn answers(answered: Answered) -> Response {
+    match tokio::time::timeout(PUBLISH_WAIT, answered).await {
+        Ok(Ok(said)) => {
+            let body = format!("[{}]", said.join(","));
+            let json = HeaderValue::from_static("application/json");
+            ([(header::CONTENT_TYPE, json)], body).into_response()
+        }
+        Ok(Err(_)) | Err(_) => json_response(StatusCode::ACCEPTED, &json!([])),
     }
 }
 
@@ -224,18 +234,20 @@ fn unavailable(why: &Unavailable) -> Refused {
     response
 }
 
-/// Which post it is.
-fn number(query: &str) -> Result<u64, Refused> {
+/// Which post it is, if its client counts them.
+fn number(query: &str) -> Result<Option<u64>, Refused> {
     let mut said = query
         .split('&')
         .filter_map(|pair| pair.strip_prefix("post="));
-    let number = said.next().and_then(|digits| digits.parse().ok());
-    number
-        .filter(|number| (1..=MAX_OP).contains(number))
-        .ok_or_else(|| {
-            let message = format!("post must be a whole number from 1 to {MAX_OP}, as in ?post=1");
-            refusal(StatusCode::BAD_REQUEST, "bad-request", &message)
-        })
+    let Some(digits) = said.next() else {
+        return Ok(None);
+    };
+    let number = digits.parse().ok();
+    let number = number.filter(|number| (1..=MAX_OP).contains(number));
+    number.map(Some).ok_or_else(|| {
+        let message = format!("post must be a whole number from 1 to {MAX_OP}, as in ?post=1");
+        refusal(StatusCode::BAD_REQUEST, "bad-request", &message)
+    })
 }
 
 /// A body of that many bytes at most, as text.

@@ -21,7 +21,22 @@ pub struct Events {
     /// The payload of a control frame, which has 125 bytes at most.
     control: Vec<u8>,
     ended: bool,
+    overheard: Option<Overheard>,
 }
+
+/// What somebody who waits for the answers to a post has to look at.
+#[derive(Debug, Default)]
+pub struct Overheard {
+    /// Short messages, each whole.
+    pub messages: Vec<String>,
+    /// Posts that were taken.
+    pub taken: Vec<u64>,
+    /// The message that passes by, if it began after the listening did.
+    passing: Option<Vec<u8>>,
+}
+
+/// A longer message is no ack and no error.
+const LONGEST_ANSWER: u64 = 16 * 1024;
 
 impl Events {
     /// The first event, which says what the stream is called.
@@ -32,6 +47,23 @@ impl Events {
     /// Whether the close has come: nothing follows it.
     pub fn have_ended(&self) -> bool {
         self.ended
+    }
+
+    /// Keeps a copy of short messages from now on, or does not.
+    pub fn listen(&mut self, on: bool) {
+        match on {
+            true => _ = self.overheard.get_or_insert_default(),
+            false => self.overheard = None,
+        }
+    }
+
+    /// What was said since it was asked last.
+    pub fn overheard(&mut self) -> Option<(Vec<String>, Vec<u64>)> {
+        let heard = self.overheard.as_mut()?;
+        Some((
+            std::mem::take(&mut heard.messages),
+            std::mem::take(&mut heard.taken),
+        ))
     }
 
     /// Appends the events that these bytes make.
@@ -78,6 +110,9 @@ impl Events {
         self.control.clear();
         if self.opcode == TEXT {
             out.extend_from_slice(b"data: ");
+            if let Some(heard) = &mut self.overheard {
+                heard.passing = (self.left <= LONGEST_ANSWER).then(Vec::new);
+            }
         }
         if self.left == 0 {
             self.end(out);
@@ -88,6 +123,13 @@ impl Events {
         if self.opcode == TEXT {
             let at = out.len();
             out.extend_from_slice(bytes);
+            if let Some(passing) = self
+                .overheard
+                .as_mut()
+                .and_then(|heard| heard.passing.as_mut())
+            {
+                passing.extend_from_slice(bytes);
+            }
             // In JSON a line can end between two words only, where a space means the same.
             for byte in &mut out[at..] {
                 if matches!(byte, b'\n' | b'\r') {
@@ -101,11 +143,23 @@ impl Events {
 
     fn end(&mut self, out: &mut Vec<u8>) {
         match self.opcode {
-            TEXT => {}
+            TEXT => {
+                if let Some(heard) = &mut self.overheard
+                    && let Some(passed) = heard.passing.take()
+                {
+                    heard.messages.extend(String::from_utf8(passed));
+                }
+            }
             PING => out.extend_from_slice(b"event: ping\ndata: {}"),
             PONG => {
                 out.extend_from_slice(b"event: taken\ndata: ");
                 out.extend_from_slice(&self.control);
+                if let Some(heard) = &mut self.overheard {
+                    let number = std::str::from_utf8(&self.control).ok();
+                    heard
+                        .taken
+                        .extend(number.and_then(|digits| digits.parse::<u64>().ok()));
+                }
             }
             CLOSE => {
                 let (code, reason) = self.control.split_at(self.control.len().min(2));
@@ -150,6 +204,40 @@ mod tests {
             event: close\ndata: {\"code\":4503,\"reason\":\"\\\"so\\\"\"}\n\n";
         for cut in [1, 2, 3, 7, frames.len()] {
             assert_eq!(events(&frames, cut), said, "{cut}");
+        }
+    }
+
+    #[test]
+    fn who_listens_gets_short_messages_whole() {
+        let text = |said: &str| {
+            let mut frames = Vec::new();
+            frame::text(&mut frames, |out| out.extend(said.as_bytes()));
+            frames
+        };
+        let long = "y".repeat(20_000);
+        for cut in [1, 3, 100_000] {
+            let (mut events, mut out) = (Events::default(), Vec::new());
+            let begun = text("begun before");
+            events.follow(&begun[..4], &mut out);
+            events.listen(true);
+            let more = [
+                &begun[4..],
+                &text("one"),
+                &text(&long),
+                &frame::taken(3),
+                &text("two"),
+            ]
+            .concat();
+            more.chunks(cut)
+                .for_each(|bytes| events.follow(bytes, &mut out));
+            events.listen(true);
+            assert_eq!(
+                events.overheard(),
+                Some((vec!["one".to_owned(), "two".to_owned()], vec![3]))
+            );
+            assert_eq!(events.overheard(), Some((vec![], vec![])));
+            events.listen(false);
+            assert_eq!(events.overheard(), None);
         }
     }
 

@@ -3,7 +3,9 @@
 //! A client numbers its posts 1, 2, 3, …, and sends one only when its stream has said that the one before was taken. So
 //! at most one waits, whatever way it came. A post that comes twice or too late changes nothing.
 
-use crate::backplane::Post;
+use std::sync::Arc;
+
+use crate::backplane::{NEXT_POST, Post};
 
 /// See the module's head.
 #[derive(Debug, Default)]
@@ -33,6 +35,9 @@ impl Mailbox {
     /// # Errors
     /// It is another one, or the one before was not taken yet.
     pub fn put(&mut self, post: Post) -> Result<(), OutOfOrder> {
+        if post.number == NEXT_POST {
+            return self.put_next(post.messages).map(drop);
+        }
         let last = self.waiting.as_ref().map_or(self.taken, |one| one.number);
         if (1..=last).contains(&post.number) {
             return Ok(());
@@ -45,6 +50,18 @@ impl Mailbox {
             post: Some(post),
         });
         Ok(())
+    }
+
+    /// Puts messages that have no number of a post as the next one, and gives it.
+    ///
+    /// # Errors
+    /// The one before was not taken yet.
+    pub fn put_next(&mut self, messages: Arc<str>) -> Result<u64, OutOfOrder> {
+        let number = self.taken + 1;
+        if self.is_full() {
+            return Err(OutOfOrder { next: number + 1 });
+        }
+        self.put(Post { number, messages }).map(|()| number)
     }
 
     /// Whether there is a post that was not read to its end.
@@ -79,7 +96,6 @@ mod tests {
     #[test]
     fn posts_are_read_once_and_in_their_order() {
         let mut posts = Mailbox::default();
-        assert_eq!(posts.put(post(0)), Err(OutOfOrder { next: 1 }));
         assert_eq!(posts.put(post(2)), Err(OutOfOrder { next: 1 }));
         assert_eq!(posts.take(), None);
         assert_eq!(posts.put(post(1)), Ok(()));
@@ -94,5 +110,24 @@ mod tests {
         assert!(!posts.is_full());
         assert_eq!(posts.put(post(2)), Ok(()));
         assert_eq!(posts.take(), Some(post(2)));
+    }
+
+    #[test]
+    fn a_post_without_a_number_is_the_next_one() {
+        let mut posts = Mailbox::default();
+        let next = |posts: &mut Mailbox| posts.put_next("[]".into());
+        assert_eq!(next(&mut posts), Ok(1));
+        assert_eq!(
+            next(&mut posts),
+            Err(OutOfOrder { next: 2 }),
+            "one at a time"
+        );
+        assert_eq!(posts.take(), Some(post(1)));
+        assert_eq!(posts.done(), Some(1));
+        assert_eq!(next(&mut posts), Ok(2));
+        assert_eq!(posts.put(post(2)), Ok(()), "the same one");
+        assert_eq!((posts.take(), posts.done()), (Some(post(2)), Some(2)));
+        assert_eq!(posts.put(post(NEXT_POST)), Ok(()), "from another process");
+        assert_eq!(posts.take(), Some(post(3)));
     }
 }

@@ -2,6 +2,7 @@
 //! takes at once. Only a full socket wakes the connection's task.
 
 use std::io::{self, IoSlice};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -10,8 +11,9 @@ use bytes::Bytes;
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
+use super::answers::{self, Answers};
 use super::events::Events;
 use super::mailbox::{Mailbox, OutOfOrder};
 use super::outbox::Outbox;
@@ -51,7 +53,12 @@ enum Wire {
 struct Ends {
     reader: AtomicWaker,
     posts: Mutex<Mailbox>,
+    /// Of the post whose client waits for its answers.
+    answers: Mutex<Option<Answers>>,
 }
+
+/// The answers to a post, once they are there. It ends without them when the stream does.
+pub type Answered = oneshot::Receiver<Vec<String>>;
 
 struct Lane {
     outbox: Outbox,
@@ -157,6 +164,25 @@ impl Outbound {
         let taken = self.posts(|posts| posts.put(post)).unwrap_or(Ok(()));
         self.wake.notify_one();
         taken
+    }
+
+    /// The client posted without a number: that is the next post. Whoever asks so is told its acks and errors.
+    ///
+    /// # Errors
+    /// The post before was not taken yet.
+    pub(super) fn post_next(&self, messages: Arc<str>) -> Result<Answered, OutOfOrder> {
+        let Wire::Events(ends) = &self.wire else {
+            // A WebSocket has no session to post to.
+            return Err(OutOfOrder { next: 1 });
+        };
+        let numbers = answers::numbers(&messages);
+        let mut waiting = ends.answers.lock();
+        let number = ends.posts.lock().put_next(messages)?;
+        let (collecting, answered) = Answers::to(number, numbers);
+        *waiting = Some(collecting);
+        drop(waiting);
+        self.wake.notify_one();
+        Ok(answered)
     }
 
     /// Does something with the outbox, without writing.
@@ -278,6 +304,7 @@ impl Outbound {
             return Poll::Ready(None);
         }
         let mut out = Vec::new();
+        events.listen(ends.answers.lock().is_some());
         while lane.outbox.bytes() > 0 && out.len() < STREAM_BYTES {
             let mut slices = [IoSlice::new(&[])];
             lane.outbox.gather(&mut slices);
@@ -294,6 +321,9 @@ impl Outbound {
             (lane.blocked, lane.taken) = (None, 0);
         }
         drop(lane);
+        if let Some((messages, taken)) = events.overheard() {
+            ends.overhear(&messages, &taken);
+        }
         counts::BYTES_OUT.add(out.len() as u64);
         // There may be room again that somebody waits for.
         self.wake.notify_one();
@@ -315,6 +345,7 @@ impl Outbound {
     pub fn hang_up(&self) {
         if let Wire::Events(ends) = &self.wire {
             self.lane.lock().broken = true;
+            *ends.answers.lock() = None;
             ends.reader.wake();
             self.wake.notify_one();
         }
@@ -325,6 +356,18 @@ impl Outbound {
         self.standing()
             .blocked
             .is_some_and(|since| since.elapsed() >= timeout)
+    }
+}
+
+impl Ends {
+    /// These went out on the stream.
+    fn overhear(&self, messages: &[String], taken: &[u64]) {
+        let mut answers = self.answers.lock();
+        if let Some(mut waiting) = answers.take() {
+            messages.iter().for_each(|message| waiting.hear(message));
+            taken.iter().for_each(|post| waiting.taken(*post));
+            *answers = waiting.tell();
+        }
     }
 }
 

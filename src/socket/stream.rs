@@ -13,11 +13,12 @@ use super::events::Events;
 use super::inbound::Inbound;
 use super::outbound::Outbound;
 use super::ticket;
-use crate::backplane::{Post, Unavailable};
+use crate::backplane::{NEXT_POST, Post, Unavailable};
 use crate::protocol::ids::CanvasId;
 use crate::room::Link as _;
 
 pub use super::mailbox::OutOfOrder;
+pub use super::outbound::Answered;
 
 /// A client's stream, from the first event to the last. It is dropped when the client is gone.
 pub struct EventStream {
@@ -78,6 +79,8 @@ impl Drop for EventStream {
 pub enum Posted {
     /// The session has it, or another process is handed it.
     Taken,
+    /// The session has it, and answers.
+    Answered(Answered),
     /// There is no such session on that canvas, or it has ended.
     Unknown,
     /// It is not its turn.
@@ -90,7 +93,14 @@ pub enum Posted {
 
 impl Hub {
     /// A client posted to a session of that name, which may be on another process. Its messages must be a JSON array.
-    pub async fn posted(&self, canvas: &CanvasId, session: &str, post: Post) -> Posted {
+    /// Without a number they are the next post, and a session of this process answers.
+    pub async fn posted(
+        &self,
+        canvas: &CanvasId,
+        session: &str,
+        number: Option<u64>,
+        messages: Arc<str>,
+    ) -> Posted {
         let relay = &self.backplane;
         let Some(conn) = ticket::check(&**relay, canvas, session) else {
             return Posted::Unknown;
@@ -99,15 +109,20 @@ impl Hub {
             if self.draining() {
                 return Posted::Draining;
             }
-            return match peer.out.post(post) {
-                Ok(()) => Posted::Taken,
-                Err(wrong) => Posted::OutOfOrder(wrong),
+            let posted = match number {
+                Some(number) => {
+                    let taken = peer.out.post(Post { number, messages });
+                    taken.map(|()| Posted::Taken)
+                }
+                None => peer.out.post_next(messages).map(Posted::Answered),
             };
+            return posted.unwrap_or_else(Posted::OutOfOrder);
         }
         if conn.instance() == relay.number() {
             return Posted::Unknown;
         }
-        match relay.forward(canvas, conn, post).await {
+        let number = number.unwrap_or(NEXT_POST);
+        match relay.forward(canvas, conn, Post { number, messages }).await {
             Ok(true) => Posted::Taken,
             Ok(false) => Posted::Unknown,
             Err(error) => Posted::Unavailable(error),

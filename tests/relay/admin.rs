@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::harness::http::{self, Answer};
 use crate::harness::{Relay, eventually};
+use crate::redis_server::RedisServer;
 
 const ADMIN: &str = "the-token-of-the-operators-here";
 const READER: &str = "the-token-of-those-who-only-read";
@@ -101,6 +102,70 @@ async fn a_login_on_one_process_is_good_on_the_other_and_ends_with_the_logout() 
     let forged = ops.cookie.replace("ops.", "ops.9");
     ops.cookie = forged;
     assert_eq!(ops.ask("GET", "analytics", "").await.status, 401);
+}
+
+/// The list that operators search has the canvases that nobody is on, whatever store there is.
+async fn every_canvas_is_listed(flags: &[&str]) {
+    let (relay, _dir) = with_tokens(1, flags).await;
+    let mut ops = Browser::at(&relay, 0);
+    assert_eq!(ops.log_in(ADMIN).await.status, 200);
+    for name in ["Board-a", "other-b", "board-c"] {
+        let mut ada = relay.join(0, name).await;
+        let object = json!({"id": "a", "kind": "rect", "words": "some of them"});
+        ada.commit(json!({"type": "object-create", "object": object}))
+            .await;
+        ada.say(json!({"type": "bye"})).await;
+    }
+    let _ben = relay.join(0, "board-d").await;
+    let names = |answer: &Answer| -> Vec<String> {
+        let said = answer.json();
+        let rows = said["canvases"].as_array().expect("a list").clone();
+        let name = |row: &Value| row["canvas"].as_str().expect("a name").to_owned();
+        rows.iter().map(name).collect()
+    };
+    eventually("those who left are gone", || async {
+        let answer = ops.ask("GET", "all-canvases?people=true", "").await;
+        (names(&answer) == ["board-d"]).then_some(())
+    })
+    .await;
+    let all = ops.ask("GET", "all-canvases", "").await;
+    assert_eq!(names(&all), ["Board-a", "board-c", "board-d", "other-b"]);
+    let row = &all.json()["canvases"][0];
+    assert_eq!(
+        (&row["objects"], &row["head"], &row["members"]),
+        (&json!(1), &json!(1), &json!(0))
+    );
+    assert!(row["object_bytes"].as_u64().expect("bytes") > 20, "{row}");
+    let part = ops
+        .ask("GET", "all-canvases?search=BOARD&limit=2", "")
+        .await;
+    assert_eq!(
+        (names(&part), &part.json()["next"]),
+        (
+            vec!["Board-a".to_owned(), "board-c".to_owned()],
+            &json!("board-c")
+        )
+    );
+    let rest = ops
+        .ask("GET", "all-canvases?search=board&limit=2&after=board-c", "")
+        .await;
+    assert_eq!(names(&rest), ["board-d"]);
+}
+
+#[tokio::test]
+async fn every_canvas_of_a_file_is_listed() {
+    every_canvas_is_listed(&[]).await;
+}
+
+#[tokio::test]
+async fn every_canvas_of_memory_is_listed() {
+    every_canvas_is_listed(&["--queue", "off"]).await;
+}
+
+#[tokio::test]
+async fn every_canvas_of_a_redis_is_listed() {
+    let server = RedisServer::start();
+    every_canvas_is_listed(&["--redis", &server.url()]).await;
 }
 
 #[tokio::test]

@@ -8,16 +8,16 @@ onclick&&s.addEventListener("click",e.onclick),s instanceof HTMLButtonElement&&!
 typeof r=="number"?String(r):r);return s}var ft="http://www.w3.org/2000/svg";function F(t,e={},...n){let s=document.createElementNS(ft,t);for(let[r,i]of Object.
 entries(e))s.setAttribute(r,String(i));return s.append(...n),s}function fe(t){b("live").textContent=t}function B(t,e,n){let s=b("ask");b("ask-title").textContent=
 t,b("ask-text").textContent=e;let r=b("ask-yes");return r.textContent=n,s.returnValue="",s.showModal(),b("ask-no").focus(),new Promise(i=>{r.onclick=()=>s.close(
-"yes"),b("ask-no").onclick=()=>s.close(""),s.onclose=()=>i(s.returnValue==="yes")})}function E(t,e,n,s,r){if(n.length===0)return o("p",{class:"hint",...r?{testid:r}:
+"yes"),b("ask-no").onclick=()=>s.close(""),s.onclose=()=>i(s.returnValue==="yes")})}function T(t,e,n,s,r){if(n.length===0)return o("p",{class:"hint",...r?{testid:r}:
 {}},s);let i=o("tr",{},...e.map(l=>o("th",{attrs:{scope:"col"}},l))),a=n.map(l=>o("tr",{},...l.map((d,c)=>o(c===0?"th":"td",{attrs:{"data-label":e[c]??"",...c===
 0?{scope:"row"}:{}}},d??"\u2013"))));return o("div",{class:"scroll"},o("table",r?{testid:r}:{},o("caption",{class:"sr"},t),o("thead",{},i),o("tbody",{},...a)))}
-var w=(t,e,n)=>o("span",{class:`pill ${e}`,...n?{title:n}:{}},t),M=(t,...e)=>o("div",{},o("dt",{},t),o("dd",{},...e));var gt=new Intl.NumberFormat("en"),bt=new Intl.NumberFormat("en",{maximumSignificantDigits:3,notation:"compact"}),$="\u2013",u=t=>t==null?$:gt.format(t),j=t=>t==
-null?$:t<.05?"0":bt.format(t);function v(t){return t==null?$:t>=1e4?`${Math.round(t/1e3)} s`:t>=1e3?`${(t/1e3).toFixed(1)} s`:`${t>=100?Math.round(t):t>=10?t.toFixed(
-1):t.toFixed(2)} ms`}var Oe=["B","KiB","MiB","GiB","TiB"];function S(t){if(t==null)return $;let[e,n]=[t,0];for(;e>=1024&&n<Oe.length-1;)[e,n]=[e/1024,n+1];return`${n===
-0||e>=100?Math.round(e):e.toFixed(1)} ${Oe[n]}`}function D(t){if(t==null)return $;let e=Math.max(0,Math.floor(t/1e3));return e<60?`${e} s`:e<3600?`${Math.floor(
-e/60)} min`:e<86400?`${Math.floor(e/3600)} h ${Math.floor(e%3600/60)} min`:`${Math.floor(e/86400)} d ${Math.floor(e%86400/3600)} h`}var _=(t,e=!0)=>new Date(t).
+var w=(t,e,n)=>o("span",{class:`pill ${e}`,...n?{title:n}:{}},t),M=(t,...e)=>o("div",{},o("dt",{},t),o("dd",{},...e));var gt=new Intl.NumberFormat("en"),bt=new Intl.NumberFormat("en",{maximumSignificantDigits:3,notation:"compact"}),_="\u2013",u=t=>t==null?_:gt.format(t),j=t=>t==
+null?_:t<.05?"0":bt.format(t);function v(t){return t==null?_:t>=1e4?`${Math.round(t/1e3)} s`:t>=1e3?`${(t/1e3).toFixed(1)} s`:`${t>=100?Math.round(t):t>=10?t.toFixed(
+1):t.toFixed(2)} ms`}var Oe=["B","KiB","MiB","GiB","TiB"];function $(t){if(t==null)return _;let[e,n]=[t,0];for(;e>=1024&&n<Oe.length-1;)[e,n]=[e/1024,n+1];return`${n===
+0||e>=100?Math.round(e):e.toFixed(1)} ${Oe[n]}`}function D(t){if(t==null)return _;let e=Math.max(0,Math.floor(t/1e3));return e<60?`${e} s`:e<3600?`${Math.floor(
+e/60)} min`:e<86400?`${Math.floor(e/3600)} h ${Math.floor(e%3600/60)} min`:`${Math.floor(e/86400)} d ${Math.floor(e%86400/3600)} h`}var E=(t,e=!0)=>new Date(t).
 toLocaleTimeString([],{hour:"2-digit",minute:"2-digit",...e?{second:"2-digit"}:{}}),ge=t=>{let e=new Date(t);return e.toDateString()===new Date().toDateString()?
-_(t):`${e.toLocaleDateString("en",{day:"numeric",month:"short"})}, ${_(t,!1)}`},q=t=>{let e=t?Date.parse(t):Number.NaN;return Number.isNaN(e)?$:`${D(Date.now()-
+E(t):`${e.toLocaleDateString("en",{day:"numeric",month:"short"})}, ${E(t,!1)}`},q=t=>{let e=t?Date.parse(t):Number.NaN;return Number.isNaN(e)?_:`${D(Date.now()-
 e)} ago`};var z=t=>t==="line"||t==="arrow";var De=t=>Math.round(t*10)/10,H=(t,e,n)=>Math.min(n,Math.max(e,t));function N(t){return{x:t.w<0?t.x+t.w:t.x,y:t.h<0?t.y+t.h:t.y,w:Math.abs(t.w),h:Math.abs(t.h)}}function W(t,e){return{x:t.x-e,y:t.y-e,w:t.w+2*e,h:t.h+2*e}}function be(t,e){
 let n=Math.min(t.x,e.x),s=Math.min(t.y,e.y);return{x:n,y:s,w:Math.max(t.x+t.w,e.x+e.w)-n,h:Math.max(t.y+t.h,e.y+e.h)-s}}function He(t){let e;for(let n of t)e=e?
 be(e,n):n;return e}function U(t){let e=0,n=0;for(let s=0;s+1<t.length;s+=2)e=Math.max(e,t[s]??0),n=Math.max(n,t[s+1]??0);return{w:e,h:n}}var yt={ink:{line:"#23262f",tint:"#e6e7eb",paper:"#eceae4",onPaper:"#23262f"},red:{line:"#d0413c",tint:"#f9dfdc",paper:"#ffd3cd",onPaper:"#5c1512"},orange:{line:"\
@@ -32,7 +32,7 @@ void 0;if(n)return n;let s=wt.test(t)?t:e.ink.line;return{line:s,tint:s.length==
 a/12.92:((a+.055)/1.055)**2.4});return .2126*n+.7152*s+.0722*r>.179?"#16181d":"#ffffff"}var xt=6;function we({w:t,h:e,stroke:n}){let s=Math.hypot(t,e);if(s<1)return[];let r=Math.min(10+3*n,s*.6),i=Math.atan2(e,t),a=l=>({x:t-r*Math.cos(i+l),y:e-r*Math.
 sin(i+l)});return[a(.45),{x:t,y:e},a(-.45)]}var ve=t=>({x:t.x+t.w/2,y:t.y+t.h/2});function Be(t,e){let n=W(N(t),xt+t.stroke/2),s=ve(n),[r,i]=[e.x-s.x,e.y-s.y];if(r===
 0&&i===0)return s;let a=t.kind==="ellipse"?1/Math.hypot(r/(n.w/2),i/(n.h/2)):Math.min(n.w/2/Math.abs(r),n.h/2/Math.abs(i));return a>=1?s:{x:s.x+r*a,y:s.y+i*a}}function je(t,e){
-let n=c=>{let p=c===void 0?void 0:e(c);return p&&xe(p)?p:void 0},[s,r]=[n(t.from),n(t.to)];if(!s&&!r)return t;let[i,a]=[{x:t.x,y:t.y},{x:t.x+t.w,y:t.y+t.h}],l=s?
+let n=c=>{let h=c===void 0?void 0:e(c);return h&&xe(h)?h:void 0},[s,r]=[n(t.from),n(t.to)];if(!s&&!r)return t;let[i,a]=[{x:t.x,y:t.y},{x:t.x+t.w,y:t.y+t.h}],l=s?
 Be(s,r?ve(N(r)):a):i,d=r?Be(r,s?ve(N(s)):i):a;return{...t,x:l.x,y:l.y,w:d.x-l.x,h:d.y-l.y}}var xe=t=>t.kind!=="line"&&t.kind!=="arrow"&&t.kind!=="draw";var ke='ui-sans-serif, system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif',V=1.3,X=16;var kt=12,Mt,Me=()=>Mt??=document.createElement("canvas").getContext("2d"),ze=t=>`${t}px ${ke}`,Z=t=>t==="note"||t==="text"||t==="rect"||t==="ellipse";function Ge(t,e,n,s=1/0){let r=Me();r.font=ze(e);let i=[];for(let a of t.split(`
 `)){let l="";for(let d of a.split(/(?<=\s)/)){l&&r.measureText((l+d).trimEnd()).width>n&&(i.push(l.trimEnd()),l=""),l+=d;for(let c=qe(l,e,n);c<l.trimEnd().length&&
 i.length<s;c=qe(l,e,n))i.push(l.slice(0,c)),l=l.slice(c);if(i.length>=s)return i}if(i.push(l.trimEnd()),i.length>=s)return i}return i}function qe(t,e,n){let s=Me(),
@@ -43,8 +43,8 @@ let[s,r]=t.kind==="ellipse"?[e*.147,n*.147]:[8,6],i=t.stroke/2;return{x:s+i,y:r+
 "text")return t.size;let{w:n,h:s}=Fe(t),r=t.kind==="note"?H(Math.round(t.w/8),10,64):t.size,i=Math.min(r,kt,Math.max(6,t.w/12));for(let a=r;a>i;a=Math.floor(a*.88)){
 let l=Math.floor(s/(a*V));if(Ge(e,a,n,l+1).length<=l)return a}return i}function Q(t){return t.layout??=St(t)}function St({shape:t,scrolled:e=0}){let n=Fe(t),s=$t(
 t,t.text),r=s*V,i=t.kind!=="text"?n.w:t.wrap?t.w+1:Math.max(t.w*1.08+8,s*2),a=Ge(t.text,s,i);if(t.kind==="text")return{box:n,size:s,lines:a,top:0,centred:!1,from:0,
-total:a.length};let l=t.kind!=="note",d=Math.max(1,Math.floor((n.h+(t.kind==="note"?X/2:1))/r)),c=H(e,0,Math.max(0,a.length-d)),p=Tt(a.slice(c),d,h=>Me().measureText(
-h).width<=i),g=l?n.y+Math.max(0,(n.h-p.length*r)/2):n.y;return{box:n,size:s,lines:p,top:g,centred:l,from:c,total:a.length}}function Tt(t,e,n){if(t.length<=e)return t;
+total:a.length};let l=t.kind!=="note",d=Math.max(1,Math.floor((n.h+(t.kind==="note"?X/2:1))/r)),c=H(e,0,Math.max(0,a.length-d)),h=Tt(a.slice(c),d,g=>Me().measureText(
+g).width<=i),p=l?n.y+Math.max(0,(n.h-h.length*r)/2):n.y;return{box:n,size:s,lines:h,top:p,centred:l,from:c,total:a.length}}function Tt(t,e,n){if(t.length<=e)return t;
 let s=[...t[e-1]];for(;s.length>0&&!n(`${s.join("")}\u2026`);)s.pop();return[...t.slice(0,e-1),`${s.join("").trimEnd()}\u2026`]}var Et=["rect","ellipse","line","arrow","draw","note","text"],_t=["none","tint","solid"],Ct=1e6;function C(t,e,n=Ct){return typeof t=="number"&&Number.isFinite(
 t)?H(t,-n,n):e}var Pt=8e3,We=t=>typeof t=="string"&&t.length<=64?t:void 0,At={rect:[120,80],ellipse:[120,80],line:[120,0],arrow:[120,0],draw:[0,0],note:[180,180],
 text:[120,28]};function Lt(t){let e=Et.includes(t.kind)?t.kind:"rect",n=Array.isArray(t.points)?t.points.map(a=>C(a,0)):[],[s,r]=e==="draw"?[U(n).w,U(n).h]:At[e],
@@ -80,11 +80,11 @@ ${i.join(`
 `}function Ot(t){let{kind:e,w:n,h:s,stroke:r}=t,i=se(t.color),a={stroke:i.line,"stroke-width":r,"stroke-linecap":"round","stroke-linejoin":"round"},l={...a,fill:t.
 fill==="none"?"none":t.fill==="solid"?i.line:i.tint};if(e==="rect")return P("rect",{width:n,height:s,rx:Math.min(8,n/4,s/4),...l});if(e==="ellipse")return P("el\
 lipse",{cx:n/2,cy:s/2,rx:n/2,ry:s/2,...l});if(e==="note")return P("rect",{width:n,height:s,rx:4,fill:i.paper});if(e==="draw")return P("path",{d:Dt(t),fill:"none",
-...a});if(!z(e))return"";let d=e==="arrow"?we(t).map(({x:c,y:p},g)=>`${g===0?"M":"L"}${L(c)} ${L(p)}`).join(""):"";return P("path",{d:`M0 0L${L(n)} ${L(s)}${d}`,
+...a});if(!z(e))return"";let d=e==="arrow"?we(t).map(({x:c,y:h},p)=>`${p===0?"M":"L"}${L(c)} ${L(h)}`).join(""):"";return P("path",{d:`M0 0L${L(n)} ${L(s)}${d}`,
 fill:"none",...a})}function Dt(t){let{points:e}=t,n=U(e),[s,r]=[n.w>0?t.w/n.w:1,n.h>0?t.h/n.h:1],i=c=>[(e[2*c]??0)*s,(e[2*c+1]??0)*r],a=e.length>>1,l=(...c)=>c.
-map(L).join(" "),d=`M${l(...i(0))}`;if(a<2)return`${d}l0.1 0`;for(let c=1;c<a-1;c++){let[[p,g],[h,A]]=[i(c),i(c+1)];d+=`Q${l(p,g,(p+h)/2,(g+A)/2)}`}return`${d}L${l(
-...i(a-1))}`}function Ht(t){let{shape:e}=t;if(!e.text||!Z(e.kind))return"";let{box:n,lines:s,size:r,top:i,centred:a}=Q(t),l=a?n.x+n.w/2:n.x,d=s.map((p,g)=>P("ts\
-pan",{x:l,y:i+g*r*V+r},Ke(p))),c={"font-family":ke,"font-size":r,fill:Je(e),"xml:space":"preserve"};return P("text",a?{...c,"text-anchor":"middle"}:c,d.join(""))}var Nt=5e3,Rt=24;function Ve(t){let e=document.documentElement.dataset.theme==="dark";Re(e);let n=new re,s=t.slice(0,Nt);for(let l of s)n.set(String(l.id),l);let r=[
+map(L).join(" "),d=`M${l(...i(0))}`;if(a<2)return`${d}l0.1 0`;for(let c=1;c<a-1;c++){let[[h,p],[g,A]]=[i(c),i(c+1)];d+=`Q${l(h,p,(h+g)/2,(p+A)/2)}`}return`${d}L${l(
+...i(a-1))}`}function Ht(t){let{shape:e}=t;if(!e.text||!Z(e.kind))return"";let{box:n,lines:s,size:r,top:i,centred:a}=Q(t),l=a?n.x+n.w/2:n.x,d=s.map((h,p)=>P("ts\
+pan",{x:l,y:i+p*r*V+r},Ke(h))),c={"font-family":ke,"font-size":r,fill:Je(e),"xml:space":"preserve"};return P("text",a?{...c,"text-anchor":"middle"}:c,d.join(""))}var Nt=5e3,Rt=24;function Ve(t){let e=document.documentElement.dataset.theme==="dark";Re(e);let n=new re,s=t.slice(0,Nt);for(let l of s)n.set(String(l.id),l);let r=[
 ...n.order()],i=He(r.map(l=>l.painted));if(!i)return;let a=getComputedStyle(document.documentElement).getPropertyValue("--paper").trim();return{src:`data:image/\
 svg+xml,${encodeURIComponent(Xe(r,W(i,Rt),a))}`,drawn:s.length}}var $e=200,Ze=400,Bt=2e3,ie=class{constructor(e,n){this.name=e;this.context=n;this.title=`Canvas ${e}`,this.path=`canvases/${y(e)}`,this.pause.onclick=()=>{let r=this.
 pause.getAttribute("aria-pressed")==="true";this.pause.setAttribute("aria-pressed",String(!r)),this.pause.textContent=r?"Pause":"Go on"},this.remove.onclick=()=>{
@@ -97,12 +97,12 @@ rd picture",testid:"picture"});tail=o("ol",{class:"tail",testid:"tail",attrs:{ta
 "button",{attrs:{"aria-pressed":"false"},testid:"pause"},"Pause");remove=o("button",{class:"danger",testid:"delete"},"Empty this canvas");seen;drawnAt="";size;async refresh(){
 let[e,{members:n}]=await Promise.all([f(this.path),f(`${this.path}/members`)]);if(this.showPeople(n),this.pause.getAttribute("aria-pressed")==="false"&&await this.
 follow(e),`${e.epoch}.${e.head}`!==this.drawnAt&&e.objects<=Bt)await this.draw();else if(this.drawnAt===""){let s=o("button",{onclick:()=>{this.draw()}},`Draw ${u(
-e.objects)} objects`);this.picture.replaceChildren(s)}this.facts.replaceChildren(M("People",u(e.members)),M("Objects",u(e.objects)),M("Size of the objects",S(this.
+e.objects)} objects`);this.picture.replaceChildren(s)}this.facts.replaceChildren(M("People",u(e.members)),M("Objects",u(e.objects)),M("Size of the objects",$(this.
 size)),M("Messages so far",u(e.head)),M("Epoch",o("code",{},e.epoch)))}showPeople(e){let{writes:n}=this.context.session,s=this.people.contains(document.activeElement)?
 document.activeElement.dataset.client:void 0,r=e.map(({client:a,user:l,away:d,state:c})=>[l.name??"(no name)",o("code",{},a),d?w("away","warn","The connection w\
 as lost; it may come back"):w("here","good"),o("code",{class:"cut"},c===void 0?"\u2013":JSON.stringify(c)),...n?[d?void 0:o("button",{class:"danger",attrs:{"dat\
 a-client":a,"aria-label":`Disconnect ${l.name??a}`},onclick:()=>{this.disconnect(a,l.name)}},"Disconnect")]:[]]),i=["Name","Client","Here","State",...n?["What t\
-o do"]:[]];this.people.replaceChildren(E("People on this canvas",i,r,"Nobody is on this canvas.","people")),s&&this.people.querySelector(`[data-client="${CSS.escape(
+o do"]:[]];this.people.replaceChildren(T("People on this canvas",i,r,"Nobody is on this canvas.","people")),s&&this.people.querySelector(`[data-client="${CSS.escape(
 s)}"]`)?.focus()}async follow({epoch:e,head:n}){this.seen?.epoch!==e&&(this.seen={epoch:e,seq:Math.max(0,n-20)});let s=Math.max(this.seen.seq,n-$e);for(;;)try{let{
 messages:r,next:i}=await f(`${this.path}/messages?since=${s}&epoch=${e}&limit=${$e}`);this.seen.seq=i;let a=this.tail.scrollTop+this.tail.clientHeight>this.tail.
 scrollHeight-40;for(this.tail.append(...r.map(jt));this.tail.childElementCount>$e;)this.tail.firstElementChild.remove();a&&(this.tail.scrollTop=this.tail.scrollHeight);
@@ -119,18 +119,17 @@ t")&&await this.context.act("The canvas could not be emptied",`${this.name} is e
 nnect ${s}?`,"Their connection is closed with code 4403: the client library does not come back by itself, but nothing keeps them from joining again.","Disconnec\
 t")&&await this.context.act(`${s} could not be disconnected`,`${s} is disconnected`,()=>k("POST",`${this.path}/clients/${y(e)}/disconnect`))}};function jt(t){let{
 type:e,seq:n,from:s,client:r,at:i,op:a,...l}=t,d=JSON.stringify(l),c=d.length>Ze?`${d.slice(0,Ze)}\u2026`:d;return o("li",{},o("span",{class:"seq"},n??""),typeof i==
-"number"&&o("span",{class:"seq"},_(i)),o("b",{},e),o("span",{class:"who"},String(s??r??"")),o("code",{},c))}var qt=50,oe=class{title="Canvases";every=5e3;element;list=o("div");more=o("div",{class:"row pager"});search=o("input",{testid:"search",attrs:{type:"search",id:"\
+"number"&&o("span",{class:"seq"},E(i)),o("b",{},e),o("span",{class:"who"},String(s??r??"")),o("code",{},c))}var qt=50,oe=class{title="Canvases";every=5e3;element;list=o("div");more=o("div",{class:"row pager"});search=o("input",{testid:"search",attrs:{type:"search",id:"\
 search",placeholder:"A part of the name",autocomplete:"off",spellcheck:"false"}});people=o("input",{testid:"with-people",attrs:{type:"checkbox",id:"with-people"}});before=[];constructor(){
 let e,n=()=>{this.before=[],clearTimeout(e),e=setTimeout(()=>{this.refresh().catch(()=>{})},200)};this.search.oninput=n,this.people.onchange=n,this.element=o("d\
 iv",{},o("div",{class:"head"},o("h1",{},"Canvases"),o("div",{class:"row tools"},o("label",{class:"check"},this.people," with people only"),o("label",{class:"sr",
 attrs:{for:"search"}},"Find canvases"),this.search)),this.list,this.more)}async refresh(){let[e,n,s]=[this.search.value.trim(),this.people.checked,this.before.at(
--1)??""],{canvases:r,next:i,of:a}=await f(`all-canvases?limit=${qt}&search=${y(e)}&after=${y(s)}&people=${n}`);if(e!==this.search.value.trim()||n!==this.people.
-checked||s!==(this.before.at(-1)??""))return;let l=r.map(h=>[o("a",{attrs:{href:`#/canvas/${y(h.canvas)}`}},h.canvas),u(h.members),u(h.objects),a==="all"?S(h.object_bytes):
-$,u(h.head)]),d=e?`No canvas has \u201C${e}\u201D in its name.`:n?"Nobody is on any canvas.":"There are no canvases yet.",c=this.list.contains(document.activeElement)?
-document.activeElement?.textContent:void 0;this.list.replaceChildren(E("Canvases",["Canvas","People","Objects","Size","Messages so far"],l,d,"canvases"),...a===
-"active"&&!n?[o("p",{class:"hint"},"This store tells of canvases that somebody is on only.")]:[]),c&&[...this.list.querySelectorAll("a")].find(h=>h.textContent===
-c)?.focus();let p=o("button",{onclick:()=>(this.before.pop(),void this.refresh())},"Back"),g=o("button",{onclick:()=>(i&&this.before.push(i),void this.refresh())},
-"More");this.more.replaceChildren(...this.before.length>0?[p]:[],...i?[g]:[])}};var Se=20,ae=class{constructor(e){this.context=e;this.element=o("div",{},o("div",{class:"head"},o("h1",{},"Hooks")),this.list)}context;title="Hooks";every=5e3;element;list=o(
+-1)??""],{canvases:r,next:i}=await f(`all-canvases?limit=${qt}&search=${y(e)}&after=${y(s)}&people=${n}`);if(e!==this.search.value.trim()||n!==this.people.checked||
+s!==(this.before.at(-1)??""))return;let a=r.map(p=>[o("a",{attrs:{href:`#/canvas/${y(p.canvas)}`}},p.canvas),u(p.members),u(p.objects),$(p.object_bytes),u(p.head)]),
+l=e?`No canvas has \u201C${e}\u201D in its name.`:n?"Nobody is on any canvas.":"There are no canvases yet.",d=this.list.contains(document.activeElement)?document.
+activeElement?.textContent:void 0;this.list.replaceChildren(T("Canvases",["Canvas","People","Objects","Size","Messages so far"],a,l,"canvases")),d&&[...this.list.
+querySelectorAll("a")].find(p=>p.textContent===d)?.focus();let c=o("button",{onclick:()=>(this.before.pop(),void this.refresh())},"Back"),h=o("button",{onclick:()=>(i&&
+this.before.push(i),void this.refresh())},"More");this.more.replaceChildren(...this.before.length>0?[c]:[],...i?[h]:[])}};var Se=20,ae=class{constructor(e){this.context=e;this.element=o("div",{},o("div",{class:"head"},o("h1",{},"Hooks")),this.list)}context;title="Hooks";every=5e3;element;list=o(
 "div",{testid:"hooks"});async refresh(){let e;try{e=await f("hooks")}catch(a){if(!(a instanceof x&&a.status===501))throw a;return this.list.replaceChildren(o("p",
 {class:"hint"},a.message))}let n=await Promise.all(e.hooks.map(a=>this.card(a))),s=e.dropped>0?o("p",{class:"banner warn"},`${u(e.dropped)} events had no room i\
 n their hook's backlog; a gap stands for them.`):void 0,r=o("p",{class:"hint"},"No hooks. --hooks FILE, or PUT /api/v1/hooks, tells back ends what happens on ca\
@@ -139,17 +138,17 @@ this.list.querySelector(`[data-press="${CSS.escape(i)}"]`)?.focus()}async card(e
 [f(`messages?queue=${y(n)}&limit=${Se}&status=pending`).catch(()=>({messages:[]})),f(`dlq?queue=${y(n)}&limit=${Se}`).catch(()=>({messages:[],total:0})),e.url?f(
 `hooks/${y(e.name)}/deliveries?limit=${Se}`):{deliveries:[]}]),a=s.messages.some(m=>Ye(m)>0),l=e.off!==null?w("off","bad"):r.total>0||a?w("failing","warn"):w("w\
 ell","good"),{writes:d}=this.context.session,c=(m,O,ne)=>o("button",{testid:"send-again",attrs:{"data-press":`${m}-${O}`,"aria-label":`Send ${ne} again`},onclick:()=>{
-this.sendAgain(e,O,ne)}},"Send again"),p=d&&i.some(m=>m.dead_letter!==null),g=i.map(m=>[o("time",{title:new Date(m.at).toLocaleString(),attrs:{datetime:new Date(
+this.sendAgain(e,O,ne)}},"Send again"),h=d&&i.some(m=>m.dead_letter!==null),p=i.map(m=>[o("time",{title:new Date(m.at).toLocaleString(),attrs:{datetime:new Date(
 m.at).toISOString()}},ge(m.at)),m.canvas,m.events>1?`${u(m.events)} events`:m.type,o("code",{class:"cut",title:m.id},m.id),u(m.attempt),zt(m),m.took_ms<1e3?`${m.
-took_ms} ms`:v(m.took_ms),...p?[m.dead_letter===null?void 0:c("tried",m.dead_letter,m.id)]:[]]),h=s.messages.map(m=>[o("code",{},m.transactionId),m.partition,u(
-Ye(m)),o("span",{class:"cut"},m.consumerGroups.find(({errorMessage:O})=>O)?.errorMessage??$),q(m.createdAt)]),A=r.messages.map(m=>[o("code",{},m.transactionId),
+took_ms} ms`:v(m.took_ms),...h?[m.dead_letter===null?void 0:c("tried",m.dead_letter,m.id)]:[]]),g=s.messages.map(m=>[o("code",{},m.transactionId),m.partition,u(
+Ye(m)),o("span",{class:"cut"},m.consumerGroups.find(({errorMessage:O})=>O)?.errorMessage??_),q(m.createdAt)]),A=r.messages.map(m=>[o("code",{},m.transactionId),
 u(m.attempts),o("span",{class:"cut",title:m.errorMessage},m.errorMessage),q(m.failedAt),...d?[c("dead",m.id,m.transactionId)]:[]]),te=d?["What to do"]:[],pe=(m,O,ne,Ae,mt)=>Ae.
-length>0?[o("h3",{},m),E(O,ne,Ae,"",mt)]:[];return o("section",{class:"card hook",attrs:{"aria-label":`Hook ${e.name}`}},o("div",{class:"head"},o("h2",{},e.name,
+length>0?[o("h3",{},m),T(O,ne,Ae,"",mt)]:[];return o("section",{class:"card hook",attrs:{"aria-label":`Hook ${e.name}`}},o("div",{class:"head"},o("h2",{},e.name,
 " ",l),o("span",{class:"hint"},e.url?`posts to ${e.url}`:`into the queue ${n}`)),e.off!==null&&o("p",{class:"banner bad"},`It is off: ${e.off}. Store the hooks \
 anew to turn it on.`),o("p",{},"On ",...e.canvases.flatMap((m,O)=>[O>0?", ":"",o("code",{},m)])," it tells of ",e.events.join(", "),"."),...pe("Latest attempts",
-`Attempts of ${e.name}`,["Time","Canvas","Event","Delivery","Attempt","Result","Took",...p?te:[]],g,"attempts"),...pe("Waiting",`Waiting deliveries of ${e.name}`,
-["Delivery","Canvas","Attempts so far","Last error","Since"],h,"waiting"),...pe(`Given up: ${u(r.total)}`,`Dead deliveries of ${e.name}`,["Delivery","Attempts",
-"Last error","Given up",...te],A,"given-up"),h.length+A.length===0&&o("p",{class:"hint"},"Nothing waits, and nothing was given up."))}async sendAgain(e,n,s){let r=`${s}\
+`Attempts of ${e.name}`,["Time","Canvas","Event","Delivery","Attempt","Result","Took",...h?te:[]],p,"attempts"),...pe("Waiting",`Waiting deliveries of ${e.name}`,
+["Delivery","Canvas","Attempts so far","Last error","Since"],g,"waiting"),...pe(`Given up: ${u(r.total)}`,`Dead deliveries of ${e.name}`,["Delivery","Attempts",
+"Last error","Given up",...te],A,"given-up"),g.length+A.length===0&&o("p",{class:"hint"},"Nothing waits, and nothing was given up."))}async sendAgain(e,n,s){let r=`${s}\
  goes to ${e.url??"its queue"} once more, after what waits on its canvas, with all its attempts before it.`;await B("Send this delivery again?",r,"Send again")&&
 await this.context.act("It could not be sent again","It waits for its receiver again",()=>k("POST",`dlq/${y(n)}/replay`,{}))}};function zt({status:t,error:e,outcome:n,
 next_at:s}){let r=n==="delivered"?"good":n==="retry"||n==="late"?"warn":"bad",i={delivered:"delivered",retry:s===null?"comes again":s>Date.now()?`again at ${ge(
@@ -169,11 +168,11 @@ Math.round((r.clientX-i)/a*(this.count-1)))});for(let r of["pointerleave","blur"
 keydown",r=>{let a={ArrowLeft:-1,ArrowRight:1,PageUp:-10,PageDown:10,Home:-1/0,End:1/0}[r.key];a!==void 0&&(r.preventDefault(),this.read((this.at??this.count-1)+
 a))})}get count(){return this.drawing?.at.length??0}draw(e){this.drawing=e;let n=Math.max(0,...e.series.flatMap(({values:d})=>d.map(c=>c??0))),s=e.binary?Ut(n):
 it(n),r=e.series.flatMap(({values:d},c)=>Qt(d,s,c)),i=[.5,1].map(d=>F("line",{class:"grid",x1:0,x2:Te,y1:Ee(s*d,s),y2:Ee(s*d,s)})),a=this.plot.querySelector(".c\
-ursor");this.plot.replaceChildren(...i,...r,a),this.top.textContent=e.format(s);let l=(e.at.at(-1)??0)-(e.at[0]??0)>12*36e5;this.from.textContent=_(e.at[0]??0,!1)+
+ursor");this.plot.replaceChildren(...i,...r,a),this.top.textContent=e.format(s);let l=(e.at.at(-1)??0)-(e.at[0]??0)>12*36e5;this.from.textContent=E(e.at[0]??0,!1)+
 (l?" yesterday":""),this.to.textContent="now",this.box.setAttribute("aria-valuemax",String(this.count-1)),this.read(this.at)}read(e){let{drawing:n,count:s}=this;
 if(!n||s===0)return;let r=e===void 0?void 0:Math.min(s-1,Math.max(0,e));this.at=r;let i=r??s-1,a=n.series.map(({name:d,values:c})=>({name:d,value:Wt(c[i],n.format)}));
-this.readout.replaceChildren(...a.map(({name:d,value:c},p)=>o("span",{class:`key key-${p}`},`${d} `,o("b",{},c))),...r===void 0?[]:[o("span",{class:"when"},_(n.
-at[i]??0))]),this.box.setAttribute("aria-valuenow",String(i)),this.box.setAttribute("aria-valuetext",`${_(n.at[i]??0)}: ${a.map(({name:d,value:c})=>`${d} ${c}`).
+this.readout.replaceChildren(...a.map(({name:d,value:c},h)=>o("span",{class:`key key-${h}`},`${d} `,o("b",{},c))),...r===void 0?[]:[o("span",{class:"when"},E(n.
+at[i]??0))]),this.box.setAttribute("aria-valuenow",String(i)),this.box.setAttribute("aria-valuetext",`${E(n.at[i]??0)}: ${a.map(({name:d,value:c})=>`${d} ${c}`).
 join(", ")}`);let l=this.plot.querySelector(".cursor");l.setAttribute("visibility",r===void 0?"hidden":"visible");for(let d of["x1","x2"])l.setAttribute(d,String(
 rt(i,s)))}},Wt=(t,e)=>t==null?"\u2013":e(t),rt=(t,e)=>nt+t/Math.max(1,e-1)*(Te-nt-Gt),Ee=(t,e)=>J-le-t/e*(J-Ft-le),st=t=>Math.round(t*10)/10;function it(t){if(t<=
 0)return 1;let e=10**Math.floor(Math.log10(t));return e*([1,2,5,10].find(n=>n*e>=t)??10)}function Ut(t){let e=t<1024?1:1024**Math.floor(Math.log2(t)/10);return it(
@@ -191,25 +190,25 @@ h-lines"}},o("div",{class:"head"},o("h2",{attrs:{id:"h-lines"}},"Over time"),o("
 {attrs:{id:"h-instances"}},"Processes")),this.instances),o("section",{attrs:{"aria-labelledby":"h-queue"}},o("div",{class:"head"},o("h2",{attrs:{id:"h-queue"}},
 "Store")),this.queue))}async refresh(){let e=this.range,n=await f(`analytics?range=${e}`);if(e!==this.range)return;this.showHealth(n),this.showTiles(n),this.showCharts(
 n),this.instances.replaceChildren(Xt(n.instances,n.instance_id));let{queue:s}=n;this.queue.replaceChildren(M("Rows in the log",u(s.rows)),M("Not yet processed e\
-verywhere",u(s.size)),M("Oldest of them",D(s.oldest_unprocessed_ms)),M("Database",S(s.db_bytes)),M("Write-ahead log",S(s.wal_bytes)),M("Spilled messages",u(s.spilled)))}showHealth({
-health:e,instances:n,scope:s,note:r}){let i=n.filter(({todo:h})=>h),a=e.state!=="healthy"?e.state:e.ready?i.length>0?"warning":"healthy":"not ready",l={healthy:`\
+verywhere",u(s.size)),M("Oldest of them",D(s.oldest_unprocessed_ms)),M("Database",$(s.db_bytes)),M("Write-ahead log",$(s.wal_bytes)),M("Spilled messages",u(s.spilled)))}showHealth({
+health:e,instances:n,scope:s,note:r}){let i=n.filter(({todo:g})=>g),a=e.state!=="healthy"?e.state:e.ready?i.length>0?"warning":"healthy":"not ready",l={healthy:`\
 All is well: ${u(n.length)} ${n.length===1?"process":"processes"}, nothing falls behind`,warning:e.state==="warning"?"The queue falls behind":"A process needs a\
- look",critical:"The relay is in trouble"},d=new Set([e.reason,e.cause,...i.map(({instance_id:h,state:A})=>`${h} is ${A}`)].filter(Boolean)),c=new Set([e.todo,...i.
-map(h=>h.todo)].filter(Boolean)),p=at(a),g=o("div",{class:`banner ${p}`},o("strong",{},l[a]??"This process takes no clients now"),...[...d].map(h=>o("p",{},h)),
-...[...c].map(h=>o("p",{class:"todo"},`What to do: ${h}`)),s==="process"&&r?o("p",{testid:"note"},r):void 0);this.health.textContent!==g.textContent&&this.health.
-replaceChildren(g)}showTiles({live:e,connections:n,instances:s}){let r=(i,a,l,d)=>o("div",{class:"card tile",testid:d},o("dt",{},i),o("dd",{},o("b",{},a),o("sma\
+ look",critical:"The relay is in trouble"},d=new Set([e.reason,e.cause,...i.map(({instance_id:g,state:A})=>`${g} is ${A}`)].filter(Boolean)),c=new Set([e.todo,...i.
+map(g=>g.todo)].filter(Boolean)),h=at(a),p=o("div",{class:`banner ${h}`},o("strong",{},l[a]??"This process takes no clients now"),...[...d].map(g=>o("p",{},g)),
+...[...c].map(g=>o("p",{class:"todo"},`What to do: ${g}`)),s==="process"&&r?o("p",{testid:"note"},r):void 0);this.health.textContent!==p.textContent&&this.health.
+replaceChildren(p)}showTiles({live:e,connections:n,instances:s}){let r=(i,a,l,d)=>o("div",{class:"card tile",testid:d},o("dt",{},i),o("dd",{},o("b",{},a),o("sma\
 ll",{},l)));this.tiles.replaceChildren(r("Connections",u(n),`on ${u(s.length)} ${s.length===1?"process":"processes"}`,"tile-connections"),r("Messages",`${j(e.messages_per_second)}\
-/s`,`${j(e.deliveries_per_second)}/s delivered`,"tile-messages"),r("Traffic",`${S(e.sent_bytes_per_second)}/s`,`${S(e.received_bytes_per_second)}/s received`,"t\
+/s`,`${j(e.deliveries_per_second)}/s delivered`,"tile-messages"),r("Traffic",`${$(e.sent_bytes_per_second)}/s`,`${$(e.received_bytes_per_second)}/s received`,"t\
 ile-bytes"),r("Delivery p99",v(e.delivery.p99_ms),`median ${v(e.delivery.p50_ms)}`,"tile-delivery"),r("Commit p99",v(e.commit.p99_ms),`median ${v(e.commit.p50_ms)}`,
 "tile-commit"),r("Refused",u(e.refusals),`${u(e.joins)} joined, last minute`,"tile-refused"))}showCharts({history:e}){let{at_ms:n,step_ms:s}=e,r=a=>a.map(l=>l*1e3/
-s),i=(a,l,...d)=>a.draw({at:n,format:l,binary:a===this.charts.bytes,series:d.map(([c,p])=>({name:c,values:p}))});i(this.charts.messages,j,["delivered",r(e.deliveries)],
-["committed",r(e.messages)]),i(this.charts.connections,u,["connections",e.connections]),i(this.charts.bytes,a=>`${S(a)}/s`,["sent",r(e.bytes_out)],["received",r(
+s),i=(a,l,...d)=>a.draw({at:n,format:l,binary:a===this.charts.bytes,series:d.map(([c,h])=>({name:c,values:h}))});i(this.charts.messages,j,["delivered",r(e.deliveries)],
+["committed",r(e.messages)]),i(this.charts.connections,u,["connections",e.connections]),i(this.charts.bytes,a=>`${$(a)}/s`,["sent",r(e.bytes_out)],["received",r(
 e.bytes_in)]),i(this.charts.delivery,v,["p99",e.delivery_p99_ms],["median",e.delivery_p50_ms]),i(this.charts.commit,v,["p99",e.commit_p99_ms],["median",e.commit_p50_ms]),
 i(this.charts.loop,v,["lag",e.event_loop_lag_ms])}};function Xt(t,e){let n=["Process","State","Connections","Canvases","Messages/s","Lag","Event loop","Writer",
 "Commit p99","Heartbeat","Up for","Pid","Version"],s=t.map(r=>[o("span",{},r.instance_id,r.instance_id===e?o("small",{class:"hint",title:"This page is from that\
  process"}," this one"):void 0),w(r.state,at(r.state),r.trouble??r.todo??void 0),u(r.connections),u(r.rooms),j(r.messages_per_second),`${u(r.lag)} rows`,v(r.event_loop_lag_ms),
-u(r.writer_depth),v(r.commit_p99_ms),`${D(r.heartbeat_age_ms)} ago`,D(r.uptime_ms),String(r.pid),r.version]);return E("Processes of this relay",n,s,"No process \
-has registered yet.","processes")}var de=20,lt=t=>t===void 0?$:`${j(t)}/s`,ue=class{constructor(e){this.context=e;for(let r of[this.which,this.of])r.onchange=()=>{this.offset=0,this.refresh().catch(
+u(r.writer_depth),v(r.commit_p99_ms),`${D(r.heartbeat_age_ms)} ago`,D(r.uptime_ms),String(r.pid),r.version]);return T("Processes of this relay",n,s,"No process \
+has registered yet.","processes")}var de=20,lt=t=>t===void 0?_:`${j(t)}/s`,ue=class{constructor(e){this.context=e;for(let r of[this.which,this.of])r.onchange=()=>{this.offset=0,this.refresh().catch(
 ()=>{})};let n=(r,...i)=>o("section",{attrs:{"aria-label":r}},...i),s=(r,...i)=>o("div",{class:"head"},o("h2",{},r),...i);this.element=o("div",{},o("div",{class:"\
 head"},o("h1",{},"Queues")),n("Queues",this.queues),n("Consumer groups",s("Consumer groups"),this.groups),n("Dead letters",s("Dead letters",o("div",{class:"row \
 tools"},this.of,this.which)),this.dead,this.pager))}context;title="Queues";every=5e3;element;queues=o("div");groups=o("div");dead=o("div");pager=o("div",{class:"\
@@ -220,20 +219,20 @@ value:""}},"All queues"));offset=0;before=new Map;async refresh(){let e=`dlq?lim
 s),this.showDead(r.messages,r.total)}rates({name:e,pushed:n,completed:s}){let[r,i]=[Date.now(),this.before.get(e)];if(i&&r-i.at<2e3)return[void 0,void 0];if(this.
 before.set(e,{at:r,pushed:n,completed:s}),!i)return[void 0,void 0];let a=(r-i.at)/1e3;return[Math.max(0,n-i.pushed)/a,Math.max(0,s-i.completed)/a]}showQueues(e){
 let n=e.map(i=>{let[a,l]=this.rates(i);return[i.name,u(i.pending),u(i.inFlight),i.dead>0?w(u(i.dead),"bad"):"0",D(i.oldestAgeSeconds===null?null:i.oldestAgeSeconds*
-1e3),lt(a),lt(l),v(i.waitTime.p50Ms),v(i.waitTime.p99Ms),v(i.processingTime.p50Ms),u(i.partitions),S(i.bytes)]}),s=["Queue","Waiting","In flight","Dead","Oldest",
-"Pushed","Completed","Wait, median","Wait p99","Work, median","Partitions","Size"];this.queues.replaceChildren(E("Queues",s,n,"There are no queues. POST /api/v1\
+1e3),lt(a),lt(l),v(i.waitTime.p50Ms),v(i.waitTime.p99Ms),v(i.processingTime.p50Ms),u(i.partitions),$(i.bytes)]}),s=["Queue","Waiting","In flight","Dead","Oldest",
+"Pushed","Completed","Wait, median","Wait p99","Work, median","Partitions","Size"];this.queues.replaceChildren(T("Queues",s,n,"There are no queues. POST /api/v1\
 /push makes one.","queues"));let r=e.map(({name:i})=>i);if([...this.of.options].slice(1).map(({value:i})=>i).join(`
 `)!==r.join(`
 `)){let i=this.of.value;this.of.replaceChildren(this.of.options[0],...r.map(a=>o("option",{attrs:{value:a}},a))),this.of.value=r.includes(i)?i:""}}showGroups(e){
 let n=e.map(s=>[s.name,s.queueName,w(s.state.toLowerCase(),s.state==="Stable"?"good":"warn"),u(s.waiting),D(s.maxTimeLag*1e3),u(s.inFlight),u(s.completed),q(s.lastSeenAt)]);
-this.groups.replaceChildren(E("Consumer groups",["Group","Queue","State","Lag","Lag in time","In flight","Completed","Last seen"],n,"Nobody has read a queue yet\
+this.groups.replaceChildren(T("Consumer groups",["Group","Queue","State","Lag","Lag in time","In flight","Completed","Last seen"],n,"Nobody has read a queue yet\
 .","groups"))}showDead(e,n){let{writes:s}=this.context.session,r=new Set([...this.dead.querySelectorAll("details[open]")].map(({dataset:c})=>c.id)),i=this.dead.
-contains(document.activeElement)?document.activeElement.dataset.press:void 0,a=e.map(c=>{let p=o("details",{attrs:{"data-id":c.id,...r.has(c.id)?{open:""}:{}}},
-o("summary",{attrs:{"data-press":`open-${c.id}`}},"Message"),o("pre",{attrs:{tabindex:"0"}},JSON.stringify(c.data,void 0,2))),g=(h,A,te)=>o("button",{attrs:{"da\
-ta-press":`${A}-${c.id}`,"aria-label":`${h} ${c.transactionId}`},testid:A,onclick:te},h);return o("li",{class:"card letter",testid:"letter"},o("div",{class:"hea\
+contains(document.activeElement)?document.activeElement.dataset.press:void 0,a=e.map(c=>{let h=o("details",{attrs:{"data-id":c.id,...r.has(c.id)?{open:""}:{}}},
+o("summary",{attrs:{"data-press":`open-${c.id}`}},"Message"),o("pre",{attrs:{tabindex:"0"}},JSON.stringify(c.data,void 0,2))),p=(g,A,te)=>o("button",{attrs:{"da\
+ta-press":`${A}-${c.id}`,"aria-label":`${g} ${c.transactionId}`},testid:A,onclick:te},g);return o("li",{class:"card letter",testid:"letter"},o("div",{class:"hea\
 d"},o("div",{},o("strong",{},c.errorMessage||"It failed without a word"),o("p",{class:"hint"},`${c.queue} / ${c.partition}, group ${c.consumerGroup}: ${u(c.attempts)}\
  ${c.attempts===1?"attempt":"attempts"}, died ${q(c.failedAt)}, pushed ${q(c.createdAt)}`)),o("div",{class:"row"},c.reviewed&&w("reviewed","plain"),s&&!c.reviewed&&
-g("Mark as reviewed","review",()=>{this.review(c)}),s&&g("Replay","replay",()=>{this.replay(c)}))),o("code",{class:"hint"},c.transactionId),p)});this.dead.replaceChildren(
+p("Mark as reviewed","review",()=>{this.review(c)}),s&&p("Replay","replay",()=>{this.replay(c)}))),o("code",{class:"hint"},c.transactionId),h)});this.dead.replaceChildren(
 a.length>0?o("ul",{class:"letters"},...a):o("p",{class:"hint",testid:"no-letters"},"No dead letters here.")),i&&this.dead.querySelector(`[data-press="${CSS.escape(
 i)}"]`)?.focus();let l=c=>()=>{this.offset=Math.max(0,this.offset+c),this.refresh().catch(()=>{})},d=this.offset+e.length;this.pager.replaceChildren(...n>de?[o(
 "span",{class:"hint"},`${u(e.length>0?this.offset+1:0)} to ${u(d)} of ${u(n)}`)]:[],...this.offset>0?[o("button",{onclick:l(-de)},"Back")]:[],...d<n?[o("button",
@@ -242,20 +241,20 @@ let n=`It goes back into ${e.queue} for the group ${e.consumerGroup}, with all i
 act("It could not be replayed","It is in its queue again",()=>k("POST",`dlq/${y(e.id)}/replay`,{}))}};var _e="scumble.theme";function Vt(){try{return localStorage.getItem(_e)}catch{return null}}function ct(t){let e=matchMedia("(prefers-color-scheme: dark)"),n=()=>(Vt()??
 (e.matches?"dark":"light"))==="dark",s=()=>{document.documentElement.dataset.theme=n()?"dark":"light",t.textContent=n()?"Light":"Dark",t.title=n()?"Change to li\
 ght colours":"Change to dark colours"};t.onclick=()=>{let r=n()?"light":"dark";try{r==="dark"===e.matches?localStorage.removeItem(_e):localStorage.setItem(_e,r)}catch{}
-document.documentElement.dataset.theme=r,s()},e.addEventListener("change",s),s()}var Zt=[["","Overview"],["canvases","Canvases"],["queues","Queues"],["hooks","Hooks"]],T,G,Y=0,Ce,me=0,ee=b("main"),K=b("notice");function R(t,e="bad"){K.hidden=
+document.documentElement.dataset.theme=r,s()},e.addEventListener("change",s),s()}var Zt=[["","Overview"],["canvases","Canvases"],["queues","Queues"],["hooks","Hooks"]],S,G,Y=0,Ce,me=0,ee=b("main"),K=b("notice");function R(t,e="bad"){K.hidden=
 !t,K.className=`notice ${e}`,t!==K.textContent&&(K.textContent=t??"")}function Yt([t,e],n){return t==="canvases"?new oe:t==="canvas"&&e?new ie(e,n):t==="queues"?
 new ue(n):t==="hooks"?new ae(n):new ce}var en=()=>location.hash.replace(/^#\/?/,"").split("/").map(t=>{try{return decodeURIComponent(t)}catch{return t}}),tn=()=>({
-session:T,async act(t,e,n){try{return await n(),fe(e),R(e,"good"),setTimeout(()=>K.textContent===e&&R(void 0),6e3),!0}catch(s){return R(`${t}: ${s instanceof Error?
+session:S,async act(t,e,n){try{return await n(),fe(e),R(e,"good"),setTimeout(()=>K.textContent===e&&R(void 0),6e3),!0}catch(s){return R(`${t}: ${s instanceof Error?
 s.message:String(s)}`),!1}finally{dt(0)}}});function dt(t){clearTimeout(Ce),Ce=setTimeout(()=>{Pe()},t)}async function Pe(){let[t,e]=[G,Y];if(!(!t||document.hidden)){
-try{if(await t.refresh(),e!==Y)return;me=Date.now(),K.className.includes("bad")&&R(void 0)}catch(n){if(e!==Y)return;let s=me>0?` What is shown is of ${_(me)}.`:
-"";R(`${n instanceof Error?n.message:String(n)}${n instanceof x&&n.status===404?"":s}`)}dt(t.every)}}function ut(){if(!T?.open)return;let t=en();Y++,me=0,R(void 0),
+try{if(await t.refresh(),e!==Y)return;me=Date.now(),K.className.includes("bad")&&R(void 0)}catch(n){if(e!==Y)return;let s=me>0?` What is shown is of ${E(me)}.`:
+"";R(`${n instanceof Error?n.message:String(n)}${n instanceof x&&n.status===404?"":s}`)}dt(t.every)}}function ut(){if(!S?.open)return;let t=en();Y++,me=0,R(void 0),
 G=Yt(t,tn()),document.title=`${G.title} \xB7 scumble dashboard`,ee.replaceChildren(G.element);let e=t[0]==="canvas"?"canvases":t[0];for(let n of b("nav").querySelectorAll(
-"a"))n.hash===`#/${e}`?n.setAttribute("aria-current","page"):n.removeAttribute("aria-current");Pe()}function nn(t){if(b("top").hidden=!t,!t||!T)return;b("nav").
-replaceChildren(...Zt.map(([n,s])=>o("a",{attrs:{href:`#/${n}`},testid:`nav-${n||"overview"}`},s)));let e=b("mode");e.textContent=T.writes?"writes on":"read-onl\
-y",e.title=T.writes?"Started with --admin-writes":"Start the server with --admin-writes to disconnect, delete, review and replay",b("logout").hidden=!T.tokens}async function he(){
-G=void 0,Y++,clearTimeout(Ce),R(void 0);let t;try{T=await f("session")}catch(e){T=void 0,t=e instanceof Error?e.message:String(e)}if(nn(T?.open??!1),T?.open){ut(),
-T.tokens||R("This server has no API tokens: whoever has an account on this host may look here. --api-token-file asks for a login.","warn");return}document.title=
-"Log in \xB7 scumble dashboard",ee.replaceChildren(tt(T,t,()=>{he()})),ee.querySelector("input")?.focus()}Ie(()=>{he()});b("logout").onclick=()=>{k("DELETE","se\
+"a"))n.hash===`#/${e}`?n.setAttribute("aria-current","page"):n.removeAttribute("aria-current");Pe()}function nn(t){if(b("top").hidden=!t,!t||!S)return;b("nav").
+replaceChildren(...Zt.map(([n,s])=>o("a",{attrs:{href:`#/${n}`},testid:`nav-${n||"overview"}`},s)));let e=b("mode");e.textContent=S.writes?"writes on":"read-onl\
+y",e.title=S.writes?"Started with --admin-writes":"Start the server with --admin-writes to disconnect, delete, review and replay",b("logout").hidden=!S.tokens}async function he(){
+G=void 0,Y++,clearTimeout(Ce),R(void 0);let t;try{S=await f("session")}catch(e){S=void 0,t=e instanceof Error?e.message:String(e)}if(nn(S?.open??!1),S?.open){ut(),
+S.tokens||R("This server has no API tokens: whoever has an account on this host may look here. --api-token-file asks for a login.","warn");return}document.title=
+"Log in \xB7 scumble dashboard",ee.replaceChildren(tt(S,t,()=>{he()})),ee.querySelector("input")?.focus()}Ie(()=>{he()});b("logout").onclick=()=>{k("DELETE","se\
 ssion").catch(()=>{}).then(he)};ct(b("theme"));addEventListener("hashchange",()=>{ut(),G&&(ee.focus(),fe(G.title))});document.addEventListener("visibilitychange",
 ()=>document.hidden||void Pe());document.querySelector(".skip").onclick=t=>{t.preventDefault(),ee.focus()};he();
 //# sourceMappingURL=admin.js.map

@@ -2,7 +2,7 @@
 
 import { get, part } from "./api";
 import { el, table } from "./dom";
-import { bytes, count, NONE } from "./format";
+import { bytes, count } from "./format";
 import type { Page } from "./page";
 
 interface Row {
@@ -10,15 +10,12 @@ interface Row {
   head: number;
   objects: number;
   members: number;
-  /** Not known where `of` is `active`. */
   object_bytes: number;
 }
 
 interface Answer {
   canvases: Row[];
   next: string | null;
-  /** `active`: those that somebody is on; more is not known here. */
-  of: "all" | "active";
 }
 
 const AT_ONCE = 50;
@@ -51,16 +48,15 @@ export class Canvases implements Page {
 
   async refresh(): Promise<void> {
     const [wanted, people, after] = [this.search.value.trim(), this.people.checked, this.before.at(-1) ?? ""];
-    const { canvases, next, of } = await get<Answer>(`all-canvases?limit=${AT_ONCE}&search=${part(wanted)}&after=${part(after)}&people=${people}`);
+    const { canvases, next } = await get<Answer>(`all-canvases?limit=${AT_ONCE}&search=${part(wanted)}&after=${part(after)}&people=${people}`);
     if (wanted !== this.search.value.trim() || people !== this.people.checked || after !== (this.before.at(-1) ?? "")) return;
     const rows = canvases.map((row) => [
-      el("a", { attrs: { href: `#/canvas/${part(row.canvas)}` } }, row.canvas), count(row.members), count(row.objects), of === "all" ? bytes(row.object_bytes) : NONE, count(row.head),
+      el("a", { attrs: { href: `#/canvas/${part(row.canvas)}` } }, row.canvas), count(row.members), count(row.objects), bytes(row.object_bytes), count(row.head),
     ]);
     const empty = wanted ? `No canvas has “${wanted}” in its name.` : people ? "Nobody is on any canvas." : "There are no canvases yet.";
     // What somebody is about to press stays.
     const focused = this.list.contains(document.activeElement) ? document.activeElement?.textContent : undefined;
-    this.list.replaceChildren(table("Canvases", ["Canvas", "People", "Objects", "Size", "Messages so far"], rows, empty, "canvases"),
-      ...(of === "active" && !people ? [el("p", { class: "hint" }, "This store tells of canvases that somebody is on only.")] : []));
+    this.list.replaceChildren(table("Canvases", ["Canvas", "People", "Objects", "Size", "Messages so far"], rows, empty, "canvases"));
     if (focused) [...this.list.querySelectorAll("a")].find((link) => link.textContent === focused)?.focus();
     const back = el("button", { onclick: () => void (this.before.pop(), this.refresh()) }, "Back");
     const on = el("button", { onclick: () => void (next && this.before.push(next), this.refresh()) }, "More");
