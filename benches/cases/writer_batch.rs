@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
-use scumble::backplane::{Author, Canvas, Carrier, Delivery, Entry, Instance, Lifecycle, Sink};
+use scumble::backplane::{
+    Author, Canvas, Carrier, Delivery, Entry, Instance, Lifecycle, Sink, Together,
+};
 use scumble::config::Config;
 use scumble::protocol::client_message::{ClientMessage, parse};
 use scumble::protocol::ids::{CanvasId, ClientId};
@@ -74,6 +76,8 @@ impl Writer {
     /// Writes a chunk and waits until it is committed.
     pub fn chunk(&mut self) {
         let pad = "x".repeat(120);
+        // The writer is woken once. So how many batches a chunk makes does not depend on who else is on the machine.
+        let together = Together::on(self.queue.clone());
         for _ in 0..CHUNK {
             self.op += 1;
             let data = format!("{{\"t\":123456,\"pad\":\"{pad}\"}}");
@@ -84,10 +88,11 @@ impl Writer {
             };
             let author = Arc::clone(&self.author);
             let entry = Entry::Durable { author, message };
-            self.queue
+            together
                 .append(&self.canvas, entry)
                 .expect("taken: a chunk is below every bound");
         }
+        drop(together);
         let mut count = self.committed.count.lock();
         while *count < self.op {
             let late = self
