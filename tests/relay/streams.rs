@@ -177,7 +177,7 @@ async fn a_post_without_a_number_is_answered_with_its_acks_and_errors() {
         }
     };
     // Its stream has to be read: answers are copies of what is told there.
-    let reading = tokio::spawn(async move {
+    let reading = async {
         let mut acks = Vec::new();
         while let Some((_, data)) = ada.event().await {
             if data.contains(r#""type":"ack""#) {
@@ -185,47 +185,49 @@ async fn a_post_without_a_number_is_answered_with_its_acks_and_errors() {
             }
         }
         acks
-    });
-    let object = json!({"id": "a", "kind": "rect"});
-    let create = json!({"type": "object-create", "op": 2, "object": object});
-    let batch = json!({"type": "batch", "ops": [create, chat(3, "two")]});
-    let nothing = json!({"type": "object-delete", "op": 4, "id": "nobody"});
-    let empty = chat(5, "");
-    let posted = json!([chat(1, "one"), batch, nothing, empty, {"type": "dance"}, 7, {"type": "cursor", "x": 1, "y": 2}]);
-    let (status, answers) = post(at, posted).await;
-    assert_eq!(status, 200, "{answers}");
-    let answers = answers.as_array().expect("an array").clone();
-    let of = |op: u64| {
-        answers
-            .iter()
-            .find(|one| one["op"] == op)
-            .expect("its answer")
     };
-    for (op, seq) in [(1, 1), (2, 2), (3, 3)] {
-        let right = json!({"type": "ack", "op": op, "seq": seq, "status": "ok"});
-        assert_eq!(of(op), &right);
-    }
-    assert_eq!(of(4)["status"], "ignored");
-    assert_eq!(of(5)["code"], "bad-message");
-    let codes: Vec<_> = answers.iter().filter(|one| one["op"].is_null()).collect();
-    assert_eq!(codes.len(), 2, "{answers:?}");
-    assert_eq!(answers.len(), 7, "{answers:?}");
-    assert_eq!(
-        post(at, json!([chat(1, "one")])).await.1[0]["status"],
-        "dup"
-    );
-    assert_eq!(post(at, json!([])).await, (200, json!([])));
-    // Another process hands it on, and the stream alone has the answer.
-    assert_eq!(
-        post(relay.address(1), json!([chat(6, "far")])).await,
-        (202, json!([]))
-    );
-    eventually("it is committed", || async {
-        (relay.number("SELECT max(seq) FROM canvases") == 4).then_some(())
-    })
-    .await;
-    assert_eq!(post(at, json!([{"type": "bye"}])).await, (202, json!([])));
-    let acks = reading.await.expect("it ends");
+    let posting = async {
+        let object = json!({"id": "a", "kind": "rect"});
+        let create = json!({"type": "object-create", "op": 2, "object": object});
+        let batch = json!({"type": "batch", "ops": [create, chat(3, "two")]});
+        let nothing = json!({"type": "object-delete", "op": 4, "id": "nobody"});
+        let empty = chat(5, "");
+        let posted = json!([chat(1, "one"), batch, nothing, empty, {"type": "dance"}, 7, {"type": "cursor", "x": 1, "y": 2}]);
+        let (status, answers) = post(at, posted).await;
+        assert_eq!(status, 200, "{answers}");
+        let answers = answers.as_array().expect("an array").clone();
+        let of = |op: u64| {
+            answers
+                .iter()
+                .find(|one| one["op"] == op)
+                .expect("its answer")
+        };
+        for (op, seq) in [(1, 1), (2, 2), (3, 3)] {
+            let right = json!({"type": "ack", "op": op, "seq": seq, "status": "ok"});
+            assert_eq!(of(op), &right);
+        }
+        assert_eq!(of(4)["status"], "ignored");
+        assert_eq!(of(5)["code"], "bad-message");
+        let codes: Vec<_> = answers.iter().filter(|one| one["op"].is_null()).collect();
+        assert_eq!(codes.len(), 2, "{answers:?}");
+        assert_eq!(answers.len(), 7, "{answers:?}");
+        assert_eq!(
+            post(at, json!([chat(1, "one")])).await.1[0]["status"],
+            "dup"
+        );
+        assert_eq!(post(at, json!([])).await, (200, json!([])));
+        // Another process hands it on, and the stream alone has the answer.
+        assert_eq!(
+            post(relay.address(1), json!([chat(6, "far")])).await,
+            (202, json!([]))
+        );
+        eventually("it is committed", || async {
+            (relay.number("SELECT max(seq) FROM canvases") == 4).then_some(())
+        })
+        .await;
+        assert_eq!(post(at, json!([{"type": "bye"}])).await, (202, json!([])));
+    };
+    let (acks, ()) = tokio::join!(reading, posting);
     assert_eq!(acks.len(), 6, "the stream has all of them: {acks:?}");
 }
 
