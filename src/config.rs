@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
-use crate::limits::{JobLimits, Quotas};
+use crate::limits::{CanvasRules, JobLimits};
 use crate::protocol::ids::InstanceId;
 
 mod effective;
@@ -44,12 +44,16 @@ pub(crate) use values::network;
 pub struct Config {
     /// Where to listen. Port 0 lets the system choose.
     pub listen: SocketAddr,
-    /// The queue file and how it is used; of no meaning with [`Config::in_memory`] and [`Config::redis`], but for what all have in common.
-    pub queue: SqliteConfig,
-    /// `--queue off`: this process alone, in memory.
-    pub in_memory: bool,
-    /// The relay is in this Redis, instead of the file.
-    pub redis: Option<RedisSettings>,
+    /// This process's name.
+    pub instance_id: InstanceId,
+    /// Where the relay is kept.
+    pub store: Store,
+    /// What its canvases are held to, wherever they are kept.
+    pub rules: CanvasRules,
+    /// What its work queue may take.
+    pub jobs: JobLimits,
+    /// Where tests let the store fail.
+    pub fail_points: Vec<FailPoint>,
     /// Own clients hear at commit, without waiting for a poll.
     pub local_broadcast: bool,
     /// The cursor flusher's shortest interval.
@@ -62,10 +66,6 @@ pub struct Config {
     pub max_message_bytes: usize,
     /// Connections of one canvas on this instance.
     pub max_clients_per_canvas: usize,
-    /// Objects of one canvas.
-    pub max_objects: usize,
-    /// Bytes of all objects of one canvas.
-    pub max_canvas_bytes: usize,
     /// A socket that takes no byte for this long is closed.
     pub write_timeout: Duration,
     /// With snapshots off, who can't resume starts empty and is told so.
@@ -94,46 +94,56 @@ pub struct Config {
     pub demo_controls: bool,
 }
 
-/// What the queue needs to know.
+/// Where a relay is kept. Each has the settings that mean something there, and no others.
 #[derive(Debug, Clone)]
-pub struct SqliteConfig {
+pub enum Store {
+    /// `--queue off`: in this process alone.
+    Memory,
+    /// In a file that the processes of one host share.
+    Sqlite(SqliteSettings),
+    /// In Redis, for processes of several hosts.
+    Redis(RedisSettings),
+}
+
+/// Where the file is, and how it is used.
+#[derive(Debug, Clone)]
+pub struct SqliteSettings {
     /// The SQLite file.
     pub db: PathBuf,
-    /// This process's name.
-    pub instance_id: InstanceId,
     /// The safety poll after activity.
     pub poll_interval: Duration,
     /// The safety poll when idle.
     pub poll_idle: Duration,
     /// Rows of one poll.
     pub max_messages_per_poll: u32,
-    /// How long a log message is kept.
-    pub message_ttl: Duration,
     /// How long rows of the ephemeral lane are kept.
     pub cursor_ttl: Duration,
     /// How often expired rows go.
     pub cleanup_interval: Duration,
-    /// Own commits are delivered at once from memory.
-    pub local_broadcast: bool,
     /// `PRAGMA synchronous`.
     pub synchronous: Synchronous,
-    /// How long a lost client stays `away` before it is gone.
-    pub presence_grace: Duration,
-    /// Whether tokens are asked for: the processes of a relay must agree on it.
-    pub auth: AuthMode,
-    /// Objects of one canvas.
-    pub max_objects: usize,
-    /// Bytes of all objects of one canvas.
-    pub max_canvas_bytes: usize,
-    /// What is kept of all canvases.
-    pub quotas: Quotas,
-    /// What the work queue may take.
-    pub jobs: JobLimits,
     /// The folder for messages that can't be committed at once; several processes, and several relays, may share it.
     /// Without it they are refused.
     pub spill_dir: Option<PathBuf>,
     /// This process's file there at most, in bytes.
     pub spill_max_bytes: u64,
+}
+
+/// What a backplane over a file needs to know.
+#[derive(Debug, Clone)]
+pub struct SqliteConfig {
+    /// This process's name.
+    pub instance_id: InstanceId,
+    /// The file, and how it is used.
+    pub file: SqliteSettings,
+    /// What canvases are held to.
+    pub rules: CanvasRules,
+    /// Whether tokens are asked for: the processes of a relay must agree on it.
+    pub auth: AuthMode,
+    /// What the work queue may take.
+    pub jobs: JobLimits,
+    /// Own commits are delivered at once from memory.
+    pub local_broadcast: bool,
     /// Where tests let the queue fail.
     pub fail_points: Vec<FailPoint>,
 }
@@ -221,5 +231,19 @@ impl Config {
             serve: ServeArgs,
         }
         Self::from_args(Flags::try_parse_from(flags)?.serve).map_err(ConfigError::into_usage_error)
+    }
+
+    /// What a backplane over this file needs to know.
+    #[must_use]
+    pub fn over(&self, file: &SqliteSettings) -> SqliteConfig {
+        SqliteConfig {
+            instance_id: self.instance_id.clone(),
+            file: file.clone(),
+            rules: self.rules,
+            auth: self.security.mode(),
+            jobs: self.jobs,
+            local_broadcast: self.local_broadcast,
+            fail_points: self.fail_points.clone(),
+        }
     }
 }

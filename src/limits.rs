@@ -261,6 +261,28 @@ pub const EPHEMERAL_CANVAS_BYTES: u64 = 64 << 20;
 /// From here on what is expired goes at once, not only when a cleanup is due: long before anything is left out.
 pub const EPHEMERAL_TIDY_BYTES: u64 = 16 << 20;
 
+/// What canvases are held to, whatever store they are in. Set by flags; the processes of a relay must agree on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CanvasRules {
+    /// How long a log message is kept.
+    pub message_ttl: Duration,
+    /// How long a lost client stays `away` before it is gone.
+    pub presence_grace: Duration,
+    /// What the objects of one canvas are held to.
+    pub bounds: ObjectBounds,
+    /// What is kept of all canvases.
+    pub quotas: Quotas,
+}
+
+/// What a canvas's objects are held to, beside [`MAX_OBJECT_BYTES`] for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ObjectBounds {
+    /// How many there may be.
+    pub max_objects: usize,
+    /// Bytes of all together.
+    pub max_bytes: usize,
+}
+
 /// What is kept of all canvases at most. Set by flags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quotas {

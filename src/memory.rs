@@ -7,7 +7,7 @@
 //!
 //! Its memory is bounded. A canvas's log is bounded by the message TTL and
 //! [`MEMORY_LOG_BYTES`](crate::limits::MEMORY_LOG_BYTES), its chat by [`CHAT_HISTORY`](crate::limits::CHAT_HISTORY),
-//! its objects by [`ObjectBounds`], its remembered clients by [`CLIENT_MEMORY`](crate::limits::CLIENT_MEMORY).
+//! its objects by [`ObjectBounds`](crate::limits::ObjectBounds), its remembered clients by [`CLIENT_MEMORY`](crate::limits::CLIENT_MEMORY).
 //! [`Quotas`] bound all logs together, and everything together. A canvas that somebody wrote to is dropped only after
 //! it was deleted, because clients may come back to a quiet one at any time. It costs some 400 bytes beside its
 //! contents.
@@ -21,11 +21,10 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::backplane::intake::overloaded;
 use crate::backplane::{Author, Canvas, Delivery, Entry, Refusal, Sink, Unavailable};
-use crate::canvas::bounds::ObjectBounds;
 use crate::canvas::quotas::{Logs, Spare, charge_of, room_for_canvas, room_in_log};
 use crate::canvas::{CanvasState, Rules};
 use crate::jobs::telling::follower::Follower;
-use crate::limits::Quotas;
+use crate::limits::{CanvasRules, Quotas};
 use crate::protocol::client_message::Durable;
 use crate::protocol::ids::{CanvasId, Epoch, InstanceId};
 use meter::Meter;
@@ -36,19 +35,6 @@ mod directory;
 mod meter;
 mod sweeper;
 mod telling;
-
-/// What the in-process backplane needs to know.
-#[derive(Debug, Clone)]
-pub struct MemoryConfig {
-    /// How long a log message is kept.
-    pub message_ttl: Duration,
-    /// How long a lost client stays `away` before it is gone.
-    pub presence_grace: Duration,
-    /// What the objects of one canvas are held to.
-    pub bounds: ObjectBounds,
-    /// What is kept of all canvases.
-    pub quotas: Quotas,
-}
 
 /// One instance of a relay that lives in this process.
 pub struct MemoryBackplane {
@@ -304,15 +290,11 @@ impl MemoryBackplane {
     ///
     /// # Errors
     /// The system has no thread to spare for the sweeper.
-    pub fn start(instance_id: InstanceId, config: &MemoryConfig) -> std::io::Result<Arc<Self>> {
+    pub fn start(instance_id: InstanceId, rules: &CanvasRules) -> std::io::Result<Arc<Self>> {
         let relay = Arc::new(Relay {
             clock: Clock::start(),
-            rules: Rules {
-                message_ttl_ms: millis(config.message_ttl),
-                presence_grace_ms: millis(config.presence_grace),
-                bounds: config.bounds,
-            },
-            quotas: config.quotas,
+            rules: rules.into(),
+            quotas: rules.quotas,
             meter: Mutex::default(),
             canvases: RwLock::default(),
             instances: Mutex::default(),

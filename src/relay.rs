@@ -13,18 +13,17 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::analytics::{Store, ring::Ring};
+use crate::analytics::{self, ring::Ring};
 use crate::auth::Gate;
 use crate::backplane::{Backplane, Beginnings};
-use crate::canvas::bounds::ObjectBounds;
-use crate::config::Config;
+use crate::config::{Config, RedisSettings, SqliteSettings, Store};
 use crate::hooks::HookStore;
 use crate::http::lobby::Lobby;
 use crate::http::{self, HttpState, Monitor, listener, sampler, sse, upgrade};
 use crate::jobs::telling::follower::Follower;
 use crate::jobs::{self, Jobs};
 use crate::log::Engine;
-use crate::memory::{MemoryBackplane, MemoryConfig};
+use crate::memory::MemoryBackplane;
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::server_message::Limits;
 use crate::redis::{Redis, RedisConfig};
@@ -98,68 +97,65 @@ struct Started {
     backplane: Arc<dyn Backplane>,
     jobs: Option<Arc<Jobs>>,
     hooks: Arc<dyn HookStore>,
-    samples: Arc<dyn Store>,
+    samples: Arc<dyn analytics::Store>,
     /// Ends if the queue fails.
     failed: BoxFuture<'static, String>,
 }
 
 async fn start_backplane(config: &Config) -> anyhow::Result<Started> {
-    let bounds = ObjectBounds {
-        max_objects: config.max_objects,
-        max_bytes: config.max_canvas_bytes,
-    };
-    if config.in_memory {
-        let memory = MemoryConfig {
-            message_ttl: config.queue.message_ttl,
-            presence_grace: config.queue.presence_grace,
-            bounds,
-            quotas: config.queue.quotas,
-        };
-        let memory = MemoryBackplane::start(config.queue.instance_id.clone(), &memory)?;
-        let jobs = jobs::memory_engine::start(config.queue.jobs);
-        let hooks = Follower::new(jobs.clone(), Arc::default(), || true);
-        memory.tell_hooks(hooks.clone());
-        return Ok(Started {
-            backplane: memory,
-            jobs: Some(jobs),
-            hooks,
-            samples: Arc::new(Ring::new(config.queue.instance_id.to_string())),
-            failed: Box::pin(std::future::pending()),
-        });
+    match &config.store {
+        Store::Memory => start_in_memory(config),
+        Store::Sqlite(settings) => start_over_file(config, settings),
+        Store::Redis(settings) => start_over_redis(config, settings).await,
     }
-    if let Some(settings) = &config.redis {
-        let redis = RedisConfig {
-            url: settings.url.clone(),
-            prefix: settings.prefix.clone(),
-            tls: settings.tls.clone(),
-        };
-        let replicated = ReplicatedConfig {
-            instance_id: config.queue.instance_id.clone(),
-            message_ttl: config.queue.message_ttl,
-            presence_grace: config.queue.presence_grace,
-            auth: config.queue.auth,
-            bounds,
-            quotas: config.queue.quotas,
-            wait_replicas: settings.wait_replicas,
-            fail_points: config.queue.fail_points.clone(),
-        };
-        let engine = |me| Ok(Arc::new(Redis::new(&redis, me)?) as Arc<dyn Engine>);
-        let (backplane, failed) = ReplicatedBackplane::start(replicated, engine).await?;
-        let (jobs, hooks) = replicated::jobs(&backplane, config.queue.jobs);
-        return Ok(Started {
-            jobs: Some(jobs),
-            samples: replicated::samples(&backplane),
-            backplane,
-            hooks,
-            failed: Box::pin(failed),
-        });
-    }
-    let (queue, failed) = SqliteBackplane::start_on_loop(config.queue.clone())?;
+}
+
+fn start_in_memory(config: &Config) -> anyhow::Result<Started> {
+    let memory = MemoryBackplane::start(config.instance_id.clone(), &config.rules)?;
+    let jobs = jobs::memory_engine::start(config.jobs);
+    let hooks = Follower::new(jobs.clone(), Arc::default(), || true);
+    memory.tell_hooks(hooks.clone());
+    Ok(Started {
+        backplane: memory,
+        jobs: Some(jobs),
+        hooks,
+        samples: Arc::new(Ring::new(config.instance_id.to_string())),
+        failed: Box::pin(std::future::pending()),
+    })
+}
+
+fn start_over_file(config: &Config, settings: &SqliteSettings) -> anyhow::Result<Started> {
+    let (queue, failed) = SqliteBackplane::start_on_loop(config.over(settings))?;
     let (jobs, hooks) = (sqlite::jobs(&queue), sqlite::hook_store(&queue));
     Ok(Started {
         samples: sqlite::analytics(&queue),
         backplane: queue,
         jobs: Some(jobs),
+        hooks,
+        failed: Box::pin(failed),
+    })
+}
+
+async fn start_over_redis(config: &Config, settings: &RedisSettings) -> anyhow::Result<Started> {
+    let redis = RedisConfig {
+        url: settings.url.clone(),
+        prefix: settings.prefix.clone(),
+        tls: settings.tls.clone(),
+    };
+    let replicated = ReplicatedConfig {
+        instance_id: config.instance_id.clone(),
+        rules: config.rules,
+        auth: config.security.mode(),
+        wait_replicas: settings.wait_replicas,
+        fail_points: config.fail_points.clone(),
+    };
+    let engine = |me| Ok(Arc::new(Redis::new(&redis, me)?) as Arc<dyn Engine>);
+    let (backplane, failed) = ReplicatedBackplane::start(replicated, engine).await?;
+    let (jobs, hooks) = replicated::jobs(&backplane, config.jobs);
+    Ok(Started {
+        jobs: Some(jobs),
+        samples: replicated::samples(&backplane),
+        backplane,
         hooks,
         failed: Box::pin(failed),
     })
@@ -183,7 +179,7 @@ struct Relay {
     backplane: Arc<dyn Backplane>,
     jobs: Option<Arc<Jobs>>,
     hooks: Arc<dyn HookStore>,
-    samples: Arc<dyn Store>,
+    samples: Arc<dyn analytics::Store>,
     beginnings: Option<Arc<Beginnings>>,
     hub: Arc<Hub>,
     registry: Arc<Registry<Peer>>,
@@ -202,7 +198,7 @@ impl Relay {
         backplane: Arc<dyn Backplane>,
         jobs: Option<Arc<Jobs>>,
         hooks: Arc<dyn HookStore>,
-        samples: Arc<dyn Store>,
+        samples: Arc<dyn analytics::Store>,
     ) -> anyhow::Result<Self> {
         let security = &config.security;
         let gate = Gate::new(security.keys.clone(), security.revoked_file.clone())
@@ -316,7 +312,7 @@ impl Relay {
             "the listener"
         });
         tracing::info!(
-            instance = %self.config.queue.instance_id,
+            instance = %self.config.instance_id,
             "ready on http://{address}"
         );
         Ok(())
@@ -419,7 +415,7 @@ impl Relay {
 fn settings(config: &Config) -> Settings {
     let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     Settings {
-        instance: config.queue.instance_id.clone(),
+        instance: config.instance_id.clone(),
         local_broadcast: config.local_broadcast,
         cursor_quiet: config.cursor_flush_min,
         snapshots: config.snapshots,
@@ -427,9 +423,9 @@ fn settings(config: &Config) -> Settings {
             max_message_bytes: config.max_message_bytes,
             cursor_interval_ms: ms(config.cursor_flush_min),
             ops_per_s: config.limits.ops_per_s,
-            max_objects: config.max_objects,
+            max_objects: config.rules.bounds.max_objects,
             max_clients: config.max_clients_per_canvas,
-            max_canvas_bytes: config.max_canvas_bytes,
+            max_canvas_bytes: config.rules.bounds.max_bytes,
             max_json_depth: config.limits.max_json_depth,
         },
         heartbeat_ms: ms(config.deadlines.ping_interval),

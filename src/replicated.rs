@@ -62,10 +62,9 @@ use crate::backplane::histogram::Histogram;
 use crate::backplane::intake::Intake;
 use crate::backplane::latency::Latency;
 use crate::backplane::{Unavailable, Waiters};
-use crate::canvas::bounds::ObjectBounds;
 use crate::canvas::{Command, Rules};
 use crate::config::{AuthMode, FailPoint, FailPoints};
-use crate::limits::Quotas;
+use crate::limits::CanvasRules;
 use crate::log::{Clock, Engine};
 use crate::protocol::ids::{CanvasId, InstanceId};
 use crate::time;
@@ -81,16 +80,10 @@ const DRAIN: Duration = Duration::from_secs(4);
 pub struct ReplicatedConfig {
     /// This process's name.
     pub instance_id: InstanceId,
-    /// How long a log message is kept.
-    pub message_ttl: Duration,
-    /// How long a lost client stays `away` before it is gone.
-    pub presence_grace: Duration,
+    /// What canvases are held to.
+    pub rules: CanvasRules,
     /// Whether tokens are asked for: the processes of a relay must agree on it.
     pub auth: AuthMode,
-    /// What the objects of one canvas are held to.
-    pub bounds: ObjectBounds,
-    /// What is kept of all canvases.
-    pub quotas: Quotas,
     /// Replicas of the engine that must have a commit before it is published; 0: none.
     pub wait_replicas: u32,
     /// Where tests let it die.
@@ -239,8 +232,4 @@ impl ReplicatedBackplane {
         shared.ended.send_replace(true);
         shared.work.notify_one();
     }
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

@@ -8,7 +8,7 @@ use parking_lot::{Condvar, Mutex};
 use scumble::backplane::{
     Author, Canvas, Carrier, Delivery, Entry, Instance, Lifecycle, Sink, Together,
 };
-use scumble::config::Config;
+use scumble::config::{Config, Store};
 use scumble::protocol::client_message::{ClientMessage, parse};
 use scumble::protocol::ids::{CanvasId, ClientId};
 use scumble::sqlite::SqliteBackplane;
@@ -50,7 +50,10 @@ impl Writer {
         let db = folder.join("bench.db");
         let flags = ["--db".as_ref(), db.as_os_str()];
         let config = Config::from_flags(flags).expect("defaults are right");
-        let queue = SqliteBackplane::start(config.queue).expect("a fresh file");
+        let Store::Sqlite(file) = &config.store else {
+            panic!("SCUMBLE_REDIS or SCUMBLE_QUEUE is set: this is about a file");
+        };
+        let queue = SqliteBackplane::start(config.over(file)).expect("a fresh file");
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

@@ -8,9 +8,9 @@ use std::time::Duration;
 use scumble::auth::Gate;
 use scumble::auth::keys::Keys;
 use scumble::backplane::Backplane;
-use scumble::canvas::bounds::ObjectBounds;
 use scumble::config::Config;
-use scumble::memory::{MemoryBackplane, MemoryConfig};
+use scumble::limits::{CanvasRules, ObjectBounds};
+use scumble::memory::MemoryBackplane;
 use scumble::protocol::encoding::Encoding;
 use scumble::protocol::ids::CanvasId;
 use scumble::protocol::server_message::Limits;
@@ -88,7 +88,7 @@ impl Relay {
     async fn start() -> Self {
         let config = Config::from_flags(["--queue=off", "--max-message-bytes=1024"]);
         let config = Arc::new(config.expect("flags"));
-        let memory = MemoryConfig {
+        let rules = CanvasRules {
             message_ttl: Duration::from_secs(1),
             presence_grace: Duration::ZERO,
             bounds: ObjectBounds {
@@ -97,7 +97,7 @@ impl Relay {
             },
             quotas: scumble::limits::Quotas::default(),
         };
-        let memory = MemoryBackplane::start(config.queue.instance_id.clone(), &memory);
+        let memory = MemoryBackplane::start(config.instance_id.clone(), &rules);
         let backplane: Arc<dyn Backplane> = memory.expect("a thread");
         let tick = Duration::from_millis(1);
         let flusher = Arc::new(Flusher::new(tick, tick));
@@ -127,7 +127,7 @@ impl Relay {
 
 fn settings(config: &Config) -> Settings {
     Settings {
-        instance: config.queue.instance_id.clone(),
+        instance: config.instance_id.clone(),
         local_broadcast: true,
         cursor_quiet: Duration::from_millis(1),
         snapshots: true,

@@ -2,6 +2,7 @@
 
 use crate::backplane::Refusal;
 use crate::limits::MAX_OBJECT_BYTES;
+pub use crate::limits::ObjectBounds;
 use crate::protocol::server_message::ErrorCode;
 
 /// How many objects a canvas has, and the bytes of their JSON in all, as a snapshot tells them.
@@ -22,15 +23,6 @@ impl Totals {
             bytes: self.bytes.saturating_sub(bytes as u64),
         }
     }
-}
-
-/// What a canvas's objects are held to, beside [`MAX_OBJECT_BYTES`] for each.
-#[derive(Debug, Clone, Copy)]
-pub struct ObjectBounds {
-    /// How many there may be.
-    pub max_objects: usize,
-    /// Bytes of all together.
-    pub max_bytes: usize,
 }
 
 impl ObjectBounds {

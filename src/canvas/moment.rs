@@ -1,9 +1,12 @@
 //! One canvas at one moment: where what happens to it is decided.
 
+use std::time::Duration;
+
 use super::bounds::ObjectBounds;
 use super::quotas::Spare;
 use super::store::{Head, Store};
 use crate::backplane::Entry;
+use crate::limits::CanvasRules;
 use crate::protocol::ids::{Epoch, Position};
 
 /// What a canvas is held to.
@@ -15,6 +18,17 @@ pub struct Rules {
     pub presence_grace_ms: i64,
     /// What its objects are held to.
     pub bounds: ObjectBounds,
+}
+
+impl From<&CanvasRules> for Rules {
+    fn from(rules: &CanvasRules) -> Self {
+        let ms = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        Self {
+            message_ttl_ms: ms(rules.message_ttl),
+            presence_grace_ms: ms(rules.presence_grace),
+            bounds: rules.bounds,
+        }
+    }
 }
 
 /// One canvas at one moment. Its methods say what is to happen; rows and deliveries of it are in the store when they return.

@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::config::{ClusterArgs, Config, LogFormat, usage_error};
+use crate::config::{ClusterArgs, Config, LogFormat, Store, usage_error};
 use crate::telemetry;
 use process::{Member, Phase};
 
@@ -31,7 +31,7 @@ const LOOK_AT_LOG: Duration = Duration::from_secs(2);
 pub fn run(args: ClusterArgs) -> anyhow::Result<ExitCode> {
     let (print_config, base_id) = (args.serve.print_config, args.serve.instance_id.clone());
     let config = Config::from_args(args.serve).unwrap_or_else(|e| e.into_usage_error().exit());
-    if config.in_memory {
+    if matches!(config.store, Store::Memory) {
         usage_error(
             "'--queue off' leaves nothing that the processes could share; right would be on",
         )
@@ -54,7 +54,10 @@ pub fn run(args: ClusterArgs) -> anyhow::Result<ExitCode> {
             number,
             binary: binary.clone(),
             flags: flags(&config, listen, id),
-            redis: config.redis.as_ref().map(|redis| redis.url.clone()),
+            redis: match &config.store {
+                Store::Redis(redis) => Some(redis.url.clone()),
+                Store::Memory | Store::Sqlite(_) => None,
+            },
             json_logs: config.log_format == LogFormat::Json,
             stop_within: config.drain_timeout + GRACE,
             hangups: hangups.clone(),
@@ -112,13 +115,12 @@ fn flags(config: &Config, listen: SocketAddr, instance_id: Option<String>) -> Ve
     let mut flags: Vec<OsString> = shared
         .map(|(flag, value)| format!("--{flag}={value}").into())
         .collect();
-    flags.extend([
-        format!("--listen={listen}").into(),
-        "--db".into(),
-        config.queue.db.clone().into(),
-    ]);
-    if let Some(dir) = &config.queue.spill_dir {
-        flags.extend(["--spill-dir".into(), dir.clone().into()]);
+    flags.push(format!("--listen={listen}").into());
+    if let Store::Sqlite(file) = &config.store {
+        flags.extend(["--db".into(), file.db.clone().into()]);
+        if let Some(dir) = &file.spill_dir {
+            flags.extend(["--spill-dir".into(), dir.clone().into()]);
+        }
     }
     flags.extend(instance_id.map(|id| format!("--instance-id={id}").into()));
     if config.demo_controls {
@@ -224,7 +226,7 @@ mod tests {
         let child = Config::from_flags(flags(&config, listen, Some("a-1".to_owned()))).unwrap();
         let mut expected = config;
         expected.listen = listen;
-        expected.queue.instance_id = crate::protocol::ids::InstanceId::parse("a-1").unwrap();
+        expected.instance_id = crate::protocol::ids::InstanceId::parse("a-1").unwrap();
         assert_eq!(child.effective(), expected.effective());
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use super::values::Switch;
-use super::{Config, RedisSettings};
+use super::{Config, SqliteSettings, Store};
 
 fn word<T: ValueEnum>(value: T) -> String {
     value
@@ -22,8 +22,8 @@ fn switch(on: bool) -> String {
 }
 
 impl Config {
-    /// Every flag that takes a value and has one, with the value in force; a repeated flag once for each. Parsed again they
-    /// give the same configuration. Secrets from the environment, and Redis's password, are not in it.
+    /// Every flag that takes a value and has one, with the value in force; a repeated flag once for each. Of a store's own flags only
+    /// those of the store in use. Parsed again they give the same configuration. Secrets from the environment, and Redis's password, are not in it.
     pub fn effective(&self) -> Vec<(&'static str, String)> {
         let (mut all, limits) = (self.running(), &self.limits);
         let numbers = [
@@ -38,8 +38,9 @@ impl Config {
             ),
         ];
         all.extend(numbers.map(|(flag, number)| (flag, number.to_string())));
-        all.push(("max-canvas-bytes", self.max_canvas_bytes.to_string()));
-        let quotas = &self.queue.quotas;
+        let max_bytes = self.rules.bounds.max_bytes;
+        all.push(("max-canvas-bytes", max_bytes.to_string()));
+        let quotas = &self.rules.quotas;
         all.push(("max-canvas-log-bytes", quotas.canvas_log_bytes.to_string()));
         all.push(("max-log-bytes", quotas.log_bytes.to_string()));
         let off = || "off".to_owned();
@@ -50,8 +51,8 @@ impl Config {
         let beginnings = beginnings.map(|n| u64::from(n.get()));
         all.push(("new-canvases-per-minute", number(beginnings)));
         all.push(("canvas-idle-ttl", quotas.idle_ttl.map_or_else(off, span)));
-        all.push(("jobs-queue-bytes", self.queue.jobs.queue_bytes.to_string()));
-        all.push(("jobs-bytes", self.queue.jobs.bytes.to_string()));
+        all.push(("jobs-queue-bytes", self.jobs.queue_bytes.to_string()));
+        all.push(("jobs-bytes", self.jobs.bytes.to_string()));
         all.push(("max-json-depth", limits.max_json_depth.to_string()));
         let deadlines = [
             ("handshake-timeout", self.deadlines.handshake),
@@ -65,33 +66,28 @@ impl Config {
         all.extend(self.security.effective());
         let log_file = self.log_file.iter();
         all.extend(log_file.map(|file| ("log-file", file.display().to_string())));
-        let redis = self.redis.iter();
-        all.extend(redis.flat_map(RedisSettings::effective));
         all
     }
 
     fn running(&self) -> Vec<(&'static str, String)> {
-        let queue = &self.queue;
-        vec![
+        let (in_memory, of_store) = match &self.store {
+            Store::Memory => (true, Vec::new()),
+            Store::Sqlite(file) => (false, file.effective()),
+            Store::Redis(redis) => (false, redis.effective()),
+        };
+        let mut all = vec![
             ("listen", self.listen.to_string()),
-            ("db", queue.db.display().to_string()),
-            ("instance-id", queue.instance_id.to_string()),
+            ("instance-id", self.instance_id.to_string()),
+            ("queue", switch(!in_memory)),
+        ];
+        all.extend(of_store);
+        all.extend([
             ("profile", word(self.profile)),
-            ("poll-interval", span(queue.poll_interval)),
-            ("poll-idle", span(queue.poll_idle)),
-            (
-                "max-messages-per-poll",
-                queue.max_messages_per_poll.to_string(),
-            ),
             ("cursor-flush-min", span(self.cursor_flush_min)),
             ("cursor-flush-max", span(self.cursor_flush_max)),
-            ("message-ttl", span(queue.message_ttl)),
-            ("cursor-ttl", span(queue.cursor_ttl)),
-            ("cleanup-interval", span(queue.cleanup_interval)),
+            ("message-ttl", span(self.rules.message_ttl)),
             ("local-broadcast", switch(self.local_broadcast)),
-            ("queue", switch(!self.in_memory)),
-            ("synchronous", word(queue.synchronous)),
-            ("presence-grace", span(queue.presence_grace)),
+            ("presence-grace", span(self.rules.presence_grace)),
             ("drain-timeout", span(self.drain_timeout)),
             ("write-timeout", span(self.write_timeout)),
             ("max-message-bytes", self.max_message_bytes.to_string()),
@@ -99,21 +95,37 @@ impl Config {
                 "max-clients-per-canvas",
                 self.max_clients_per_canvas.to_string(),
             ),
-            ("max-objects", self.max_objects.to_string()),
+            ("max-objects", self.rules.bounds.max_objects.to_string()),
             ("snapshots", switch(self.snapshots)),
-            (
-                "spill-dir",
-                queue
-                    .spill_dir
-                    .as_ref()
-                    .map_or_else(|| "off".to_owned(), |dir| dir.display().to_string()),
-            ),
-            ("spill-max-bytes", queue.spill_max_bytes.to_string()),
             ("log-format", word(self.log_format)),
             ("log-level", word(self.log_level)),
             ("demo", switch(self.demo)),
             ("admin-writes", self.admin_writes.to_string()),
             ("demo-controls", self.demo_controls.to_string()),
+        ]);
+        all
+    }
+}
+
+impl SqliteSettings {
+    /// The flags that say so.
+    fn effective(&self) -> Vec<(&'static str, String)> {
+        let off = || "off".to_owned();
+        let spill_dir = self.spill_dir.as_ref();
+        let spill_dir = spill_dir.map_or_else(off, |dir| dir.display().to_string());
+        vec![
+            ("db", self.db.display().to_string()),
+            ("poll-interval", span(self.poll_interval)),
+            ("poll-idle", span(self.poll_idle)),
+            (
+                "max-messages-per-poll",
+                self.max_messages_per_poll.to_string(),
+            ),
+            ("cursor-ttl", span(self.cursor_ttl)),
+            ("cleanup-interval", span(self.cleanup_interval)),
+            ("synchronous", word(self.synchronous)),
+            ("spill-dir", spill_dir),
+            ("spill-max-bytes", self.spill_max_bytes.to_string()),
         ]
     }
 }
@@ -137,7 +149,7 @@ mod tests {
             .get_arguments()
             .filter(|arg| !arg.is_hide_set())
             .filter_map(|arg| arg.get_long().map(str::to_owned))
-            // Of Redis there is a test of its own: it does not go with --queue off.
+            // Of Redis there is a test of its own: it does not go with a file.
             .filter(|flag| {
                 !["help", "version", "config", "print-config", "hooks"].contains(&flag.as_str())
             })
@@ -153,7 +165,6 @@ mod tests {
         let secret = file("secret", "for this test only, and for no other");
         let public = file("key", include_str!("../../tests/keys/ed25519.pub.pem"));
         let config = Config::from_flags([
-            "--queue=off",
             &format!("--auth-secret-file={secret}"),
             &format!("--auth-public-key-file={public}"),
             &format!("--revoked-file={secret}"),
@@ -184,6 +195,17 @@ mod tests {
         let config = Config::from_flags(["--redis=redis://:secret@10.0.0.5/2"]).unwrap();
         let told = ("redis", "redis://:***@10.0.0.5/2".to_owned());
         assert!(config.effective().contains(&told));
+    }
+
+    #[test]
+    fn what_is_about_the_file_is_not_in_it_without_a_file() {
+        for store in ["--redis=redis://h", "--queue=off"] {
+            let config = Config::from_flags([store]).unwrap();
+            let all = config.effective();
+            let of_file = ["db", "poll-idle", "cursor-ttl", "spill-dir"];
+            let found = all.iter().find(|(flag, _)| of_file.contains(flag));
+            assert_eq!(found, None, "{store}");
+        }
     }
 
     #[test]

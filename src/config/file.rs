@@ -186,7 +186,7 @@ mod tests {
 
     use super::*;
     use crate::cli::{Cli, Command as Sub};
-    use crate::config::Config;
+    use crate::config::{Config, Store};
 
     fn read(text: &str, flags: &[&str]) -> Result<Config, String> {
         let dir = tempfile::tempdir().unwrap();
@@ -213,14 +213,14 @@ mod tests {
 
     #[test]
     fn a_file_counts_more_than_a_profile_and_less_than_a_flag() {
-        let text = "profile = \"high-throughput\"\npoll-interval = \"70ms\"\nmax-objects = 7\nqueue = false\n\
+        let text = "profile = \"high-throughput\"\ncursor-flush-min = \"70ms\"\nmax-objects = 7\nqueue = false\n\
                     trusted-proxy = [\"10.0.0.0/8\", \"::1\"]\ninstances = 5\n";
         let config = read(text, &["--max-objects=8", "--log-level", "warn"]).unwrap();
-        assert_eq!(config.queue.poll_interval.as_millis(), 70);
-        assert_eq!(config.queue.poll_idle.as_millis(), 1000, "the profile's");
-        assert_eq!(config.max_objects, 8, "the flag's");
+        assert_eq!(config.cursor_flush_min.as_millis(), 70);
+        assert_eq!(config.cursor_flush_max.as_millis(), 500, "the profile's");
+        assert_eq!(config.rules.bounds.max_objects, 8, "the flag's");
         assert_eq!(config.limits.trusted_proxies.len(), 2);
-        assert!(config.in_memory);
+        assert!(matches!(config.store, Store::Memory));
         // A flag that is repeatable replaces all that the file has.
         let config = read(text, &["--trusted-proxy=127.0.0.1"]).unwrap();
         assert_eq!(config.limits.trusted_proxies.len(), 1);

@@ -164,7 +164,7 @@ fn prefix(text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::Config;
+    use crate::config::{Config, Store};
 
     #[test]
     fn a_prefix_with_braces_is_refused() {
@@ -174,6 +174,9 @@ mod tests {
             assert!(refused.to_string().contains("--redis-prefix"), "{refused}");
         }
         let config = Config::from_flags(["--redis=redis://h", "--redis-prefix=app:1"]).unwrap();
-        assert_eq!(config.redis.unwrap().prefix, "app:1");
+        let Store::Redis(settings) = config.store else {
+            panic!("{:?}", config.store);
+        };
+        assert_eq!(settings.prefix, "app:1");
     }
 }

@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use super::serve_args::ServeArgs;
 use super::values::Switch;
-use super::{Config, RedisUrl, SqliteConfig, Synchronous};
+use super::{Config, RedisSettings, SqliteSettings, Store, Synchronous};
+use crate::limits::{CanvasRules, ObjectBounds};
 use crate::protocol::ids::InstanceId;
 
 /// Flags that are right each by itself, but not together or not here.
@@ -51,46 +52,44 @@ impl Config {
     /// [`ConfigError`] for flags that contradict each other, or a folder that is not there.
     pub fn from_args(args: ServeArgs) -> Result<Self, ConfigError> {
         let column = args.profile.column();
-        let in_memory = !args.queue.is_on();
         let local_broadcast = args
             .local_broadcast
             .map_or(column.local_broadcast, Switch::is_on);
         let security = args.security.resolve()?;
+        let file = SqliteSettings {
+            db: args.db,
+            poll_interval: args.poll_interval.unwrap_or(column.poll_interval),
+            poll_idle: args.poll_idle.unwrap_or(column.poll_idle),
+            max_messages_per_poll: args
+                .max_messages_per_poll
+                .unwrap_or(column.max_messages_per_poll),
+            cursor_ttl: args.cursor_ttl,
+            cleanup_interval: args.cleanup_interval,
+            synchronous: args.synchronous,
+            spill_dir: Some(args.spill_dir).filter(|dir| dir.as_os_str() != "off"),
+            spill_max_bytes: u64::from(args.spill_max_bytes),
+        };
         let config = Self {
             listen: args.listen,
-            queue: SqliteConfig {
-                db: args.db,
-                instance_id: args.instance_id.unwrap_or_else(random_instance_id),
-                poll_interval: args.poll_interval.unwrap_or(column.poll_interval),
-                poll_idle: args.poll_idle.unwrap_or(column.poll_idle),
-                max_messages_per_poll: args
-                    .max_messages_per_poll
-                    .unwrap_or(column.max_messages_per_poll),
+            instance_id: args.instance_id.unwrap_or_else(random_instance_id),
+            store: Store::of(args.queue, args.redis.resolve()?, file)?,
+            rules: CanvasRules {
                 message_ttl: args.message_ttl,
-                cursor_ttl: args.cursor_ttl,
-                cleanup_interval: args.cleanup_interval,
-                local_broadcast,
-                synchronous: args.synchronous,
                 presence_grace: args.presence_grace,
-                auth: security.mode(),
-                max_objects: args.max_objects as usize,
-                max_canvas_bytes: args.limits.max_canvas_bytes as usize,
+                bounds: ObjectBounds {
+                    max_objects: args.max_objects as usize,
+                    max_bytes: args.limits.max_canvas_bytes as usize,
+                },
                 quotas: args.quotas.resolve(),
-                jobs: args.limits.jobs(),
-                spill_dir: Some(args.spill_dir).filter(|dir| dir.as_os_str() != "off"),
-                spill_max_bytes: u64::from(args.spill_max_bytes),
-                fail_points: args.fail_point,
             },
-            in_memory,
-            redis: args.redis.resolve()?,
+            jobs: args.limits.jobs(),
+            fail_points: args.fail_point,
             local_broadcast,
             cursor_flush_min: args.cursor_flush_min.unwrap_or(column.cursor_flush_min),
             cursor_flush_max: args.cursor_flush_max.unwrap_or(column.cursor_flush_max),
             drain_timeout: args.drain_timeout,
             max_message_bytes: args.max_message_bytes as usize,
             max_clients_per_canvas: args.max_clients_per_canvas as usize,
-            max_objects: args.max_objects as usize,
-            max_canvas_bytes: args.limits.max_canvas_bytes as usize,
             write_timeout: args.write_timeout,
             snapshots: args.snapshots.is_on(),
             deadlines: args.limits.deadlines(),
@@ -110,23 +109,12 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        let queue = &self.queue;
-        at_least(
-            "poll-idle",
-            queue.poll_idle,
-            "poll-interval",
-            queue.poll_interval,
-        )?;
         at_least(
             "cursor-flush-max",
             self.cursor_flush_max,
             "cursor-flush-min",
             self.cursor_flush_min,
         )?;
-        // A row that expires before an idle room's next poll is never delivered when its wake is lost.
-        let twice = queue.poll_idle * 2;
-        at_least("message-ttl", queue.message_ttl, "poll-idle, twice", twice)?;
-        at_least("cursor-ttl", queue.cursor_ttl, "poll-idle, twice", twice)?;
         if self.demo_controls && !self.demo {
             return Err(ConfigError::new(
                 "demo",
@@ -143,18 +131,15 @@ impl Config {
             ));
         }
         self.security.check(self.listen)?;
-        if let Some(dir) = &queue.spill_dir
-            && !dir.is_dir()
-        {
-            let hint = "is not a folder; create it first, on another disk than --db";
-            return Err(ConfigError::new("spill-dir", dir.display(), hint));
-        }
         if let Some(file) = &self.hooks_file {
             self.check_hooks(file)?;
         }
-        let points = &queue.fail_points;
-        let other = |point: &&super::FailPoint| point.step.is_over_redis() != self.redis.is_some();
-        if let Some(point) = points.iter().find(other) {
+        let passed = |point: &&super::FailPoint| match &self.store {
+            Store::Memory => false,
+            Store::Sqlite(_) => !point.step.is_over_redis(),
+            Store::Redis(_) => point.step.is_over_redis(),
+        };
+        if let Some(point) = self.fail_points.iter().find(|point| !passed(point)) {
             let hint = "is a step that is not passed here: before-tell and after-tell are over Redis, the others over the file";
             return Err(ConfigError::new(
                 "fail-point",
@@ -162,41 +147,70 @@ impl Config {
                 hint,
             ));
         }
-        if let Some(redis) = &self.redis {
-            return self.check_with_redis(&redis.url);
-        }
-        if self.in_memory {
-            Ok(())
-        } else {
-            check_db(&queue.db)
+        match &self.store {
+            Store::Memory | Store::Redis(_) => Ok(()),
+            Store::Sqlite(file) => file.check(self.rules.message_ttl),
         }
     }
 }
 
-impl Config {
-    /// What is about the file has no meaning beside Redis; what would be missed is refused.
-    fn check_with_redis(&self, redis: &RedisUrl) -> Result<(), ConfigError> {
+impl Store {
+    /// The store that the flags ask for. What is about the file has no meaning in another store; what would be missed is refused.
+    fn of(
+        queue: Switch,
+        redis: Option<RedisSettings>,
+        file: SqliteSettings,
+    ) -> Result<Self, ConfigError> {
         let refused = |flag, value: &str, hint: &str| Err(ConfigError::new(flag, value, hint));
-        if self.in_memory {
+        let Some(redis) = redis else {
+            return Ok(if queue.is_on() {
+                Self::Sqlite(file)
+            } else {
+                Self::Memory
+            });
+        };
+        if !queue.is_on() {
             return refused(
                 "queue",
                 "off",
                 "keeps everything in one process: leave out this flag or --redis",
             );
         }
-        if self.queue.spill_dir.is_some() {
+        if file.spill_dir.is_some() {
             return refused(
                 "redis",
-                &redis.to_string(),
+                &redis.url.to_string(),
                 "a relay over Redis has no spill file: leave out --spill-dir",
             );
         }
-        if self.queue.synchronous == Synchronous::Full {
+        if file.synchronous == Synchronous::Full {
             let hint =
                 "is about the file; over Redis leave it out, and set appendfsync always in Redis";
             return refused("synchronous", "full", hint);
         }
-        Ok(())
+        Ok(Self::Redis(redis))
+    }
+}
+
+impl SqliteSettings {
+    fn check(&self, message_ttl: Duration) -> Result<(), ConfigError> {
+        at_least(
+            "poll-idle",
+            self.poll_idle,
+            "poll-interval",
+            self.poll_interval,
+        )?;
+        // A row that expires before an idle room's next poll is never delivered when its wake is lost.
+        let twice = self.poll_idle * 2;
+        at_least("message-ttl", message_ttl, "poll-idle, twice", twice)?;
+        at_least("cursor-ttl", self.cursor_ttl, "poll-idle, twice", twice)?;
+        if let Some(dir) = &self.spill_dir
+            && !dir.is_dir()
+        {
+            let hint = "is not a folder; create it first, on another disk than --db";
+            return Err(ConfigError::new("spill-dir", dir.display(), hint));
+        }
+        check_db(&self.db)
     }
 }
 
@@ -266,28 +280,36 @@ mod tests {
         Config::from_flags(flags.iter().copied()).unwrap()
     }
 
+    fn file(config: &Config) -> &SqliteSettings {
+        match &config.store {
+            Store::Sqlite(file) => file,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn defaults_are_those_of_the_table() {
         let c = config(&[]);
         assert_eq!(c.listen.to_string(), "127.0.0.1:8080");
-        assert_eq!(c.queue.poll_interval.as_millis(), 50);
-        assert_eq!(c.queue.poll_idle.as_millis(), 200);
-        assert_eq!(c.queue.max_messages_per_poll, 100);
-        assert_eq!(c.queue.message_ttl.as_secs(), 60);
-        assert_eq!(c.queue.cursor_ttl.as_secs(), 5);
-        assert_eq!(c.queue.cleanup_interval.as_secs(), 30);
-        assert_eq!(c.queue.synchronous, Synchronous::Normal);
-        assert!(c.local_broadcast && !c.in_memory && c.snapshots && !c.demo_controls);
+        let file = file(&c);
+        assert_eq!(file.poll_interval.as_millis(), 50);
+        assert_eq!(file.poll_idle.as_millis(), 200);
+        assert_eq!(file.max_messages_per_poll, 100);
+        assert_eq!(c.rules.message_ttl.as_secs(), 60);
+        assert_eq!(file.cursor_ttl.as_secs(), 5);
+        assert_eq!(file.cleanup_interval.as_secs(), 30);
+        assert_eq!(file.synchronous, Synchronous::Normal);
+        assert!(c.local_broadcast && c.snapshots && !c.demo_controls);
     }
 
     #[test]
     fn a_profile_sets_its_column_and_a_flag_beside_it_wins() {
         let c = config(&["--profile", "high-throughput", "--poll-interval", "70ms"]);
         assert_eq!(c.profile, Profile::HighThroughput);
-        assert_eq!(c.queue.poll_interval.as_millis(), 70);
-        assert_eq!(c.queue.poll_idle.as_millis(), 1000);
-        assert_eq!(c.queue.max_messages_per_poll, 1000);
-        assert!(!c.local_broadcast && !c.queue.local_broadcast);
+        assert_eq!(file(&c).poll_interval.as_millis(), 70);
+        assert_eq!(file(&c).poll_idle.as_millis(), 1000);
+        assert_eq!(file(&c).max_messages_per_poll, 1000);
+        assert!(!c.local_broadcast && !c.over(file(&c)).local_broadcast);
         // Given beside the profile, even a value that happens to be the usual default wins.
         let c = config(&["--local-broadcast", "on", "--profile", "high-throughput"]);
         assert!(c.local_broadcast);
@@ -327,6 +349,25 @@ mod tests {
 
     #[test]
     fn without_a_queue_the_file_does_not_matter() {
-        assert!(config(&["--queue", "off", "--db", "no/such/x.db"]).in_memory);
+        let elsewhere = ["--db", "no/such/x.db", "--poll-idle", "60s"];
+        let with = |store: &[&'static str]| config(&[&elsewhere, store].concat()).store;
+        assert!(matches!(with(&["--queue", "off"]), Store::Memory));
+        assert!(matches!(with(&["--redis", "redis://h"]), Store::Redis(_)));
+    }
+
+    #[test]
+    fn a_step_that_a_store_does_not_pass_is_refused_as_its_fail_point() {
+        let (told, committed) = ("before-tell=abort", "before-commit=abort");
+        for (store, passed) in [
+            (&[][..], Some(committed)),
+            (&["--redis", "redis://h"], Some(told)),
+            (&["--queue", "off"], None),
+        ] {
+            for point in [told, committed] {
+                let flags = [store, &["--fail-point", point]].concat();
+                let read = Config::from_flags(flags);
+                assert_eq!(read.is_ok(), passed == Some(point), "{store:?} {point}");
+            }
+        }
     }
 }

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::{HttpState, QUEUE_ANSWER_TIMEOUT, error, json_response};
 use crate::backplane::Stats;
+use crate::config::Store;
 
 /// The answer of `/api/v1/stats`.
 #[derive(Serialize)]
@@ -41,10 +42,10 @@ pub(super) async fn stats(State(state): State<HttpState>) -> Response {
         instance_id: state.lifecycle.instance_id().as_str(),
         version: env!("CARGO_PKG_VERSION"),
         pid: std::process::id(),
-        backplane: match &state.config.redis {
-            Some(_) => "redis",
-            None if state.config.in_memory => "memory",
-            None => "sqlite",
+        backplane: match state.config.store {
+            Store::Memory => "memory",
+            Store::Sqlite(_) => "sqlite",
+            Store::Redis(_) => "redis",
         },
         uptime_ms: u64::try_from(state.started.elapsed().as_millis()).unwrap_or(u64::MAX),
         draining: state.relay.draining(),

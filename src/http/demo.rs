@@ -15,6 +15,7 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use super::{HttpState, QUEUE_ANSWER_TIMEOUT, error, json_response};
+use crate::config::Store;
 
 /// Which process is meant. Without a name it is the one that is asked.
 #[derive(Deserialize)]
@@ -67,7 +68,7 @@ fn kill_self(instance: &str) -> Response {
 }
 
 async fn kill_other(state: &HttpState, name: &str) -> Response {
-    let file = state.config.redis.is_none() && !state.config.in_memory;
+    let file = matches!(state.config.store, Store::Sqlite(_));
     let stats = match timeout(QUEUE_ANSWER_TIMEOUT, state.lifecycle.stats()).await {
         Ok(Ok(stats)) if file => Some(stats),
         _ => None,

@@ -15,11 +15,11 @@ use tokio::runtime::Runtime;
 use super::{HttpState, Monitor, RelayStatus, router};
 use crate::analytics::ring::Ring;
 use crate::backplane::{Answer, Instance, InstanceStats, Lifecycle, Stats, Unavailable};
-use crate::canvas::bounds::ObjectBounds;
 use crate::config::Config;
 use crate::jobs::{memory_engine, telling::follower::Follower};
 use crate::limits::JobLimits;
-use crate::memory::{MemoryBackplane, MemoryConfig};
+use crate::limits::{CanvasRules, ObjectBounds};
+use crate::memory::MemoryBackplane;
 use crate::protocol::ids::{ConnId, InstanceId};
 use crate::telemetry;
 
@@ -63,7 +63,7 @@ impl Lifecycle for Told {
 }
 
 fn no_canvases() -> Arc<MemoryBackplane> {
-    let config = MemoryConfig {
+    let rules = CanvasRules {
         message_ttl: Duration::from_secs(60),
         presence_grace: Duration::from_secs(10),
         bounds: ObjectBounds {
@@ -72,7 +72,7 @@ fn no_canvases() -> Arc<MemoryBackplane> {
         },
         quotas: crate::limits::Quotas::default(),
     };
-    MemoryBackplane::start(InstanceId::parse("one").unwrap(), &config).unwrap()
+    MemoryBackplane::start(InstanceId::parse("one").unwrap(), &rules).unwrap()
 }
 
 struct Status(AtomicBool);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use crate::backplane::Backplane;
-use crate::config::{Config, SqliteConfig};
+use crate::config::{Config, SqliteConfig, Store};
 use crate::sqlite::SqliteBackplane;
 
 /// A queue file, and the temporary folder it is in unless the user named one.
@@ -60,7 +60,13 @@ impl Scratch {
     fn config(&self, flags: &[&str]) -> anyhow::Result<SqliteConfig> {
         let db = [OsStr::new("--db"), self.db.as_os_str()];
         let flags = flags.iter().map(OsStr::new);
-        Ok(Config::from_flags(db.into_iter().chain(flags))?.queue)
+        let config = Config::from_flags(db.into_iter().chain(flags))?;
+        match &config.store {
+            Store::Sqlite(file) => Ok(config.over(file)),
+            Store::Memory | Store::Redis(_) => anyhow::bail!(
+                "this load is for a file: leave out the variables SCUMBLE_REDIS and SCUMBLE_QUEUE"
+            ),
+        }
     }
 
     fn opening(&self) -> String {
@@ -86,11 +92,11 @@ pub fn in_memory() -> Arc<dyn Backplane> {
 /// Two instances of one relay to try loads on.
 #[cfg(test)]
 pub fn in_memory_pair() -> (Arc<dyn Backplane>, Arc<dyn Backplane>) {
-    use crate::canvas::bounds::ObjectBounds;
-    use crate::memory::{MemoryBackplane, MemoryConfig};
+    use crate::limits::{CanvasRules, ObjectBounds};
+    use crate::memory::MemoryBackplane;
     use crate::protocol::ids::InstanceId;
     let name = |name| InstanceId::parse(name).expect("a good name");
-    let config = MemoryConfig {
+    let rules = CanvasRules {
         message_ttl: std::time::Duration::from_secs(60),
         presence_grace: std::time::Duration::from_secs(10),
         bounds: ObjectBounds {
@@ -99,7 +105,7 @@ pub fn in_memory_pair() -> (Arc<dyn Backplane>, Arc<dyn Backplane>) {
         },
         quotas: crate::limits::Quotas::default(),
     };
-    let one = MemoryBackplane::start(name("one"), &config).expect("a thread");
+    let one = MemoryBackplane::start(name("one"), &rules).expect("a thread");
     let two = one.start_peer(name("two"));
     (one, two)
 }

@@ -110,7 +110,7 @@ impl ReplicatedBackplane {
             copies_diverged: counters.diverged.load(Ordering::Relaxed),
             log_full: counters.full.load(Ordering::Relaxed),
             log_bytes: totals.log,
-            max_log_bytes: shared.config.quotas.log_bytes,
+            max_log_bytes: shared.config.rules.quotas.log_bytes,
             commit: counters.write.buckets(),
             delivery: counters.delivery.buckets(),
             write_p50_ms: write.p50,

@@ -85,7 +85,7 @@ impl Shared {
 
     /// Nothing of the piece was done, since there is no room for all of it in the logs, which are so full. What goes again, if anything does.
     pub(super) fn without_room(&self, pending: Pending, mut logs: Logs) -> Option<Pending> {
-        let quotas = &self.config.quotas;
+        let quotas = &self.config.rules.quotas;
         let Pending {
             piece,
             commands,
@@ -139,7 +139,7 @@ impl Shared {
             mut commands,
             within,
         } = pending;
-        let max = self.config.quotas.total_bytes.unwrap_or(u64::MAX);
+        let max = self.config.rules.quotas.total_bytes.unwrap_or(u64::MAX);
         commands.insert(0, Command::Room { left, max });
         let within = Within {
             total: false,
@@ -168,7 +168,7 @@ impl Shared {
     /// Why a canvas can't be had, for whoever asked for it.
     pub(super) fn without_canvas(&self, fault: &Fault) -> Unavailable {
         match fault {
-            Fault::Many(there, _) => match room_for_canvas(&self.config.quotas, *there) {
+            Fault::Many(there, _) => match room_for_canvas(&self.config.rules.quotas, *there) {
                 Err(refusal) => Unavailable::Full(refusal),
                 Ok(()) => self.link.without(fault),
             },

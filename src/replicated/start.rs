@@ -11,8 +11,8 @@ use super::canvases::Canvases;
 use super::link::{self, Link};
 use super::loading::Turns;
 use super::{
-    Counters, ReplicatedBackplane, ReplicatedConfig, Shared, jobs, millis, peers, rules, samples,
-    telling, upkeep, writer,
+    Counters, ReplicatedBackplane, ReplicatedConfig, Shared, jobs, peers, rules, samples, telling,
+    upkeep, writer,
 };
 use crate::backplane::Waiters;
 use crate::backplane::intake::Intake;
@@ -103,21 +103,18 @@ impl Shared {
         config: ReplicatedConfig,
         engine: impl FnOnce(Introduction) -> Result<Arc<dyn Engine>, String>,
     ) -> Result<Self, StartError> {
-        let rules = Rules {
-            message_ttl_ms: millis(config.message_ttl),
-            presence_grace_ms: millis(config.presence_grace),
-            bounds: config.bounds,
-        };
+        let quotas = config.rules.quotas;
+        let rules = Rules::from(&config.rules);
         let clock = Arc::new(Clock::default());
         let token = uuid::Uuid::new_v4().simple().to_string();
         let engine = engine(Introduction {
             token: token.clone(),
             instance_id: config.instance_id.to_string(),
-            relay_rules: rules::of_relay(&rules, config.auth, &config.quotas),
+            relay_rules: rules::of_relay(&rules, config.auth, &quotas),
             canvas_rules: rules::text(&rules),
             message_ttl_ms: rules.message_ttl_ms,
             presence_grace_ms: rules.presence_grace_ms,
-            quotas: config.quotas,
+            quotas,
             clock: clock.clone(),
         });
         let engine = engine.map_err(StartError::Engine)?;

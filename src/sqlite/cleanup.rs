@@ -86,7 +86,7 @@ impl Cleanup {
             self.ends(conn, shared)?;
         }
         if self.after.is_none() && started >= self.next {
-            self.next = started + shared.config.cleanup_interval;
+            self.next = started + shared.config.file.cleanup_interval;
             self.after = first_id(conn)?.map(|id| id - 1);
             if self.after.is_none() {
                 self.end(conn, shared)?;
@@ -124,7 +124,7 @@ impl Cleanup {
                 return Ok(());
             }
         }
-        let Some(ttl) = shared.config.quotas.idle_ttl else {
+        let Some(ttl) = shared.config.rules.quotas.idle_ttl else {
             return Ok(());
         };
         let before = now_ms - millis(ttl);
@@ -194,7 +194,14 @@ fn first_id(conn: &Connection) -> rusqlite::Result<Option<i64>> {
 /// young to be expired.
 fn chunk(conn: &Connection, shared: &Shared, after: i64) -> rusqlite::Result<Option<i64>> {
     let now = shared.clock.now_ms();
-    let youngest = now - millis(shared.config.message_ttl.min(shared.config.cursor_ttl));
+    let youngest = now
+        - millis(
+            shared
+                .config
+                .rules
+                .message_ttl
+                .min(shared.config.file.cursor_ttl),
+        );
     let next: Option<(i64, i64)> = conn
         .prepare_cached(
             "SELECT id, created_at FROM message_queue WHERE id > ?1 ORDER BY id LIMIT 1",

@@ -44,7 +44,7 @@ impl SqliteBackplane {
     pub(super) async fn ask_for_canvas(&self, id: &CanvasId) -> Result<i64, Unavailable> {
         match self.ask(Command::CreateCanvas(id.clone())).await? {
             NO_ROOM => {
-                let there = room_for_canvas(&self.shared.config.quotas, u64::MAX);
+                let there = room_for_canvas(&self.shared.config.rules.quotas, u64::MAX);
                 Err(there.map_or_else(Unavailable::Full, |()| {
                     unavailable("the canvas was not made")
                 }))

@@ -167,7 +167,7 @@ mod tests {
     fn a_copy_that_was_put_back_begins_new_ones_however_it_came() {
         let dir = tempfile::tempdir().unwrap();
         let config = config(dir.path(), "one");
-        let (db, copy) = (config.db.clone(), dir.path().join("copy"));
+        let (db, copy) = (config.file.db.clone(), dir.path().join("copy"));
         epoch(&config);
         let put_back: [&dyn Fn(); 4] = [
             // Over it: the same inode.
@@ -198,16 +198,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let config = config(dir.path(), "one");
         let before = epoch(&config);
-        let conn = Connection::open(&config.db).unwrap();
+        let conn = Connection::open(&config.file.db).unwrap();
         conn.execute(
             "INSERT OR REPLACE INTO sqlite_sequence VALUES ('message_queue', 7)",
             [],
         )
         .unwrap();
         let generation = Generation::open(&dir.path().join("queue.db.lock")).unwrap();
-        generation.settle(&conn, &config.db).unwrap();
+        generation.settle(&conn, &config.file.db).unwrap();
         assert_eq!(epoch(&config), before);
-        let conn = Connection::open(&config.db).unwrap();
+        let conn = Connection::open(&config.file.db).unwrap();
         conn.execute("UPDATE sqlite_sequence SET seq = 6", [])
             .unwrap();
         assert_ne!(epoch(&config), before);

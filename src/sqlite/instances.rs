@@ -20,7 +20,6 @@ use super::store_error::StoreResult;
 use super::wake::Peer;
 use super::{hosts, sql};
 use crate::canvas::Rules;
-use crate::canvas::bounds::ObjectBounds;
 use crate::config::SqliteConfig;
 use crate::limits;
 
@@ -87,16 +86,9 @@ fn setup(config: &SqliteConfig) -> Setup {
     Setup {
         instance_id: config.instance_id.as_str().to_owned(),
         number: 0,
-        cursor_ttl_ms: millis(config.cursor_ttl),
-        rules: Rules {
-            message_ttl_ms: millis(config.message_ttl),
-            presence_grace_ms: millis(config.presence_grace),
-            bounds: ObjectBounds {
-                max_objects: config.max_objects,
-                max_bytes: config.max_canvas_bytes,
-            },
-        },
-        quotas: config.quotas,
+        cursor_ttl_ms: millis(config.file.cursor_ttl),
+        rules: Rules::from(&config.rules),
+        quotas: config.rules.quotas,
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) struct Poller {
 
 impl Poller {
     pub(super) fn new(conn: Connection, wakes: Option<UnixDatagram>, shared: Arc<Shared>) -> Self {
-        let interval = shared.config.poll_idle;
+        let interval = shared.config.file.poll_idle;
         Self {
             conn,
             receiver: wakes.map(|socket| (socket, WakeReceiver::new())),
@@ -85,7 +85,7 @@ impl Poller {
     fn finish(&self) -> rusqlite::Result<()> {
         let (tail, limit) = (
             &self.shared.tail,
-            self.shared.config.max_messages_per_poll.max(1),
+            self.shared.config.file.max_messages_per_poll.max(1),
         );
         let last = tail::last_id(&self.conn)?;
         while tail.rooms() > 0 && tail.position() < last {
@@ -145,7 +145,7 @@ impl Poller {
     /// Until the next safety poll: short after activity, then longer and longer.
     fn set_interval(&mut self) {
         let config = &self.shared.config;
-        let (low, high) = (config.poll_interval, config.poll_idle);
+        let (low, high) = (config.file.poll_interval, config.file.poll_idle);
         let before = std::mem::replace(&mut self.position, self.shared.tail.position());
         self.interval = if self.position != before {
             low
@@ -166,7 +166,7 @@ impl Poller {
             let started = Instant::now();
             let (now, limit) = (
                 self.shared.clock.now_ms(),
-                self.shared.config.max_messages_per_poll,
+                self.shared.config.file.max_messages_per_poll,
             );
             let read = self.shared.tail.catch_up(&self.conn, now, limit.max(1))?;
             let counters = &self.shared.counters;

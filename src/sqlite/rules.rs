@@ -16,7 +16,8 @@ pub(super) fn of(config: &SqliteConfig) -> Vec<(&'static str, String)> {
     };
     let off = || "off".to_owned();
     let number = |value: Option<u64>| value.map_or_else(off, |value| value.to_string());
-    let synchronous = match config.synchronous {
+    let (rules, quotas) = (&config.rules, &config.rules.quotas);
+    let synchronous = match config.file.synchronous {
         Synchronous::Normal => "normal",
         Synchronous::Full => "full",
     };
@@ -25,22 +26,16 @@ pub(super) fn of(config: &SqliteConfig) -> Vec<(&'static str, String)> {
         AuthMode::Token => "token",
     };
     vec![
-        ("message-ttl", span(config.message_ttl)),
-        ("cursor-ttl", span(config.cursor_ttl)),
-        ("presence-grace", span(config.presence_grace)),
-        ("max-objects", config.max_objects.to_string()),
-        ("max-canvas-bytes", config.max_canvas_bytes.to_string()),
-        (
-            "max-canvas-log-bytes",
-            config.quotas.canvas_log_bytes.to_string(),
-        ),
-        ("max-log-bytes", config.quotas.log_bytes.to_string()),
-        ("max-total-bytes", number(config.quotas.total_bytes)),
-        ("max-canvases", number(config.quotas.canvases)),
-        (
-            "canvas-idle-ttl",
-            config.quotas.idle_ttl.map_or_else(off, span),
-        ),
+        ("message-ttl", span(rules.message_ttl)),
+        ("cursor-ttl", span(config.file.cursor_ttl)),
+        ("presence-grace", span(rules.presence_grace)),
+        ("max-objects", rules.bounds.max_objects.to_string()),
+        ("max-canvas-bytes", rules.bounds.max_bytes.to_string()),
+        ("max-canvas-log-bytes", quotas.canvas_log_bytes.to_string()),
+        ("max-log-bytes", quotas.log_bytes.to_string()),
+        ("max-total-bytes", number(quotas.total_bytes)),
+        ("max-canvases", number(quotas.canvases)),
+        ("canvas-idle-ttl", quotas.idle_ttl.map_or_else(off, span)),
         ("synchronous", synchronous.to_owned()),
         ("auth", auth.to_owned()),
     ]
@@ -106,15 +101,15 @@ mod tests {
         keep(&conn, &ours).unwrap();
         assert_eq!(differing(&conn, &ours).unwrap(), None);
         let mut other = ours;
-        other.message_ttl = Duration::from_millis(61_500);
-        other.cursor_ttl = Duration::from_secs(6);
-        other.presence_grace = Duration::ZERO;
-        other.max_objects = 3;
-        other.max_canvas_bytes += 1;
-        other.quotas.canvas_log_bytes += 1;
-        other.quotas.log_bytes += 1;
-        other.quotas.canvases = Some(7);
-        other.synchronous = Synchronous::Full;
+        other.rules.message_ttl = Duration::from_millis(61_500);
+        other.file.cursor_ttl = Duration::from_secs(6);
+        other.rules.presence_grace = Duration::ZERO;
+        other.rules.bounds.max_objects = 3;
+        other.rules.bounds.max_bytes += 1;
+        other.rules.quotas.canvas_log_bytes += 1;
+        other.rules.quotas.log_bytes += 1;
+        other.rules.quotas.canvases = Some(7);
+        other.file.synchronous = Synchronous::Full;
         other.auth = AuthMode::Token;
         assert_eq!(
             differing(&conn, &other).unwrap().unwrap(),

@@ -38,7 +38,7 @@ pub(super) struct Prepared {
 /// Opens the file, creating and filling it if need be. Two processes may do so at the same moment.
 pub(super) fn prepare(config: &SqliteConfig) -> Result<Prepared, StartError> {
     check_sqlite(rusqlite::version_number())?;
-    let mut files = Files::of(&config.db)?;
+    let mut files = Files::of(&config.file.db)?;
     files.are_whole()?;
     files.are_ours()?;
     refuse_strangers(&files)?;
@@ -83,7 +83,7 @@ pub(super) fn prepare(config: &SqliteConfig) -> Result<Prepared, StartError> {
     if let Some(user) = user {
         check_rules(&conn, config, user, &files)?;
     }
-    set_synchronous(&conn, config.synchronous).map_err(sqlite)?;
+    set_synchronous(&conn, config.file.synchronous).map_err(sqlite)?;
     drop(turn);
     files.share_mode(None);
     files.note_opened();
@@ -293,7 +293,7 @@ fn mark_in_use(
         rules::keep(&tx, config)?;
     }
     // One instance in normal mode is enough for acked messages to be at risk, until a clean end.
-    let full = config.synchronous == Synchronous::Full && (was_clean || was_full);
+    let full = config.file.synchronous == Synchronous::Full && (was_clean || was_full);
     for (key, value) in [
         ("boot_id", boot_id),
         ("clock_offset_ms", &offset_ms.to_string()),
@@ -324,7 +324,7 @@ fn begin_epochs(conn: &Connection, why: &str) -> rusqlite::Result<()> {
 /// The clock may have been wrong before this boot: nothing may be kept longer than it would be from now on.
 fn begin_boot(conn: &Connection, config: &SqliteConfig, clock: Clock) -> rusqlite::Result<()> {
     let now = clock.now_ms();
-    let ttl = millis(config.message_ttl.max(config.cursor_ttl));
+    let ttl = millis(config.rules.message_ttl.max(config.file.cursor_ttl));
     conn.execute(
         "UPDATE message_queue SET expires_at = ?1 WHERE expires_at > ?1",
         params![now + ttl],
@@ -357,7 +357,7 @@ mod tests {
         let config = config(dir.path(), "one");
         drop(prepare(&config).unwrap());
         drop(prepare(&config).unwrap());
-        let conn = Connection::open(&config.db).unwrap();
+        let conn = Connection::open(&config.file.db).unwrap();
         conn.pragma_update(None, "user_version", 9).unwrap();
         drop(conn);
         assert!(matches!(

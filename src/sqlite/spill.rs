@@ -69,7 +69,7 @@ impl Spill {
     /// # Errors
     /// When the folder can't be written.
     pub(super) fn create(config: &SqliteConfig, db: &Path) -> io::Result<Option<Self>> {
-        let Some(dir) = &config.spill_dir else {
+        let Some(dir) = &config.file.spill_dir else {
             return Ok(None);
         };
         let random = uuid::Uuid::new_v4().as_fields().0;
@@ -97,7 +97,7 @@ impl Spill {
         };
         Ok(Some(Self {
             path,
-            max_bytes: config.spill_max_bytes,
+            max_bytes: config.file.spill_max_bytes,
             state: Mutex::new(state),
         }))
     }

@@ -68,7 +68,7 @@ impl SqliteBackplane {
     ) -> Result<(Arc<Self>, T), StartError> {
         let mut prepared = schema::prepare(&config)?;
         let (own, wakes) = instances::register(&mut prepared, &config)?;
-        if let Some(dir) = &config.spill_dir {
+        if let Some(dir) = &config.file.spill_dir {
             spill::commit_leftovers(dir, &mut prepared, &own.setup)?;
         }
         let schema::Prepared {
@@ -93,7 +93,7 @@ impl SqliteBackplane {
         let keep_conn = schema::open_reader(&files.db).map_err(sqlite)?;
         peers.set(instances::peers(&keep_conn, &own).map_err(sqlite)?);
         let failed = tokio::sync::watch::Sender::new(None);
-        let spill = match &config.spill_dir {
+        let spill = match &config.file.spill_dir {
             Some(dir) => Spill::create(&config, &files.db).map_err(io(dir))?,
             None => None,
         };

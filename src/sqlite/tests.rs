@@ -20,31 +20,38 @@ use crate::backplane::{
     Author, Carrier, Delivery, End, Entry, Instance, Lifecycle, Member, Outcome, PresenceChange,
     PresenceEvent, PresenceTable, Read, Reader, Together,
 };
-use crate::config::Synchronous;
+use crate::config::{SqliteSettings, Synchronous};
+use crate::limits::{CanvasRules, ObjectBounds};
 use crate::protocol::ids::{ClientId, ConnId, InstanceId};
 use crate::protocol::server_message::{AckStatus, ErrorCode, LeaveReason};
 
 /// A configuration of defaults over a file in `dir`.
 pub(super) fn config(dir: &Path, instance: &str) -> SqliteConfig {
     SqliteConfig {
-        db: dir.join("queue.db"),
         instance_id: InstanceId::parse(instance).unwrap(),
-        poll_interval: Duration::from_millis(50),
-        poll_idle: Duration::from_millis(200),
-        max_messages_per_poll: 100,
-        message_ttl: Duration::from_secs(60),
-        cursor_ttl: Duration::from_secs(5),
-        cleanup_interval: Duration::from_secs(30),
-        local_broadcast: true,
-        synchronous: Synchronous::Normal,
-        presence_grace: Duration::from_secs(10),
+        file: SqliteSettings {
+            db: dir.join("queue.db"),
+            poll_interval: Duration::from_millis(50),
+            poll_idle: Duration::from_millis(200),
+            max_messages_per_poll: 100,
+            cursor_ttl: Duration::from_secs(5),
+            cleanup_interval: Duration::from_secs(30),
+            synchronous: Synchronous::Normal,
+            spill_dir: None,
+            spill_max_bytes: 1 << 20,
+        },
+        rules: CanvasRules {
+            message_ttl: Duration::from_secs(60),
+            presence_grace: Duration::from_secs(10),
+            bounds: ObjectBounds {
+                max_objects: 10_000,
+                max_bytes: 1 << 20,
+            },
+            quotas: crate::limits::Quotas::default(),
+        },
         auth: crate::config::AuthMode::None,
-        max_objects: 10_000,
-        max_canvas_bytes: 1 << 20,
-        quotas: crate::limits::Quotas::default(),
-        spill_dir: None,
-        spill_max_bytes: 1 << 20,
         jobs: crate::limits::JobLimits::default(),
+        local_broadcast: true,
         fail_points: Vec::new(),
     }
 }

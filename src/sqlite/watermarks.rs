@@ -61,7 +61,7 @@ pub(super) fn stats(conn: &Connection, shared: &Shared) -> rusqlite::Result<Stat
         log_full: counters.full.load(Ordering::Relaxed),
         copies_diverged: 0,
         log_bytes: log_bytes(conn)?,
-        max_log_bytes: shared.config.quotas.log_bytes,
+        max_log_bytes: shared.config.rules.quotas.log_bytes,
         polls: counters.polls.load(Ordering::Relaxed),
         poll_p50_ms: poll.p50,
         poll_p95_ms: poll.p95,

@@ -94,13 +94,7 @@ fn the_environment_counts_and_a_flag_beats_it() {
     }
 
     let mut command = scumble();
-    command.args([
-        "serve",
-        "--print-config",
-        "--queue",
-        "off",
-        "--max-objects=7",
-    ]);
+    command.args(["serve", "--print-config", "--max-objects=7"]);
     command
         .env("SCUMBLE_MAX_OBJECTS", "9")
         .env("SCUMBLE_PROFILE", "low-latency");

@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use scumble::backplane::Backplane;
-use scumble::canvas::bounds::ObjectBounds;
-use scumble::limits::Quotas;
-use scumble::memory::{MemoryBackplane, MemoryConfig};
+use scumble::limits::{CanvasRules, ObjectBounds, Quotas};
+use scumble::memory::MemoryBackplane;
 use scumble::protocol::ids::InstanceId;
 
 /// What a test may choose. The defaults are long enough to play no part.
@@ -33,10 +32,15 @@ impl Default for Options {
 }
 
 impl Options {
-    pub fn bounds(&self) -> ObjectBounds {
-        ObjectBounds {
-            max_objects: self.max_objects,
-            max_bytes: self.max_canvas_bytes,
+    pub fn rules(&self) -> CanvasRules {
+        CanvasRules {
+            message_ttl: self.message_ttl,
+            presence_grace: self.presence_grace,
+            bounds: ObjectBounds {
+                max_objects: self.max_objects,
+                max_bytes: self.max_canvas_bytes,
+            },
+            quotas: self.quotas,
         }
     }
 }
@@ -73,7 +77,7 @@ impl Cluster for Memory {
 
 /// Several instances in memory.
 pub struct MemoryPeers {
-    config: MemoryConfig,
+    rules: CanvasRules,
     first: Option<Arc<MemoryBackplane>>,
     started: usize,
 }
@@ -82,14 +86,8 @@ impl Cluster for MemoryPeers {
     const INSTANCES: usize = 3;
 
     fn start(options: &Options) -> Self {
-        let config = MemoryConfig {
-            message_ttl: options.message_ttl,
-            presence_grace: options.presence_grace,
-            bounds: options.bounds(),
-            quotas: options.quotas,
-        };
         Self {
-            config,
+            rules: options.rules(),
             first: None,
             started: 0,
         }
@@ -101,7 +99,7 @@ impl Cluster for MemoryPeers {
         match &self.first {
             Some(first) => first.start_peer(name),
             None => {
-                let first = MemoryBackplane::start(name, &self.config).expect("a thread");
+                let first = MemoryBackplane::start(name, &self.rules).expect("a thread");
                 self.first = Some(Arc::clone(&first));
                 first
             }

@@ -91,7 +91,7 @@ pub fn random_entries_end_as_in_the_model<C: Cluster>() {
     let rules = Rules {
         message_ttl_ms: 3_600_000,
         presence_grace_ms: 3_600_000,
-        bounds: options.bounds(),
+        bounds: options.rules().bounds,
     };
     let people = || Person {
         connections: Vec::new(),

@@ -47,11 +47,8 @@ pub fn start_instance(
     let name = format!("instance-{number}");
     let config = ReplicatedConfig {
         instance_id: InstanceId::parse(&name).expect("an instance id"),
-        message_ttl: options.message_ttl,
-        presence_grace: options.presence_grace,
+        rules: options.rules(),
         auth: scumble::config::AuthMode::None,
-        bounds: options.bounds(),
-        quotas: options.quotas,
         wait_replicas: 0,
         fail_points: Vec::new(),
     };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use scumble::backplane::Backplane;
-use scumble::config::{AuthMode, SqliteConfig, Synchronous};
+use scumble::config::{AuthMode, SqliteConfig, SqliteSettings, Synchronous};
 use scumble::protocol::ids::InstanceId;
 use scumble::sqlite::SqliteBackplane;
 
@@ -33,24 +33,22 @@ impl<const LOCAL: bool> Cluster for Sqlite<LOCAL> {
         self.started += 1;
         let name = format!("instance-{}", self.started);
         let config = SqliteConfig {
-            db: self.folder.path().join("queue.db"),
             instance_id: InstanceId::parse(&name).expect("an instance id"),
-            poll_interval: Duration::from_millis(50),
-            poll_idle: Duration::from_millis(200),
-            max_messages_per_poll: 100,
-            message_ttl: self.options.message_ttl,
-            cursor_ttl: Duration::from_secs(5),
-            cleanup_interval: Duration::from_millis(200),
-            local_broadcast: LOCAL,
-            synchronous: Synchronous::Normal,
-            presence_grace: self.options.presence_grace,
+            file: SqliteSettings {
+                db: self.folder.path().join("queue.db"),
+                poll_interval: Duration::from_millis(50),
+                poll_idle: Duration::from_millis(200),
+                max_messages_per_poll: 100,
+                cursor_ttl: Duration::from_secs(5),
+                cleanup_interval: Duration::from_millis(200),
+                synchronous: Synchronous::Normal,
+                spill_dir: None,
+                spill_max_bytes: 1 << 20,
+            },
+            rules: self.options.rules(),
             auth: AuthMode::None,
-            max_objects: self.options.max_objects,
-            max_canvas_bytes: self.options.max_canvas_bytes,
-            quotas: self.options.quotas,
-            spill_dir: None,
-            spill_max_bytes: 1 << 20,
             jobs: scumble::limits::JobLimits::default(),
+            local_broadcast: LOCAL,
             fail_points: Vec::new(),
         };
         SqliteBackplane::start(config).expect("the queue starts")

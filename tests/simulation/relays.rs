@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use scumble::backplane::{Directory as _, Lifecycle as _, Member, Reader as _, Snapshot};
-use scumble::canvas::bounds::ObjectBounds;
 use scumble::config::AuthMode;
+use scumble::limits::{CanvasRules, ObjectBounds, Quotas};
 use scumble::log::memory::{MemoryEngine, Trouble};
 use scumble::protocol::ids::{CanvasId, InstanceId};
 use scumble::replicated::{ReplicatedBackplane, ReplicatedConfig};
@@ -202,14 +202,16 @@ impl Relays {
             let name = format!("instance-{}", self.started);
             let config = ReplicatedConfig {
                 instance_id: InstanceId::parse(&name).expect("an id"),
-                message_ttl: Duration::from_millis(self.weather.ttl_ms),
-                presence_grace: Duration::from_secs(1),
-                auth: AuthMode::None,
-                quotas: scumble::limits::Quotas::default(),
-                bounds: ObjectBounds {
-                    max_objects: 50,
-                    max_bytes: 1 << 20,
+                rules: CanvasRules {
+                    message_ttl: Duration::from_millis(self.weather.ttl_ms),
+                    presence_grace: Duration::from_secs(1),
+                    bounds: ObjectBounds {
+                        max_objects: 50,
+                        max_bytes: 1 << 20,
+                    },
+                    quotas: Quotas::default(),
                 },
+                auth: AuthMode::None,
                 wait_replicas: 0,
                 fail_points: Vec::new(),
             };

@@ -8,8 +8,8 @@ use tokio::runtime::Runtime;
 use super::*;
 use crate::backplane::{Author, Canvas, Carrier as _, Delivery, Directory as _, Instance as _};
 use crate::backplane::{Entry, Reader as _, Sink};
-use crate::canvas::bounds::ObjectBounds;
 use crate::config::AuthMode;
+use crate::limits::{CanvasRules, ObjectBounds, Quotas};
 use crate::log::memory::MemoryEngine;
 use crate::protocol::client_message::{ClientMessage, Durable, parse};
 use crate::protocol::ids::{CanvasId, ClientId, InstanceId};
@@ -38,14 +38,16 @@ impl One {
     fn start(runtime: &Runtime, engine: &Arc<MemoryEngine>, name: &str) -> Self {
         let config = ReplicatedConfig {
             instance_id: InstanceId::parse(name).expect("a name"),
-            message_ttl: Duration::from_secs(60),
-            presence_grace: Duration::from_secs(10),
-            auth: AuthMode::None,
-            quotas: crate::limits::Quotas::default(),
-            bounds: ObjectBounds {
-                max_objects: 100,
-                max_bytes: 1 << 20,
+            rules: CanvasRules {
+                message_ttl: Duration::from_secs(60),
+                presence_grace: Duration::from_secs(10),
+                bounds: ObjectBounds {
+                    max_objects: 100,
+                    max_bytes: 1 << 20,
+                },
+                quotas: Quotas::default(),
             },
+            auth: AuthMode::None,
             wait_replicas: 0,
             fail_points: Vec::new(),
         };

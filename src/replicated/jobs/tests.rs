@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
+use crate::limits::{CanvasRules, ObjectBounds, Quotas};
 use crate::log::Engine;
 use crate::redis::{Redis, RedisConfig};
 use crate::replicated::ReplicatedConfig;
@@ -30,14 +31,16 @@ fn instance(
     };
     let config = ReplicatedConfig {
         instance_id: crate::protocol::ids::InstanceId::parse(name).unwrap(),
-        message_ttl: Duration::from_secs(60),
-        presence_grace: Duration::from_secs(10),
-        auth: crate::config::AuthMode::None,
-        bounds: crate::canvas::bounds::ObjectBounds {
-            max_objects: 100,
-            max_bytes: 1 << 20,
+        rules: CanvasRules {
+            message_ttl: Duration::from_secs(60),
+            presence_grace: Duration::from_secs(10),
+            bounds: ObjectBounds {
+                max_objects: 100,
+                max_bytes: 1 << 20,
+            },
+            quotas: Quotas::default(),
         },
-        quotas: crate::limits::Quotas::default(),
+        auth: crate::config::AuthMode::None,
         wait_replicas: 0,
         fail_points: Vec::new(),
     };

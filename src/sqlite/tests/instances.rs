@@ -6,7 +6,7 @@ use super::*;
 async fn presence_is_told_everywhere_and_a_crash_is_seen() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = config(dir.path(), "one");
-    config.presence_grace = Duration::from_millis(300);
+    config.rules.presence_grace = Duration::from_millis(300);
     let one = SqliteBackplane::start(config.clone()).unwrap();
     config.instance_id = InstanceId::parse("two").unwrap();
     let two = SqliteBackplane::start(config).unwrap();

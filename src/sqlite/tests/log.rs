@@ -154,8 +154,8 @@ async fn what_was_written_is_read_until_it_expires() {
 async fn expired_rows_go_in_chunks_and_only_they() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = config(dir.path(), "one");
-    config.message_ttl = Duration::from_millis(300);
-    config.cleanup_interval = Duration::from_millis(50);
+    config.rules.message_ttl = Duration::from_millis(300);
+    config.file.cleanup_interval = Duration::from_millis(50);
     let queue = SqliteBackplane::start(config).unwrap();
     let (opened, sink) = room(&queue, "c").await;
     let a = author(1);

@@ -10,21 +10,17 @@ const NEVER: Duration = Duration::from_secs(3600);
 
 /// An instance that learns of rows from wakes only.
 fn hearing(dir: &Path, name: &str) -> Arc<SqliteBackplane> {
-    let config = SqliteConfig {
-        poll_interval: NEVER,
-        poll_idle: NEVER,
-        ..config(dir, name)
-    };
+    let mut config = config(dir, name);
+    config.file.poll_interval = NEVER;
+    config.file.poll_idle = NEVER;
     SqliteBackplane::start(config).unwrap()
 }
 
 /// The same, on the test's event loop.
 fn hearing_on_loop(dir: &Path, name: &str) -> Arc<SqliteBackplane> {
-    let config = SqliteConfig {
-        poll_interval: NEVER,
-        poll_idle: NEVER,
-        ..config(dir, name)
-    };
+    let mut config = config(dir, name);
+    config.file.poll_interval = NEVER;
+    config.file.poll_idle = NEVER;
     let (queue, parts) = SqliteBackplane::start_on_loop(config).unwrap();
     crate::tasks::Spawner::default().spawn(async move {
         parts.await;
