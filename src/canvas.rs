@@ -49,7 +49,7 @@ mod store;
 pub use ears::{Changed, Ears, Heed};
 pub use moment::{Moment, Rules};
 pub use open_object::OpenObject;
-pub use state::{CanvasState, Command, codec};
+pub use state::{CanvasState, Command, Contents, KeptClient, KeptMessage, KeptObject, codec};
 pub use store::{Away, ClientRow, Head, Logged, Place, Store};
 
 /// How far back in its log the place of a resent message is looked for. A client sends its last few ops again.

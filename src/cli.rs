@@ -8,8 +8,8 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::{
-    BackupArgs, ClusterArgs, Config, DoctorArgs, JobsArgs, ServeArgs, StatsArgs, TailArgs,
-    TokenArgs, command_line, print_toml, shown_file, with_file,
+    BackupArgs, ClusterArgs, Config, DoctorArgs, JobsArgs, MigrateArgs, RedisSettings, ServeArgs,
+    SourceArgs, StatsArgs, TailArgs, TokenArgs, command_line, print_toml, shown_file, with_file,
 };
 
 pub mod backup;
@@ -18,6 +18,7 @@ pub mod doctor;
 mod file;
 pub mod generate;
 pub mod jobs;
+pub mod migrate;
 pub mod stats;
 pub mod tail;
 pub mod token;
@@ -69,14 +70,16 @@ pub enum Command {
     CheckConfig(ServeArgs),
     /// Run several relay processes over one file, and restart those that die
     Cluster(ClusterArgs),
-    /// Follow one canvas, read from the file
+    /// Follow one canvas, read from the file or from Redis
     Tail(TailArgs),
     /// Print the numbers of a running relay
     Stats(StatsArgs),
-    /// Examine the file of a relay, and say what to do about each finding
+    /// Examine the file or the Redis of a relay, and say what to do about each finding
     Doctor(DoctorArgs),
-    /// Copy a file while relays use it
+    /// Copy a relay into a file while processes use it
     Backup(BackupArgs),
+    /// Move a relay from a file into Redis, or back
+    Migrate(MigrateArgs),
     /// Push, pop and look at jobs of a running relay
     Jobs(JobsArgs),
     /// Make a token for development
@@ -116,6 +119,12 @@ pub fn check_config(args: ServeArgs) -> anyhow::Result<ExitCode> {
     Config::from_args(args).unwrap_or_else(|error| error.into_usage_error().exit());
     writeln!(std::io::stdout(), "the configuration is right: {file}")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where the relay is in Redis; `None` if it is in a file. Wrong flags end the process.
+fn redis_of(source: &SourceArgs) -> Option<RedisSettings> {
+    let redis = source.redis();
+    redis.unwrap_or_else(|error| error.into_usage_error().exit())
 }
 
 /// How long it waits for standard error: a pipe may be full, and its reader stopped.

@@ -28,13 +28,16 @@ mod values;
 pub use fail_point::{Action, FailPoint, FailPoints, Step, Tripped};
 pub(crate) use file::{command_line, print as print_toml, shown as shown_file, with_file};
 pub use jobs_args::{From as JobsFrom, JobsArgs, JobsCommand, Leased as JobsLeased};
-pub use redis_args::{RedisArgs, RedisSettings, RedisTls};
+pub use redis_args::{RedisArgs, RedisPlaceArgs, RedisSettings, RedisTls, SourceArgs};
 pub use redis_url::{RedisUrl, Sentinels};
 pub use resolve::ConfigError;
 pub(crate) use resolve::usage_error;
 pub use security_args::{AuthMode, Security};
 pub use serve_args::{Profile, ServeArgs};
-pub use tool_args::{BackupArgs, ClusterArgs, DoctorArgs, Snippet, StatsArgs, TailArgs, TokenArgs};
+pub use tool_args::{
+    BackupArgs, ClusterArgs, DoctorArgs, MigrateArgs, Place, Snippet, StatsArgs, TailArgs,
+    TokenArgs,
+};
 pub use values::Network;
 #[cfg(test)]
 pub(crate) use values::network;

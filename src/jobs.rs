@@ -11,6 +11,7 @@
 pub(crate) mod ack;
 pub(crate) mod apply;
 pub(crate) mod cells;
+pub(crate) mod copy;
 pub(crate) mod dead;
 pub(crate) mod deliveries;
 pub(crate) mod effects;

@@ -33,6 +33,7 @@ pub mod memory;
 pub mod redis;
 pub mod replicated;
 pub mod sqlite;
+pub mod transfer;
 
 pub mod hooks;
 pub mod webhooks;

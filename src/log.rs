@@ -75,8 +75,8 @@ pub use tables::{
     AtMoment, Changes, Committed, KeyedRow, Place, RowCommit, RowRange, Tables, ToldUpto,
 };
 pub use values::{
-    Appended, CanvasHead, Heartbeat, How, Left, LoggedBatch, MessageChunk, Opening, OtherInstance,
-    Piece, Proof, Published, Registered, StoredSnapshot, parse_when, when,
+    Appended, CanvasHead, Heartbeat, How, Left, LoggedBatch, Looked, MessageChunk, Opening,
+    OtherInstance, Piece, Proof, Published, Registered, StoredSnapshot, parse_when, when,
 };
 
 /// The format of everything that is kept and published. Instances of another one do not share a relay.
@@ -165,6 +165,9 @@ pub trait Batches: Send + Sync {
         opening: Opening,
         whole: bool,
     ) -> Reply<'a, CanvasHead>;
+
+    /// The same as it is, with a small snapshot; nothing is changed. `None` where there is no canvas.
+    fn look<'a>(&'a self, canvas: &'a CanvasId) -> Reply<'a, Option<Looked>>;
 
     /// The last batch of each canvas, and its chain; `None` where there is no canvas.
     fn ends<'a>(

@@ -47,6 +47,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Stats(args) => cli::stats::run(&args),
         Command::Doctor(args) => cli::doctor::run(&args),
         Command::Backup(args) => cli::backup::run(&args),
+        Command::Migrate(args) => cli::migrate::run(&args),
         Command::Jobs(args) => cli::jobs::run(&args),
         Command::Token(args) => cli::token::run(args),
         Command::Load(args) => load::run(args),

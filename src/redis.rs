@@ -3,6 +3,7 @@
 //! - [`connect`]: the connections of a link, and what a server must be to be used; [`address`]: where it is.
 //! - [`batches`], [`snapshots`], [`summaries`], [`counting`], [`registry`], [`tables`], [`samples`]: what is asked of it, each step one
 //!   script in `lua/`.
+//! - [`looking`]: a relay from outside, and one that is moved in.
 //! - [`keys`]: the names of keys and channels; [`replies`]: what answers and messages look like; [`fault`]: what an error is to its caller.
 //!
 //! What Redis itself loses (a crash between two syncs of its file, a failover to a replica that was behind) is lost. Each run of
@@ -14,6 +15,7 @@ mod connect;
 mod counting;
 mod fault;
 mod keys;
+mod looking;
 mod registry;
 mod replies;
 mod samples;
@@ -29,9 +31,10 @@ use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, Script, ScriptInvocation};
 
 use crate::config::{RedisTls, RedisUrl};
-use crate::log::{ConnectError, Engine, Fault, Introduction, Listener, Log, Reply};
+use crate::log::{ConnectError, Engine, FORMAT, Fault, Introduction, Listener, Log, Reply};
 use address::Address;
 use keys::Keys;
+pub use looking::{Found, Relay};
 
 /// Where Redis is, and what the relay is called there.
 #[derive(Clone)]
@@ -51,6 +54,8 @@ pub struct Redis {
     host: String,
     keys: Arc<Keys>,
     me: Arc<Introduction>,
+    /// Of all that is kept there. Only who moves a relay in says another one.
+    format: String,
 }
 
 impl Redis {
@@ -74,6 +79,7 @@ impl Redis {
             host,
             keys: Arc::new(Keys::new(&config.prefix)),
             me: Arc::new(me),
+            format: FORMAT.to_string(),
         })
     }
 }

@@ -17,6 +17,7 @@
 //! - [`peers`]: heartbeats, and the clients of instances that died.
 //! - [`mod@jobs`]: the work queue. [`mod@samples`]: the numbers for the analytics.
 //! - [`telling`]: what hooks are told.
+//! - [`mod@outside`]: canvases and rows as tools see them, which are no instance.
 //! - [`upkeep`]: time that passes on quiet canvases, snapshots that are due, copies that nobody uses.
 //!
 //! What the engine itself loses (a crash between two syncs of its file, a failover to a replica that was behind) is
@@ -34,6 +35,7 @@ mod link;
 mod listing;
 mod loading;
 mod mending;
+pub(crate) mod outside;
 mod peers;
 mod quotas;
 mod replica;

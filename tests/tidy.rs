@@ -129,6 +129,21 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "protocol",
             "sqlite",
             "telemetry",
+            "transfer",
+        ],
+    ),
+    (
+        "transfer",
+        &[
+            "canvas",
+            "config",
+            "jobs",
+            "limits",
+            "log",
+            "protocol",
+            "redis",
+            "replicated",
+            "sqlite",
         ],
     ),
     (

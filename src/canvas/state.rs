@@ -21,6 +21,7 @@ use sum::Sum;
 mod chat;
 pub mod codec;
 mod command;
+mod contents;
 mod log;
 mod objects;
 mod presence;
@@ -29,6 +30,7 @@ mod sum;
 mod taken;
 
 pub use command::Command;
+pub use contents::{Contents, KeptClient, KeptMessage, KeptObject};
 
 /// How often clients that were not heard of for [`CLIENT_MEMORY`] are looked for, in milliseconds.
 const FORGET_INTERVAL_MS: i64 = 3_600_000;

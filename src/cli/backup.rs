@@ -10,9 +10,11 @@ use anyhow::{Context, ensure};
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
-use super::file;
-use crate::config::BackupArgs;
+use super::{file, redis_of};
+use crate::config::{BackupArgs, RedisSettings};
 use crate::sqlite::modes;
+use crate::transfer::outside::Outside;
+use crate::transfer::to_file::{Epochs, give_name, to_file};
 
 /// Copies the file through SQLite's backup interface, all pages in one read transaction: writers go on
 /// meanwhile, and the copy is what was committed at its begin.
@@ -20,42 +22,90 @@ use crate::sqlite::modes;
 /// # Errors
 /// When the file can't be read, or the copy is there already or can't be written.
 pub fn run(args: &BackupArgs) -> anyhow::Result<ExitCode> {
-    let source = file::open_current(&args.db)?;
+    if let Some(settings) = redis_of(&args.source) {
+        return of_redis(&settings, &args.to);
+    }
+    let db = &args.source.db;
+    let source = file::open_current(db)?;
+    is_free(&args.to)?;
     ensure!(
-        !args.to.exists(),
-        "--to {}: is there already; name a new file",
-        args.to.display()
-    );
-    ensure!(
-        !is_taken(&args.db, &args.to).with_context(|| format!("--to {}", args.to.display()))?,
+        !is_taken(db, &args.to).with_context(|| format!("--to {}", args.to.display()))?,
         "--to {}: SQLite and the relay use this name beside {}; name another",
         args.to.display(),
-        args.db.display()
+        db.display()
     );
-    let partial = file::beside(&args.to, ".partial");
+    let canvases = made(&args.to, |partial| copy(&source, db, partial))?;
+    let bytes = fs::metadata(&args.to)?.len();
+    writeln!(
+        std::io::stdout(),
+        "{}: {canvases} canvases, {bytes} bytes, checked. {NEW_EPOCHS}",
+        args.to.display()
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+const NEW_EPOCHS: &str = "Each canvas has a new epoch in it, so that after a restore no client resumes onto reissued numbers.";
+
+/// Copies a relay in Redis into a file that `serve --db` opens: each canvas as it is when it is read, then the work queue as it is at
+/// one moment.
+fn of_redis(settings: &RedisSettings, to: &Path) -> anyhow::Result<ExitCode> {
+    let outside = Outside::open(settings, "backup")?;
+    is_free(to)?;
+    let carried = made(to, |partial| to_file(&outside, Some(partial), Epochs::New))?;
+    let bytes = fs::metadata(to)?.len();
+    writeln!(
+        std::io::stdout(),
+        "{}: {carried}, {bytes} bytes, checked. {NEW_EPOCHS}",
+        to.display()
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses a name that is in use, or that something lies beside which a relay would take for its own.
+///
+/// # Errors
+/// Names what is there.
+pub(super) fn is_free(to: &Path) -> anyhow::Result<()> {
+    ensure!(
+        !to.exists(),
+        "--to {}: is there already; name a new file",
+        to.display()
+    );
+    for suffix in ["-journal", "-wal", "-shm", ".lock"] {
+        let beside = file::beside(to, suffix);
+        ensure!(
+            !beside.exists(),
+            "--to {}: {} is left of another file of that name; delete it, or name another",
+            to.display(),
+            beside.display()
+        );
+    }
+    Ok(())
+}
+
+/// Has a file made under another name, which becomes that one once it is complete.
+///
+/// # Errors
+/// What went wrong; nothing is left of it then.
+pub(super) fn made<T>(
+    to: &Path,
+    make: impl FnOnce(&Path) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let partial = file::beside(to, ".partial");
     ensure!(
         !partial.exists(),
-        "{}: is left of a backup that did not end; delete it first",
+        "{}: is left of a copy that did not end; delete it first",
         partial.display()
     );
-    let copied = copy(&source, &args.db, &partial).and_then(|canvases| {
-        fs::rename(&partial, &args.to)?;
-        sync_folder(&args.to)?;
-        Ok(canvases)
+    let done = make(&partial).and_then(|made| {
+        give_name(&partial, to)?;
+        Ok(made)
     });
     // Half a copy is of no use; after a success there is nothing left to delete.
     for suffix in ["", "-wal", "-shm"] {
         let _ = fs::remove_file(file::beside(&partial, suffix));
     }
-    let canvases = copied.with_context(|| format!("--to {}", args.to.display()))?;
-    let bytes = fs::metadata(&args.to)?.len();
-    writeln!(
-        std::io::stdout(),
-        "{}: {canvases} canvases, {bytes} bytes, checked. Each canvas has a new epoch in it, so that after a \
-         restore no client resumes onto reissued numbers.",
-        args.to.display()
-    )?;
-    Ok(ExitCode::SUCCESS)
+    done.with_context(|| format!("--to {}", to.display()))
 }
 
 /// Whether a file of that name would be taken for a part of the source: SQLite plays back, or deletes, what it finds there.
@@ -96,11 +146,4 @@ fn copy(source: &Connection, db: &Path, to: &Path) -> anyhow::Result<usize> {
     target.close().map_err(|(_, error)| error)?;
     File::open(to)?.sync_all()?;
     Ok(canvases)
-}
-
-fn sync_folder(file: &Path) -> std::io::Result<()> {
-    let folder = file
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }

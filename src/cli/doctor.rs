@@ -1,15 +1,16 @@
-//! `scumble doctor`: examines a file from outside and says what to do about what it found.
+//! `scumble doctor`: examines a file, or a relay in Redis, from outside and says what to do about what it found.
 
 mod checks;
 mod jobs;
 mod owners;
+mod redis;
 
 use std::io::Write;
 use std::process::ExitCode;
 
 use rusqlite::Connection;
 
-use super::{complain, file};
+use super::{complain, file, redis_of};
 use crate::config::DoctorArgs;
 
 /// What one check came to.
@@ -66,7 +67,10 @@ const CHECKS: &[(&str, Check)] = &[
 /// # Errors
 /// When standard output is closed.
 pub fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
-    let conn = match file::open(&args.db) {
+    if let Some(settings) = redis_of(&args.source) {
+        return redis::run(&settings, args.thorough);
+    }
+    let conn = match file::open(&args.source.db) {
         Ok(conn) => conn,
         Err(error) => {
             complain(&error);
@@ -76,29 +80,55 @@ pub fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     // A file without a clock is not a relay's: the schema check says so.
     let now_ms = file::now_ms(&conn).unwrap_or_default();
     let patient = Patient { args, conn, now_ms };
-    let mut out = std::io::stdout().lock();
-    let mut findings = 0;
+    let mut told = Told::default();
     for (name, check) in CHECKS {
-        let verdicts = check(&patient).unwrap_or_else(|error| {
+        let todo = "if the file is another scumble's, use that one's doctor; else restore a backup";
+        told.all(name, check(&patient), todo)?;
+    }
+    told.end()
+}
+
+/// What was found so far.
+#[derive(Default)]
+struct Told {
+    findings: usize,
+}
+
+impl Told {
+    /// Prints what a check came to; `todo` is for one that could not be done.
+    fn all(
+        &mut self,
+        name: &str,
+        verdicts: anyhow::Result<Vec<Verdict>>,
+        todo: &'static str,
+    ) -> anyhow::Result<()> {
+        let mut out = std::io::stdout().lock();
+        let verdicts = verdicts.unwrap_or_else(|error| {
             vec![Verdict::finding(
                 format!("can't be checked: {error:#}"),
-                "if the file is another scumble's, use that one's doctor; else restore a backup",
+                todo,
             )]
         });
         for verdict in verdicts {
             match verdict {
                 Verdict::Fine(what) => writeln!(out, "ok       {name}: {what}")?,
                 Verdict::Finding { what, todo } => {
-                    findings += 1;
+                    self.findings += 1;
                     writeln!(out, "finding  {name}: {what}\n         -> {todo}")?;
                 }
             }
         }
+        Ok(())
     }
-    match findings {
-        0 => writeln!(out, "no findings")?,
-        1 => writeln!(out, "1 finding")?,
-        n => writeln!(out, "{n} findings")?,
+
+    /// Prints how many there were; the exit code.
+    fn end(&self) -> anyhow::Result<ExitCode> {
+        let mut out = std::io::stdout().lock();
+        match self.findings {
+            0 => writeln!(out, "no findings")?,
+            1 => writeln!(out, "1 finding")?,
+            n => writeln!(out, "{n} findings")?,
+        }
+        Ok(ExitCode::from(u8::from(self.findings > 0)))
     }
-    Ok(ExitCode::from(u8::from(findings > 0)))
 }

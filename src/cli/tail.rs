@@ -1,5 +1,7 @@
 //! `scumble tail`: follows one canvas's log, read from the file by a connection of its own.
 
+mod log;
+
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 use std::time::{Duration, UNIX_EPOCH};
@@ -8,9 +10,10 @@ use anyhow::Context;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::value::RawValue;
 
-use super::file;
+use super::{file, redis_of};
 use crate::config::TailArgs;
 use crate::protocol::ids::CanvasId;
+use crate::transfer::outside::Outside;
 
 /// How often the file is looked at. A person is reading: there is no hurry.
 const POLL: Duration = Duration::from_millis(100);
@@ -22,29 +25,43 @@ const ROWS: u32 = 500;
 /// # Errors
 /// When the file can't be read.
 pub fn run(args: &TailArgs) -> anyhow::Result<ExitCode> {
-    let conn = file::open_current(&args.db)?;
+    let (mut source, place) = match redis_of(&args.source) {
+        Some(settings) => {
+            let outside = Outside::open(&settings, "tail")?;
+            (
+                Source::Log(Box::new(log::Tail::new(outside, args))),
+                settings.url.to_string(),
+            )
+        }
+        None => {
+            let db = &args.source.db;
+            let tail = Tail {
+                conn: file::open_current(db)?,
+                canvas: args.canvas.clone(),
+                printer: Printer { json: args.json },
+                at: None,
+                waits: false,
+            };
+            (Source::File(Box::new(tail)), db.display().to_string())
+        }
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()?;
-    let mut tail = Tail {
-        conn,
-        canvas: args.canvas.clone(),
-        json: args.json,
-        at: None,
-        waits: false,
-    };
     let mut next = args.since;
     loop {
         let mut out = std::io::stdout().lock();
-        let more = tail
-            .step(&mut next, &mut out)
-            .and_then(|more| Ok((more, out.flush()?)));
+        let more = match &mut source {
+            Source::File(tail) => tail.step(&mut next, &mut out),
+            Source::Log(tail) => tail.step(&mut next, &mut out),
+        };
+        let more = more.and_then(|more| Ok((more, out.flush()?)));
         drop(out);
         match more {
             Ok((true, ())) => {}
             Ok((false, ())) => runtime.block_on(async { tokio::time::sleep(POLL).await }),
             Err(error) if is_broken_pipe(&error) => return Ok(ExitCode::SUCCESS),
-            Err(error) => return Err(error.context(args.db.display().to_string())),
+            Err(error) => return Err(error.context(place)),
         }
     }
 }
@@ -52,6 +69,18 @@ pub fn run(args: &TailArgs) -> anyhow::Result<ExitCode> {
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let io = error.downcast_ref::<std::io::Error>();
     io.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}
+
+/// What is followed.
+enum Source {
+    File(Box<Tail>),
+    Log(Box<log::Tail>),
+}
+
+/// How messages are printed.
+#[derive(Debug, Clone, Copy)]
+struct Printer {
+    json: bool,
 }
 
 /// Where the canvas is.
@@ -75,7 +104,7 @@ struct At {
 struct Tail {
     conn: Connection,
     canvas: CanvasId,
-    json: bool,
+    printer: Printer,
     at: Option<At>,
     /// Whether it was said that there is nothing to follow yet.
     waits: bool,
@@ -105,11 +134,7 @@ impl Tail {
         let Some(head) = self.head()? else {
             if !self.waits {
                 self.waits = true;
-                writeln!(
-                    std::io::stderr(),
-                    "-- there is no canvas {} yet: waiting",
-                    self.canvas
-                )?;
+                waits(&self.canvas)?;
             }
             // All of a canvas that is yet to come is new.
             since.get_or_insert(0);
@@ -119,10 +144,7 @@ impl Tail {
             Some(at) if at.key == head.key && at.epoch == head.epoch => at,
             Some(before) => {
                 let Head { epoch, seq, .. } = &head;
-                self.note(
-                    out,
-                    &format!("the numbering begins anew: epoch {epoch}, at seq {seq}"),
-                )?;
+                self.printer.anew(out, epoch, *seq)?;
                 let mut at = self.begin(head, Some(before.seq), newest)?;
                 at.row = at.row.max(before.row);
                 at
@@ -138,7 +160,7 @@ impl Tail {
             newest
         };
         for message in &messages {
-            self.print(message, out)?;
+            self.printer.print(message, &mut at.seq, out)?;
         }
         Ok(full)
     }
@@ -190,13 +212,21 @@ impl Tail {
             .context("message_queue")?;
         Ok(Some(first.map_or(0, |first| first - 1)))
     }
+}
 
-    fn print(&mut self, message: &Message, out: &mut impl Write) -> anyhow::Result<()> {
-        let Some(at) = &mut self.at else {
-            return Ok(());
-        };
-        let missing = message.seq - at.seq - 1;
-        at.seq = message.seq;
+/// Says that there is nothing to follow yet.
+fn waits(canvas: &CanvasId) -> std::io::Result<()> {
+    writeln!(
+        std::io::stderr(),
+        "-- there is no canvas {canvas} yet: waiting"
+    )
+}
+
+impl Printer {
+    /// Prints a message behind the one at `seq`, which is at its own place then.
+    fn print(self, message: &Message, seq: &mut i64, out: &mut impl Write) -> anyhow::Result<()> {
+        let missing = message.seq - *seq - 1;
+        *seq = message.seq;
         if missing > 0 {
             self.note(
                 out,
@@ -227,8 +257,14 @@ impl Tail {
         Ok(())
     }
 
+    /// Says that the canvas's numbers mean something else from here on.
+    fn anew(self, out: &mut impl Write, epoch: &str, seq: i64) -> std::io::Result<()> {
+        let text = format!("the numbering begins anew: epoch {epoch}, at seq {seq}");
+        self.note(out, &text)
+    }
+
     /// A remark: between the lines in text, on standard error with `--json`.
-    fn note(&self, out: &mut impl Write, text: &str) -> std::io::Result<()> {
+    fn note(self, out: &mut impl Write, text: &str) -> std::io::Result<()> {
         if self.json {
             writeln!(std::io::stderr(), "-- {text}")
         } else {

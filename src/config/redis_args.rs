@@ -54,6 +54,91 @@ pub struct RedisArgs {
     pub redis_key_file: Option<PathBuf>,
 }
 
+/// How a tool finds a relay in Redis.
+#[derive(Debug, Clone, Args)]
+pub struct RedisPlaceArgs {
+    /// The beginning of all keys of the relay in Redis
+    #[arg(
+        long,
+        env = "SCUMBLE_REDIS_PREFIX",
+        value_name = "NAME",
+        default_value = "scumble",
+        value_parser = prefix
+    )]
+    pub redis_prefix: String,
+
+    /// With rediss://: the authority of Redis's certificate (PEM) [default: the system's]
+    #[arg(long, env = "SCUMBLE_REDIS_CA_FILE", value_name = "FILE")]
+    pub redis_ca_file: Option<PathBuf>,
+
+    /// With rediss://: this process's certificate (PEM), for a Redis that asks for one
+    #[arg(long, env = "SCUMBLE_REDIS_CERT_FILE", value_name = "FILE")]
+    pub redis_cert_file: Option<PathBuf>,
+
+    /// With rediss://: the key of that certificate (PEM)
+    #[arg(long, env = "SCUMBLE_REDIS_KEY_FILE", value_name = "FILE")]
+    pub redis_key_file: Option<PathBuf>,
+}
+
+impl RedisPlaceArgs {
+    /// A relay in that Redis.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names a file that can't be read, or a flag that goes with another.
+    pub fn at(&self, url: &RedisUrl) -> Result<RedisSettings, ConfigError> {
+        let place = self.clone();
+        let args = RedisArgs {
+            redis: Some(url.clone()),
+            redis_prefix: place.redis_prefix,
+            redis_wait_replicas: 0,
+            redis_ca_file: place.redis_ca_file,
+            redis_cert_file: place.redis_cert_file,
+            redis_key_file: place.redis_key_file,
+        };
+        let none = || ConfigError::new("redis", url, "is missing");
+        args.resolve()?.ok_or_else(none)
+    }
+}
+
+/// Where a tool finds a relay: in its file, or in Redis.
+#[derive(Debug, Clone, Args)]
+pub struct SourceArgs {
+    /// The relay's file
+    #[arg(
+        long,
+        env = "SCUMBLE_DB",
+        value_name = "FILE",
+        default_value = "./scumble.db"
+    )]
+    pub db: PathBuf,
+
+    /// The relay is in this Redis instead of a file: as its processes are given it
+    #[arg(
+        long,
+        env = "SCUMBLE_REDIS",
+        value_name = "URL",
+        hide_env_values = true,
+        conflicts_with = "db"
+    )]
+    #[arg(value_parser = RedisUrlParser)]
+    pub redis: Option<RedisUrl>,
+
+    /// With --redis
+    #[command(flatten)]
+    pub place: RedisPlaceArgs,
+}
+
+impl SourceArgs {
+    /// Where the relay is in Redis; `None` if it is in the file.
+    ///
+    /// # Errors
+    /// [`ConfigError`], as above.
+    pub fn redis(&self) -> Result<Option<RedisSettings>, ConfigError> {
+        let redis = self.redis.as_ref();
+        redis.map(|url| self.place.at(url)).transpose()
+    }
+}
+
 /// What is needed to believe Redis, and to be believed by it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RedisTls {

@@ -1,10 +1,15 @@
 //! The raw flags of the other subcommands.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::TypedValueParser;
 use clap::{Args, ValueEnum};
 
+use super::RedisUrl;
+use super::redis_args::{RedisPlaceArgs, SourceArgs};
+use super::resolve::usage_error;
 use super::serve_args::ServeArgs;
 use super::values::{duration, pattern, whole};
 use crate::auth::claims::Access;
@@ -30,14 +35,9 @@ pub struct TailArgs {
     #[arg(value_parser = |text: &str| CanvasId::parse(text).map_err(|error| error.to_string()))]
     pub canvas: CanvasId,
 
-    /// The relay's file
-    #[arg(
-        long,
-        env = "SCUMBLE_DB",
-        value_name = "FILE",
-        default_value = "./scumble.db"
-    )]
-    pub db: PathBuf,
+    /// Where the relay is
+    #[command(flatten)]
+    pub source: SourceArgs,
 
     /// Begin after this seq, as far as it is kept [default: the head, only what is new]
     #[arg(long, value_name = "SEQ", value_parser = |text: &str| whole(text, 0..=i64::MAX))]
@@ -65,19 +65,14 @@ pub struct StatsArgs {
     pub json: bool,
 }
 
-/// `scumble doctor`. Exits with 0 when all is well, 1 with findings, 2 when the file can't be read.
+/// `scumble doctor`. Exits with 0 when all is well, 1 with findings, 2 when the file or the Redis can't be read.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    /// The relay's file
-    #[arg(
-        long,
-        env = "SCUMBLE_DB",
-        value_name = "FILE",
-        default_value = "./scumble.db"
-    )]
-    pub db: PathBuf,
+    /// Where the relay is
+    #[command(flatten)]
+    pub source: SourceArgs,
 
-    /// Check every index entry too (PRAGMA integrity_check): slow on a large file
+    /// Check every index entry too (PRAGMA integrity_check); over Redis, read every canvas: slow if there is much
     #[arg(long)]
     pub thorough: bool,
 }
@@ -85,18 +80,68 @@ pub struct DoctorArgs {
 /// `scumble backup`.
 #[derive(Debug, Args)]
 pub struct BackupArgs {
-    /// The relay's file
-    #[arg(
-        long,
-        env = "SCUMBLE_DB",
-        value_name = "FILE",
-        default_value = "./scumble.db"
-    )]
-    pub db: PathBuf,
+    /// Where the relay is
+    #[command(flatten)]
+    pub source: SourceArgs,
 
     /// The copy; must not be there yet
     #[arg(long, value_name = "FILE")]
     pub to: PathBuf,
+}
+
+/// `scumble migrate`: from a file into Redis, or from Redis into a new file.
+#[derive(Debug, Args)]
+pub struct MigrateArgs {
+    /// Where the relay is: a file, or redis://… as its processes are given it. None of them may run
+    #[arg(long, value_name = "FILE|URL", value_parser = PlaceParser)]
+    pub from: Place,
+
+    /// Where it goes: a new file, or a Redis that has nothing under the prefix
+    #[arg(long, value_name = "FILE|URL", value_parser = PlaceParser)]
+    pub to: Place,
+
+    /// Of the one in Redis
+    #[command(flatten)]
+    pub place: RedisPlaceArgs,
+
+    /// Read everything and say what would be moved; change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Where a relay is, or goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// In a file.
+    File(PathBuf),
+    /// In Redis.
+    Redis(RedisUrl),
+}
+
+/// Takes a place; a wrong address is refused without telling it: it may hold a password.
+#[derive(Clone)]
+struct PlaceParser;
+
+impl TypedValueParser for PlaceParser {
+    type Value = Place;
+
+    fn parse_ref(
+        &self,
+        _: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<Place, clap::Error> {
+        let flag = arg.and_then(clap::Arg::get_long).unwrap_or_default();
+        let wrong = |hint: &str| usage_error(&format!("invalid value for '--{flag}': {hint}"));
+        match value.to_str() {
+            Some("") => Err(wrong("it is empty; name a file, or redis://…")),
+            Some(text) if text.starts_with("redis") && text.contains("://") => {
+                let url = RedisUrl::parse(text).map_err(|hint| wrong(&hint))?;
+                Ok(Place::Redis(url))
+            }
+            _ => Ok(Place::File(value.into())),
+        }
+    }
 }
 
 /// A language that `scumble token` has a program in.

@@ -80,16 +80,61 @@ impl<T: Cell> Cell for Option<T> {
     }
 }
 
+/// A column of a key.
+pub(crate) trait Ends: Cell {
+    /// The least value.
+    fn least() -> Self;
+    /// A value that is greater than any that is in use.
+    fn beyond() -> Self;
+}
+
+impl Ends for i64 {
+    fn least() -> Self {
+        i64::MIN
+    }
+    fn beyond() -> Self {
+        i64::MAX
+    }
+}
+
+impl Ends for String {
+    fn least() -> Self {
+        String::new()
+    }
+    fn beyond() -> Self {
+        char::MAX.to_string()
+    }
+}
+
+impl Ends for [u8; 16] {
+    fn least() -> Self {
+        [0; 16]
+    }
+    fn beyond() -> Self {
+        [u8::MAX; 16]
+    }
+}
+
 /// A table's key: the first columns of its rows.
 pub(crate) trait Key: Ord + Clone {
     fn put(&self, out: &mut dyn Out);
+    /// The least key.
+    fn least() -> Self;
+    /// A key behind all that are in use.
+    fn beyond() -> Self;
 }
 
 macro_rules! keys {
     ($(($($t:ident $i:tt),+))+) => {$(
-        impl<$($t: Cell + Ord + Clone),+> Key for ($($t,)+) {
+        impl<$($t: Ends + Ord + Clone),+> Key for ($($t,)+) {
             fn put(&self, out: &mut dyn Out) {
                 $(self.$i.put(out);)+
+            }
+            fn least() -> Self {
+                ($($t::least(),)+)
+            }
+            fn beyond() -> Self {
+                ($($t::beyond(),)+)
             }
         }
     )+};

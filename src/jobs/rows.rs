@@ -22,6 +22,12 @@ pub(crate) trait Row: Clone + Send + 'static {
     fn map_mut(maps: &mut Maps) -> &mut BTreeMap<Self::Key, Self>;
 }
 
+/// What is done with each table.
+pub(crate) trait EachTable {
+    type Error;
+    fn table<R: Row>(&mut self) -> Result<(), Self::Error>;
+}
+
 macro_rules! tables {
     ($($(#[$doc:meta])* $number:literal $name:ident $table:literal $map:ident
         ($($k:ident: $kt:ty),+) { $($(#[$fdoc:meta])* $f:ident: $ft:ty),* $(,)? })+) => {
@@ -32,6 +38,12 @@ macro_rules! tables {
         /// Names, columns, and how many of those are the key.
         pub(crate) const TABLES: &[(&str, &[&str], usize)] =
             &[$(($name::TABLE, $name::COLUMNS, $name::KEYS)),+];
+
+        /// Does something with each table in turn.
+        pub(crate) fn each_table<E: EachTable>(each: &mut E) -> Result<(), E::Error> {
+            $(each.table::<$name>()?;)+
+            Ok(())
+        }
 
         $(
             $(#[$doc])*

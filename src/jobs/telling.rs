@@ -7,6 +7,7 @@
 
 pub(crate) mod due;
 pub(crate) mod follower;
+pub(crate) mod kept;
 pub(crate) mod versions;
 
 use std::sync::Arc;

@@ -155,6 +155,15 @@ impl CanvasHead {
     }
 }
 
+/// A canvas as those see it who only look.
+#[derive(Debug, Clone)]
+pub struct Looked {
+    /// Where it is. The instances are not told.
+    pub head: CanvasHead,
+    /// Something was lost since it was opened last: it begins a new epoch when it is opened.
+    pub lost: bool,
+}
+
 /// A snapshot as the engine is told of it.
 #[derive(Debug, Clone)]
 pub struct StoredSnapshot {

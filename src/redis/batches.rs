@@ -7,7 +7,7 @@ use super::counting::{asked, or_empty};
 use super::replies::{Entry, appended, message_of};
 use super::{RedisLog, aside, done, replicas_have, script};
 use crate::log::{
-    Appended, Batches, CanvasHead, Fault, How, LoggedBatch, Opening, Piece, Reply, when,
+    Appended, Batches, CanvasHead, Fault, How, LoggedBatch, Looked, Opening, Piece, Reply, when,
 };
 use crate::protocol::ids::CanvasId;
 
@@ -140,6 +140,10 @@ impl Batches for RedisLog {
             })
         }
         .boxed()
+    }
+
+    fn look<'a>(&'a self, canvas: &'a CanvasId) -> Reply<'a, Option<Looked>> {
+        self.look_at(canvas).boxed()
     }
 
     fn ends<'a>(

@@ -33,7 +33,12 @@ impl From<RedisError> for ConnectError {
 }
 
 /// Instances of different versions do not share a relay.
-fn other_format(theirs: &str) -> String {
+pub(super) fn other_format(theirs: &str) -> String {
+    if theirs.starts_with(super::looking::MOVING) {
+        return "a relay is being moved into this Redis, or `scumble migrate` was ended halfway: \
+                run it again, which begins anew, or use another database or --redis-prefix"
+            .to_owned();
+    }
     let older = match theirs.parse::<u32>() {
         Ok(theirs) if theirs < FORMAT => "what is there was written by an older scumble",
         Ok(_) => "this scumble is the older one",
@@ -46,11 +51,11 @@ fn other_format(theirs: &str) -> String {
 }
 
 /// What comes through a connection, and to whom.
-struct Subscription {
-    link: u64,
-    listener: Arc<dyn Listener>,
+pub(super) struct Subscription {
+    pub(super) link: u64,
+    pub(super) listener: Arc<dyn Listener>,
     /// What the channels' names begin with; known once the relay is.
-    prefix: Arc<std::sync::OnceLock<String>>,
+    pub(super) prefix: Arc<std::sync::OnceLock<String>>,
 }
 
 impl Subscription {
@@ -141,7 +146,7 @@ impl Redis {
     }
 
     /// One connection, and what its server says of itself.
-    async fn dial(
+    pub(super) async fn dial(
         &self,
         client: &Client,
         subscription: Arc<Subscription>,
@@ -169,7 +174,7 @@ impl Redis {
 }
 
 /// Names the run of the server that all connections lead to, also while an address moves to another.
-fn run_id(servers: &[&String], place: &str) -> Result<String, ConnectError> {
+pub(super) fn run_id(servers: &[&String], place: &str) -> Result<String, ConnectError> {
     let run = |server: &str| info(server, "run_id").unwrap_or_default().to_owned();
     let run_id = run(servers[0]);
     if run_id.is_empty() {
@@ -188,7 +193,7 @@ fn run_id(servers: &[&String], place: &str) -> Result<String, ConnectError> {
 }
 
 /// A field of what `INFO` says.
-fn info<'a>(server: &'a str, field: &str) -> Option<&'a str> {
+pub(super) fn info<'a>(server: &'a str, field: &str) -> Option<&'a str> {
     server
         .lines()
         .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))

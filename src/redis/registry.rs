@@ -8,7 +8,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, ParsingError, RedisResult, Script, Value, from_redis_value};
 
 use super::{Redis, RedisLog, done, script};
-use crate::log::{FORMAT, Fault, Heartbeat, OtherInstance, Proof, Registered, Registry, Reply};
+use crate::log::{Fault, Heartbeat, OtherInstance, Proof, Registered, Registry, Reply};
 use crate::protocol::ids::CanvasId;
 
 static ENTER: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/enter.lua")));
@@ -88,7 +88,7 @@ impl Redis {
             .arg(std::process::id())
             .arg(&self.host)
             .arg(&self.me.relay_rules)
-            .arg(FORMAT)
+            .arg(&self.format)
             .arg(new())
             .arg(new())
             .arg(keys.all())

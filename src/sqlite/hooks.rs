@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use super::Shared;
 use crate::hooks::file::HookText;
 use crate::hooks::{Change, Stored};
+pub(super) use due::PARKED;
 pub(super) use stage::Stage;
 pub use store::hook_store;
 

@@ -173,7 +173,12 @@ pub(super) fn snapshot(conn: &Connection, key: i64) -> rusqlite::Result<Snapshot
     })
 }
 
-fn lately(conn: &Connection, content: i64, changed: Vec<u64>) -> rusqlite::Result<Lately> {
+/// What was deleted lately, beside when objects were changed.
+pub(super) fn lately(
+    conn: &Connection,
+    content: i64,
+    changed: Vec<u64>,
+) -> rusqlite::Result<Lately> {
     let mut statement = conn.prepare_cached(sql::DELETIONS)?;
     let mut rows = statement.query([content])?;
     let (mut deleted, mut from) = (Vec::new(), 0);

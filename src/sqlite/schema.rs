@@ -219,14 +219,7 @@ fn create(conn: &mut Connection, files: &Files) -> Result<(), StartError> {
     let sqlite = |error| files.failed(error);
     let found = Found::within(conn).map_err(sqlite)?;
     if found.is_empty() {
-        let tables = include_str!("../../schema.sql");
-        let (jobs, hooks) = (super::jobs::SCHEMA, super::hooks::SCHEMA);
-        let analytics = super::analytics::SCHEMA;
-        return conn
-            .execute_batch(&format!(
-                "BEGIN IMMEDIATE;\n{tables}\n{jobs}\n{hooks}\n{analytics}\nPRAGMA user_version = {VERSION};\nCOMMIT;"
-            ))
-            .map_err(sqlite);
+        return make_tables(conn).map_err(sqlite);
     }
     match found.version {
         VERSION => Ok(()),
@@ -239,6 +232,16 @@ fn create(conn: &mut Connection, files: &Files) -> Result<(), StartError> {
             found,
         }),
     }
+}
+
+/// Makes the tables in an empty file.
+pub(super) fn make_tables(conn: &Connection) -> rusqlite::Result<()> {
+    let tables = include_str!("../../schema.sql");
+    let (jobs, hooks) = (super::jobs::SCHEMA, super::hooks::SCHEMA);
+    let analytics = super::analytics::SCHEMA;
+    conn.execute_batch(&format!(
+        "BEGIN IMMEDIATE;\n{tables}\n{jobs}\n{hooks}\n{analytics}\nPRAGMA user_version = {VERSION};\nCOMMIT;"
+    ))
 }
 
 /// How a start found the file.

@@ -14,6 +14,7 @@ fn help_says_what_there_is() {
     expect_file!["help/stats.txt"].assert_eq(&stdout(&run(&["stats", "--help"])));
     expect_file!["help/doctor.txt"].assert_eq(&stdout(&run(&["doctor", "--help"])));
     expect_file!["help/backup.txt"].assert_eq(&stdout(&run(&["backup", "--help"])));
+    expect_file!["help/migrate.txt"].assert_eq(&stdout(&run(&["migrate", "--help"])));
     expect_file!["help/token.txt"].assert_eq(&stdout(&run(&["token", "--help"])));
 }
 

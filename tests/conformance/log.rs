@@ -1,5 +1,6 @@
 //! One suite for every engine: each sentence of the contract in `src/log.rs` has a test here that is named for it.
 
+mod looking;
 mod quotas;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use scumble::protocol::ids::{CanvasId, Epoch};
 use scumble::redis::{Redis, RedisConfig};
 
 use crate::redis_server::RedisServer;
+use looking::who_looks_sees_a_canvas_and_changes_nothing;
 use quotas::{
     a_log_has_room_by_the_rule_of_quotas, one_canvas_too_many_is_not_made, parting,
     what_is_charged_since_a_count_comes_on_top, what_is_over_ends_where_nobody_has_it,
@@ -819,6 +821,7 @@ macro_rules! engines {
                 a_log_has_room_by_the_rule_of_quotas what_is_charged_since_a_count_comes_on_top
                 what_may_grow_too_much_is_told_how_much_is_left one_canvas_too_many_is_not_made
                 what_is_over_ends_where_nobody_has_it
+                who_looks_sees_a_canvas_and_changes_nothing
             }
         })*
     };

@@ -5,12 +5,15 @@ mod canvases;
 mod damage;
 mod failover;
 mod hooks;
+mod hosts;
 mod leftovers;
+mod migrating;
 mod outages;
 mod people;
 mod quotas;
 mod secure;
 mod starting;
+mod tools;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

@@ -13,7 +13,7 @@ use crate::protocol::client_message::Kind;
 use crate::protocol::ids::{ClientId, ConnId, Epoch, Position};
 
 /// One committed message.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Row {
     /// Which of the five.
     pub kind: Kind,

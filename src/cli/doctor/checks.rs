@@ -81,7 +81,7 @@ pub(super) fn journal(patient: &Patient<'_>) -> Verdicts {
     let mode: String = patient
         .conn
         .pragma_query_value(None, "journal_mode", |row| row.get(0))?;
-    let bytes = fs::metadata(beside(&patient.args.db, "-wal")).map_or(0, |wal| wal.len());
+    let bytes = fs::metadata(beside(&patient.args.source.db, "-wal")).map_or(0, |wal| wal.len());
     Ok(vec![if mode != "wal" {
         Verdict::finding(
             format!("journal mode is {mode}"),
@@ -99,7 +99,7 @@ pub(super) fn journal(patient: &Patient<'_>) -> Verdicts {
 
 /// Room to write.
 pub(super) fn disk(patient: &Patient<'_>) -> Verdicts {
-    let db = &patient.args.db;
+    let db = &patient.args.source.db;
     let folder = db.parent().filter(|folder| !folder.as_os_str().is_empty());
     let space = statvfs(folder.unwrap_or(Path::new("."))).context("the file's disk")?;
     let free = space.f_bavail.saturating_mul(space.f_frsize);

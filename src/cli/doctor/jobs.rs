@@ -3,6 +3,7 @@
 use anyhow::Context;
 
 use super::{Patient, Verdict};
+use crate::transfer::queues::QueueNumbers;
 
 /// Queues that are told of one by one; the others are summed up.
 const MOST_QUEUES: usize = 20;
@@ -75,8 +76,28 @@ pub(super) fn queues(patient: &Patient<'_>) -> anyhow::Result<Vec<Verdict>> {
         let at: Option<i64> = oldest.query_row([&queue.name], |row| row.get(0))?;
         queue.oldest_ms = at.map(|at| (patient.now_ms - at).max(0));
     }
+    Ok(told(&queues))
+}
+
+/// Queues as a relay in Redis has them.
+pub(super) fn of_redis(found: Vec<QueueNumbers>, now_ms: i64) -> Vec<Verdict> {
+    let queues: Vec<Queue> = found
+        .into_iter()
+        .map(|queue| Queue {
+            name: queue.name,
+            waiting: queue.waiting,
+            dead: queue.dead,
+            out: queue.out,
+            unread: queue.unread,
+            oldest_ms: queue.oldest_at.map(|at| (now_ms - at).max(0)),
+        })
+        .collect();
+    told(&queues)
+}
+
+fn told(queues: &[Queue]) -> Vec<Verdict> {
     if queues.is_empty() {
-        return Ok(vec![Verdict::Fine("none".to_owned())]);
+        return vec![Verdict::Fine("none".to_owned())];
     }
     // Those with a finding first: they are told of whatever their number.
     let (mut found, mut fine): (Vec<_>, Vec<_>) = queues
@@ -89,5 +110,5 @@ pub(super) fn queues(patient: &Patient<'_>) -> anyhow::Result<Vec<Verdict>> {
         fine.push(Verdict::Fine(format!("{rest} queues more, nothing to do")));
     }
     found.append(&mut fine);
-    Ok(found)
+    found
 }

@@ -13,7 +13,7 @@ const TODO: &str = "give it to the owner of the database (chown, chgrp); never d
 
 /// Whoever owns the database can write what lies beside it.
 pub(super) fn files(patient: &Patient<'_>) -> anyhow::Result<Vec<Verdict>> {
-    let db = plain(&patient.args.db)?;
+    let db = plain(&patient.args.source.db)?;
     let owner = fs::metadata(&db)?;
     let found: Vec<_> = SIDECARS
         .iter()

@@ -12,7 +12,7 @@ use crate::jobs::work::{Res, Work};
 /// Rows of one transaction.
 const AT_ONCE: usize = 100;
 /// When a change is due that found no room: once there is some.
-const PARKED: i64 = i64::MAX - 1;
+pub(crate) const PARKED: i64 = i64::MAX - 1;
 
 /// What [`fire`] came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

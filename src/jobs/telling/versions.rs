@@ -35,7 +35,7 @@ pub(crate) fn read<S: Store>(w: &mut Work<'_, S>, version: Option<i64>) -> Res<S
 }
 
 /// The version as it is followed.
-fn stored(row: &HookSet) -> Stored {
+pub(super) fn stored(row: &HookSet) -> Stored {
     let texts: Vec<HookText> = serde_json::from_str(&row.texts).unwrap_or_else(|error| {
         // A newer version of the program may have written what this one does not know.
         tracing::error!(%error, "the stored hooks can't be read: no events are sent");

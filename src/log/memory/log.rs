@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use futures::FutureExt as _;
 
 use super::super::{
-    Appended, Batches, CanvasHead, Fault, How, Log, LoggedBatch, MessageChunk, Opening, Parting,
-    Piece, Published, Reply, Snapshots, StoredSnapshot, Summaries, Summary,
+    Appended, Batches, CanvasHead, Fault, How, Log, LoggedBatch, Looked, MessageChunk, Opening,
+    Parting, Piece, Published, Reply, Snapshots, StoredSnapshot, Summaries, Summary,
 };
 use super::{MemoryLog, World, batch, hear};
 use crate::protocol::ids::CanvasId;
@@ -193,6 +193,13 @@ impl Batches for MemoryLog {
                 head.whole.clear();
             }
             Ok((head, heard))
+        })
+    }
+
+    fn look<'a>(&'a self, canvas: &'a CanvasId) -> Reply<'a, Option<Looked>> {
+        self.ask(move |world, _| {
+            let (head, lost) = world.state.look(canvas.as_str())?;
+            Some(Looked { head, lost })
         })
     }
 

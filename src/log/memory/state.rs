@@ -103,6 +103,26 @@ pub(super) struct Canvas {
 pub(super) type Kept = (u64, i64, u64);
 
 impl Canvas {
+    /// Where it is; of the instances nothing is known here.
+    fn head(&self) -> CanvasHead {
+        CanvasHead {
+            n: self.n,
+            chain: self.chain.clone(),
+            epoch: self.epoch.clone(),
+            saved: self.saved,
+            parts: self.parts,
+            snapshot: self.snapshot.clone(),
+            whole: self.whole.clone(),
+            rules: self.rules.clone(),
+            messages_end: self.messages_end.clone(),
+            told: self.told,
+            instances: Vec::new(),
+            charged: self.takes.charged().0,
+            grown: self.takes.charged().1,
+            used_at_ms: self.takes.used_at_ms,
+        }
+    }
+
     /// The epoch that it began with.
     pub(super) fn epoch(&self) -> &str {
         &self.epoch
@@ -306,28 +326,18 @@ impl State {
         let mut began = None;
         if canvas.base != base {
             began = Some(canvas.keep(now_ms, self.hooks, &opening.anew));
-            if self.hooks > 0 {
-                self.untold.insert(id.to_string());
-            }
+            self.untold.extend((self.hooks > 0).then(|| id.to_string()));
             canvas.base = base;
         }
-        let head = CanvasHead {
-            n: canvas.n,
-            chain: canvas.chain.clone(),
-            epoch: canvas.epoch.clone(),
-            saved: canvas.saved,
-            parts: canvas.parts,
-            snapshot: canvas.snapshot.clone(),
-            whole: canvas.whole.clone(),
-            rules: canvas.rules.clone(),
-            messages_end: canvas.messages_end.clone(),
-            told: canvas.told,
-            instances: self.instances.keys().copied().collect(),
-            charged: canvas.takes.charged().0,
-            grown: canvas.takes.charged().1,
-            used_at_ms: canvas.takes.used_at_ms,
-        };
+        let mut head = canvas.head();
+        head.instances = self.instances.keys().copied().collect();
         (head, began)
+    }
+
+    /// A canvas as it is, and whether something was lost since it was opened last.
+    pub(super) fn look(&self, name: &str) -> Option<(CanvasHead, bool)> {
+        let canvas = self.canvases.get(name)?;
+        Some((canvas.head(), canvas.base != self.base))
     }
 
     /// Takes a batch; `None` if the canvas is gone.

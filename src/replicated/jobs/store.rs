@@ -26,7 +26,7 @@ pub(crate) enum Trouble<F> {
 }
 
 /// A key and its row.
-pub(super) type Kept = (Vec<u8>, Vec<u8>);
+pub(crate) type Kept = (Vec<u8>, Vec<u8>);
 
 /// Where the tables are. Everything that is read is of one moment, until the commit.
 pub(crate) trait Base {
@@ -80,7 +80,7 @@ impl Known {
 }
 
 pub(crate) struct RowStore<B> {
-    pub(super) base: B,
+    pub(crate) base: B,
     changes: Changes,
     journal: Option<Vec<Undo>>,
     known: RefCell<Known>,

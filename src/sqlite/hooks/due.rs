@@ -31,7 +31,7 @@ const BACKLOG: &str =
     WHERE n.name = ?1";
 
 /// When a change is due that found no room: once there is some.
-const PARKED: i64 = i64::MAX;
+pub(in crate::sqlite) const PARKED: i64 = i64::MAX;
 
 /// Whether [`fire`] has something to do. What waits for room is nothing to do until there is some: it costs a few reads.
 pub(in crate::sqlite) fn is_due(

@@ -1,0 +1,171 @@
+//! `scumble doctor --redis`: the checks of a relay in Redis. Nothing is changed, and no canvas is loaded for long.
+
+use std::process::ExitCode;
+
+use super::{Told, Verdict, jobs};
+use crate::cli::complain;
+use crate::config::RedisSettings;
+use crate::transfer::outside::Outside;
+use crate::transfer::queues::queues;
+
+type Verdicts = anyhow::Result<Vec<Verdict>>;
+
+/// Versions from this one on have what the scripts use.
+const OLDEST: (u32, u32) = (6, 2);
+/// More of its memory in use than this share is a finding.
+const FULL_PERCENT: u64 = 90;
+/// What to do about a check that could not be done.
+const AGAIN: &str = "see that Redis runs and answers (redis-cli PING), then run doctor again";
+
+/// Examines; the exit code is 0 without findings, 1 with some, 2 if there is no relay that could be examined.
+///
+/// # Errors
+/// When standard output is closed.
+pub(super) fn run(settings: &RedisSettings, thorough: bool) -> anyhow::Result<ExitCode> {
+    let outside = match Outside::open(settings, "doctor") {
+        Ok(outside) => outside,
+        Err(error) => {
+            complain(&error);
+            return Ok(ExitCode::from(2));
+        }
+    };
+    let mut told = Told::default();
+    told.all("redis", Ok(vec![version(&outside)]), AGAIN)?;
+    told.all("persistence", Ok(persistence(&outside)), AGAIN)?;
+    told.all("memory", Ok(memory(&outside)), AGAIN)?;
+    told.all("instances", instances(&outside), AGAIN)?;
+    told.all("rules", Ok(vec![rules(&outside)]), AGAIN)?;
+    told.all("canvases", canvases(&outside, thorough), AGAIN)?;
+    let queues = queues(&outside).map(|found| match found {
+        Some(found) => jobs::of_redis(found, outside.now_ms()),
+        None => vec![Verdict::Fine(
+            "they change faster than they can be read together".to_owned(),
+        )],
+    });
+    told.all("jobs", queues, AGAIN)?;
+    told.end()
+}
+
+/// The server is one that the scripts run on.
+fn version(outside: &Outside) -> Verdict {
+    let version = outside.info("redis_version").unwrap_or("unknown");
+    let name = match outside.info("server_name") {
+        Some("valkey") => "Valkey, compatible with Redis",
+        _ => "Redis",
+    };
+    let mut numbers = version.split('.').map(|number| number.parse().unwrap_or(0));
+    let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if found < OLDEST {
+        let todo = "use Redis 6.2 or newer, or Valkey";
+        return Verdict::finding(format!("{name} {version} is older than 6.2"), todo);
+    }
+    Verdict::Fine(format!("{name} {version}, format known"))
+}
+
+/// What was acked survives a crash.
+fn persistence(outside: &Outside) -> Vec<Verdict> {
+    let field = |name: &str| outside.info(name).unwrap_or_default();
+    if field("aof_enabled") != "1" {
+        let todo = "set appendonly yes, and appendfsync always to lose nothing";
+        return vec![Verdict::finding(
+            "there is no append-only file: what was acked since the last dump is lost in a crash",
+            todo,
+        )];
+    }
+    if field("aof_last_write_status") != "ok" {
+        let todo = "see Redis's log; make room on its disk: until then nothing is acked";
+        return vec![Verdict::finding(
+            "the append-only file can't be written",
+            todo,
+        )];
+    }
+    vec![Verdict::Fine("an append-only file".to_owned())]
+}
+
+/// Redis has memory, and throws nothing away.
+fn memory(outside: &Outside) -> Vec<Verdict> {
+    let number = |name: &str| {
+        let text = outside.info(name).unwrap_or_default();
+        text.parse::<u64>().unwrap_or(0)
+    };
+    let (used, max) = (number("used_memory"), number("maxmemory"));
+    let policy = outside.info("maxmemory_policy").unwrap_or("noeviction");
+    let mut verdicts = Vec::new();
+    if policy != "noeviction" {
+        let todo = "set maxmemory-policy noeviction";
+        let what =
+            format!("with maxmemory-policy {policy} it may throw canvases away when it is full");
+        verdicts.push(Verdict::finding(what, todo));
+    }
+    let mib = used >> 20;
+    if max > 0 && used / (max / 100).max(1) >= FULL_PERCENT {
+        let what = format!("{mib} MiB of {} MiB are in use", max >> 20);
+        let todo = "raise maxmemory, or set --max-total-bytes and --canvas-idle-ttl: when it is full nothing is acked";
+        verdicts.push(Verdict::finding(what, todo));
+    } else if verdicts.is_empty() {
+        verdicts.push(Verdict::Fine(format!("{mib} MiB")));
+    }
+    verdicts
+}
+
+/// Each registered instance lives.
+fn instances(outside: &Outside) -> Verdicts {
+    let now_ms = outside.now_ms();
+    let all = outside.instances()?;
+    if all.is_empty() {
+        return Ok(vec![Verdict::Fine("none is running".to_owned())]);
+    }
+    let verdicts = all.iter().map(|one| {
+        let name = one.name.as_deref().unwrap_or("one without a name");
+        let who = format!("{name} (pid {} on its host)", one.pid);
+        let age_ms = (now_ms - one.beat).max(0);
+        match outside.is_silent(one) {
+            true => Verdict::finding(
+                format!("{who} seems dead: its last heartbeat is {} s old", age_ms / 1_000),
+                "start any process on this Redis, or continue that one: it removes the dead; nothing acked is lost",
+            ),
+            false => Verdict::Fine(format!("{who}, heartbeat {age_ms} ms ago")),
+        }
+    });
+    Ok(verdicts.collect())
+}
+
+/// What all processes must agree on.
+fn rules(outside: &Outside) -> Verdict {
+    let kept = outside.relay_rules();
+    Verdict::Fine(match kept.is_empty() {
+        true => "none yet: the next process that starts alone keeps its own".to_owned(),
+        false => kept.to_owned(),
+    })
+}
+
+/// Each canvas is there; with `--thorough`, each is read and compared with what its writer had.
+fn canvases(outside: &Outside, thorough: bool) -> Verdicts {
+    let names = outside.canvases()?;
+    let mut verdicts = Vec::new();
+    if thorough {
+        for id in &names {
+            if let Err(error) = outside.check(id) {
+                verdicts.push(Verdict::finding(
+                    format!("{error:#}"),
+                    "a process that has a copy puts it back when somebody joins; otherwise delete the canvas, or restore a backup",
+                ));
+            }
+        }
+    } else {
+        for id in outside.missing(&names)? {
+            verdicts.push(Verdict::finding(
+                format!("the canvas {id} is in the list of names, and not there"),
+                "somebody removed its key by hand: whoever joins begins it anew",
+            ));
+        }
+    }
+    if verdicts.is_empty() {
+        let how = match thorough {
+            true => ", each read and compared",
+            false => "",
+        };
+        verdicts.push(Verdict::Fine(format!("{}{how}", names.len())));
+    }
+    Ok(verdicts)
+}
