@@ -63,6 +63,10 @@ impl Batches for RedisLog {
                     publish.cmd("PUBLISH").arg(channel).arg(message).ignore();
                 }
             }
+            // To Redis, a pipeline without a command is an error.
+            if publish.is_empty() {
+                return Ok(());
+            }
             Ok(publish.query_async::<()>(&mut self.commits.clone()).await?)
         }
         .boxed()

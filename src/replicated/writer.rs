@@ -217,7 +217,9 @@ impl Shared {
         pending: &[Pending],
     ) -> Result<Vec<Appended>, Fault> {
         let pieces: Vec<&Piece> = pending.iter().map(|pending| &pending.piece).collect();
-        let replicas = self.config.wait_replicas;
+        // Of what is told only, a replica keeps nothing.
+        let kept = pieces.iter().any(|piece| piece.kept);
+        let replicas = if kept { self.config.wait_replicas } else { 0 };
         let how = How {
             even_if_full: false,
             publish: replicas == 0,

@@ -291,6 +291,8 @@ async fn what_is_committed_is_published_to_those_who_subscribed<K: Kind>() {
     assert_eq!(told, [Appended::Published]);
     let heard = |it: &Published| *it == Published::Ephemeral(b"passing".to_vec());
     ben.ears.until(heard).await;
+    let nothing = ada.log.publish(&[&passing], &told).await;
+    nothing.expect("nothing is left to be told");
     // It is committed, and not published yet.
     assert_eq!(ben.ears.batches(), []);
     ada.log.publish(&[&late], &ends).await.expect("published");
