@@ -121,6 +121,11 @@ impl Gate {
         }
     }
 
+    /// Whether tokens are asked for.
+    pub fn asks(&self) -> bool {
+        !self.keys.read().is_empty()
+    }
+
     /// Whether the grant was revoked since it was given.
     pub fn is_revoked(&self, grant: &Grant) -> bool {
         self.revoked

@@ -11,6 +11,7 @@ use clap::{Parser, ValueEnum};
 use crate::limits::{CanvasRules, JobLimits};
 use crate::protocol::ids::InstanceId;
 
+mod asset_args;
 mod effective;
 mod fail_point;
 mod file;
@@ -35,8 +36,8 @@ pub(crate) use resolve::usage_error;
 pub use security_args::{AuthMode, Security};
 pub use serve_args::{Profile, ServeArgs};
 pub use tool_args::{
-    BackupArgs, ClusterArgs, DoctorArgs, MigrateArgs, Place, Snippet, StatsArgs, TailArgs,
-    TokenArgs,
+    AssetsOf, BackupArgs, ClusterArgs, DoctorArgs, MigrateArgs, Place, Snippet, StatsArgs,
+    TailArgs, TokenArgs,
 };
 pub use values::Network;
 #[cfg(test)]
@@ -81,6 +82,8 @@ pub struct Config {
     pub security: Security,
     /// The file with the hooks; it was read, and is right.
     pub hooks_file: Option<PathBuf>,
+    /// Images and files of canvases.
+    pub assets: AssetSettings,
     /// Which column of defaults was taken.
     pub profile: Profile,
     /// How log lines are written.
@@ -95,6 +98,42 @@ pub struct Config {
     pub admin_writes: bool,
     /// Whether the demo may kill this process; only ever on a loopback address.
     pub demo_controls: bool,
+}
+
+/// Images and files of canvases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssetSettings {
+    /// Where their bytes are.
+    pub place: AssetPlace,
+    /// Bytes of one.
+    pub max_bytes: u64,
+    /// Bytes of all of one canvas.
+    pub canvas_bytes: u64,
+    /// Bytes of all.
+    pub total_bytes: Option<u64>,
+    /// How long one stays that no object names.
+    pub ttl: Duration,
+}
+
+impl AssetSettings {
+    /// Whether there are any.
+    #[must_use]
+    pub fn are_taken(&self) -> bool {
+        !matches!(self.place, AssetPlace::Off | AssetPlace::Nowhere)
+    }
+}
+
+/// Where the bytes of assets are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AssetPlace {
+    /// There are none.
+    Off,
+    /// There are none, since nobody has said where all hosts find them.
+    Nowhere,
+    /// In a folder of this process's own, which ends with it.
+    Temporary,
+    /// In that folder, which all processes share.
+    Folder(PathBuf),
 }
 
 /// Where a relay is kept. Each has the settings that mean something there, and no others.

@@ -15,6 +15,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
 use crate::analytics::Store;
+use crate::assets::Assets;
 use crate::backplane::{Beginnings, Directory, Lifecycle};
 use crate::config::Config;
 use crate::hooks::HookStore;
@@ -24,9 +25,10 @@ use crate::limits::GZIP_FROM_BYTES;
 mod admin;
 mod analytics;
 mod api;
-mod assets;
+pub mod assets;
 mod demo;
 mod diagnosis;
+mod embedded;
 mod forwarded;
 mod health;
 mod jobs_api;
@@ -42,6 +44,7 @@ pub mod upgrade;
 
 pub use analytics::sampler;
 pub use monitor::Monitor;
+use upgrade::UpgradeState;
 
 /// How long a request waits for the queue before it says that the queue does not answer.
 const QUEUE_ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -69,6 +72,8 @@ pub struct HttpState {
     pub lifecycle: Arc<dyn Lifecycle>,
     /// The work queue; none over Redis.
     pub jobs: Option<Arc<Jobs>>,
+    /// Images and files; none where they are off.
+    pub assets: Option<Arc<Assets>>,
     /// The hooks.
     pub hooks: Arc<dyn HookStore>,
     /// What all processes did, for the analytics.
@@ -87,6 +92,16 @@ pub struct HttpState {
     pub started: Instant,
 }
 
+/// All routes of a relay.
+pub fn whole(state: HttpState, upgrade: UpgradeState) -> Router {
+    let (hub, spawner) = (upgrade.hub.clone(), upgrade.spawner.clone());
+    let assets = assets::router(hub, state.assets.clone(), spawner);
+    router(state)
+        .merge(assets)
+        .merge(sse::router(upgrade.clone()))
+        .merge(upgrade::router(upgrade))
+}
+
 /// All plain routes. What is not there is answered in JSON.
 pub fn router(state: HttpState) -> Router {
     let mut router = Router::new()
@@ -97,13 +112,13 @@ pub fn router(state: HttpState) -> Router {
         .merge(server_api::router(state.clone()))
         .merge(jobs_api::router(state.clone()))
         .merge(admin::router(&state));
-    router = serve_files(router, &assets::LIBRARY);
+    router = serve_files(router, &embedded::LIBRARY);
     if state.config.demo {
         router = router
-            .route("/", get(assets::page))
-            .route("/c/{canvas}", get(assets::canvas_page))
-            .route("/c/{canvas}/", get(assets::canvas_folder));
-        router = serve_files(router, &assets::DEMO);
+            .route("/", get(embedded::page))
+            .route("/c/{canvas}", get(embedded::canvas_page))
+            .route("/c/{canvas}/", get(embedded::canvas_folder));
+        router = serve_files(router, &embedded::DEMO);
     }
     if state.config.demo_controls && state.config.listen.ip().is_loopback() {
         router = router
@@ -125,10 +140,10 @@ pub fn router(state: HttpState) -> Router {
 
 fn serve_files(
     mut router: Router<HttpState>,
-    files: &'static [assets::Asset],
+    files: &'static [embedded::Asset],
 ) -> Router<HttpState> {
     for asset in files {
-        let serve = move |headers: HeaderMap| async move { assets::answer(asset, &headers) };
+        let serve = move |headers: HeaderMap| async move { embedded::answer(asset, &headers) };
         router = router.route(asset.path, get(serve));
     }
     router

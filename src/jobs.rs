@@ -10,6 +10,7 @@
 
 pub(crate) mod ack;
 pub(crate) mod apply;
+pub(crate) mod assets;
 pub(crate) mod cells;
 pub(crate) mod copy;
 pub(crate) mod dead;

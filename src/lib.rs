@@ -8,7 +8,7 @@
 //!
 //! `canvas` has the rules of a canvas. They are pure, and work on rows through a trait: `memory` and `replicated` hold
 //! the rows in memory, `sqlite` in tables. `log` is the interface between `replicated` and the engine below it; `redis`
-//! is such an engine.
+//! is such an engine. `assets` keeps the images and files that objects name.
 //!
 //! Dependencies point one way:
 //! `protocol <- backplane <- {room, canvas} <- {socket, sqlite, replicated, memory, http} <- relay <- main`,
@@ -25,6 +25,7 @@ pub mod time;
 pub mod auth;
 
 pub mod analytics;
+pub mod assets;
 pub mod backplane;
 pub mod canvas;
 pub mod jobs;

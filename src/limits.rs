@@ -62,6 +62,25 @@ pub const ADMIN_LOGIN_DELAY: Duration = Duration::from_secs(1);
 /// Refused logins that wait at once: more are told to come again, whoever has a right token is let in all the same.
 pub const ADMIN_LOGINS_WAITING: usize = 8;
 
+/// What an asset counts as at least, in bytes: a block of the file system. So their number has a bound where their bytes have.
+pub const ASSET_CHARGE: i64 = 4_096;
+/// Rows of the index of assets that are looked at in one transaction.
+pub const ASSETS_AT_ONCE: usize = 256;
+/// Bytes of an asset that are read, hashed and written at once. Each upload and each answer holds about as much.
+pub const ASSET_CHUNK: usize = 128 * 1024;
+/// Uploads at a time of one process: each has a thread that writes now and then, and a chunk in memory.
+pub const ASSET_UPLOADS: usize = 32;
+/// Uploads at a time of one address: a browser opens six connections to a server.
+pub const ASSET_UPLOADS_PER_ADDRESS: usize = 6;
+/// The longest that an upload may take, however it trickles. What was left of one is older than this.
+pub const ASSET_UPLOAD: Duration = Duration::from_secs(3_600);
+/// How long a signed link to an asset is good at most. It is the same one for half of that, so that browsers find what they have.
+pub const ASSET_LINK: Duration = Duration::from_secs(3_600);
+/// How often it is looked which assets are named, at most: a canvas that has not changed costs one read.
+pub const ASSET_SWEEP: Duration = Duration::from_secs(300);
+/// How long an answer about the number of assets is good: `/metrics` is asked by several at once.
+pub const ASSET_TOTALS_AGE: Duration = Duration::from_secs(2);
+
 /// Bytes of one canvas's log in the in-process backplane: older messages go before their TTL ends, and who needs them gets a snapshot.
 pub const MEMORY_LOG_BYTES: usize = 16 * 1024 * 1024;
 /// Work beyond the bytes of entries that the in-process backplane does in a millisecond, for all canvases: a quarter of one core's.

@@ -1,6 +1,7 @@
 //! The composition root: starts the parts, watches over them, ends them in steps with a deadline.
 
 mod hooks;
+mod settings;
 mod status;
 
 use std::sync::Arc;
@@ -14,28 +15,29 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::analytics::{self, ring::Ring};
+use crate::assets::{self, Assets};
 use crate::auth::Gate;
 use crate::backplane::{Backplane, Beginnings};
-use crate::config::{Config, RedisSettings, SqliteSettings, Store};
+use crate::config::{AssetPlace, Config, RedisSettings, SqliteSettings, Store};
 use crate::hooks::HookStore;
 use crate::http::lobby::Lobby;
-use crate::http::{self, HttpState, Monitor, listener, sampler, sse, upgrade};
+use crate::http::{self, HttpState, Monitor, listener, sampler, upgrade};
 use crate::jobs::telling::follower::Follower;
 use crate::jobs::{self, Jobs};
 use crate::log::Engine;
 use crate::memory::MemoryBackplane;
 use crate::protocol::close_code::CloseCode;
-use crate::protocol::server_message::Limits;
 use crate::redis::{Redis, RedisConfig};
 use crate::replicated::{self, ReplicatedBackplane, ReplicatedConfig};
+use crate::room::Link;
 use crate::room::cursors::Flusher;
 use crate::room::registry::Registry;
-use crate::room::{Link, Settings};
 use crate::socket::connection::{Hub, Peer};
 use crate::sqlite::{self, SqliteBackplane};
 use crate::tasks::Spawner;
 use crate::telemetry;
 use crate::webhooks;
+use settings::settings;
 use status::{Status, measure_lag};
 
 /// Runs one relay process until it is told to end.
@@ -70,6 +72,11 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         tracing::warn!(
             "--auth none: anyone who reaches {} may read and write every canvas; see --auth-secret-file",
             config.listen
+        );
+    }
+    if config.assets.place == AssetPlace::Nowhere {
+        tracing::info!(
+            "no assets: over Redis they need --assets-dir, a folder that all hosts share"
         );
     }
     let unexpected = tokio::select! {
@@ -179,6 +186,7 @@ struct Relay {
     backplane: Arc<dyn Backplane>,
     jobs: Option<Arc<Jobs>>,
     hooks: Arc<dyn HookStore>,
+    assets: Option<Arc<Assets>>,
     samples: Arc<dyn analytics::Store>,
     beginnings: Option<Arc<Beginnings>>,
     hub: Arc<Hub>,
@@ -225,8 +233,11 @@ impl Relay {
             limits.max_connections_per_address,
             limits.trusted_proxies.clone(),
         );
+        let of_jobs = jobs.clone();
+        let assets = of_jobs.and_then(|index| Assets::new(index, &config.assets));
         Ok(Self {
             lobby,
+            assets,
             config,
             backplane,
             jobs,
@@ -257,9 +268,7 @@ impl Relay {
             hub: self.hub.clone(),
             spawner: self.spawner.clone(),
         };
-        let router = http::router(state.clone())
-            .merge(sse::router(upgrade.clone()))
-            .merge(upgrade::router(upgrade));
+        let router = http::whole(state.clone(), upgrade);
         let (flusher, backplane) = (self.flusher.clone(), self.backplane.clone());
         let (spawner, lag) = (self.spawner.clone(), self.lag.clone());
         let patience = listener::Patience {
@@ -282,6 +291,7 @@ impl Relay {
             "the health monitor"
         });
         self.hear_signals(parts)?;
+        self.sweep_assets(parts);
         if let Some(jobs) = self.jobs.clone() {
             parts.spawn(async move {
                 jobs.run_upkeep().await;
@@ -316,6 +326,17 @@ impl Relay {
             "ready on http://{address}"
         );
         Ok(())
+    }
+
+    fn sweep_assets(&self, parts: &mut JoinSet<&'static str>) {
+        let Some(assets) = self.assets.clone() else {
+            return;
+        };
+        let directory = self.backplane.clone();
+        parts.spawn(async move {
+            assets::sweep::run(assets, directory).await;
+            "the sweep of assets"
+        });
     }
 
     /// SIGHUP reads again what may change, SIGUSR1 opens the log file anew. Neither ends the process, whatever its flags are.
@@ -359,6 +380,7 @@ impl Relay {
             jobs: self.jobs.clone(),
             jobs_shown: Arc::default(),
             hooks: self.hooks.clone(),
+            assets: self.assets.clone(),
             analytics: self.samples.clone(),
             config: self.config.clone(),
             relay: Arc::new(Status {
@@ -408,26 +430,9 @@ impl Relay {
             );
         }
         self.backplane.shutdown().await;
+        if let Some(assets) = &self.assets {
+            assets.end().await;
+        }
         tracing::info!("ended");
-    }
-}
-
-fn settings(config: &Config) -> Settings {
-    let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    Settings {
-        instance: config.instance_id.clone(),
-        local_broadcast: config.local_broadcast,
-        cursor_quiet: config.cursor_flush_min,
-        snapshots: config.snapshots,
-        limits: Limits {
-            max_message_bytes: config.max_message_bytes,
-            cursor_interval_ms: ms(config.cursor_flush_min),
-            ops_per_s: config.limits.ops_per_s,
-            max_objects: config.rules.bounds.max_objects,
-            max_clients: config.max_clients_per_canvas,
-            max_canvas_bytes: config.rules.bounds.max_bytes,
-            max_json_depth: config.limits.max_json_depth,
-        },
-        heartbeat_ms: ms(config.deadlines.ping_interval),
     }
 }

@@ -82,6 +82,10 @@ pub mod names {
         JOBS_DEAD = Gauge "scumble_jobs_dead" Count "Dead letters of a queue.";
         JOBS_BYTES = Gauge "scumble_jobs_bytes" Bytes "Bytes of a queue's jobs.";
         JOBS_OLDEST = Gauge "scumble_jobs_oldest_age_seconds" Seconds "Age of the oldest job of a queue; left out where it has too many partitions to look through.";
+        ASSETS = Gauge "scumble_assets" Count "Images and files of all canvases.";
+        ASSETS_BYTES = Gauge "scumble_assets_bytes" Bytes "Their bytes, as --max-total-asset-bytes counts them.";
+        ASSET_UPLOADS = Counter "scumble_asset_uploads_total" Count "Assets that this process took and that were not there before.";
+        ASSETS_REMOVED = Counter "scumble_assets_removed_total" Count "Assets that this process removed because no object named them any more.";
         INSTANCES = Gauge "scumble_instances" Count "Live instances of this relay.";
         INSTANCE_LAG = Gauge "scumble_instance_lag" Count "Rows that the furthest-behind live instance has not processed.";
         HEARTBEAT_AGE = Gauge "scumble_instance_heartbeat_age_seconds" Seconds "Age of the oldest heartbeat among the instances.";

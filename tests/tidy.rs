@@ -74,11 +74,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("redis", &["config", "limits", "log", "protocol"]),
+    (
+        "assets",
+        &["backplane", "config", "jobs", "limits", "protocol"],
+    ),
     // The upgrade hands the socket over.
     (
         "http",
         &[
             "analytics",
+            "assets",
             "auth",
             "backplane",
             "config",
@@ -97,6 +102,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "relay",
         &[
             "analytics",
+            "assets",
             "auth",
             "backplane",
             "canvas",
@@ -121,6 +127,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "assets",
             "auth",
             "backplane",
             "config",

@@ -139,6 +139,7 @@ fn settings(config: &Config) -> Settings {
             max_clients: 10,
             max_canvas_bytes: 1 << 20,
             max_json_depth: 16,
+            max_asset_bytes: None,
         },
         heartbeat_ms: 25_000,
     }

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use scumble::backplane::{Author, Canvas, Delivery, End, Entry, LogBatch, Opened, Unavailable};
-use scumble::canvas::bounds::ObjectBounds;
-use scumble::canvas::{CanvasState, Rules};
+use scumble::canvas::{CanvasState, Rules, bounds::ObjectBounds};
 use scumble::protocol::client_message::{ClientMessage, parse};
 use scumble::protocol::ids::{CanvasId, ClientId, ConnId, Epoch, InstanceId, Position};
 use scumble::protocol::server_message::{self as say, Limits, snapshot_parts};
@@ -49,6 +48,7 @@ fn settings(instance: usize, local_broadcast: bool) -> Arc<Settings> {
             max_clients: 10,
             max_canvas_bytes: 1 << 20,
             max_json_depth: 16,
+            max_asset_bytes: None,
         },
         heartbeat_ms: 25_000,
     })

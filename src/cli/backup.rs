@@ -1,5 +1,7 @@
 //! `scumble backup`: a copy of the file at one moment, while relays use it.
 
+mod assets;
+
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -34,13 +36,33 @@ pub fn run(args: &BackupArgs) -> anyhow::Result<ExitCode> {
         args.to.display(),
         db.display()
     );
-    let canvases = made(&args.to, |partial| copy(&source, db, partial))?;
+    let folder = file::beside(&args.to, ".assets");
+    ensure!(
+        !folder.exists(),
+        "{}: is there already, and would be the copy's assets; name another file",
+        folder.display()
+    );
+    let copied = made(&args.to, |partial| {
+        let canvases = copy(&source, db, partial)?;
+        Ok((
+            canvases,
+            assets::copy(partial, &args.assets.place(db), &folder)?,
+        ))
+    });
+    if copied.is_err() {
+        // It was not there before.
+        let _ = fs::remove_dir_all(&folder);
+    }
+    let (canvases, assets) = copied?;
     let bytes = fs::metadata(&args.to)?.len();
     writeln!(
         std::io::stdout(),
         "{}: {canvases} canvases, {bytes} bytes, checked. {NEW_EPOCHS}",
         args.to.display()
     )?;
+    if let Some(assets) = assets {
+        writeln!(std::io::stdout(), "{}: {assets}", folder.display())?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,5 +1,6 @@
 //! `scumble doctor`: examines a file, or a relay in Redis, from outside and says what to do about what it found.
 
+mod assets;
 mod checks;
 mod jobs;
 mod owners;
@@ -60,6 +61,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("lag", checks::lag),
     ("cleanup", checks::cleanup),
     ("jobs", jobs::queues),
+    ("assets", assets::files),
 ];
 
 /// Examines; the exit code is 0 without findings, 1 with some, 2 if the file can't be read at all.

@@ -63,6 +63,7 @@ impl Config {
         all.extend(deadlines.map(|(flag, value)| (flag, span(value))));
         let proxies = limits.trusted_proxies.iter();
         all.extend(proxies.map(|proxy| ("trusted-proxy", proxy.to_string())));
+        all.extend(self.assets.effective());
         all.extend(self.security.effective());
         let log_file = self.log_file.iter();
         all.extend(log_file.map(|file| ("log-file", file.display().to_string())));
@@ -172,6 +173,7 @@ mod tests {
             "--allowed-origin=https://a.example",
             "--trusted-proxy=127.0.0.1",
             "--log-file=scumble.log",
+            "--assets-dir=assets",
         ])
         .unwrap();
         let again: Vec<String> = config

@@ -96,7 +96,16 @@ pub struct QuotaArgs {
 #[derive(Debug, Clone, Copy)]
 pub struct OrOff<T>(Option<T>);
 
-fn or_off<T>(text: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<OrOff<T>, String> {
+impl<T> OrOff<T> {
+    pub(super) fn value(self) -> Option<T> {
+        self.0
+    }
+}
+
+pub(super) fn or_off<T>(
+    text: &str,
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Result<OrOff<T>, String> {
     match text.trim() {
         "off" => Ok(OrOff(None)),
         text => read(text)

@@ -8,6 +8,7 @@ use clap::error::ErrorKind;
 use thiserror::Error;
 use uuid::Uuid;
 
+use super::asset_args::Beside;
 use super::serve_args::ServeArgs;
 use super::values::Switch;
 use super::{Config, RedisSettings, SqliteSettings, Store, Synchronous};
@@ -69,10 +70,16 @@ impl Config {
             spill_dir: Some(args.spill_dir).filter(|dir| dir.as_os_str() != "off"),
             spill_max_bytes: u64::from(args.spill_max_bytes),
         };
+        let redis = args.redis.resolve()?;
+        let assets = args.assets.resolve(&Beside {
+            db: &file.db,
+            in_memory: !args.queue.is_on(),
+            over_redis: redis.is_some(),
+        })?;
         let config = Self {
             listen: args.listen,
             instance_id: args.instance_id.unwrap_or_else(random_instance_id),
-            store: Store::of(args.queue, args.redis.resolve()?, file)?,
+            store: Store::of(args.queue, redis, file)?,
             rules: CanvasRules {
                 message_ttl: args.message_ttl,
                 presence_grace: args.presence_grace,
@@ -84,6 +91,7 @@ impl Config {
             },
             jobs: args.limits.jobs(),
             fail_points: args.fail_point,
+            assets,
             local_broadcast,
             cursor_flush_min: args.cursor_flush_min.unwrap_or(column.cursor_flush_min),
             cursor_flush_max: args.cursor_flush_max.unwrap_or(column.cursor_flush_max),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::asset_args::AssetArgs;
 use super::limit_args::LimitArgs;
 use super::quota_args::QuotaArgs;
 use super::security_args::SecurityArgs;
@@ -382,6 +383,10 @@ pub struct ServeArgs {
     /// How much is kept of all
     #[command(flatten)]
     pub quotas: QuotaArgs,
+
+    /// Images and files
+    #[command(flatten)]
+    pub assets: AssetArgs,
 
     /// Who may enter
     #[command(flatten)]

@@ -1,17 +1,17 @@
 //! The raw flags of the other subcommands.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::TypedValueParser;
 use clap::{Args, ValueEnum};
 
-use super::RedisUrl;
 use super::redis_args::{RedisPlaceArgs, SourceArgs};
 use super::resolve::usage_error;
 use super::serve_args::ServeArgs;
 use super::values::{duration, pattern, whole};
+use super::{AssetPlace, RedisUrl};
 use crate::auth::claims::Access;
 use crate::protocol::ids::CanvasId;
 
@@ -65,6 +65,27 @@ pub struct StatsArgs {
     pub json: bool,
 }
 
+/// Where a tool finds the assets of a relay's file.
+#[derive(Debug, Args)]
+pub struct AssetsOf {
+    /// Folder with the relay's images and files, as it is given to serve; off: there are none
+    /// [default: the name of --db and .assets]
+    #[arg(long, env = "SCUMBLE_ASSETS_DIR", value_name = "DIR|off")]
+    pub assets_dir: Option<PathBuf>,
+}
+
+impl AssetsOf {
+    /// Where that is.
+    #[must_use]
+    pub fn place(&self, db: &Path) -> AssetPlace {
+        match &self.assets_dir {
+            Some(dir) if dir.as_os_str() == "off" => AssetPlace::Off,
+            Some(dir) => AssetPlace::Folder(dir.clone()),
+            None => AssetPlace::beside(db),
+        }
+    }
+}
+
 /// `scumble doctor`. Exits with 0 when all is well, 1 with findings, 2 when the file or the Redis can't be read.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
@@ -75,6 +96,10 @@ pub struct DoctorArgs {
     /// Check every index entry too (PRAGMA integrity_check); over Redis, read every canvas: slow if there is much
     #[arg(long)]
     pub thorough: bool,
+
+    /// Its assets
+    #[command(flatten)]
+    pub assets: AssetsOf,
 }
 
 /// `scumble backup`.
@@ -84,9 +109,13 @@ pub struct BackupArgs {
     #[command(flatten)]
     pub source: SourceArgs,
 
-    /// The copy; must not be there yet
+    /// The copy; must not be there yet. Images and files go into a folder beside it, of its name and .assets
     #[arg(long, value_name = "FILE")]
     pub to: PathBuf,
+
+    /// Its assets
+    #[command(flatten)]
+    pub assets: AssetsOf,
 }
 
 /// `scumble migrate`: from a file into Redis, or from Redis into a new file.

@@ -17,7 +17,7 @@ use axum::response::Response;
 use axum::routing::get;
 use tokio::sync::Semaphore;
 
-use super::{HttpState, assets, error, jobs_api, server_api};
+use super::{HttpState, embedded, error, jobs_api, server_api};
 use crate::limits::ADMIN_LOGINS_WAITING;
 
 /// Bytes of a login: a token and its quotes.
@@ -50,7 +50,7 @@ pub(super) fn router(http: &HttpState) -> Router<HttpState> {
     let mut router = Router::new()
         .route("/admin/api/session", session)
         .nest("/admin/api", api);
-    for asset in &assets::ADMIN {
+    for asset in &embedded::ADMIN {
         let serve = move |headers: HeaderMap| async move { page(asset, &headers) };
         router = router.route(asset.path, get(serve));
     }
@@ -61,8 +61,8 @@ pub(super) fn router(http: &HttpState) -> Router<HttpState> {
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-fn page(asset: &'static assets::Asset, asked: &HeaderMap) -> Response {
-    let mut response = assets::answer(asset, asked);
+fn page(asset: &'static embedded::Asset, asked: &HeaderMap) -> Response {
+    let mut response = embedded::answer(asset, asked);
     let headers = response.headers_mut();
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),

@@ -1,211 +1,293 @@
-//! The demo and the client library, embedded in the binary, with an `ETag` each, and compressed where that is understood.
+//! `/assets/{canvas}/{sha256}`: the images and files of canvases. [`upload`] takes them, [`answer`] gives them.
 //!
-//! The files are built from `web/` and committed, so that building the server needs no Node.
+//! Who may read a canvas may read its assets, and who may write on it may add to them. The token comes in `Authorization`, or a signed link
+//! stands for it, since `<img>` sends no headers. Pages of other origins may ask as far as they may open a WebSocket.
 
-use std::borrow::Cow;
-use std::hash::{DefaultHasher, Hasher};
-use std::io::Write;
-use std::sync::LazyLock;
+mod access;
+mod answer;
+mod upload;
 
-use axum::extract::Path;
-use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use flate2::Compression;
-use flate2::write::GzEncoder;
+use axum::routing::any;
+use serde_json::json;
 
-use super::error;
+use self::upload::Uploads;
+use super::upgrade::wrong_origin;
+use super::{error, json_response};
+use crate::assets::link::Link;
+use crate::assets::named::is_hash;
+use crate::assets::{AssetError, Assets, BlobError};
+use crate::auth::claims::Access;
+use crate::auth::now_s;
+use crate::config::AssetPlace;
 use crate::protocol::ids::CanvasId;
+use crate::socket::connection::Hub;
+use crate::tasks::Spawner;
 
-/// A file of the binary's.
-pub(super) struct Asset {
-    /// Where it is served.
-    pub path: &'static str,
-    content_type: &'static str,
-    /// Whether pages of other origins may import it: module scripts need to be told so.
-    for_all: bool,
-    plain: LazyLock<Cow<'static, [u8]>>,
-    /// Made at the first request: a process nobody looks at pays nothing.
-    gzipped: LazyLock<Vec<u8>>,
+/// How long a browser may remember what it was allowed.
+const PREFLIGHT_AGE: &str = "600";
+/// What pages of other origins may do.
+const METHODS: &str = "GET, HEAD, PUT, POST, OPTIONS";
+/// The headers that they may send, and see.
+const ASKED: &str = "authorization, content-type, range, if-none-match, if-range";
+const SEEN: &str = "content-length, content-range, accept-ranges, etag, retry-after";
+
+type Refused = Box<Response>;
+
+/// What the handlers share.
+#[derive(Clone)]
+pub struct AssetState {
+    hub: Arc<Hub>,
+    assets: Option<Arc<Assets>>,
+    spawner: Spawner,
+    uploads: Arc<Uploads>,
 }
 
-const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
-const HTML: &str = "text/html; charset=utf-8";
-/// Source maps, for the developer tools of browsers.
-const JSON: &str = "application/json";
+/// One asset, as the path names it.
+struct Place {
+    canvas: CanvasId,
+    sha256: String,
+}
 
-/// One file, named once for both of its forms.
-macro_rules! asset {
-    ($path:literal, $content_type:expr, $bytes:expr) => {
-        asset!($path, $content_type, $bytes, false)
+/// The routes. Without assets they say why there are none.
+pub fn router(hub: Arc<Hub>, assets: Option<Arc<Assets>>, spawner: Spawner) -> Router {
+    let uploads = Uploads::new();
+    let state = AssetState {
+        hub,
+        assets,
+        spawner,
+        uploads,
     };
-    ($path:literal, $content_type:expr, $bytes:expr, $for_all:literal) => {
-        Asset {
-            path: $path,
-            content_type: $content_type,
-            for_all: $for_all,
-            plain: LazyLock::new(|| Cow::from($bytes)),
-            gzipped: LazyLock::new(|| gzip(&$bytes)),
+    Router::new()
+        .route("/assets/{canvas}/{sha256}", any(asset))
+        .route("/assets/{canvas}/{sha256}/link", any(link))
+        .with_state(state)
+}
+
+type Names = Result<Path<(String, String)>, PathRejection>;
+
+async fn asset(State(state): State<AssetState>, names: Names, request: Request) -> Response {
+    let asked = request.headers().clone();
+    let method = request.method().clone();
+    let answered = match method {
+        Method::GET | Method::HEAD => {
+            let query = request.uri().query().unwrap_or_default().to_owned();
+            given(&state, names, &asked, &query).await
         }
+        Method::PUT => upload::put(&state, names, request).await,
+        Method::OPTIONS => Ok(preflight()),
+        _ => Err(other_method(
+            "an asset is put with PUT, and got with GET",
+            "GET, HEAD, PUT, OPTIONS",
+        )),
     };
+    finished(&state, &asked, answered)
 }
 
-/// The page at `/`, at `/c/{canvas}` and at `/c/{canvas}/`: it names its files by the way from where it stands, so that
-/// it works below any path that a proxy takes away before it asks here.
-static PAGES: [Asset; 3] = [
-    asset!("/", HTML, page_from("./")),
-    asset!("/c/{canvas}", HTML, page_from("../")),
-    asset!("/c/{canvas}/", HTML, page_from("../../")),
-];
-
-fn page_from(way: &str) -> Vec<u8> {
-    let page = include_str!("../../web/demo/dist/index.html");
-    page.replace("=\"./", &format!("=\"{way}")).into_bytes()
+async fn link(State(state): State<AssetState>, names: Names, request: Request) -> Response {
+    let asked = request.headers().clone();
+    let answered = match *request.method() {
+        Method::POST => linked(&state, names, &asked).await,
+        Method::OPTIONS => Ok(preflight()),
+        _ => Err(other_method("a link is made with POST", "POST, OPTIONS")),
+    };
+    finished(&state, &asked, answered)
 }
 
-/// Of these an application with pages of its own needs the library only.
-pub(super) static LIBRARY: [Asset; 2] = [
-    asset!(
-        "/client.js",
-        JAVASCRIPT,
-        &include_bytes!("../../web/client/dist/client.js")[..],
-        true
-    ),
-    asset!(
-        "/client.js.map",
-        JSON,
-        &include_bytes!("../../web/client/dist/client.js.map")[..],
-        true
-    ),
-];
-
-/// What the page needs besides the library.
-pub(super) static DEMO: [Asset; 3] = [
-    asset!(
-        "/demo.js",
-        JAVASCRIPT,
-        &include_bytes!("../../web/demo/dist/demo.js")[..]
-    ),
-    asset!(
-        "/demo.js.map",
-        JSON,
-        &include_bytes!("../../web/demo/dist/demo.js.map")[..]
-    ),
-    asset!(
-        "/demo.css",
-        "text/css; charset=utf-8",
-        &include_bytes!("../../web/demo/dist/demo.css")[..]
-    ),
-];
-
-/// The dashboard.
-pub(super) static ADMIN: [Asset; 5] = [
-    asset!("/admin", HTML, admin_page("./admin/")),
-    asset!("/admin/", HTML, admin_page("./")),
-    asset!(
-        "/admin/admin.js",
-        JAVASCRIPT,
-        &include_bytes!("../../web/admin/dist/admin.js")[..]
-    ),
-    asset!(
-        "/admin/admin.js.map",
-        JSON,
-        &include_bytes!("../../web/admin/dist/admin.js.map")[..]
-    ),
-    asset!(
-        "/admin/admin.css",
-        "text/css; charset=utf-8",
-        &include_bytes!("../../web/admin/dist/admin.css")[..]
-    ),
-];
-
-fn admin_page(way: &str) -> Vec<u8> {
-    let page = include_str!("../../web/admin/dist/index.html");
-    page.replace("=\"./", &format!("=\"{way}")).into_bytes()
+fn preflight() -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let headers = response.headers_mut();
+    let mut say = |name, value| headers.insert(name, HeaderValue::from_static(value));
+    say(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+    say(header::ACCESS_CONTROL_ALLOW_HEADERS, ASKED);
+    say(header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_AGE);
+    response
 }
 
-/// The page at `/`.
-pub(super) async fn page(headers: HeaderMap) -> Response {
-    answer(&PAGES[0], &headers)
+fn other_method(message: &str, allow: &'static str) -> Refused {
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    let mut response = refusal(status, "method-not-allowed", message);
+    let allow = HeaderValue::from_static(allow);
+    response.headers_mut().insert(header::ALLOW, allow);
+    response
 }
 
-/// The same page at `/c/{canvas}`, if that can be a canvas.
-pub(super) async fn canvas_page(canvas: Path<String>, headers: HeaderMap) -> Response {
-    page_of(&canvas, &PAGES[1], &headers)
+/// What every answer has. Pages may read it that may open a WebSocket; the others get their refusal in words, too.
+fn finished(
+    state: &AssetState,
+    asked: &HeaderMap,
+    answered: Result<Response, Refused>,
+) -> Response {
+    let mut response = answered.unwrap_or_else(|refused| *refused);
+    let headers = response.headers_mut();
+    let mut say = |name, value| headers.insert(name, HeaderValue::from_static(value));
+    say(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    say(header::REFERRER_POLICY, "no-referrer");
+    say(
+        header::CONTENT_SECURITY_POLICY,
+        answer::CONTENT_SECURITY_POLICY,
+    );
+    let Some(origin) = asked.get(header::ORIGIN) else {
+        return response;
+    };
+    // Nothing that a browser adds by itself counts here: no cookie and no login.
+    let anybody = state.hub.config.security.allowed_origins.is_empty();
+    let who = if anybody {
+        HeaderValue::from_static("*")
+    } else {
+        origin.clone()
+    };
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, who);
+    headers.insert(
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static(SEEN),
+    );
+    headers.insert(header::VARY, HeaderValue::from_static("Origin"));
+    response
 }
 
-/// And with a slash at the end, as some people and proxies write it.
-pub(super) async fn canvas_folder(canvas: Path<String>, headers: HeaderMap) -> Response {
-    page_of(&canvas, &PAGES[2], &headers)
+fn refusal(status: StatusCode, code: &str, message: &str) -> Refused {
+    Box::new(error(status, code, message))
 }
 
-fn page_of(canvas: &str, page: &'static Asset, headers: &HeaderMap) -> Response {
-    match CanvasId::parse(canvas) {
-        Ok(_) => answer(page, headers),
-        Err(bad) => error(StatusCode::BAD_REQUEST, "bad-canvas", &bad.to_string()),
+impl AssetState {
+    /// The assets; without them, why not.
+    fn assets(&self) -> Result<&Arc<Assets>, Refused> {
+        self.assets.as_ref().ok_or_else(|| {
+            let message = match self.hub.config.assets.place {
+                AssetPlace::Nowhere => {
+                    "there are no assets: over Redis they need --assets-dir, a folder that all hosts share"
+                }
+                _ => "there are no assets: they are switched off (--assets-dir off)",
+            };
+            refusal(StatusCode::NOT_FOUND, "no-assets", message)
+        })
     }
-}
 
-/// Browsers keep the file but ask each time: a new binary shows at the next reload, for a 304 otherwise.
-pub(super) fn answer(asset: &'static Asset, asked: &HeaderMap) -> Response {
-    let gzipped = items(asked, header::ACCEPT_ENCODING).any(takes_gzip);
-    let plain: &'static [u8] = &asset.plain;
-    let etag = etag(plain, gzipped);
-    let mut headers = HeaderMap::new();
-    let mut set = |name, value: &str| {
-        if let Ok(value) = value.parse() {
-            headers.insert(name, value);
+    /// What the path names, for a page that may ask.
+    fn place(&self, names: Names, headers: &HeaderMap) -> Result<Place, Refused> {
+        if let Some(denied) = wrong_origin(&self.hub, headers) {
+            return Err(refusal(StatusCode::FORBIDDEN, "forbidden", &denied.message));
         }
-    };
-    set(header::CONTENT_TYPE, asset.content_type);
-    set(header::CACHE_CONTROL, "no-cache");
-    set(header::VARY, "accept-encoding");
-    set(header::ETAG, &etag);
-    if asset.for_all {
-        set(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
-        set(
-            HeaderName::from_static("cross-origin-resource-policy"),
-            "cross-origin",
-        );
-        set(HeaderName::from_static("timing-allow-origin"), "*");
+        let bad = |message: &str| refusal(StatusCode::BAD_REQUEST, "bad-request", message);
+        let Path((canvas, sha256)) = names.map_err(|wrong| bad(&wrong.body_text()))?;
+        let canvas = CanvasId::parse(&canvas).map_err(|wrong| bad(&wrong.to_string()))?;
+        if !is_hash(&sha256) {
+            let message = "an asset is named by its SHA-256: /assets/{canvas}/ and 64 hexadecimal digits in lower case";
+            return Err(bad(message));
+        }
+        Ok(Place { canvas, sha256 })
     }
-    if items(asked, header::IF_NONE_MATCH).any(|tag| tag.trim_start_matches("W/") == etag) {
-        return (StatusCode::NOT_MODIFIED, headers).into_response();
+}
+
+/// 503, and when to ask again.
+fn later(code: &str, message: &str) -> Refused {
+    let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, code, message);
+    let soon = HeaderValue::from_static("1");
+    response.headers_mut().insert(header::RETRY_AFTER, soon);
+    response
+}
+
+fn failed(error: &AssetError) -> Refused {
+    let message = error.to_string();
+    match error {
+        AssetError::Index(refused) if refused.status == 413 => {
+            refusal(StatusCode::PAYLOAD_TOO_LARGE, refused.code, &message)
+        }
+        AssetError::Index(_) => later("overloaded", &message),
+        AssetError::OtherHash { .. } => {
+            refusal(StatusCode::UNPROCESSABLE_ENTITY, "wrong-hash", &message)
+        }
+        AssetError::TooLarge(_) => refusal(StatusCode::PAYLOAD_TOO_LARGE, "too-large", &message),
+        AssetError::Blob(BlobError::Gone) => refusal(StatusCode::NOT_FOUND, "not-found", &message),
+        AssetError::Blob(BlobError::Full(_)) => {
+            tracing::error!(error = message, "an asset could not be kept");
+            refusal(StatusCode::INSUFFICIENT_STORAGE, "no-space", &message)
+        }
+        AssetError::Blob(BlobError::Failed(_)) => {
+            tracing::error!(error = message, "the place of assets can't be used");
+            // What the disk says is for the operator.
+            later(
+                "overloaded",
+                "assets can't be kept or read at the moment: see the log of the relay",
+            )
+        }
     }
-    if !gzipped {
-        return (headers, plain).into_response();
+}
+
+/// Seconds since 1970.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a time of this century"
+)]
+fn whole_s(seconds: f64) -> u64 {
+    seconds.max(0.0) as u64
+}
+
+async fn given(
+    state: &AssetState,
+    names: Names,
+    asked: &HeaderMap,
+    query: &str,
+) -> Result<Response, Refused> {
+    let place = state.place(names, asked)?;
+    let assets = state.assets()?;
+    let bad = |message| refusal(StatusCode::BAD_REQUEST, "bad-request", message);
+    match Link::parse(query).map_err(bad)? {
+        Some(link) => {
+            let links = assets.links().await.map_err(|e| failed(&e))?;
+            if !links.check(&place.canvas, &place.sha256, &link, whole_s(now_s())) {
+                let message =
+                    "the link has ended, or is of another asset: ask for one with POST …/link";
+                return Err(refusal(StatusCode::FORBIDDEN, "forbidden", message));
+            }
+        }
+        None => {
+            access::granted(&state.hub, asked, &place.canvas, Access::Read)?;
+        }
     }
-    set(header::CONTENT_ENCODING, "gzip");
-    (headers, asset.gzipped.as_slice()).into_response()
+    let found = assets.find(&place.canvas, &place.sha256).await;
+    let asset = found.map_err(|e| failed(&e))?.ok_or_else(no_asset)?;
+    answer::give(assets, &asset, asked).await
 }
 
-/// The members of a comma-separated header.
-fn items(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
-    headers
-        .get_all(name)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
+fn no_asset() -> Refused {
+    let message =
+        "the canvas has no such asset: it was never put, or no object named it for too long";
+    refusal(StatusCode::NOT_FOUND, "not-found", message)
 }
 
-/// Whether one member of `Accept-Encoding` asks for gzip; `gzip;q=0` forbids it.
-fn takes_gzip(item: &str) -> bool {
-    let (coding, weight) = item.split_once(';').unwrap_or((item, ""));
-    let weight = weight.trim().trim_start_matches("q=").parse();
-    coding.trim().eq_ignore_ascii_case("gzip") && weight.unwrap_or(1.0_f32) > 0.0
+async fn linked(
+    state: &AssetState,
+    names: Names,
+    headers: &HeaderMap,
+) -> Result<Response, Refused> {
+    let place = state.place(names, headers)?;
+    let assets = state.assets()?;
+    let latest_s = access::granted(&state.hub, headers, &place.canvas, Access::Read)?;
+    let found = assets.find(&place.canvas, &place.sha256).await;
+    found.map_err(|e| failed(&e))?.ok_or_else(no_asset)?;
+    let body = told(assets, &place, latest_s).await?;
+    Ok(json_response(StatusCode::OK, &body))
 }
 
-/// Writing into memory does not fail; were it to, an empty file would say so louder than a wrong one.
-fn gzip(plain: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    let written = encoder.write_all(plain).and_then(|()| encoder.finish());
-    written.unwrap_or_default()
-}
-
-/// The two forms are two representations: a cache must not take one for the other.
-fn etag(plain: &[u8], gzipped: bool) -> String {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(plain);
-    let form = if gzipped { "-gzip" } else { "" };
-    format!("\"{:016x}{form}\"", hasher.finish())
+/// A link, as it is told: relative to where the relay is.
+async fn told(assets: &Assets, place: &Place, latest_s: u64) -> Result<serde_json::Value, Refused> {
+    let links = assets.links().await.map_err(|e| failed(&e))?;
+    let now_s = whole_s(now_s());
+    let link = links.sign(&place.canvas, &place.sha256, now_s, latest_s);
+    let Place { canvas, sha256 } = place;
+    let path = ["/assets", canvas.as_str(), sha256].join("/");
+    Ok(json!({
+        "id": format!("asset:{sha256}"),
+        "url": format!("{path}?{}", link.query()),
+        "expires_in_ms": link.until_s.saturating_sub(now_s) * 1_000,
+    }))
 }

@@ -1,6 +1,7 @@
 //! `/metrics`: gauges are set when they are asked for, so that they are never older than the answer.
 
 use std::fmt::Write;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use axum::extract::State;
@@ -33,6 +34,7 @@ pub(super) async fn metrics(State(state): State<HttpState>) -> Response {
         histogram(&mut text, names::COMMIT, &stats.commit);
         histogram(&mut text, names::POLL, &stats.poll);
     }
+    asset_gauges(&state).await;
     text += &jobs_gauges(&state).await;
     let headers = [(
         header::CONTENT_TYPE,
@@ -59,6 +61,23 @@ pub(super) async fn jobs_shown(state: &HttpState) -> Option<Value> {
 async fn jobs_gauges(state: &HttpState) -> String {
     let rows = jobs_shown(state).await;
     rows.as_ref().map_or_else(String::new, jobs_text)
+}
+
+async fn asset_gauges(state: &HttpState) {
+    let Some(assets) = &state.assets else {
+        counter!(names::ASSET_UPLOADS).absolute(0);
+        counter!(names::ASSETS_REMOVED).absolute(0);
+        gauge!(names::ASSETS).set(0.0);
+        gauge!(names::ASSETS_BYTES).set(0.0);
+        return;
+    };
+    let counts = &assets.counts;
+    counter!(names::ASSET_UPLOADS).absolute(counts.uploads.load(Ordering::Relaxed));
+    counter!(names::ASSETS_REMOVED).absolute(counts.removed.load(Ordering::Relaxed));
+    if let Ok(Ok(totals)) = timeout(QUEUE_ANSWER_TIMEOUT, assets.totals()).await {
+        gauge!(names::ASSETS).set(count(totals.assets));
+        gauge!(names::ASSETS_BYTES).set(count(totals.bytes));
+    }
 }
 
 fn process_gauges(state: &HttpState) {

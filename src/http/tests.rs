@@ -131,6 +131,7 @@ impl Server {
             lifecycle: backplane.clone(),
             jobs: None,
             jobs_shown: Arc::default(),
+            assets: None,
             hooks: Follower::new(jobs.clone(), Arc::default(), || true),
             analytics: Arc::new(Ring::new("one".to_owned())),
             config: Arc::new(config),

@@ -3,7 +3,9 @@
 use super::op::{Answer, Op, Step, StepDone, Transaction};
 use super::store::Store;
 use super::work::{Res, Work};
-use super::{ack, dead, deliveries, manage, pop, push, sweep, telling, timings, touch, traces};
+use super::{
+    ack, assets, dead, deliveries, manage, pop, push, sweep, telling, timings, touch, traces,
+};
 
 /// Does what is asked for. What it changed is written, and what is to be told is in `w.effects`.
 ///
@@ -43,6 +45,7 @@ pub(crate) fn apply<S: Store>(w: &mut Work<'_, S>, op: &Op) -> Res<Answer, S> {
             let turned = telling::versions::turn_off(w, name, why)?;
             Answer::Json(turned.into())
         }
+        Op::Assets(op) => assets::apply(w, op)?,
     };
     timings::keep(w)?;
     Ok(answer)

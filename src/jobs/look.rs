@@ -8,7 +8,7 @@ use super::op::{Answer, LeaseId};
 use super::rows::{Delivery, Gone, Queue};
 use super::store::Store;
 use super::work::{Res, Work};
-use super::{ack, lists, status, telling};
+use super::{ack, assets, lists, status, telling};
 
 /// What can be asked.
 #[derive(Debug, Clone)]
@@ -25,6 +25,7 @@ pub(crate) enum Query {
     HooksDue,
     Lists(lists::Query),
     Status(status::Query),
+    Assets(assets::AssetQuery),
 }
 
 pub(crate) fn answer<S: Store>(w: &mut Work<'_, S>, query: &Query) -> Res<Answer, S> {
@@ -51,6 +52,7 @@ pub(crate) fn answer<S: Store>(w: &mut Work<'_, S>, query: &Query) -> Res<Answer
         }
         Query::Lists(query) => lists::answer(w, query)?,
         Query::Status(query) => status::answer(w, query)?,
+        Query::Assets(query) => Answer::Assets(assets::answer(w, query)?),
     })
 }
 

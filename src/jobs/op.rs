@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::assets::{AssetOp, Told};
 use super::telling::Tell;
 use super::telling::due::Fired;
 use crate::hooks::file::HookText;
@@ -115,6 +116,7 @@ pub(crate) enum Op {
         name: String,
         why: String,
     },
+    Assets(AssetOp),
 }
 
 impl Op {
@@ -390,5 +392,6 @@ pub(crate) enum Answer {
     Fired(Fired),
     HooksStored(Change),
     Hooks(Arc<Stored>),
+    Assets(Told),
     Refused(Refusal),
 }

@@ -330,7 +330,47 @@ tables! {
         from_seq: i64,
         to_seq: i64,
     }
+
+    /// A file of a canvas: see `assets`.
+    24 Asset "assets" assets (canvas: String, sha256: String) {
+        /// The name under which its bytes are kept.
+        blob: String,
+        /// Its MIME type.
+        kind: String,
+        bytes: i64,
+        /// Since when no object names it; `None`: one does.
+        unused_since: Option<i64>,
+        added_at: i64,
+    }
+
+    /// A canvas that has assets.
+    25 AssetCanvas "asset_canvases" asset_canvases (canvas: String) {
+        assets: i64,
+        /// As quotas count them.
+        bytes: i64,
+        /// The canvas's head when it was last looked which assets its objects name; something else: that is to be looked at.
+        seen: String,
+    }
+
+    /// What all assets share. One row, 0.
+    26 AssetTotals "asset_totals" asset_totals (zero: i64) {
+        assets: i64,
+        /// As quotas count them.
+        bytes: i64,
+        /// Names the relay where assets are kept: two of them may share a folder.
+        relay: String,
+        /// Links are signed with it.
+        link_key: Vec<u8>,
+        /// Who sweeps, and until when nobody else does.
+        holder: String,
+        held_until: i64,
+    }
 }
 
-/// So many tables, the first ones, are in a file, too.
-pub(crate) const OF_FILE: usize = 20;
+/// The tables from the first of these to before the second are not in a file, which has others for what they say.
+const NOT_OF_FILE: (usize, usize) = (HookSet::NUMBER, Asset::NUMBER);
+
+/// Whether a table is in a file, too.
+pub(crate) const fn is_of_file(number: usize) -> bool {
+    number < NOT_OF_FILE.0 || number >= NOT_OF_FILE.1
+}

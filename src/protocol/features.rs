@@ -18,6 +18,8 @@ pub enum Feature {
     Base,
     /// A stream of events where no WebSocket gets through.
     Sse,
+    /// Images and files, at `/assets/`.
+    Assets,
 }
 
 impl Feature {
@@ -29,9 +31,10 @@ impl Feature {
         Self::Batch,
         Self::Base,
         Self::Sse,
+        Self::Assets,
     ];
 
-    /// What this server has, told in `welcome.features`.
+    /// What this server has, told in `welcome.features`; [`Self::Assets`] where they are switched on, too.
     pub const SERVED: &[Self] = &[
         Self::Msgpack,
         Self::Deflate,
@@ -50,6 +53,7 @@ impl Feature {
             Self::Batch => "batch",
             Self::Base => "base",
             Self::Sse => "sse",
+            Self::Assets => "assets",
         }
     }
 
@@ -77,9 +81,10 @@ impl Features {
 }
 
 /// The features of this server as a JSON array.
-pub fn served() -> String {
+pub fn served(assets: bool) -> String {
     let words: Vec<String> = Feature::SERVED
         .iter()
+        .chain(assets.then_some(&Feature::Assets))
         .map(|feature| format!("\"{}\"", feature.word()))
         .collect();
     format!("[{}]", words.join(","))
@@ -100,7 +105,8 @@ mod tests {
 
     #[test]
     fn what_is_served_is_known_and_a_list_of_words() {
-        let served: Vec<String> = serde_json::from_str(&served()).unwrap();
+        let served: Vec<String> = serde_json::from_str(&served(false)).unwrap();
+        assert!(super::served(true).ends_with(",\"assets\"]"));
         let words = Feature::SERVED.iter().map(|feature| feature.word());
         assert!(words.eq(served.iter().map(String::as_str)));
         assert!(Feature::SERVED.iter().all(|f| Feature::KNOWN.contains(f)));

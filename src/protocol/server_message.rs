@@ -144,6 +144,8 @@ pub struct Limits {
     pub max_canvas_bytes: usize,
     /// Levels of arrays and objects in a message.
     pub max_json_depth: usize,
+    /// Bytes of one asset; `None`: there are none.
+    pub max_asset_bytes: Option<u64>,
 }
 
 /// `resync`

@@ -26,10 +26,11 @@ use crate::jobs::work::{Effects, Work};
 use crate::limits::JobLimits;
 use store::SqlStore;
 
-/// The tables of the work queue.
+/// The tables of the work queue, and of assets.
 pub(super) const SCHEMA: &str = concat!(
     include_str!("jobs/schema.sql"),
-    include_str!("jobs/deliveries.sql")
+    include_str!("jobs/deliveries.sql"),
+    include_str!("jobs/assets.sql")
 );
 
 /// Ops that may wait: each is a request.

@@ -71,6 +71,11 @@ pub(super) const STEPS: &[Step] = &[
         // The history of deliveries.
         sql: include_str!("jobs/deliveries.sql"),
     },
+    Step {
+        from: 4,
+        // The index of assets.
+        sql: include_str!("jobs/assets.sql"),
+    },
 ];
 
 /// Why a file stays as it is.

@@ -12,6 +12,7 @@
 )]
 mod harness;
 
+mod assets;
 mod attacker;
 mod crowd;
 mod disk;

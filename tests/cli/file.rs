@@ -37,10 +37,11 @@ impl Fixture {
             include_str!("../../schema.sql"),
             include_str!("../../src/sqlite/jobs/schema.sql"),
             include_str!("../../src/sqlite/jobs/deliveries.sql"),
+            include_str!("../../src/sqlite/jobs/assets.sql"),
         ];
         conn.execute_batch(&tables.concat()).unwrap();
         conn.execute_batch(
-            "PRAGMA user_version = 4;
+            "PRAGMA user_version = 5;
              INSERT INTO canvases (key, canvas_id, epoch, created_at) VALUES (1, 'board', '00000000000000aa', 0);
              INSERT INTO canvas_objects VALUES (1, 'box-1', 1, 1, '{\"id\":\"box-1\",\"kind\":\"box\"}');",
         )
@@ -254,7 +255,7 @@ fn doctor_names_what_is_wrong_and_what_to_do() {
     let told = stdout(&output);
     assert_eq!(output.status.code(), Some(1), "{told}");
     for finding in [
-        "finding  schema: version 9, this scumble knows 4",
+        "finding  schema: version 9, this scumble knows 5",
         "finding  instances: dead (pid 7) is dead: its lock is free",
         "finding  instances: stopped (pid 7) lives, but its last heartbeat is 15 s old",
         "finding  instances: unheard (pid 7) lives, but its lock can't be read: ",

@@ -7,6 +7,7 @@ mod harness;
 
 mod admin;
 mod api;
+mod assets;
 mod auth;
 mod base;
 mod batches;

@@ -364,6 +364,7 @@ pub fn settings() -> Settings {
             max_clients: 100,
             max_canvas_bytes: 1 << 20,
             max_json_depth: 16,
+            max_asset_bytes: None,
         },
         heartbeat_ms: 25_000,
     }

@@ -52,11 +52,12 @@ mod tests {
         let sources = [
             include_str!("../server_api.rs"),
             include_str!("../jobs_api.rs"),
+            include_str!("../assets.rs"),
         ]
         .concat();
         let routes: Vec<String> = sources
             .split('"')
-            .filter(|text| text.starts_with("/api/v1/"))
+            .filter(|text| text.starts_with("/api/v1/") || text.starts_with("/assets/"))
             .map(bare)
             .collect();
         assert!(routes.len() > 40, "{routes:?}");

@@ -113,10 +113,13 @@ fn before_users(w: &Welcome<'_>) -> String {
 
 fn after_users(w: &Welcome<'_>) -> String {
     let l = w.limits;
+    let assets = l
+        .max_asset_bytes
+        .map(|most| format!(",\"max_asset_bytes\":{most}"));
     format!(
         ",\"limits\":{{\"max_message_bytes\":{},\
          \"cursor_interval_ms\":{},\"ops_per_s\":{},\"max_objects\":{},\"max_clients\":{},\
-         \"max_canvas_bytes\":{},\"max_json_depth\":{},\"max_state_bytes\":{MAX_PATCH_BYTES}}},\
+         \"max_canvas_bytes\":{},\"max_json_depth\":{},\"max_state_bytes\":{MAX_PATCH_BYTES}{}}},\
          \"heartbeat_ms\":{},\"features\":{}}}",
         l.max_message_bytes,
         l.cursor_interval_ms,
@@ -125,7 +128,8 @@ fn after_users(w: &Welcome<'_>) -> String {
         l.max_clients,
         l.max_canvas_bytes,
         l.max_json_depth,
+        assets.as_deref().unwrap_or_default(),
         w.heartbeat_ms,
-        features::served()
+        features::served(l.max_asset_bytes.is_some())
     )
 }

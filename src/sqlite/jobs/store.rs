@@ -7,7 +7,9 @@ use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection};
 
 use crate::jobs::cells::{In, Key, Out};
-use crate::jobs::rows::{OF_FILE, Row, TABLES};
+#[cfg(test)]
+use crate::jobs::rows::is_of_file;
+use crate::jobs::rows::{Row, TABLES};
 use crate::jobs::store::{Order, Store};
 
 /// A table's statements.
@@ -20,8 +22,8 @@ struct Statements {
 }
 
 static STATEMENTS: LazyLock<Vec<Statements>> = LazyLock::new(|| {
-    let tables = TABLES[..OF_FILE].iter();
-    tables
+    TABLES
+        .iter()
         .map(|(table, columns, keys)| statements(table, columns, *keys))
         .collect()
 });
@@ -68,7 +70,9 @@ pub(crate) fn all_statements() -> Vec<&'static str> {
     let texts = |s: &'static Statements| [&s.get, &s.put, &s.delete, &s.up, &s.down];
     STATEMENTS
         .iter()
-        .flat_map(texts)
+        .enumerate()
+        .filter(|(number, _)| is_of_file(*number))
+        .flat_map(|(_, statements)| texts(statements))
         .map(String::as_str)
         .collect()
 }
@@ -296,7 +300,8 @@ mod tests {
     #[test]
     fn the_tables_have_the_columns_that_the_rules_know_in_their_order() {
         let conn = file();
-        for (table, columns, keys) in &TABLES[..OF_FILE] {
+        let tables = TABLES.iter().enumerate();
+        for (_, (table, columns, keys)) in tables.filter(|(number, _)| is_of_file(*number)) {
             let sql = format!("SELECT name, pk FROM pragma_table_info('{table}') ORDER BY cid");
             let mut info = conn.prepare(&sql).unwrap();
             let rows = info.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));

@@ -132,6 +132,7 @@ pub(super) fn settings(snapshots: bool) -> Arc<Settings> {
             max_clients: 1_000,
             max_canvas_bytes: 1 << 20,
             max_json_depth: 16,
+            max_asset_bytes: None,
         },
         heartbeat_ms: 25_000,
     })

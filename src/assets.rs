@@ -1,0 +1,278 @@
+//! Assets: the images and files of canvases, each named by the SHA-256 of its bytes.
+//!
+//! The index (`crate::jobs::assets`) says what there is, in one transaction with what quotas count; the bytes are in a folder
+//! ([`folder`]). An upload writes its bytes first, under a name of its own, and is there once the index has it. A deletion takes it out of the
+//! index first. So what is in the index has its bytes, and what a process leaves that is killed in between is swept once it is old
+//! ([`sweep`]). An asset is kept as long as an object of its canvas names it ([`named`]), and for a day after.
+
+mod blobs;
+mod folder;
+pub mod kinds;
+pub mod link;
+pub mod named;
+pub mod sweep;
+mod upload;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use tokio::sync::OnceCell;
+
+pub use blobs::{BlobError, BlobName, Chunks};
+pub use folder::Folder;
+use kinds::Kind;
+use link::Links;
+pub use upload::Upload;
+
+use crate::config::{AssetPlace, AssetSettings};
+use crate::jobs::Jobs;
+use crate::jobs::assets::{AssetOp, AssetQuery, Told};
+use crate::jobs::look::Query;
+use crate::jobs::op::{Answer, Op, Refusal};
+use crate::jobs::rows::Asset as Row;
+use crate::limits::ASSET_TOTALS_AGE;
+use crate::protocol::ids::CanvasId;
+
+/// The assets of a relay, as one process has them.
+pub struct Assets {
+    index: Arc<Jobs>,
+    settings: AssetSettings,
+    /// The folder of a process that keeps everything in memory.
+    own: Option<PathBuf>,
+    begun: OnceCell<Begun>,
+    totals: Mutex<Option<(Instant, Totals)>>,
+    pub(crate) counts: Counts,
+}
+
+/// What is known once the index has answered.
+struct Begun {
+    blobs: Folder,
+    links: Links,
+}
+
+/// What all assets take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Totals {
+    /// How many there are.
+    pub assets: u64,
+    /// Their bytes, as quotas count them.
+    pub bytes: u64,
+}
+
+/// What this process did.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) uploads: std::sync::atomic::AtomicU64,
+    pub(crate) removed: std::sync::atomic::AtomicU64,
+}
+
+/// An asset that is there.
+#[derive(Debug, Clone)]
+pub struct Asset {
+    /// Where its bytes are.
+    pub blob: BlobName,
+    /// Its type.
+    pub kind: Kind,
+    /// How many bytes it has.
+    pub bytes: u64,
+}
+
+/// Why an asset was not taken, or not given.
+#[derive(Debug, thiserror::Error)]
+pub enum AssetError {
+    /// The index refused it, or does not answer.
+    #[error("{}", .0.message)]
+    Index(Refused),
+    /// Where the bytes are.
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    /// The body is not what the address says.
+    #[error("the body's SHA-256 is {got}, and the address says {wanted}")]
+    OtherHash {
+        /// Of the body.
+        got: String,
+        /// Of the address.
+        wanted: String,
+    },
+    /// The body is too large.
+    #[error("an asset has at most {0} bytes (--max-asset-bytes)")]
+    TooLarge(u64),
+}
+
+/// A refusal of the index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// An HTTP status.
+    pub status: u16,
+    /// In a word.
+    pub code: &'static str,
+    /// In words.
+    pub message: String,
+}
+
+impl From<Refusal> for AssetError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Index(Refused {
+            status: refusal.status,
+            code: refusal.code,
+            message: refusal.message.into_owned(),
+        })
+    }
+}
+
+impl From<Row> for Asset {
+    fn from(row: Row) -> Self {
+        let octets = Kind::of("application/octet-stream");
+        Self {
+            kind: Kind::of(&row.kind).or(octets).unwrap_or(kinds::KINDS[0]),
+            bytes: row.bytes.cast_unsigned(),
+            blob: BlobName {
+                canvas: row.canvas,
+                sha256: row.sha256,
+                file: row.blob,
+            },
+        }
+    }
+}
+
+impl std::fmt::Debug for Assets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Assets").finish_non_exhaustive()
+    }
+}
+
+impl Assets {
+    /// `None` where assets are off. Nothing is read or made before somebody asks for an asset.
+    #[must_use]
+    pub fn new(index: Arc<Jobs>, settings: &AssetSettings) -> Option<Arc<Self>> {
+        let own = match &settings.place {
+            AssetPlace::Off | AssetPlace::Nowhere => return None,
+            AssetPlace::Temporary => {
+                let name = format!("scumble-assets-{}", uuid::Uuid::new_v4().simple());
+                Some(std::env::temp_dir().join(name))
+            }
+            AssetPlace::Folder(_) => None,
+        };
+        Some(Arc::new(Self {
+            index,
+            settings: settings.clone(),
+            own,
+            begun: OnceCell::new(),
+            totals: Mutex::default(),
+            counts: Counts::default(),
+        }))
+    }
+
+    /// Bytes of one asset.
+    pub fn max_bytes(&self) -> u64 {
+        self.settings.max_bytes
+    }
+
+    async fn begun(&self) -> Result<&Begun, AssetError> {
+        let begin = async {
+            match self.change(AssetOp::Begin).await? {
+                Told::Begun { relay, link_key } => Ok(Begun {
+                    blobs: self.blobs_of(&relay)?,
+                    links: Links::new(link_key),
+                }),
+                _ => Err(AssetError::from(unexpected())),
+            }
+        };
+        self.begun.get_or_try_init(|| begin).await
+    }
+
+    fn blobs_of(&self, relay: &str) -> Result<Folder, BlobError> {
+        let folder = match (&self.settings.place, &self.own) {
+            (AssetPlace::Folder(root), _) => root,
+            (_, Some(own)) => own,
+            _ => return Err(BlobError::Failed("assets are off".to_owned())),
+        };
+        Ok(Folder::new(folder, relay))
+    }
+
+    pub(crate) async fn change(&self, op: AssetOp) -> Result<Told, AssetError> {
+        match self.index.run(Op::Assets(op)).await? {
+            Answer::Assets(told) => Ok(told),
+            _ => Err(unexpected().into()),
+        }
+    }
+
+    pub(crate) async fn ask(&self, query: AssetQuery) -> Result<Told, AssetError> {
+        match self.index.look(Query::Assets(query)).await? {
+            Answer::Assets(told) => Ok(told),
+            _ => Err(unexpected().into()),
+        }
+    }
+
+    /// An asset, if it is there.
+    ///
+    /// # Errors
+    /// [`AssetError`]
+    pub async fn find(&self, canvas: &CanvasId, sha256: &str) -> Result<Option<Asset>, AssetError> {
+        let (canvas, sha256) = (canvas.to_string(), sha256.to_owned());
+        match self.ask(AssetQuery::Find { canvas, sha256 }).await? {
+            Told::Found(row) => Ok(row.map(Asset::from)),
+            _ => Err(unexpected().into()),
+        }
+    }
+
+    /// Its bytes from `from` to before `to`, which must be in it.
+    ///
+    /// # Errors
+    /// [`AssetError`]; an error of reading may come in the stream, too.
+    pub async fn read(&self, asset: &Asset, from: u64, to: u64) -> Result<Chunks, AssetError> {
+        Ok(self
+            .begun()
+            .await?
+            .blobs
+            .read(&asset.blob, from, to)
+            .await?)
+    }
+
+    /// What signs links.
+    ///
+    /// # Errors
+    /// When the index does not answer.
+    pub async fn links(&self) -> Result<&Links, AssetError> {
+        Ok(&self.begun().await?.links)
+    }
+
+    /// What all assets of the relay take: as it was within the last seconds.
+    ///
+    /// # Errors
+    /// When the index does not answer.
+    pub async fn totals(&self) -> Result<Totals, AssetError> {
+        if let Some((at, totals)) = *self.totals.lock()
+            && at.elapsed() < ASSET_TOTALS_AGE
+        {
+            return Ok(totals);
+        }
+        let Told::Totals { assets, bytes } = self.ask(AssetQuery::Totals).await? else {
+            return Err(unexpected().into());
+        };
+        let totals = Totals {
+            assets: assets.cast_unsigned(),
+            bytes: bytes.cast_unsigned(),
+        };
+        *self.totals.lock() = Some((Instant::now(), totals));
+        Ok(totals)
+    }
+
+    /// What was kept for this process alone goes with it.
+    pub async fn end(&self) {
+        let Some(own) = self.own.clone() else { return };
+        let removed = folder::aside(move || match std::fs::remove_dir_all(&own) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        });
+        if let Err(error) = removed.await {
+            tracing::warn!(%error, "the assets of this process could not be removed");
+        }
+    }
+}
+
+fn unexpected() -> Refusal {
+    Refusal::new(500, "internal", "the index of assets gave another answer")
+}
