@@ -25,7 +25,7 @@ import { build, transform } from "esbuild";
 const web = dirname(fileURLToPath(import.meta.url));
 const TARGET = "es2022";
 /** The declarations an application needs; the others describe the inside. */
-const PUBLIC_TYPES = ["client.d.ts", "types.d.ts", "shapes.d.ts", "history-types.d.ts", "testing.d.ts"];
+const PUBLIC_TYPES = ["client.d.ts", "types.d.ts", "shapes.d.ts", "history-types.d.ts", "asset-types.d.ts", "limits.d.ts", "testing.d.ts"];
 
 function run(command, args) {
   const { status, error } = spawnSync(command, args, { cwd: web, stdio: "inherit" });

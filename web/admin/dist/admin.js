@@ -1,92 +1,101 @@
-var ht=new URL("./api/",import.meta.url),pt=1e4,x=class extends Error{constructor(n,s){super(s);this.status=n}status},Le=()=>{};function Ie(t){Le=t}async function k(t,e,n){
-let s;try{s=await fetch(new URL(e,ht),{method:t,headers:{"x-scumble-admin":"1",...n===void 0?{}:{"content-type":"application/json"}},credentials:"same-origin",cache:"\
-no-store",redirect:"error",signal:AbortSignal.timeout(pt),...n===void 0?{}:{body:JSON.stringify(n)}})}catch{throw new x(0,"The server does not answer.")}let r=await s.
+var pt=new URL("./api/",import.meta.url),ft=1e4,x=class extends Error{constructor(n,s){super(s);this.status=n}status},Ie=()=>{};function Oe(t){Ie=t}async function k(t,e,n){
+let s;try{s=await fetch(new URL(e,pt),{method:t,headers:{"x-scumble-admin":"1",...n===void 0?{}:{"content-type":"application/json"}},credentials:"same-origin",cache:"\
+no-store",redirect:"error",signal:AbortSignal.timeout(ft),...n===void 0?{}:{body:JSON.stringify(n)}})}catch{throw new x(0,"The server does not answer.")}let r=await s.
 text(),i;try{i=JSON.parse(r)}catch{throw new x(s.status,`The server answered ${s.status} in words that are no JSON: is there a proxy in between?`)}if(s.ok)return i;
-let{message:a}=i;throw s.status===401&&e!=="session"&&Le(),new x(s.status,a??`The server answered ${s.status}.`)}var f=t=>k("GET",t),y=encodeURIComponent;function b(t){let e=document.getElementById(t);if(!e)throw new Error(`index.html has no #${t}`);return e}function o(t,e={},...n){let s=document.createElement(t);
+let{message:a}=i;throw s.status===401&&e!=="session"&&Ie(),new x(s.status,a??`The server answered ${s.status}.`)}var g=t=>k("GET",t),y=encodeURIComponent;function b(t){let e=document.getElementById(t);if(!e)throw new Error(`index.html has no #${t}`);return e}function o(t,e={},...n){let s=document.createElement(t);
 e.class&&(s.className=e.class),e.testid&&(s.dataset.testid=e.testid),e.title&&(s.title=e.title);for(let[r,i]of Object.entries(e.attrs??{}))s.setAttribute(r,i);e.
 onclick&&s.addEventListener("click",e.onclick),s instanceof HTMLButtonElement&&!s.hasAttribute("type")&&(s.type="button");for(let r of n)r!=null&&r!==!1&&s.append(
-typeof r=="number"?String(r):r);return s}var ft="http://www.w3.org/2000/svg";function F(t,e={},...n){let s=document.createElementNS(ft,t);for(let[r,i]of Object.
+typeof r=="number"?String(r):r);return s}var gt="http://www.w3.org/2000/svg";function F(t,e={},...n){let s=document.createElementNS(gt,t);for(let[r,i]of Object.
 entries(e))s.setAttribute(r,String(i));return s.append(...n),s}function fe(t){b("live").textContent=t}function B(t,e,n){let s=b("ask");b("ask-title").textContent=
 t,b("ask-text").textContent=e;let r=b("ask-yes");return r.textContent=n,s.returnValue="",s.showModal(),b("ask-no").focus(),new Promise(i=>{r.onclick=()=>s.close(
 "yes"),b("ask-no").onclick=()=>s.close(""),s.onclose=()=>i(s.returnValue==="yes")})}function T(t,e,n,s,r){if(n.length===0)return o("p",{class:"hint",...r?{testid:r}:
 {}},s);let i=o("tr",{},...e.map(l=>o("th",{attrs:{scope:"col"}},l))),a=n.map(l=>o("tr",{},...l.map((d,c)=>o(c===0?"th":"td",{attrs:{"data-label":e[c]??"",...c===
 0?{scope:"row"}:{}}},d??"\u2013"))));return o("div",{class:"scroll"},o("table",r?{testid:r}:{},o("caption",{class:"sr"},t),o("thead",{},i),o("tbody",{},...a)))}
-var w=(t,e,n)=>o("span",{class:`pill ${e}`,...n?{title:n}:{}},t),M=(t,...e)=>o("div",{},o("dt",{},t),o("dd",{},...e));var gt=new Intl.NumberFormat("en"),bt=new Intl.NumberFormat("en",{maximumSignificantDigits:3,notation:"compact"}),_="\u2013",u=t=>t==null?_:gt.format(t),j=t=>t==
-null?_:t<.05?"0":bt.format(t);function v(t){return t==null?_:t>=1e4?`${Math.round(t/1e3)} s`:t>=1e3?`${(t/1e3).toFixed(1)} s`:`${t>=100?Math.round(t):t>=10?t.toFixed(
-1):t.toFixed(2)} ms`}var Oe=["B","KiB","MiB","GiB","TiB"];function $(t){if(t==null)return _;let[e,n]=[t,0];for(;e>=1024&&n<Oe.length-1;)[e,n]=[e/1024,n+1];return`${n===
-0||e>=100?Math.round(e):e.toFixed(1)} ${Oe[n]}`}function D(t){if(t==null)return _;let e=Math.max(0,Math.floor(t/1e3));return e<60?`${e} s`:e<3600?`${Math.floor(
-e/60)} min`:e<86400?`${Math.floor(e/3600)} h ${Math.floor(e%3600/60)} min`:`${Math.floor(e/86400)} d ${Math.floor(e%86400/3600)} h`}var E=(t,e=!0)=>new Date(t).
+var w=(t,e,n)=>o("span",{class:`pill ${e}`,...n?{title:n}:{}},t),M=(t,...e)=>o("div",{},o("dt",{},t),o("dd",{},...e));var bt=new Intl.NumberFormat("en"),yt=new Intl.NumberFormat("en",{maximumSignificantDigits:3,notation:"compact"}),C="\u2013",u=t=>t==null?C:bt.format(t),j=t=>t==
+null?C:t<.05?"0":yt.format(t);function v(t){return t==null?C:t>=1e4?`${Math.round(t/1e3)} s`:t>=1e3?`${(t/1e3).toFixed(1)} s`:`${t>=100?Math.round(t):t>=10?t.toFixed(
+1):t.toFixed(2)} ms`}var Re=["B","KiB","MiB","GiB","TiB"];function S(t){if(t==null)return C;let[e,n]=[t,0];for(;e>=1024&&n<Re.length-1;)[e,n]=[e/1024,n+1];return`${n===
+0||e>=100?Math.round(e):e.toFixed(1)} ${Re[n]}`}function R(t){if(t==null)return C;let e=Math.max(0,Math.floor(t/1e3));return e<60?`${e} s`:e<3600?`${Math.floor(
+e/60)} min`:e<86400?`${Math.floor(e/3600)} h ${Math.floor(e%3600/60)} min`:`${Math.floor(e/86400)} d ${Math.floor(e%86400/3600)} h`}var _=(t,e=!0)=>new Date(t).
 toLocaleTimeString([],{hour:"2-digit",minute:"2-digit",...e?{second:"2-digit"}:{}}),ge=t=>{let e=new Date(t);return e.toDateString()===new Date().toDateString()?
-E(t):`${e.toLocaleDateString("en",{day:"numeric",month:"short"})}, ${E(t,!1)}`},q=t=>{let e=t?Date.parse(t):Number.NaN;return Number.isNaN(e)?_:`${D(Date.now()-
-e)} ago`};var z=t=>t==="line"||t==="arrow";var De=t=>Math.round(t*10)/10,H=(t,e,n)=>Math.min(n,Math.max(e,t));function N(t){return{x:t.w<0?t.x+t.w:t.x,y:t.h<0?t.y+t.h:t.y,w:Math.abs(t.w),h:Math.abs(t.h)}}function W(t,e){return{x:t.x-e,y:t.y-e,w:t.w+2*e,h:t.h+2*e}}function be(t,e){
-let n=Math.min(t.x,e.x),s=Math.min(t.y,e.y);return{x:n,y:s,w:Math.max(t.x+t.w,e.x+e.w)-n,h:Math.max(t.y+t.h,e.y+e.h)-s}}function He(t){let e;for(let n of t)e=e?
-be(e,n):n;return e}function U(t){let e=0,n=0;for(let s=0;s+1<t.length;s+=2)e=Math.max(e,t[s]??0),n=Math.max(n,t[s+1]??0);return{w:e,h:n}}var yt={ink:{line:"#23262f",tint:"#e6e7eb",paper:"#eceae4",onPaper:"#23262f"},red:{line:"#d0413c",tint:"#f9dfdc",paper:"#ffd3cd",onPaper:"#5c1512"},orange:{line:"\
+_(t):`${e.toLocaleDateString("en",{day:"numeric",month:"short"})}, ${_(t,!1)}`},q=t=>{let e=t?Date.parse(t):Number.NaN;return Number.isNaN(e)?C:`${R(Date.now()-
+e)} ago`};var G=t=>t==="line"||t==="arrow";var He=t=>Math.round(t*10)/10,H=(t,e,n)=>Math.min(n,Math.max(e,t));function D(t){return{x:t.w<0?t.x+t.w:t.x,y:t.h<0?t.y+t.h:t.y,w:Math.abs(t.w),h:Math.abs(t.h)}}function W(t,e){return{x:t.x-e,y:t.y-e,w:t.w+2*e,h:t.h+2*e}}function be(t,e){
+let n=Math.min(t.x,e.x),s=Math.min(t.y,e.y);return{x:n,y:s,w:Math.max(t.x+t.w,e.x+e.w)-n,h:Math.max(t.y+t.h,e.y+e.h)-s}}function De(t){let e;for(let n of t)e=e?
+be(e,n):n;return e}function U(t){let e=0,n=0;for(let s=0;s+1<t.length;s+=2)e=Math.max(e,t[s]??0),n=Math.max(n,t[s+1]??0);return{w:e,h:n}}var vt={ink:{line:"#23262f",tint:"#e6e7eb",paper:"#eceae4",onPaper:"#23262f"},red:{line:"#d0413c",tint:"#f9dfdc",paper:"#ffd3cd",onPaper:"#5c1512"},orange:{line:"\
 #dd7420",tint:"#fbe6d2",paper:"#ffdcb8",onPaper:"#5a2b05"},yellow:{line:"#c79a0b",tint:"#f8efc8",paper:"#ffefa6",onPaper:"#4a3a03"},green:{line:"#3f8f3c",tint:"\
 #dcefd8",paper:"#d2efc6",onPaper:"#173c15"},teal:{line:"#0d7d70",tint:"#d3ece8",paper:"#c3ebe4",onPaper:"#06372f"},blue:{line:"#2f6bd0",tint:"#dae6f8",paper:"#c\
-fe2ff",onPaper:"#112c59"},violet:{line:"#7d4fc4",tint:"#e9dff6",paper:"#e5d7fb",onPaper:"#321a56"}},vt={ink:{line:"#e6e4de",tint:"#35373d",paper:"#3d3f46",onPaper:"\
+fe2ff",onPaper:"#112c59"},violet:{line:"#7d4fc4",tint:"#e9dff6",paper:"#e5d7fb",onPaper:"#321a56"}},wt={ink:{line:"#e6e4de",tint:"#35373d",paper:"#3d3f46",onPaper:"\
 #f1efe9"},red:{line:"#f0766e",tint:"#4a2725",paper:"#6d302c",onPaper:"#ffe3df"},orange:{line:"#f09a4f",tint:"#47301c",paper:"#6d431d",onPaper:"#ffe9d3"},yellow:{
 line:"#e3bf4d",tint:"#423919",paper:"#65561c",onPaper:"#fff4cd"},green:{line:"#7cc276",tint:"#25402a",paper:"#2d5632",onPaper:"#e2f6de"},teal:{line:"#4fc0b1",tint:"\
 #193f3b",paper:"#1a5750",onPaper:"#d6f5f0"},blue:{line:"#77a7f5",tint:"#233655",paper:"#294a7d",onPaper:"#e0ecff"},violet:{line:"#b692ee",tint:"#382b52",paper:"\
-#4e3a78",onPaper:"#efe6ff"}},wt=/^#(?:[0-9a-f]{3,4}|[0-9a-f]{6}|[0-9a-f]{8})$/i,Ne=!1;function Re(t){Ne=t}function se(t){let e=Ne?vt:yt,n=Object.hasOwn(e,t)?e[t]:
-void 0;if(n)return n;let s=wt.test(t)?t:e.ink.line;return{line:s,tint:s.length===7?`${s}33`:s,paper:s,onPaper:ye(s)}}function ye(t){let e=t.length<6?[...t.slice(1,4)].map(i=>i+i).join(""):t.slice(1,7),[n,s,r]=[0,2,4].map(i=>{let a=parseInt(e.slice(i,i+2),16)/255;return a<=.03928?
-a/12.92:((a+.055)/1.055)**2.4});return .2126*n+.7152*s+.0722*r>.179?"#16181d":"#ffffff"}var xt=6;function we({w:t,h:e,stroke:n}){let s=Math.hypot(t,e);if(s<1)return[];let r=Math.min(10+3*n,s*.6),i=Math.atan2(e,t),a=l=>({x:t-r*Math.cos(i+l),y:e-r*Math.
-sin(i+l)});return[a(.45),{x:t,y:e},a(-.45)]}var ve=t=>({x:t.x+t.w/2,y:t.y+t.h/2});function Be(t,e){let n=W(N(t),xt+t.stroke/2),s=ve(n),[r,i]=[e.x-s.x,e.y-s.y];if(r===
-0&&i===0)return s;let a=t.kind==="ellipse"?1/Math.hypot(r/(n.w/2),i/(n.h/2)):Math.min(n.w/2/Math.abs(r),n.h/2/Math.abs(i));return a>=1?s:{x:s.x+r*a,y:s.y+i*a}}function je(t,e){
+#4e3a78",onPaper:"#efe6ff"}},xt=/^#(?:[0-9a-f]{3,4}|[0-9a-f]{6}|[0-9a-f]{8})$/i,Ne=!1;function Be(t){Ne=t}function se(t){let e=Ne?wt:vt,n=Object.hasOwn(e,t)?e[t]:
+void 0;if(n)return n;let s=xt.test(t)?t:e.ink.line;return{line:s,tint:s.length===7?`${s}33`:s,paper:s,onPaper:ye(s)}}function ye(t){let e=t.length<6?[...t.slice(1,4)].map(i=>i+i).join(""):t.slice(1,7),[n,s,r]=[0,2,4].map(i=>{let a=parseInt(e.slice(i,i+2),16)/255;return a<=.03928?
+a/12.92:((a+.055)/1.055)**2.4});return .2126*n+.7152*s+.0722*r>.179?"#16181d":"#ffffff"}var kt=6;function we({w:t,h:e,stroke:n}){let s=Math.hypot(t,e);if(s<1)return[];let r=Math.min(10+3*n,s*.6),i=Math.atan2(e,t),a=l=>({x:t-r*Math.cos(i+l),y:e-r*Math.
+sin(i+l)});return[a(.45),{x:t,y:e},a(-.45)]}var ve=t=>({x:t.x+t.w/2,y:t.y+t.h/2});function je(t,e){let n=W(D(t),kt+t.stroke/2),s=ve(n),[r,i]=[e.x-s.x,e.y-s.y];if(r===
+0&&i===0)return s;let a=t.kind==="ellipse"?1/Math.hypot(r/(n.w/2),i/(n.h/2)):Math.min(n.w/2/Math.abs(r),n.h/2/Math.abs(i));return a>=1?s:{x:s.x+r*a,y:s.y+i*a}}function qe(t,e){
 let n=c=>{let h=c===void 0?void 0:e(c);return h&&xe(h)?h:void 0},[s,r]=[n(t.from),n(t.to)];if(!s&&!r)return t;let[i,a]=[{x:t.x,y:t.y},{x:t.x+t.w,y:t.y+t.h}],l=s?
-Be(s,r?ve(N(r)):a):i,d=r?Be(r,s?ve(N(s)):i):a;return{...t,x:l.x,y:l.y,w:d.x-l.x,h:d.y-l.y}}var xe=t=>t.kind!=="line"&&t.kind!=="arrow"&&t.kind!=="draw";var ke='ui-sans-serif, system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif',V=1.3,X=16;var kt=12,Mt,Me=()=>Mt??=document.createElement("canvas").getContext("2d"),ze=t=>`${t}px ${ke}`,Z=t=>t==="note"||t==="text"||t==="rect"||t==="ellipse";function Ge(t,e,n,s=1/0){let r=Me();r.font=ze(e);let i=[];for(let a of t.split(`
-`)){let l="";for(let d of a.split(/(?<=\s)/)){l&&r.measureText((l+d).trimEnd()).width>n&&(i.push(l.trimEnd()),l=""),l+=d;for(let c=qe(l,e,n);c<l.trimEnd().length&&
-i.length<s;c=qe(l,e,n))i.push(l.slice(0,c)),l=l.slice(c);if(i.length>=s)return i}if(i.push(l.trimEnd()),i.length>=s)return i}return i}function qe(t,e,n){let s=Me(),
+je(s,r?ve(D(r)):a):i,d=r?je(r,s?ve(D(s)):i):a;return{...t,x:l.x,y:l.y,w:d.x-l.x,h:d.y-l.y}}var xe=t=>t.kind!=="line"&&t.kind!=="arrow"&&t.kind!=="draw";var ke='ui-sans-serif, system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif',V=1.3,X=16;var Mt=12,St,Me=()=>St??=document.createElement("canvas").getContext("2d"),ze=t=>`${t}px ${ke}`,Z=t=>t==="note"||t==="text"||t==="rect"||t==="ellipse";function Fe(t,e,n,s=1/0){let r=Me();r.font=ze(e);let i=[];for(let a of t.split(`
+`)){let l="";for(let d of a.split(/(?<=\s)/)){l&&r.measureText((l+d).trimEnd()).width>n&&(i.push(l.trimEnd()),l=""),l+=d;for(let c=Ge(l,e,n);c<l.trimEnd().length&&
+i.length<s;c=Ge(l,e,n))i.push(l.slice(0,c)),l=l.slice(c);if(i.length>=s)return i}if(i.push(l.trimEnd()),i.length>=s)return i}return i}function Ge(t,e,n){let s=Me(),
 r=Math.min(t.length,8+Math.ceil(4*Math.max(0,n)/e));if(s.measureText(t.slice(0,r).trimEnd()).width<=n){if(r===t.length||s.measureText(t.trimEnd()).width<=n)return t.
 length;r=t.length}let i=1;for(;i<r;){let l=i+r+1>>1;s.measureText(t.slice(0,l)).width<=n?i=l:r=l-1}let a=t.charCodeAt(i-1);return a>=55296&&a<=56319?i>1?i-1:i+1:
-i}function Fe(t){let{w:e,h:n}=t;if(t.kind==="text")return{x:1,y:0,w:Math.max(1,e),h:n};if(t.kind==="note")return{x:X,y:X,w:Math.max(1,e-2*X),h:Math.max(1,n-2*X)};
+i}function We(t){let{w:e,h:n}=t;if(t.kind==="text")return{x:1,y:0,w:Math.max(1,e),h:n};if(t.kind==="note")return{x:X,y:X,w:Math.max(1,e-2*X),h:Math.max(1,n-2*X)};
 let[s,r]=t.kind==="ellipse"?[e*.147,n*.147]:[8,6],i=t.stroke/2;return{x:s+i,y:r+i,w:Math.max(1,e-2*(s+i)),h:Math.max(1,n-2*(r+i))}}function $t(t,e){if(t.kind===
-"text")return t.size;let{w:n,h:s}=Fe(t),r=t.kind==="note"?H(Math.round(t.w/8),10,64):t.size,i=Math.min(r,kt,Math.max(6,t.w/12));for(let a=r;a>i;a=Math.floor(a*.88)){
-let l=Math.floor(s/(a*V));if(Ge(e,a,n,l+1).length<=l)return a}return i}function Q(t){return t.layout??=St(t)}function St({shape:t,scrolled:e=0}){let n=Fe(t),s=$t(
-t,t.text),r=s*V,i=t.kind!=="text"?n.w:t.wrap?t.w+1:Math.max(t.w*1.08+8,s*2),a=Ge(t.text,s,i);if(t.kind==="text")return{box:n,size:s,lines:a,top:0,centred:!1,from:0,
-total:a.length};let l=t.kind!=="note",d=Math.max(1,Math.floor((n.h+(t.kind==="note"?X/2:1))/r)),c=H(e,0,Math.max(0,a.length-d)),h=Tt(a.slice(c),d,g=>Me().measureText(
-g).width<=i),p=l?n.y+Math.max(0,(n.h-h.length*r)/2):n.y;return{box:n,size:s,lines:h,top:p,centred:l,from:c,total:a.length}}function Tt(t,e,n){if(t.length<=e)return t;
-let s=[...t[e-1]];for(;s.length>0&&!n(`${s.join("")}\u2026`);)s.pop();return[...t.slice(0,e-1),`${s.join("").trimEnd()}\u2026`]}var Et=["rect","ellipse","line","arrow","draw","note","text"],_t=["none","tint","solid"],Ct=1e6;function C(t,e,n=Ct){return typeof t=="number"&&Number.isFinite(
-t)?H(t,-n,n):e}var Pt=8e3,We=t=>typeof t=="string"&&t.length<=64?t:void 0,At={rect:[120,80],ellipse:[120,80],line:[120,0],arrow:[120,0],draw:[0,0],note:[180,180],
-text:[120,28]};function Lt(t){let e=Et.includes(t.kind)?t.kind:"rect",n=Array.isArray(t.points)?t.points.map(a=>C(a,0)):[],[s,r]=e==="draw"?[U(n).w,U(n).h]:At[e],
-i=e==="rect"||e==="ellipse"?"tint":"none";return{id:String(t.id),kind:e,x:C(t.x,0),y:C(t.y,0),w:z(e)?C(t.w,s):Math.abs(C(t.w,s)),h:z(e)?C(t.h,r):Math.abs(C(t.h,
-r)),color:typeof t.color=="string"?t.color:e==="note"?"yellow":"ink",fill:_t.includes(t.fill)?t.fill:i,stroke:H(C(t.stroke,2),1,40),points:n,text:typeof t.text==
-"string"?t.text.slice(0,Pt):"",size:H(C(t.size,22),6,400),wrap:t.wrap===!0,from:e==="arrow"?We(t.from):void 0,to:e==="arrow"?We(t.to):void 0,z:C(t.z,0,1e12)}}function Ue(t){
-let e=t.kind==="arrow"?6+2*t.stroke:0,n=t.kind==="note"?10:t.kind==="text"?4:t.stroke/2+2+e;return{shape:t,painted:W(N(t),n)}}var Qe=(t,e)=>t.shape.z-e.shape.z||
-(t.shape.id<e.shape.id?-1:1),re=class{base=new Map;previews=new Map;ghosts=new Map;items=new Map;arrows=new Map;scrolls=new Map;sorted=[];unsorted=!1;dirtyBoxes=[];onDirty=()=>{};get size(){
+"text")return t.size;let{w:n,h:s}=We(t),r=t.kind==="note"?H(Math.round(t.w/8),10,64):t.size,i=Math.min(r,Mt,Math.max(6,t.w/12));for(let a=r;a>i;a=Math.floor(a*.88)){
+let l=Math.floor(s/(a*V));if(Fe(e,a,n,l+1).length<=l)return a}return i}function Q(t){return t.layout??=Tt(t)}function Tt({shape:t,scrolled:e=0}){let n=We(t),s=$t(
+t,t.text),r=s*V,i=t.kind!=="text"?n.w:t.wrap?t.w+1:Math.max(t.w*1.08+8,s*2),a=Fe(t.text,s,i);if(t.kind==="text")return{box:n,size:s,lines:a,top:0,centred:!1,from:0,
+total:a.length};let l=t.kind!=="note",d=Math.max(1,Math.floor((n.h+(t.kind==="note"?X/2:1))/r)),c=H(e,0,Math.max(0,a.length-d)),h=Et(a.slice(c),d,f=>Me().measureText(
+f).width<=i),p=l?n.y+Math.max(0,(n.h-h.length*r)/2):n.y;return{box:n,size:s,lines:h,top:p,centred:l,from:c,total:a.length}}function Et(t,e,n){if(t.length<=e)return t;
+let s=[...t[e-1]];for(;s.length>0&&!n(`${s.join("")}\u2026`);)s.pop();return[...t.slice(0,e-1),`${s.join("").trimEnd()}\u2026`]}var _t=["rect","ellipse","line","arrow","draw","note","text","image"],Ct=["none","tint","solid"],Pt=1e6;function P(t,e,n=Pt){return typeof t=="number"&&Number.isFinite(
+t)?H(t,-n,n):e}var At=8e3,Ue=t=>typeof t=="string"&&t.length<=64?t:void 0,Lt=/^asset:[0-9a-f]{64}$/,It={rect:[120,80],ellipse:[120,80],line:[120,0],arrow:[120,0],
+draw:[0,0],note:[180,180],text:[120,28],image:[160,120]};function Ot(t){let e=_t.includes(t.kind)?t.kind:"rect",n=Array.isArray(t.points)?t.points.map(a=>P(a,0)):
+[],[s,r]=e==="draw"?[U(n).w,U(n).h]:It[e],i=e==="rect"||e==="ellipse"?"tint":"none";return{id:String(t.id),kind:e,x:P(t.x,0),y:P(t.y,0),w:G(e)?P(t.w,s):Math.abs(
+P(t.w,s)),h:G(e)?P(t.h,r):Math.abs(P(t.h,r)),color:typeof t.color=="string"?t.color:e==="note"?"yellow":"ink",fill:Ct.includes(t.fill)?t.fill:i,stroke:H(P(t.stroke,
+2),1,40),points:n,text:typeof t.text=="string"?t.text.slice(0,At):"",size:H(P(t.size,22),6,400),wrap:t.wrap===!0,from:e==="arrow"?Ue(t.from):void 0,to:e==="arro\
+w"?Ue(t.to):void 0,z:P(t.z,0,1e12),src:e==="image"&&typeof t.src=="string"&&Lt.test(t.src)?t.src:""}}function Qe(t){let e=t.kind==="arrow"?6+2*t.stroke:0,n=t.kind===
+"note"?10:t.kind==="text"?4:t.stroke/2+2+e;return{shape:t,painted:W(D(t),n)}}var Je=(t,e)=>t.shape.z-e.shape.z||(t.shape.id<e.shape.id?-1:1),re=class{base=new Map;previews=new Map;ghosts=new Map;items=new Map;arrows=new Map;scrolls=new Map;sorted=[];unsorted=!1;dirtyBoxes=[];onDirty=()=>{};get size(){
 return this.base.size}get(e){return this.items.get(e)?.shape}ids(){return this.order().filter(e=>this.base.has(e.shape.id)).map(e=>e.shape.id)}order(){return this.
-unsorted&&(this.sorted=[...this.items.values()].sort(Qe),this.unsorted=!1),this.ghosts.size===0?this.sorted:[...this.sorted,...this.ghosts.values()]}topZ(){let e=this.
+unsorted&&(this.sorted=[...this.items.values()].sort(Je),this.unsorted=!1),this.ghosts.size===0?this.sorted:[...this.sorted,...this.ghosts.values()]}topZ(){let e=this.
 order();for(let n=e.length-1;n>=0;n--)if(this.base.has(e[n].shape.id))return e[n].shape.z;return 0}bottomZ(){return this.order()[0]?.shape.z??0}bounds(e){let n;
-for(let s of e){let r=this.get(s);r&&(n=n?be(n,N(r)):N(r))}return n}set(e,n){let s=this.base.get(e),r=n&&Lt(n);for(let i of[s?.from,s?.to])i&&this.arrows.get(i)?.
+for(let s of e){let r=this.get(s);r&&(n=n?be(n,D(r)):D(r))}return n}set(e,n){let s=this.base.get(e),r=n&&Ot(n);for(let i of[s?.from,s?.to])i&&this.arrows.get(i)?.
 delete(e);for(let i of[r?.from,r?.to])i&&this.arrows.set(i,(this.arrows.get(i)??new Set).add(e));r?this.base.set(e,r):(this.base.delete(e),this.previews.delete(
 e),this.scrolls.delete(e)),this.refresh(e)}arrowsOf(e){return[...this.arrows.get(e)??[]]}hidesText(e){let n=this.items.get(e);if(!n||!n.shape.text||!Z(n.shape.kind))
 return!1;let{lines:s,total:r}=Q(n);return r>s.length}scrollText(e,n){let s=this.items.get(e);if(!s||!this.hidesText(e))return!1;let{from:r,lines:i,total:a}=Q(s),
 l=H(r+n,0,a-i.length);return l===r?!1:(this.scrolls.set(e,l),this.refresh(e),!0)}preview(e,n){if(n)this.previews.set(e,n);else if(!this.previews.delete(e))return;
-this.refresh(e)}settled(e){return this.base.get(e)}ghost(e,n){let s=this.ghosts.get(e);if(s&&this.dirty(s.painted),!n){this.ghosts.delete(e);return}let r=Ue(n);
+this.refresh(e)}settled(e){return this.base.get(e)}ghost(e,n){let s=this.ghosts.get(e);if(s&&this.dirty(s.painted),!n){this.ghosts.delete(e);return}let r=Qe(n);
 this.ghosts.set(e,r),this.dirty(r.painted)}refresh(e){let n=this.items.get(e);n&&this.dirty(n.painted);let s=this.base.get(e);if(!s)return this.items.delete(e)&&
-(this.unsorted=!0),this.refreshArrows(e);let r=this.previews.get(e),i=r?{...s,...r}:s,a=Ue(r?i:je(i,d=>this.items.get(d)?.shape)),l=this.scrolls.get(e);l!==void 0&&
+(this.unsorted=!0),this.refreshArrows(e);let r=this.previews.get(e),i=r?{...s,...r}:s,a=Qe(r?i:qe(i,d=>this.items.get(d)?.shape)),l=this.scrolls.get(e);l!==void 0&&
 (a.scrolled=l),this.items.set(e,a),!n||n.shape.z!==a.shape.z||this.unsorted?this.unsorted=!0:this.replaceSorted(n,a),this.dirty(a.painted),this.refreshArrows(e)}refreshArrows(e){
 let n=this.base.get(e);if(!(n&&!xe(n)))for(let s of this.arrows.get(e)??[])s!==e&&this.refresh(s)}replaceSorted(e,n){let s=0,r=this.sorted.length-1;for(;s<=r;){
-let i=s+r>>1,a=this.sorted[i];if(a===e){this.sorted[i]=n;return}Qe(a,e)<0?s=i+1:r=i-1}this.unsorted=!0}dirty(e){this.dirtyBoxes.push(e),this.onDirty()}takeDirty(){
-let e=this.dirtyBoxes;return this.dirtyBoxes=[],e}dropCaches(){for(let e of this.items.values())e.path=e.layout=void 0}};function Je(t){let e=se(t.color);return t.kind==="note"?e.onPaper:t.fill==="solid"&&t.kind!=="text"?ye(e.line):e.line}var It=/[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu,Ke=t=>t.replace(It,"").replaceAll("&","&amp;").replaceAll("<","&lt;").replaceAll(">","&gt;").
-replaceAll('"',"&quot;"),L=t=>String(De(t)),P=(t,e,n)=>{let s=Object.entries(e).map(([r,i])=>` ${r}="${Ke(typeof i=="number"?L(i):i)}"`).join("");return n===void 0?
-`<${t}${s}/>`:`<${t}${s}>${n}</${t}>`};function Xe(t,e,n){let s={width:Math.ceil(e.w),height:Math.ceil(e.h),viewBox:[e.x,e.y,e.w,e.h].map(L).join(" ")},r=P("rec\
-t",{x:e.x,y:e.y,width:e.w,height:e.h,fill:n}),i=t.map(a=>{let{x:l,y:d}=a.shape;return P("g",{transform:`translate(${L(l)} ${L(d)})`},Ot(a.shape)+Ht(a))});return`\
-<?xml version="1.0" encoding="UTF-8"?>
-${P("svg",{xmlns:"http://www.w3.org/2000/svg",...s},`
-${r}
-${i.join(`
+let i=s+r>>1,a=this.sorted[i];if(a===e){this.sorted[i]=n;return}Je(a,e)<0?s=i+1:r=i-1}this.unsorted=!0}dirty(e){this.dirtyBoxes.push(e),this.onDirty()}takeDirty(){
+let e=this.dirtyBoxes;return this.dirtyBoxes=[],e}dropCaches(){for(let e of this.items.values())e.path=e.layout=void 0}};var Se=class{onChange=()=>{};room;entries=new Map;uploads=new Map;start(e){this.room=e}get(e){if(e===""||!this.room)return;let n=this.entries.get(e)??this.load(
+e);return this.entries.delete(e),this.entries.set(e,n),this.entries.size>300&&this.entries.delete(this.entries.keys().next().value),n.picture}progress(e){return this.
+uploads.get(e)}setProgress(e,n){n===void 0?this.uploads.delete(e):this.uploads.set(e,n),this.onChange()}load(e){let n={picture:void 0,done:this.tried(e).then(s=>{
+n.picture=s,s&&this.onChange()})};return n}async tried(e){for(let n=0;n<12;n++)try{let s=new Image;return s.crossOrigin="anonymous",s.src=await this.room.assets.
+url(e),await s.decode(),s}catch{await new Promise(s=>setTimeout(s,Math.min(2e4,500*2**n)))}}async loaded(e){let n=Promise.all(e.map(s=>(this.get(s),this.entries.
+get(s)?.done)));await Promise.race([n,new Promise(s=>setTimeout(s,15e3))])}async embedded(e){let n=new Map,s=async r=>{let i=await fetch(await this.room.assets.
+url(r),{signal:AbortSignal.timeout(15e3)});i.ok&&n.set(r,await Rt(await i.blob()))};return await Promise.all([...new Set(e)].map(r=>s(r).catch(()=>{}))),n}};function Rt(t){
+return new Promise((e,n)=>{let s=new FileReader;s.onload=()=>e(String(s.result)),s.onerror=()=>n(s.error??new Error("the picture can't be read")),s.readAsDataURL(
+t)})}var Ht=new Se;function Ke(t){let e=se(t.color);return t.kind==="note"?e.onPaper:t.fill==="solid"&&t.kind!=="text"?ye(e.line):e.line}var Dt=/[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu,Xe=t=>t.replace(Dt,"").replaceAll("&","&amp;").replaceAll("<","&lt;").replaceAll(">","&gt;").
+replaceAll('"',"&quot;"),L=t=>String(He(t)),E=(t,e,n)=>{let s=Object.entries(e).map(([r,i])=>` ${r}="${Xe(typeof i=="number"?L(i):i)}"`).join("");return n===void 0?
+`<${t}${s}/>`:`<${t}${s}>${n}</${t}>`};function Ve(t,e,n,s=new Map){let r={width:Math.ceil(e.w),height:Math.ceil(e.h),viewBox:[e.x,e.y,e.w,e.h].map(L).join(" ")},
+i=E("rect",{x:e.x,y:e.y,width:e.w,height:e.h,fill:n}),a=t.map(l=>{let{x:d,y:c}=l.shape;return E("g",{transform:`translate(${L(d)} ${L(c)})`},Nt(l.shape,s)+jt(l))});
+return`<?xml version="1.0" encoding="UTF-8"?>
+${E("svg",{xmlns:"http://www.w3.org/2000/svg",...r},`
+${i}
+${a.join(`
 `)}
 `)}
-`}function Ot(t){let{kind:e,w:n,h:s,stroke:r}=t,i=se(t.color),a={stroke:i.line,"stroke-width":r,"stroke-linecap":"round","stroke-linejoin":"round"},l={...a,fill:t.
-fill==="none"?"none":t.fill==="solid"?i.line:i.tint};if(e==="rect")return P("rect",{width:n,height:s,rx:Math.min(8,n/4,s/4),...l});if(e==="ellipse")return P("el\
-lipse",{cx:n/2,cy:s/2,rx:n/2,ry:s/2,...l});if(e==="note")return P("rect",{width:n,height:s,rx:4,fill:i.paper});if(e==="draw")return P("path",{d:Dt(t),fill:"none",
-...a});if(!z(e))return"";let d=e==="arrow"?we(t).map(({x:c,y:h},p)=>`${p===0?"M":"L"}${L(c)} ${L(h)}`).join(""):"";return P("path",{d:`M0 0L${L(n)} ${L(s)}${d}`,
-fill:"none",...a})}function Dt(t){let{points:e}=t,n=U(e),[s,r]=[n.w>0?t.w/n.w:1,n.h>0?t.h/n.h:1],i=c=>[(e[2*c]??0)*s,(e[2*c+1]??0)*r],a=e.length>>1,l=(...c)=>c.
-map(L).join(" "),d=`M${l(...i(0))}`;if(a<2)return`${d}l0.1 0`;for(let c=1;c<a-1;c++){let[[h,p],[g,A]]=[i(c),i(c+1)];d+=`Q${l(h,p,(h+g)/2,(p+A)/2)}`}return`${d}L${l(
-...i(a-1))}`}function Ht(t){let{shape:e}=t;if(!e.text||!Z(e.kind))return"";let{box:n,lines:s,size:r,top:i,centred:a}=Q(t),l=a?n.x+n.w/2:n.x,d=s.map((h,p)=>P("ts\
-pan",{x:l,y:i+p*r*V+r},Ke(h))),c={"font-family":ke,"font-size":r,fill:Je(e),"xml:space":"preserve"};return P("text",a?{...c,"text-anchor":"middle"}:c,d.join(""))}var Nt=5e3,Rt=24;function Ve(t){let e=document.documentElement.dataset.theme==="dark";Re(e);let n=new re,s=t.slice(0,Nt);for(let l of s)n.set(String(l.id),l);let r=[
-...n.order()],i=He(r.map(l=>l.painted));if(!i)return;let a=getComputedStyle(document.documentElement).getPropertyValue("--paper").trim();return{src:`data:image/\
-svg+xml,${encodeURIComponent(Xe(r,W(i,Rt),a))}`,drawn:s.length}}var $e=200,Ze=400,Bt=2e3,ie=class{constructor(e,n){this.name=e;this.context=n;this.title=`Canvas ${e}`,this.path=`canvases/${y(e)}`,this.pause.onclick=()=>{let r=this.
+`}function Nt(t,e){let{kind:n,w:s,h:r,stroke:i}=t,a=se(t.color),l={stroke:a.line,"stroke-width":i,"stroke-linecap":"round","stroke-linejoin":"round"},d={...l,fill:t.
+fill==="none"?"none":t.fill==="solid"?a.line:a.tint};if(n==="image"){let h=e.get(t.src);return h===void 0?"":E("image",{width:s,height:r,preserveAspectRatio:"no\
+ne",href:h})}if(n==="rect")return E("rect",{width:s,height:r,rx:Math.min(8,s/4,r/4),...d});if(n==="ellipse")return E("ellipse",{cx:s/2,cy:r/2,rx:s/2,ry:r/2,...d});
+if(n==="note")return E("rect",{width:s,height:r,rx:4,fill:a.paper});if(n==="draw")return E("path",{d:Bt(t),fill:"none",...l});if(!G(n))return"";let c=n==="arrow"?
+we(t).map(({x:h,y:p},f)=>`${f===0?"M":"L"}${L(h)} ${L(p)}`).join(""):"";return E("path",{d:`M0 0L${L(s)} ${L(r)}${c}`,fill:"none",...l})}function Bt(t){let{points:e}=t,
+n=U(e),[s,r]=[n.w>0?t.w/n.w:1,n.h>0?t.h/n.h:1],i=c=>[(e[2*c]??0)*s,(e[2*c+1]??0)*r],a=e.length>>1,l=(...c)=>c.map(L).join(" "),d=`M${l(...i(0))}`;if(a<2)return`${d}\
+l0.1 0`;for(let c=1;c<a-1;c++){let[[h,p],[f,A]]=[i(c),i(c+1)];d+=`Q${l(h,p,(h+f)/2,(p+A)/2)}`}return`${d}L${l(...i(a-1))}`}function jt(t){let{shape:e}=t;if(!e.text||
+!Z(e.kind))return"";let{box:n,lines:s,size:r,top:i,centred:a}=Q(t),l=a?n.x+n.w/2:n.x,d=s.map((h,p)=>E("tspan",{x:l,y:i+p*r*V+r},Xe(h))),c={"font-family":ke,"fon\
+t-size":r,fill:Ke(e),"xml:space":"preserve"};return E("text",a?{...c,"text-anchor":"middle"}:c,d.join(""))}var qt=5e3,Gt=24;function Ze(t){let e=document.documentElement.dataset.theme==="dark";Be(e);let n=new re,s=t.slice(0,qt);for(let l of s)n.set(String(l.id),l);let r=[
+...n.order()],i=De(r.map(l=>l.painted));if(!i)return;let a=getComputedStyle(document.documentElement).getPropertyValue("--paper").trim();return{src:`data:image/\
+svg+xml,${encodeURIComponent(Ve(r,W(i,Gt),a))}`,drawn:s.length}}var $e=200,Ye=400,zt=2e3,ie=class{constructor(e,n){this.name=e;this.context=n;this.title=`Canvas ${e}`,this.path=`canvases/${y(e)}`,this.pause.onclick=()=>{let r=this.
 pause.getAttribute("aria-pressed")==="true";this.pause.setAttribute("aria-pressed",String(!r)),this.pause.textContent=r?"Pause":"Go on"},this.remove.onclick=()=>{
 this.empty()};let s=o("button",{testid:"export",onclick:()=>{this.save()}},"Export as JSON");n.session.writes||(this.remove.hidden=!0),this.element=o("div",{},o(
 "p",{},o("a",{attrs:{href:"#/canvases"}},"\u2190 All canvases")),o("div",{class:"head"},o("h1",{},e),o("div",{class:"row"},s,this.remove)),this.facts,o("div",{class:"\
@@ -95,141 +104,141 @@ o("div",{class:"head"},o("h2",{},"Messages as they come"),this.pause),this.tail)
 People")),this.people))}name;context;every=2e3;title;element;path;facts=o("dl",{class:"facts",testid:"canvas-facts"});people=o("div");picture=o("div",{class:"ca\
 rd picture",testid:"picture"});tail=o("ol",{class:"tail",testid:"tail",attrs:{tabindex:"0",role:"log","aria-label":"Messages as they come","aria-live":"off"}});pause=o(
 "button",{attrs:{"aria-pressed":"false"},testid:"pause"},"Pause");remove=o("button",{class:"danger",testid:"delete"},"Empty this canvas");seen;drawnAt="";size;async refresh(){
-let[e,{members:n}]=await Promise.all([f(this.path),f(`${this.path}/members`)]);if(this.showPeople(n),this.pause.getAttribute("aria-pressed")==="false"&&await this.
-follow(e),`${e.epoch}.${e.head}`!==this.drawnAt&&e.objects<=Bt)await this.draw();else if(this.drawnAt===""){let s=o("button",{onclick:()=>{this.draw()}},`Draw ${u(
-e.objects)} objects`);this.picture.replaceChildren(s)}this.facts.replaceChildren(M("People",u(e.members)),M("Objects",u(e.objects)),M("Size of the objects",$(this.
+let[e,{members:n}]=await Promise.all([g(this.path),g(`${this.path}/members`)]);if(this.showPeople(n),this.pause.getAttribute("aria-pressed")==="false"&&await this.
+follow(e),`${e.epoch}.${e.head}`!==this.drawnAt&&e.objects<=zt)await this.draw();else if(this.drawnAt===""){let s=o("button",{onclick:()=>{this.draw()}},`Draw ${u(
+e.objects)} objects`);this.picture.replaceChildren(s)}this.facts.replaceChildren(M("People",u(e.members)),M("Objects",u(e.objects)),M("Size of the objects",S(this.
 size)),M("Messages so far",u(e.head)),M("Epoch",o("code",{},e.epoch)))}showPeople(e){let{writes:n}=this.context.session,s=this.people.contains(document.activeElement)?
 document.activeElement.dataset.client:void 0,r=e.map(({client:a,user:l,away:d,state:c})=>[l.name??"(no name)",o("code",{},a),d?w("away","warn","The connection w\
 as lost; it may come back"):w("here","good"),o("code",{class:"cut"},c===void 0?"\u2013":JSON.stringify(c)),...n?[d?void 0:o("button",{class:"danger",attrs:{"dat\
 a-client":a,"aria-label":`Disconnect ${l.name??a}`},onclick:()=>{this.disconnect(a,l.name)}},"Disconnect")]:[]]),i=["Name","Client","Here","State",...n?["What t\
 o do"]:[]];this.people.replaceChildren(T("People on this canvas",i,r,"Nobody is on this canvas.","people")),s&&this.people.querySelector(`[data-client="${CSS.escape(
 s)}"]`)?.focus()}async follow({epoch:e,head:n}){this.seen?.epoch!==e&&(this.seen={epoch:e,seq:Math.max(0,n-20)});let s=Math.max(this.seen.seq,n-$e);for(;;)try{let{
-messages:r,next:i}=await f(`${this.path}/messages?since=${s}&epoch=${e}&limit=${$e}`);this.seen.seq=i;let a=this.tail.scrollTop+this.tail.clientHeight>this.tail.
-scrollHeight-40;for(this.tail.append(...r.map(jt));this.tail.childElementCount>$e;)this.tail.firstElementChild.remove();a&&(this.tail.scrollTop=this.tail.scrollHeight);
+messages:r,next:i}=await g(`${this.path}/messages?since=${s}&epoch=${e}&limit=${$e}`);this.seen.seq=i;let a=this.tail.scrollTop+this.tail.clientHeight>this.tail.
+scrollHeight-40;for(this.tail.append(...r.map(Ft));this.tail.childElementCount>$e;)this.tail.firstElementChild.remove();a&&(this.tail.scrollTop=this.tail.scrollHeight);
 break}catch(r){if(!(r instanceof x&&r.status===410))throw r;if(s>=n)break;s=Math.ceil((s+n)/2)}this.tail.childElementCount===0?this.tail.append(o("li",{class:"h\
-int none"},"Nothing was said lately.")):this.tail.childElementCount>1&&this.tail.querySelector(".none")?.remove()}async draw(){let{objects:e,epoch:n,seq:s}=await f(
-`${this.path}/objects`);this.drawnAt=`${n}.${s}`,this.size=new Blob([JSON.stringify(e)]).size;let r=Ve(e);if(!r)return this.picture.replaceChildren(o("p",{class:"\
+int none"},"Nothing was said lately.")):this.tail.childElementCount>1&&this.tail.querySelector(".none")?.remove()}async draw(){let{objects:e,epoch:n,seq:s}=await g(
+`${this.path}/objects`);this.drawnAt=`${n}.${s}`,this.size=new Blob([JSON.stringify(e)]).size;let r=Ze(e);if(!r)return this.picture.replaceChildren(o("p",{class:"\
 hint"},"There is nothing on it."));let i=new Map;for(let{kind:d}of e)i.set(String(d),(i.get(String(d))??0)+1);let a=[...i].sort((d,c)=>c[1]-d[1]).slice(0,6).map(
 ([d,c])=>`${u(c)} ${d}`).join(", "),l=e.length-r.drawn;this.picture.replaceChildren(o("img",{attrs:{src:r.src,alt:`The canvas: ${a}`}}),o("p",{class:"hint"},a,l>
-0?`; ${u(l)} more are not drawn`:""))}async save(){await this.context.act("The export failed",`Saved ${this.name}.json`,async()=>{let{objects:e,epoch:n,seq:s}=await f(
+0?`; ${u(l)} more are not drawn`:""))}async save(){await this.context.act("The export failed",`Saved ${this.name}.json`,async()=>{let{objects:e,epoch:n,seq:s}=await g(
 `${this.path}/objects`),r=JSON.stringify({canvas:this.name,epoch:n,seq:s,objects:e},void 0,1),i=o("a",{attrs:{download:`${this.name.replaceAll(":","_")}.json`}});
 i.href=URL.createObjectURL(new Blob([r],{type:"application/json"})),i.click(),setTimeout(()=>URL.revokeObjectURL(i.href),1e4)})}async empty(){let e=`All objects\
  and all chat of ${this.name} are deleted, for everybody and for good. People stay on it. Export it first if in doubt.`;await B(`Empty ${this.name}?`,e,"Empty i\
 t")&&await this.context.act("The canvas could not be emptied",`${this.name} is empty`,()=>k("DELETE",this.path))}async disconnect(e,n){let s=n??e;await B(`Disco\
 nnect ${s}?`,"Their connection is closed with code 4403: the client library does not come back by itself, but nothing keeps them from joining again.","Disconnec\
-t")&&await this.context.act(`${s} could not be disconnected`,`${s} is disconnected`,()=>k("POST",`${this.path}/clients/${y(e)}/disconnect`))}};function jt(t){let{
-type:e,seq:n,from:s,client:r,at:i,op:a,...l}=t,d=JSON.stringify(l),c=d.length>Ze?`${d.slice(0,Ze)}\u2026`:d;return o("li",{},o("span",{class:"seq"},n??""),typeof i==
-"number"&&o("span",{class:"seq"},E(i)),o("b",{},e),o("span",{class:"who"},String(s??r??"")),o("code",{},c))}var qt=50,oe=class{title="Canvases";every=5e3;element;list=o("div");more=o("div",{class:"row pager"});search=o("input",{testid:"search",attrs:{type:"search",id:"\
+t")&&await this.context.act(`${s} could not be disconnected`,`${s} is disconnected`,()=>k("POST",`${this.path}/clients/${y(e)}/disconnect`))}};function Ft(t){let{
+type:e,seq:n,from:s,client:r,at:i,op:a,...l}=t,d=JSON.stringify(l),c=d.length>Ye?`${d.slice(0,Ye)}\u2026`:d;return o("li",{},o("span",{class:"seq"},n??""),typeof i==
+"number"&&o("span",{class:"seq"},_(i)),o("b",{},e),o("span",{class:"who"},String(s??r??"")),o("code",{},c))}var Wt=50,oe=class{title="Canvases";every=5e3;element;list=o("div");more=o("div",{class:"row pager"});search=o("input",{testid:"search",attrs:{type:"search",id:"\
 search",placeholder:"A part of the name",autocomplete:"off",spellcheck:"false"}});people=o("input",{testid:"with-people",attrs:{type:"checkbox",id:"with-people"}});before=[];constructor(){
 let e,n=()=>{this.before=[],clearTimeout(e),e=setTimeout(()=>{this.refresh().catch(()=>{})},200)};this.search.oninput=n,this.people.onchange=n,this.element=o("d\
 iv",{},o("div",{class:"head"},o("h1",{},"Canvases"),o("div",{class:"row tools"},o("label",{class:"check"},this.people," with people only"),o("label",{class:"sr",
 attrs:{for:"search"}},"Find canvases"),this.search)),this.list,this.more)}async refresh(){let[e,n,s]=[this.search.value.trim(),this.people.checked,this.before.at(
--1)??""],{canvases:r,next:i}=await f(`all-canvases?limit=${qt}&search=${y(e)}&after=${y(s)}&people=${n}`);if(e!==this.search.value.trim()||n!==this.people.checked||
-s!==(this.before.at(-1)??""))return;let a=r.map(p=>[o("a",{attrs:{href:`#/canvas/${y(p.canvas)}`}},p.canvas),u(p.members),u(p.objects),$(p.object_bytes),u(p.head)]),
+-1)??""],{canvases:r,next:i}=await g(`all-canvases?limit=${Wt}&search=${y(e)}&after=${y(s)}&people=${n}`);if(e!==this.search.value.trim()||n!==this.people.checked||
+s!==(this.before.at(-1)??""))return;let a=r.map(p=>[o("a",{attrs:{href:`#/canvas/${y(p.canvas)}`}},p.canvas),u(p.members),u(p.objects),S(p.object_bytes),u(p.head)]),
 l=e?`No canvas has \u201C${e}\u201D in its name.`:n?"Nobody is on any canvas.":"There are no canvases yet.",d=this.list.contains(document.activeElement)?document.
 activeElement?.textContent:void 0;this.list.replaceChildren(T("Canvases",["Canvas","People","Objects","Size","Messages so far"],a,l,"canvases")),d&&[...this.list.
 querySelectorAll("a")].find(p=>p.textContent===d)?.focus();let c=o("button",{onclick:()=>(this.before.pop(),void this.refresh())},"Back"),h=o("button",{onclick:()=>(i&&
-this.before.push(i),void this.refresh())},"More");this.more.replaceChildren(...this.before.length>0?[c]:[],...i?[h]:[])}};var Se=20,ae=class{constructor(e){this.context=e;this.element=o("div",{},o("div",{class:"head"},o("h1",{},"Hooks")),this.list)}context;title="Hooks";every=5e3;element;list=o(
-"div",{testid:"hooks"});async refresh(){let e;try{e=await f("hooks")}catch(a){if(!(a instanceof x&&a.status===501))throw a;return this.list.replaceChildren(o("p",
+this.before.push(i),void this.refresh())},"More");this.more.replaceChildren(...this.before.length>0?[c]:[],...i?[h]:[])}};var Te=20,ae=class{constructor(e){this.context=e;this.element=o("div",{},o("div",{class:"head"},o("h1",{},"Hooks")),this.list)}context;title="Hooks";every=5e3;element;list=o(
+"div",{testid:"hooks"});async refresh(){let e;try{e=await g("hooks")}catch(a){if(!(a instanceof x&&a.status===501))throw a;return this.list.replaceChildren(o("p",
 {class:"hint"},a.message))}let n=await Promise.all(e.hooks.map(a=>this.card(a))),s=e.dropped>0?o("p",{class:"banner warn"},`${u(e.dropped)} events had no room i\
 n their hook's backlog; a gap stands for them.`):void 0,r=o("p",{class:"hint"},"No hooks. --hooks FILE, or PUT /api/v1/hooks, tells back ends what happens on ca\
 nvases."),i=this.list.contains(document.activeElement)?document.activeElement.dataset.press:void 0;this.list.replaceChildren(...s?[s]:[],...n.length>0?n:[r]),i&&
 this.list.querySelector(`[data-press="${CSS.escape(i)}"]`)?.focus()}async card(e){let n=e.queue??`scumble.hook.${e.name}`,[s,r,{deliveries:i}]=await Promise.all(
-[f(`messages?queue=${y(n)}&limit=${Se}&status=pending`).catch(()=>({messages:[]})),f(`dlq?queue=${y(n)}&limit=${Se}`).catch(()=>({messages:[],total:0})),e.url?f(
-`hooks/${y(e.name)}/deliveries?limit=${Se}`):{deliveries:[]}]),a=s.messages.some(m=>Ye(m)>0),l=e.off!==null?w("off","bad"):r.total>0||a?w("failing","warn"):w("w\
+[g(`messages?queue=${y(n)}&limit=${Te}&status=pending`).catch(()=>({messages:[]})),g(`dlq?queue=${y(n)}&limit=${Te}`).catch(()=>({messages:[],total:0})),e.url?g(
+`hooks/${y(e.name)}/deliveries?limit=${Te}`):{deliveries:[]}]),a=s.messages.some(m=>et(m)>0),l=e.off!==null?w("off","bad"):r.total>0||a?w("failing","warn"):w("w\
 ell","good"),{writes:d}=this.context.session,c=(m,O,ne)=>o("button",{testid:"send-again",attrs:{"data-press":`${m}-${O}`,"aria-label":`Send ${ne} again`},onclick:()=>{
 this.sendAgain(e,O,ne)}},"Send again"),h=d&&i.some(m=>m.dead_letter!==null),p=i.map(m=>[o("time",{title:new Date(m.at).toLocaleString(),attrs:{datetime:new Date(
-m.at).toISOString()}},ge(m.at)),m.canvas,m.events>1?`${u(m.events)} events`:m.type,o("code",{class:"cut",title:m.id},m.id),u(m.attempt),zt(m),m.took_ms<1e3?`${m.
-took_ms} ms`:v(m.took_ms),...h?[m.dead_letter===null?void 0:c("tried",m.dead_letter,m.id)]:[]]),g=s.messages.map(m=>[o("code",{},m.transactionId),m.partition,u(
-Ye(m)),o("span",{class:"cut"},m.consumerGroups.find(({errorMessage:O})=>O)?.errorMessage??_),q(m.createdAt)]),A=r.messages.map(m=>[o("code",{},m.transactionId),
-u(m.attempts),o("span",{class:"cut",title:m.errorMessage},m.errorMessage),q(m.failedAt),...d?[c("dead",m.id,m.transactionId)]:[]]),te=d?["What to do"]:[],pe=(m,O,ne,Ae,mt)=>Ae.
-length>0?[o("h3",{},m),T(O,ne,Ae,"",mt)]:[];return o("section",{class:"card hook",attrs:{"aria-label":`Hook ${e.name}`}},o("div",{class:"head"},o("h2",{},e.name,
+m.at).toISOString()}},ge(m.at)),m.canvas,m.events>1?`${u(m.events)} events`:m.type,o("code",{class:"cut",title:m.id},m.id),u(m.attempt),Ut(m),m.took_ms<1e3?`${m.
+took_ms} ms`:v(m.took_ms),...h?[m.dead_letter===null?void 0:c("tried",m.dead_letter,m.id)]:[]]),f=s.messages.map(m=>[o("code",{},m.transactionId),m.partition,u(
+et(m)),o("span",{class:"cut"},m.consumerGroups.find(({errorMessage:O})=>O)?.errorMessage??C),q(m.createdAt)]),A=r.messages.map(m=>[o("code",{},m.transactionId),
+u(m.attempts),o("span",{class:"cut",title:m.errorMessage},m.errorMessage),q(m.failedAt),...d?[c("dead",m.id,m.transactionId)]:[]]),te=d?["What to do"]:[],pe=(m,O,ne,Le,ht)=>Le.
+length>0?[o("h3",{},m),T(O,ne,Le,"",ht)]:[];return o("section",{class:"card hook",attrs:{"aria-label":`Hook ${e.name}`}},o("div",{class:"head"},o("h2",{},e.name,
 " ",l),o("span",{class:"hint"},e.url?`posts to ${e.url}`:`into the queue ${n}`)),e.off!==null&&o("p",{class:"banner bad"},`It is off: ${e.off}. Store the hooks \
 anew to turn it on.`),o("p",{},"On ",...e.canvases.flatMap((m,O)=>[O>0?", ":"",o("code",{},m)])," it tells of ",e.events.join(", "),"."),...pe("Latest attempts",
 `Attempts of ${e.name}`,["Time","Canvas","Event","Delivery","Attempt","Result","Took",...h?te:[]],p,"attempts"),...pe("Waiting",`Waiting deliveries of ${e.name}`,
-["Delivery","Canvas","Attempts so far","Last error","Since"],g,"waiting"),...pe(`Given up: ${u(r.total)}`,`Dead deliveries of ${e.name}`,["Delivery","Attempts",
-"Last error","Given up",...te],A,"given-up"),g.length+A.length===0&&o("p",{class:"hint"},"Nothing waits, and nothing was given up."))}async sendAgain(e,n,s){let r=`${s}\
+["Delivery","Canvas","Attempts so far","Last error","Since"],f,"waiting"),...pe(`Given up: ${u(r.total)}`,`Dead deliveries of ${e.name}`,["Delivery","Attempts",
+"Last error","Given up",...te],A,"given-up"),f.length+A.length===0&&o("p",{class:"hint"},"Nothing waits, and nothing was given up."))}async sendAgain(e,n,s){let r=`${s}\
  goes to ${e.url??"its queue"} once more, after what waits on its canvas, with all its attempts before it.`;await B("Send this delivery again?",r,"Send again")&&
-await this.context.act("It could not be sent again","It waits for its receiver again",()=>k("POST",`dlq/${y(n)}/replay`,{}))}};function zt({status:t,error:e,outcome:n,
+await this.context.act("It could not be sent again","It waits for its receiver again",()=>k("POST",`dlq/${y(n)}/replay`,{}))}};function Ut({status:t,error:e,outcome:n,
 next_at:s}){let r=n==="delivered"?"good":n==="retry"||n==="late"?"warn":"bad",i={delivered:"delivered",retry:s===null?"comes again":s>Date.now()?`again at ${ge(
 s)}`:"was due again",dead:"given up",off:"turned the hook off",late:"too late, comes again"};return o("span",{class:"result"},t!==null&&o("code",{},t)," ",w(i[n]??
-n,r),e!==null&&o("span",{class:"hint"},e))}var Ye=({consumerGroups:t})=>Math.max(0,...t.map(({retryCount:e})=>e));function tt(t,e,n){if(!t)return et("No way in from here",o("p",{testid:"no-way",attrs:{role:"alert"}},e??""));let s=o("input",{testid:"token",attrs:{type:"passw\
+n,r),e!==null&&o("span",{class:"hint"},e))}var et=({consumerGroups:t})=>Math.max(0,...t.map(({retryCount:e})=>e));function nt(t,e,n){if(!t)return tt("No way in from here",o("p",{testid:"no-way",attrs:{role:"alert"}},e??""));let s=o("input",{testid:"token",attrs:{type:"passw\
 ord",id:"token",autocomplete:"current-password",required:"",spellcheck:"false"}}),r=o("button",{class:"primary",testid:"login",attrs:{type:"submit"}},"Log in"),
 i=o("p",{class:"wrong",testid:"wrong",attrs:{role:"alert",id:"wrong"}}),a=o("form",{},o("label",{attrs:{for:"token"}},"API token of scope admin"),s,i,r,o("p",{class:"\
 hint"},"A line of the server's --api-token-file. It is sent once, and this browser keeps a session of eight hours instead of it."));return a.addEventListener("s\
 ubmit",l=>{l.preventDefault(),i.textContent="",r.disabled=!0,r.textContent="Checking\u2026",k("POST","session",{token:s.value}).then(n,d=>{i.textContent=d instanceof
-x?d.message:"The login failed.",r.disabled=!1,r.textContent="Log in",s.value="",s.focus()})}),et("scumble dashboard",a)}function et(t,...e){return o("div",{class:"\
-login"},o("div",{class:"card"},o("h1",{},t),...e))}var[Te,J]=[600,150],[nt,Gt,Ft,le]=[4,4,8,4],I=class{element;plot=F("svg",{viewBox:`0 0 ${Te} ${J}`,preserveAspectRatio:"none","aria-hidden":"true"});readout=o("\
+x?d.message:"The login failed.",r.disabled=!1,r.textContent="Log in",s.value="",s.focus()})}),tt("scumble dashboard",a)}function tt(t,...e){return o("div",{class:"\
+login"},o("div",{class:"card"},o("h1",{},t),...e))}var[Ee,J]=[600,150],[st,Qt,Jt,le]=[4,4,8,4],I=class{element;plot=F("svg",{viewBox:`0 0 ${Ee} ${J}`,preserveAspectRatio:"none","aria-hidden":"true"});readout=o("\
 p",{class:"readout"});top=o("span",{class:"axis axis-top"});from=o("span");to=o("span");box;drawing;at;constructor(e,n){let s=F("line",{class:"cursor",y1:0,y2:J,
 visibility:"hidden"});this.plot.append(s),this.box=o("div",{class:"plot",attrs:{tabindex:"0",role:"slider","aria-label":e,"aria-valuemin":"0","aria-orientation":"\
 horizontal"}},this.plot,this.top),this.element=o("figure",{class:"card chart",testid:n},o("figcaption",{},o("h3",{},e),this.readout),this.box,o("div",{class:"ax\
 is-x",attrs:{"aria-hidden":"true"}},this.from,this.to)),this.box.addEventListener("pointermove",r=>{let{left:i,width:a}=this.box.getBoundingClientRect();this.read(
 Math.round((r.clientX-i)/a*(this.count-1)))});for(let r of["pointerleave","blur"])this.box.addEventListener(r,()=>this.read(void 0));this.box.addEventListener("\
 keydown",r=>{let a={ArrowLeft:-1,ArrowRight:1,PageUp:-10,PageDown:10,Home:-1/0,End:1/0}[r.key];a!==void 0&&(r.preventDefault(),this.read((this.at??this.count-1)+
-a))})}get count(){return this.drawing?.at.length??0}draw(e){this.drawing=e;let n=Math.max(0,...e.series.flatMap(({values:d})=>d.map(c=>c??0))),s=e.binary?Ut(n):
-it(n),r=e.series.flatMap(({values:d},c)=>Qt(d,s,c)),i=[.5,1].map(d=>F("line",{class:"grid",x1:0,x2:Te,y1:Ee(s*d,s),y2:Ee(s*d,s)})),a=this.plot.querySelector(".c\
-ursor");this.plot.replaceChildren(...i,...r,a),this.top.textContent=e.format(s);let l=(e.at.at(-1)??0)-(e.at[0]??0)>12*36e5;this.from.textContent=E(e.at[0]??0,!1)+
+a))})}get count(){return this.drawing?.at.length??0}draw(e){this.drawing=e;let n=Math.max(0,...e.series.flatMap(({values:d})=>d.map(c=>c??0))),s=e.binary?Xt(n):
+ot(n),r=e.series.flatMap(({values:d},c)=>Vt(d,s,c)),i=[.5,1].map(d=>F("line",{class:"grid",x1:0,x2:Ee,y1:_e(s*d,s),y2:_e(s*d,s)})),a=this.plot.querySelector(".c\
+ursor");this.plot.replaceChildren(...i,...r,a),this.top.textContent=e.format(s);let l=(e.at.at(-1)??0)-(e.at[0]??0)>12*36e5;this.from.textContent=_(e.at[0]??0,!1)+
 (l?" yesterday":""),this.to.textContent="now",this.box.setAttribute("aria-valuemax",String(this.count-1)),this.read(this.at)}read(e){let{drawing:n,count:s}=this;
-if(!n||s===0)return;let r=e===void 0?void 0:Math.min(s-1,Math.max(0,e));this.at=r;let i=r??s-1,a=n.series.map(({name:d,values:c})=>({name:d,value:Wt(c[i],n.format)}));
-this.readout.replaceChildren(...a.map(({name:d,value:c},h)=>o("span",{class:`key key-${h}`},`${d} `,o("b",{},c))),...r===void 0?[]:[o("span",{class:"when"},E(n.
-at[i]??0))]),this.box.setAttribute("aria-valuenow",String(i)),this.box.setAttribute("aria-valuetext",`${E(n.at[i]??0)}: ${a.map(({name:d,value:c})=>`${d} ${c}`).
+if(!n||s===0)return;let r=e===void 0?void 0:Math.min(s-1,Math.max(0,e));this.at=r;let i=r??s-1,a=n.series.map(({name:d,values:c})=>({name:d,value:Kt(c[i],n.format)}));
+this.readout.replaceChildren(...a.map(({name:d,value:c},h)=>o("span",{class:`key key-${h}`},`${d} `,o("b",{},c))),...r===void 0?[]:[o("span",{class:"when"},_(n.
+at[i]??0))]),this.box.setAttribute("aria-valuenow",String(i)),this.box.setAttribute("aria-valuetext",`${_(n.at[i]??0)}: ${a.map(({name:d,value:c})=>`${d} ${c}`).
 join(", ")}`);let l=this.plot.querySelector(".cursor");l.setAttribute("visibility",r===void 0?"hidden":"visible");for(let d of["x1","x2"])l.setAttribute(d,String(
-rt(i,s)))}},Wt=(t,e)=>t==null?"\u2013":e(t),rt=(t,e)=>nt+t/Math.max(1,e-1)*(Te-nt-Gt),Ee=(t,e)=>J-le-t/e*(J-Ft-le),st=t=>Math.round(t*10)/10;function it(t){if(t<=
-0)return 1;let e=10**Math.floor(Math.log10(t));return e*([1,2,5,10].find(n=>n*e>=t)??10)}function Ut(t){let e=t<1024?1:1024**Math.floor(Math.log2(t)/10);return it(
-t/e)*e}function Qt(t,e,n){let s=[],r;t.forEach((l,d)=>{l===null?r=void 0:(r||s.push(r=[]),r.push([st(rt(d,t.length)),st(Ee(l,e))]))});let i=s.map(l=>`M${l.map(([
+it(i,s)))}},Kt=(t,e)=>t==null?"\u2013":e(t),it=(t,e)=>st+t/Math.max(1,e-1)*(Ee-st-Qt),_e=(t,e)=>J-le-t/e*(J-Jt-le),rt=t=>Math.round(t*10)/10;function ot(t){if(t<=
+0)return 1;let e=10**Math.floor(Math.log10(t));return e*([1,2,5,10].find(n=>n*e>=t)??10)}function Xt(t){let e=t<1024?1:1024**Math.floor(Math.log2(t)/10);return ot(
+t/e)*e}function Vt(t,e,n){let s=[],r;t.forEach((l,d)=>{l===null?r=void 0:(r||s.push(r=[]),r.push([rt(it(d,t.length)),rt(_e(l,e))]))});let i=s.map(l=>`M${l.map(([
 d,c])=>`${d} ${c}`).join("L")}${l.length===1?"h1":""}`),a=n>0?[]:s.map(l=>`M${l[0][0]} ${J-le}L${l.map(([d,c])=>`${d} ${c}`).join("L")}L${l.at(-1)[0]} ${J-le}Z`);
-return[...a.length>0?[F("path",{class:"area",d:a.join("")})]:[],F("path",{class:`line line-${n}`,d:i.join("")||"M0 0"})]}var ot=[["15m","15 minutes"],["3h","3 hours"],["24h","24 hours"]],Jt=["healthy"],Kt=["draining","late","behind","warning"],at=t=>Jt.includes(t)?"good":Kt.includes(
-t)?"warn":"bad",ce=class{title="Overview";every=5e3;element;range=ot[0][0];health=o("section",{class:"health",testid:"health",attrs:{"aria-live":"polite"}});tiles=o(
+return[...a.length>0?[F("path",{class:"area",d:a.join("")})]:[],F("path",{class:`line line-${n}`,d:i.join("")||"M0 0"})]}var at=[["15m","15 minutes"],["3h","3 hours"],["24h","24 hours"]],Zt=["healthy"],Yt=["draining","late","behind","warning"],lt=t=>Zt.includes(t)?"good":Yt.includes(
+t)?"warn":"bad",ce=class{title="Overview";every=5e3;element;range=at[0][0];health=o("section",{class:"health",testid:"health",attrs:{"aria-live":"polite"}});tiles=o(
 "dl",{class:"tiles",testid:"tiles"});instances=o("div");queue=o("dl",{class:"facts"});charts={messages:new I("Messages a second","chart-messages"),connections:new I(
 "Connections","chart-connections"),bytes:new I("Traffic a second","chart-bytes"),delivery:new I("Delivery: from commit to members","chart-delivery"),commit:new I(
-"Commit: from arrival to disk","chart-commit"),loop:new I("Event loop lag, of the worst process","chart-loop")};constructor(){let e=ot.map(([n,s])=>{let r=o("bu\
+"Commit: from arrival to disk","chart-commit"),loop:new I("Event loop lag, of the worst process","chart-loop")};constructor(){let e=at.map(([n,s])=>{let r=o("bu\
 tton",{attrs:{"aria-pressed":String(n===this.range)},testid:`range-${n}`},s);return r.onclick=()=>{this.range=n;for(let i of e)i.setAttribute("aria-pressed",String(
 i===r));this.refresh().catch(()=>{})},r});this.element=o("div",{},o("h1",{class:"sr"},"Overview"),this.health,this.tiles,o("section",{attrs:{"aria-labelledby":"\
 h-lines"}},o("div",{class:"head"},o("h2",{attrs:{id:"h-lines"}},"Over time"),o("div",{class:"choice",attrs:{role:"group","aria-label":"How far back"}},...e)),o(
 "div",{class:"charts"},...Object.values(this.charts).map(({element:n})=>n))),o("section",{attrs:{"aria-labelledby":"h-instances"}},o("div",{class:"head"},o("h2",
 {attrs:{id:"h-instances"}},"Processes")),this.instances),o("section",{attrs:{"aria-labelledby":"h-queue"}},o("div",{class:"head"},o("h2",{attrs:{id:"h-queue"}},
-"Store")),this.queue))}async refresh(){let e=this.range,n=await f(`analytics?range=${e}`);if(e!==this.range)return;this.showHealth(n),this.showTiles(n),this.showCharts(
-n),this.instances.replaceChildren(Xt(n.instances,n.instance_id));let{queue:s}=n;this.queue.replaceChildren(M("Rows in the log",u(s.rows)),M("Not yet processed e\
-verywhere",u(s.size)),M("Oldest of them",D(s.oldest_unprocessed_ms)),M("Database",$(s.db_bytes)),M("Write-ahead log",$(s.wal_bytes)),M("Spilled messages",u(s.spilled)))}showHealth({
-health:e,instances:n,scope:s,note:r}){let i=n.filter(({todo:g})=>g),a=e.state!=="healthy"?e.state:e.ready?i.length>0?"warning":"healthy":"not ready",l={healthy:`\
+"Store")),this.queue))}async refresh(){let e=this.range,n=await g(`analytics?range=${e}`);if(e!==this.range)return;this.showHealth(n),this.showTiles(n),this.showCharts(
+n),this.instances.replaceChildren(en(n.instances,n.instance_id));let{queue:s}=n;this.queue.replaceChildren(M("Rows in the log",u(s.rows)),M("Not yet processed e\
+verywhere",u(s.size)),M("Oldest of them",R(s.oldest_unprocessed_ms)),M("Database",S(s.db_bytes)),M("Write-ahead log",S(s.wal_bytes)),M("Spilled messages",u(s.spilled)))}showHealth({
+health:e,instances:n,scope:s,note:r}){let i=n.filter(({todo:f})=>f),a=e.state!=="healthy"?e.state:e.ready?i.length>0?"warning":"healthy":"not ready",l={healthy:`\
 All is well: ${u(n.length)} ${n.length===1?"process":"processes"}, nothing falls behind`,warning:e.state==="warning"?"The queue falls behind":"A process needs a\
- look",critical:"The relay is in trouble"},d=new Set([e.reason,e.cause,...i.map(({instance_id:g,state:A})=>`${g} is ${A}`)].filter(Boolean)),c=new Set([e.todo,...i.
-map(g=>g.todo)].filter(Boolean)),h=at(a),p=o("div",{class:`banner ${h}`},o("strong",{},l[a]??"This process takes no clients now"),...[...d].map(g=>o("p",{},g)),
-...[...c].map(g=>o("p",{class:"todo"},`What to do: ${g}`)),s==="process"&&r?o("p",{testid:"note"},r):void 0);this.health.textContent!==p.textContent&&this.health.
+ look",critical:"The relay is in trouble"},d=new Set([e.reason,e.cause,...i.map(({instance_id:f,state:A})=>`${f} is ${A}`)].filter(Boolean)),c=new Set([e.todo,...i.
+map(f=>f.todo)].filter(Boolean)),h=lt(a),p=o("div",{class:`banner ${h}`},o("strong",{},l[a]??"This process takes no clients now"),...[...d].map(f=>o("p",{},f)),
+...[...c].map(f=>o("p",{class:"todo"},`What to do: ${f}`)),s==="process"&&r?o("p",{testid:"note"},r):void 0);this.health.textContent!==p.textContent&&this.health.
 replaceChildren(p)}showTiles({live:e,connections:n,instances:s}){let r=(i,a,l,d)=>o("div",{class:"card tile",testid:d},o("dt",{},i),o("dd",{},o("b",{},a),o("sma\
 ll",{},l)));this.tiles.replaceChildren(r("Connections",u(n),`on ${u(s.length)} ${s.length===1?"process":"processes"}`,"tile-connections"),r("Messages",`${j(e.messages_per_second)}\
-/s`,`${j(e.deliveries_per_second)}/s delivered`,"tile-messages"),r("Traffic",`${$(e.sent_bytes_per_second)}/s`,`${$(e.received_bytes_per_second)}/s received`,"t\
+/s`,`${j(e.deliveries_per_second)}/s delivered`,"tile-messages"),r("Traffic",`${S(e.sent_bytes_per_second)}/s`,`${S(e.received_bytes_per_second)}/s received`,"t\
 ile-bytes"),r("Delivery p99",v(e.delivery.p99_ms),`median ${v(e.delivery.p50_ms)}`,"tile-delivery"),r("Commit p99",v(e.commit.p99_ms),`median ${v(e.commit.p50_ms)}`,
 "tile-commit"),r("Refused",u(e.refusals),`${u(e.joins)} joined, last minute`,"tile-refused"))}showCharts({history:e}){let{at_ms:n,step_ms:s}=e,r=a=>a.map(l=>l*1e3/
 s),i=(a,l,...d)=>a.draw({at:n,format:l,binary:a===this.charts.bytes,series:d.map(([c,h])=>({name:c,values:h}))});i(this.charts.messages,j,["delivered",r(e.deliveries)],
-["committed",r(e.messages)]),i(this.charts.connections,u,["connections",e.connections]),i(this.charts.bytes,a=>`${$(a)}/s`,["sent",r(e.bytes_out)],["received",r(
+["committed",r(e.messages)]),i(this.charts.connections,u,["connections",e.connections]),i(this.charts.bytes,a=>`${S(a)}/s`,["sent",r(e.bytes_out)],["received",r(
 e.bytes_in)]),i(this.charts.delivery,v,["p99",e.delivery_p99_ms],["median",e.delivery_p50_ms]),i(this.charts.commit,v,["p99",e.commit_p99_ms],["median",e.commit_p50_ms]),
-i(this.charts.loop,v,["lag",e.event_loop_lag_ms])}};function Xt(t,e){let n=["Process","State","Connections","Canvases","Messages/s","Lag","Event loop","Writer",
+i(this.charts.loop,v,["lag",e.event_loop_lag_ms])}};function en(t,e){let n=["Process","State","Connections","Canvases","Messages/s","Lag","Event loop","Writer",
 "Commit p99","Heartbeat","Up for","Pid","Version"],s=t.map(r=>[o("span",{},r.instance_id,r.instance_id===e?o("small",{class:"hint",title:"This page is from that\
- process"}," this one"):void 0),w(r.state,at(r.state),r.trouble??r.todo??void 0),u(r.connections),u(r.rooms),j(r.messages_per_second),`${u(r.lag)} rows`,v(r.event_loop_lag_ms),
-u(r.writer_depth),v(r.commit_p99_ms),`${D(r.heartbeat_age_ms)} ago`,D(r.uptime_ms),String(r.pid),r.version]);return T("Processes of this relay",n,s,"No process \
-has registered yet.","processes")}var de=20,lt=t=>t===void 0?_:`${j(t)}/s`,ue=class{constructor(e){this.context=e;for(let r of[this.which,this.of])r.onchange=()=>{this.offset=0,this.refresh().catch(
+ process"}," this one"):void 0),w(r.state,lt(r.state),r.trouble??r.todo??void 0),u(r.connections),u(r.rooms),j(r.messages_per_second),`${u(r.lag)} rows`,v(r.event_loop_lag_ms),
+u(r.writer_depth),v(r.commit_p99_ms),`${R(r.heartbeat_age_ms)} ago`,R(r.uptime_ms),String(r.pid),r.version]);return T("Processes of this relay",n,s,"No process \
+has registered yet.","processes")}var de=20,ct=t=>t===void 0?C:`${j(t)}/s`,ue=class{constructor(e){this.context=e;for(let r of[this.which,this.of])r.onchange=()=>{this.offset=0,this.refresh().catch(
 ()=>{})};let n=(r,...i)=>o("section",{attrs:{"aria-label":r}},...i),s=(r,...i)=>o("div",{class:"head"},o("h2",{},r),...i);this.element=o("div",{},o("div",{class:"\
 head"},o("h1",{},"Queues")),n("Queues",this.queues),n("Consumer groups",s("Consumer groups"),this.groups),n("Dead letters",s("Dead letters",o("div",{class:"row \
 tools"},this.of,this.which)),this.dead,this.pager))}context;title="Queues";every=5e3;element;queues=o("div");groups=o("div");dead=o("div");pager=o("div",{class:"\
 row pager"});which=o("select",{testid:"dead-which",attrs:{"aria-label":"Which of the dead letters"}},o("option",{attrs:{value:"false"}},"Not reviewed"),o("optio\
 n",{attrs:{value:"true"}},"Reviewed"),o("option",{attrs:{value:""}},"All"));of=o("select",{testid:"dead-of",attrs:{"aria-label":"Of which queue"}},o("option",{attrs:{
 value:""}},"All queues"));offset=0;before=new Map;async refresh(){let e=`dlq?limit=${de}&offset=${this.offset}${this.which.value?`&reviewed=${this.which.value}`:
-""}${this.of.value?`&queue=${y(this.of.value)}`:""}`,[{queues:n},s,r]=await Promise.all([f("queues"),f("consumer-groups"),f(e)]);this.showQueues(n),this.showGroups(
+""}${this.of.value?`&queue=${y(this.of.value)}`:""}`,[{queues:n},s,r]=await Promise.all([g("queues"),g("consumer-groups"),g(e)]);this.showQueues(n),this.showGroups(
 s),this.showDead(r.messages,r.total)}rates({name:e,pushed:n,completed:s}){let[r,i]=[Date.now(),this.before.get(e)];if(i&&r-i.at<2e3)return[void 0,void 0];if(this.
 before.set(e,{at:r,pushed:n,completed:s}),!i)return[void 0,void 0];let a=(r-i.at)/1e3;return[Math.max(0,n-i.pushed)/a,Math.max(0,s-i.completed)/a]}showQueues(e){
-let n=e.map(i=>{let[a,l]=this.rates(i);return[i.name,u(i.pending),u(i.inFlight),i.dead>0?w(u(i.dead),"bad"):"0",D(i.oldestAgeSeconds===null?null:i.oldestAgeSeconds*
-1e3),lt(a),lt(l),v(i.waitTime.p50Ms),v(i.waitTime.p99Ms),v(i.processingTime.p50Ms),u(i.partitions),$(i.bytes)]}),s=["Queue","Waiting","In flight","Dead","Oldest",
+let n=e.map(i=>{let[a,l]=this.rates(i);return[i.name,u(i.pending),u(i.inFlight),i.dead>0?w(u(i.dead),"bad"):"0",R(i.oldestAgeSeconds===null?null:i.oldestAgeSeconds*
+1e3),ct(a),ct(l),v(i.waitTime.p50Ms),v(i.waitTime.p99Ms),v(i.processingTime.p50Ms),u(i.partitions),S(i.bytes)]}),s=["Queue","Waiting","In flight","Dead","Oldest",
 "Pushed","Completed","Wait, median","Wait p99","Work, median","Partitions","Size"];this.queues.replaceChildren(T("Queues",s,n,"There are no queues. POST /api/v1\
 /push makes one.","queues"));let r=e.map(({name:i})=>i);if([...this.of.options].slice(1).map(({value:i})=>i).join(`
 `)!==r.join(`
 `)){let i=this.of.value;this.of.replaceChildren(this.of.options[0],...r.map(a=>o("option",{attrs:{value:a}},a))),this.of.value=r.includes(i)?i:""}}showGroups(e){
-let n=e.map(s=>[s.name,s.queueName,w(s.state.toLowerCase(),s.state==="Stable"?"good":"warn"),u(s.waiting),D(s.maxTimeLag*1e3),u(s.inFlight),u(s.completed),q(s.lastSeenAt)]);
+let n=e.map(s=>[s.name,s.queueName,w(s.state.toLowerCase(),s.state==="Stable"?"good":"warn"),u(s.waiting),R(s.maxTimeLag*1e3),u(s.inFlight),u(s.completed),q(s.lastSeenAt)]);
 this.groups.replaceChildren(T("Consumer groups",["Group","Queue","State","Lag","Lag in time","In flight","Completed","Last seen"],n,"Nobody has read a queue yet\
 .","groups"))}showDead(e,n){let{writes:s}=this.context.session,r=new Set([...this.dead.querySelectorAll("details[open]")].map(({dataset:c})=>c.id)),i=this.dead.
 contains(document.activeElement)?document.activeElement.dataset.press:void 0,a=e.map(c=>{let h=o("details",{attrs:{"data-id":c.id,...r.has(c.id)?{open:""}:{}}},
-o("summary",{attrs:{"data-press":`open-${c.id}`}},"Message"),o("pre",{attrs:{tabindex:"0"}},JSON.stringify(c.data,void 0,2))),p=(g,A,te)=>o("button",{attrs:{"da\
-ta-press":`${A}-${c.id}`,"aria-label":`${g} ${c.transactionId}`},testid:A,onclick:te},g);return o("li",{class:"card letter",testid:"letter"},o("div",{class:"hea\
+o("summary",{attrs:{"data-press":`open-${c.id}`}},"Message"),o("pre",{attrs:{tabindex:"0"}},JSON.stringify(c.data,void 0,2))),p=(f,A,te)=>o("button",{attrs:{"da\
+ta-press":`${A}-${c.id}`,"aria-label":`${f} ${c.transactionId}`},testid:A,onclick:te},f);return o("li",{class:"card letter",testid:"letter"},o("div",{class:"hea\
 d"},o("div",{},o("strong",{},c.errorMessage||"It failed without a word"),o("p",{class:"hint"},`${c.queue} / ${c.partition}, group ${c.consumerGroup}: ${u(c.attempts)}\
  ${c.attempts===1?"attempt":"attempts"}, died ${q(c.failedAt)}, pushed ${q(c.createdAt)}`)),o("div",{class:"row"},c.reviewed&&w("reviewed","plain"),s&&!c.reviewed&&
 p("Mark as reviewed","review",()=>{this.review(c)}),s&&p("Replay","replay",()=>{this.replay(c)}))),o("code",{class:"hint"},c.transactionId),h)});this.dead.replaceChildren(
@@ -238,23 +247,23 @@ i)}"]`)?.focus();let l=c=>()=>{this.offset=Math.max(0,this.offset+c),this.refres
 "span",{class:"hint"},`${u(e.length>0?this.offset+1:0)} to ${u(d)} of ${u(n)}`)]:[],...this.offset>0?[o("button",{onclick:l(-de)},"Back")]:[],...d<n?[o("button",
 {onclick:l(de)},"More")]:[])}review(e){return this.context.act("It could not be marked","Marked as reviewed",()=>k("POST",`dlq/${y(e.id)}/reviewed`,{}))}async replay(e){
 let n=`It goes back into ${e.queue} for the group ${e.consumerGroup}, with all its attempts before it.`;await B("Replay this message?",n,"Replay")&&await this.context.
-act("It could not be replayed","It is in its queue again",()=>k("POST",`dlq/${y(e.id)}/replay`,{}))}};var _e="scumble.theme";function Vt(){try{return localStorage.getItem(_e)}catch{return null}}function ct(t){let e=matchMedia("(prefers-color-scheme: dark)"),n=()=>(Vt()??
+act("It could not be replayed","It is in its queue again",()=>k("POST",`dlq/${y(e.id)}/replay`,{}))}};var Ce="scumble.theme";function tn(){try{return localStorage.getItem(Ce)}catch{return null}}function dt(t){let e=matchMedia("(prefers-color-scheme: dark)"),n=()=>(tn()??
 (e.matches?"dark":"light"))==="dark",s=()=>{document.documentElement.dataset.theme=n()?"dark":"light",t.textContent=n()?"Light":"Dark",t.title=n()?"Change to li\
-ght colours":"Change to dark colours"};t.onclick=()=>{let r=n()?"light":"dark";try{r==="dark"===e.matches?localStorage.removeItem(_e):localStorage.setItem(_e,r)}catch{}
-document.documentElement.dataset.theme=r,s()},e.addEventListener("change",s),s()}var Zt=[["","Overview"],["canvases","Canvases"],["queues","Queues"],["hooks","Hooks"]],S,G,Y=0,Ce,me=0,ee=b("main"),K=b("notice");function R(t,e="bad"){K.hidden=
-!t,K.className=`notice ${e}`,t!==K.textContent&&(K.textContent=t??"")}function Yt([t,e],n){return t==="canvases"?new oe:t==="canvas"&&e?new ie(e,n):t==="queues"?
-new ue(n):t==="hooks"?new ae(n):new ce}var en=()=>location.hash.replace(/^#\/?/,"").split("/").map(t=>{try{return decodeURIComponent(t)}catch{return t}}),tn=()=>({
-session:S,async act(t,e,n){try{return await n(),fe(e),R(e,"good"),setTimeout(()=>K.textContent===e&&R(void 0),6e3),!0}catch(s){return R(`${t}: ${s instanceof Error?
-s.message:String(s)}`),!1}finally{dt(0)}}});function dt(t){clearTimeout(Ce),Ce=setTimeout(()=>{Pe()},t)}async function Pe(){let[t,e]=[G,Y];if(!(!t||document.hidden)){
-try{if(await t.refresh(),e!==Y)return;me=Date.now(),K.className.includes("bad")&&R(void 0)}catch(n){if(e!==Y)return;let s=me>0?` What is shown is of ${E(me)}.`:
-"";R(`${n instanceof Error?n.message:String(n)}${n instanceof x&&n.status===404?"":s}`)}dt(t.every)}}function ut(){if(!S?.open)return;let t=en();Y++,me=0,R(void 0),
-G=Yt(t,tn()),document.title=`${G.title} \xB7 scumble dashboard`,ee.replaceChildren(G.element);let e=t[0]==="canvas"?"canvases":t[0];for(let n of b("nav").querySelectorAll(
-"a"))n.hash===`#/${e}`?n.setAttribute("aria-current","page"):n.removeAttribute("aria-current");Pe()}function nn(t){if(b("top").hidden=!t,!t||!S)return;b("nav").
-replaceChildren(...Zt.map(([n,s])=>o("a",{attrs:{href:`#/${n}`},testid:`nav-${n||"overview"}`},s)));let e=b("mode");e.textContent=S.writes?"writes on":"read-onl\
-y",e.title=S.writes?"Started with --admin-writes":"Start the server with --admin-writes to disconnect, delete, review and replay",b("logout").hidden=!S.tokens}async function he(){
-G=void 0,Y++,clearTimeout(Ce),R(void 0);let t;try{S=await f("session")}catch(e){S=void 0,t=e instanceof Error?e.message:String(e)}if(nn(S?.open??!1),S?.open){ut(),
-S.tokens||R("This server has no API tokens: whoever has an account on this host may look here. --api-token-file asks for a login.","warn");return}document.title=
-"Log in \xB7 scumble dashboard",ee.replaceChildren(tt(S,t,()=>{he()})),ee.querySelector("input")?.focus()}Ie(()=>{he()});b("logout").onclick=()=>{k("DELETE","se\
-ssion").catch(()=>{}).then(he)};ct(b("theme"));addEventListener("hashchange",()=>{ut(),G&&(ee.focus(),fe(G.title))});document.addEventListener("visibilitychange",
-()=>document.hidden||void Pe());document.querySelector(".skip").onclick=t=>{t.preventDefault(),ee.focus()};he();
+ght colours":"Change to dark colours"};t.onclick=()=>{let r=n()?"light":"dark";try{r==="dark"===e.matches?localStorage.removeItem(Ce):localStorage.setItem(Ce,r)}catch{}
+document.documentElement.dataset.theme=r,s()},e.addEventListener("change",s),s()}var nn=[["","Overview"],["canvases","Canvases"],["queues","Queues"],["hooks","Hooks"]],$,z,Y=0,Pe,me=0,ee=b("main"),K=b("notice");function N(t,e="bad"){K.hidden=
+!t,K.className=`notice ${e}`,t!==K.textContent&&(K.textContent=t??"")}function sn([t,e],n){return t==="canvases"?new oe:t==="canvas"&&e?new ie(e,n):t==="queues"?
+new ue(n):t==="hooks"?new ae(n):new ce}var rn=()=>location.hash.replace(/^#\/?/,"").split("/").map(t=>{try{return decodeURIComponent(t)}catch{return t}}),on=()=>({
+session:$,async act(t,e,n){try{return await n(),fe(e),N(e,"good"),setTimeout(()=>K.textContent===e&&N(void 0),6e3),!0}catch(s){return N(`${t}: ${s instanceof Error?
+s.message:String(s)}`),!1}finally{ut(0)}}});function ut(t){clearTimeout(Pe),Pe=setTimeout(()=>{Ae()},t)}async function Ae(){let[t,e]=[z,Y];if(!(!t||document.hidden)){
+try{if(await t.refresh(),e!==Y)return;me=Date.now(),K.className.includes("bad")&&N(void 0)}catch(n){if(e!==Y)return;let s=me>0?` What is shown is of ${_(me)}.`:
+"";N(`${n instanceof Error?n.message:String(n)}${n instanceof x&&n.status===404?"":s}`)}ut(t.every)}}function mt(){if(!$?.open)return;let t=rn();Y++,me=0,N(void 0),
+z=sn(t,on()),document.title=`${z.title} \xB7 scumble dashboard`,ee.replaceChildren(z.element);let e=t[0]==="canvas"?"canvases":t[0];for(let n of b("nav").querySelectorAll(
+"a"))n.hash===`#/${e}`?n.setAttribute("aria-current","page"):n.removeAttribute("aria-current");Ae()}function an(t){if(b("top").hidden=!t,!t||!$)return;b("nav").
+replaceChildren(...nn.map(([n,s])=>o("a",{attrs:{href:`#/${n}`},testid:`nav-${n||"overview"}`},s)));let e=b("mode");e.textContent=$.writes?"writes on":"read-onl\
+y",e.title=$.writes?"Started with --admin-writes":"Start the server with --admin-writes to disconnect, delete, review and replay",b("logout").hidden=!$.tokens}async function he(){
+z=void 0,Y++,clearTimeout(Pe),N(void 0);let t;try{$=await g("session")}catch(e){$=void 0,t=e instanceof Error?e.message:String(e)}if(an($?.open??!1),$?.open){mt(),
+$.tokens||N("This server has no API tokens: whoever has an account on this host may look here. --api-token-file asks for a login.","warn");return}document.title=
+"Log in \xB7 scumble dashboard",ee.replaceChildren(nt($,t,()=>{he()})),ee.querySelector("input")?.focus()}Oe(()=>{he()});b("logout").onclick=()=>{k("DELETE","se\
+ssion").catch(()=>{}).then(he)};dt(b("theme"));addEventListener("hashchange",()=>{mt(),z&&(ee.focus(),fe(z.title))});document.addEventListener("visibilitychange",
+()=>document.hidden||void Ae());document.querySelector(".skip").onclick=t=>{t.preventDefault(),ee.focus()};he();
 //# sourceMappingURL=admin.js.map

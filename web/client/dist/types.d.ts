@@ -1,7 +1,11 @@
 /** Everything public: the shapes an application sees. Times are milliseconds unless a name says otherwise. */
+import type { Assets, WaitingUpload } from "./asset-types.js";
 import type { History, HistoryEvent, StepOptions, UndoStep } from "./history-types.js";
+import type { Limits } from "./limits.js";
 import type { AnyEvents, CanvasObject, EventData, EventName, Json, JsonObject, NewObject, Patch, Shape, State } from "./shapes.js";
+export type * from "./asset-types.js";
 export type * from "./history-types.js";
+export type * from "./limits.js";
 export type * from "./shapes.js";
 /** How a person is shown to others. Each at most 64 characters. What a token says wins over it. */
 export interface User {
@@ -183,6 +187,8 @@ export interface RoomEvents<P extends object = JsonObject, E extends object = An
     /** A step was made, taken back or forgotten. */
     history: HistoryEvent;
     storage: Storage;
+    /** Uploads that wait; the same as `room.assets.waiting`. */
+    assets: readonly WaitingUpload[];
     error: ScumbleError;
 }
 /**
@@ -258,21 +264,6 @@ export interface Cursors {
     /** One cursor, or `undefined` when hidden or unknown. */
     at(client: string, nowMs?: number): Cursor | undefined;
 }
-/** The server's bounds, from its welcome. */
-export interface Limits {
-    readonly max_message_bytes: number;
-    readonly cursor_interval_ms: number;
-    /** Durable messages a second; 0 for no limit. */
-    readonly ops_per_s: number;
-    readonly max_objects: number;
-    readonly max_clients: number;
-    /** Bytes of all objects together. */
-    readonly max_canvas_bytes: number;
-    /** Levels of arrays and objects in a message, its own braces included. */
-    readonly max_json_depth: number;
-    /** Bytes of one client's presence state. */
-    readonly max_state_bytes: number;
-}
 /**
  * One canvas, live. `Shapes` is the union of the application's objects, `Presence` its presence state, `Events` the data of
  * its events by their names; plain interfaces, each. The types are a promise of the application's: what others send is
@@ -301,6 +292,8 @@ export interface Room<Shapes extends Shape = CanvasObject, Presence extends obje
     readonly storage: Storage;
     readonly objects: Objects<Shapes>;
     readonly chat: Chat;
+    /** Images and files. */
+    readonly assets: Assets;
     readonly history: History;
     /** As in {@link history}. */
     readonly canUndo: boolean;

@@ -6,6 +6,7 @@
  */
 
 import type { AnyEvents, CanvasObject, ConnectOptions, JsonObject, Room, Shape } from "./types.js";
+import { assetQueue } from "./asset-queue.js";
 import { checkedToken, checkedUser, onlyNames } from "./bounds.js";
 import { type Environment, realEnvironment } from "./environment.js";
 import { hasIndexedDb } from "./idb.js";
@@ -100,7 +101,8 @@ async function begin(env: Environment, options: RoomOptions, client: string | un
   };
   const changed = (): void => live?.storageChanged();
   const { store, loaded } = await open({ room: options.socketUrl, shelf, client, makeId: env.makeId, problem, changed }, persist);
-  live = new LiveRoom(env, options, store, loaded);
+  const uploads = assetQueue(options.socketUrl, persist === "indexeddb", env.date);
+  live = new LiveRoom(env, { ...options, uploads }, store, loaded);
   // A turn later, when whoever waits for this can listen.
   if (problems.length > 0) env.after(0, () => problems.forEach((message) => live?.storageFailed(message)));
   return live;

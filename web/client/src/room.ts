@@ -3,6 +3,8 @@
 import type * as api from "./types.js";
 import { type Json, type Op, type RoomEvents, ScumbleError, type User } from "./types.js";
 import { checkedToken, checkedUser, eventName } from "./bounds.js";
+import { type AssetQueue, inMemory } from "./asset-queue.js";
+import { Assets } from "./assets.js";
 import { makeChat, makeObjects } from "./calls.js";
 import { Connection, type WireOptions } from "./connection.js";
 import { EffectQueue } from "./effect-queue.js";
@@ -35,6 +37,7 @@ export interface RoomOptions extends WireOptions {
   readonly token: string | (() => string | Promise<string>) | undefined;
   /** The client id was made here, so it may be changed. */
   readonly ownIdentity: boolean;
+  readonly uploads?: AssetQueue;
 }
 
 export class Room implements api.Room {
@@ -45,6 +48,7 @@ export class Room implements api.Room {
   readonly cursor: api.Room["cursor"];
   readonly presence: api.Room["presence"];
   readonly history: api.History;
+  readonly assets: Assets;
   private readonly steps: Steps;
   private readonly session: Session;
   private readonly connection: Connection;
@@ -109,8 +113,16 @@ export class Room implements api.Room {
     });
     this.cursor = this.ephemeral.cursor;
     this.presence = this.ephemeral.presence;
+    this.assets = new Assets(env, {
+      socketUrl: options.socketUrl,
+      hasToken: () => this.tokens.any,
+      token: (renew) => this.tokens.beside(renew),
+      limits: () => this.limits,
+      changed: (waiting) => this.emitter.emit("assets", waiting),
+      problem: (problem) => this.tell(problem),
+    }, options.uploads ?? inMemory);
     this.unwatch = env.watch({
-      wakened: () => this.connection.wakened(),
+      wakened: () => (this.connection.wakened(), this.assets.wakened()),
       offline: () => this.connection.offline(),
       left: () => store.leave(),
       cameBack: () => store.comeBack(),
@@ -138,12 +150,8 @@ export class Room implements api.Room {
   get transport(): api.Transport | undefined {
     return this.connection.transport;
   }
-  get epoch(): string {
-    return this.session.epoch;
-  }
-  get seq(): number {
-    return this.session.seq;
-  }
+  get epoch(): string { return this.session.epoch; }
+  get seq(): number { return this.session.seq; }
   get limits(): api.Limits {
     return this.session.limits;
   }
@@ -179,18 +187,10 @@ export class Room implements api.Room {
     return this.steps.batch(changes, options);
   }
 
-  get canUndo(): boolean {
-    return this.history.canUndo;
-  }
-  get canRedo(): boolean {
-    return this.history.canRedo;
-  }
-  undo(): api.UndoStep | undefined {
-    return this.history.undo();
-  }
-  redo(): api.UndoStep | undefined {
-    return this.history.redo();
-  }
+  get canUndo(): boolean { return this.history.canUndo; }
+  get canRedo(): boolean { return this.history.canRedo; }
+  undo(): api.UndoStep | undefined { return this.history.undo(); }
+  redo(): api.UndoStep | undefined { return this.history.redo(); }
 
   /** All its values are there already: the op under way that brings them, or one that is acked without being sent. */
   private unchanged(body: OpBody): OpHandle {
@@ -341,6 +341,7 @@ export class Room implements api.Room {
     this.closed = true;
     this.giveUp("closed", "the room was closed before the op was acked");
     this.connection.close();
+    this.assets.close();
     this.tokens.stop();
     this.cancelTick?.();
     this.unwatch();
@@ -366,6 +367,7 @@ export class Room implements api.Room {
         this.tokens.used();
         this.ephemeral.welcomed(effect.welcome.limits, effect.welcome.users.find(({ client }) => client === this.client)?.state ?? {});
         this.connection.welcomed(effect.welcome.heartbeat_ms);
+        this.assets.wakened();
         this.tick();
         break;
       case "goaway":

@@ -15,6 +15,8 @@ export class Tokens {
   /** Given without a connection: goes before all others until it was taken or refused. */
   private newer: string | undefined;
   private cancelAsking: () => void = () => {};
+  /** The one that was got last. */
+  private last: string | undefined;
 
   constructor(
     private readonly env: Environment,
@@ -33,6 +35,17 @@ export class Tokens {
   /** The application gives one. A function is asked again at the next connection and knows better than this one. */
   refreshed(token: string): void {
     if (typeof this.source !== "function") this.source = token;
+    this.last = token;
+  }
+
+  /** One for a request beside the connection: the last one, or a new one if that was refused. */
+  async beside(renew: boolean): Promise<string | undefined> {
+    const { source } = this;
+    if (renew || this.last === undefined) {
+      const token: unknown = typeof source === "function" ? await source() : source;
+      this.last = typeof token === "string" ? token : undefined;
+    }
+    return this.last;
   }
 
   /** The one for the next attempts. */
@@ -55,7 +68,7 @@ export class Tokens {
     const token: unknown = this.newer ?? (typeof source === "function" ? await this.ask(source) : source);
     if (token === undefined || token === null) return undefined;
     if (typeof token !== "string") throw new TypeError(`the function must return a string, or a promise of one, not ${Array.isArray(token) ? "array" : typeof token}`);
-    return token;
+    return (this.last = token);
   }
 
   private ask(source: () => string | Promise<string>): Promise<unknown> {

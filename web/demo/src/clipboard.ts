@@ -8,6 +8,7 @@ import { count, deleteSelection, insert } from "./edit";
 import { round1 } from "./geometry";
 import { isPlain, own } from "./presence";
 import { finite, MAX_TEXT } from "./scene";
+import { pasteImages } from "./pictures-in";
 import { measureText } from "./text";
 import type { Wire } from "./types";
 
@@ -59,6 +60,7 @@ function copy(app: App, event: ClipboardEvent, done: string): boolean {
 function paste(app: App, event: ClipboardEvent): void {
   const { clipboardData } = event;
   if (!clipboardData) return;
+  if (pasteImages(app, clipboardData)) return event.preventDefault();
   const plain = clipboardData.getData("text/plain");
   const json = clipboardData.getData(TYPE) || inHtml(clipboardData.getData("text/html")) || plain;
   const objects = objectsIn(json);

@@ -8,12 +8,13 @@ import { measureText } from "./text";
 import { isLine, type Patch, type Shape, type Style, type Wire } from "./types";
 
 const NAMES: Record<string, string> = {
-  rect: "Rectangle", ellipse: "Ellipse", line: "Line", arrow: "Arrow", draw: "Stroke", note: "Sticky note", text: "Text",
+  rect: "Rectangle", ellipse: "Ellipse", line: "Line", arrow: "Arrow", draw: "Stroke", note: "Sticky note", text: "Text", image: "Image",
 };
 
 /** A name for screen readers: kind, colour, and the beginning of the text. */
 export function describe(shape: Shape): string {
   const text = shape.text.trim().slice(0, 60);
+  if (shape.kind === "image") return text ? `Image, “${text}”` : "Image";
   const base = `${NAMES[shape.kind] ?? shape.kind}, ${shape.color.startsWith("#") ? "own colour" : shape.color}`;
   return text ? `${base}, “${text}”` : base;
 }

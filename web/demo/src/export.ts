@@ -4,6 +4,7 @@ import type { App } from "./app";
 import { byId } from "./dom";
 import { grow, unionAll } from "./geometry";
 import { paint } from "./paint";
+import { pictures } from "./pictures";
 import type { Item } from "./scene";
 import { svgOf } from "./svg";
 import { cssColor } from "./theme";
@@ -54,11 +55,12 @@ function save(app: App, blob: Blob, ending: string): void {
 async function run(app: App, what: "png" | "svg" | "copy"): Promise<void> {
   const picture = pictureOf(app);
   if (!picture) return app.toast("There is nothing to save yet");
+  const assets = picture.items.map(({ shape }) => shape.src).filter((src) => src !== "");
   if (what === "svg") {
-    const text = svgOf(picture.items, picture.box, cssColor("--paper"));
+    const text = svgOf(picture.items, picture.box, cssColor("--paper"), await pictures.embedded(assets));
     return save(app, new Blob([text], { type: "image/svg+xml" }), "svg");
   }
-  const blob = drawn(picture).then((made) => made ?? Promise.reject(new Error("the browser has no room for a picture of that size")));
+  const blob = pictures.loaded(assets).then(() => drawn(picture)).then((made) => made ?? Promise.reject(new Error("the browser has no room for a picture of that size")));
   try {
     if (what === "png") return save(app, await blob, "png");
     // Safari wants the promise, within the click.

@@ -117,7 +117,7 @@ export interface Handle {
 export function resizeGesture(app: App, start: Pointer, handle: Handle): Gesture {
   const starts = taken(app);
   const from = app.scene.bounds(app.selection.ids)!;
-  const texts = starts.some((shape) => shape.kind === "text");
+  const fixed = starts.some((shape) => shape.kind === "text" || shape.kind === "image");
   const [only] = starts;
   if (only?.kind === "text" && starts.length === 1 && handle.sy === 0) return widthGesture(app, start, only, handle);
   let changes: ReadonlyMap<string, Geometry> = new Map();
@@ -125,8 +125,8 @@ export function resizeGesture(app: App, start: Pointer, handle: Handle): Gesture
     move(p) {
       const dx = p.world.x - start.world.x;
       const dy = p.world.y - start.world.y;
-      // Text has no free proportions: its box follows from its size.
-      changes = app.drafts.map(starts, resizeMapping(from, handle, dx, dy, p.shift || texts, p.alt));
+      // Text has no free proportions: its box follows from its size. A picture would be distorted.
+      changes = app.drafts.map(starts, resizeMapping(from, handle, dx, dy, p.shift || fixed, p.alt));
     },
     end() {
       commitGeometry(app, "Resize", changes);

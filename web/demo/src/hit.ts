@@ -11,6 +11,7 @@ export function hitsShape(shape: Shape, p: Point, slack: number): boolean {
   switch (shape.kind) {
     case "note":
     case "text":
+    case "image":
       return true;
     case "line":
     case "arrow":

@@ -24,6 +24,7 @@ import { Narrator } from "./narrator";
 import { Overlay, type Outline } from "./overlay";
 import { announcer, Panel, share, startHelp, startProfile, toast } from "./panels";
 import { colorOf, nameOf, People } from "./people";
+import { startPictures } from "./pictures-in";
 import { stateOf } from "./presence";
 import { Renderer } from "./render";
 import type { Room } from "./room";
@@ -127,6 +128,7 @@ class Page implements App {
     startTelling(this, this.follow);
     startClipboard(this);
     startExport(this);
+    startPictures(this, byId("stage"));
     const narrator = new Narrator(this);
     room.on("objects", ({ changes }) => {
       for (const { id, own, client, type } of changes) if (!own) narrator.heardOf(client, type, id);

@@ -2,6 +2,7 @@
 
 import { extentOf } from "./geometry";
 import { inkOf, readableOn } from "./palette";
+import { pictures } from "./pictures";
 import type { Item } from "./scene";
 import { arrowHead } from "./arrows";
 import { fontOf, holdsText, layoutOf, LINE_HEIGHT } from "./text";
@@ -14,8 +15,9 @@ export function paint(ctx: CanvasRenderingContext2D, item: Item, zoom: number, h
   const { shape } = item;
   ctx.translate(shape.x, shape.y);
   if (shape.kind === "note") paintNote(ctx, shape);
+  else if (shape.kind === "image") paintImage(ctx, shape, zoom);
   else if (shape.kind !== "text") paintPath(ctx, item);
-  if (shape.text && !hideText) paintText(ctx, item, zoom);
+  if (shape.text && !hideText && shape.kind !== "image") paintText(ctx, item, zoom);
   ctx.translate(-shape.x, -shape.y);
 }
 
@@ -33,6 +35,28 @@ function paintPath(ctx: CanvasRenderingContext2D, item: Item): void {
   ctx.lineJoin = "round";
   ctx.lineCap = "round";
   ctx.stroke(path);
+}
+
+/** The picture, or its frame while it is on its way; along its lower edge how much of it is uploaded. */
+function paintImage(ctx: CanvasRenderingContext2D, shape: Shape, zoom: number): void {
+  const { w, h, src } = shape;
+  const picture = pictures.get(src);
+  const { line, tint } = inkOf("ink");
+  if (picture) ctx.drawImage(picture, 0, 0, w, h);
+  else {
+    ctx.fillStyle = tint;
+    ctx.fillRect(0, 0, w, h);
+    ctx.strokeStyle = line;
+    ctx.lineWidth = 1 / zoom;
+    ctx.strokeRect(0, 0, w, h);
+  }
+  const progress = pictures.progress(src);
+  if (progress === undefined) return;
+  const height = Math.min(h, 6 / zoom);
+  ctx.fillStyle = "rgba(255, 255, 255, 0.7)";
+  ctx.fillRect(0, h - height, w, height);
+  ctx.fillStyle = line;
+  ctx.fillRect(0, h - height, w * progress, height);
 }
 
 function paintNote(ctx: CanvasRenderingContext2D, shape: Shape): void {

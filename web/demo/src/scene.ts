@@ -8,7 +8,7 @@ import { attached, canHold } from "./arrows";
 import { holdsText, layoutOf, type Layout } from "./text";
 import { isLine, type Box, type Fill, type Kind, type Shape } from "./types";
 
-const KINDS: readonly string[] = ["rect", "ellipse", "line", "arrow", "draw", "note", "text"];
+const KINDS: readonly string[] = ["rect", "ellipse", "line", "arrow", "draw", "note", "text", "image"];
 const FILLS: readonly string[] = ["none", "tint", "solid"];
 /** Beyond this nothing is reachable by panning, and float coordinates begin to tremble. */
 export const FAR = 1e6;
@@ -33,8 +33,10 @@ export const MAX_TEXT = 8_000;
 
 const idOf = (value: unknown): string | undefined => (typeof value === "string" && value.length <= 64 ? value : undefined);
 
+const ASSET = /^asset:[0-9a-f]{64}$/;
+
 const DEFAULT_SIZE: Record<Kind, [number, number]> = {
-  rect: [120, 80], ellipse: [120, 80], line: [120, 0], arrow: [120, 0], draw: [0, 0], note: [180, 180], text: [120, 28],
+  rect: [120, 80], ellipse: [120, 80], line: [120, 0], arrow: [120, 0], draw: [0, 0], note: [180, 180], text: [120, 28], image: [160, 120],
 };
 
 /** Anything may be in a room: other applications share the relay. Unknown kinds are shown as rectangles. */
@@ -61,6 +63,7 @@ export function toShape(raw: Readonly<Record<string, unknown>>): Shape {
     to: kind === "arrow" ? idOf(raw.to) : undefined,
     // Further than places, so that there is room above whatever somebody puts on top.
     z: finite(raw.z, 0, 1e12),
+    src: kind === "image" && typeof raw.src === "string" && ASSET.test(raw.src) ? raw.src : "",
   };
 }
 

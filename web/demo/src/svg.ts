@@ -23,21 +23,26 @@ const tag = (name: string, attributes: Attributes, inner?: string): string => {
   return inner === undefined ? `<${name}${list}/>` : `<${name}${list}>${inner}</${name}>`;
 };
 
-export function svgOf(items: readonly Item[], box: Box, background: string): string {
+/** `pictures`: by their assets, the addresses of what images show. What has none is left out. */
+export function svgOf(items: readonly Item[], box: Box, background: string, pictures: ReadonlyMap<string, string> = new Map()): string {
   const size = { width: Math.ceil(box.w), height: Math.ceil(box.h), viewBox: [box.x, box.y, box.w, box.h].map(n).join(" ") };
   const paper = tag("rect", { x: box.x, y: box.y, width: box.w, height: box.h, fill: background });
   const drawn = items.map((item) => {
     const { x, y } = item.shape;
-    return tag("g", { transform: `translate(${n(x)} ${n(y)})` }, figure(item.shape) + words(item));
+    return tag("g", { transform: `translate(${n(x)} ${n(y)})` }, figure(item.shape, pictures) + words(item));
   });
   return `<?xml version="1.0" encoding="UTF-8"?>\n${tag("svg", { xmlns: "http://www.w3.org/2000/svg", ...size }, `\n${paper}\n${drawn.join("\n")}\n`)}\n`;
 }
 
-function figure(shape: Shape): string {
+function figure(shape: Shape, pictures: ReadonlyMap<string, string>): string {
   const { kind, w, h, stroke } = shape;
   const ink = inkOf(shape.color);
   const line = { stroke: ink.line, "stroke-width": stroke, "stroke-linecap": "round", "stroke-linejoin": "round" };
   const closed = { ...line, fill: shape.fill === "none" ? "none" : shape.fill === "solid" ? ink.line : ink.tint };
+  if (kind === "image") {
+    const href = pictures.get(shape.src);
+    return href === undefined ? "" : tag("image", { width: w, height: h, preserveAspectRatio: "none", href });
+  }
   if (kind === "rect") return tag("rect", { width: w, height: h, rx: Math.min(8, w / 4, h / 4), ...closed });
   if (kind === "ellipse") return tag("ellipse", { cx: w / 2, cy: h / 2, rx: w / 2, ry: h / 2, ...closed });
   if (kind === "note") return tag("rect", { width: w, height: h, rx: 4, fill: ink.paper });

@@ -93,6 +93,7 @@ export class StyleBar {
     const drawing = app.tool !== "select" && app.tool !== "hand";
     this.bar.hidden = shapes.length === 0 && !drawing;
     const any = (...names: string[]): boolean => names.some((name) => kinds.has(name));
+    byId("style-colors").hidden = kinds.size === 1 && any("image");
     byId("style-fills").hidden = !any("rect", "ellipse");
     byId("style-strokes").hidden = !any("rect", "ellipse", "line", "arrow", "draw");
     byId("style-actions").hidden = shapes.length === 0;

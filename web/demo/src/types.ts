@@ -13,7 +13,7 @@ export interface Box {
   h: number;
 }
 
-export type Kind = "rect" | "ellipse" | "line" | "arrow" | "draw" | "note" | "text";
+export type Kind = "rect" | "ellipse" | "line" | "arrow" | "draw" | "note" | "text" | "image";
 
 /** Those that run from one point to another and have no inside. */
 export const isLine = (kind: string): boolean => kind === "line" || kind === "arrow";
@@ -47,6 +47,8 @@ export interface Wire {
   from?: string;
   to?: string;
   z?: number;
+  /** Of an image: the asset that it shows. */
+  src?: string;
 }
 
 /** A `Wire` object after validation: every number finite, every default filled in. What the painter sees. */
@@ -67,6 +69,8 @@ export interface Shape {
   readonly from: string | undefined;
   readonly to: string | undefined;
   readonly z: number;
+  /** Of an image: its asset; empty where it names none. */
+  readonly src: string;
 }
 
 export type Patch = Record<string, unknown>;
