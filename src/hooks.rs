@@ -16,6 +16,7 @@ pub mod address;
 pub mod event;
 pub mod file;
 pub mod pattern;
+pub mod portion;
 pub mod signature;
 pub mod told;
 

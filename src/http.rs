@@ -10,13 +10,14 @@ use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use metrics_exporter_prometheus::PrometheusHandle;
-use serde_json::json;
+use serde_json::{Value, json};
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
 use crate::analytics::Store;
+use crate::analytics::history::Range;
 use crate::assets::Assets;
-use crate::backplane::{Beginnings, Directory, Lifecycle};
+use crate::backplane::{Beginnings, Directory, Lifecycle, Stats, Unavailable};
 use crate::config::Config;
 use crate::hooks::HookStore;
 use crate::jobs::Jobs;
@@ -26,6 +27,7 @@ mod admin;
 mod analytics;
 mod api;
 pub mod assets;
+mod body;
 mod demo;
 mod diagnosis;
 mod embedded;
@@ -34,6 +36,8 @@ mod health;
 mod jobs_api;
 pub mod listener;
 pub mod lobby;
+mod long;
+mod look;
 mod metrics;
 mod monitor;
 mod passing;
@@ -43,6 +47,8 @@ pub mod sse;
 pub mod upgrade;
 
 pub use analytics::sampler;
+pub use long::LongAnswers;
+pub use look::Look;
 pub use monitor::Monitor;
 use upgrade::UpgradeState;
 
@@ -60,6 +66,9 @@ pub trait RelayStatus: Send + Sync + 'static {
     /// How late timers fire, in milliseconds: the latest measurement.
     fn event_loop_lag_ms(&self) -> f64;
 }
+
+/// The analytics of one range, or why there are none.
+type AnalyticsLook = Look<Result<Arc<Value>, String>>;
 
 /// What all handlers share.
 #[derive(Clone)]
@@ -87,9 +96,23 @@ pub struct HttpState {
     /// Watches the queue; [`Monitor::run`] must run beside the router.
     pub monitor: Arc<Monitor>,
     /// The gauges of jobs as `/metrics` last showed them, and when.
-    pub jobs_shown: Arc<tokio::sync::Mutex<Option<(Instant, serde_json::Value)>>>,
+    pub jobs_shown: Arc<tokio::sync::Mutex<Option<(Instant, Value)>>>,
+    /// The numbers of the queue, as they were last read.
+    pub stats: Arc<Look<Result<Stats, Unavailable>>>,
+    /// The analytics, as they were last read, by their range.
+    pub analytics_shown: Arc<[AnalyticsLook; Range::WORDS.len()]>,
+    /// What long answers hold.
+    pub long_answers: LongAnswers,
     /// When the process started.
     pub started: Instant,
+}
+
+impl HttpState {
+    /// The numbers of the queue. Whoever reaches the port may ask for them, so those who ask at a time share them.
+    async fn queue_stats(&self) -> Result<Stats, Unavailable> {
+        let read = async || self.lifecycle.stats().await;
+        self.stats.share(read).await
+    }
 }
 
 /// All routes of a relay.
@@ -161,7 +184,7 @@ fn error(status: StatusCode, code: &str, message: &str) -> Response {
 }
 
 /// JSON that no cache keeps: all of it is about now.
-fn json_response(status: StatusCode, body: &serde_json::Value) -> Response {
+fn json_response(status: StatusCode, body: &Value) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "application/json"),
         (header::CACHE_CONTROL, "no-store"),

@@ -29,6 +29,7 @@ pub(crate) mod metrics;
 pub(crate) mod names;
 pub(crate) mod op;
 pub(crate) mod options;
+pub(crate) mod pairs;
 pub(crate) mod pop;
 pub(crate) mod push;
 pub(crate) mod retry;

@@ -49,6 +49,11 @@ pub const PROBE_INTERVAL: Duration = Duration::from_millis(250);
 pub const WATERMARK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a client's highest op is remembered after its last use.
 pub const CLIENT_MEMORY: Duration = Duration::from_secs(48 * 3600);
+/// Clients that a canvas remembers at most: some 25 MB. Each is kept so that what it sends again is a duplicate, so none gives way before its
+/// time: new ones wait. A server that posts with a key of its own each time, once in a second, has fewer in 48 hours.
+pub const CLIENTS_REMEMBERED: usize = 250_000;
+/// How often it is counted how many those are, where new ones come.
+pub const CLIENTS_COUNTED: Duration = Duration::from_secs(30);
 /// How often a process samples itself for the analytics: lines that move, for a row that a busy file does not notice.
 pub const ANALYTICS_STEP: Duration = Duration::from_secs(5);
 /// How long those samples are kept: 180 of some 300 bytes for each process.
@@ -194,6 +199,17 @@ pub const HTTP_PER_ADDRESS: usize = 16;
 /// Beyond all of them: connections that get an answer to a probe, one each.
 pub const HTTP_RESERVE: usize = 16;
 
+/// Bytes that all long answers of a process hold at a time: lists of objects, messages and members that are on their way.
+pub const LONG_ANSWERS_BYTES: usize = 128 * 1024 * 1024;
+/// Bytes that such an answer gives at once, in whole objects. A shorter one is given whole.
+pub const LONG_ANSWER_PIECE: usize = 64 * 1024;
+/// How long a long answer waits for others to be read.
+pub const LONG_ANSWER_WAIT: Duration = Duration::from_secs(5);
+/// How long its reader may take. The largest canvas needs some 100 kB a second.
+pub const LONG_ANSWER_TIME: Duration = Duration::from_secs(600);
+/// Bytes of a `PUT /api/v1/hooks`: as many hooks as there may be, with more names each than anybody gives them.
+pub const HOOKS_BYTES: usize = 2 * 1024 * 1024;
+
 /// The HTTP head of a request, in bytes.
 pub const HTTP_HEAD_BYTES: usize = 16 * 1024;
 /// Answers of fewer bytes are not worth compressing.
@@ -229,14 +245,32 @@ pub const JOB_QUEUES: i64 = 1_000;
 pub const JOB_PARTITIONS: i64 = 100_000;
 /// Consumer groups of one queue: a push tells each.
 pub const JOB_GROUPS: usize = 256;
-/// Traces of one message.
+/// Messages times the consumer groups that hear of them, in one request: each pair is a row or two.
+pub const JOB_PUSH_PAIRS: usize = 8_192;
+/// Acks times the consumer groups of their queues, in one request: whether another group needs a message is asked of each.
+pub const JOB_ACK_PAIRS: usize = 32_768;
+/// Bytes of an answer that lists messages, dead ones or notes. What is beyond is on the next page.
+pub const JOB_ANSWER_BYTES: usize = JOB_REQUEST_BYTES;
+/// Rows that one list looks at to find those that it is asked for.
+pub const JOB_LOOK_ROWS: usize = 100_000;
+/// Bytes of payloads that it reads for that.
+pub const JOB_LOOK_BYTES: usize = 64 * 1024 * 1024;
+/// Notes of one message (traces).
 pub const JOB_TRACES: usize = 100;
+/// Bytes of those: the oldest make room.
+pub const JOB_TRACE_BYTES: usize = 1024 * 1024;
+/// How long a note is kept: a week.
+pub const JOB_TRACES_MS: i64 = 7 * 24 * 3_600_000;
 /// Attempts to deliver messages of one queue that are kept: the latest.
 pub const JOB_DELIVERIES: i64 = 1_000;
+/// Of those, what one look at the history reads: each may have a dead message to be found.
+pub const JOB_DELIVERIES_PAGE: i64 = 256;
 /// How long they are kept: a week.
 pub const JOB_DELIVERIES_MS: i64 = 7 * 24 * 3_600_000;
 /// How long a dead message stays after it was looked at: 90 days.
 pub const JOB_REVIEWED_MS: i64 = 90 * 24 * 3_600_000;
+/// Kinds of pops by namespace or task that wait at a time, by group and filter: each looks at all queues whenever something comes.
+pub const JOB_FILTERS: usize = 64;
 /// The longest that a pop may wait, in milliseconds.
 pub const JOB_WAIT_MS: usize = 600_000;
 /// How long an empty partition stays, at least.
@@ -380,6 +414,12 @@ pub const HOOK_BACKLOG_BYTES: u64 = 256 * 1024 * 1024;
 pub const MAX_HOOK_BACKLOG_BYTES: u64 = 64 * 1024 * 1024 * 1024;
 /// Bytes of events that become one message: below what a message of a queue may have.
 pub const HOOK_BATCH_BYTES: usize = 512 * 1024;
+
+/// Bytes of whole objects (`include = "object"`) that all hooks together are told of one message of a client, or over Redis of one batch of a
+/// canvas. What is beyond is told as a gap. The largest batch makes others wait for some 20 ms.
+pub const HOOK_OBJECTS_BYTES: usize = 2 * 1024 * 1024;
+/// The same of the events' other bytes.
+pub const HOOK_EVENTS_BYTES: usize = 4 * 1024 * 1024;
 
 /// Canvases of one webhook whose events are on their way at a time.
 pub const WEBHOOK_AT_ONCE: usize = 8;

@@ -21,7 +21,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::backplane::intake::overloaded;
 use crate::backplane::{Author, Canvas, Delivery, Entry, Refusal, Sink, Unavailable};
-use crate::canvas::quotas::{Logs, Spare, charge_of, room_for_canvas, room_in_log};
+use crate::canvas::quotas::{Logs, Spare, charge_of, maybe_new, room_for_canvas, room_in_log};
 use crate::canvas::{CanvasState, Rules};
 use crate::jobs::telling::follower::Follower;
 use crate::limits::{CanvasRules, Quotas};
@@ -122,6 +122,12 @@ impl Clock {
         self.started_ms
             .saturating_add(millis(self.started.elapsed()))
     }
+}
+
+/// Whether the canvas takes the client that the entry is of, if that may be a new one.
+fn takes_client(entry: &Entry, live: &Live) -> Result<(), Refusal> {
+    let client = maybe_new(entry);
+    client.map_or(Ok(()), |client| live.state.room_for_client(client))
 }
 
 /// A key that nobody can guess.
@@ -346,6 +352,7 @@ impl MemoryBackplane {
         match entry {
             Entry::Durable { author, message } => author.ops.offer(message.op, || {
                 open()?;
+                takes_client(entry, live)?;
                 match self.relay.meter.lock().refuses(live.worked_at_ms, now_ms) {
                     true => Err(overloaded(
                         "this canvas's objects are much work: it waits for itself",
@@ -353,7 +360,7 @@ impl MemoryBackplane {
                     false => self.relay.room_for(live, author, message),
                 }
             }),
-            _ => open(),
+            _ => open().and_then(|()| takes_client(entry, live)),
         }
     }
 

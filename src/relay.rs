@@ -21,7 +21,7 @@ use crate::backplane::{Backplane, Beginnings};
 use crate::config::{AssetPlace, Config, RedisSettings, SqliteSettings, Store};
 use crate::hooks::HookStore;
 use crate::http::lobby::Lobby;
-use crate::http::{self, HttpState, Monitor, listener, sampler, upgrade};
+use crate::http::{self, HttpState, LongAnswers, Monitor, listener, sampler, upgrade};
 use crate::jobs::telling::follower::Follower;
 use crate::jobs::{self, Jobs};
 use crate::log::Engine;
@@ -379,6 +379,9 @@ impl Relay {
             lifecycle: self.backplane.clone(),
             jobs: self.jobs.clone(),
             jobs_shown: Arc::default(),
+            stats: Arc::default(),
+            analytics_shown: Arc::default(),
+            long_answers: LongAnswers::default(),
             hooks: self.hooks.clone(),
             assets: self.assets.clone(),
             analytics: self.samples.clone(),

@@ -246,7 +246,15 @@ impl<T> Intake<T> {
             Some((waiting.key, author.clone(), message.ops().collect()))
         };
         let ops = batch.iter().filter_map(ops_of).collect();
-        self.state.lock().refuse_ops(ops, why)
+        let mut answers = self.state.lock().refuse_ops(ops, why);
+        answers.extend(batch.iter().filter_map(|waiting| {
+            let Entry::Join { author } = &waiting.entry else {
+                return None;
+            };
+            let (conn, acked_op) = (author.conn, Err(why.clone()));
+            Some((waiting.key, Delivery::Joined { conn, acked_op }))
+        }));
+        answers
     }
 
     /// Refuses what has waited too long. It is removed under the lock, so it is surely not committed.

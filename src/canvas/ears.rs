@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::store::Logged;
 use crate::backplane::{PresenceChange, PresenceEvent};
 use crate::hooks::event::{EventType, data_of};
-use crate::hooks::told::{Named, Told, object_id, user_of};
+use crate::hooks::portion::Portion;
+use crate::hooks::told::{Missed, Named, Told, object_id, user_of};
 use crate::hooks::{Hooks, Include, Stored};
 use crate::protocol::ids::Position;
 
@@ -30,19 +31,22 @@ impl Heed {
         self.hooks().is_none_or(|hooks| hooks.hear(event))
     }
 
-    /// Whether some hook hears of that event on that canvas, and whether one of them wants whole objects.
-    fn wants(&self, canvas: &str, event: EventType) -> (bool, bool) {
+    /// How many hooks hear of that event on that canvas, and how many of them want whole objects.
+    fn wants(&self, canvas: &str, event: EventType) -> (usize, usize) {
         let Some(hooks) = self.hooks() else {
-            return (true, true);
+            return (1, 1);
         };
-        let (mut any, mut whole) = (false, false);
+        let (mut all, mut whole) = (0, 0);
         for hook in hooks.wanting(canvas, event) {
-            any = true;
-            whole |= hook.include == Include::Object;
+            all += 1;
+            whole += usize::from(hook.include == Include::Object);
         }
-        (any, whole)
+        (all, whole)
     }
 }
+
+/// What an event has beside what its author said, about.
+const EVENT_BYTES: usize = 256;
 
 /// Messages that took their places, for hooks that wait until a canvas is quiet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +63,9 @@ pub struct Ears {
     heed: Heed,
     canvas: Arc<str>,
     told: Vec<Told>,
+    portion: Portion,
+    /// What is heard is pushed at once, for each hook.
+    pushes: bool,
     changed: Option<Changed>,
 }
 
@@ -69,7 +76,18 @@ impl Ears {
             heed,
             canvas,
             told: Vec::new(),
+            portion: Portion::default(),
+            pushes: false,
             changed: None,
+        }
+    }
+
+    /// What it hears is pushed at once, for each hook, and not copied once and pushed later.
+    #[must_use]
+    pub fn pushing(self) -> Self {
+        Self {
+            pushes: true,
+            ..self
         }
     }
 
@@ -90,11 +108,12 @@ impl Ears {
         }
     }
 
-    /// A message took its place, which is the head now. `whole`: the object of that id, as it is.
+    /// A message took its place, which is the head now. `bytes` and `whole`: the object of that id, as it is.
     pub(super) fn logged(
         &mut self,
         head: Position,
         message: &Logged<'_>,
+        bytes: impl FnOnce(&str) -> Option<usize>,
         whole: impl FnOnce(&str) -> Option<String>,
     ) {
         if self.heed.hear(EventType::CanvasChanged) {
@@ -104,26 +123,41 @@ impl Ears {
             self.changed = Some(Changed { named, span });
         }
         let event = EventType::of(message.kind);
-        let (any, objects) = self.wants(event);
-        if !any {
+        let (all, objects) = self.wants(event);
+        if all == 0 {
             return;
         }
-        let of_objects = matches!(event, EventType::ObjectCreated | EventType::ObjectUpdated);
-        let id = match objects && of_objects {
-            true => object_id(message.text),
-            false => None,
-        };
         let author = message.author;
-        self.told.push(Told {
+        let mut told = Told {
             named: self.named(head),
             event,
             seq: message.seq,
             version: 0,
             client: Some(author.client.as_str().to_owned()),
-            user: Some(user_of(&author.user, &author.subject)),
-            data: data_of(message.text),
-            object: id.and_then(|id| whole(&id)),
-        });
+            user: None,
+            data: String::new(),
+            object: None,
+            missed: Missed::Event,
+        };
+        let size = message.text.len() + author.user.len() + EVENT_BYTES;
+        let hooks = if self.pushes { all } else { 1 };
+        if self.portion.takes_event(size, hooks) {
+            told.user = Some(user_of(&author.user, &author.subject));
+            told.data = data_of(message.text);
+            told.missed = Missed::Nothing;
+            let of_objects = matches!(event, EventType::ObjectCreated | EventType::ObjectUpdated);
+            if objects > 0
+                && of_objects
+                && let Some(id) = object_id(message.text)
+            {
+                let size = bytes(&id).unwrap_or_default();
+                match self.portion.takes_object(size, objects) {
+                    true => told.object = whole(&id),
+                    false => told.missed = Missed::Object,
+                }
+            }
+        }
+        self.told.push(told);
     }
 
     /// The presence table changed, which has `here` clients now. `new`: nobody knew the client.
@@ -144,6 +178,7 @@ impl Ears {
             None => (EventType::ClientLeft, EventType::CanvasIdle),
         };
         let ((one_wanted, _), (all_wanted, _)) = (self.wants(one), self.wants(all));
+        let (one_wanted, all_wanted) = (one_wanted > 0, all_wanted > 0);
         if !one_wanted && !all_wanted {
             return;
         }
@@ -158,6 +193,7 @@ impl Ears {
             user: user.map(str::to_owned),
             data: format!("{{\"clients\":{here}}}"),
             object: None,
+            missed: Missed::Nothing,
         };
         let (opens, empties) = (user.is_some() && here == 1, user.is_none() && here == 0);
         if all_wanted && opens {
@@ -174,7 +210,7 @@ impl Ears {
     /// The canvas is about to be deleted.
     pub(super) fn deleted(&mut self, head: Position) {
         let event = EventType::CanvasDeleted;
-        if self.wants(event).0 {
+        if self.wants(event).0 > 0 {
             self.told.push(Told {
                 named: self.named(head),
                 event,
@@ -184,14 +220,15 @@ impl Ears {
                 user: None,
                 data: "{}".to_owned(),
                 object: None,
+                missed: Missed::Nothing,
             });
         }
     }
 
-    fn wants(&self, event: EventType) -> (bool, bool) {
+    fn wants(&self, event: EventType) -> (usize, usize) {
         match self.heed.hear(event) {
             true => self.heed.wants(&self.canvas, event),
-            false => (false, false),
+            false => (0, 0),
         }
     }
 }

@@ -3,10 +3,13 @@
 //! These are decided before a message is done, not by the rules of a canvas: who is refused for the moment sends it again, so
 //! nothing of it may have happened.
 
-use crate::backplane::{Author, Refusal};
+use crate::backplane::{Author, Entry, Refusal};
 pub use crate::limits::Logs;
-use crate::limits::{FULL_RETRY_AFTER_MS, FullLog, LOG_ROW_BYTES, Quotas};
+use crate::limits::{
+    CLIENT_MEMORY, CLIENTS_REMEMBERED, FULL_RETRY_AFTER_MS, FullLog, LOG_ROW_BYTES, Quotas,
+};
 use crate::protocol::client_message::{Change, Durable};
+use crate::protocol::ids::ClientId;
 use crate::protocol::server_message::ErrorCode;
 
 /// What a chat message is kept with beside its text and its author: place, client, time.
@@ -66,6 +69,35 @@ fn full_log(quotas: &Quotas, log: FullLog) -> Refusal {
         code: ErrorCode::Overloaded,
         message,
         retry_after_ms: Some(FULL_RETRY_AFTER_MS),
+    }
+}
+
+/// Whether a canvas that remembers so many clients takes a new one. None of them gives way: without its row, what it sends again would be
+/// done again.
+///
+/// # Errors
+/// `overloaded`, for the moment.
+pub fn room_for_client(remembered: usize) -> Result<(), Refusal> {
+    if remembered < CLIENTS_REMEMBERED {
+        return Ok(());
+    }
+    let hours = CLIENT_MEMORY.as_secs() / 3_600;
+    Err(Refusal {
+        code: ErrorCode::Overloaded,
+        message: format!(
+            "the canvas remembers {CLIENTS_REMEMBERED} clients and idempotency keys already: there is room for new ones as those that \
+             were not used for {hours} hours are forgotten"
+        ),
+        retry_after_ms: Some(FULL_RETRY_AFTER_MS),
+    })
+}
+
+/// Whose row an entry may make: who joins, and who posts without having joined.
+pub fn maybe_new(entry: &Entry) -> Option<&ClientId> {
+    match entry {
+        Entry::Join { author } => Some(&author.client),
+        Entry::Durable { author, .. } if author.client.is_reserved() => Some(&author.client),
+        _ => None,
     }
 }
 

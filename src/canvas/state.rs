@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::ears::Ears;
 use super::moment::{Moment, Rules};
-use super::quotas::Spare;
+use super::quotas::{Spare, room_for_client};
 use super::store::ClientRow;
 use super::{Head, bounds};
-use crate::backplane::{Delivery, Entry, PresenceTable, Read, Snapshot};
+use crate::backplane::{Delivery, Entry, PresenceTable, Read, Refusal, Snapshot};
 use crate::limits::CLIENT_MEMORY;
 use crate::protocol::client_message::{Change, Durable};
 use crate::protocol::ids::{ClientId, Epoch, Position};
@@ -100,6 +100,18 @@ impl CanvasState {
             work: 0,
             spare: None,
             ears: None,
+        }
+    }
+
+    /// Whether it takes an entry of that client: it remembers it, or there is room for one more.
+    ///
+    /// # Errors
+    /// See [`room_for_client`].
+    pub fn room_for_client(&self, client: &ClientId) -> Result<(), Refusal> {
+        let rows = &self.tables.clients.rows;
+        match room_for_client(rows.len()) {
+            Err(refusal) if !rows.contains_key(client) => Err(refusal),
+            _ => Ok(()),
         }
     }
 

@@ -314,6 +314,10 @@ fn lines(found: Option<&Value>) -> anyhow::Result<ExitCode> {
     for message in messages.and_then(Value::as_array).into_iter().flatten() {
         say(message)?;
     }
+    if found.is_some_and(|found| found["partial"] == true) {
+        let note = "that is not all: an answer has at most 8 MiB; ask for fewer at a time, or for one partition";
+        let _ = writeln!(std::io::stderr(), "{note}");
+    }
     Ok(ExitCode::SUCCESS)
 }
 

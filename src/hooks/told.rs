@@ -34,6 +34,20 @@ pub struct Told {
     pub data: String,
     /// The whole object after the change, in JSON, if some hook wants that.
     pub object: Option<String>,
+    /// What of it there was no room for.
+    pub missed: Missed,
+}
+
+/// What of an event is not told, because its message has made too many bytes already: see [`super::portion`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Missed {
+    /// All is told.
+    #[default]
+    Nothing,
+    /// The whole object: hooks that want it are told of a gap.
+    Object,
+    /// All of it: each hook is told of a gap.
+    Event,
 }
 
 impl Told {
@@ -44,6 +58,15 @@ impl Told {
         match self.client {
             Some(_) if version == 0 => format!("{epoch}-{seq}"),
             _ => format!("{epoch}-{seq}-{version}-{}", self.event.as_str()),
+        }
+    }
+
+    /// Whether that hook is told of a gap in its place.
+    pub fn is_missed_by(&self, hook: &Hook) -> bool {
+        match self.missed {
+            Missed::Nothing => false,
+            Missed::Object => hook.include == Include::Object,
+            Missed::Event => true,
         }
     }
 

@@ -33,7 +33,7 @@ struct Answer<'a> {
 
 /// All numbers, or 503 when the queue gives none.
 pub(super) async fn stats(State(state): State<HttpState>) -> Response {
-    let queue = match timeout(QUEUE_ANSWER_TIMEOUT, state.lifecycle.stats()).await {
+    let queue = match timeout(QUEUE_ANSWER_TIMEOUT, state.queue_stats()).await {
         Ok(Ok(stats)) => stats,
         Ok(Err(unavailable)) => return unavailable_response(&unavailable.to_string()),
         Err(_) => return unavailable_response("the queue does not answer"),

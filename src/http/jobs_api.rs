@@ -22,16 +22,19 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use serde_json::{Value, json};
 
+use super::long::{self, LongAnswers, Room};
 use super::{HttpState, json_response, server_api};
 use crate::jobs::Jobs;
 use crate::jobs::look::Query;
 use crate::jobs::op::{Answer, Op, Refusal};
+use crate::limits::JOB_ANSWER_BYTES;
 
 /// What the handlers share.
 #[derive(Clone)]
 pub(super) struct ApiState {
     /// `None`: the backplane has no queue.
     jobs: Option<Arc<Jobs>>,
+    long_answers: LongAnswers,
 }
 
 /// A handler's answer, whichever way it came.
@@ -55,12 +58,30 @@ impl ApiState {
     async fn look(&self, query: Query) -> Answered {
         self.jobs()?.look(query).await.map(answered)
     }
+
+    /// The same of what may be long: it has room before it is read.
+    async fn list(&self, query: Query) -> Answered {
+        let jobs = self.jobs()?;
+        let room = self.room(JOB_ANSWER_BYTES).await?;
+        Ok(match jobs.look(query).await? {
+            Answer::Raw(text) => long::whole(text, room),
+            answer => answered(answer),
+        })
+    }
+
+    /// Room for an answer of so many bytes.
+    async fn room(&self, bytes: usize) -> Result<Room, Refusal> {
+        let room = self.long_answers.room(bytes).await;
+        let message = "other long answers are still being read: ask again later";
+        room.ok_or_else(|| Refusal::new(503, "overloaded", message))
+    }
 }
 
 /// The routes, behind the guard of the server API.
 pub(super) fn router(http: HttpState) -> Router<HttpState> {
     let state = ApiState {
         jobs: http.jobs.clone(),
+        long_answers: http.long_answers.clone(),
     };
     Router::new()
         .merge(messages_routes())
@@ -73,6 +94,7 @@ pub(super) fn router(http: HttpState) -> Router<HttpState> {
 pub(super) fn for_dashboard(http: &HttpState) -> Router<HttpState> {
     let state = ApiState {
         jobs: http.jobs.clone(),
+        long_answers: http.long_answers.clone(),
     };
     Router::new()
         .route("/queues", get(queues::list))

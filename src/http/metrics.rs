@@ -24,7 +24,7 @@ const JOBS_AGE: Duration = Duration::from_secs(2);
 pub(super) async fn metrics(State(state): State<HttpState>) -> Response {
     process_gauges(&state);
     counters();
-    let stats = timeout(QUEUE_ANSWER_TIMEOUT, state.lifecycle.stats()).await;
+    let stats = timeout(QUEUE_ANSWER_TIMEOUT, state.queue_stats()).await;
     let up = matches!(stats, Ok(Ok(_)));
     gauge!(names::QUEUE_UP).set(if up { 1.0 } else { 0.0 });
     let mut text = String::new();

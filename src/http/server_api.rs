@@ -21,8 +21,10 @@ use axum::routing::{get, post};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use super::body::NoBody;
 use super::{HttpState, error, json_response};
 use crate::backplane::{Found, Refusal, Unavailable};
+use crate::limits::HTTP_BODY_TIMEOUT;
 use crate::protocol::ids::CanvasId;
 use crate::protocol::server_message::ErrorCode;
 pub(super) use access::{guard_jobs, is_straight};
@@ -115,6 +117,20 @@ fn canvas_id(text: &str) -> Result<CanvasId, Box<Response>> {
 /// 400, with what would be right.
 fn bad(message: &str) -> Box<Response> {
     Box::new(error(StatusCode::BAD_REQUEST, "bad-request", message))
+}
+
+/// Why a body could not be read.
+fn no_body(why: NoBody, too_large: impl FnOnce() -> Box<Response>) -> Box<Response> {
+    match why {
+        NoBody::TooLarge => too_large(),
+        NoBody::Broken => bad("the body could not be read"),
+        NoBody::Late => {
+            let seconds = HTTP_BODY_TIMEOUT.as_secs();
+            let message = format!("the body must come within {seconds} s");
+            let status = StatusCode::REQUEST_TIMEOUT;
+            Box::new(error(status, "timeout", &message))
+        }
+    }
 }
 
 fn not_found(message: &str) -> Box<Response> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes, HttpBody, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -13,8 +13,8 @@ use futures::StreamExt as _;
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use super::body::{Announced, NoBody, whole};
 use super::lobby::Door;
-use super::passing::pass;
 use super::upgrade::{UpgradeState, address, wrong_origin};
 use super::{error, json_response};
 use crate::backplane::Unavailable;
@@ -256,18 +256,14 @@ async fn text(body: Body, most: usize, within: Duration) -> Result<String, Refus
         let message = format!("the body has at most {most} bytes");
         refusal(StatusCode::PAYLOAD_TOO_LARGE, "too-large", &message)
     };
-    if body.size_hint().lower() > most as u64 {
-        pass(body, most).await;
-        return Err(too_large());
-    }
-    let bytes = match tokio::time::timeout(within, to_bytes(body, most)).await {
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err(failed)) if failed.to_string().contains("length limit") => return Err(too_large()),
-        Ok(Err(_)) => {
+    let bytes = match whole(body, most, within, Announced::Pass).await {
+        Ok(bytes) => bytes,
+        Err(NoBody::TooLarge) => return Err(too_large()),
+        Err(NoBody::Broken) => {
             let message = "the body could not be read";
             return Err(refusal(StatusCode::BAD_REQUEST, "bad-request", message));
         }
-        Err(_) => {
+        Err(NoBody::Late) => {
             let message = format!("the body must come within {} s", within.as_secs());
             return Err(refusal(StatusCode::REQUEST_TIMEOUT, "timeout", &message));
         }

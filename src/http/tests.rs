@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-use super::{HttpState, Monitor, RelayStatus, router};
+use super::{HttpState, LongAnswers, Monitor, RelayStatus, router};
 use crate::analytics::ring::Ring;
 use crate::backplane::{Answer, Instance, InstanceStats, Lifecycle, Stats, Unavailable};
 use crate::config::Config;
@@ -132,6 +132,9 @@ impl Server {
             jobs: None,
             jobs_shown: Arc::default(),
             assets: None,
+            stats: Arc::default(),
+            analytics_shown: Arc::default(),
+            long_answers: LongAnswers::default(),
             hooks: Follower::new(jobs.clone(), Arc::default(), || true),
             analytics: Arc::new(Ring::new("one".to_owned())),
             config: Arc::new(config),

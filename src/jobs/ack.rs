@@ -249,33 +249,57 @@ pub(crate) fn end<S: Store>(
 
 /// The rows of a lease that has not run out.
 pub(crate) fn live<S: Store>(w: &mut Work<'_, S>, lease: LeaseId) -> Res<Vec<(Spot, i64)>, S> {
-    let (from, to) = ((lease, 0, 0, 0), (lease, i64::MAX, 0, 0));
     let mut live = Vec::new();
-    for row in w.store.scan::<Lease>(&from, &to, usize::MAX >> 1)? {
-        let Some(at) = w.group_keyed(row.queue, row.grp)? else {
-            continue;
-        };
-        let spot = Spot {
-            queue: row.queue,
-            at,
-            grp: row.grp,
-            partition: row.partition,
-        };
-        let until = if row.seq == 0 {
-            w.see_cursor(row.partition, row.grp)?
-                .filter(|cursor| cursor.lease == Some(lease))
-                .map(|cursor| cursor.at)
-        } else {
-            let state: Option<State> = w.store.get(&(row.partition, row.grp, row.seq))?;
-            state
-                .filter(|state| state.lease == Some(lease))
-                .map(|state| state.at)
-        };
-        if until.is_some_and(|until| until > w.now) {
-            live.push((spot, row.seq));
-        }
+    for row in rows_of(w, lease)? {
+        live.extend(live_row(w, &row)?);
     }
     Ok(live)
+}
+
+/// Whether something of the lease has not run out. Cheaper than all of it.
+pub(crate) fn is_live<S: Store>(w: &mut Work<'_, S>, lease: LeaseId) -> Res<bool, S> {
+    let first: Option<Lease> = w.store.first(&(lease, 0, 0, 0), &(lease, i64::MAX, 0, 0))?;
+    match first {
+        None => return Ok(false),
+        Some(row) if live_row(w, &row)?.is_some() => return Ok(true),
+        Some(_) => {}
+    }
+    for row in rows_of(w, lease)? {
+        if live_row(w, &row)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn rows_of<S: Store>(w: &Work<'_, S>, lease: LeaseId) -> Res<Vec<Lease>, S> {
+    let (from, to) = ((lease, 0, 0, 0), (lease, i64::MAX, 0, 0));
+    w.store.scan(&from, &to, usize::MAX >> 1)
+}
+
+fn live_row<S: Store>(w: &mut Work<'_, S>, row: &Lease) -> Res<Option<(Spot, i64)>, S> {
+    let Some(at) = w.group_keyed(row.queue, row.grp)? else {
+        return Ok(None);
+    };
+    let spot = Spot {
+        queue: row.queue,
+        at,
+        grp: row.grp,
+        partition: row.partition,
+    };
+    let until = if row.seq == 0 {
+        w.see_cursor(row.partition, row.grp)?
+            .filter(|cursor| cursor.lease == Some(row.lease))
+            .map(|cursor| cursor.at)
+    } else {
+        let state: Option<State> = w.store.get(&(row.partition, row.grp, row.seq))?;
+        state
+            .filter(|state| state.lease == Some(row.lease))
+            .map(|state| state.at)
+    };
+    Ok(until
+        .filter(|until| *until > w.now)
+        .map(|_| (spot, row.seq)))
 }
 
 pub(crate) fn lease_over() -> Refusal {

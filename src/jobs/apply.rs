@@ -4,7 +4,7 @@ use super::op::{Answer, Op, Step, StepDone, Transaction};
 use super::store::Store;
 use super::work::{Res, Work};
 use super::{
-    ack, assets, dead, deliveries, manage, pop, push, sweep, telling, timings, touch, traces,
+    ack, assets, dead, deliveries, manage, pairs, pop, push, sweep, telling, timings, touch, traces,
 };
 
 /// Does what is asked for. What it changed is written, and what is to be told is in `w.effects`.
@@ -16,9 +16,15 @@ pub(crate) fn apply<S: Store>(w: &mut Work<'_, S>, op: &Op) -> Res<Answer, S> {
         Op::Configure(given) => manage::configure(w, given)?,
         Op::DeleteQueue(name) => manage::delete(w, name)?,
         Op::Clear { queue, partition } => manage::clear(w, queue, partition.as_deref())?,
-        Op::Push(items) => Answer::Pushed(push::push(w, items)?),
+        Op::Push(items) => match pairs::of_push(w, items)? {
+            Some(refusal) => Answer::Refused(refusal),
+            None => Answer::Pushed(push::push(w, items)?),
+        },
         Op::Pop(request) => pop::pop(w, request)?,
-        Op::Ack(items) => Answer::Acked(ack::ack(w, items)?),
+        Op::Ack(items) => match pairs::of_acks(w, items)? {
+            Some(refusal) => Answer::Refused(refusal),
+            None => Answer::Acked(ack::ack(w, items)?),
+        },
         Op::Settle(settle) => Answer::Acked(deliveries::settle(w, settle)?),
         Op::Extend { lease, ms } => ack::extend(w, *lease, *ms)?,
         Op::Release(lease) => ack::release(w, *lease)?,
@@ -53,8 +59,11 @@ pub(crate) fn apply<S: Store>(w: &mut Work<'_, S>, op: &Op) -> Res<Answer, S> {
 
 /// All steps or none: the store goes back to where it was if one can't be done. A duplicate can't fail it.
 fn atomically<S: Store>(w: &mut Work<'_, S>, transaction: &Transaction) -> Res<Answer, S> {
+    if let Some(refusal) = pairs::of_transaction(w, transaction)? {
+        return Ok(Answer::Refused(refusal));
+    }
     for lease in &transaction.required {
-        if ack::live(w, *lease)?.is_empty() {
+        if !ack::is_live(w, *lease)? {
             return Ok(Answer::Refused(ack::lease_over()));
         }
     }

@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::limits::JOB_FILTERS;
+
 /// What is waited for: a queue, or [`ANY`]; a group, and a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Wanted {
@@ -81,6 +83,16 @@ impl Hub {
             waiter,
             more: false,
         }
+    }
+
+    /// Whether one more may wait so. Each kind of wait for any queue looks at all queues whenever something is committed in one of them, so
+    /// there are few kinds. Those of one kind take turns.
+    pub(crate) fn may_wait(&self, wanted: &Wanted) -> bool {
+        let state = self.state.lock();
+        let Some(kinds) = state.queues.get(&ANY).filter(|_| wanted.queue == ANY) else {
+            return true;
+        };
+        kinds.len() < JOB_FILTERS || kinds.contains_key(&(wanted.group, wanted.partition))
     }
 
     /// Something has become, or will become at `at`, available in these queues.
@@ -238,6 +250,22 @@ mod tests {
 
     fn is_woken(ticket: &Ticket) -> bool {
         ticket.woken().now_or_never().is_some()
+    }
+
+    #[test]
+    fn those_who_wait_for_any_queue_wait_in_few_ways() {
+        let hub = Arc::<Hub>::default();
+        let any = |group| Wanted {
+            queue: ANY,
+            ..wanted(group)
+        };
+        let groups = 0..JOB_FILTERS as u64;
+        let tickets: Vec<Ticket> = groups.map(|group| hub.enter(any(group))).collect();
+        assert!(!hub.may_wait(&any(9_999)));
+        assert!(hub.may_wait(&any(0)), "as somebody waits already");
+        assert!(hub.may_wait(&wanted(9_999)), "for one queue");
+        drop(tickets);
+        assert!(hub.may_wait(&any(9_999)));
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 mod attempts;
 mod notes;
+mod page;
 mod peek;
+mod waiting;
 
 use std::ops::ControlFlow;
 
@@ -12,9 +14,10 @@ use super::fifo;
 use super::finish::has_before_it;
 use super::look::iso;
 use super::op::{Answer, DEFAULT_GROUP, Refusal};
-use super::rows::{Dead, DeadIndex, Message, Named, PartitionName, State};
+use super::rows::{Dead, DeadIndex, Message, Named, State};
 use super::store::{Order, Store};
 use super::work::{Res, Work, digest, kind, parse_partition_id, partition_id, standing};
+use page::Page;
 
 #[derive(Debug, Clone)]
 pub(crate) enum Query {
@@ -75,9 +78,6 @@ pub(crate) struct MessagesQuery {
     pub(crate) offset: usize,
 }
 
-/// Rows that one look reads at most, whatever is filtered.
-const MOST_ROWS: usize = 100_000;
-
 pub(crate) fn answer<S: Store>(w: &mut Work<'_, S>, query: &Query) -> Res<Answer, S> {
     match query {
         Query::Peek {
@@ -87,15 +87,15 @@ pub(crate) fn answer<S: Store>(w: &mut Work<'_, S>, query: &Query) -> Res<Answer
             limit,
         } => peek::peek(w, queue, partition.as_deref(), group, *limit),
         Query::Dead(query) => dead(w, query),
-        Query::Messages(query) => messages(w, query),
+        Query::Messages(query) => waiting::messages(w, query),
         Query::Message { partition_id, name } => message(w, partition_id, name),
-        Query::Traces { partition_id, name } => notes::traces(w, partition_id, name),
+        Query::Traces { partition_id, name } => notes::of_message(w, partition_id, name),
         Query::TracesNamed {
             name,
             limit,
             offset,
-        } => notes::traces_named(w, name, *limit, *offset),
-        Query::TraceNames { limit } => notes::trace_names(w, *limit),
+        } => notes::named(w, name, *limit, *offset),
+        Query::TraceNames { limit } => notes::names(w, *limit),
         Query::Deliveries {
             queue,
             before,
@@ -112,16 +112,6 @@ fn with_data(object: &Value, data: &str) -> String {
     text.push_str(data);
     text.push('}');
     text
-}
-
-fn list(rows: &[String], rest: &Value) -> Answer {
-    let rest = rest.to_string();
-    let (open, rest) = rest.split_at(1);
-    let comma = if rest == "}" { "" } else { "," };
-    Answer::Raw(format!(
-        "{open}\"messages\":[{}]{comma}{rest}",
-        rows.join(",")
-    ))
 }
 
 fn no_queue(name: &str) -> Answer {
@@ -154,56 +144,82 @@ fn describe<S: Store>(w: &mut Work<'_, S>, message: &Message) -> Res<Value, S> {
 }
 
 fn dead<S: Store>(w: &mut Work<'_, S>, query: &DeadQuery) -> Res<Answer, S> {
+    let mut page = Page::new(query.limit, Some(query.offset));
     let queues = match &query.queue {
-        Some(name) => match w.queue_key(name)? {
-            Some(key) => vec![key],
-            None => return Ok(list(&[], &page(0, query.limit, query.offset))),
-        },
-        None => super::manage::queues(w)?
-            .into_iter()
-            .map(|(_, key)| key)
-            .collect(),
+        Some(name) => w.queue_key(name)?.into_iter().collect(),
+        None => {
+            let all = super::manage::queues(w)?.into_iter();
+            all.map(|(_, key)| key).collect::<Vec<_>>()
+        }
     };
-    let which = match query.reviewed {
-        None => 0,
-        Some(false) => 1,
-        Some(true) => 2,
-    };
-    let (mut rows, mut total) = (Vec::new(), 0);
-    for queue in queues {
-        // The index of those reviewed is by the time of the review.
-        let timed = which != 2;
-        let from = query.from.filter(|_| timed).unwrap_or(i64::MIN);
-        let to = query.to.filter(|_| timed).unwrap_or(i64::MAX);
-        let (from, to) = ((queue, which, from, 0), (queue, which, to, i64::MAX));
-        let mut ids = Vec::new();
-        w.store
-            .each::<DeadIndex>(&from, &to, Order::Down, MOST_ROWS, &mut |row| {
-                ids.push(row.id);
-                ControlFlow::Continue(())
-            })?;
-        let unfiltered = query.group.is_none() && query.partition.is_none() && timed;
-        for id in ids {
-            let wanted = (query.offset..query.offset + query.limit).contains(&total);
+    // The index of those reviewed is by the time of the review.
+    let timed = query.reviewed != Some(true);
+    let unfiltered = query.group.is_none() && query.partition.is_none();
+    let unfiltered = unfiltered && (timed || (query.from.is_none() && query.to.is_none()));
+    // All of a queue are counted anyway.
+    let counted =
+        unfiltered && query.reviewed.is_none() && query.from.is_none() && query.to.is_none();
+    let mut total = 0;
+    'queues: for queue in queues {
+        let (before, all) = (total, w.see_queue(queue)?.map_or(0, |row| row.dead));
+        let most = match counted {
+            true => (query.offset + query.limit).saturating_sub(total),
+            false => usize::MAX,
+        };
+        let places = dead_places(w, queue, query, page.looks_left().min(most))?;
+        for id in places {
+            if !page.looks(0) {
+                break 'queues;
+            }
+            let wanted = page.has_room() && total >= query.offset;
             if unfiltered && !wanted {
                 total += 1;
                 continue;
             }
             let found: Option<Dead> = w.store.get(&(id,))?;
-            let Some(dead) = found.filter(|dead| fits(dead, query)) else {
+            let Some(dead) = found else { continue };
+            if !page.reads(dead.payload.len()) {
+                break 'queues;
+            }
+            if !fits(&dead, query) {
                 continue;
-            };
+            }
             if wanted {
-                rows.push(dead_row(w, &dead)?);
+                page.add(dead_row(w, &dead)?);
             }
             total += 1;
         }
+        if counted {
+            total = before + usize::try_from(all).unwrap_or(0);
+        }
     }
-    Ok(list(&rows, &page(total, query.limit, query.offset)))
+    let rest = json!({"total": total, "limit": query.limit, "offset": query.offset});
+    Ok(page.answer("messages", rest))
 }
 
-fn page(total: usize, limit: usize, offset: usize) -> Value {
-    json!({"total": total, "limit": limit, "offset": offset})
+/// Numbers of the dead of a queue, the latest first.
+fn dead_places<S: Store>(
+    w: &Work<'_, S>,
+    queue: i64,
+    query: &DeadQuery,
+    most: usize,
+) -> Res<Vec<i64>, S> {
+    let which = match query.reviewed {
+        None => 0,
+        Some(false) => 1,
+        Some(true) => 2,
+    };
+    let timed = which != 2;
+    let from = query.from.filter(|_| timed).unwrap_or(i64::MIN);
+    let to = query.to.filter(|_| timed).unwrap_or(i64::MAX);
+    let (from, to) = ((queue, which, from, 0), (queue, which, to, i64::MAX));
+    let mut ids = Vec::new();
+    w.store
+        .each::<DeadIndex>(&from, &to, Order::Down, most, &mut |row| {
+            ids.push(row.id);
+            ControlFlow::Continue(())
+        })?;
+    Ok(ids)
 }
 
 fn fits(dead: &Dead, query: &DeadQuery) -> bool {
@@ -289,98 +305,6 @@ fn standing_of<S: Store>(w: &mut Work<'_, S>, queue: i64, message: &Message) -> 
         status = "completed";
     }
     Ok(json!({"status": status, "consumerGroups": groups}))
-}
-
-fn messages<S: Store>(w: &mut Work<'_, S>, query: &MessagesQuery) -> Res<Answer, S> {
-    if query
-        .status
-        .as_deref()
-        .is_some_and(|status| matches!(status, "failed" | "dead_letter" | "dlq"))
-    {
-        let dead_query = DeadQuery {
-            queue: query.queue.clone(),
-            partition: query.partition.clone(),
-            limit: query.limit,
-            offset: query.offset,
-            ..DeadQuery::default()
-        };
-        return dead(w, &dead_query);
-    }
-    let (mut rows, mut seen, mut read) = (Vec::new(), 0, 0);
-    for (name, queue) in super::manage::queues(w)? {
-        let row = w.see_queue(queue)?;
-        let fits = query.queue.as_ref().is_none_or(|wanted| *wanted == name)
-            && row.is_some_and(|row| {
-                query
-                    .namespace
-                    .as_ref()
-                    .is_none_or(|wanted| row.namespace == *wanted)
-                    && query.task.as_ref().is_none_or(|wanted| row.task == *wanted)
-            });
-        if !fits {
-            continue;
-        }
-        let partitions = match &query.partition {
-            Some(name) => w.partition_key(queue, name)?.into_iter().collect(),
-            None => {
-                let (from, to) = ((queue, String::new()), (queue + 1, String::new()));
-                let all = w.store.scan::<PartitionName>(&from, &to, MOST_ROWS)?;
-                all.into_iter().map(|row| row.key).collect::<Vec<_>>()
-            }
-        };
-        for partition in partitions {
-            let found = some_of(w, partition, query, seen, &mut read)?;
-            for message in found {
-                let stands = standing_of(w, queue, &message)?;
-                let wanted = query.status.as_ref();
-                if wanted.is_some_and(|status| stands["status"] != **status) {
-                    continue;
-                }
-                if seen >= query.offset && rows.len() < query.limit {
-                    let mut row = describe(w, &message)?;
-                    row["status"] = stands["status"].clone();
-                    row["consumerGroups"] = stands["consumerGroups"].clone();
-                    rows.push(with_data(&row, &message.payload));
-                }
-                seen += 1;
-            }
-            if rows.len() >= query.limit {
-                break;
-            }
-        }
-    }
-    Ok(list(
-        &rows,
-        &json!({"limit": query.limit, "offset": query.offset}),
-    ))
-}
-
-/// Messages of a partition, as many as may be wanted.
-fn some_of<S: Store>(
-    w: &Work<'_, S>,
-    partition: i64,
-    query: &MessagesQuery,
-    seen: usize,
-    read: &mut usize,
-) -> Res<Vec<Message>, S> {
-    let end = query.offset + query.limit;
-    let wanted = if query.status.is_some() {
-        MOST_ROWS
-    } else {
-        end - seen.min(end)
-    };
-    let (from, to) = ((partition, 0), (partition + 1, 0));
-    let mut found = Vec::new();
-    w.store
-        .each::<Message>(&from, &to, Order::Up, wanted, &mut |message| {
-            *read += 1;
-            found.push(message);
-            if *read > MOST_ROWS || found.len() >= 2_000 {
-                return ControlFlow::Break(());
-            }
-            ControlFlow::Continue(())
-        })?;
-    Ok(found)
 }
 
 fn message<S: Store>(w: &mut Work<'_, S>, id: &str, name: &str) -> Res<Answer, S> {

@@ -33,7 +33,7 @@ pub(crate) fn answer<S: Store>(w: &mut Work<'_, S>, query: &Query) -> Res<Answer
         Query::Leases(leases) => {
             let mut out = 0;
             for lease in leases {
-                out += usize::from(!ack::live(w, *lease)?.is_empty());
+                out += usize::from(ack::is_live(w, *lease)?);
             }
             Answer::Json(json!(out))
         }

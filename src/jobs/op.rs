@@ -123,15 +123,17 @@ impl Op {
     /// The bytes that it takes while it waits.
     pub(crate) fn size(&self) -> usize {
         let items = |items: &[PushItem]| items.iter().map(|item| item.payload.len() + 256).sum();
+        let ack = |item: &AckItem| 256 + item.error.as_ref().map_or(0, String::len);
         match self {
             Self::Push(all) => items(all),
-            Self::Ack(all) => all.len() * 256,
+            Self::Ack(all) => all.iter().map(ack).sum(),
+            Self::Trace(item) => item.data.len() + 256,
             Self::Tell(tell) => tell.size(),
             Self::Settle(settle) => settle.acks.len() * 256 + 1_024,
             Self::Transaction(transaction) => {
                 let step = |step: &Step| match step {
                     Step::Push(all) => items(all),
-                    Step::Ack(_) => 256,
+                    Step::Ack(item) => ack(item),
                 };
                 transaction.steps.iter().map(step).sum()
             }

@@ -20,6 +20,8 @@ struct Basket {
     bytes: usize,
     partitions: usize,
     in_vain: usize,
+    /// Messages times groups that it may complete itself.
+    pairs: usize,
     lease: Option<LeaseId>,
     popped: Popped,
 }
@@ -31,6 +33,7 @@ pub(crate) fn pop<S: Store>(w: &mut Work<'_, S>, request: &PopRequest) -> Res<An
         bytes: limits::JOB_REQUEST_BYTES,
         partitions: request.partitions.max(1),
         in_vain: IN_VAIN,
+        pairs: limits::JOB_ACK_PAIRS,
         lease,
         popped: Popped::default(),
     };
@@ -177,7 +180,7 @@ fn of_turns<S: Store>(
             give(w, spot, basket)?;
         }
         let nothing = basket.popped.messages.len() == before;
-        let hungry = nothing && basket.in_vain > 0 && basket.partitions > 0;
+        let hungry = nothing && basket.want > 0 && basket.in_vain > 0 && basket.partitions > 0;
         if !hungry || !groups::join(w, queue, at)? {
             // What was just taken in may be there to be had.
             let there = first_turn(w, queue, grp, standing::READY)?.is_some();
@@ -206,7 +209,16 @@ fn give<S: Store>(w: &mut Work<'_, S>, spot: Spot, basket: &mut Basket) -> Res<(
     let before = basket.popped.messages.len();
     let out: &mut Vec<Delivered> = &mut basket.popped.messages;
     let fifo = w.see_queue(spot.queue)?.is_some_and(|row| row.options.fifo);
-    let (want, bytes, lease) = (basket.want, basket.bytes, basket.lease);
+    let (mut want, bytes, lease) = (basket.want, basket.bytes, basket.lease);
+    // What is completed at once asks every group of its queue whether it needs the message.
+    let groups = w.group_count(spot.queue)?.max(1);
+    if lease.is_none() {
+        want = want.min(basket.pairs / groups);
+    }
+    if want == 0 {
+        basket.want = 0;
+        return Ok(());
+    }
     if fifo {
         fifo::take(w, spot, want, bytes, lease, out)?;
     } else {
@@ -214,6 +226,7 @@ fn give<S: Store>(w: &mut Work<'_, S>, spot: Spot, basket: &mut Basket) -> Res<(
     }
     let got = &basket.popped.messages[before..];
     basket.want -= got.len().min(basket.want);
+    basket.pairs -= (got.len() * groups).min(basket.pairs);
     let bytes: usize = got.iter().map(|message| message.payload.len()).sum();
     basket.bytes = basket.bytes.saturating_sub(bytes);
     if got.is_empty() {

@@ -164,7 +164,7 @@ tables! {
         until: i64,
     }
 
-    /// What ends by itself, in the order of time. Kind 0: a mark of a name; 1: a completed message that is kept.
+    /// What ends by itself, in the order of time. Kind 0: a mark of a name; 1: a completed message that is kept; 2: a trace, whose number is `n`.
     7 Mark "job_marks" marks (queue: i64, kind: i64, at: i64, n: i64) {
         partition: i64,
         digest: [u8; 16],

@@ -116,7 +116,15 @@ impl Jobs {
         request: PopRequest,
         deadline: Option<Instant>,
     ) -> Result<Popped, Refusal> {
-        let mut ticket = self.hub.enter(wanted(&request));
+        let wanted = wanted(&request);
+        if deadline.is_some() && !self.hub.may_wait(&wanted) {
+            let most = limits::JOB_FILTERS;
+            return Err(Refusal::full(format!(
+                "pops by namespace or task wait in {most} ways already (consumerGroup, namespace, task): that is the most; pop without wait, or \
+                 from a queue"
+            )));
+        }
+        let mut ticket = self.hub.enter(wanted);
         loop {
             if self.draining.load(Ordering::Acquire) {
                 return Ok(Popped::default());
@@ -138,6 +146,12 @@ impl Jobs {
                 wait(&ticket, popped.next_at, deadline).await;
             }
         }
+    }
+
+    /// What was popped can't be handed over: it goes back as it was.
+    pub(crate) async fn give_back(&self, lease: LeaseId) {
+        // If it can't be given back now, its lease runs out.
+        let _ = self.run(Op::Release(lease)).await;
     }
 
     fn note(&self, popped: &Popped) {

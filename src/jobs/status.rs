@@ -9,6 +9,7 @@ use super::rows::{Group, Message, PartitionName, Queue, Turn};
 use super::store::Store;
 use super::timings::{Histogram, Timings};
 use super::work::{Res, Work, partition_id, standing};
+use crate::limits::JOB_LOOK_BYTES;
 
 #[derive(Debug, Clone)]
 pub(crate) enum Query {
@@ -33,17 +34,39 @@ pub(crate) enum Query {
     },
 }
 
-/// Partitions that one look reads.
-const MOST_PARTITIONS: usize = 100_000;
-/// Partitions that a look at all queues goes through for their oldest message.
-const MOST_LOOKS: i64 = 1_000;
+/// Rows that are looked at for what is delayed, and for what has failed. Of a queue with more, the numbers say at least how many there are.
+const MOST_ROWS: usize = 100_000;
+/// Partitions that one answer looks through for the oldest messages.
+const MOST_PARTITIONS: i64 = 10_000;
+/// The same of what is scraped every few seconds.
+const MOST_SCRAPED: i64 = 1_000;
+/// Groups of one answer: some 8 MiB.
+const MOST_GROUPS: usize = 20_000;
+
+/// What is left of looking for oldest messages. Of queues that are too large for the rest of it, that age is not told.
+struct Looks {
+    partitions: i64,
+    bytes: usize,
+}
+
+impl Looks {
+    fn new(partitions: i64) -> Self {
+        Self {
+            partitions,
+            bytes: JOB_LOOK_BYTES,
+        }
+    }
+}
 
 pub(crate) fn answer<S: Store>(w: &mut Work<'_, S>, query: &Query) -> Res<Answer, S> {
     match query {
         Query::Overview => overview(w),
         Query::Queues { namespace, task } => queues(w, namespace.as_deref(), task.as_deref()),
         Query::Queue(name) => match w.queue_key(name)? {
-            Some(key) => Ok(Answer::Json(queue(w, key, true)?)),
+            Some(key) => {
+                let mut looks = Looks::new(MOST_PARTITIONS);
+                Ok(Answer::Json(queue(w, key, true, &mut looks)?))
+            }
             None => {
                 let message = format!("there is no queue {name}");
                 Ok(Answer::Refused(Refusal::not_found(message)))
@@ -89,21 +112,21 @@ fn queues<S: Store>(
     namespace: Option<&str>,
     task: Option<&str>,
 ) -> Res<Answer, S> {
-    let mut rows = Vec::new();
+    let (mut rows, mut looks) = (Vec::new(), Looks::new(MOST_PARTITIONS));
     for (_, key) in super::manage::queues(w)? {
         let fits = w.see_queue(key)?.is_some_and(|row| {
             namespace.is_none_or(|wanted| row.namespace == wanted)
                 && task.is_none_or(|wanted| row.task == wanted)
         });
         if fits {
-            rows.push(queue(w, key, false)?);
+            rows.push(queue(w, key, false, &mut looks)?);
         }
     }
     Ok(Answer::Json(json!({"queues": rows, "total": rows.len()})))
 }
 
 /// A queue in numbers. What is pending, in flight, delayed and failed is by group, and of the one that has most before it.
-fn queue<S: Store>(w: &mut Work<'_, S>, key: i64, whole: bool) -> Res<Value, S> {
+fn queue<S: Store>(w: &mut Work<'_, S>, key: i64, whole: bool, looks: &mut Looks) -> Res<Value, S> {
     let Some(row) = w.see_queue(key)?.cloned() else {
         return Ok(Value::Null);
     };
@@ -115,12 +138,13 @@ fn queue<S: Store>(w: &mut Work<'_, S>, key: i64, whole: bool) -> Res<Value, S> 
     let out = all.iter().map(|group| group.out).max().unwrap_or(0);
     let (mut delayed, mut failed) = (0, 0);
     if whole {
+        let mut left = MOST_ROWS;
         for group in &all {
-            let (d, f) = waiting(w, &row, group)?;
+            let (d, f) = waiting(w, &row, group, &mut left)?;
             (delayed, failed) = (delayed.max(d), failed.max(f));
         }
     }
-    let oldest_ms = oldest(w, key)?.map(|at| w.now - at);
+    let oldest_ms = oldest(w, key, looks)?.map(|at| w.now - at);
     let timings = Timings::read(&row.timings);
     let pending = (total - out - delayed).max(0);
     let mut value = json!({
@@ -166,16 +190,23 @@ fn times(histogram: &Histogram) -> Value {
 }
 
 /// Messages of a group that are due later, and those that have failed and are to come again.
-fn waiting<S: Store>(w: &mut Work<'_, S>, queue: &Queue, group: &Group) -> Res<(i64, i64), S> {
+fn waiting<S: Store>(
+    w: &mut Work<'_, S>,
+    queue: &Queue,
+    group: &Group,
+    left: &mut usize,
+) -> Res<(i64, i64), S> {
     use super::rows::{Ready, State};
     let from = (queue.key, group.key, standing::READY, i64::MIN, 0);
     let to = (queue.key, group.key, standing::LEASED, i64::MAX, 0);
-    let turns = w.store.scan::<Turn>(&from, &to, MOST_PARTITIONS)?;
+    let turns = w.store.scan::<Turn>(&from, &to, *left)?;
+    *left -= turns.len();
     let (mut delayed, mut failed) = (0, 0);
     for turn in turns {
         let (partition, grp) = (turn.partition, group.key);
         let (from, to) = ((partition, grp, 0), (partition, grp + 1, 0));
-        let states = w.store.scan::<State>(&from, &to, MOST_PARTITIONS)?;
+        let states = w.store.scan::<State>(&from, &to, *left)?;
+        *left -= states.len();
         let again = states.iter().filter(|state| state.attempts > 0).count();
         failed += i64::try_from(again).unwrap_or(0);
         if queue.options.fifo {
@@ -189,7 +220,8 @@ fn waiting<S: Store>(w: &mut Work<'_, S>, queue: &Queue, group: &Group) -> Res<(
         } else {
             let from = (partition, grp, super::work::kind::DELAYED, w.now + 1, 0);
             let to = (partition, grp, super::work::kind::DELAYED, i64::MAX, 0);
-            let later = w.store.scan::<Ready>(&from, &to, MOST_PARTITIONS)?;
+            let later = w.store.scan::<Ready>(&from, &to, *left)?;
+            *left -= later.len();
             delayed += i64::try_from(later.len()).unwrap_or(0);
         }
     }
@@ -207,17 +239,14 @@ fn handed_out<S: Store>(w: &mut Work<'_, S>, queue: i64) -> Res<i64, S> {
 
 /// Whoever scrapes makes this read: partitions are looked through for the oldest message only where they are few.
 fn gauges<S: Store>(w: &mut Work<'_, S>) -> Res<Answer, S> {
-    let mut looks = MOST_LOOKS;
+    let mut looks = Looks::new(MOST_SCRAPED);
     let mut rows = Vec::new();
     let mut others = [0; 4];
     for (name, key) in super::manage::queues(w)? {
         let Some(row) = w.see_queue(key)? else {
             continue;
         };
-        let (partitions, mut numbers) = (
-            row.partitions,
-            [row.messages - row.kept, 0, row.dead, row.bytes],
-        );
+        let mut numbers = [row.messages - row.kept, 0, row.dead, row.bytes];
         numbers[1] = handed_out(w, key)?;
         if rows.len() >= MOST_QUEUES {
             for (sum, number) in others.iter_mut().zip(numbers) {
@@ -225,11 +254,7 @@ fn gauges<S: Store>(w: &mut Work<'_, S>) -> Res<Answer, S> {
             }
             continue;
         }
-        let mut oldest_ms = None;
-        if partitions <= looks {
-            looks -= partitions;
-            oldest_ms = oldest(w, key)?.map(|at| w.now - at);
-        }
+        let oldest_ms = oldest(w, key, &mut looks)?.map(|at| w.now - at);
         rows.push(gauge_row(&name, numbers, oldest_ms));
     }
     if others != [0; 4] {
@@ -245,18 +270,25 @@ fn gauge_row(name: &str, [depth, out, dead, bytes]: [i64; 4], oldest_ms: Option<
     })
 }
 
-/// When the oldest message of a queue came.
-fn oldest<S: Store>(w: &mut Work<'_, S>, queue: i64) -> Res<Option<i64>, S> {
-    if w.see_queue(queue)?.is_none_or(|row| row.messages == 0) {
+/// When the oldest message of a queue came, if that is looked for.
+fn oldest<S: Store>(w: &mut Work<'_, S>, queue: i64, looks: &mut Looks) -> Res<Option<i64>, S> {
+    let row = w.see_queue(queue)?;
+    let Some(row) = row.filter(|row| row.messages > 0 && row.partitions <= looks.partitions) else {
         return Ok(None);
-    }
+    };
+    looks.partitions -= row.partitions;
+    let most = usize::try_from(row.partitions).unwrap_or(0);
     let (from, to) = ((queue, String::new()), (queue + 1, String::new()));
     let mut oldest = None;
-    for name in w.store.scan::<PartitionName>(&from, &to, MOST_PARTITIONS)? {
+    for name in w.store.scan::<PartitionName>(&from, &to, most)? {
         let key = name.key;
         let first: Option<Message> = w.store.first(&(key, 0), &(key + 1, 0))?;
-        if let Some(first) = first {
-            oldest = Some(oldest.map_or(first.created_at, |at: i64| at.min(first.created_at)));
+        let Some(first) = first else { continue };
+        oldest = Some(oldest.map_or(first.created_at, |at: i64| at.min(first.created_at)));
+        looks.bytes = looks.bytes.saturating_sub(first.payload.len());
+        if looks.bytes == 0 {
+            looks.partitions = 0;
+            return Ok(None);
         }
     }
     Ok(oldest)
@@ -312,9 +344,9 @@ fn partition_rows<S: Store>(w: &mut Work<'_, S>, queue: i64, limit: usize) -> Re
 }
 
 fn groups<S: Store>(w: &mut Work<'_, S>, name: Option<&str>, behind_s: i64) -> Res<Answer, S> {
-    let mut rows = Vec::new();
+    let (mut rows, mut looks) = (Vec::new(), Looks::new(MOST_PARTITIONS));
     for (queue, key) in super::manage::queues(w)? {
-        let oldest_ms = oldest(w, key)?.map_or(0, |at| w.now - at);
+        let oldest_ms = oldest(w, key, &mut looks)?.map_or(0, |at| w.now - at);
         for at in 0..w.group_count(key)? {
             let Some(group) = w.see_group_at(key, at).cloned() else {
                 continue;
@@ -322,6 +354,13 @@ fn groups<S: Store>(w: &mut Work<'_, S>, name: Option<&str>, behind_s: i64) -> R
             let lag_ms = if group.waiting > 0 { oldest_ms } else { 0 };
             if name.is_some_and(|name| name != group.name) || lag_ms < behind_s * 1_000 {
                 continue;
+            }
+            if rows.len() == MOST_GROUPS {
+                let message = format!(
+                    "there are more than {MOST_GROUPS} consumer groups: ask for those of one name (/api/v1/consumer-groups/{{group}}), or for \
+                     those of one queue (/api/v1/status/queues/{{queue}})"
+                );
+                return Ok(Answer::Refused(Refusal::new(413, "too-large", message)));
             }
             let mode = ["all", "new", "timestamp"];
             rows.push(json!({

@@ -56,16 +56,19 @@ pub(crate) fn sweep<S: Store>(w: &mut Work<'_, S>, from: &Sweep) -> Res<Answer, 
     Ok(Answer::Swept { next, busy })
 }
 
-/// Marks, groups that nobody asks for, the dead that were looked at, leases that have run out.
+/// Marks, notes, groups that nobody asks for, the dead that were looked at, leases that have run out.
 fn of_queue<S: Store>(w: &mut Work<'_, S>, queue: i64, rows: &mut usize) -> Res<(), S> {
-    for kind in [0, 1] {
+    for kind in [0, 1, traces::ENDS] {
         let to = (queue, kind, w.now + 1, 0);
         let marks = w
             .store
             .scan::<Mark>(&(queue, kind, i64::MIN, 0), &to, *rows)?;
         *rows -= marks.len();
         for mark in marks {
-            end_mark(w, &mark)?;
+            match mark.kind {
+                traces::ENDS => traces::end(w, &mark)?,
+                _ => end_mark(w, &mark)?,
+            }
         }
     }
     let old = w.now - limits::JOB_REVIEWED_MS;

@@ -111,6 +111,14 @@ fn tell_part<S: Store>(w: &mut Work<'_, S>, part: &Part) -> Res<u64, S> {
         let mut packer = Packer::new(hook);
         let wanted = what.told.iter();
         for told in wanted.filter(|told| hook.wants(&told.named.id, told.event)) {
+            if told.is_missed_by(hook) {
+                if let Some(before) = packer.end() {
+                    dropped += send(w, hook, before)?;
+                }
+                open_gap(w, hook, &told.named, (told.seq, told.seq))?;
+                dropped += 1;
+                continue;
+            }
             if let Some(full) = packer.add(told, told.text(hook, what.at_ms)) {
                 dropped += send(w, hook, full)?;
             }

@@ -1,12 +1,17 @@
-//! Traces: what a consumer notes down about a message while it works on it.
+//! Traces: what a consumer notes down about a message while it works on it. They end: with the message's partition, a week after they were
+//! written, or when newer ones of the same message need the room.
 
 use serde_json::json;
 
+use super::finish::MARK_BYTES;
 use super::op::{Answer, Refusal, TraceItem};
-use super::rows::{Named, Trace, TraceName};
+use super::rows::{Mark, Named, Trace, TraceName};
 use super::store::Store;
 use super::work::{Res, Work, digest, parse_partition_id};
 use crate::limits;
+
+/// Among the kinds of [`Mark`]: a note ends.
+pub(crate) const ENDS: i64 = 2;
 
 /// Keeps a note. The oldest ones of a message make room.
 pub(crate) fn trace<S: Store>(w: &mut Work<'_, S>, item: &TraceItem) -> Res<Answer, S> {
@@ -27,13 +32,6 @@ pub(crate) fn trace<S: Store>(w: &mut Work<'_, S>, item: &TraceItem) -> Res<Answ
         let message = "there is no message of this partitionId and transactionId";
         return Ok(Answer::Refused(Refusal::not_found(message)));
     };
-    let (from, to) = ((row.key, digest, 0), (row.key, digest, i64::MAX));
-    let known = w.store.scan::<Trace>(&from, &to, limits::JOB_TRACES)?;
-    if known.len() >= limits::JOB_TRACES
-        && let Some(oldest) = known.first()
-    {
-        forget(w, oldest)?;
-    }
     let (id, now) = (w.next_id()?, w.now);
     let note = Trace {
         partition: row.key,
@@ -47,8 +45,19 @@ pub(crate) fn trace<S: Store>(w: &mut Work<'_, S>, item: &TraceItem) -> Res<Answ
         data: item.data.clone(),
         created_at: now,
     };
+    make_room(w, &note)?;
     w.add_other_bytes(row.queue, bytes(&note))?;
     w.store.put(&note)?;
+    let (queue, kind, at, n) = end_of(&note);
+    w.store.put(&Mark {
+        queue,
+        kind,
+        at,
+        n,
+        partition: row.key,
+        digest,
+    })?;
+    marks(w, queue, 1)?;
     for name in &item.names {
         w.store.put(&TraceName {
             name: name.clone(),
@@ -60,6 +69,58 @@ pub(crate) fn trace<S: Store>(w: &mut Work<'_, S>, item: &TraceItem) -> Res<Answ
     Ok(Answer::Json(
         json!({"success": true, "traceId": id.to_string()}),
     ))
+}
+
+/// The oldest notes of the same message go, until there is room for one more.
+fn make_room<S: Store>(w: &mut Work<'_, S>, note: &Trace) -> Res<(), S> {
+    let (partition, digest) = (note.partition, note.digest);
+    let (from, to) = ((partition, digest, 0), (partition, digest, i64::MAX));
+    let known = w.store.scan::<Trace>(&from, &to, limits::JOB_TRACES)?;
+    let most = i64::try_from(limits::JOB_TRACE_BYTES).unwrap_or(i64::MAX);
+    let mut count = known.len();
+    let mut taken = known.iter().map(bytes).sum::<i64>() + bytes(note);
+    for old in &known {
+        if count < limits::JOB_TRACES && taken <= most && !is_over(old, w.now) {
+            break;
+        }
+        count -= 1;
+        taken -= bytes(old);
+        forget(w, old)?;
+    }
+    Ok(())
+}
+
+/// Whether the note has been kept for as long as notes are. The next sweep takes it.
+pub(crate) fn is_over(note: &Trace, now: i64) -> bool {
+    note.created_at <= now - limits::JOB_TRACES_MS
+}
+
+/// The place of its end among the marks.
+fn end_of(note: &Trace) -> (i64, i64, i64, i64) {
+    let at = note.created_at + limits::JOB_TRACES_MS;
+    (note.queue, ENDS, at, note.id)
+}
+
+fn marks<S: Store>(w: &mut Work<'_, S>, queue: i64, more: i64) -> Res<(), S> {
+    if let Some(row) = w.queue(queue)? {
+        row.marks += more;
+    }
+    w.add_bytes(queue, more * MARK_BYTES)
+}
+
+/// The time of a note is over.
+pub(crate) fn end<S: Store>(w: &mut Work<'_, S>, mark: &Mark) -> Res<(), S> {
+    let note: Option<Trace> = w.store.get(&(mark.partition, mark.digest, mark.n))?;
+    match note {
+        Some(note) => forget(w, &note),
+        None => {
+            let key = (mark.queue, mark.kind, mark.at, mark.n);
+            match w.store.delete::<Mark>(&key)? {
+                true => marks(w, mark.queue, -1),
+                false => Ok(()),
+            }
+        }
+    }
 }
 
 fn bytes(note: &Trace) -> i64 {
@@ -74,6 +135,10 @@ pub(crate) fn forget<S: Store>(w: &mut Work<'_, S>, note: &Trace) -> Res<(), S> 
     let names: Vec<String> = serde_json::from_str(&note.names).unwrap_or_default();
     for name in names {
         w.store.delete::<TraceName>(&(name, note.id))?;
+    }
+    // Those of an older version have no end among the marks.
+    if w.store.delete::<Mark>(&end_of(note))? {
+        marks(w, note.queue, -1)?;
     }
     w.add_other_bytes(note.queue, -bytes(note))
 }

@@ -24,7 +24,8 @@ impl Live {
         let stored = hooks.current();
         if !stored.hooks.is_empty() {
             let heed = Heed::Some(stored);
-            self.state.listen(Ears::new(self.id.clone(), heed));
+            self.state
+                .listen(Ears::new(self.id.clone(), heed).pushing());
         }
     }
 

@@ -141,7 +141,8 @@ impl Carrier for ReplicatedBackplane {
     }
 
     fn put(&self, canvas: &Canvas, entry: Entry) -> Result<(), Refusal> {
-        let taken = self.shared.intake.append(canvas, entry);
+        let room = self.shared.room_for_client(canvas.key, &entry);
+        let taken = room.and_then(|()| self.shared.intake.append(canvas, entry));
         if taken.is_err() {
             self.shared
                 .counters

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 
 use super::loading::{PART, PARTS};
-use super::{millis, rules};
+use super::rules;
 use crate::canvas::codec::{decode_batch, encode_batch};
 use crate::canvas::{CanvasState, Command, Rules};
-use crate::limits::Quotas;
+use crate::limits::{CanvasRules, ObjectBounds, Quotas};
 use crate::log::{
     Appended, Asks, CanvasHead, Clock, Counts, Fault, How, Introduction, Left, Log, LoggedBatch,
     MessageChunk, NOBODY, Opening, Parting, Piece, StoredSnapshot,
@@ -57,14 +57,15 @@ pub(crate) fn rules_of(relay: &str) -> Option<Rules> {
 
 /// Rules with such a time to live, the defaults otherwise: what is read by them is not held to them.
 pub(crate) fn rules_with(message_ttl: std::time::Duration, grace: std::time::Duration) -> Rules {
-    Rules {
-        message_ttl_ms: millis(message_ttl),
-        presence_grace_ms: millis(grace),
-        bounds: crate::canvas::bounds::ObjectBounds {
+    Rules::from(&CanvasRules {
+        message_ttl,
+        presence_grace: grace,
+        bounds: ObjectBounds {
             max_objects: usize::MAX,
             max_bytes: usize::MAX,
         },
-    }
+        quotas: Quotas::default(),
+    })
 }
 
 /// A canvas, as the log has it.

@@ -15,7 +15,7 @@ use crate::backplane::intake::{Waiting, durable_of};
 use crate::backplane::{Entry, Refusal, Unavailable};
 use crate::canvas::Command;
 use crate::canvas::codec::encode_batch;
-use crate::canvas::quotas::{Logs, charge_of, growth_of, room_for_canvas, room_in_log};
+use crate::canvas::quotas::{Logs, charge_of, growth_of, maybe_new, room_for_canvas, room_in_log};
 use crate::log::{Asks, Counts, Fault, Piece};
 use crate::protocol::ids::CanvasId;
 use crate::time;
@@ -81,6 +81,19 @@ impl Shared {
             commands,
             within,
         }
+    }
+
+    /// Whether the canvas takes the client that the entry is of, if that may be a new one, as far as this instance's copy knows.
+    pub(super) fn room_for_client(&self, key: i64, entry: &Entry) -> Result<(), Refusal> {
+        let Some(client) = maybe_new(entry) else {
+            return Ok(());
+        };
+        let Some(replica) = self.canvases.get(key) else {
+            return Ok(());
+        };
+        let inner = replica.inner.lock();
+        let state = inner.state.as_ref();
+        state.map_or(Ok(()), |state| state.room_for_client(client))
     }
 
     /// Nothing of the piece was done, since there is no room for all of it in the logs, which are so full. What goes again, if anything does.

@@ -3,6 +3,7 @@
 //! a transaction, however many entries name them.
 
 mod canvas;
+mod clients;
 mod ends;
 mod ephemeral;
 mod queued;
@@ -25,6 +26,7 @@ use crate::limits::Quotas;
 use crate::protocol::ids::{ClientId, ConnId};
 use crate::sqlite::store_error::StoreResult;
 use canvas::Rows;
+pub(super) use clients::Counted;
 use queued::Queued;
 use quotas::OpenTotals;
 
@@ -36,6 +38,7 @@ pub(super) struct Setup {
     pub(super) cursor_ttl_ms: i64,
     pub(super) rules: Rules,
     pub(super) quotas: Quotas,
+    pub(super) counted: Counted,
 }
 
 /// A canvas while the transaction runs.
@@ -76,6 +79,8 @@ struct OpenClient {
     key: i64,
     name: ClientId,
     row: ClientRow,
+    /// It has a row.
+    known: bool,
     dirty: bool,
 }
 
@@ -156,7 +161,8 @@ impl<'a> Txn<'a> {
                 canvas.durable(author, message)?;
                 let work = canvas.work();
                 self.count_stored(key)?;
-                return Ok(work);
+                let told = self.hooks.as_mut().map_or(0, Stage::end_message);
+                return Ok(work + told);
             }
             Entry::Join { author } => {
                 let mut canvas = self.canvas(key)?;

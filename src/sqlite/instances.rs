@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-use super::apply::{Setup, Txn};
+use super::apply::{Counted, Setup, Txn};
 use super::files::{Files, wake_folder};
 use super::schema::{Prepared, check_rules, millis};
 use super::start_error::StartError;
@@ -89,6 +89,7 @@ fn setup(config: &SqliteConfig) -> Setup {
         cursor_ttl_ms: millis(config.file.cursor_ttl),
         rules: Rules::from(&config.rules),
         quotas: config.rules.quotas,
+        counted: Counted::default(),
     }
 }
 

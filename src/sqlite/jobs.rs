@@ -12,7 +12,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use rusqlite::Connection;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::commands::Command;
 use super::{Shared, SqliteBackplane};
@@ -37,6 +37,10 @@ pub(super) const SCHEMA: &str = concat!(
 const MOST_OPS: usize = 4_096;
 /// Bytes of those.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
+/// Looks that may read much, at a time: half of the connections that read.
+const LOOKS: usize = 2;
+/// How long such a look waits for its place.
+const LOOK_WAIT: Duration = Duration::from_secs(5);
 /// Ops of one transaction.
 const TURN_OPS: usize = 512;
 /// How long a transaction's share may take, but for its first op: what canvases wait for at most.
@@ -69,7 +73,35 @@ pub(super) struct Lane {
     /// The writer is told already.
     rung: AtomicBool,
     open: Mutex<Open>,
+    looks: Looks,
     pub(super) hub: Arc<Hub>,
+}
+
+/// Places for looks that may read much. They leave the other connections to those who join canvases.
+struct Looks(Arc<Semaphore>);
+
+impl Default for Looks {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(LOOKS)))
+    }
+}
+
+impl Looks {
+    /// A place for that look, if it needs one.
+    async fn place(
+        &self,
+        query: &Query,
+        wait: Duration,
+    ) -> Result<Option<OwnedSemaphorePermit>, Refusal> {
+        if !matches!(query, Query::Lists(_) | Query::Status(_)) {
+            return Ok(None);
+        }
+        let place = tokio::time::timeout(wait, self.0.clone().acquire_owned()).await;
+        let place = place.ok().and_then(Result::ok);
+        place
+            .map(Some)
+            .ok_or_else(|| later("too many lists and numbers of jobs are being read"))
+    }
 }
 
 /// Pushes messages within a transaction of the writer's.
@@ -245,6 +277,7 @@ impl Engine for SqliteJobs {
     fn look(&self, query: Query) -> BoxFuture<'static, Result<Answer, Refusal>> {
         let backplane = self.0.clone();
         async move {
+            let _place = backplane.shared.jobs.looks.place(&query, LOOK_WAIT).await?;
             let now_ms = backplane.shared.clock.now_ms();
             let limits = backplane.shared.config.jobs;
             let read = move |conn: &Connection| {
@@ -334,5 +367,19 @@ mod tests {
             wakes.into_keys().collect::<Vec<_>>(),
             [crate::jobs::work::hash("canvas-events")]
         );
+    }
+
+    #[tokio::test]
+    async fn looks_that_may_read_much_have_few_places_and_wait_for_one_only_so_long() {
+        let much = Query::Status(crate::jobs::status::Query::Overview);
+        let (looks, wait) = (Looks::default(), Duration::from_millis(10));
+        let mut places = Vec::new();
+        for _ in 0..LOOKS {
+            places.push(looks.place(&much, wait).await.unwrap());
+        }
+        assert_eq!(looks.place(&much, wait).await.unwrap_err().status, 503);
+        assert!(looks.place(&Query::Version, wait).await.unwrap().is_none());
+        places.pop();
+        assert!(looks.place(&much, wait).await.unwrap().is_some());
     }
 }

@@ -135,6 +135,8 @@ pub(super) const SET_CLIENT: &str =
      VALUES (?1, ?2, ?3, ?4, ?5, ?6)
      ON CONFLICT (canvas_id, client) DO UPDATE SET user_id = excluded.user_id,
      last_op = excluded.last_op, last_seq = excluded.last_seq, used_at = excluded.used_at";
+/// How many clients a canvas remembers. They are bounded by that.
+pub(super) const COUNT_CLIENTS: &str = "SELECT count(*) FROM canvas_clients WHERE canvas_id = ?1";
 /// The next clients in the table's order.
 pub(super) const NEXT_CLIENTS: &str = "SELECT canvas_id, client, used_at FROM canvas_clients
      WHERE (canvas_id, client) > (?1, ?2) ORDER BY canvas_id, client LIMIT ?3";
@@ -269,6 +271,7 @@ mod tests {
         CHAT,
         CLIENT,
         SET_CLIENT,
+        COUNT_CLIENTS,
         NEXT_CLIENTS,
         FORGET_CLIENTS,
         PLACE,

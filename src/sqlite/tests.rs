@@ -1,6 +1,7 @@
 //! Tests of the whole queue, and what they share.
 
 mod alike;
+mod clients;
 mod deletions;
 mod instances;
 mod log;

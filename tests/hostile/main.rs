@@ -17,6 +17,7 @@ mod harness;
 mod raw;
 mod relay;
 
+mod answers;
 mod content;
 mod corpus;
 mod flood;

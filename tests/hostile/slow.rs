@@ -41,6 +41,8 @@ async fn a_head_that_trickles_ends_within_its_bound() {
         "GET /healthz HTTP/1.1\r\nHost: test\r\n\r\nGET /healthz HTTP/1.1\r\nX-A: ".to_owned(),
         // A body may take no longer either, wanted or not.
         "POST /api/v1/canvases/a/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000\r\n\r\n{".to_owned(),
+        "PUT /api/v1/hooks HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000\r\n\r\n{".to_owned(),
+        "POST /api/v1/push HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000\r\n\r\n{".to_owned(),
         "GET /healthz HTTP/1.1\r\nHost: test\r\nContent-Length: 9000\r\n\r\n{".to_owned(),
     ] {
         let mut raw = Raw::connect(relay.address(0)).await;

@@ -171,6 +171,16 @@ async fn every_bad_request_is_refused_with_what_would_be_right() {
         (
             "POST",
             "/api/v1/transaction".to_owned(),
+            json!({
+                "operations": [{"type": "push", "items": [{"queue": "q", "payload": 1}]}],
+                "requiredLeases": vec!["x"; 1_001],
+            }),
+            400,
+            "requiredLeases has at most 1000",
+        ),
+        (
+            "POST",
+            "/api/v1/transaction".to_owned(),
             json!({"operations": [{"type": "pop"}]}),
             400,
             "pop",

@@ -83,6 +83,7 @@ everywhere!(
     coming_going_and_the_end_of_a_canvas_are_told_once,
     a_canvas_that_changed_is_told_of_once_it_is_quiet,
     events_that_have_no_room_become_a_gap_and_strokes_go_on,
+    a_batch_on_a_large_object_is_told_in_part_and_the_rest_is_a_gap,
     a_file_of_hooks_is_followed_and_read_again,
     hooks_that_are_wrong_are_refused_with_their_field_and_secrets_are_not_shown,
     webhooks_are_signed_and_in_order_and_what_fails_comes_again,
@@ -311,6 +312,53 @@ async fn events_that_have_no_room_become_a_gap_and_strokes_go_on(over: Over) {
         (types(&events), &events[0]["seq"]),
         (vec!["object.created"], &json!(7))
     );
+}
+
+async fn a_batch_on_a_large_object_is_told_in_part_and_the_rest_is_a_gap(over: Over) {
+    const PATCHES: usize = 900;
+    let relay = over.relay(1, &[]).await;
+    let mut wanted = into_queue(&["object.*"]);
+    wanted[0]["include"] = "object".into();
+    let mut said = into_queue(&["object.*"])[0].clone();
+    (said["name"], said["queue"]) = ("said".into(), "said".into());
+    wanted.as_array_mut().expect("a list").push(said);
+    hooks(&relay, wanted).await;
+    let text = "x".repeat(120_000);
+    let mut large = create("large");
+    large["object"]["text"] = text.as_str().into();
+    let mut ada = relay.join(0, "board-1").await;
+    ada.commit(large).await;
+    assert_eq!(pop(&relay, 0, "events", 1).await[0]["seq"], 1);
+
+    let patch = |x: usize| json!({"type": "object-update", "id": "large", "patch": {"x": x}});
+    let batch: Vec<Value> = (0..PATCHES).map(patch).collect();
+    let batch = json!({"type": "batch", "ops": batch}).to_string();
+    let path = "/api/v1/canvases/board-1/messages";
+    let (status, answer) = ask(&relay, 0, "POST", path, &batch).await;
+    assert_eq!(status, 200, "{answer}");
+    ada.reach(1 + PATCHES as u64).await;
+    ada.commit(create("after")).await;
+
+    // Some have the object as it was then, and one stands for the rest of them.
+    let some = 2 * 1024 * 1024 / 120_000;
+    let events = pop(&relay, 0, "events", some + 2).await;
+    for (at, event) in events[..some].iter().enumerate() {
+        let object = &event["data"]["object"];
+        assert_eq!((&event["seq"], &object["x"]), (&json!(at + 2), &json!(at)));
+        assert_eq!(object["text"].as_str().map(str::len), Some(text.len()));
+    }
+    assert_eq!(events[some]["type"], "canvas.gap");
+    let span = json!({"from_seq": some + 2, "to_seq": PATCHES + 1});
+    assert_eq!(events[some]["data"], span);
+    assert_eq!(events[some + 1]["data"]["object"]["id"], "after");
+    is_empty(&relay, "events").await;
+    // Who wants only what was said misses nothing.
+    let events = pop(&relay, 0, "said", PATCHES + 2).await;
+    let seqs: Vec<u64> = events
+        .iter()
+        .filter_map(|event| event["seq"].as_u64())
+        .collect();
+    assert_eq!(seqs, (1..=PATCHES as u64 + 2).collect::<Vec<_>>());
 }
 
 #[tokio::test]

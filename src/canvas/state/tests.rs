@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::backplane::{Author, End, Outcome, PresenceChange, Refusal};
 use crate::canvas::bounds::ObjectBounds;
+use crate::limits::CLIENTS_REMEMBERED;
 use crate::protocol::client_message::{ClientMessage, Durable, parse};
 use crate::protocol::ids::ConnId;
 use crate::protocol::server_message::{AckStatus, LeaveReason};
@@ -280,4 +281,17 @@ fn a_canvas_that_is_renumbered_keeps_all_but_its_log() {
         ),
         "{again:?}"
     );
+}
+
+#[test]
+fn a_canvas_takes_so_many_clients_and_then_only_those_that_it_remembers() {
+    let mut canvas = canvas();
+    let name = |n: usize| ClientId::parse(&format!("client-{n}")).expect("a client id");
+    for n in 0..CLIENTS_REMEMBERED {
+        assert!(canvas.room_for_client(&name(n)).is_ok());
+        canvas.tables.clients.update(&name(n), |_| ());
+    }
+    assert!(canvas.room_for_client(&name(7)).is_ok());
+    let refusal = canvas.room_for_client(&name(CLIENTS_REMEMBERED));
+    assert!(refusal.is_err_and(|refusal| refusal.retry_after_ms.is_some()));
 }

@@ -10,6 +10,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::super::body::{Announced, NoBody, whole};
 use super::super::forwarded::client_address;
 use super::super::json_response;
 use super::{AdminState, LOGIN_BYTES, error};
@@ -20,6 +21,9 @@ use crate::limits::{ADMIN_LOGIN_DELAY, ADMIN_SESSION, HTTP_BODY_TIMEOUT};
 
 /// The cookie's name. It has no path of its own: a browser sends it to `/admin/api/` and below only, wherever a proxy put that.
 const COOKIE: &str = "scumble_admin";
+
+/// Cookies of that name that are looked at: checking one takes signatures. A browser has one of a path, of a domain and of those above it.
+const MOST_COOKIES: usize = 4;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,6 +46,7 @@ pub(super) fn of<'a>(tokens: &'a ApiTokens, headers: &HeaderMap) -> Option<&'a A
     pairs
         .filter_map(|pair| pair.trim().split_once('='))
         .filter(|(name, _)| *name == COOKIE)
+        .take(MOST_COOKIES)
         .find_map(|(_, value)| sessions::check(tokens, value, now_s()))
 }
 
@@ -66,12 +71,12 @@ pub(super) async fn log_in(State(state): State<AdminState>, request: Request) ->
         return error(StatusCode::CONFLICT, "no-tokens", message);
     };
     let (parts, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, LOGIN_BYTES);
-    let Ok(body) = tokio::time::timeout(HTTP_BODY_TIMEOUT, body).await else {
+    let body = whole(body, LOGIN_BYTES, HTTP_BODY_TIMEOUT, Announced::Refuse).await;
+    if body == Err(NoBody::Late) {
         let seconds = HTTP_BODY_TIMEOUT.as_secs();
         let message = format!("the body must come within {seconds} s");
         return error(StatusCode::REQUEST_TIMEOUT, "timeout", &message);
-    };
+    }
     let Some(login) = body.ok().and_then(|body| read(&body)) else {
         let message = r#"right would be {"token":"…"}"#;
         return error(StatusCode::BAD_REQUEST, "bad-request", message);
@@ -155,6 +160,23 @@ fn over_tls(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_few_cookies_of_a_request_are_looked_at() {
+        use crate::auth::secret::Secret;
+        let tokens = ApiTokens::single(Secret::new("a".repeat(32))).unwrap();
+        let right = sessions::issue(tokens.find(&"a".repeat(32)).unwrap(), u64::MAX);
+        let with = |wrong: usize| {
+            let mut pairs = vec![format!("{COOKIE}=api.9.x"); wrong];
+            pairs.push(format!("other=1; {COOKIE}={right}"));
+            let mut headers = HeaderMap::new();
+            let value = HeaderValue::from_str(&pairs.join("; ")).unwrap();
+            headers.insert(header::COOKIE, value);
+            of(&tokens, &headers).is_some()
+        };
+        assert!(with(0) && with(MOST_COOKIES - 1));
+        assert!(!with(MOST_COOKIES) && !with(500));
+    }
 
     #[test]
     fn a_browser_over_tls_gets_a_cookie_for_tls_only() {

@@ -1,9 +1,9 @@
 //! Bodies of requests: bounded in bytes and in time, and parsed beside the event loop if they are large.
 
-use axum::body::{Body, Bytes, HttpBody, to_bytes};
+use axum::body::{Body, Bytes};
 use serde::de::DeserializeOwned;
 
-use crate::http::passing::pass;
+use crate::http::body::{self, Announced, NoBody};
 use crate::jobs::op::Refusal;
 use crate::limits::{HTTP_BODY_TIMEOUT, JOB_REQUEST_BYTES};
 
@@ -17,20 +17,16 @@ fn too_large() -> Refusal {
 
 /// All of a body.
 async fn whole(body: Body) -> Result<Bytes, Refusal> {
-    if body.size_hint().lower() > JOB_REQUEST_BYTES as u64 {
-        pass(body, JOB_REQUEST_BYTES).await;
-        return Err(too_large());
-    }
-    let seconds = HTTP_BODY_TIMEOUT.as_secs();
-    match tokio::time::timeout(HTTP_BODY_TIMEOUT, to_bytes(body, JOB_REQUEST_BYTES)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(failed)) if failed.to_string().contains("length limit") => Err(too_large()),
-        Ok(Err(_)) => Err(Refusal::bad("the body could not be read")),
-        Err(_) => {
+    let whole = body::whole(body, JOB_REQUEST_BYTES, HTTP_BODY_TIMEOUT, Announced::Pass);
+    whole.await.map_err(|why| match why {
+        NoBody::TooLarge => too_large(),
+        NoBody::Broken => Refusal::bad("the body could not be read"),
+        NoBody::Late => {
+            let seconds = HTTP_BODY_TIMEOUT.as_secs();
             let message = format!("the body must come within {seconds} s");
-            Err(Refusal::new(408, "timeout", message))
+            Refusal::new(408, "timeout", message)
         }
-    }
+    })
 }
 
 /// The body as what it should be; an empty one is an empty object.

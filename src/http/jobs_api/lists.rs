@@ -12,7 +12,7 @@ use crate::jobs::op::Refusal;
 use crate::limits::JOB_BATCH;
 
 async fn listed(state: &ApiState, query: Query) -> Answered {
-    state.look(look::Query::Lists(query)).await
+    state.list(look::Query::Lists(query)).await
 }
 
 /// How far into a list one may ask.

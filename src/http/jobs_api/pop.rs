@@ -10,12 +10,13 @@ use serde_json::json;
 
 use super::params::{Params, not_a_time};
 use super::{Answered, ApiState, answer, raw};
+use crate::http::long;
 use crate::http::server_api::Names;
 use crate::jobs::lists::group_or_default;
 use crate::jobs::look::{iso, parse_iso};
 use crate::jobs::op::{PopRequest, Popped, Refusal, Source, Start};
 use crate::jobs::work::{check_name, lease_text, partition_id};
-use crate::limits::{JOB_BATCH, JOB_WAIT_MS};
+use crate::limits::{JOB_BATCH, JOB_WAIT_MS, LONG_ANSWER_PIECE};
 
 const KNOWN: &str =
     "batch, wait, timeout, consumerGroup, autoAck, partitions, subscriptionMode, subscriptionFrom";
@@ -64,7 +65,24 @@ async fn popped(state: &ApiState, from: Source, params: Params) -> Answered {
     if popped.messages.is_empty() {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    Ok(raw(StatusCode::OK, write(&popped, &group)))
+    let (text, lease) = (write(&popped, &group), popped.lease);
+    drop(popped);
+    if text.len() <= LONG_ANSWER_PIECE {
+        return Ok(raw(StatusCode::OK, text));
+    }
+    let room = match state.room(text.len()).await {
+        Ok(room) => room,
+        Err(refusal) => {
+            // What is completed already can't be given back, nor asked for again.
+            let Some(lease) = lease else {
+                return Ok(raw(StatusCode::OK, text));
+            };
+            drop(text);
+            jobs.give_back(lease).await;
+            return Err(refusal);
+        }
+    };
+    Ok(long::whole(text, room))
 }
 
 fn read(

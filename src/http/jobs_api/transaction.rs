@@ -115,6 +115,10 @@ fn read(request: Request) -> Result<Transaction, Refusal> {
         let message = format!("operations has 1 to {JOB_BATCH} acks and messages");
         return Err(Refusal::bad(message));
     }
+    if request.required_leases.len() > JOB_BATCH {
+        let message = format!("requiredLeases has at most {JOB_BATCH} of them");
+        return Err(Refusal::bad(message));
+    }
     let leases = request.required_leases.iter();
     let required = leases.map(|lease| parse_lease(lease).ok_or_else(lease_over));
     Ok(Transaction {

@@ -5,15 +5,15 @@ use std::time::{Duration, Instant};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{ApiState, Names, answer, bad, canvas_id, not_found, refused, unavailable};
-use crate::backplane::{Found, LogBatch, Member, Read};
+use super::{ApiState, Names, answer, bad, canvas_id, later, not_found, refused, unavailable};
+use crate::backplane::{Found, LogBatch, Member, Read, Snapshot};
+use crate::http::long::{self, Room};
 use crate::http::{error, json_response};
-use crate::limits::CATCH_UP_BYTES;
+use crate::limits::{CATCH_UP_BYTES, MAX_STATE_BYTES, MAX_STATES_BYTES};
 use crate::protocol::frame;
 use crate::protocol::ids::{ClientId, Epoch, Position};
 
@@ -23,7 +23,9 @@ const DEFAULT_LIMIT: u32 = 100;
 const MAX_LIMIT: u32 = 1_000;
 /// Bytes of messages after which an answer ends, whatever `limit` says.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
-/// How long a disconnection is waited for, and how often it is looked for.
+/// When who found no room for a long answer asks again.
+const ANSWER_RETRY_MS: u64 = 1_000;
+/// How long a disconnection is waited for, and when it is first looked for. Each look reads all members: the pauses double.
 const DISCONNECT_WAIT: Duration = Duration::from_secs(2);
 const DISCONNECT_LOOK: Duration = Duration::from_millis(20);
 
@@ -119,18 +121,28 @@ pub(super) async fn objects(
 
 async fn objects_of(state: &ApiState, canvas: &str) -> Result<Response, Box<Response>> {
     let found = state.find(canvas).await?;
+    // What it takes is read before it is there: so room is asked for by what is known of the canvas.
+    let most = state.http.config.rules.bounds.max_bytes;
+    let bytes = found.usage.map_or(most, |usage| {
+        usize::try_from(usage.stored_bytes).unwrap_or(most)
+    });
+    let room = room(state, bytes).await?;
     let snapshot = state.http.directory.snapshot(&found.canvas).await;
-    let snapshot = snapshot.map_err(|e| unavailable(&e))?;
-    // Each is JSON already, and together they may be large: they are not parsed again.
-    let body = format!(
-        "{{\"epoch\":\"{}\",\"seq\":{},\"objects\":[{}]}}\n",
-        snapshot.at.epoch,
-        snapshot.at.seq,
-        snapshot.objects.join(",")
+    let Snapshot { at, objects, .. } = snapshot.map_err(|e| unavailable(&e))?;
+    let head = format!(
+        "{{\"epoch\":\"{}\",\"seq\":{},\"objects\":[",
+        at.epoch, at.seq
     );
-    let mut response = json_response(StatusCode::OK, &Value::Null);
-    *response.body_mut() = body.into();
-    Ok(response.into_response())
+    Ok(long::answer(head, objects, "]}", room))
+}
+
+/// Room for an answer of so many bytes.
+async fn room(state: &ApiState, bytes: usize) -> Result<Room, Box<Response>> {
+    let room = state.http.long_answers.room(bytes).await;
+    room.ok_or_else(|| {
+        let message = "other long answers are still being read: ask again later";
+        Box::new(later(message, ANSWER_RETRY_MS))
+    })
 }
 
 /// Who is on it, over all processes.
@@ -143,26 +155,31 @@ pub(super) async fn members(
 
 async fn members_of(state: &ApiState, canvas: &str) -> Result<Response, Box<Response>> {
     let found = state.find(canvas).await?;
+    let each = usize::try_from(found.members).unwrap_or(MAX_STATES_BYTES);
+    let bytes = each
+        .saturating_mul(MAX_STATE_BYTES)
+        .min(2 * MAX_STATES_BYTES);
+    let room = room(state, bytes).await?;
     let members = state.http.directory.members(&found.canvas).await;
     let table = members.map_err(|e| unavailable(&e))?;
-    let members: Vec<Value> = table.members.iter().map(member).collect();
-    Ok(json_response(
-        StatusCode::OK,
-        &json!({ "members": members }),
+    let members: Vec<String> = table.members.iter().map(member).collect();
+    drop(table);
+    Ok(long::answer(
+        "{\"members\":[".to_owned(),
+        members,
+        "]}",
+        room,
     ))
 }
 
-fn member(member: &Member) -> Value {
-    let json = |text: &str| serde_json::from_str(text).unwrap_or(Value::Null);
-    let mut out = json!({
-        "client": member.client.as_str(),
-        "user": json(&member.user),
-        "away": member.away,
-    });
-    if let Some(state) = &member.state {
-        out["state"] = json(state);
-    }
-    out
+/// A member. What it said of itself is JSON already.
+fn member(member: &Member) -> String {
+    let Member {
+        client, user, away, ..
+    } = member;
+    let state = member.state.as_ref();
+    let state = state.map_or(String::new(), |state| format!(",\"state\":{state}"));
+    format!("{{\"client\":\"{client}\",\"user\":{user},\"away\":{away}{state}}}")
 }
 
 /// The messages after `since`, as far as they are retained.
@@ -191,6 +208,7 @@ async fn messages_of(
     if epoch == found.head.epoch && since > found.head.seq {
         return Err(bad("since is beyond the canvas's head"));
     }
+    let room = room(state, MAX_ANSWER_BYTES).await?;
     let (mut seq, mut texts, mut bytes) = (since, Vec::new(), 0);
     let mut more = false;
     while !more {
@@ -217,18 +235,10 @@ async fn messages_of(
             }
         }
     }
-    let texts: Vec<Box<RawValue>> = texts
-        .into_iter()
-        .filter_map(|text| RawValue::from_string(text).ok())
-        .collect();
-    let body = json!({
-        "epoch": epoch.to_string(),
-        "since": since,
-        "next": seq,
-        "more": more,
-        "messages": texts,
-    });
-    Ok(json_response(StatusCode::OK, &body))
+    let head = format!(
+        "{{\"epoch\":\"{epoch}\",\"since\":{since},\"next\":{seq},\"more\":{more},\"messages\":["
+    );
+    Ok(long::answer(head, texts, "]}", room))
 }
 
 /// The messages of a batch as clients get them.
@@ -297,9 +307,11 @@ async fn disconnected(
         .kick(&canvas, conn)
         .map_err(|refusal| Box::new(refused(&refusal)))?;
     let until = Instant::now() + DISCONNECT_WAIT;
-    let mut gone = false;
+    let (mut gone, mut pause) = (false, DISCONNECT_LOOK);
     while !gone && Instant::now() < until {
-        tokio::time::sleep(DISCONNECT_LOOK).await;
+        let left = until.saturating_duration_since(Instant::now());
+        tokio::time::sleep(pause.min(left)).await;
+        pause *= 2;
         gone = holder().await?.is_none_or(|member| member.conn != conn);
     }
     // Its process may be stopped or behind: then the connection may still be there.

@@ -1,6 +1,6 @@
 //! `/api/v1/hooks`: the hooks that all processes of the relay follow.
 
-use axum::body::Bytes;
+use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
@@ -8,13 +8,14 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{ApiState, Names, answer, bad, json_response, later, not_found};
+use super::{ApiState, Names, answer, bad, error, json_response, later, no_body, not_found};
 use crate::hooks::file::{self, HookText};
 use crate::hooks::{Change, OWN_QUEUES, Stored};
+use crate::http::body::{self, Announced};
 use crate::jobs::lists;
 use crate::jobs::look;
 use crate::jobs::op::Answer;
-use crate::limits::{JOB_DELIVERIES, RETRY_AFTER_MS};
+use crate::limits::{HOOKS_BYTES, HTTP_BODY_TIMEOUT, JOB_DELIVERIES_PAGE, RETRY_AFTER_MS};
 
 /// What a secret looks like to those who ask for the hooks.
 const MASKED: &str = "whsec_***";
@@ -41,27 +42,47 @@ const DEFAULT_LIMIT: i64 = 100;
 pub(super) async fn show(State(state): State<ApiState>) -> Response {
     let store = &state.http.hooks;
     let stored = store.watch().borrow().clone();
-    json_response(StatusCode::OK, &body(&stored, store.dropped()))
+    json_response(StatusCode::OK, &shown(&stored, store.dropped()))
 }
 
 /// Puts hooks in the place of all others, in one transaction.
-pub(super) async fn replace(State(state): State<ApiState>, body: Bytes) -> Response {
-    answer(replaced(&state, &body).await)
+pub(super) async fn replace(State(state): State<ApiState>, body: Body) -> Response {
+    answer(replaced(&state, body).await)
 }
 
-async fn replaced(state: &ApiState, body: &[u8]) -> Result<Response, Box<Response>> {
+/// Reads them, and checks each. Many hooks are a second's work: it is done beside the event loop.
+async fn read(body: Body) -> Result<Vec<HookText>, Box<Response>> {
+    let whole = body::whole(body, HOOKS_BYTES, HTTP_BODY_TIMEOUT, Announced::Pass);
+    let body = whole.await.map_err(|why| no_body(why, too_large))?;
+    let reading = tokio::task::spawn_blocking(move || checked(&body));
+    let read = reading.await;
+    read.map_err(|error| Box::new(later(&error.to_string(), RETRY_AFTER_MS)))?
+        .map_err(|error| bad(&error))
+}
+
+fn too_large() -> Box<Response> {
+    let message = format!("hooks: all of them together have at most {HOOKS_BYTES} bytes");
+    let status = StatusCode::PAYLOAD_TOO_LARGE;
+    Box::new(error(status, "too-large", &message))
+}
+
+fn checked(body: &[u8]) -> Result<Vec<HookText>, String> {
     let wanted: Replacement =
-        serde_json::from_slice(body).map_err(|error| bad(&format!("hooks: {error}")))?;
+        serde_json::from_slice(body).map_err(|error| format!("hooks: {error}"))?;
     let masked = |text: &HookText| text.secrets.iter().any(|secret| secret == MASKED);
     if let Some(text) = wanted.hooks.iter().find(|text| masked(text)) {
-        let message = format!(
+        return Err(format!(
             "hook {:?}: secrets: {MASKED} is only the mask of a secret: send the secret itself",
             text.name
-        );
-        return Err(bad(&message));
+        ));
     }
-    file::check_all(&wanted.hooks).map_err(|error| bad(&error))?;
-    let changed = state.http.hooks.store(wanted.hooks, true).await;
+    file::check_all(&wanted.hooks)?;
+    Ok(wanted.hooks)
+}
+
+async fn replaced(state: &ApiState, body: Body) -> Result<Response, Box<Response>> {
+    let hooks = read(body).await?;
+    let changed = state.http.hooks.store(hooks, true).await;
     let changed = changed.map_err(|error| Box::new(later(&error, RETRY_AFTER_MS)))?;
     let changed = changed != Change::None;
     Ok(json_response(
@@ -89,8 +110,9 @@ async fn delivered(
         bad(&format!("{why} (before and limit are whole numbers)"))
     })?;
     let limit = wanted.limit.unwrap_or(DEFAULT_LIMIT);
-    if !(1..=JOB_DELIVERIES).contains(&limit) {
-        return Err(bad(&format!("limit must be from 1 to {JOB_DELIVERIES}")));
+    if !(1..=JOB_DELIVERIES_PAGE).contains(&limit) {
+        let message = format!("limit must be from 1 to {JOB_DELIVERIES_PAGE}");
+        return Err(bad(&message));
     }
     let stored = state.http.hooks.watch().borrow().clone();
     let text = stored.texts.iter().find(|text| text.name == name);
@@ -121,7 +143,7 @@ async fn delivered(
     Ok(json_response(StatusCode::OK, &body))
 }
 
-fn body(stored: &Stored, dropped: u64) -> Value {
+fn shown(stored: &Stored, dropped: u64) -> Value {
     let hooks = stored.texts.iter().map(|text| {
         let mut text = text.clone();
         text.secrets

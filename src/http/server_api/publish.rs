@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes, HttpBody, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -12,8 +12,9 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{ApiState, Names, access, answer, bad, canvas_id, refused, unavailable};
+use super::{ApiState, Names, access, answer, bad, canvas_id, no_body, refused, unavailable};
 use crate::backplane::{Author, Canvas, Directory, Outcome, Unavailable};
+use crate::http::body::{self, Announced};
 use crate::http::{error, json_response};
 use crate::limits::HTTP_BODY_TIMEOUT;
 use crate::protocol::client_message::{ClientMessage, Durable, Hello, MIN_DEPTH, parse_within};
@@ -251,32 +252,8 @@ fn user(raw: Option<Box<RawValue>>) -> Result<Box<str>, Box<Response>> {
 /// All of a body, as long as it comes in time and can hold a message of at most `max` bytes.
 async fn whole(body: Body, max: usize) -> Result<Bytes, Box<Response>> {
     let most = max + ENVELOPE_BYTES;
-    // What its sender announces is not waited for.
-    if body.size_hint().lower() > most as u64 {
-        return Err(too_large(max));
-    }
-    match tokio::time::timeout(HTTP_BODY_TIMEOUT, to_bytes(body, most)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(failed)) if is_over(&failed) => Err(too_large(max)),
-        Ok(Err(_)) => Err(bad("the body could not be read")),
-        Err(_) => {
-            let message = format!(
-                "the body must come within {} s",
-                HTTP_BODY_TIMEOUT.as_secs()
-            );
-            Err(Box::new(error(
-                StatusCode::REQUEST_TIMEOUT,
-                "timeout",
-                &message,
-            )))
-        }
-    }
-}
-
-/// Whether a body was longer than it may be.
-fn is_over(failed: &axum::Error) -> bool {
-    std::error::Error::source(failed)
-        .is_some_and(|source| source.is::<http_body_util::LengthLimitError>())
+    let whole = body::whole(body, most, HTTP_BODY_TIMEOUT, Announced::Refuse);
+    whole.await.map_err(|why| no_body(why, || too_large(max)))
 }
 
 fn too_large(max: usize) -> Box<Response> {

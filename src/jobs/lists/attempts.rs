@@ -8,7 +8,7 @@ use crate::jobs::op::Answer;
 use crate::jobs::rows::{Dead, Delivery};
 use crate::jobs::store::{Order, Store};
 use crate::jobs::work::{Res, Work};
-use crate::limits::JOB_DELIVERIES_MS;
+use crate::limits::{JOB_ANSWER_BYTES, JOB_DELIVERIES_MS, JOB_DELIVERIES_PAGE};
 
 /// In the words of the server API, of which this is a part: times are milliseconds since 1970.
 pub(super) fn deliveries<S: Store>(
@@ -17,6 +17,7 @@ pub(super) fn deliveries<S: Store>(
     before: Option<i64>,
     limit: usize,
 ) -> Res<Answer, S> {
+    let limit = limit.min(usize::try_from(JOB_DELIVERIES_PAGE).unwrap_or(1));
     let key = w.queue_key(queue)?;
     let mut found: Vec<Delivery> = Vec::new();
     if let Some(key) = key {
@@ -32,25 +33,30 @@ pub(super) fn deliveries<S: Store>(
                 ControlFlow::Continue(())
             })?;
     }
-    let full = found.len() >= limit;
-    let next = found
-        .last()
-        .filter(|row| full && row.n > 1)
-        .map(|row| row.n);
-    let mut rows = Vec::with_capacity(found.len());
+    let mut full = found.len() >= limit;
+    let (mut rows, mut read, mut last) = (Vec::with_capacity(found.len()), 0, None);
     for row in &found {
-        rows.push(delivery_row(w, row)?);
+        let (value, bytes) = delivery_row(w, row)?;
+        rows.push(value);
+        (read, last) = (read + bytes, Some(row.n));
+        if read > JOB_ANSWER_BYTES {
+            full = true;
+            break;
+        }
     }
+    let next = last.filter(|n| full && *n > 1);
     Ok(Answer::Json(json!({"deliveries": rows, "next": next})))
 }
 
-fn delivery_row<S: Store>(w: &Work<'_, S>, row: &Delivery) -> Res<Value, S> {
+/// A row, and the bytes that were read to find its dead letter.
+fn delivery_row<S: Store>(w: &Work<'_, S>, row: &Delivery) -> Res<(Value, usize), S> {
     // One that was sent again or deleted is not among the dead any more.
     let letter: Option<Dead> = match row.dead {
         Some(id) => w.store.get(&(id,))?,
         None => None,
     };
-    Ok(json!({
+    let read = letter.as_ref().map_or(0, |dead| dead.payload.len());
+    let value = json!({
         "n": row.n,
         "id": row.name,
         "canvas": row.partition,
@@ -64,5 +70,6 @@ fn delivery_row<S: Store>(w: &Work<'_, S>, row: &Delivery) -> Res<Value, S> {
         "outcome": row.outcome,
         "next_at": row.next_at,
         "dead_letter": letter.map(|dead| dead.id.to_string()),
-    }))
+    });
+    Ok((value, read))
 }

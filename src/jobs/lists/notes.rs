@@ -1,77 +1,103 @@
 //! Traces, by message and by name.
 
+use std::ops::ControlFlow;
+
 use serde_json::{Value, json};
 
-use super::MOST_ROWS;
+use super::page::Page;
+use super::with_data;
 use crate::jobs::finish::no_message;
 use crate::jobs::look::iso;
 use crate::jobs::op::Answer;
 use crate::jobs::rows::{Trace, TraceName};
-use crate::jobs::store::Store;
+use crate::jobs::store::{Order, Store};
+use crate::jobs::traces;
 use crate::jobs::work::{Res, Work, digest, parse_partition_id};
 use crate::limits;
 
-fn trace_row(note: &Trace) -> Value {
+/// Notes of a name that are counted, at most: `total` says no more.
+const COUNTED: usize = 10_000;
+
+fn trace_row(note: &Trace) -> String {
     let names: Value = serde_json::from_str(&note.names).unwrap_or_default();
-    let data: Value = serde_json::from_str(&note.data).unwrap_or_default();
-    json!({
+    let object = json!({
         "id": note.id.to_string(),
         "transaction_id": note.message,
         "event_type": note.event,
-        "data": data,
         "consumer_group": note.grp,
         "created_at": iso(note.created_at),
         "trace_names": names,
-    })
+    });
+    with_data(&object, &note.data)
 }
 
-pub(super) fn traces<S: Store>(w: &mut Work<'_, S>, id: &str, name: &str) -> Res<Answer, S> {
+pub(super) fn of_message<S: Store>(w: &mut Work<'_, S>, id: &str, name: &str) -> Res<Answer, S> {
     let Some((partition, _)) = parse_partition_id(id) else {
         return Ok(Answer::Refused(no_message(name)));
     };
     let digest = digest(name);
     let (from, to) = ((partition, digest, 0), (partition, digest, i64::MAX));
     let notes = w.store.scan::<Trace>(&from, &to, limits::JOB_TRACES)?;
-    let rows: Vec<Value> = notes.iter().map(trace_row).collect();
-    Ok(Answer::Json(json!({"traces": rows})))
+    let mut page = Page::new(limits::JOB_TRACES, None);
+    for note in notes.iter().filter(|note| !traces::is_over(note, w.now)) {
+        page.add(trace_row(note));
+    }
+    Ok(page.answer("traces", json!({})))
 }
 
-pub(super) fn traces_named<S: Store>(
+pub(super) fn named<S: Store>(
     w: &mut Work<'_, S>,
     name: &str,
     limit: usize,
     offset: usize,
 ) -> Res<Answer, S> {
+    let mut page = Page::new(limit, Some(offset));
     let (from, to) = ((name.to_owned(), 0), (name.to_owned(), i64::MAX));
-    let all = w.store.scan::<TraceName>(&from, &to, MOST_ROWS)?;
-    let mut rows = Vec::new();
-    for row in all.iter().rev().skip(offset).take(limit) {
-        let note: Option<Trace> = w.store.get(&(row.partition, row.digest, row.id))?;
-        rows.extend(note.as_ref().map(trace_row));
+    let (mut total, mut wanted) = (0, Vec::new());
+    let most = COUNTED.max(offset + limit).min(limits::JOB_LOOK_ROWS);
+    w.store
+        .each::<TraceName>(&from, &to, Order::Down, most, &mut |row| {
+            if (offset..offset + limit).contains(&total) {
+                wanted.push((row.partition, row.digest, row.id));
+            }
+            total += 1;
+            ControlFlow::Continue(())
+        })?;
+    for key in wanted {
+        let note: Option<Trace> = w.store.get(&key)?;
+        let Some(note) = note.filter(|note| !traces::is_over(note, w.now)) else {
+            continue;
+        };
+        if !page.reads(note.data.len()) || !page.has_room() {
+            break;
+        }
+        page.add(trace_row(&note));
     }
-    Ok(Answer::Json(json!({
-        "traces": rows, "total": all.len(), "pagination": {"limit": limit, "offset": offset},
-    })))
+    let rest = json!({"total": total, "pagination": {"limit": limit, "offset": offset}});
+    Ok(page.answer("traces", rest))
 }
 
-pub(super) fn trace_names<S: Store>(w: &mut Work<'_, S>, limit: usize) -> Res<Answer, S> {
-    let (mut names, mut from) = (Vec::new(), (String::new(), i64::MIN));
+pub(super) fn names<S: Store>(w: &mut Work<'_, S>, limit: usize) -> Res<Answer, S> {
+    let mut page = Page::new(limit, None);
+    let (mut count, mut from) = (0, (String::new(), i64::MIN));
     // From name to name: each is a search.
-    while names.len() < limit {
+    while page.has_room() {
         let to = ("\u{10ffff}".to_owned(), 0);
         let Some(first) = w.store.first::<TraceName>(&from, &to)? else {
             break;
         };
         let next = (first.name.clone(), i64::MAX);
         let range = ((first.name.clone(), i64::MIN), next.clone());
-        let count = w
+        let counted = w
             .store
-            .scan::<TraceName>(&range.0, &range.1, MOST_ROWS)?
+            .scan::<TraceName>(&range.0, &range.1, COUNTED)?
             .len();
-        names.push(json!({"trace_name": first.name, "trace_count": count}));
+        if !page.looks(counted) {
+            break;
+        }
+        page.add(json!({"trace_name": first.name, "trace_count": counted}).to_string());
+        count += 1;
         from = next;
     }
-    Ok(Answer::Json(
-        json!({"trace_names": names, "total": names.len()}),
-    ))
+    Ok(page.answer("trace_names", json!({"total": count})))
 }

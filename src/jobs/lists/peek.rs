@@ -2,14 +2,15 @@
 
 use serde_json::json;
 
-use super::{describe, list, no_queue, with_data};
+use super::page::Page;
+use super::{describe, no_queue, with_data};
 use crate::jobs::fifo::{self, Stop};
 use crate::jobs::op::Answer;
 use crate::jobs::options::Options;
 use crate::jobs::rows::{Cursor, Message, PartitionName, Ready, State, Turn};
 use crate::jobs::store::Store;
 use crate::jobs::work::{Res, Work, kind, standing};
-use crate::limits;
+use crate::limits::JOB_PAYLOAD_BYTES;
 
 pub(super) fn peek<S: Store>(
     w: &mut Work<'_, S>,
@@ -22,25 +23,23 @@ pub(super) fn peek<S: Store>(
         return Ok(no_queue(queue));
     };
     let names = partitions_by_turn(w, key, partition, group, limit)?;
-    let (mut rows, mut bytes) = (Vec::new(), limits::JOB_REQUEST_BYTES);
+    let mut page = Page::new(limit, None);
     for partition in names {
-        if rows.len() >= limit || bytes == 0 {
+        if !page.has_room() || !page.looks(0) {
             break;
         }
-        for (message, state) in next_of(w, key, partition, group, limit - rows.len(), bytes)? {
-            bytes = bytes.saturating_sub(message.payload.len());
-            let row = describe(w, &message)?;
-            let mut row = row;
+        // A message more than there is room for: so it is seen that there is none.
+        let room = (page.rows_left(), page.bytes_left() + JOB_PAYLOAD_BYTES);
+        for (message, state) in next_of(w, key, partition, group, room)? {
+            let mut row = describe(w, &message)?;
             row["retryCount"] = json!(state.as_ref().map_or(0, |state| state.attempts));
             row["errorMessage"] = json!(state.and_then(|state| state.error));
             row["consumerGroup"] = json!(group);
-            rows.push(with_data(&row, &message.payload));
+            page.add(with_data(&row, &message.payload));
         }
     }
-    Ok(list(
-        &rows,
-        &json!({"queue": queue, "consumerGroup": group}),
-    ))
+    let rest = json!({"queue": queue, "consumerGroup": group});
+    Ok(page.answer("messages", rest))
 }
 
 /// Partitions in the order in which a pop would come to them; of a group that has not begun, those with something in them by name.
@@ -87,8 +86,7 @@ fn next_of<S: Store>(
     queue: i64,
     partition: i64,
     group: &str,
-    limit: usize,
-    bytes: usize,
+    (limit, bytes): (usize, usize),
 ) -> Res<Vec<(Message, Option<State>)>, S> {
     let Some(options) = w.see_queue(queue)?.map(|row| row.options) else {
         return Ok(Vec::new());
@@ -100,7 +98,7 @@ fn next_of<S: Store>(
         None => None,
     };
     if let (Some(cursor), false) = (&cursor, options.fifo) {
-        return ranked(w, cursor, &options, limit);
+        return ranked(w, cursor, &options, (limit, bytes));
     }
     let cursor = cursor.unwrap_or_else(|| beginning(partition, grp.unwrap_or(0)));
     if cursor.state == standing::LEASED && cursor.at > w.now {
@@ -132,7 +130,7 @@ fn ranked<S: Store>(
     w: &mut Work<'_, S>,
     cursor: &Cursor,
     options: &Options,
-    limit: usize,
+    (limit, bytes): (usize, usize),
 ) -> Res<Vec<(Message, Option<State>)>, S> {
     let (partition, grp) = (cursor.partition, cursor.grp);
     let mut found = Vec::new();
@@ -148,10 +146,15 @@ fn ranked<S: Store>(
         let ready = w
             .store
             .scan::<Ready>(&from, &(partition, grp, which, to, 0), limit)?;
+        let mut read = 0;
         for ready in ready {
+            if read > bytes {
+                break;
+            }
             let message: Option<Message> = w.store.get(&(partition, ready.seq))?;
             let state: Option<State> = w.store.get(&(partition, grp, ready.seq))?;
             if let Some(message) = message.filter(|message| !past(message)) {
+                read += message.payload.len();
                 found.push((message, state));
             }
         }

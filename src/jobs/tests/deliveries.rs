@@ -3,7 +3,7 @@
 use super::*;
 use crate::jobs::lists;
 use crate::jobs::op::{Note, Settle};
-use crate::limits::{JOB_DELIVERIES, JOB_DELIVERIES_MS};
+use crate::limits::{JOB_DELIVERIES, JOB_DELIVERIES_MS, JOB_DELIVERIES_PAGE};
 
 /// Settles what was popped, as webhooks do: all of it is delivered, or the first has failed.
 fn settle(q: &mut Q<'_>, popped: &Popped, note: Note) -> Vec<Acked> {
@@ -170,9 +170,15 @@ fn the_history_is_read_page_by_page_and_has_an_end() {
             settle(q, &popped, failed(500));
         }
         let most = usize::try_from(JOB_DELIVERIES).unwrap();
-        let (rows, _) = page(q, None, 2 * most);
-        assert_eq!(rows.len(), most);
+        let (rows, mut before) = page(q, None, 2 * most);
+        assert_eq!(rows.len(), usize::try_from(JOB_DELIVERIES_PAGE).unwrap());
         assert_eq!(rows[0]["n"], JOB_DELIVERIES + 20);
+        let mut all = rows.len();
+        while before.is_some() {
+            let (rows, next) = page(q, before, 2 * most);
+            (all, before) = (all + rows.len(), next);
+        }
+        assert_eq!(all, most);
         let (first, next) = page(q, None, 2);
         let (second, _) = page(q, next, 2);
         let numbers: Vec<i64> = [first, second]

@@ -146,7 +146,10 @@ fn traces_are_found_by_message_and_by_name_and_the_oldest_make_room() {
             assert!(matches!(traced, Answer::Json(_)));
         }
         let traces = |q: &mut Q<'_>, query| match q.0.look(&Query::Lists(query)) {
-            Answer::Json(value) => value["traces"].as_array().unwrap().clone(),
+            Answer::Raw(text) => {
+                let value: Value = serde_json::from_str(&text).unwrap();
+                value["traces"].as_array().unwrap().clone()
+            }
             other => panic!("{other:?}"),
         };
         let of_message = crate::jobs::lists::Query::Traces {

@@ -41,6 +41,7 @@ fn said(seq: u64) -> Told {
         user: Some("{}".to_owned()),
         data: "{}".to_owned(),
         object: None,
+        missed: crate::hooks::told::Missed::Nothing,
     }
 }
 

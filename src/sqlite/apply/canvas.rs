@@ -54,6 +54,13 @@ impl<'t, 'a> Rows<'t, 'a> {
         &mut self.txn.canvases[self.at]
     }
 
+    /// Whether the client has a row, or will have one after this transaction.
+    pub(super) fn remembers(&mut self, name: &ClientId) -> StoreResult<bool> {
+        let at = self.client_at(name)?;
+        let client = &self.txn.clients[at];
+        Ok(client.known || client.dirty)
+    }
+
     /// Where the client stands among those of the transaction; it is read if it does not.
     fn client_at(&mut self, name: &ClientId) -> StoreResult<usize> {
         let txn = &mut *self.txn;
@@ -79,10 +86,12 @@ impl<'t, 'a> Rows<'t, 'a> {
                 last_seq: if last_seq > places_from { last_seq } else { 0 },
             })
         });
+        let row = row.optional()?;
         txn.clients.push(OpenClient {
             key: self.key,
             name: name.clone(),
-            row: row.optional()?.unwrap_or_default(),
+            known: row.is_some(),
+            row: row.unwrap_or_default(),
             dirty: false,
         });
         let at = txn.clients.len() - 1;
@@ -198,8 +207,7 @@ impl Store for Rows<'_, '_> {
         canvas.ends_set |= canvas.ends_at.take().is_some();
         self.txn.charge(self.key, message.text.len())?;
         if let Some(stage) = &mut self.txn.hooks {
-            let objects = &self.txn.canvases[self.at].objects;
-            let open = |id: &str| objects.get(id).map(OpenObject::text);
+            let open = &self.txn.canvases[self.at].objects;
             stage.logged(self.txn.conn, self.key, &message, open)?;
         }
         self.txn.out.steps.push(Step::Log(tail::Logged {

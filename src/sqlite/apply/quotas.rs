@@ -72,10 +72,13 @@ impl Txn<'_> {
         &mut self,
         waiting: &Waiting,
     ) -> StoreResult<Result<(), Refusal>> {
-        let Some((author, message)) = durable_of(&waiting.entry) else {
-            return Ok(Ok(()));
-        };
-        self.fits(waiting.key, charge_of(author, message))
+        let room = self.room_for_client(waiting.key, &waiting.entry)?;
+        match durable_of(&waiting.entry) {
+            Some((author, message)) if room.is_ok() => {
+                self.fits(waiting.key, charge_of(author, message))
+            }
+            _ => Ok(room),
+        }
     }
 
     /// Whether so much more may be kept in the canvas's log.

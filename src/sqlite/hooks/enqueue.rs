@@ -6,13 +6,13 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::stage::Stage;
 use crate::hooks::Hook;
-use crate::hooks::told::{Message, Packer, Span};
+use crate::hooks::told::{Message, Named, Packer, Span};
 use crate::jobs::op::{PushItem, Pushed};
 use crate::sqlite::jobs::Pusher;
 
 const FIND_GAP: &str =
     "SELECT from_seq, to_seq, epoch FROM hook_gaps WHERE hook = ?1 AND canvas_id = ?2";
-const OPEN_GAP: &str = "INSERT INTO hook_gaps (hook, canvas_id, epoch, from_seq, to_seq) VALUES (?1, ?2, ?3, ?4, ?4)
+const OPEN_GAP: &str = "INSERT INTO hook_gaps (hook, canvas_id, epoch, from_seq, to_seq) VALUES (?1, ?2, ?3, ?4, ?5)
     ON CONFLICT (hook, canvas_id) DO UPDATE SET to_seq = max(to_seq, excluded.to_seq), epoch = excluded.epoch";
 const CLOSE_GAP: &str = "DELETE FROM hook_gaps WHERE hook = ?1 AND canvas_id = ?2";
 const CHANGED: &str =
@@ -46,6 +46,13 @@ pub(in crate::sqlite) fn enqueue(
                 continue;
             }
             let packer = packers.entry(*key).or_insert_with(|| Packer::new(hook));
+            if told.is_missed_by(hook) {
+                if let Some(before) = packer.end() {
+                    out.send(*key, before)?;
+                }
+                out.miss(*key, &told.named, (told.seq, told.seq), 1)?;
+                continue;
+            }
             if let Some(full) = packer.add(told, told.text(hook, now_ms)) {
                 out.send(*key, full)?;
             }
@@ -128,15 +135,21 @@ impl Out<'_, '_> {
         if room && pushed(self.push.push(&item)?) {
             return Ok(());
         }
-        *self.dropped += message.count;
-        for seq in [message.span.0, message.span.1] {
-            self.conn.prepare_cached(OPEN_GAP)?.execute(params![
-                self.hook.name,
-                key,
-                &*named.epoch,
-                seq.cast_signed()
-            ])?;
-        }
+        self.miss(key, &named, message.span, message.count)
+    }
+
+    /// Events of a canvas, from one place to another, become a gap.
+    fn miss(
+        &mut self,
+        key: i64,
+        named: &Named,
+        (from, to): (u64, u64),
+        count: u64,
+    ) -> rusqlite::Result<()> {
+        *self.dropped += count;
+        let (from, to) = (from.cast_signed(), to.cast_signed());
+        let gap = params![self.hook.name, key, &*named.epoch, from, to];
+        self.conn.prepare_cached(OPEN_GAP)?.execute(gap)?;
         Ok(())
     }
 }

@@ -1,18 +1,23 @@
 //! The events of one transaction for hooks, in its order.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use rusqlite::Connection;
 
+use crate::canvas::OpenObject;
 use crate::hooks::event::{EventType, data_of};
-use crate::hooks::told::{Named, Told, object_id, user_of};
+use crate::hooks::portion::Portion;
+use crate::hooks::told::{Missed, Named, Told, object_id, user_of};
 use crate::hooks::{Hooks, Include, Stored};
 
 const NAME: &str = "SELECT canvas_id, epoch FROM canvases WHERE key = ?1";
 const HERE: &str = "SELECT count(*) FROM presence WHERE canvas_id = ?1";
 const PROPS: &str = "SELECT props FROM canvas_objects WHERE object_id = ?2
      AND canvas_id = (SELECT iif(content = 0, key, content) FROM canvases WHERE key = ?1)";
+
+/// What an event has beside what its author said, about.
+const EVENT_BYTES: usize = 256;
 
 /// Collects what a transaction tells.
 #[derive(Debug)]
@@ -21,6 +26,8 @@ pub(in crate::sqlite) struct Stage {
     /// Each with its canvas's key.
     pub(super) told: Vec<(i64, Told)>,
     names: HashMap<i64, Named>,
+    /// What was told of the message of a client that is being done.
+    portion: Portion,
     /// The first and last place of each canvas's messages, for hooks that wait until it is quiet.
     pub(super) changed: HashMap<i64, (u64, u64)>,
 }
@@ -31,6 +38,7 @@ impl Stage {
             stored,
             told: Vec::new(),
             names: HashMap::new(),
+            portion: Portion::default(),
             changed: HashMap::new(),
         }
     }
@@ -66,32 +74,37 @@ impl Stage {
         self.names.remove(&key);
     }
 
-    /// If some hook hears of that event on that canvas: the canvas, and whether one of them wants whole objects.
+    /// A message of a client is done. Gives what it was to tell of it, in bytes beyond its own.
+    pub(in crate::sqlite) fn end_message(&mut self) -> usize {
+        self.portion.end()
+    }
+
+    /// If some hook hears of that event on that canvas: the canvas, how many hooks, and how many of them want whole objects.
     fn wanted(
         &mut self,
         conn: &Connection,
         key: i64,
         event: EventType,
-    ) -> rusqlite::Result<Option<(Named, bool)>> {
+    ) -> rusqlite::Result<Option<(Named, (usize, usize))>> {
         if !self.hooks().hear(event) {
             return Ok(None);
         }
         let named = self.named(conn, key)?;
-        let (mut any, mut whole) = (false, false);
+        let (mut all, mut whole) = (0, 0);
         for hook in self.hooks().wanting(&named.id, event) {
-            any = true;
-            whole |= hook.include == Include::Object;
+            all += 1;
+            whole += usize::from(hook.include == Include::Object);
         }
-        Ok(any.then_some((named, whole)))
+        Ok((all > 0).then_some((named, (all, whole))))
     }
 
-    /// A message took its place. `object_id`: what it created or changed; `open`: its text, where that is not written yet.
+    /// A message took its place. `open`: the objects that are not written yet.
     pub(in crate::sqlite) fn logged(
         &mut self,
         conn: &Connection,
         key: i64,
         message: &crate::canvas::Logged<'_>,
-        open: impl FnOnce(&str) -> Option<String>,
+        open: &BTreeMap<String, OpenObject>,
     ) -> rusqlite::Result<()> {
         if self.hooks().hear(EventType::CanvasChanged) {
             let (_, last) = self
@@ -101,32 +114,61 @@ impl Stage {
             *last = message.seq;
         }
         let event = EventType::of(message.kind);
-        let Some((named, whole)) = self.wanted(conn, key, event)? else {
+        let Some((named, hooks)) = self.wanted(conn, key, event)? else {
             return Ok(());
         };
-        let of_objects = matches!(event, EventType::ObjectCreated | EventType::ObjectUpdated);
-        let object = match object_id(message.text).filter(|_| whole && of_objects) {
-            Some(id) => match open(&id) {
-                Some(text) => Some(text),
-                None => Some(
-                    conn.prepare_cached(PROPS)?
-                        .query_row((key, &id), |row| row.get(0))?,
-                ),
-            },
-            None => None,
-        };
-        let told = Told {
+        let mut told = Told {
             named,
             event,
             seq: message.seq,
             version: 0,
             client: Some(message.author.client.as_str().to_owned()),
-            user: Some(user_of(&message.author.user, &message.author.subject)),
-            data: data_of(message.text),
-            object,
+            user: None,
+            data: String::new(),
+            object: None,
+            missed: Missed::Event,
         };
+        let author = message.author;
+        let bytes = message.text.len() + author.user.len() + EVENT_BYTES;
+        if self.portion.takes_event(bytes, hooks.0) {
+            told.user = Some(user_of(&author.user, &author.subject));
+            told.data = data_of(message.text);
+            (told.object, told.missed) = self.object(conn, key, message, hooks.1, open)?;
+        }
         self.told.push((key, told));
         Ok(())
+    }
+
+    /// The whole object that a message has made or changed, if some hooks want it and it has room.
+    fn object(
+        &mut self,
+        conn: &Connection,
+        key: i64,
+        message: &crate::canvas::Logged<'_>,
+        hooks: usize,
+        open: &BTreeMap<String, OpenObject>,
+    ) -> rusqlite::Result<(Option<String>, Missed)> {
+        let event = EventType::of(message.kind);
+        let of_objects = matches!(event, EventType::ObjectCreated | EventType::ObjectUpdated);
+        if hooks == 0 || !of_objects {
+            return Ok((None, Missed::Nothing));
+        }
+        let Some(id) = object_id(message.text) else {
+            return Ok((None, Missed::Nothing));
+        };
+        let open = open.get(&id);
+        // One that is written already was put as its message says.
+        let bytes = open.map_or(message.text.len(), OpenObject::bytes);
+        if !self.portion.takes_object(bytes, hooks) {
+            return Ok((None, Missed::Object));
+        }
+        let text = match open {
+            Some(open) => open.text(),
+            None => conn
+                .prepare_cached(PROPS)?
+                .query_row((key, &id), |row| row.get(0))?,
+        };
+        Ok((Some(text), Missed::Nothing))
     }
 
     /// A client came for the first time, or is gone: `joined` is its user. With that the canvas may be opened, or idle. Called when
@@ -164,6 +206,7 @@ impl Stage {
                 user: user.map(str::to_owned),
                 data: format!("{{\"clients\":{here}}}"),
                 object: None,
+                missed: Missed::Nothing,
             };
             (key, told)
         };
@@ -197,6 +240,7 @@ impl Stage {
                 user: None,
                 data: "{}".to_owned(),
                 object: None,
+                missed: Missed::Nothing,
             };
             self.told.push((key, told));
         }

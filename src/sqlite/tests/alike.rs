@@ -74,6 +74,7 @@ impl World {
             cursor_ttl_ms: 5_000,
             rules: RULES,
             quotas: Quotas::default(),
+            counted: Default::default(),
         };
         let model = |key: &i64| CanvasState::new(Epoch(key.cast_unsigned()), RULES);
         let mut world = Self {

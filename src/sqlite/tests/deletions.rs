@@ -58,6 +58,7 @@ fn as_many_names_are_kept_as_may_be_and_older_states_need_the_whole() {
         cursor_ttl_ms: 5_000,
         rules: RULES,
         quotas: Quotas::default(),
+        counted: Default::default(),
     };
     let mut model = CanvasState::new(Epoch(7), RULES);
     let client = ClientId::parse("client-1").unwrap();

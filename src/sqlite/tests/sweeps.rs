@@ -41,6 +41,7 @@ fn within<T>(conn: &Connection, then: impl FnOnce(&mut Txn<'_>) -> T) -> T {
             },
         },
         quotas: Quotas::default(),
+        counted: Default::default(),
     };
     conn.execute_batch("BEGIN IMMEDIATE").unwrap();
     let mut txn = Txn::new(conn, &setup, 1_000);

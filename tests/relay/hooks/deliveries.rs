@@ -152,7 +152,7 @@ async fn the_history_is_asked_page_by_page_and_what_is_wrong_is_named(over: Over
 
     for (path, status, why) in [
         ("tell/deliveries?limit=0", 400, "limit"),
-        ("tell/deliveries?limit=1001", 400, "limit"),
+        ("tell/deliveries?limit=257", 400, "from 1 to 256"),
         ("tell/deliveries?limit=many", 400, "limit"),
         ("tell/deliveries?after=3", 400, "after"),
         ("nobody/deliveries", 404, "no hook"),
