@@ -1,4 +1,4 @@
--- The queue file of scumble, version 3 (PRAGMA user_version). Times are integer milliseconds of the relay's clock.
+-- The queue file of scumble, version 6 (PRAGMA user_version). Times are integer milliseconds of the relay's clock.
 -- Applied once, by the first process that finds no tables.
 
 -- Facts about the file itself: boot_id, clean, synchronous, clock_offset_ms.
@@ -23,9 +23,10 @@ CREATE TABLE canvases (
     used_at          INTEGER NOT NULL DEFAULT 0, -- the last change; since version 3
     chat_bytes       INTEGER NOT NULL DEFAULT 0, -- of its rows in canvas_chat; since version 3
     ends_at          INTEGER,                    -- when it goes if nobody is there; since version 3
-    content          INTEGER NOT NULL DEFAULT 0, -- its name in canvas_objects, _chat and _deletions, 0: its key; since version 3
+    content          INTEGER NOT NULL DEFAULT 0, -- its name in the tables of what is on it, 0: its key; since version 3
     places_from      INTEGER NOT NULL DEFAULT 0, -- only places behind this one mean something to clients; since version 3
-    ephemeral_bytes  INTEGER NOT NULL DEFAULT 0  -- of its rows in message_queue that are in nobody's log; since version 3
+    ephemeral_bytes  INTEGER NOT NULL DEFAULT 0, -- of its rows in message_queue that are in nobody's log; since version 3
+    object_logs      INTEGER NOT NULL DEFAULT 0  -- how many of its objects have a log; since version 6
 ) STRICT;
 
 CREATE INDEX canvas_ends ON canvases (ends_at) WHERE ends_at IS NOT NULL;
@@ -136,4 +137,24 @@ CREATE TABLE canvas_deletions (
     seq       INTEGER NOT NULL,
     object_id TEXT    NOT NULL,
     PRIMARY KEY (canvas_id, seq)
+) STRICT, WITHOUT ROWID;
+
+-- The logs of objects: what there is once a log, and its entries. An append writes a row of each, however long the log is. Since
+-- version 6.
+CREATE TABLE object_logs (
+    canvas_id     INTEGER NOT NULL, -- the canvas's content, as in canvas_objects
+    object_id     TEXT    NOT NULL,
+    entries       INTEGER NOT NULL, -- how many there are
+    bytes         INTEGER NOT NULL, -- what they are charged with
+    upto          INTEGER NOT NULL, -- what was compacted last, 0 if nothing was
+    compacted_seq INTEGER NOT NULL, -- the message that did it
+    PRIMARY KEY (canvas_id, object_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE object_log_entries (
+    canvas_id INTEGER NOT NULL,
+    object_id TEXT    NOT NULL,
+    seq       INTEGER NOT NULL, -- of the message that appended it; of the last one that it covers
+    data      TEXT    NOT NULL, -- base64
+    PRIMARY KEY (canvas_id, object_id, seq)
 ) STRICT, WITHOUT ROWID;

@@ -57,7 +57,7 @@ pub use carrier::{Carrier, Reader, Together};
 pub use directory::{Directory, Found, Usage};
 pub use instance::{Instance, Lifecycle};
 pub use intake::{OpEnd, OpGate};
-pub use lately::{Lately, Since};
+pub use lately::{Lately, LogEntry, Since};
 pub use log::{LogBatch, LogBuilder, Mark};
 pub use seal::{SEAL_BYTES, seal};
 pub use stats::{InstanceStats, Stats};
@@ -376,10 +376,23 @@ pub struct Snapshot {
     pub at: Position,
     /// The objects in the order of their creation, each a JSON object. One that was replaced keeps its place.
     pub objects: Vec<String>,
+    /// The logs of those that have one, by their ids.
+    pub logs: Vec<EntriesOf>,
     /// The latest chat messages in `seq` order, each a JSON object.
     pub chat: Vec<String>,
     /// What is known of how it came to be.
     pub lately: Lately,
+}
+
+/// The log of one object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntriesOf {
+    /// The object's.
+    pub id: Arc<str>,
+    /// The `seq` of the message that compacted it last; 0 if none did.
+    pub compacted_seq: u64,
+    /// The `seq` of each entry, and its bytes in base64, in order.
+    pub entries: Vec<(u64, Arc<str>)>,
 }
 
 /// A backplane that cannot answer now. The caller tries again, or tells its client to.

@@ -36,6 +36,7 @@
 mod batch;
 pub mod bounds;
 mod ears;
+mod entries;
 mod messages;
 mod moment;
 mod open_object;
@@ -50,7 +51,7 @@ pub use ears::{Changed, Ears, Heed};
 pub use moment::{Moment, Rules};
 pub use open_object::OpenObject;
 pub use state::{CanvasState, Command, Contents, KeptClient, KeptMessage, KeptObject, codec};
-pub use store::{Away, ClientRow, Head, Logged, Place, Store};
+pub use store::{Away, ClientRow, Head, Logged, ObjectLog, Place, Store};
 
 /// How far back in its log the place of a resent message is looked for. A client sends its last few ops again.
 pub const RESENT_STEPS: usize = 64;

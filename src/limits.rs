@@ -176,6 +176,11 @@ pub const PART_TIMEOUT: Duration = Duration::from_secs(2);
 /// Peers get this long to answer a close frame.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
+// The log of an object goes in one step with it.
+const _: () = assert!(
+    crate::protocol::client_message::MAX_LOG_BYTES + MAX_OBJECT_BYTES as u64
+        <= ONE_BATCH_WORK as u64
+);
 const _: () = assert!(3 * MAX_OBJECT_BYTES <= CANVAS_WORK && 4 * CANVAS_WORK <= BATCH_WORK);
 const _: () = assert!(CANVAS_QUEUE_ENTRIES * 2 <= WRITER_QUEUE_ENTRIES);
 const _: () = assert!(MAX_IN_FLIGHT_OPS as usize * 2 <= CANVAS_QUEUE_ENTRIES);

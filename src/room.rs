@@ -20,7 +20,7 @@ use bytes::Bytes;
 use crate::backplane::{Author, Post};
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::encoding::Form;
-use crate::protocol::features::Features;
+use crate::protocol::features::{Feature, Features};
 use crate::protocol::ids::{ClientId, ConnId, InstanceId};
 use crate::protocol::server_message::Limits;
 
@@ -44,7 +44,10 @@ pub trait Link: Send + Sync + 'static {
 
     /// How its messages are written. [`Link::reply`] takes JSON all the same.
     fn form(&self) -> Form {
-        Form::default()
+        Form {
+            logs: self.features().has(Feature::Log),
+            ..Form::default()
+        }
     }
 
     /// Whether all that was said with [`Link::latest`] about who comes and goes is on the ordered lane, before what is put there next.

@@ -25,7 +25,7 @@ import { build, transform } from "esbuild";
 const web = dirname(fileURLToPath(import.meta.url));
 const TARGET = "es2022";
 /** The declarations an application needs; the others describe the inside. */
-const PUBLIC_TYPES = ["client.d.ts", "types.d.ts", "shapes.d.ts", "history-types.d.ts", "asset-types.d.ts", "limits.d.ts", "testing.d.ts"];
+const PUBLIC_TYPES = ["client.d.ts", "types.d.ts", "shapes.d.ts", "history-types.d.ts", "log-types.d.ts", "asset-types.d.ts", "limits.d.ts", "testing.d.ts", "yjs.d.ts"];
 
 function run(command, args) {
   const { status, error } = spawnSync(command, args, { cwd: web, stdio: "inherit" });
@@ -62,6 +62,7 @@ async function buildClient(out) {
   const banner = { js: `/* scumble-client ${version}, MIT OR Apache-2.0 */` };
   await bundle(join(web, "client/src/client.ts"), join(out, "client.js"), { banner });
   await bundle(join(web, "client/src/testing.ts"), join(out, "testing.js"), { banner });
+  await bundle(join(web, "client/src/yjs.ts"), join(out, "yjs.js"), { banner, external: ["yjs"] });
   const types = mkdtempSync(join(tmpdir(), "scumble-types-"));
   run(process.execPath, [join(web, "node_modules/typescript/bin/tsc"), "-p", "tsconfig.client.json", "--outDir", types]);
   for (const file of PUBLIC_TYPES) cpSync(join(types, file), join(out, file));

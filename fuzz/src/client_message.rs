@@ -87,6 +87,19 @@ fn durable(text: &str, message: &Durable) {
             }
         }
         Change::Remove { id } => assert_eq!(value["id"], id.as_str()),
+        Change::Append { id, data } => {
+            assert_eq!(value["id"], id.as_str());
+            let text = std::str::from_utf8(&message.body[data.clone()]);
+            assert_eq!(value["data"], text.expect("base64"));
+        }
+        Change::Compact(compact) => {
+            assert_eq!(value["id"], compact.id.as_str());
+            assert_eq!(value["upto"], compact.upto);
+            let epoch = compact.epoch.map(|epoch| epoch.to_string());
+            assert_eq!(value["epoch"].as_str(), epoch.as_deref());
+            let data = compact.data.clone().map(|data| &message.body[data]);
+            assert_eq!(value["data"].as_str().map(str::as_bytes), data);
+        }
         Change::Chat => assert!(value["text"].is_string()),
         Change::None => assert!(value["event"].is_string()),
         Change::Batch(ops) => {

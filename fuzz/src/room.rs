@@ -357,9 +357,9 @@ impl World {
             Some(Effect::Read(conn, after)) => {
                 Event::ReadDone(conn, Ok(self.canvas.read(after, 200)))
             }
-            Some(Effect::ReadPlain(conn, _)) if fails => Event::ReadDone(Some(conn), Err(no())),
-            Some(Effect::ReadPlain(conn, after)) => {
-                Event::ReadDone(Some(conn), Ok(self.canvas.read_plain(after, 200)))
+            Some(Effect::ReadFor(conn, ..)) if fails => Event::ReadDone(Some(conn), Err(no())),
+            Some(Effect::ReadFor(conn, after, understood)) => {
+                Event::ReadDone(Some(conn), Ok(self.canvas.read_for(after, understood, 200)))
             }
             Some(Effect::Snapshot(_)) if fails => Event::SnapshotDone(Err(no())),
             Some(Effect::Snapshot(_)) => {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     Answer, Canvas, Entry, Instance, Opened, Post, PresenceTable, Read, Refusal, Sink, Snapshot,
 };
+use crate::protocol::features::Features;
 use crate::protocol::ids::{CanvasId, ConnId, Position};
 
 /// Reads canvases, which may have to be loaded for it.
@@ -17,13 +18,14 @@ pub trait Reader: Instance {
         max_bytes: usize,
     ) -> Answer<'a, Read>;
 
-    /// As [`Self::read`], for who does not understand `set`, `unset` and `append`: in the place of each such message stands the whole
-    /// object as it is at the moment of the read, as `object-create`; where it is gone by then, an `object-update` that changes nothing.
-    /// So it may be ahead of the messages that follow. They lead to the same state: a merge patch that is done again changes nothing.
-    fn read_plain<'a>(
+    /// As [`Self::read`] after a position, for who understands only those features. Without `set`, in the place of a message with `set`, `unset` or
+    /// `append` stands the whole object as it is at the moment of the read, as `object-create`; where it is gone by then, an
+    /// `object-update` that changes nothing. So it may be ahead of the messages that follow. They lead to the same state: a merge patch
+    /// that is done again changes nothing. Without `log`, such an update also stands for what is about logs.
+    fn read_for<'a>(
         &'a self,
         canvas: &'a Canvas,
-        after: Position,
+        asked: (Position, Features),
         max_bytes: usize,
     ) -> Answer<'a, Read>;
 

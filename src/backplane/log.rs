@@ -7,7 +7,8 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::author::client_mark;
-use crate::protocol::client_message::{Kind, has_edits};
+use crate::protocol::client_message::{Kind, needs};
+use crate::protocol::features::{Feature, Features};
 use crate::protocol::ids::{ConnId, Epoch};
 use crate::protocol::server_message::durable;
 
@@ -37,8 +38,8 @@ pub struct LogBatch {
     pub marks: Arc<[Mark]>,
     /// When the youngest of them was committed, server clock, ms since the epoch.
     pub at_ms: i64,
-    /// Every client understands all of them; if not, some need [`super::Reader::read_plain`].
-    pub plain: bool,
+    /// What a client must understand to be told all of them as they are; others need [`super::Reader::read_for`].
+    pub needs: Features,
 }
 
 impl LogBatch {
@@ -72,7 +73,7 @@ impl LogBatch {
             }));
             frames.extend_from_slice(&run.frames);
             whole.at_ms = run.at_ms;
-            whole.plain &= run.plain;
+            whole.needs = whole.needs.with(run.needs);
         }
         whole.frames = Bytes::from(frames);
         whole.marks = marks.into();
@@ -87,7 +88,7 @@ pub struct LogBuilder {
     frames: Vec<u8>,
     marks: Vec<Mark>,
     at_ms: i64,
-    plain: bool,
+    needs: Features,
 }
 
 impl LogBuilder {
@@ -99,7 +100,7 @@ impl LogBuilder {
             frames: Vec::new(),
             marks: Vec::new(),
             at_ms: 0,
-            plain: true,
+            needs: Features::NONE,
         }
     }
 
@@ -137,33 +138,41 @@ impl LogBuilder {
             end: self.frames.len(),
         });
         self.at_ms = at_ms;
-        self.plain &= !has_edits(kind, body);
+        self.needs = self.needs.with(needs(kind, body));
     }
 
-    /// Appends the message numbered [`Self::next_seq`] as every client understands it. `object`: the text of an object as it is now.
+    /// Appends the message numbered [`Self::next_seq`] as a client understands it that has those features. `object`: the text of an
+    /// object as it is now.
     ///
     /// # Errors
     /// What `object` gives.
-    pub fn push_plain<E>(
+    pub fn push_for<E>(
         &mut self,
+        understood: Features,
         kind: Kind,
         (origin, op): (ConnId, u64),
         (client, at_ms): (&str, i64),
         body: &[u8],
         object: impl FnOnce(&str) -> Result<Option<String>, E>,
     ) -> Result<(), E> {
-        if !has_edits(kind, body) {
+        let needed = needs(kind, body);
+        if understood.has_all(needed) {
             self.push(kind, origin, op, client, at_ms, body);
             return Ok(());
         }
         #[derive(Deserialize)]
-        struct Edited<'a> {
+        struct Named<'a> {
             #[serde(borrow)]
             id: Cow<'a, str>,
         }
         // The parser has read it before.
-        let id = serde_json::from_slice(body).map_or(Cow::default(), |Edited { id }| id);
-        let (kind, body) = match object(&id)? {
+        let id = serde_json::from_slice(body).map_or(Cow::default(), |Named { id }| id);
+        let whole = match needed.has(Feature::Set) {
+            true => object(&id)?,
+            // A log is nothing to this client, and the number is taken all the same.
+            false => None,
+        };
+        let (kind, body) = match whole {
             Some(text) => (
                 Kind::ObjectCreate,
                 format!("{{\"op\":{op},\"object\":{text}}}"),
@@ -189,7 +198,7 @@ impl LogBuilder {
             frames: Bytes::from(self.frames),
             marks: self.marks.into(),
             at_ms: self.at_ms,
-            plain: self.plain,
+            needs: self.needs,
         })
     }
 }

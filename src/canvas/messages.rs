@@ -17,7 +17,7 @@ use crate::protocol::server_message::AckStatus;
 const STEP_WORK: usize = 64;
 
 /// How a message ends.
-enum End {
+pub(super) enum End {
     /// It has this place.
     Logged(u64),
     /// It had nothing to change.
@@ -130,6 +130,18 @@ impl<S: Store> Moment<'_, S> {
                     return Ok(End::Ignored);
                 }
             }
+            Change::Append { id, data } => {
+                let data = text.get(data.clone()).unwrap_or_default();
+                if let Err(end) = self.append(id, data)? {
+                    return Ok(end);
+                }
+            }
+            Change::Compact(compact) => {
+                let data = compact.data.clone().and_then(|data| text.get(data));
+                if let Err(end) = self.compact(compact, data)? {
+                    return Ok(end);
+                }
+            }
         }
         self.log(author, message, message.body.clone(), text)
     }
@@ -156,7 +168,7 @@ impl<S: Store> Moment<'_, S> {
     }
 
     /// The place of the next message.
-    fn next_seq(&self) -> u64 {
+    pub(super) fn next_seq(&self) -> u64 {
         self.store.head().seq + 1
     }
 
@@ -222,9 +234,10 @@ impl<S: Store> Moment<'_, S> {
         let Some(bytes) = self.store.object_bytes(id)? else {
             return Ok(false);
         };
-        self.work += bytes;
+        let of_log = usize::try_from(self.end_log(id)?).unwrap_or(usize::MAX);
+        self.work += bytes + of_log;
         // It does not grow.
-        self.spare = left_of(self.spare, bytes, 0).unwrap_or(self.spare);
+        self.spare = left_of(self.spare, bytes + of_log, 0).unwrap_or(self.spare);
         self.store.remove_object(id)?;
         let head = self.store.head_mut();
         head.totals = head.totals.without(bytes);
@@ -249,7 +262,11 @@ impl<S: Store> Moment<'_, S> {
 }
 
 /// What is left of the room for all canvases after what had `old` bytes has `new`; no room if nothing bounds it.
-fn left_of(spare: Option<Spare>, old: usize, new: usize) -> Result<Option<Spare>, Refusal> {
+pub(super) fn left_of(
+    spare: Option<Spare>,
+    old: usize,
+    new: usize,
+) -> Result<Option<Spare>, Refusal> {
     spare.map(|spare| spare.takes(old, new)).transpose()
 }
 

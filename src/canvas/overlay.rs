@@ -1,11 +1,12 @@
 //! A canvas as it would be: what is written to it stays here, and the rows below are only read.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
+use super::bounds::entry_bytes;
 use super::open_object::OpenObject;
-use super::store::{ClientRow, Head, Logged, Place, Store};
+use super::store::{ClientRow, Head, Logged, ObjectLog, Place, Store};
 use crate::backplane::{Delivery, PresenceEvent};
 use crate::protocol::ids::{ClientId, ConnId, Epoch, Position};
 
@@ -14,6 +15,17 @@ pub(super) struct Overlay<'a, S> {
     below: &'a mut S,
     head: Head,
     objects: HashMap<String, Held>,
+    logs: HashMap<String, HeldLog>,
+}
+
+/// A log that is not what it is below.
+#[derive(Default)]
+struct HeldLog {
+    log: ObjectLog,
+    /// Entries up to this `seq` are gone below.
+    dropped: u64,
+    /// Bytes of those that are written here.
+    written: BTreeMap<u64, u64>,
 }
 
 /// An object that is not what it is below.
@@ -29,7 +41,20 @@ impl<'a, S: Store> Overlay<'a, S> {
             head: *below.head(),
             below,
             objects: HashMap::new(),
+            logs: HashMap::new(),
         }
+    }
+
+    fn held_log(&mut self, id: &str) -> Result<&mut HeldLog, S::Error> {
+        if !self.logs.contains_key(id) {
+            let log = self.below.object_log(id)?;
+            let held = HeldLog {
+                log,
+                ..HeldLog::default()
+            };
+            self.logs.insert(id.to_owned(), held);
+        }
+        Ok(self.logs.entry(id.to_owned()).or_default())
     }
 }
 
@@ -111,6 +136,57 @@ impl<S: Store> Store for Overlay<'_, S> {
 
     fn remove_object(&mut self, id: &str) -> Result<(), S::Error> {
         self.objects.insert(id.to_owned(), Held::Gone);
+        Ok(())
+    }
+
+    fn epoch(&mut self) -> Result<Epoch, S::Error> {
+        self.below.epoch()
+    }
+
+    fn object_log(&mut self, id: &str) -> Result<ObjectLog, S::Error> {
+        Ok(self.held_log(id)?.log)
+    }
+
+    fn set_object_log(&mut self, id: &str, log: ObjectLog) -> Result<(), S::Error> {
+        self.held_log(id)?.log = log;
+        Ok(())
+    }
+
+    fn entries_upto(&mut self, id: &str, upto: u64) -> Result<(u64, u64), S::Error> {
+        let held = self.held_log(id)?;
+        let dropped = held.dropped;
+        let written = held.written.range(..=upto);
+        let (mut entries, mut bytes) = written.fold((0, 0), |(entries, sum), (_, bytes)| {
+            (entries + 1, sum + bytes)
+        });
+        if upto > dropped {
+            let all = self.below.entries_upto(id, upto)?;
+            let gone = self.below.entries_upto(id, dropped)?;
+            entries += all.0 - gone.0;
+            bytes += all.1 - gone.1;
+        }
+        Ok((entries, bytes))
+    }
+
+    fn put_entry(&mut self, id: &str, seq: u64, data: &str) -> Result<(), S::Error> {
+        let bytes = entry_bytes(data.len()) as u64;
+        self.held_log(id)?.written.insert(seq, bytes);
+        Ok(())
+    }
+
+    fn drop_entries(&mut self, id: &str, upto: u64) -> Result<(), S::Error> {
+        let held = self.held_log(id)?;
+        held.dropped = held.dropped.max(upto);
+        held.written.retain(|seq, _| *seq > upto);
+        Ok(())
+    }
+
+    fn remove_log(&mut self, id: &str) -> Result<(), S::Error> {
+        let gone = HeldLog {
+            dropped: u64::MAX,
+            ..HeldLog::default()
+        };
+        self.logs.insert(id.to_owned(), gone);
         Ok(())
     }
 

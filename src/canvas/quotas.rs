@@ -3,6 +3,7 @@
 //! These are decided before a message is done, not by the rules of a canvas: who is refused for the moment sends it again, so
 //! nothing of it may have happened.
 
+use super::bounds::entry_bytes;
 use crate::backplane::{Author, Entry, Refusal};
 pub use crate::limits::Logs;
 use crate::limits::{
@@ -37,6 +38,11 @@ pub fn growth_of(author: &Author, message: &Durable) -> u64 {
         Change::Put { object, .. } => object.len(),
         Change::Merge { .. } => message.body.len(),
         Change::Chat => message.body.len() + author.user.len() + CHAT_FIELDS,
+        Change::Append { data, .. } => entry_bytes(data.len()),
+        Change::Compact(compact) => compact
+            .data
+            .as_ref()
+            .map_or(0, |data| entry_bytes(data.len())),
         Change::Remove { .. } | Change::None => 0,
     };
     bytes as u64

@@ -57,6 +57,12 @@ pub(super) fn no_edit(message: String) -> Refusal {
     refusal(ErrorCode::BadMessage, &message)
 }
 
+/// A compaction covers what its author knows, and nobody knows what comes.
+pub(super) fn not_yet(upto: u64, head: u64) -> Refusal {
+    let message = format!("upto is {upto}, and the canvas is at {head}");
+    refusal(ErrorCode::BadMessage, &message)
+}
+
 /// Only what another program has put into a log can be so: the parser sees to it.
 pub(super) fn not_utf8() -> Refusal {
     refusal(ErrorCode::BadMessage, "the message is not UTF-8")

@@ -1,28 +1,32 @@
 //! A canvas in memory: its rows, and the time that passes over them.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use super::ears::Ears;
 use super::moment::{Moment, Rules};
 use super::quotas::{Spare, room_for_client};
-use super::store::ClientRow;
 use super::{Head, bounds};
 use crate::backplane::{Delivery, Entry, PresenceTable, Read, Refusal, Snapshot};
 use crate::limits::CLIENT_MEMORY;
 use crate::protocol::client_message::{Change, Durable};
+use crate::protocol::features::Features;
 use crate::protocol::ids::{ClientId, Epoch, Position};
 use chat::Chat;
+use clients::{Client, Clients};
 use log::Log;
+use logs::Logs;
 use objects::Objects;
 use presence::Table;
 use rows::Rows;
 use sum::Sum;
 
 mod chat;
+mod clients;
 pub mod codec;
 mod command;
 mod contents;
 mod log;
+mod logs;
 mod objects;
 mod presence;
 mod rows;
@@ -63,22 +67,10 @@ struct Tables {
     head: Head,
     log: Log,
     objects: Objects,
+    logs: Logs,
     chat: Chat,
     clients: Clients,
     presence: Table,
-}
-
-/// Clients, present or not.
-#[derive(Debug, Default)]
-struct Clients {
-    rows: HashMap<ClientId, Client>,
-    sum: Sum,
-}
-
-#[derive(Debug, Default)]
-struct Client {
-    row: ClientRow,
-    used_at_ms: i64,
 }
 
 impl CanvasState {
@@ -88,6 +80,7 @@ impl CanvasState {
             head: Head::default(),
             log: Log::new(epoch),
             objects: Objects::default(),
+            logs: Logs::default(),
             chat: Chat::default(),
             clients: Clients::default(),
             presence: Table::default(),
@@ -185,15 +178,24 @@ impl CanvasState {
                 // They are tried first.
                 3 * work.sum::<usize>()
             }
-            Change::Put { id, .. } | Change::Remove { id } => {
+            Change::Put { id, .. } => {
                 open.remove(id);
                 bytes(id)
+            }
+            Change::Remove { id } => {
+                open.remove(id);
+                let of_log = self.tables.logs.get(id).bytes;
+                bytes(id) + usize::try_from(of_log).unwrap_or(usize::MAX)
+            }
+            Change::Compact(compact) => {
+                let (_, covered) = self.tables.logs.upto(&compact.id, compact.upto);
+                usize::try_from(covered).unwrap_or(usize::MAX)
             }
             Change::Merge { id, .. } if !open.contains(id) => {
                 open.insert(id.clone());
                 3 * bytes(id)
             }
-            Change::Merge { .. } | Change::Chat | Change::None => 0,
+            Change::Merge { .. } | Change::Append { .. } | Change::Chat | Change::None => 0,
         }
     }
 
@@ -311,11 +313,12 @@ impl CanvasState {
         self.tables.log.read(self.tables.head.seq, after, max_bytes)
     }
 
-    /// The same as every client understands it: see [`crate::backplane::Reader::read_plain`].
-    pub fn read_plain(&self, after: Position, max_bytes: usize) -> Read {
+    /// The same for a client with those features: see [`crate::backplane::Reader::read_for`].
+    pub fn read_for(&self, after: Position, understood: Features, max_bytes: usize) -> Read {
         let Tables { log, objects, .. } = &self.tables;
         let object = |id: &str| objects.text(id).map(str::to_owned);
-        log.read_plain(self.tables.head.seq, after, max_bytes, object)
+        let asked = (after, understood);
+        log.read_for(self.tables.head.seq, asked, max_bytes, object)
     }
 
     /// The state at the head.
@@ -350,6 +353,7 @@ impl CanvasState {
             head,
             log,
             objects,
+            logs,
             chat,
             clients,
             presence,
@@ -364,8 +368,15 @@ impl CanvasState {
             head.presence_version,
             head.totals.objects,
             head.totals.bytes,
+            head.totals.logs,
         ]);
-        let sums = [objects.sum(), chat.sum(), clients.sum, presence.sum()];
+        let sums = [
+            objects.sum(),
+            logs.sum(),
+            chat.sum(),
+            clients.sum,
+            presence.sum(),
+        ];
         senders.extend(sums.map(Sum::number));
         sum::row(&senders, &[])
     }
@@ -391,53 +402,6 @@ impl Tables {
             epoch: self.log.epoch(),
             seq: self.head.seq,
         }
-    }
-}
-
-impl Clients {
-    /// Changes what is remembered of a client.
-    fn update(&mut self, name: &ClientId, change: impl FnOnce(&mut Client)) {
-        let client = match self.rows.get_mut(name) {
-            Some(client) => {
-                self.sum.remove(client.sum(name));
-                client
-            }
-            None => self.rows.entry(name.clone()).or_default(),
-        };
-        change(client);
-        self.sum.add(client.sum(name));
-    }
-
-    /// The places of what they said mean nothing any more. Their ops are kept.
-    fn forget_places(&mut self) {
-        for (name, client) in &mut self.rows {
-            self.sum.remove(client.sum(name));
-            client.row.last_seq = 0;
-            self.sum.add(client.sum(name));
-        }
-    }
-
-    fn retain(&mut self, keep: impl Fn(&ClientId, &Client) -> bool) {
-        let sum = &mut self.sum;
-        self.rows.retain(|name, client| {
-            let kept = keep(name, client);
-            if !kept {
-                sum.remove(client.sum(name));
-            }
-            kept
-        });
-    }
-}
-
-impl Client {
-    fn sum(&self, name: &ClientId) -> u64 {
-        let ClientRow {
-            subject,
-            last_op,
-            last_seq,
-        } = &self.row;
-        let used_at = self.used_at_ms.cast_unsigned();
-        sum::row(&[*last_op, *last_seq, used_at], &[name.as_str(), subject])
     }
 }
 

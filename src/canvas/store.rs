@@ -40,6 +40,19 @@ impl ClientRow {
     }
 }
 
+/// What there is once the log of an object. The default if nothing was ever appended to it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ObjectLog {
+    /// How many entries it has.
+    pub entries: u64,
+    /// What they are charged with in all: see [`super::bounds::entry_bytes`].
+    pub bytes: u64,
+    /// What was compacted last: entries up to this `seq`. 0 if nothing was.
+    pub upto: u64,
+    /// The `seq` of the message that did it.
+    pub compacted_seq: u64,
+}
+
 /// A client's place in the presence table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
@@ -80,7 +93,7 @@ pub struct Away {
 pub struct Logged<'a> {
     /// The place.
     pub seq: u64,
-    /// Which of the five.
+    /// Which of them.
     pub kind: Kind,
     /// Who sent it.
     pub author: &'a Author,
@@ -137,7 +150,28 @@ pub trait Store {
     /// Removes an object that is there.
     fn remove_object(&mut self, id: &str) -> Result<(), Self::Error>;
 
-    /// Removes all objects and all chat.
+    /// What names the numbering.
+    fn epoch(&mut self) -> Result<Epoch, Self::Error>;
+
+    /// What there is once the log of an object; the default if it has none.
+    fn object_log(&mut self, id: &str) -> Result<ObjectLog, Self::Error>;
+
+    /// The same, to be written.
+    fn set_object_log(&mut self, id: &str, log: ObjectLog) -> Result<(), Self::Error>;
+
+    /// How many entries of an object's log have a `seq` up to that one, and what they are charged with.
+    fn entries_upto(&mut self, id: &str, upto: u64) -> Result<(u64, u64), Self::Error>;
+
+    /// Writes an entry, in base64. None has that `seq`.
+    fn put_entry(&mut self, id: &str, seq: u64, data: &str) -> Result<(), Self::Error>;
+
+    /// Removes the entries up to that `seq`.
+    fn drop_entries(&mut self, id: &str, upto: u64) -> Result<(), Self::Error>;
+
+    /// Removes the log of an object that has one.
+    fn remove_log(&mut self, id: &str) -> Result<(), Self::Error>;
+
+    /// Removes all objects, their logs and all chat.
     fn clear(&mut self) -> Result<(), Self::Error>;
 
     /// Forgets the log: nothing of it can be read, and no client knows a place of its messages. The numbers go on in that epoch.

@@ -15,6 +15,10 @@ pub enum EventType {
     ChatSent,
     /// An event of the application's own.
     Broadcast,
+    /// An entry was appended to an object's log.
+    LogAppended,
+    /// An object's log was compacted.
+    LogCompacted,
     /// The canvas was changed, and then nothing happened for a while.
     CanvasChanged,
     /// The first client came.
@@ -30,12 +34,14 @@ pub enum EventType {
 }
 
 /// Each type and its name.
-const NAMES: [(EventType, &str); 11] = [
+const NAMES: [(EventType, &str); 13] = [
     (EventType::ObjectCreated, "object.created"),
     (EventType::ObjectUpdated, "object.updated"),
     (EventType::ObjectDeleted, "object.deleted"),
     (EventType::ChatSent, "chat.sent"),
     (EventType::Broadcast, "broadcast"),
+    (EventType::LogAppended, "log.appended"),
+    (EventType::LogCompacted, "log.compacted"),
     (EventType::CanvasChanged, "canvas.changed"),
     (EventType::CanvasOpened, "canvas.opened"),
     (EventType::CanvasIdle, "canvas.idle"),
@@ -63,6 +69,8 @@ impl EventType {
             Kind::Chat => Self::ChatSent,
             // A batch is told message by message.
             Kind::Broadcast | Kind::Batch => Self::Broadcast,
+            Kind::LogAppend => Self::LogAppended,
+            Kind::LogCompact => Self::LogCompacted,
         }
     }
 
@@ -111,7 +119,7 @@ impl EventSet {
         if events == Self::default() {
             let names: Vec<&str> = NAMES.iter().map(|(_, name)| *name).collect();
             return Err(format!(
-                "{text:?} is no event: there are {}, and \"object.*\", \"canvas.*\", \"client.*\" and \"*\"",
+                "{text:?} is no event: there are {}, and \"object.*\", \"log.*\", \"canvas.*\", \"client.*\" and \"*\"",
                 names.join(", ")
             ));
         }

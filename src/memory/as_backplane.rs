@@ -14,6 +14,7 @@ use crate::backplane::{
 };
 use crate::canvas::CanvasState;
 use crate::protocol::client_message::Durable;
+use crate::protocol::features::Features;
 use crate::protocol::ids::{CanvasId, ConnId, InstanceId, Position};
 
 impl Instance for MemoryBackplane {
@@ -44,13 +45,13 @@ impl Reader for MemoryBackplane {
         async move { self.with_canvas(canvas, |state| state.read(after, max_bytes)) }.boxed()
     }
 
-    fn read_plain<'a>(
+    fn read_for<'a>(
         &'a self,
         canvas: &'a Canvas,
-        after: Position,
+        (after, understood): (Position, Features),
         max_bytes: usize,
     ) -> Answer<'a, Read> {
-        async move { self.with_canvas(canvas, |state| state.read_plain(after, max_bytes)) }.boxed()
+        async move { self.with_canvas(canvas, |state| state.read_for(after, understood, max_bytes)) }.boxed()
     }
 
     fn snapshot<'a>(&'a self, canvas: &'a Canvas) -> Answer<'a, Snapshot> {

@@ -25,8 +25,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::edit::Edits;
-use super::features::Features;
-use super::ids::{ClientId, Position};
+use super::features::{Feature, Features};
+use super::ids::{ClientId, Epoch, Position};
 use super::server_message::ErrorCode;
 
 mod batch;
@@ -34,6 +34,7 @@ mod body;
 mod edits;
 mod envelope;
 mod fields;
+mod log;
 
 pub use envelope::{parse, parse_within};
 
@@ -60,6 +61,10 @@ pub const MAX_USER_CHARS: usize = 64;
 pub const MAX_BATCH_OPS: usize = 1_000;
 /// Paths in one `object-update`.
 pub const MAX_PATHS: usize = 1_000;
+/// Entries of one object's log: whoever opens the object reads all of them.
+pub const MAX_LOG_ENTRIES: u64 = 10_000;
+/// Bytes of one object's log, in base64, and with 64 for each entry.
+pub const MAX_LOG_BYTES: u64 = 8 * 1024 * 1024;
 /// Bytes of a presence patch: none that makes a state of the size allowed is larger, but for what it removes.
 pub const MAX_PATCH_BYTES: usize = 32 * 1024;
 /// Characters of `ping.ts`, which comes back as it was: any number has fewer.
@@ -109,7 +114,7 @@ pub struct Hello {
     pub deflate: bool,
 }
 
-/// The five durable types, and several of them as one. In bytes (`src/canvas/state/codec.rs`) each is its place in this list.
+/// The durable types, and several of them as one. In bytes (`src/canvas/state/codec.rs`) each is its place in this list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
 pub enum Kind {
     /// `object-create`
@@ -124,6 +129,10 @@ pub enum Kind {
     Broadcast,
     /// `batch`: it is never in a log itself.
     Batch,
+    /// `log-append`
+    LogAppend,
+    /// `log-compact`
+    LogCompact,
 }
 
 impl Kind {
@@ -136,21 +145,24 @@ impl Kind {
             Self::Chat => "chat",
             Self::Broadcast => "broadcast",
             Self::Batch => "batch",
+            Self::LogAppend => "log-append",
+            Self::LogCompact => "log-compact",
         }
     }
 
     /// The kind of that `type`; `None` for types that are not durable.
     pub fn parse(text: &str) -> Option<Self> {
-        [
-            Self::ObjectCreate,
-            Self::ObjectUpdate,
-            Self::ObjectDelete,
-            Self::Chat,
-            Self::Broadcast,
-            Self::Batch,
-        ]
-        .into_iter()
-        .find(|kind| kind.as_str() == text)
+        Some(match text {
+            "object-create" => Self::ObjectCreate,
+            "object-update" => Self::ObjectUpdate,
+            "object-delete" => Self::ObjectDelete,
+            "chat" => Self::Chat,
+            "broadcast" => Self::Broadcast,
+            "batch" => Self::Batch,
+            "log-append" => Self::LogAppend,
+            "log-compact" => Self::LogCompact,
+            _ => return None,
+        })
     }
 }
 
@@ -197,14 +209,42 @@ pub enum Change {
     None,
     /// What these do, all or nothing. There is at least one, and their ops increase.
     Batch(Vec<Durable>),
+    /// Append an entry to the object's log; nothing when the object is not there.
+    Append {
+        /// `id`
+        id: String,
+        /// `data`, in base64: its place within [`Durable::body`].
+        data: Range<usize>,
+    },
+    /// Put one entry, or none, in the place of the first entries of an object's log.
+    Compact(Box<Compact>),
 }
 
-/// Whether a stored message has `set`, `unset` or `append`, which not all clients understand. Those stand right behind the op.
-pub fn has_edits(kind: Kind, body: &[u8]) -> bool {
-    let Some(rest) = body
-        .strip_prefix(b"{\"op\":")
-        .filter(|_| kind == Kind::ObjectUpdate)
-    else {
+/// A `log-compact`.
+#[derive(Debug)]
+pub struct Compact {
+    /// `id`
+    pub id: String,
+    /// The `seq` of the last entry that it covers.
+    pub upto: u64,
+    /// What that number belongs to, if the client says so.
+    pub epoch: Option<Epoch>,
+    /// `data`, in base64: its place within [`Durable::body`]. `None`: nothing takes the place of what it covers.
+    pub data: Option<Range<usize>>,
+}
+
+/// What a client must understand to be told a stored message as it is.
+pub fn needs(kind: Kind, body: &[u8]) -> Features {
+    match kind {
+        Kind::ObjectUpdate if has_edits(body) => Features::only(Feature::Set),
+        Kind::LogAppend | Kind::LogCompact => Features::only(Feature::Log),
+        _ => Features::NONE,
+    }
+}
+
+/// Whether an update has `set`, `unset` or `append`, which not all clients understand. Those stand right behind the op.
+fn has_edits(body: &[u8]) -> bool {
+    let Some(rest) = body.strip_prefix(b"{\"op\":") else {
         return false;
     };
     let digits = rest.iter().take_while(|c| c.is_ascii_digit()).count();

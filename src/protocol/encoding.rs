@@ -45,13 +45,15 @@ pub struct Form {
     pub encoding: Encoding,
     /// The client reads what is long compressed: it said so in its hello.
     pub deflate: bool,
+    /// It is told of the logs of objects.
+    pub logs: bool,
 }
 
 impl Form {
-    /// How many there are.
+    /// How many there are, of whatever is told.
     pub const COUNT: usize = 4;
 
-    /// Its place among all of them.
+    /// Its place among all of them that tell the same.
     pub fn index(self) -> usize {
         usize::from(self.encoding == Encoding::Msgpack) * 2 + usize::from(self.deflate)
     }

@@ -20,6 +20,8 @@ pub enum Feature {
     Sse,
     /// Images and files, at `/assets/`.
     Assets,
+    /// `log-append` and `log-compact`, and `logs` in snapshots.
+    Log,
 }
 
 impl Feature {
@@ -32,6 +34,7 @@ impl Feature {
         Self::Base,
         Self::Sse,
         Self::Assets,
+        Self::Log,
     ];
 
     /// What this server has, told in `welcome.features`; [`Self::Assets`] where they are switched on, too.
@@ -42,6 +45,7 @@ impl Feature {
         Self::Batch,
         Self::Base,
         Self::Sse,
+        Self::Log,
     ];
 
     /// The word on the wire.
@@ -54,10 +58,11 @@ impl Feature {
             Self::Base => "base",
             Self::Sse => "sse",
             Self::Assets => "assets",
+            Self::Log => "log",
         }
     }
 
-    fn bit(self) -> u32 {
+    const fn bit(self) -> u32 {
         1 << self as u32
     }
 }
@@ -67,6 +72,27 @@ impl Feature {
 pub struct Features(u32);
 
 impl Features {
+    /// None of them.
+    pub const NONE: Self = Self(0);
+    /// Those without which some messages of a log can't be understood.
+    pub const OF_MESSAGES: Self = Self(Feature::Set.bit() | Feature::Log.bit());
+
+    /// That one alone.
+    pub const fn only(feature: Feature) -> Self {
+        Self(feature.bit())
+    }
+
+    /// These and those.
+    #[must_use]
+    pub const fn with(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
+
+    /// Whether all of those are among them.
+    pub const fn has_all(self, others: Self) -> bool {
+        others.0 & !self.0 == 0
+    }
+
     /// Those among the words that are known.
     pub fn of<'a>(words: impl IntoIterator<Item = &'a str>) -> Self {
         let known = |word: &str| Feature::KNOWN.iter().find(|feature| feature.word() == word);
@@ -101,6 +127,8 @@ mod tests {
         assert_eq!(Features::of(["teleport"]), Features::default());
         let all = Features::of(Feature::KNOWN.iter().map(|feature| feature.word()));
         assert!(Feature::KNOWN.iter().all(|feature| all.has(*feature)));
+        assert!(all.has_all(some) && !some.has_all(all) && some.has_all(Features::NONE));
+        assert!(some.with(Features::only(Feature::Log)).has(Feature::Log));
     }
 
     #[test]

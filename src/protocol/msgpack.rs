@@ -4,6 +4,7 @@
 //! ([`message`], [`cursor_batch`]); what comes in becomes the JSON that the client could have sent ([`to_json()`]), and
 //! goes through the same parser.
 
+mod entries;
 mod from_json;
 mod people;
 mod read;

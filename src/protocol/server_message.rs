@@ -16,7 +16,7 @@ mod welcome;
 pub use people::{
     LeaveReason, cursor_batch, presence, signal, user_connected, user_disconnected, user_fields,
 };
-pub use snapshot::{MAX_PART_BYTES, snapshot_parts, snapshot_since};
+pub use snapshot::{Contents, MAX_PART_BYTES, log_entry, snapshot_of, snapshot_parts};
 pub use welcome::{SHARED_LIST_BYTES, Users, Welcome, welcome};
 
 /// The codes of `error`.

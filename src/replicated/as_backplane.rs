@@ -15,6 +15,7 @@ use crate::backplane::{
 };
 use crate::canvas::CanvasState;
 use crate::protocol::client_message::Durable;
+use crate::protocol::features::Features;
 use crate::protocol::ids::{CanvasId, ConnId, InstanceId, Position};
 use crate::time;
 
@@ -91,14 +92,16 @@ impl Reader for ReplicatedBackplane {
             .boxed()
     }
 
-    fn read_plain<'a>(
+    fn read_for<'a>(
         &'a self,
         canvas: &'a Canvas,
-        after: Position,
+        (after, understood): (Position, Features),
         max_bytes: usize,
     ) -> Answer<'a, Read> {
-        self.look(canvas, move |state| state.read_plain(after, max_bytes))
-            .boxed()
+        self.look(canvas, move |state| {
+            state.read_for(after, understood, max_bytes)
+        })
+        .boxed()
     }
 
     fn snapshot<'a>(&'a self, canvas: &'a Canvas) -> Answer<'a, Snapshot> {

@@ -1,6 +1,6 @@
 //! A room's task: takes what waits, lets [`State`] decide, does what it asks for, flushes once a round.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use super::{Link, Settings};
 use crate::backplane::{Beginnings, Canvas, Carrier, Entry, Snapshot, Unavailable};
 use crate::limits::{CATCH_UP_BYTES, READ_RETRY};
 use crate::protocol::encoding::Form;
+use crate::protocol::features::Features;
 use crate::protocol::ids::{ConnId, Position};
 use crate::protocol::server_message::{ErrorCode, snapshot_parts};
 use crate::time;
@@ -113,7 +114,9 @@ impl<L: Link> Actor<L> {
                 match effect {
                     Effect::Append(entry) => self.append(state, entry, now),
                     Effect::Read(conn, after) => self.read(reads, conn, after),
-                    Effect::ReadPlain(conn, after) => self.read_plain(reads, conn, after),
+                    Effect::ReadFor(conn, after, understood) => {
+                        self.read_for(reads, conn, (after, understood));
+                    }
                     Effect::Snapshot(wanted) => self.snapshot(reads, wanted),
                     Effect::Members => self.members(reads),
                     Effect::Retry(retry) => self.retry(reads, retry),
@@ -140,9 +143,9 @@ impl<L: Link> Actor<L> {
         });
     }
 
-    fn read_plain(&self, reads: &mut JoinSet<()>, conn: ConnId, after: Position) {
+    fn read_for(&self, reads: &mut JoinSet<()>, conn: ConnId, asked: (Position, Features)) {
         self.ask(reads, move |backplane, canvas, inbox| async move {
-            let read = backplane.read_plain(&canvas, after, CATCH_UP_BYTES).await;
+            let read = backplane.read_for(&canvas, asked, CATCH_UP_BYTES).await;
             inbox.put(Event::ReadDone(Some(conn), read));
         });
     }
@@ -152,7 +155,7 @@ impl<L: Link> Actor<L> {
         self.ask(reads, move |backplane, canvas, inbox| async move {
             let parts = match backplane.snapshot(&canvas).await {
                 Ok(snapshot) => {
-                    let parts = Arc::new(framed(&snapshot, whole, &wanted.bases));
+                    let parts = Arc::new(framed(&snapshot, whole, &wanted));
                     Ok(made(parts, wanted.forms).await)
                 }
                 Err(unavailable) => Err(unavailable),
@@ -200,9 +203,9 @@ fn pause_after(failed: &Unavailable) -> Duration {
 }
 
 /// With snapshots off only the place is told.
-fn framed(snapshot: &Snapshot, whole: bool, bases: &BTreeSet<u64>) -> Parts {
+fn framed(snapshot: &Snapshot, whole: bool, wanted: &Wanted) -> Parts {
     if whole {
-        return Parts::of_snapshot(snapshot, bases);
+        return Parts::of_snapshot(snapshot, wanted);
     }
     let at = snapshot.at;
     Parts::new(at, snapshot_parts(at.epoch, at.seq, &[], &[]))
@@ -210,7 +213,7 @@ fn framed(snapshot: &Snapshot, whole: bool, bases: &BTreeSet<u64>) -> Parts {
 
 /// The same with all that is needed for these forms. What takes milliseconds does not keep the event loop.
 async fn made(parts: Arc<Parts>, forms: HashSet<Form>) -> Arc<Parts> {
-    if forms.iter().all(|form| *form == Form::default()) {
+    if forms.iter().all(|form| form.index() == 0) {
         return parts;
     }
     let making = parts.clone();

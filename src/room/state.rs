@@ -17,7 +17,7 @@ use crate::backplane::{
     Author, Delivery, End, Entry, LogBatch, Outcome, Read, Refusal, Unavailable,
 };
 use crate::protocol::close_code::CloseCode;
-use crate::protocol::features::Feature;
+use crate::protocol::features::Features;
 use crate::protocol::ids::{ClientId, ConnId, Epoch, Position};
 use crate::protocol::server_message as say;
 
@@ -45,8 +45,8 @@ pub enum Effect {
     Append(Entry),
     /// Read the log, for a member or for the room itself.
     Read(Option<ConnId>, Position),
-    /// Read the log as every client understands it, for that member.
-    ReadPlain(ConnId, Position),
+    /// Read the log for that member, who understands only those features.
+    ReadFor(ConnId, Position, Features),
     /// Read and frame a snapshot, for members that need this.
     Snapshot(Wanted),
     /// Read the presence table.
@@ -380,11 +380,12 @@ impl<L: Link> State<L> {
         let Some(seat) = self.seats.get(&conn) else {
             return;
         };
-        if seat.link.features().has(Feature::Set) {
-            self.effects.push(Effect::Read(Some(conn), after));
-        } else {
-            self.effects.push(Effect::ReadPlain(conn, after));
-        }
+        let understood = seat.link.features();
+        self.effects
+            .push(match understood.has_all(Features::OF_MESSAGES) {
+                true => Effect::Read(Some(conn), after),
+                false => Effect::ReadFor(conn, after, understood),
+            });
     }
 
     /// Feeds a member that is not live, as far as its outbox takes it.

@@ -6,6 +6,7 @@ mod canvas;
 mod clients;
 mod ends;
 mod ephemeral;
+mod logs;
 mod queued;
 mod quotas;
 mod sweeps;
@@ -21,10 +22,10 @@ use super::sql;
 use super::tail::Committed;
 use crate::backplane::intake::Waiting;
 use crate::backplane::{Author, Entry, Refusal};
-use crate::canvas::{ClientRow, Head, Moment, OpenObject, Rules};
+use crate::canvas::{ClientRow, Head, Moment, ObjectLog, OpenObject, Rules};
 use crate::limits::Quotas;
 use crate::protocol::ids::{ClientId, ConnId};
-use crate::sqlite::store_error::StoreResult;
+use crate::sqlite::store_error::{StoreError, StoreResult};
 use canvas::Rows;
 pub(super) use clients::Counted;
 use queued::Queued;
@@ -71,6 +72,8 @@ struct OpenCanvas {
     dirty: bool,
     /// Objects that are taken apart. What has changed in them is written at the end.
     objects: BTreeMap<String, OpenObject>,
+    /// What there is once a log, of those that were asked for. What is `true` has changed, and is written at the end.
+    logs: BTreeMap<String, (ObjectLog, bool)>,
 }
 
 /// A client's idempotence row while the transaction runs.
@@ -222,7 +225,8 @@ impl<'a> Txn<'a> {
                 canvas.log_from,
                 canvas.used_at,
                 canvas.chat_bytes.cast_signed(),
-                canvas.ephemeral_bytes.cast_signed()
+                canvas.ephemeral_bytes.cast_signed(),
+                totals.logs.cast_signed()
             ])?;
             if canvas.ends_set {
                 let mut set = self.conn.prepare_cached(sql::SET_END)?;
@@ -231,6 +235,7 @@ impl<'a> Txn<'a> {
             if canvas.deleted {
                 trim_deletions(self.conn, canvas.content)?;
             }
+            logs::close(self.conn, &canvas)?;
             close_objects(self.conn, canvas)?;
         }
         let mut set_client = self.conn.prepare_cached(sql::SET_CLIENT)?;
@@ -266,6 +271,24 @@ fn trim_deletions(conn: &Connection, content: i64) -> StoreResult<()> {
         conn.prepare_cached(sql::TRIM_DELETIONS)?.execute(beyond)?;
     }
     Ok(())
+}
+
+/// An object, taken apart.
+///
+/// # Errors
+/// An object that can't be parsed is none that was written: the file is damaged.
+fn read_object(txn: &Txn<'_>, content: i64, id: &str) -> StoreResult<Option<OpenObject>> {
+    let mut statement = txn.conn.prepare_cached(sql::OBJECT)?;
+    let mut rows = statement.query(params![content, id])?;
+    let Some(row) = rows.next()? else {
+        return Ok(None);
+    };
+    let text = row.get_ref(0)?.as_bytes()?;
+    let value = serde_json::from_slice(text).map_err(|why| StoreError::Object {
+        id: id.to_owned(),
+        why,
+    })?;
+    Ok(Some(OpenObject::new(value, text.len())))
 }
 
 /// Writes what has changed in the objects that were taken apart, once each.

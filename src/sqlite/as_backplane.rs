@@ -13,6 +13,7 @@ use crate::backplane::{
     Post, PresenceTable, Read, Reader, Refusal, SEAL_BYTES, Sink, Snapshot, Stats,
 };
 use crate::protocol::client_message::Durable;
+use crate::protocol::features::Features;
 use crate::protocol::ids::{CanvasId, ConnId, InstanceId, Position};
 
 impl Instance for SqliteBackplane {
@@ -49,15 +50,17 @@ impl Reader for SqliteBackplane {
             .boxed()
     }
 
-    fn read_plain<'a>(
+    fn read_for<'a>(
         &'a self,
         canvas: &'a Canvas,
-        after: Position,
+        (after, understood): (Position, Features),
         max_bytes: usize,
     ) -> Answer<'a, Read> {
         let (key, clock) = (canvas.key, self.shared.clock);
         self.reader
-            .read(move |conn| reader::log_plain(conn, key, after, max_bytes, clock.now_ms()))
+            .read(move |conn| {
+                reader::log_for(conn, key, (after, understood), max_bytes, clock.now_ms())
+            })
             .boxed()
     }
 

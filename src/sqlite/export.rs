@@ -182,6 +182,7 @@ impl Export {
             at: head.at,
             presence_version: head.presence_version,
             objects,
+            logs: reader::logs(conn, head.content)?,
             chat,
             clients: self.clients(key, head.places_from)?,
             messages: self.messages(&head)?,

@@ -20,7 +20,8 @@ use crate::limits::TOMBSTONE;
 use crate::protocol::ids::CanvasId;
 
 const CANVAS: &str = "INSERT INTO canvases (key, canvas_id, epoch, seq, head_id, presence_version, objects, object_bytes, chat_bytes,
-      log_bytes, created_at, used_at, ends_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12)";
+      log_bytes, created_at, used_at, ends_at, object_logs)
+      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, ?13)";
 const OBJECT: &str = "INSERT INTO canvas_objects (canvas_id, object_id, created_seq, updated_seq, props) VALUES (?1, ?2, ?3, ?4, ?5)";
 const TOTALS: &str =
     "UPDATE totals SET (log_bytes, stored_bytes, canvases, next_key) =
@@ -85,10 +86,12 @@ impl Import {
             let (name, subject) = (client.name.as_str(), &client.row.subject);
             put.execute(params![key, name, subject, op, place, client.used_at_ms])?;
         }
+        self.put_logs(key, it)?;
         self.put_deletions(key, it)?;
         let (head_id, log_bytes) = self.put_messages(key, it)?;
         let bytes = |sizes: &mut dyn Iterator<Item = usize>| sizes.sum::<usize>() as u64;
         let object_bytes = bytes(&mut it.objects.iter().map(|object| object.text.len()));
+        let object_bytes = object_bytes + it.logs.iter().map(|(log, _)| log.bytes).sum::<u64>();
         let chat_bytes = bytes(&mut it.chat.iter().map(String::len));
         let ends_at = match it.objects.is_empty() && it.chat.is_empty() {
             true if seq == 0 => Some(used_at_ms),
@@ -107,8 +110,28 @@ impl Import {
             chat_bytes.cast_signed(),
             log_bytes.cast_signed(),
             used_at_ms,
-            ends_at
+            ends_at,
+            (it.logs.len() as u64).cast_signed()
         ])?;
+        Ok(())
+    }
+
+    fn put_logs(&self, key: i64, it: &Contents) -> StoreResult<()> {
+        let mut head = self.conn.prepare_cached(sql::SET_OBJECT_LOG)?;
+        let mut put = self.conn.prepare_cached(sql::PUT_ENTRY)?;
+        for (log, of) in &it.logs {
+            head.execute(params![
+                key,
+                of.id,
+                log.entries.cast_signed(),
+                log.bytes.cast_signed(),
+                log.upto.cast_signed(),
+                log.compacted_seq.cast_signed()
+            ])?;
+            for (seq, data) in &of.entries {
+                put.execute(params![key, of.id, seq.cast_signed(), data])?;
+            }
+        }
         Ok(())
     }
 

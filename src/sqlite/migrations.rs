@@ -76,6 +76,11 @@ pub(super) const STEPS: &[Step] = &[
         // The index of assets.
         sql: include_str!("jobs/assets.sql"),
     },
+    Step {
+        from: 5,
+        // Logs of objects.
+        sql: include_str!("logs.sql"),
+    },
 ];
 
 /// Why a file stays as it is.

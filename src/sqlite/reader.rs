@@ -10,9 +10,11 @@ use tokio::sync::{Semaphore, watch};
 
 use super::files::Files;
 use super::{Fatal, schema, sql};
-use crate::backplane::{Lately, LogBuilder, PresenceTable, Read, Snapshot, Unavailable};
+use crate::backplane::{EntriesOf, Lately, LogBuilder, PresenceTable, Read, Snapshot, Unavailable};
+use crate::canvas::ObjectLog;
 use crate::limits;
 use crate::protocol::client_message::Kind;
+use crate::protocol::features::Features;
 use crate::protocol::ids::{ConnId, Epoch, Position};
 
 /// Connections at most; each reads for milliseconds.
@@ -118,6 +120,8 @@ pub(super) struct Head {
     log_from: i64,
     /// Its name in the tables of what is on it.
     content: i64,
+    /// How many of its objects have a log.
+    logs: i64,
 }
 
 /// The canvas's head.
@@ -130,6 +134,7 @@ pub(super) fn head(conn: &Connection, key: i64) -> rusqlite::Result<Head> {
             presence_version: row.get::<_, i64>(3)?.cast_unsigned(),
             log_from: row.get(7)?,
             content: row.get(11)?,
+            logs: row.get(14)?,
         })
     })
 }
@@ -168,9 +173,54 @@ pub(super) fn snapshot(conn: &Connection, key: i64) -> rusqlite::Result<Snapshot
     Ok(Snapshot {
         at,
         objects: objects.into_iter().map(|(_, props, _)| props).collect(),
+        logs: match head.logs {
+            0 => Vec::new(),
+            _ => logs(conn, head.content)?
+                .into_iter()
+                .map(|(_, log)| log)
+                .collect(),
+        },
         chat,
         lately,
     })
+}
+
+/// The logs of a canvas's objects, by the objects' ids.
+pub(super) fn logs(
+    conn: &Connection,
+    content: i64,
+) -> rusqlite::Result<Vec<(ObjectLog, EntriesOf)>> {
+    let mut statement = conn.prepare_cached(sql::OBJECT_LOGS)?;
+    let logs = statement.query_map([content], |row| {
+        let log = ObjectLog {
+            entries: row.get::<_, i64>(1)?.cast_unsigned(),
+            bytes: row.get::<_, i64>(2)?.cast_unsigned(),
+            upto: row.get::<_, i64>(3)?.cast_unsigned(),
+            compacted_seq: row.get::<_, i64>(4)?.cast_unsigned(),
+        };
+        let of = EntriesOf {
+            id: row.get_ref(0)?.as_str()?.into(),
+            compacted_seq: log.compacted_seq,
+            entries: Vec::new(),
+        };
+        Ok((log, of))
+    })?;
+    let mut logs: Vec<_> = logs.collect::<Result<_, _>>()?;
+    let mut statement = conn.prepare_cached(sql::ENTRIES)?;
+    let mut rows = statement.query([content])?;
+    // Both are in the order of the objects' ids.
+    let mut at = 0;
+    while let Some(row) = rows.next()? {
+        let id = row.get_ref(0)?.as_str()?;
+        while logs.get(at).is_some_and(|(_, log)| &*log.id != id) {
+            at += 1;
+        }
+        if let Some((_, log)) = logs.get_mut(at) {
+            let seq = row.get::<_, i64>(1)?.cast_unsigned();
+            log.entries.push((seq, row.get_ref(2)?.as_str()?.into()));
+        }
+    }
+    Ok(logs)
 }
 
 /// What was deleted lately, beside when objects were changed.
@@ -213,18 +263,18 @@ pub(super) fn log(
     })
 }
 
-/// The same as every client understands it: see [`crate::backplane::Reader::read_plain`].
-pub(super) fn log_plain(
+/// The same for a client with those features: see [`crate::backplane::Reader::read_for`].
+pub(super) fn log_for(
     conn: &Connection,
     key: i64,
-    after: Position,
+    (after, understood): (Position, Features),
     max_bytes: usize,
     now_ms: i64,
 ) -> rusqlite::Result<Read> {
     let content = head(conn, key)?.content;
     log_with(conn, key, after, max_bytes, now_ms, |run, row| {
         let (by, when) = ((row.origin, row.op), (row.client, row.at_ms));
-        run.push_plain(row.kind, by, when, row.body, |id| {
+        run.push_for(understood, row.kind, by, when, row.body, |id| {
             let mut object = conn.prepare_cached(sql::OBJECT)?;
             object
                 .query_row(params![content, id], |row| row.get(0))

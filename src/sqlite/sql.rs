@@ -27,12 +27,13 @@ pub(super) const NEXT_CANVASES: &str =
 /// A canvas's head.
 pub(super) const HEAD: &str = "SELECT epoch, seq, head_id, presence_version, objects, object_bytes,
      log_bytes, log_from, used_at, chat_bytes, ends_at, iif(content = 0, key, content), places_from,
-     ephemeral_bytes
+     ephemeral_bytes, object_logs
      FROM canvases WHERE key = ?1";
 /// Writes a canvas's head.
 pub(super) const SET_HEAD: &str =
     "UPDATE canvases SET seq = ?2, head_id = ?3, presence_version = ?4, objects = ?5, object_bytes = ?6,
-     log_bytes = ?7, log_from = ?8, used_at = ?9, chat_bytes = ?10, ephemeral_bytes = ?11
+     log_bytes = ?7, log_from = ?8, used_at = ?9, chat_bytes = ?10, ephemeral_bytes = ?11,
+     object_logs = ?12
      WHERE key = ?1";
 /// What there is of all canvases.
 pub(super) const TOTALS: &str = "SELECT log_bytes, full_at, stored_bytes, canvases, next_key, ephemeral_bytes FROM totals WHERE one = 1";
@@ -115,6 +116,41 @@ pub(super) const TRIM_DELETIONS: &str =
      (SELECT seq FROM canvas_deletions WHERE canvas_id = ?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2)";
 /// Forgets all of them.
 pub(super) const FORGET_DELETIONS: &str = "DELETE FROM canvas_deletions WHERE canvas_id = ?1";
+/// The epoch of a canvas.
+pub(super) const EPOCH: &str = "SELECT epoch FROM canvases WHERE key = ?1";
+/// What there is once the log of an object.
+pub(super) const OBJECT_LOG: &str = "SELECT entries, bytes, upto, compacted_seq FROM object_logs
+     WHERE canvas_id = ?1 AND object_id = ?2";
+/// Writes it.
+pub(super) const SET_OBJECT_LOG: &str =
+    "INSERT OR REPLACE INTO object_logs (canvas_id, object_id, entries, bytes, upto, compacted_seq)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+/// Removes it.
+pub(super) const DELETE_OBJECT_LOG: &str =
+    "DELETE FROM object_logs WHERE canvas_id = ?1 AND object_id = ?2";
+/// An entry of a log.
+pub(super) const PUT_ENTRY: &str =
+    "INSERT INTO object_log_entries (canvas_id, object_id, seq, data) VALUES (?1, ?2, ?3, ?4)";
+/// How many entries there are up to one of them, and the bytes of each: found without reading them.
+pub(super) const ENTRIES_UPTO: &str = "SELECT octet_length(data) FROM object_log_entries WHERE canvas_id = ?1 AND object_id = ?2 AND seq <= ?3";
+/// Removes those.
+pub(super) const DROP_ENTRIES: &str =
+    "DELETE FROM object_log_entries WHERE canvas_id = ?1 AND object_id = ?2 AND seq <= ?3";
+/// All logs of a canvas, by object.
+pub(super) const OBJECT_LOGS: &str = "SELECT object_id, entries, bytes, upto, compacted_seq FROM object_logs WHERE canvas_id = ?1 ORDER BY object_id";
+/// All their entries, by object and in order.
+pub(super) const ENTRIES: &str = "SELECT object_id, seq, data FROM object_log_entries WHERE canvas_id = ?1 ORDER BY object_id, seq";
+/// Removes all logs of a canvas.
+pub(super) const DELETE_LOGS: &str = "DELETE FROM object_logs WHERE canvas_id = ?1";
+/// Removes all their entries.
+pub(super) const DELETE_ENTRIES: &str = "DELETE FROM object_log_entries WHERE canvas_id = ?1";
+/// The first entries of a content, and how large they are: found without reading them.
+pub(super) const FIRST_ENTRIES: &str =
+    "SELECT object_id, seq, octet_length(data) FROM object_log_entries
+     WHERE canvas_id = ?1 ORDER BY object_id, seq LIMIT ?2";
+/// Removes those up to one of them.
+pub(super) const DELETE_FIRST_ENTRIES: &str = "DELETE FROM object_log_entries
+     WHERE canvas_id = ?1 AND (object_id, seq) <= (?2, ?3)";
 /// A chat message.
 pub(super) const PUT_CHAT: &str =
     "INSERT INTO canvas_chat (canvas_id, seq, entry) VALUES (?1, ?2, ?3)";
@@ -266,6 +302,19 @@ mod tests {
         MARK_DELETIONS,
         TRIM_DELETIONS,
         FORGET_DELETIONS,
+        EPOCH,
+        OBJECT_LOG,
+        SET_OBJECT_LOG,
+        DELETE_OBJECT_LOG,
+        PUT_ENTRY,
+        ENTRIES_UPTO,
+        DROP_ENTRIES,
+        OBJECT_LOGS,
+        ENTRIES,
+        DELETE_LOGS,
+        DELETE_ENTRIES,
+        FIRST_ENTRIES,
+        DELETE_FIRST_ENTRIES,
         PUT_CHAT,
         TRIM_CHAT,
         CHAT,

@@ -41,7 +41,8 @@ macro_rules! suite {
                 objects_over_the_bytes_of_a_canvas_are_refused
                 op_numbers_may_be_skipped later_ops_wait_for_a_refused_one a_flood_keeps_its_order;
             state: a_snapshot_is_not_before_the_head a_snapshot_and_the_stream_make_the_state
-                objects_follow_their_messages a_chat_message_names_its_author
+                objects_follow_their_messages logs_follow_their_messages
+                a_chat_message_names_its_author
                 the_chat_history_is_bounded;
             presence: a_join_is_told_before_it_is_answered a_join_says_what_was_acked
                 presence_tables_converge a_new_connection_takes_the_place

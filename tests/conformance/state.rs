@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use scumble::backplane::Snapshot;
+use scumble::backplane::{Outcome, Snapshot};
 use scumble::limits::CHAT_HISTORY;
 use scumble::protocol::merge_patch;
+use scumble::protocol::server_message::AckStatus;
 use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
@@ -173,6 +174,61 @@ pub fn objects_follow_their_messages<C: Cluster>() {
             json!({"id": "b", "kind": "rect", "again": true}),
         ]
     );
+}
+
+fn ignored() -> Ended {
+    Ended::Outcome(Outcome::Ack {
+        seq: 0,
+        status: AckStatus::Ignored,
+    })
+}
+
+pub fn logs_follow_their_messages<C: Cluster>() {
+    let relay = Relay::<C>::start();
+    let seats = relay.seats("canvas");
+    let (first, last) = (&seats[0], seats.last().expect("a seat"));
+    let (mut ada, mut ben) = (first.client("ada"), last.client("ben"));
+    let append = |id: &str, data: &str| json!({"type": "log-append", "id": id, "data": data});
+    let compact = |id: &str, upto: u64| json!({"type": "log-compact", "id": id, "upto": upto, "data": "/w=="});
+    assert_eq!(first.ask(&mut ada, &append("a", "AA==")), ignored());
+    for message in [
+        create("a", &json!({})),
+        append("a", "AA=="),
+        append("a", "AQ=="),
+    ] {
+        first.ask(&mut ada, &message);
+    }
+    last.wait_seq(3);
+    for message in [
+        append("a", "Ag=="),
+        create("b", &json!({})),
+        append("b", "AA=="),
+    ] {
+        last.ask(&mut ben, &message);
+    }
+    first.wait_seq(6);
+    assert_eq!(first.ask(&mut ada, &compact("a", 3)), Ended::Committed(7));
+    last.wait_seq(7);
+    assert_eq!(last.ask(&mut ben, &compact("a", 2)), ignored());
+    assert_eq!(last.ask(&mut ben, &compact("b", 5)), ignored());
+    assert_eq!(last.ask(&mut ben, &delete("b")), Ended::Committed(8));
+    let logs = |snapshot: &Snapshot| -> Vec<(String, u64, String)> {
+        let entries = snapshot.entries().map(|(_, entry)| entry);
+        entries
+            .map(|(id, seq, data)| (id.to_owned(), seq, data.to_owned()))
+            .collect()
+    };
+    let expected = [(3, "/w=="), (4, "Ag==")];
+    let expected = expected.map(|(seq, data)| ("a".to_owned(), seq, data.to_owned()));
+    for seat in &seats {
+        seat.wait_seq(8);
+        let snapshot = seat.snapshot();
+        assert_eq!(logs(&snapshot), expected);
+        let since = snapshot.since(6).expect("known");
+        assert_eq!((since.compacted, since.deleted), (vec!["a"], vec!["b"]));
+    }
+    first.delete();
+    assert_eq!(first.snapshot().logs, []);
 }
 
 pub fn a_chat_message_names_its_author<C: Cluster>() {

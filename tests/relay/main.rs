@@ -16,6 +16,7 @@ mod compression;
 mod crash;
 mod cursors;
 mod drain;
+mod entries;
 mod ephemeral;
 mod hooks;
 mod joining;

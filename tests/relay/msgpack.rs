@@ -2,6 +2,9 @@
 
 use std::collections::HashMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Value, json};
 use tungstenite::Message;
 
@@ -15,7 +18,7 @@ pub struct Packed {
     id: String,
 }
 
-const FIELDS: [&[&str]; 8] = [
+const FIELDS: [&[&str]; 11] = [
     &["op", "seq", "status"],
     &["seq", "client", "at", "op", "object"],
     &["seq", "client", "at", "op", "id", "patch"],
@@ -24,8 +27,11 @@ const FIELDS: [&[&str]; 8] = [
     &["seq", "client", "at", "op", "event", "data"],
     &[],
     &["client", "state", "away"],
+    &[],
+    &["seq", "client", "at", "op", "id", "data"],
+    &["seq", "client", "at", "op", "id", "upto", "data"],
 ];
-const TYPES: [&str; 8] = [
+const TYPES: [&str; 11] = [
     "ack",
     "object-create",
     "object-update",
@@ -34,7 +40,73 @@ const TYPES: [&str; 8] = [
     "broadcast",
     "cursor-batch",
     "presence",
+    "compressed",
+    "log-append",
+    "log-compact",
 ];
+
+/// A value, in which bytes are `{"bytes": base64}`.
+struct Read(Value);
+
+impl<'de> Deserialize<'de> for Read {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(Reading).map(Self)
+    }
+}
+
+struct Reading;
+
+impl<'de> Visitor<'de> for Reading {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, is: bool) -> Result<Value, E> {
+        Ok(is.into())
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(text.into())
+    }
+
+    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Value, E> {
+        Ok(json!({"bytes": STANDARD.encode(bytes)}))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(Read(value)) = seq.next_element()? {
+            list.push(value);
+        }
+        Ok(list.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut fields = serde_json::Map::new();
+        while let Some((name, Read(value))) = map.next_entry::<String, Read>()? {
+            fields.insert(name, value);
+        }
+        Ok(fields.into())
+    }
+}
 
 fn index(number: &Value) -> usize {
     let number = number.as_u64().map(usize::try_from);
@@ -65,7 +137,8 @@ impl Packed {
         self.raw(bytes).await;
     }
 
-    async fn raw(&mut self, bytes: Vec<u8>) {
+    /// Sends bytes as they are.
+    pub async fn raw(&mut self, bytes: Vec<u8>) {
         let sent = self.socket.send_raw(Message::Binary(bytes.into())).await;
         sent.expect("a connection");
     }
@@ -76,7 +149,7 @@ impl Packed {
         let Message::Binary(bytes) = frame else {
             panic!("{frame:?}")
         };
-        let value: Value = rmp_serde::from_slice(&bytes).expect("MessagePack");
+        let Read(value) = rmp_serde::from_slice(&bytes).expect("MessagePack");
         match value {
             Value::Array(array) => self.named(&array),
             mut map => {

@@ -53,6 +53,8 @@ async fn a_welcome_says_everything() {
         "max_canvas_bytes",
         "max_json_depth",
         "max_state_bytes",
+        "max_log_entries",
+        "max_log_bytes",
     ] {
         assert!(welcome["limits"][limit].is_u64(), "{limit} of {welcome}");
     }

@@ -15,7 +15,7 @@ mod state;
 pub use state::Frozen;
 
 /// Of batches, ephemeral or not. Another layout has another number.
-const BATCH_VERSION: u8 = 3;
+const BATCH_VERSION: u8 = 4;
 
 /// Why bytes can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

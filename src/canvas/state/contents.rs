@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use super::chat::Chat;
 use super::log::{Log, Row};
+use super::logs::Logs;
 use super::objects::Objects;
 use super::presence::Table;
 use super::{CanvasState, Clients, Tables};
-use crate::backplane::Lately;
-use crate::canvas::{ClientRow, Head, Rules};
+use crate::backplane::{EntriesOf, Lately};
+use crate::canvas::{ClientRow, Head, ObjectLog, Rules};
 use crate::protocol::ids::{ClientId, Position};
 
 /// A message that is retained.
@@ -48,6 +49,8 @@ pub struct Contents {
     pub presence_version: u64,
     /// In the order of their creation.
     pub objects: Vec<KeptObject>,
+    /// The logs of those that have one, by their ids.
+    pub logs: Vec<(ObjectLog, EntriesOf)>,
     /// The latest chat messages as a snapshot tells them, the oldest first.
     pub chat: Vec<String>,
     /// Clients, present or not.
@@ -73,6 +76,7 @@ impl CanvasState {
             head,
             log,
             objects,
+            logs,
             chat,
             clients,
             ..
@@ -103,6 +107,7 @@ impl CanvasState {
                     changed,
                 })
                 .collect(),
+            logs: logs.rows(),
             chat: chat.entries().cloned().collect(),
             clients,
             messages: log.rows().cloned().collect(),
@@ -117,7 +122,14 @@ impl CanvasState {
         let log = Log::restore(contents.at, contents.messages.into())?;
         let objects = contents.objects.iter();
         let objects = objects.map(|object| (object.place, &*object.id, &*object.text));
-        let (objects, totals) = Objects::restore(seq, objects)?;
+        let (objects, mut totals) = Objects::restore(seq, objects)?;
+        let mut logs = Logs::default();
+        for (log, of) in &contents.logs {
+            let entries = of.entries.iter().map(|(seq, data)| (*seq, &**data));
+            let head = (&*of.id, log.upto, log.compacted_seq);
+            totals.bytes += logs.restore(seq, head, entries)?;
+            totals.logs += 1;
+        }
         let mut chat = Chat::default();
         for entry in contents.chat {
             chat.push(entry);
@@ -138,6 +150,7 @@ impl CanvasState {
             },
             log,
             objects,
+            logs,
             chat,
             clients,
             presence: Table::default(),

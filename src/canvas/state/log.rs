@@ -10,6 +10,7 @@ use crate::backplane::{LogBatch, LogBuilder, Read};
 use crate::canvas::RESENT_STEPS;
 use crate::limits::{LOG_ROW_BYTES, MEMORY_LOG_BYTES};
 use crate::protocol::client_message::Kind;
+use crate::protocol::features::Features;
 use crate::protocol::ids::{ClientId, ConnId, Epoch, Position};
 
 /// One committed message.
@@ -186,18 +187,18 @@ impl Log {
         self.read_with(head, after, max_bytes, Row::push_to)
     }
 
-    /// The same as every client understands it; `object` gives the text of an object: see [`crate::backplane::Reader::read_plain`].
-    pub fn read_plain(
+    /// The same for a client with those features; `object` gives the text of an object: see [`crate::backplane::Reader::read_for`].
+    pub fn read_for(
         &self,
         head: u64,
-        after: Position,
+        (after, understood): (Position, Features),
         max_bytes: usize,
         object: impl Fn(&str) -> Option<String>,
     ) -> Read {
         self.read_with(head, after, max_bytes, |row, run| {
             let (by, when) = ((row.origin, row.op), (row.client.as_str(), row.at_ms));
             let object = |id: &str| Ok::<_, Infallible>(object(id));
-            let Ok(()) = run.push_plain(row.kind, by, when, &row.body, object);
+            let Ok(()) = run.push_for(understood, row.kind, by, when, &row.body, object);
         })
     }
 

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use super::Tables;
 use super::log::Row;
 use crate::backplane::{Delivery, PresenceEvent};
-use crate::canvas::{ClientRow, Ears, Head, Logged, OpenObject, Place, Store};
+use crate::canvas::{ClientRow, Ears, Head, Logged, ObjectLog, OpenObject, Place, Store};
 use crate::protocol::ids::{ClientId, ConnId, Epoch, Position};
 
 /// The rows at one moment.
@@ -106,8 +106,41 @@ impl Store for Rows<'_> {
         Ok(())
     }
 
+    fn epoch(&mut self) -> Result<Epoch, Infallible> {
+        Ok(self.tables.log.epoch())
+    }
+
+    fn object_log(&mut self, id: &str) -> Result<ObjectLog, Infallible> {
+        Ok(self.tables.logs.get(id))
+    }
+
+    fn set_object_log(&mut self, id: &str, log: ObjectLog) -> Result<(), Infallible> {
+        self.tables.logs.set(id, log);
+        Ok(())
+    }
+
+    fn entries_upto(&mut self, id: &str, upto: u64) -> Result<(u64, u64), Infallible> {
+        Ok(self.tables.logs.upto(id, upto))
+    }
+
+    fn put_entry(&mut self, id: &str, seq: u64, data: &str) -> Result<(), Infallible> {
+        self.tables.logs.put(id, seq, data);
+        Ok(())
+    }
+
+    fn drop_entries(&mut self, id: &str, upto: u64) -> Result<(), Infallible> {
+        self.tables.logs.drop_upto(id, upto);
+        Ok(())
+    }
+
+    fn remove_log(&mut self, id: &str) -> Result<(), Infallible> {
+        self.tables.logs.remove(id);
+        Ok(())
+    }
+
     fn clear(&mut self) -> Result<(), Infallible> {
         self.tables.objects = Default::default();
+        self.tables.logs = Default::default();
         self.tables.chat = Default::default();
         Ok(())
     }

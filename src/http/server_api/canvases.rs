@@ -16,6 +16,7 @@ use crate::http::{error, json_response};
 use crate::limits::{CATCH_UP_BYTES, MAX_STATE_BYTES, MAX_STATES_BYTES};
 use crate::protocol::frame;
 use crate::protocol::ids::{ClientId, Epoch, Position};
+use crate::protocol::server_message::log_entry;
 
 /// Canvases, or messages, of one answer unless `limit` says otherwise.
 const DEFAULT_LIMIT: u32 = 100;
@@ -39,6 +40,11 @@ pub(super) struct ListQuery {
 }
 
 #[derive(Deserialize)]
+pub(super) struct ObjectsQuery {
+    logs: Option<bool>,
+}
+
+#[derive(Deserialize)]
 pub(super) struct LogQuery {
     since: Option<u64>,
     epoch: Option<String>,
@@ -49,7 +55,7 @@ fn query<T>(asked: Asked<T>) -> Result<T, Box<Response>> {
     match asked {
         Ok(Query(query)) => Ok(query),
         Err(rejection) => Err(bad(&format!(
-            "{} (since and limit are whole numbers, all is true or false)",
+            "{} (since and limit are whole numbers, all and logs are true or false)",
             rejection.body_text()
         ))),
     }
@@ -111,15 +117,21 @@ pub(super) async fn show(State(state): State<ApiState>, Names(canvas): Names<Str
     answer(found.map(|found| json_response(StatusCode::OK, &summary(&found))))
 }
 
-/// Its objects, in the order of their creation.
+/// Its objects, in the order of their creation, and their logs if they are asked for.
 pub(super) async fn objects(
     State(state): State<ApiState>,
     Names(canvas): Names<String>,
+    asked: Asked<ObjectsQuery>,
 ) -> Response {
-    answer(async { objects_of(&state, &canvas).await }.await)
+    answer(async { objects_of(&state, &canvas, asked).await }.await)
 }
 
-async fn objects_of(state: &ApiState, canvas: &str) -> Result<Response, Box<Response>> {
+async fn objects_of(
+    state: &ApiState,
+    canvas: &str,
+    asked: Asked<ObjectsQuery>,
+) -> Result<Response, Box<Response>> {
+    let asked = query(asked)?;
     let found = state.find(canvas).await?;
     // What it takes is read before it is there: so room is asked for by what is known of the canvas.
     let most = state.http.config.rules.bounds.max_bytes;
@@ -128,9 +140,17 @@ async fn objects_of(state: &ApiState, canvas: &str) -> Result<Response, Box<Resp
     });
     let room = room(state, bytes).await?;
     let snapshot = state.http.directory.snapshot(&found.canvas).await;
-    let Snapshot { at, objects, .. } = snapshot.map_err(|e| unavailable(&e))?;
+    let snapshot = snapshot.map_err(|e| unavailable(&e))?;
+    let logs = match asked.logs {
+        Some(true) => {
+            let entries = snapshot.entries().map(|(_, entry)| log_entry(entry));
+            format!("\"logs\":[{}],", entries.collect::<Vec<_>>().join(","))
+        }
+        _ => String::new(),
+    };
+    let Snapshot { at, objects, .. } = snapshot;
     let head = format!(
-        "{{\"epoch\":\"{}\",\"seq\":{},\"objects\":[",
+        "{{\"epoch\":\"{}\",\"seq\":{},{logs}\"objects\":[",
         at.epoch, at.seq
     );
     Ok(long::answer(head, objects, "]}", room))

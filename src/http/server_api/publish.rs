@@ -201,7 +201,8 @@ fn message(
     match parse_within(&text, max_depth) {
         Ok(ClientMessage::Durable(message)) => Ok(message),
         Ok(_) => Err(bad(
-            "type must be object-create, object-update, object-delete, chat, broadcast or batch",
+            "type must be object-create, object-update, object-delete, chat, broadcast, log-append, \
+             log-compact or batch",
         )),
         Err(wrong) => Err(bad(&wrong.message)),
     }

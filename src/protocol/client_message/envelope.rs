@@ -54,6 +54,10 @@ pub(super) struct Envelope<'a> {
     #[serde(borrow)]
     pub(super) ops: Option<&'a RawValue>,
     #[serde(borrow)]
+    pub(super) upto: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) epoch: Option<&'a RawValue>,
+    #[serde(borrow)]
     pub(super) text: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) reply_to: Option<&'a RawValue>,

@@ -9,7 +9,6 @@ use super::body::{Body, check, read};
 use super::envelope::{Envelope, Parsed, Text, bad, refused};
 use super::*;
 use crate::protocol::deflate;
-use crate::protocol::ids::Epoch;
 
 pub(super) fn need<'a>(name: &str, raw: Option<&'a RawValue>) -> Parsed<&'a str> {
     match raw {
@@ -18,7 +17,7 @@ pub(super) fn need<'a>(name: &str, raw: Option<&'a RawValue>) -> Parsed<&'a str>
     }
 }
 
-fn text<'a>(name: &str, raw: Option<&'a RawValue>) -> Parsed<Cow<'a, str>> {
+pub(super) fn text<'a>(name: &str, raw: Option<&'a RawValue>) -> Parsed<Cow<'a, str>> {
     match serde_json::from_str(need(name, raw)?) {
         Ok(Text(text)) => Ok(text),
         Err(_) => bad(format!("{name} must be a string")),
@@ -181,6 +180,8 @@ pub(super) fn durable(
             }
             Change::Chat
         }
+        Kind::LogAppend => log::append(&mut body, m)?,
+        Kind::LogCompact => log::compact(&mut body, m)?,
         Kind::Broadcast | Kind::Batch => {
             body.event(m)?;
             Change::None

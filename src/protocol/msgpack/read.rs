@@ -144,6 +144,19 @@ impl<'a> Source<'a> {
         std::str::from_utf8(self.take(len)?).or_else(|_| no_msgpack("a string is not UTF-8"))
     }
 
+    /// Whether the next value is one of those texts.
+    pub(super) fn peeks_text(mut self, words: &[&str]) -> bool {
+        match self.head() {
+            Ok(Head::Text(len)) => self.text(len).is_ok_and(|text| words.contains(&text)),
+            _ => false,
+        }
+    }
+
+    /// Whether the next value is a binary one.
+    pub(super) fn peeks_binary(mut self) -> bool {
+        matches!(self.head(), Ok(Head::Binary(_)))
+    }
+
     /// Passes a value over, however deep it is.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use rmp::encode::{write_array_len, write_nil, write_str, write_uint};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 
+use super::entries;
 use super::from_json::{ARRAY, MAP, Write, counted, value};
 use super::people::{self, Nobody, People};
 use crate::protocol::frame;
@@ -28,7 +29,7 @@ const fn frequent(kind: &'static str, code: u8, fields: &'static [&'static str])
 }
 
 /// The table that docs/PROTOCOL.md tells. Numbers are never used again for something else.
-pub(super) const FREQUENT: [Frequent; 7] = [
+pub(super) const FREQUENT: [Frequent; 9] = [
     frequent("ack", 1, &["op", "seq", "status"]),
     frequent("object-create", 2, &["seq", "client", "at", "op", "object"]),
     frequent(
@@ -48,7 +49,21 @@ pub(super) const FREQUENT: [Frequent; 7] = [
         &["seq", "client", "at", "op", "event", "data"],
     ),
     frequent("presence", 8, &["client", "state", "away"]),
+    frequent(
+        "log-append",
+        LOG_APPEND,
+        &["seq", "client", "at", "op", "id", "data"],
+    ),
+    frequent(
+        "log-compact",
+        LOG_COMPACT,
+        &["seq", "client", "at", "op", "id", "upto", "data"],
+    ),
 ];
+/// `log-append`: its `data` is a binary value, as that of the next one is.
+const LOG_APPEND: u8 = 10;
+/// `log-compact`
+const LOG_COMPACT: u8 = 11;
 /// `cursor-batch`: each entry is an array of its own.
 pub(super) const CURSOR_BATCH: u8 = 7;
 /// What stands in each entry of a `cursor-batch`.
@@ -74,6 +89,9 @@ pub fn message(out: &mut Vec<u8>, json: &[u8], people: &impl People) -> serde_js
         .deserialize(&mut reader);
     }
     let start = out.len();
+    if kind == "snapshot" {
+        return entries::snapshot(out, json);
+    }
     value(out, json)?;
     if kind == "user-connected"
         && let Some(number) = people.number(serde_json::from_slice::<OfClient<'_>>(json)?.client)
@@ -268,6 +286,9 @@ impl<P: People> Array<'_, P> {
     ) -> Result<(), A::Error> {
         match name {
             "client" => people::write(out, self.people, map.next_value::<&str>()?),
+            "data" if matches!(self.code, Some(LOG_APPEND | LOG_COMPACT)) => {
+                map.next_value_seed(entries::Bytes(out))?;
+            }
             "status" => {
                 let status = map.next_value::<&str>()?;
                 let number = STATUS.iter().position(|word| *word == status);

@@ -1,5 +1,8 @@
 //! A client's message in MessagePack, as the JSON that it could have sent.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::read::{Head, Read, Source, Wrong, no_msgpack, no_word, wrong};
 use crate::protocol::client_message::{MAX_DEPTH, Refused};
 use crate::protocol::server_message::ErrorCode;
@@ -16,6 +19,7 @@ pub fn to_json(bytes: &[u8], max_bytes: usize, max_depth: usize) -> Result<Strin
         out: Vec::with_capacity(bytes.len().min(max_bytes) * 2),
         max_bytes,
         max_depth,
+        in_ops: false,
     };
     let read = reader.message().and_then(|()| {
         // Whole strings and ASCII were written.
@@ -49,7 +53,14 @@ struct Reader<'a> {
     out: Vec<u8>,
     max_bytes: usize,
     max_depth: usize,
+    /// What is read is among the `ops` of the message.
+    in_ops: bool,
 }
+
+/// Only entries of logs are bytes in both encodings.
+const NO_BINARY: &str = "binary values can't be sent to clients that read JSON";
+/// The types of messages whose `data` is bytes.
+const OF_LOGS: [&str; 2] = ["log-append", "log-compact"];
 
 impl Reader<'_> {
     fn message(&mut self) -> Read<()> {
@@ -78,7 +89,7 @@ impl Reader<'_> {
             }
             Head::Array(entries) => self.array(entries, depth + 1),
             Head::Map(entries) => self.map(entries, depth + 1),
-            Head::Binary(_) => no_word("binary values can't be sent to clients that read JSON"),
+            Head::Binary(_) => no_word(NO_BINARY),
             Head::Extension(_) => {
                 no_word("extension types can't be sent to clients that read JSON")
             }
@@ -101,6 +112,9 @@ impl Reader<'_> {
     fn map(&mut self, entries: usize, depth: usize) -> Read<()> {
         self.deeper(depth)?;
         self.put(b"{")?;
+        // A message of its own, or one of a batch.
+        let is_message = depth == 1 || (depth == 3 && self.in_ops);
+        let (mut of_log, mut binary) = (false, false);
         for n in 0..entries {
             if n > 0 {
                 self.put(b",")?;
@@ -111,9 +125,37 @@ impl Reader<'_> {
             let name = self.bytes.text(len)?;
             self.json(name)?;
             self.put(b":")?;
+            if is_message {
+                match name {
+                    "type" => of_log = self.bytes.peeks_text(&OF_LOGS),
+                    "data" if self.bytes.peeks_binary() => {
+                        self.base64().map_err(|wrong| at(wrong, name))?;
+                        binary = true;
+                        continue;
+                    }
+                    "ops" if depth == 1 => self.in_ops = true,
+                    _ => {}
+                }
+            }
             self.value(depth).map_err(|wrong| at(wrong, name))?;
+            if depth == 1 {
+                self.in_ops = false;
+            }
+        }
+        if binary && !of_log {
+            // Which type it is may be said behind.
+            return no_word(NO_BINARY).map_err(|wrong| at(wrong, "data"));
         }
         self.put(b"}")
+    }
+
+    /// A binary value, as JSON has it.
+    fn base64(&mut self) -> Read<()> {
+        let Head::Binary(len) = self.bytes.head()? else {
+            return no_word("it must be a binary value");
+        };
+        let text = STANDARD.encode(self.bytes.take(len)?);
+        self.json(&text)
     }
 
     fn deeper(&self, depth: usize) -> Read<()> {

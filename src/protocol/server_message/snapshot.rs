@@ -15,41 +15,101 @@ pub const MAX_PART_BYTES: usize = 512 * 1024;
 enum List {
     Objects,
     Deleted,
+    Compacted,
+    Logs,
     Chat,
 }
 
 /// The entries of one part, by [`List`].
-type Part<'a> = [Vec<&'a str>; 3];
+type Part<'a> = [Vec<&'a str>; 5];
+
+/// What a snapshot tells.
+#[derive(Debug, Default)]
+pub struct Contents<'a> {
+    /// The state to which the rest is to be added; `None` for the whole.
+    pub base: Option<u64>,
+    /// The ids of what was deleted since. What was made again is among the objects, too.
+    pub deleted: Vec<&'a str>,
+    /// The ids of objects whose log was compacted since.
+    pub compacted: Vec<&'a str>,
+    /// Whole objects, each a JSON object.
+    pub objects: Vec<&'a str>,
+    /// Entries of logs: the object's id, the `seq`, the bytes in base64. `None`: logs are not told of.
+    pub entries: Option<Vec<(&'a str, u64, &'a str)>>,
+    /// Chat messages, each a JSON object.
+    pub chat: &'a [String],
+}
+
+/// Cuts a canvas's state without logs into framed `snapshot` parts: see [`snapshot_of`].
+pub fn snapshot_parts(epoch: Epoch, seq: u64, objects: &[String], chat: &[String]) -> Vec<Bytes> {
+    let contents = Contents {
+        objects: objects.iter().map(|object| &**object).collect(),
+        chat,
+        ..Contents::default()
+    };
+    snapshot_of((epoch, seq), &contents)
+}
 
 /// Cuts a canvas's state into framed `snapshot` parts of at most [`MAX_PART_BYTES`] each. There is
 /// always at least one. An entry larger than a part has one of its own.
-pub fn snapshot_parts(epoch: Epoch, seq: u64, objects: &[String], chat: &[String]) -> Vec<Bytes> {
-    let objects = objects.iter().map(|object| (List::Objects, &**object));
-    let chat = chat.iter().map(|entry| (List::Chat, &**entry));
-    parts(epoch, seq, None, objects.chain(chat))
-}
-
-/// The same of what changed since `base`: whole objects, and the ids of those that were deleted. One that was made again is in both.
-pub fn snapshot_since(
-    (epoch, seq, base): (Epoch, u64, u64),
-    objects: &[&str],
-    deleted: &[&str],
-    chat: &[String],
-) -> Vec<Bytes> {
+pub fn snapshot_of((epoch, seq): (Epoch, u64), contents: &Contents<'_>) -> Vec<Bytes> {
     let quoted = |id: &&str| serde_json::Value::from(*id).to_string();
-    let deleted: Vec<String> = deleted.iter().map(quoted).collect();
-    let deleted = deleted.iter().map(|id| (List::Deleted, &**id));
-    let objects = objects.iter().map(|object| (List::Objects, *object));
-    let chat = chat.iter().map(|entry| (List::Chat, &**entry));
-    parts(epoch, seq, Some(base), deleted.chain(objects).chain(chat))
+    let deleted: Vec<String> = contents.deleted.iter().map(quoted).collect();
+    let compacted: Vec<String> = contents.compacted.iter().map(quoted).collect();
+    let entries = contents.entries.iter().flatten();
+    let logs: Vec<String> = entries.map(|entry| log_entry(*entry)).collect();
+    let objects = contents
+        .objects
+        .iter()
+        .map(|object| (List::Objects, *object));
+    let entries = deleted
+        .iter()
+        .map(|id| (List::Deleted, &**id))
+        .chain(compacted.iter().map(|id| (List::Compacted, &**id)))
+        .chain(objects)
+        .chain(logs.iter().map(|entry| (List::Logs, &**entry)))
+        .chain(contents.chat.iter().map(|entry| (List::Chat, &**entry)));
+    let parts = cut(entries);
+    let last = parts.len() - 1;
+    let part = |(i, part): (usize, Part<'_>)| {
+        framed(|out| {
+            // Writing into a Vec cannot fail.
+            let _ = write!(
+                out,
+                "{{\"type\":\"snapshot\",\"epoch\":\"{epoch}\",\"seq\":{seq},\"part\":{i},\"last\":{},",
+                i == last
+            );
+            if let Some(base) = contents.base.filter(|_| i == 0) {
+                let _ = write!(out, "\"base\":{{\"epoch\":\"{epoch}\",\"seq\":{base}}},");
+            }
+            let (since, logs) = (contents.base.is_some(), contents.entries.is_some());
+            let mut list = |name: &str, list: List| {
+                let _ = write!(out, "\"{name}\":[{}]", part[list as usize].join(","));
+                out.push(if name == "chat" { b'}' } else { b',' });
+            };
+            list("objects", List::Objects);
+            if since {
+                list("deleted", List::Deleted);
+            }
+            if since && logs {
+                list("compacted", List::Compacted);
+            }
+            if logs {
+                list("logs", List::Logs);
+            }
+            list("chat", List::Chat);
+        })
+    };
+    parts.into_iter().enumerate().map(part).collect()
 }
 
-fn parts<'a>(
-    epoch: Epoch,
-    seq: u64,
-    base: Option<u64>,
-    entries: impl Iterator<Item = (List, &'a str)>,
-) -> Vec<Bytes> {
+/// An entry of a log as it is told: the object's id, its `seq`, its bytes in base64.
+pub fn log_entry((id, seq, data): (&str, u64, &str)) -> String {
+    let id = serde_json::Value::from(id);
+    format!("{{\"id\":{id},\"seq\":{seq},\"data\":\"{data}\"}}")
+}
+
+fn cut<'a>(entries: impl Iterator<Item = (List, &'a str)>) -> Vec<Part<'a>> {
     // Head, tail and commas stay below this.
     let budget = MAX_PART_BYTES - 512;
     let mut parts: Vec<Part<'_>> = vec![Part::default()];
@@ -65,24 +125,5 @@ fn parts<'a>(
             part[list as usize].push(text);
         }
     }
-    let last = parts.len() - 1;
-    let part = |(i, [objects, deleted, chat]): (usize, Part<'_>)| {
-        framed(|out| {
-            // Writing into a Vec cannot fail.
-            let _ = write!(
-                out,
-                "{{\"type\":\"snapshot\",\"epoch\":\"{epoch}\",\"seq\":{seq},\"part\":{i},\"last\":{},",
-                i == last
-            );
-            if let Some(base) = base.filter(|_| i == 0) {
-                let _ = write!(out, "\"base\":{{\"epoch\":\"{epoch}\",\"seq\":{base}}},");
-            }
-            let _ = write!(out, "\"objects\":[{}],", objects.join(","));
-            if base.is_some() {
-                let _ = write!(out, "\"deleted\":[{}],", deleted.join(","));
-            }
-            let _ = write!(out, "\"chat\":[{}]}}", chat.join(","));
-        })
-    };
-    parts.into_iter().enumerate().map(part).collect()
+    parts
 }

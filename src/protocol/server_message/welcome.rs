@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::Limits;
-use crate::protocol::client_message::MAX_PATCH_BYTES;
+use crate::protocol::client_message::{MAX_LOG_BYTES, MAX_LOG_ENTRIES, MAX_PATCH_BYTES};
 use crate::protocol::encoding::Encoding;
 use crate::protocol::features;
 use crate::protocol::frame;
@@ -119,7 +119,8 @@ fn after_users(w: &Welcome<'_>) -> String {
     format!(
         ",\"limits\":{{\"max_message_bytes\":{},\
          \"cursor_interval_ms\":{},\"ops_per_s\":{},\"max_objects\":{},\"max_clients\":{},\
-         \"max_canvas_bytes\":{},\"max_json_depth\":{},\"max_state_bytes\":{MAX_PATCH_BYTES}{}}},\
+         \"max_canvas_bytes\":{},\"max_json_depth\":{},\"max_state_bytes\":{MAX_PATCH_BYTES},\
+         \"max_log_entries\":{MAX_LOG_ENTRIES},\"max_log_bytes\":{MAX_LOG_BYTES}{}}},\
          \"heartbeat_ms\":{},\"features\":{}}}",
         l.max_message_bytes,
         l.cursor_interval_ms,

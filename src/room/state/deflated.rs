@@ -8,6 +8,7 @@ use crate::backplane::LogBatch;
 use crate::limits::DEFLATED_RUNS;
 use crate::protocol::deflate;
 use crate::protocol::encoding::Encoding;
+use crate::protocol::features::Features;
 use crate::protocol::ids::Epoch;
 
 /// Which messages, and for whom.
@@ -16,8 +17,8 @@ struct Key {
     epoch: Epoch,
     from: u64,
     last: u64,
-    /// As every client understands it: others may hear something else under the same numbers.
-    plain: bool,
+    /// What its readers understand: others hear something else under the same numbers.
+    needs: Features,
     encoding: Encoding,
 }
 
@@ -46,7 +47,7 @@ impl Deflated {
             epoch,
             from,
             last,
-            plain: batch.plain,
+            needs: batch.needs,
             encoding,
         };
         let known = self.0.iter().find(|(known, _)| *known == key);

@@ -9,7 +9,6 @@ use super::{Link, State};
 use crate::backplane::{Author, LogBatch, OpEnd};
 use crate::counts;
 use crate::protocol::encoding::Encoding;
-use crate::protocol::features::Feature;
 use crate::protocol::ids::ConnId;
 use crate::protocol::msgpack;
 use crate::protocol::server_message::{AckStatus, ack};
@@ -53,8 +52,8 @@ impl<L: Link> State<L> {
                 Live::All => first,
                 Live::From(from) => from,
             };
-            if !batch.plain && !seat.link.features().has(Feature::Set) {
-                // It hears the objects as they are, which are read with the log.
+            if !seat.link.features().has_all(batch.needs) {
+                // It hears something else under those numbers, which is read with the log.
                 seat.place.full();
                 behind.push(*conn);
                 continue;

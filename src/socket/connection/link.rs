@@ -10,7 +10,7 @@ use crate::backplane::{Author, Post};
 use crate::counts;
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::encoding::Form;
-use crate::protocol::features::Features;
+use crate::protocol::features::{Feature, Features};
 use crate::protocol::ids::ClientId;
 use crate::room::{Latest, Link};
 use crate::socket::places::household;
@@ -39,6 +39,7 @@ impl Link for Peer {
         Form {
             encoding: self.out.encoding(),
             deflate: self.deflate,
+            logs: self.features.has(Feature::Log),
         }
     }
 

@@ -2,10 +2,12 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::{OpenCanvas, OpenClient, Txn};
+use super::{OpenCanvas, OpenClient, Txn, logs, read_object};
 use crate::backplane::{Delivery, PresenceChange, PresenceEvent};
 use crate::canvas::bounds::Totals;
-use crate::canvas::{Away, ClientRow, Head, Logged, OpenObject, Place, RESENT_STEPS, Store};
+use crate::canvas::{
+    Away, ClientRow, Head, Logged, ObjectLog, OpenObject, Place, RESENT_STEPS, Store,
+};
 use crate::limits::TOMBSTONE;
 use crate::protocol::ids::{ClientId, ConnId, Epoch, Position};
 use crate::sqlite::carried::QueueRow;
@@ -114,6 +116,7 @@ fn read_canvas(txn: &Txn<'_>, key: i64) -> StoreResult<Option<OpenCanvas>> {
                 totals: Totals {
                     objects: row.get::<_, i64>(4)?.cast_unsigned(),
                     bytes: row.get::<_, i64>(5)?.cast_unsigned(),
+                    logs: row.get::<_, i64>(14)?.cast_unsigned(),
                 },
             },
             head_id: row.get(2)?,
@@ -130,6 +133,7 @@ fn read_canvas(txn: &Txn<'_>, key: i64) -> StoreResult<Option<OpenCanvas>> {
             deleted: false,
             dirty: false,
             objects: Default::default(),
+            logs: Default::default(),
         })
     };
     Ok(statement.query_row([key], read).optional()?)
@@ -281,10 +285,40 @@ impl Store for Rows<'_, '_> {
         Ok(())
     }
 
+    fn epoch(&mut self) -> StoreResult<Epoch> {
+        logs::epoch(self.txn, self.key)
+    }
+
+    fn object_log(&mut self, id: &str) -> StoreResult<ObjectLog> {
+        logs::get(self.txn, self.at, id)
+    }
+
+    fn set_object_log(&mut self, id: &str, log: ObjectLog) -> StoreResult<()> {
+        self.canvas().logs.insert(id.to_owned(), (log, true));
+        Ok(())
+    }
+
+    fn entries_upto(&mut self, id: &str, upto: u64) -> StoreResult<(u64, u64)> {
+        logs::entries_upto(self.txn, self.at, id, upto)
+    }
+
+    fn put_entry(&mut self, id: &str, seq: u64, data: &str) -> StoreResult<()> {
+        logs::put_entry(self.txn, self.at, id, (seq, data))
+    }
+
+    fn drop_entries(&mut self, id: &str, upto: u64) -> StoreResult<()> {
+        logs::drop_entries(self.txn, self.at, id, upto)
+    }
+
+    fn remove_log(&mut self, id: &str) -> StoreResult<()> {
+        logs::remove(self.txn, self.at, id)
+    }
+
     fn clear(&mut self) -> StoreResult<()> {
         let ends_at = self.txn.now_ms + millis(TOMBSTONE);
         let canvas = self.canvas();
         canvas.objects.clear();
+        canvas.logs.clear();
         canvas.chat_bytes = 0;
         // What is left is remembered for as long as its clients may come back.
         (canvas.ends_at, canvas.ends_set) = (Some(ends_at), true);
@@ -417,22 +451,4 @@ impl Store for Rows<'_, '_> {
         let key = self.key;
         self.txn.out.steps.push(Step::Answer { key, delivery });
     }
-}
-
-/// An object, taken apart.
-///
-/// # Errors
-/// An object that can't be parsed is none that was written: the file is damaged.
-fn read_object(txn: &Txn<'_>, content: i64, id: &str) -> StoreResult<Option<OpenObject>> {
-    let mut statement = txn.conn.prepare_cached(sql::OBJECT)?;
-    let mut rows = statement.query(params![content, id])?;
-    let Some(row) = rows.next()? else {
-        return Ok(None);
-    };
-    let text = row.get_ref(0)?.as_bytes()?;
-    let value = serde_json::from_slice(text).map_err(|why| StoreError::Object {
-        id: id.to_owned(),
-        why,
-    })?;
-    Ok(Some(OpenObject::new(value, text.len())))
 }

@@ -1,7 +1,7 @@
 //! The contents of deleted canvases: a little is deleted at once, much of it piece by piece, so that no commit waits
 //! long.
 //!
-//! Objects, chat and deletions are stored under the number of a canvas's content. A deletion gives the canvas another
+//! Objects, their logs, chat and deletions are stored under the number of a canvas's content. A deletion gives the canvas another
 //! number, and does nothing else. No reader finds the old content any more. It is noted in `canvas_sweeps`, and cleanup
 //! removes it, also after a crash.
 
@@ -29,13 +29,20 @@ impl Txn<'_> {
     }
 
     fn remove_content(&self, content: i64) -> StoreResult<()> {
-        for sql in [sql::DELETE_OBJECTS, sql::DELETE_CHAT, sql::FORGET_DELETIONS] {
+        for sql in [
+            sql::DELETE_OBJECTS,
+            sql::DELETE_ENTRIES,
+            sql::DELETE_LOGS,
+            sql::DELETE_CHAT,
+            sql::FORGET_DELETIONS,
+        ] {
             self.conn.prepare_cached(sql)?.execute([content])?;
         }
         Ok(())
     }
 
-    /// Removes a piece of what nobody sees any more. Gives how many objects went; 0 when the last of a content is gone.
+    /// Removes a piece of what nobody sees any more. Gives how many objects, or entries of logs, went; 0 when the last of a content is
+    /// gone.
     pub(in crate::sqlite) fn sweep_content(&mut self) -> StoreResult<i64> {
         let mut next = self.conn.prepare_cached(sql::NEXT_SWEEP)?;
         let next = next.query_row([], |row| Ok((row.get(0)?, row.get(1)?)));
@@ -43,6 +50,10 @@ impl Txn<'_> {
         let Some((id, content)) = next else {
             return Ok(0);
         };
+        let went = self.sweep_entries(content)?;
+        if went > 0 {
+            return Ok(went);
+        }
         let mut first = self.conn.prepare_cached(sql::FIRST_OBJECTS)?;
         let mut rows = first.query(params![content, CLEANUP_CHUNK])?;
         let (mut last, mut bytes, mut count) = (None, 0, 0);
@@ -63,6 +74,26 @@ impl Txn<'_> {
                 self.remove_content(content)?;
                 self.conn.prepare_cached(sql::DELETE_SWEEP)?.execute([id])?;
             }
+        }
+        Ok(count)
+    }
+
+    /// The same of the entries of logs.
+    fn sweep_entries(&self, content: i64) -> StoreResult<i64> {
+        let mut first = self.conn.prepare_cached(sql::FIRST_ENTRIES)?;
+        let mut rows = first.query(params![content, CLEANUP_CHUNK])?;
+        let (mut last, mut bytes, mut count) = (None, 0, 0);
+        while bytes < SWEEP_BYTES
+            && let Some(row) = rows.next()?
+        {
+            last = Some((row.get::<_, String>(0)?, row.get::<_, i64>(1)?));
+            bytes += u64::from(row.get::<_, u32>(2)?);
+            count += 1;
+        }
+        drop(rows);
+        if let Some((id, seq)) = last {
+            let mut delete = self.conn.prepare_cached(sql::DELETE_FIRST_ENTRIES)?;
+            delete.execute(params![content, id, seq])?;
         }
         Ok(count)
     }

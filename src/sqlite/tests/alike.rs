@@ -19,8 +19,9 @@ use crate::canvas::bounds::ObjectBounds;
 use crate::canvas::{CanvasState, Command, Rules};
 use crate::limits::{CLIENT_MEMORY, Quotas};
 use crate::protocol::client_message::{ClientMessage, parse};
+use crate::protocol::features::{Feature, Features};
 use crate::protocol::ids::{CanvasId, Epoch, Position};
-use held::Held;
+use held::{Held, log_bytes};
 use words::{Random, copy};
 
 const STEPS: usize = 3_000;
@@ -51,6 +52,7 @@ struct World {
     authors: Vec<Arc<Author>>,
     conns: u64,
     held: [Held; CANVASES.len()],
+    logged: usize,
     _dir: tempfile::TempDir,
 }
 
@@ -87,6 +89,7 @@ impl World {
             authors: Vec::new(),
             conns: 0,
             held: Default::default(),
+            logged: 0,
             _dir: dir,
         };
         INSTANCES.iter().for_each(|number| world.register(*number));
@@ -380,8 +383,10 @@ impl World {
             assert_eq!(reader::members(&self.conn, key).unwrap(), model.members());
             let totals = model.totals();
             let bytes = expected.objects.iter().map(String::len).sum::<usize>();
-            let count = expected.objects.len();
+            let (count, bytes) = (expected.objects.len(), bytes + log_bytes(&expected));
             assert_eq!((totals.objects, totals.bytes), (count as u64, bytes as u64));
+            assert_eq!(totals.logs, expected.logs.len() as u64);
+            self.logged += expected.logs.len();
             let charged = "SELECT log_bytes FROM canvases WHERE key = ?1";
             let charged: i64 = self
                 .conn
@@ -397,9 +402,13 @@ impl World {
                 let read = reader::log(&self.conn, key, after, usize::MAX, now_ms).unwrap();
                 let expected = model.read(after, usize::MAX);
                 assert_eq!(format!("{read:?}"), format!("{expected:?}"), "{back} back");
-                let read = reader::log_plain(&self.conn, key, after, usize::MAX, now_ms).unwrap();
-                let expected = model.read_plain(after, usize::MAX);
-                assert_eq!(format!("{read:?}"), format!("{expected:?}"), "{back} back");
+                let some = [Feature::Set, Feature::Log].map(Features::only);
+                for understood in [Features::NONE, some[0], some[1]] {
+                    let asked = (after, understood);
+                    let read = reader::log_for(&self.conn, key, asked, usize::MAX, now_ms).unwrap();
+                    let expected = model.read_for(after, understood, usize::MAX);
+                    assert_eq!(format!("{read:?}"), format!("{expected:?}"), "{back} back");
+                }
             }
             let mut copy = CanvasState::decode(&model.freeze().encode(), RULES).unwrap();
             let rows = model.rows_after(0, usize::MAX);
@@ -422,6 +431,7 @@ fn converse(seed: u64) {
     world.compare();
     let continued = world.held.iter().map(|held| held.continued).sum::<usize>();
     assert!(continued > 20, "hardly anybody could continue: {continued}");
+    assert!(world.logged > 20, "hardly any log");
     let seqs: Vec<u64> = world.models.iter().map(|model| model.head().seq).collect();
     assert!(
         seqs.iter().all(|seq| *seq > 500),

@@ -162,7 +162,9 @@ impl Client {
             while part["type"] != "snapshot" {
                 let kind = part["type"].as_str().unwrap_or_default();
                 assert!(
-                    !["ack", "chat", "broadcast"].contains(&kind) && !kind.starts_with("object-"),
+                    !["ack", "chat", "broadcast"].contains(&kind)
+                        && !kind.starts_with("object-")
+                        && !kind.starts_with("log-"),
                     "before the snapshot: {part}"
                 );
                 self.heard.push(part);
@@ -363,7 +365,8 @@ impl Client {
                 // What is in the snapshot gets no ack any more, and what was forgotten neither.
                 self.refused = true;
             }
-            "object-create" | "object-update" | "object-delete" | "chat" | "broadcast" => {
+            "object-create" | "object-update" | "object-delete" | "chat" | "broadcast"
+            | "log-append" | "log-compact" => {
                 let client = message["client"].as_str().expect("a client").to_owned();
                 assert!(message["at"].is_i64(), "{message}");
                 self.sees(&client, &message);

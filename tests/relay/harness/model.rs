@@ -1,6 +1,6 @@
 //! A canvas as its clients must see it: what each `seq` does to the objects and the chat.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::{Map, Value, json};
 
@@ -14,6 +14,8 @@ pub struct Model {
     pub objects: Vec<(String, Value)>,
     /// `seq`, `client`, `text`, `reply_to`.
     pub chat: VecDeque<Value>,
+    /// The entries of objects' logs, by object and place.
+    pub logs: BTreeMap<String, BTreeMap<u64, Value>>,
     /// Whether all that came before is known: then an update without its object is a mistake of the server's.
     pub complete: bool,
 }
@@ -25,6 +27,10 @@ impl Model {
             let id = object["id"].as_str().expect("an id").to_owned();
             assert!(self.object(&id).is_none(), "{id} is in the snapshot twice");
             self.objects.push((id, object.clone()));
+        }
+        for entry in part["logs"].as_array().into_iter().flatten() {
+            let (id, seq) = (&entry["id"], entry["seq"].as_u64());
+            self.put_entry(id, seq.expect("a place"), &entry["data"]);
         }
         for chat in part["chat"].as_array().expect("chat") {
             assert!(chat["user"].is_object(), "history tells the user: {chat}");
@@ -57,12 +63,41 @@ impl Model {
                 None => assert!(!self.complete, "{message} should have been ignored"),
             },
             Some("object-delete") => match place(self, id) {
-                Some(at) => drop(self.objects.remove(at)),
+                Some(at) => {
+                    self.objects.remove(at);
+                    self.logs.remove(id);
+                }
                 None => assert!(!self.complete, "{message} should have been ignored"),
             },
             Some("chat") => self.push_chat(message),
+            Some("log-append") => {
+                assert!(!self.complete || self.object(id).is_some(), "{message}");
+                let seq = message["seq"].as_u64().expect("a place");
+                self.put_entry(&message["id"], seq, &message["data"]);
+            }
+            Some("log-compact") => {
+                let upto = message["upto"].as_u64().expect("a place");
+                let log = self.logs.entry(id.to_owned()).or_default();
+                assert!(
+                    !self.complete || log.keys().any(|seq| *seq <= upto),
+                    "{message}"
+                );
+                log.retain(|seq, _| *seq > upto);
+                if !message["data"].is_null() {
+                    log.insert(upto, message["data"].clone());
+                }
+            }
             _ => {}
         }
+    }
+
+    fn put_entry(&mut self, id: &Value, seq: u64, data: &Value) {
+        let id = id.as_str().expect("an id").to_owned();
+        let log = self.logs.entry(id).or_default();
+        assert!(
+            log.insert(seq, data.clone()).is_none(),
+            "{seq} is there twice"
+        );
     }
 
     fn push_chat(&mut self, chat: &Value) {

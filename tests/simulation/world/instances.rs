@@ -74,9 +74,11 @@ impl World {
                 let read = if fails { Err(broken()) } else { Ok(read) };
                 world.event(at, Event::ReadDone(conn, read));
             }),
-            Effect::ReadPlain(conn, after) => self.at_instance(at, took, move |world| {
+            Effect::ReadFor(conn, after, understood) => self.at_instance(at, took, move |world| {
                 world.tick();
-                let read = world.canvas.read_plain(after, world.weather.read_bytes);
+                let read = world
+                    .canvas
+                    .read_for(after, understood, world.weather.read_bytes);
                 let read = if fails { Err(broken()) } else { Ok(read) };
                 world.event(at, Event::ReadDone(Some(conn), read));
             }),

@@ -38,6 +38,8 @@ export declare class FakeRelay {
     private others;
     private hello;
     private op;
+    /** False for a compaction that covers nothing. */
+    private logged;
     /** False when it concerned an object that is not there. */
     private committed;
 }

@@ -5,6 +5,7 @@ import type { Environment, SocketLike } from "./environment.js";
 import { EventSocket, streamUrl } from "./event-socket.js";
 import { DEFAULT_ENCODING, type Encoding, Inbox, sizeOf, SUBPROTOCOLS } from "./inbox.js";
 import { DOUBTED_MS, Liveness, type LineState, OFFLINE_MS } from "./liveness.js";
+import { withBytes } from "./logs.js";
 import { packed } from "./msgpack.js";
 import { Outage } from "./outage.js";
 import { type Abilities, patience, type Problem, Reconnect } from "./reconnect.js";
@@ -220,7 +221,7 @@ export class Connection {
   }
 
   private written(text: string): string | Uint8Array<ArrayBuffer> {
-    return this.spoken === "json" ? text : packed(JSON.parse(text) as Json);
+    return this.spoken === "json" ? text : packed(withBytes(JSON.parse(text) as Json));
   }
 
   private makeInbox(spoken: Encoding): Inbox {

@@ -16,7 +16,7 @@ export function describeThrown(thrown: unknown): string {
 }
 
 const EVENTS: readonly (keyof RoomEvents)[] =
-  ["status", "sync", "objects", "others", "cursors", "chat", "broadcast", "signal", "outbox", "history", "storage", "error"];
+  ["status", "sync", "objects", "log", "others", "cursors", "chat", "broadcast", "signal", "outbox", "history", "storage", "error"];
 
 export class Emitter {
   private readonly listeners = new Map<keyof RoomEvents, Set<Listener>>();

@@ -9,7 +9,13 @@ export type OpBody =
   | ({ readonly type: "object-update"; readonly id: string } & Update)
   | { readonly type: "object-delete"; readonly id: string }
   | { readonly type: "chat"; readonly text: string; readonly reply_to?: number }
-  | { readonly type: "broadcast"; readonly event: string; readonly data: Json };
+  | { readonly type: "broadcast"; readonly event: string; readonly data: Json }
+  | LogBody;
+
+/** What is about an object's log. Bytes are base64; only what a server says in MessagePack has them as they are. */
+export type LogBody =
+  | { readonly type: "log-append"; readonly id: string; readonly data: string | Uint8Array }
+  | { readonly type: "log-compact"; readonly id: string; readonly epoch?: string; readonly upto: number; readonly data?: string | Uint8Array };
 
 /** One op on its way. Only the outbox changes it. */
 export interface Entry {

@@ -26,6 +26,7 @@ interface Meta {
   readonly epoch: string;
   readonly seq: number;
   readonly chat: readonly WireChat[];
+  readonly logs?: boolean;
   readonly writer: string;
   /** Wall clock, ms since the epoch. */
   readonly at: number;
@@ -46,8 +47,8 @@ export async function loadKept(db: IDBDatabase, room: string): Promise<KeptCanva
   const [kept, all] = await Promise.all([meta, rows]);
   const inOrder = all.sort((a, b) => a.place - b.place);
   if (!kept) return undefined;
-  const { epoch, seq, chat } = kept;
-  return { epoch, seq, chat, objects: inOrder.map(({ text }) => JSON.parse(text) as CanvasObject) };
+  const { epoch, seq, chat, logs } = kept;
+  return { epoch, seq, chat, logs, objects: inOrder.map(({ text }) => JSON.parse(text) as CanvasObject) };
 }
 
 /** Deletes what is kept of one canvas, or of all. */
@@ -175,7 +176,7 @@ export class Keeper {
       this.whole ||= theirs || !meta;
     }
     this.put(writing.objectStore("objects"), this.ground.take(), this.whole);
-    canvases.put({ room: this.room, epoch, seq, chat: this.ground.chat(), writer: this.writer, at: Date.now() } satisfies Meta);
+    canvases.put({ room: this.room, epoch, seq, chat: this.ground.chat(), logs: this.ground.logs(), writer: this.writer, at: Date.now() } satisfies Meta);
     // At once, for a page that goes.
     writing.commit();
     await end;

@@ -1,4 +1,4 @@
-/** MessagePack, as far as JSON has it: no binary values inside messages, no extensions. Pure. */
+/** MessagePack, as far as JSON has it, and bytes; no extensions. Pure. */
 
 import type { Json } from "./types.js";
 import { setMember } from "./json.js";
@@ -13,7 +13,7 @@ const encoder = new TextEncoder();
 /** Names that were read before: they come again and again, and to find one costs less than to make it. By a hash. */
 const names: ({ readonly bytes: Uint8Array; readonly text: string } | undefined)[] = Array.from({ length: 512 }, () => undefined);
 
-/** A message of nothing but JSON values, as bytes. */
+/** A message of nothing but JSON values, and bytes, as bytes. */
 export function packed(value: Json): Uint8Array<ArrayBuffer> {
   const writer = new Writer();
   writer.value(value);
@@ -46,6 +46,14 @@ class Writer {
     else if (Array.isArray(value)) {
       this.head((value as Json[]).length, 0x90, 15, 0xdc);
       for (const item of value as Json[]) this.value(item);
+    } else if ((value as unknown) instanceof Uint8Array) {
+      const bytes = value as unknown as Uint8Array;
+      // Always in the longest form: nobody minds four bytes.
+      this.byte(0xc6);
+      const at = this.room(4);
+      this.view.setUint32(at, bytes.length);
+      const from = this.room(bytes.length);
+      this.bytes.set(bytes, from);
     } else {
       const members = Object.entries(value).filter(([, member]) => member !== undefined);
       this.head(members.length, 0x80, 15, 0xde);
@@ -96,8 +104,8 @@ class Writer {
 }
 
 /**
- * The value that these bytes are, and nothing after it. Only on its first two levels may there be binary values, which
- * come as bytes. Throws `TypeError` or `RangeError` for what no server sends.
+ * The value that these bytes are, and nothing after it. Binary values come as bytes, which are a part of these: `data` in
+ * maps, and what is on the first levels. Throws `TypeError` or `RangeError` for what no server sends.
  */
 export function unpacked(bytes: Uint8Array): unknown {
   const reader = new Reader(bytes);
@@ -108,6 +116,8 @@ export function unpacked(bytes: Uint8Array): unknown {
 
 class Reader {
   at = 0;
+  /** What is read next is the member of that name. */
+  private isData = false;
   private readonly view: DataView;
 
   constructor(private readonly bytes: Uint8Array) {
@@ -175,7 +185,7 @@ class Reader {
   }
 
   private binary(length: number, level: number): Uint8Array {
-    if (level > 1) throw new TypeError("a binary value within a message");
+    if (level > 2 && !this.isData) throw new TypeError("a binary value within a message");
     return this.bytes.subarray(this.take(length), this.at);
   }
 
@@ -213,6 +223,7 @@ class Reader {
 
   private array(length: number, level: number): unknown[] {
     const items: unknown[] = [];
+    this.isData = false;
     for (let i = 0; i < length; i++) items.push(this.value(level + 1));
     return items;
   }
@@ -220,7 +231,9 @@ class Reader {
   private map(length: number, level: number): Record<string, unknown> {
     const map: Record<string, Json> = {};
     for (let i = 0; i < length; i++) {
-      setMember(map, this.name(level + 1), this.value(level + 1) as Json);
+      const name = this.name(level + 1);
+      this.isData = name === "data";
+      setMember(map, name, this.value(level + 1) as Json);
     }
     return map;
   }

@@ -32,7 +32,8 @@ export class OpHandle implements Op {
   }
 
   get objectId(): string {
-    return objectIdOf(this.entry.body) as string;
+    const { body } = this.entry;
+    return ("id" in body ? body.id : objectIdOf(body)) as string;
   }
 
   get state(): OpState {

@@ -400,7 +400,9 @@ export class Outbox {
     const unmade = new Set<string>();
     const missing = committedOf(this.queue.values()).flatMap((entry) => {
       if (entry.mayBeContained) return this.settle(entry, { seq: 0, status: "dup" });
-      const change = entry.body.type === "object-update" || entry.body.type === "object-delete" ? entry.body : undefined;
+      // The last one of these is nothing to be missed: others have compacted more.
+      const change = "id" in entry.body ? entry.body : undefined;
+      if (change?.type === "log-compact") return this.settle(entry, { seq: 0, status: "ignored" });
       if (change && (entry.mayBeIgnored || unmade.has(change.id) || !exists(change.id))) return this.settle(entry, { seq: 0, status: "ignored" });
       if (entry.body.type === "object-create") unmade.add(entry.body.object.id);
       return this.fail(entry, "refused", "the server refused it for good; its reason was lost with the connection");

@@ -12,6 +12,8 @@ const TYPES: Readonly<Record<number, readonly [type: string, ...fields: string[]
   5: ["chat", "seq", "client", "at", "op", "text", "reply_to", "user"],
   6: ["broadcast", "seq", "client", "at", "op", "event", "data"],
   8: ["presence", "client", "state", "away"],
+  10: ["log-append", "seq", "client", "at", "op", "id", "data"],
+  11: ["log-compact", "seq", "client", "at", "op", "id", "upto", "data"],
 };
 const CURSORS = 7;
 /** The number of an array that holds compressed messages. */

@@ -15,6 +15,7 @@ import type { Environment } from "./environment.js";
 import { Ephemeral } from "./ephemeral.js";
 import { Handles } from "./handles.js";
 import { copyJson } from "./json.js";
+import { makeLog } from "./logs.js";
 import { Steps } from "./steps.js";
 import type { OpHandle } from "./op.js";
 import { Pings } from "./pings.js";
@@ -240,6 +241,8 @@ export class Room implements api.Room {
     if (this.closed) this.handles.clear();
     this.run(this.session.giveUp());
   }
+
+  log(id: string): api.ObjectLog { return makeLog(id, this.session, (body) => this.perform(body), (heard) => this.on("log", heard)); }
 
   broadcast(event: string, data: Json = null): Op {
     return this.perform({ type: "broadcast", event: eventName(event), data: copyJson(data, this.levels) });

@@ -6,6 +6,7 @@
 import type { ChatMessage, OpResult, SyncState } from "./types.js";
 import { DEFAULT_LIMITS } from "./bounds.js";
 import { Canvas } from "./canvas.js";
+import { Logs } from "./logs.js";
 import { ChatLog } from "./chat.js";
 import { patchOf } from "./edits.js";
 import type { SessionEffect } from "./effects.js";
@@ -23,6 +24,7 @@ type Ordered = Durable | Ack;
 
 export class Session {
   readonly canvas = new Canvas();
+  readonly logs = new Logs();
   readonly people = new People();
   readonly chat: ChatLog;
   readonly outbox: Outbox;
@@ -64,7 +66,7 @@ export class Session {
 
   /** The confirmed canvas, for a store. */
   get ground(): Ground {
-    return groundOf(this.canvas, this.chat, this.stream);
+    return groundOf(this.canvas, this.logs, this.chat, this.stream);
   }
 
   get epoch(): string {
@@ -76,7 +78,7 @@ export class Session {
     const user = this.self.joining(token);
     const since = this.stream.position;
     // A snapshot may then tell only what changed since.
-    const features = since ? ["set", "batch", "base"] : ["set", "batch"];
+    const features = ["set", "batch", "log", ...(since ? ["base"] : [])];
     return JSON.stringify({ type: "hello", v: 1, client: this.client, user, token, since, features, ...(compress.length > 0 && { compress }) });
   }
 
@@ -84,7 +86,7 @@ export class Session {
   restore(entries: readonly Entry[], kept?: KeptCanvas): SessionEffect[] {
     this.outbox.restore(entries);
     if (kept) {
-      this.stream.position = { epoch: kept.epoch, seq: kept.seq };
+      if (kept.logs === false) this.stream.position = { epoch: kept.epoch, seq: kept.seq };
       this.canvas.replace(kept.objects);
       this.chat.replace(kept.chat);
       // Another tab may have kept it, after it heard of ops whose acks this one's former page never got.
@@ -204,17 +206,13 @@ export class Session {
   private handle(message: ServerMessage, now: number): void {
     if (this.broken) return;
     switch (message.type) {
-      case "welcome":
-        return this.welcome(message, now);
+      case "welcome": return this.welcome(message, now);
       case "snapshot":
         return this.snapshotPart(message, now);
       case "ack":
         return message.status === "ok" ? this.ordered(message, now) : this.answered(message, now);
-      case "object-create":
-      case "object-update":
-      case "object-delete":
-      case "chat":
-      case "broadcast":
+      case "object-create": case "object-update": case "object-delete": case "chat":
+      case "broadcast": case "log-append": case "log-compact":
         return this.ordered(message, now);
       case "resync":
         return this.stream.resync();
@@ -257,6 +255,7 @@ export class Session {
     this.outbox.jumped();
     if (snapshot.deleted) this.canvas.catchUp(snapshot.objects, snapshot.deleted);
     else this.canvas.replace(snapshot.objects);
+    this.logs.snapshot(snapshot.logs, snapshot.deleted && [...snapshot.deleted, ...snapshot.compacted]);
     this.chat.replace(snapshot.chat);
     this.arrived();
     for (const message of snapshot.held) this.handle(message, now);
@@ -314,6 +313,7 @@ export class Session {
       const { event, data } = entry.body;
       this.effects.push({ type: "emit", event: "broadcast", value: { event, data, client: entry.client, own: true, seq, at } });
     } else this.canvas.confirm(entry);
+    this.logs.heard(entry.body, seq, entry.client, true);
   }
 
   private remote(message: Durable): void {
@@ -327,6 +327,7 @@ export class Session {
       const ground = message.type === "object-update" && !own && this.canvas.confirmed(message.id);
       if (ground && message.type === "object-update") this.options.remote?.(message.id, patchOf(ground, message));
       this.canvas.remote(message, client);
+      this.logs.heard(message, seq, client, own);
     }
   }
 
@@ -434,6 +435,7 @@ export class Session {
     this.effects = [];
     const objects = this.canvas.takeChanges();
     if (objects) effects.push({ type: "emit", event: "objects", value: objects });
+    for (const value of this.logs.take()) effects.push({ type: "emit", event: "log", value });
     if (this.chat.takeDirty()) effects.push({ type: "chat" });
     effects.push(...this.people.take());
     if (this.stream.position !== this.told) effects.push({ type: "moved" });

@@ -99,7 +99,8 @@ function view(room: Room, leave: () => void): Room {
     chat: guarded(room.chat, ["send"]),
     ...guarded({ broadcast: room.broadcast.bind(room) }, ["broadcast"]),
   };
-  return Object.create(room, {
+  const shared: Room = Object.create(room, {
+    log: { value: (id: string) => guarded(room.log.call(shared, id), ["append", "compact"]) },
     on: { value: on },
     close: { value: close },
     status: { get: () => (closed ? "disconnected" : room.status) },
@@ -107,4 +108,5 @@ function view(room: Room, leave: () => void): Room {
     chat: { value: parts.chat },
     broadcast: { value: parts.broadcast },
   }) as Room;
+  return shared;
 }

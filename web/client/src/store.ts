@@ -10,6 +10,8 @@ export interface KeptCanvas extends Position {
   /** In the order of their creation. */
   readonly objects: readonly CanvasObject[];
   readonly chat: readonly WireChat[];
+  /** Whether objects had logs, which are not kept: then it is only shown, and not continued. Older versions did not know. */
+  readonly logs?: boolean | undefined;
 }
 
 /** What changed of the confirmed canvas since it was asked for the last time. */
@@ -28,6 +30,8 @@ export interface Ground {
   get(id: string): CanvasObject | undefined;
   objects(): Iterable<CanvasObject>;
   chat(): readonly WireChat[];
+  /** Whether any object has a log. */
+  logs(): boolean;
 }
 
 /** What a page starts from. */

@@ -7,6 +7,7 @@
 
 import type { CanvasObject } from "./types.js";
 import type { WireChat } from "./chat.js";
+import type { WireEntry } from "./logs.js";
 
 /** Messages held while a snapshot comes. A server that sends more than this first never sends the snapshot. */
 const MAX_HELD = 20_000;
@@ -27,6 +28,10 @@ export interface SnapshotPart {
   readonly base?: Position;
   /** What was deleted since. One that is among the objects as well was made again: it stands at the end, as new ones do. */
   readonly deleted?: readonly string[];
+  /** Entries of logs: all of them, or those since the base and all of what was compacted since. */
+  readonly logs?: readonly WireEntry[];
+  /** The objects whose log was compacted since. */
+  readonly compacted?: readonly string[];
 }
 
 /** Where a message stands: to be applied, known already, held for later, or after a hole. */
@@ -37,6 +42,9 @@ export interface Snapshot<M> {
   readonly deleted: readonly string[] | undefined;
   readonly objects: readonly CanvasObject[];
   readonly chat: readonly WireChat[];
+  readonly logs: readonly WireEntry[];
+  /** Objects whose logs are to be emptied first. */
+  readonly compacted: readonly string[];
   /** What came before the last part, in order. */
   readonly held: readonly M[];
 }
@@ -117,7 +125,13 @@ export class Stream<M> {
     }
     this.position = { epoch: part.epoch, seq: part.seq };
     const deleted = base && parts.flatMap((p) => p.deleted ?? []);
-    return { deleted, objects: parts.flatMap((p) => p.objects), chat: parts.flatMap((p) => p.chat), held };
+    return {
+      deleted, held,
+      objects: parts.flatMap((p) => p.objects),
+      chat: parts.flatMap((p) => p.chat),
+      logs: parts.flatMap((p) => p.logs ?? []),
+      compacted: parts.flatMap((p) => p.compacted ?? []),
+    };
   }
 
   /** A hole was found. The second time at the same place the position is given up: continuing there does not work. */

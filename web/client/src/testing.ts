@@ -16,11 +16,13 @@ const LIMITS = {
   max_message_bytes: 256 * 1024, cursor_interval_ms: 33, ops_per_s: 0, max_objects: 10_000, max_clients: 1_000,
   max_canvas_bytes: 64 * 1024 * 1024, max_json_depth: 16, max_state_bytes: 32 * 1024,
 };
-const TOO_LATE = new Set(["object-update", "object-delete"]);
+const TOO_LATE = new Set(["object-update", "object-delete", "log-append", "log-compact"]);
 
 interface Canvas {
   seq: number;
   objects: Map<string, CanvasObject>;
+  /** Entries by object. */
+  logs: Map<string, { seq: number; data: Json }[]>;
   chat: Message[];
   readonly lastOp: Map<string, number>;
   readonly people: Map<string, { user: Json; state: JsonObject }>;
@@ -134,7 +136,7 @@ export class FakeRelay {
   }
 
   private at(name: string): Canvas {
-    const canvas = this.canvases.get(name) ?? { seq: 0, objects: new Map(), chat: [], lastOp: new Map(), people: new Map() };
+    const canvas = this.canvases.get(name) ?? { seq: 0, objects: new Map(), logs: new Map(), chat: [], lastOp: new Map(), people: new Map() };
     this.canvases.set(name, canvas);
     return canvas;
   }
@@ -168,7 +170,8 @@ export class FakeRelay {
   private hello(socket: FakeSocket, { client, user = {} }: Message): void {
     for (const other of this.members(socket.canvas)) if (other.client === client) other.end(4409);
     socket.client = String(client);
-    const { seq, objects, chat, lastOp, people } = this.at(socket.canvas);
+    const { seq, objects, logs, chat, lastOp, people } = this.at(socket.canvas);
+    const entries = [...logs].flatMap(([id, log]) => log.map((entry) => ({ id, ...entry })));
     people.set(socket.client, { user, state: {} });
     const users = [...people].map(([id, person]) => ({ client: id, ...person }));
     const base = { epoch: "fake", seq };
@@ -176,7 +179,7 @@ export class FakeRelay {
       type: "welcome", v: 1, instance: "fake", canvas: socket.canvas, client, user, role: "write", ...base, mode: "snapshot",
       acked_op: lastOp.get(socket.client) ?? 0, users, limits: LIMITS, heartbeat_ms: 25_000,
     });
-    socket.tell({ type: "snapshot", ...base, part: 0, last: true, objects: [...objects.values()], chat: chat.slice(-200) });
+    socket.tell({ type: "snapshot", ...base, part: 0, last: true, objects: [...objects.values()], logs: entries, chat: chat.slice(-200) });
     this.others(socket, { type: "user-connected", client, user, state: {} });
   }
 
@@ -191,6 +194,17 @@ export class FakeRelay {
     socket.tell({ type: "ack", op, seq: committed ? canvas.seq : 0, status: committed ? "ok" : "ignored" });
   }
 
+  /** False for a compaction that covers nothing. */
+  private logged({ seq, logs }: Canvas, id: string, { type, upto, data }: Message): boolean {
+    const log = logs.get(id) ?? [];
+    if (type === "log-append") logs.set(id, [...log, { seq: seq + 1, data: data as Json }]);
+    if (type !== "log-compact") return true;
+    const rest = log.filter((entry) => entry.seq > Number(upto));
+    const entry = data === undefined ? [] : [{ seq: Number(upto), data }];
+    if (rest.length < log.length) logs.set(id, [...entry, ...rest]);
+    return rest.length < log.length;
+  }
+
   /** False when it concerned an object that is not there. */
   private committed(canvas: Canvas, name: string, client: string, message: Message, author?: FakeSocket): boolean {
     canvas.lastOp.set(client, Number(message.op));
@@ -201,7 +215,10 @@ export class FakeRelay {
       const object = message.object as unknown as CanvasObject;
       objects.set(object.id, object);
     } else if (message.type === "object-update") objects.set(id, updated(objects.get(id) as CanvasObject, { patch: {}, ...message } as unknown as Update) as CanvasObject);
-    else if (message.type === "object-delete") objects.delete(id);
+    else if (message.type === "object-delete") {
+      objects.delete(id);
+      canvas.logs.delete(id);
+    } else if (!this.logged(canvas, id, message)) return false;
     const user = message.type === "chat" && { user: canvas.people.get(client)?.user ?? {} };
     const told = { ...message, seq: ++canvas.seq, client, at: Date.now(), ...user };
     if (message.type === "chat") canvas.chat.push(told);

@@ -3,11 +3,13 @@
 import type { Assets, WaitingUpload } from "./asset-types.js";
 import type { History, HistoryEvent, StepOptions, UndoStep } from "./history-types.js";
 import type { Limits } from "./limits.js";
+import type { LogEvent, ObjectLog } from "./log-types.js";
 import type { AnyEvents, CanvasObject, EventData, EventName, Json, JsonObject, NewObject, Patch, Shape, State } from "./shapes.js";
 
 export type * from "./asset-types.js";
 export type * from "./history-types.js";
 export type * from "./limits.js";
+export type * from "./log-types.js";
 export type * from "./shapes.js";
 
 /** How a person is shown to others. Each at most 64 characters. What a token says wins over it. */
@@ -48,9 +50,8 @@ export type ErrorCode =
 export interface Op {
   /** Number within this page's life; stable, unlike the number on the wire. */
   readonly key: number;
-  /** The wire type: `object-create`, `object-update`, `object-delete`, `chat` or `broadcast`. */
-  readonly type: "object-create" | "object-update" | "object-delete" | "chat" | "broadcast";
-  /** The object it concerns, for the three object types. */
+  readonly type: "object-create" | "object-update" | "object-delete" | "log-append" | "log-compact" | "chat" | "broadcast";
+  /** The object it concerns, where it concerns one. */
   readonly objectId?: string;
   readonly state: OpState;
   /** Why it failed, while `state` is `failed`. */
@@ -188,6 +189,7 @@ export interface RoomEvents<P extends object = JsonObject, E extends object = An
   status: Status;
   sync: SyncState;
   objects: ObjectsEvent;
+  log: LogEvent;
   /** Somebody came, went, or changed presence. */
   others: readonly Other<P>[];
   /** New points arrived or a cursor went: the ids. Draw from {@link Cursors.sample} on animation frames. */
@@ -295,6 +297,8 @@ export interface Room<Shapes extends Shape = CanvasObject, Presence extends obje
   /** Whether unacked ops outlive this page, as things are: say no more than this. */
   readonly storage: Storage;
   readonly objects: Objects<Shapes>;
+  /** The log of the object of that id, whether or not it is there yet. */
+  log(id: string): ObjectLog;
   readonly chat: Chat;
   /** Images and files. */
   readonly assets: Assets;
@@ -378,7 +382,6 @@ export interface Room<Shapes extends Shape = CanvasObject, Presence extends obje
 /** What the library needs of a WebSocket: the browser's, Node's or the `ws` package's constructor. */
 export type WebSocketConstructor = new (url: string, protocols?: string | string[]) => unknown;
 
-/** Options of {@link connect}. */
 /** What a connection goes over: a WebSocket, or a stream of server-sent events and posts. */
 export type Transport = "websocket" | "sse";
 /** Which of them is wanted. */

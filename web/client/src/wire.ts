@@ -73,6 +73,8 @@ const REQUIRED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   "object-delete": { seq: "number", client: "string", id: "string" },
   chat: { seq: "number", client: "string", text: "string" },
   broadcast: { seq: "number", client: "string", event: "string" },
+  "log-append": { seq: "number", client: "string", id: "string" },
+  "log-compact": { seq: "number", client: "string", id: "string", upto: "number" },
   ack: { op: "number", seq: "number", status: "string" },
   "cursor-batch": { cursors: "object" },
   presence: { client: "string" },
@@ -116,9 +118,11 @@ function checkedUpdate(message: JsonObject): ServerMessage {
 }
 
 /** A snapshot may tell only what changed since a base. */
-function checkBase({ base, deleted }: JsonObject): void {
+function checkBase({ base, deleted, logs, compacted }: JsonObject): void {
   if (base !== undefined && !(isObject(base) && typeof base.epoch === "string" && typeof base.seq === "number")) {
     throw new TypeError("snapshot.base must have an epoch and a seq");
   }
-  if (deleted !== undefined && !Array.isArray(deleted)) throw new TypeError("snapshot.deleted must be a list");
+  for (const [field, list] of Object.entries({ deleted, logs, compacted })) {
+    if (list !== undefined && !Array.isArray(list)) throw new TypeError(`snapshot.${field} must be a list`);
+  }
 }

@@ -107,7 +107,7 @@ test("what another tab kept of one's own ops is not taken for refused, and nothi
   const { seq, epoch } = b.room;
   a.page.kill();
   h.server.loseAck = () => false;
-  a.store.kept = { epoch, seq, objects: [...b.room.objects], chat: [] };
+  a.store.kept = { epoch, seq, objects: [...b.room.objects], chat: [], logs: false };
   b.room.objects.update("a", { x: 10 });
   await h.world.run(100);
   h.reload(a);
@@ -136,4 +136,18 @@ test("a canvas whose numbering began anew replaces what was kept", async () => {
   h.reload(a);
   await h.world.run(1_000);
   assert.deepEqual([[...a.room.objects].map(({ id }) => id), a.room.chat.messages, a.room.epoch], [["z"], [], "e2"]);
+});
+
+test("a canvas with logs, which are not kept, is shown at once and asked for anew", async () => {
+  const { h, a } = await keeping();
+  for (const logs of [true, undefined]) {
+    a.page.kill();
+    a.store.kept = { ...a.store.kept!, logs };
+    h.reload(a);
+    assert.equal(a.room.objects.size, 4);
+    await h.world.run(1_000);
+    assert.deepEqual([a.room.sync, h.server.hellos.at(-1)?.since], ["synchronized", undefined]);
+  }
+  a.page.kill();
+  assert.equal(a.store.kept?.logs, false);
 });

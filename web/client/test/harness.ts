@@ -40,7 +40,7 @@ export class DurableStore implements Store {
   moved(): void {
     const position = this.ground?.position();
     if (!this.ground || !position || !this.keeps()) return;
-    this.kept = structuredClone({ ...position, objects: [...this.ground.objects()], chat: this.ground.chat() });
+    this.kept = structuredClone({ ...position, objects: [...this.ground.objects()], chat: this.ground.chat(), logs: this.ground.logs() });
   }
   refused(): void {
     this.kept = undefined;

@@ -30,7 +30,7 @@ test("npm would publish it, with all that it is made of", () => {
   const { name, files } = said["scumble-client"] ?? (said as never);
   const paths = files.map(({ path }) => path);
   assert.equal(name, "scumble-client");
-  for (const path of ["README.md", "LICENSE-MIT", "LICENSE-APACHE", "package.json", "dist/client.js", "dist/client.js.map", "dist/client.d.ts", "dist/types.d.ts", "dist/testing.js", "dist/testing.d.ts"]) {
+  for (const path of ["README.md", "LICENSE-MIT", "LICENSE-APACHE", "package.json", "dist/client.js", "dist/client.js.map", "dist/client.d.ts", "dist/types.d.ts", "dist/testing.js", "dist/testing.d.ts", "dist/yjs.js", "dist/yjs.d.ts"]) {
     assert.ok(paths.includes(path), `${path} among ${paths.join(", ")}`);
   }
   assert.ok(paths.every((path) => !/^(src|test)\//.test(path)), paths.join(", "));

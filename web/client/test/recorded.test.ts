@@ -61,7 +61,7 @@ test("one who is there all along, draws, is lost, comes back and is sent away", 
     else own.broadcast(message.event as string, message.data as JsonObject);
   });
   const [first, second] = said.filter(({ type }) => type === "hello");
-  assert.deepEqual([first?.since, first?.features], [undefined, ["set", "batch"]]);
+  assert.deepEqual([first?.since, first?.features], [undefined, ["set", "batch", "log"]]);
   assert.deepEqual(second?.since, { epoch: "6be572f8b7ea4c7d", seq: 5 });
   assert.deepEqual(said.filter(({ op }) => op !== undefined), [
     { type: "object-update", op: 1, id: "box-1", patch: { x: 40, fill: null } },

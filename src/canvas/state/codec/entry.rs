@@ -64,8 +64,9 @@ enum ChangeWire<'a> {
     Remove(&'a str),
     Chat,
     None,
-    /// A batch, or a merge with edits: it is read from the body again.
+    /// A batch, a merge with edits or a compaction: it is read from the body again.
     Again,
+    Append(&'a str, Range<usize>),
 }
 
 impl<'a> Authors<'a> {
@@ -177,11 +178,14 @@ impl<'a> DurableWire<'a> {
             body: &message.body,
             change: match &message.change {
                 Change::Put { id, object } => ChangeWire::Put(id, object.clone()),
-                Change::Merge { edits: Some(_), .. } | Change::Batch(_) => ChangeWire::Again,
+                Change::Merge { edits: Some(_), .. } | Change::Batch(_) | Change::Compact(_) => {
+                    ChangeWire::Again
+                }
                 Change::Merge { id, patch, .. } => ChangeWire::Merge(id, patch.to_string().into()),
                 Change::Remove { id } => ChangeWire::Remove(id),
                 Change::Chat => ChangeWire::Chat,
                 Change::None => ChangeWire::None,
+                Change::Append { id, data } => ChangeWire::Append(id, data.clone()),
             },
         }
     }
@@ -204,6 +208,13 @@ impl<'a> DurableWire<'a> {
             ChangeWire::Remove(id) => Change::Remove { id: id.to_owned() },
             ChangeWire::Chat => Change::Chat,
             ChangeWire::None => Change::None,
+            ChangeWire::Append(id, data) => {
+                if self.body.get(data.clone()).is_none() {
+                    return Err(unreadable("an entry is not within its message"));
+                }
+                let id = id.to_owned();
+                Change::Append { id, data }
+            }
         };
         Ok(Durable {
             kind: self.kind,

@@ -10,18 +10,20 @@ use serde::{Deserialize, Serialize};
 
 use super::entry::client;
 use super::{Damaged, opened, sealed, unreadable};
-use crate::backplane::{Lately, Snapshot};
+use crate::backplane::{EntriesOf, Lately, Snapshot};
 use crate::canvas::state::chat::Chat;
+use crate::canvas::state::clients::Clients;
 use crate::canvas::state::log::{Log, Row};
+use crate::canvas::state::logs::Logs;
 use crate::canvas::state::objects::Objects;
 use crate::canvas::state::presence::Table;
-use crate::canvas::state::{CanvasState, Clients, Sender, Tables};
-use crate::canvas::{Away, ClientRow, Head, Place, Rules};
+use crate::canvas::state::{CanvasState, Sender, Tables};
+use crate::canvas::{Away, ClientRow, Head, ObjectLog, Place, Rules};
 use crate::protocol::client_message::Kind;
 use crate::protocol::ids::{ClientId, ConnId, Epoch, Position};
 
 /// Another layout has another number.
-const STATE_VERSION: u8 = 4;
+const STATE_VERSION: u8 = 5;
 /// Of retained messages.
 const ROWS_VERSION: u8 = 1;
 
@@ -32,6 +34,8 @@ struct StateWire<'a> {
     /// Place, id, JSON.
     #[serde(borrow)]
     objects: Vec<(u64, &'a str, &'a str)>,
+    /// By the objects' ids.
+    logs: Vec<LogWire<'a>>,
     chat: Vec<&'a str>,
     clients: Vec<ClientWire<'a>>,
     presence_version: u64,
@@ -40,6 +44,15 @@ struct StateWire<'a> {
     forget_at_ms: i64,
     /// What all of it adds up to.
     hash: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LogWire<'a> {
+    id: &'a str,
+    upto: u64,
+    compacted_seq: u64,
+    #[serde(borrow)]
+    entries: Vec<(u64, &'a str)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -86,6 +99,7 @@ struct MemberWire<'a> {
 pub struct Frozen {
     head: Position,
     objects: Vec<(u64, Arc<str>, Arc<str>)>,
+    logs: Vec<(ObjectLog, EntriesOf)>,
     /// Told to who comes, and not kept.
     lately: Lately,
     chat: Vec<String>,
@@ -119,6 +133,7 @@ impl Frozen {
             objects: objects
                 .map(|(place, id, text)| (*place, &**id, &**text))
                 .collect(),
+            logs: self.logs.iter().map(LogWire::of).collect(),
             chat: self.chat.iter().map(String::as_str).collect(),
             clients,
             presence_version: self.presence_version,
@@ -134,7 +149,9 @@ impl Frozen {
 
     /// About how many bytes of text it has.
     pub fn text_bytes(&self) -> usize {
-        self.objects.iter().map(|(_, _, text)| text.len()).sum()
+        let objects = self.objects.iter().map(|(_, _, text)| text.len());
+        let logs = self.logs.iter().flat_map(|(_, log)| &log.entries);
+        objects.sum::<usize>() + logs.map(|(_, data)| data.len()).sum::<usize>()
     }
 
     /// As those see it who come.
@@ -145,6 +162,7 @@ impl Frozen {
             objects: objects
                 .map(|(_, _, text)| text.as_ref().to_owned())
                 .collect(),
+            logs: self.logs.iter().map(|(_, log)| log.clone()).collect(),
             chat: self.chat.clone(),
             lately: self.lately.clone(),
         }
@@ -156,6 +174,7 @@ impl CanvasState {
     pub fn freeze(&self) -> Frozen {
         let Tables {
             objects,
+            logs,
             chat,
             clients,
             presence,
@@ -171,6 +190,7 @@ impl CanvasState {
                 .rows()
                 .map(|(place, id, text)| (place, id.clone(), text.clone()))
                 .collect(),
+            logs: logs.rows(),
             lately: objects.lately(),
             chat: chat.entries().cloned().collect(),
             clients: clients
@@ -200,8 +220,16 @@ impl CanvasState {
         };
         let log = Log::restore(position, VecDeque::new())
             .ok_or_else(|| unreadable("no number is left for another message"))?;
-        let (objects, totals) = Objects::restore(wire.seq, wire.objects)
+        let (objects, mut totals) = Objects::restore(wire.seq, wire.objects)
             .ok_or_else(|| unreadable("two objects are the same"))?;
+        let mut logs = Logs::default();
+        for log in wire.logs {
+            let head = (log.id, log.upto, log.compacted_seq);
+            let bytes = logs.restore(wire.seq, head, log.entries);
+            let bytes = bytes.filter(|_| objects.bytes(log.id).is_some());
+            totals.bytes += bytes.ok_or_else(|| unreadable("a log is not in order"))?;
+            totals.logs += 1;
+        }
         let mut chat = Chat::default();
         for entry in wire.chat {
             chat.push(entry.to_owned());
@@ -219,6 +247,7 @@ impl CanvasState {
             head,
             log,
             objects,
+            logs,
             chat,
             clients: clients(&wire.clients)?,
             presence,
@@ -313,6 +342,18 @@ fn clients(wire: &[ClientWire<'_>]) -> Result<Clients, Damaged> {
         });
     }
     Ok(clients)
+}
+
+impl<'a> LogWire<'a> {
+    fn of((head, log): &'a (ObjectLog, EntriesOf)) -> Self {
+        let entries = log.entries.iter().map(|(seq, data)| (*seq, &**data));
+        Self {
+            id: &log.id,
+            upto: head.upto,
+            compacted_seq: head.compacted_seq,
+            entries: entries.collect(),
+        }
+    }
 }
 
 impl<'a> RowWire<'a> {

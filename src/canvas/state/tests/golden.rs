@@ -14,7 +14,7 @@ use crate::canvas::codec::{Seen, decode_batch, decode_ephemeral, encode_batch, e
 use crate::log::FORMAT;
 
 /// All kinds of durable messages, by two clients, with what is refused, ignored or comes again.
-const MESSAGES: [&str; 16] = [
+const MESSAGES: [&str; 23] = [
     r#""type":"object-create","object":{"id":"o1","kind":"k","x":1.50,"s":{"a":1,"z":[]}}}"#,
     r#""type":"object-create","object":{"id":"é\n","kind":"k","b":true,"n":null}}"#,
     r#""type":"object-create","object":{"id":"o1","kind":"again"}}"#,
@@ -31,6 +31,13 @@ const MESSAGES: [&str; 16] = [
     r#""type":"object-create","object":{"id":"o5","kind":"k"}}"#,
     r#""type":"chat","text":"bye"}"#,
     r#""type":"object-update","id":"o5","patch":{"a":{"b":{"c":"d"}}}}"#,
+    r#""type":"log-append","id":"o5","data":"AAEC"}"#,
+    r#""type":"log-append","id":"é\n","data":"\/w=="}"#,
+    r#""type":"log-append","id":"none","data":"AAEC"}"#,
+    r#""type":"log-append","id":"o5","data":"/////w=="}"#,
+    r#""type":"log-compact","id":"o5","upto":5,"data":"Y29tcGFjdA=="}"#,
+    r#""type":"log-compact","id":"o5","epoch":"0000000000000009","upto":14}"#,
+    r#""type":"log-compact","id":"o5","upto":999,"data":"AA=="}"#,
 ];
 
 fn durable(text: &str) -> Durable {
@@ -46,6 +53,27 @@ fn said(author: &Arc<Author>, op: u64, which: usize) -> Command {
         author: Arc::clone(author),
         message,
     })
+}
+
+fn compacted(author: &Arc<Author>) -> Command {
+    let compact = r#"{"type":"log-compact","op":42,"id":"é\n","upto":17,"data":"AAAA"}"#;
+    Command::Entry(Entry::Durable {
+        author: Arc::clone(author),
+        message: durable(compact),
+    })
+}
+
+/// Batches about logs, which come last.
+fn of_logs(ada: &Arc<Author>) -> [(u32, i64, Vec<Command>); 3] {
+    let several = |first: u64, which: std::ops::Range<usize>| {
+        let said = which.map(|n| said(ada, first + n as u64, n));
+        said.collect()
+    };
+    [
+        (1, 11_002, several(50, 16..20)),
+        (1, 11_003, several(80, 20..23)),
+        (1, 11_004, vec![said(ada, 110, 19), said(ada, 111, 16)]),
+    ]
 }
 
 /// Batches as instances would write them, each with its time.
@@ -89,7 +117,7 @@ fn batches() -> Vec<(i64, Vec<u8>)> {
     let again = vec![said(&ada, 2, 1), said(&ada, 40, 12), Command::Tick];
     let (instance, died) = (1, true);
     let lost = Command::InstanceGone { instance, died };
-    let commands: Vec<(u32, i64, Vec<Command>)> = vec![
+    let mut commands: Vec<(u32, i64, Vec<Command>)> = vec![
         (1, 10_000, vec![join(&ada), join(&bob), state]),
         (1, 10_100, many.collect()),
         (2, 10_100, again),
@@ -97,18 +125,20 @@ fn batches() -> Vec<(i64, Vec<u8>)> {
         (0, 10_300, vec![Command::Renumber { epoch: Epoch(8) }]),
         (2, 10_400, vec![join(&bob), said(&bob, 50, 14), lost]),
         (2, 10_950, vec![Command::Tick, join(&bob), clean(&bob)]),
+        (1, 10_960, vec![said(&ada, 41, 17), compacted(&ada)]),
         (0, 11_000, vec![Command::Restart { epoch: Epoch(9) }]),
         (
             1,
             11_001,
             vec![
-                said(&ada, 41, 13),
-                said(&ada, 42, 15),
-                said(&ada, 43, 11),
+                said(&ada, 43, 13),
+                said(&ada, 44, 15),
+                said(&ada, 45, 11),
                 join(&ada),
             ],
         ),
     ];
+    commands.extend(of_logs(&ada));
     let coded = commands.into_iter().zip(1..);
     let coded = coded.map(|((from, at_ms, commands), serial)| {
         let seen = (serial > 1 && from > 0).then_some(seen);

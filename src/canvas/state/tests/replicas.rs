@@ -10,7 +10,7 @@ use crate::backplane::{End, PresenceTable};
 use crate::canvas::Command;
 use crate::canvas::codec::{Batch, decode_batch, encode_batch};
 
-const MESSAGES: [&str; 8] = [
+const MESSAGES: [&str; 12] = [
     r#""type":"object-create","object":{"id":"o1","kind":"k","x":1.50,"s":{"a":1}}}"#,
     r#""type":"object-create","object":{"id":"o2","kind":"k"}}"#,
     r#""type":"object-create","object":{"id":"é\n","kind":"k"}}"#,
@@ -19,14 +19,18 @@ const MESSAGES: [&str; 8] = [
     r#""type":"object-delete","id":"o1"}"#,
     r#""type":"chat","text":"hello \"you\""}"#,
     r#""type":"broadcast","event":"e","data":[0.1]}"#,
+    r#""type":"log-append","id":"o1","data":"AAEC"}"#,
+    r#""type":"log-append","id":"o2","data":"/w=="}"#,
+    r#""type":"log-compact","id":"o1","upto":3,"data":"YWxs"}"#,
+    r#""type":"log-compact","id":"o2","epoch":"0000000000000007","upto":5}"#,
 ];
 const CLIENTS: [&str; 4] = ["aaaaaaaa", "bbbbbbbb", "cccccccc", "dddddddd"];
 
-/// Three objects are too many bytes, and so are two that have grown.
+/// Three objects and two entries of logs are too many bytes.
 const TIGHT: Rules = Rules {
     bounds: ObjectBounds {
         max_objects: 3,
-        max_bytes: 80,
+        max_bytes: 170,
     },
     ..RULES
 };

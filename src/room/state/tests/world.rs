@@ -229,10 +229,10 @@ impl World {
         let head = self.log.len() as u64;
         match self.pending.pop_front() {
             None => return false,
-            Some(effect @ (Effect::Read(..) | Effect::ReadPlain(..))) => {
+            Some(effect @ (Effect::Read(..) | Effect::ReadFor(..))) => {
                 let (conn, after) = match effect {
                     Effect::Read(conn, after) => (conn, after),
-                    Effect::ReadPlain(conn, after) => (Some(conn), after),
+                    Effect::ReadFor(conn, after, _) => (Some(conn), after),
                     other => unreachable!("{other:?}"),
                 };
                 let read = if after.seq > head || after.seq + 1 < self.oldest.min(head + 1) {

@@ -30,7 +30,20 @@ impl Random {
         let id = format!("o{}", self.below(8));
         let n = self.below(9);
         let pad = "ä\\n".repeat(usize::try_from(self.below(200)).unwrap());
-        match self.below(20) {
+        match self.below(24) {
+            20 | 21 => {
+                let data = ["AA==", "AAEC", "//////8="][usize::try_from(n % 3).unwrap()];
+                format!(r#""type":"log-append","id":"{id}","data":"{data}""#)
+            }
+            22 | 23 => {
+                let (upto, data) = (1 + self.below(1_500), ["\"c29tZQ==\"", "null"]);
+                let data = self.of(&data);
+                let epoch = match self.below(3) {
+                    0 => r#""epoch":"0000000000000007","#,
+                    _ => "",
+                };
+                format!(r#""type":"log-compact","id":"{id}",{epoch}"upto":{upto},"data":{data}"#)
+            }
             0 | 1 => {
                 format!(r#""type":"object-create","object":{{"id":"{id}","kind":"k","n": 1.50e1}}"#)
             }
