@@ -136,15 +136,11 @@ export class Room implements api.Room {
 
   // ---- what there is ----
 
-  get client(): string {
-    return this.session.client;
-  }
+  get client(): string { return this.session.client; }
   get user(): User {
     return this.session.self.user;
   }
-  get role(): "read" | "write" {
-    return this.session.role;
-  }
+  get role(): "read" | "write" { return this.session.role; }
   get instance(): string {
     return this.session.instance;
   }
