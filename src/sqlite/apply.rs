@@ -6,6 +6,7 @@ mod canvas;
 mod clients;
 mod ends;
 mod ephemeral;
+mod head;
 mod logs;
 mod queued;
 mod quotas;
