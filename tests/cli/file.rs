@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, params};
 use rustix::fs::{FlockOperation, flock};
+use scumble::sqlite::VERSION;
 use tempfile::TempDir;
 
 use super::{run, scumble, stderr, stdout};
@@ -40,9 +41,9 @@ impl Fixture {
             include_str!("../../src/sqlite/jobs/assets.sql"),
         ];
         conn.execute_batch(&tables.concat()).unwrap();
+        conn.pragma_update(None, "user_version", VERSION).unwrap();
         conn.execute_batch(
-            "PRAGMA user_version = 5;
-             INSERT INTO canvases (key, canvas_id, epoch, created_at) VALUES (1, 'board', '00000000000000aa', 0);
+            "INSERT INTO canvases (key, canvas_id, epoch, created_at) VALUES (1, 'board', '00000000000000aa', 0);
              INSERT INTO canvas_objects VALUES (1, 'box-1', 1, 1, '{\"id\":\"box-1\",\"kind\":\"box\"}');",
         )
         .unwrap();

@@ -49,7 +49,7 @@ class Canvas:
         self.sent_at = {}     # (author, op): the first time
         self.answered = set()
         self.refused = set()  # for good
-        self.ignored = set()
+        self.ignored = {}      # key: the epoch in which it was
         self.streams = {}     # client: [epoch, seq]
         self.places = defaultdict(dict)  # epoch: {seq: (author, op)}
         self.where = defaultdict(dict)   # (author, op): {epoch: seq}
@@ -115,7 +115,7 @@ class Judge:
             self.fault("ghost", f"{name}: {key} was acked, and nobody sent it")
         canvas.answered.add(key)
         if status == "ignored":
-            canvas.ignored.add(key)
+            canvas.ignored[key] = canvas.streams.get(record["client"], [None])[0]
         if status == "ignored" or seq == 0:
             return
         self.acked += 1
@@ -171,8 +171,10 @@ class Judge:
         for name, canvas in sorted(self.canvases.items(), key=lambda item: str(item[0])):
             for key in sorted(canvas.refused & set(canvas.where)):
                 self.fault("ghost", f"{name}: {key} was refused for good, and is there")
-            for key in sorted(canvas.ignored & set(canvas.where)):
-                self.fault("ghost", f"{name}: {key} was ignored, and is there")
+            for key in sorted(canvas.ignored.keys() & canvas.where.keys()):
+                # Where the store forgets, what was told and not acked may be gone, and be ignored when it comes again.
+                if not canvas.forgets or canvas.ignored[key] in canvas.where[key]:
+                    self.fault("ghost", f"{name}: {key} was ignored, and is there")
             self._order(name, canvas)
             self._once(name, canvas)
             for state in canvas.states:

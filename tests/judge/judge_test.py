@@ -124,6 +124,20 @@ class Faults(unittest.TestCase):
         ignored = {"t": 6, "what": "acked", "client": "ada", "op": 2, "seq": 0, "status": "ignored"}
         self.assertEqual(self.changed(lambda history: history.insert(11, ignored)), ["ghost"])
 
+    def test_what_was_told_forgotten_and_then_ignored_is_no_ghost(self):
+        def history(epoch, forgets):
+            update = {"type": "object-update", "id": "two", "patch": {"text": "z"}}
+            told = [*GOOD[:-1],
+                    {"t": 6, "what": "sent", "client": "ada", "op": 3, "message": update},
+                    {"t": 6, "what": "seen", "client": "ben", "seq": 4, "author": "ada", "op": 3}]
+            forgot = [{"t": 7, "what": "forgets", "to": 5}] if forgets else []
+            return [*told, *forgot,
+                    {"t": 8, "what": "joined", "client": "ada", "epoch": epoch, "seq": 3},
+                    {"t": 9, "what": "acked", "client": "ada", "op": 3, "seq": 0, "status": "ignored"}]
+        self.assertEqual(judged(history("f", forgets=True)), [])
+        self.assertEqual(judged(history("e", forgets=True)), ["ghost"])
+        self.assertEqual(judged(history("f", forgets=False)), ["ghost"])
+
     def test_what_was_ignored_does_not_hide_what_is_missing(self):
         def change(history):
             update = {"type": "object-update", "id": "two", "patch": {"text": "z"}}
