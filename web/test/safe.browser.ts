@@ -108,7 +108,7 @@ test("letters typed in the moment before a reload are there after it", LIMITED, 
     assert.ok(loaded);
     await ada.arrived();
     const id = (await eventually("the note is there", async () => (await ada.objects).find((one) => !before.includes(one))))!;
-    assert.equal((await ada.object(id))?.text, text);
+    await eventually("it has its letters", async () => (await ada.object(id))?.text === text);
   }
   line.mend();
   await ada.badge("Saved");
