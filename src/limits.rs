@@ -250,6 +250,8 @@ pub const JOB_QUEUES: i64 = 1_000;
 pub const JOB_PARTITIONS: i64 = 100_000;
 /// Consumer groups of one queue: a push tells each.
 pub const JOB_GROUPS: usize = 256;
+/// Deletions that may still be on their way, row by row, when another is asked for.
+pub const JOB_DISCARDS: usize = 1_024;
 /// Messages times the consumer groups that hear of them, in one request: each pair is a row or two.
 pub const JOB_PUSH_PAIRS: usize = 8_192;
 /// Acks times the consumer groups of their queues, in one request: whether another group needs a message is asked of each.

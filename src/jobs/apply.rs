@@ -12,6 +12,11 @@ use super::{
 /// # Errors
 /// Those of the store; then the whole transaction must be given up.
 pub(crate) fn apply<S: Store>(w: &mut Work<'_, S>, op: &Op) -> Res<Answer, S> {
+    if discards(op)
+        && let Some(refusal) = sweep::backlog(w)?
+    {
+        return Ok(Answer::Refused(refusal));
+    }
     let answer = match op {
         Op::Configure(given) => manage::configure(w, given)?,
         Op::DeleteQueue(name) => manage::delete(w, name)?,
@@ -55,6 +60,18 @@ pub(crate) fn apply<S: Store>(w: &mut Work<'_, S>, op: &Op) -> Res<Answer, S> {
     };
     timings::keep(w)?;
     Ok(answer)
+}
+
+/// Whether it leaves rows to the sweeps, however little it deletes.
+fn discards(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::DeleteQueue(_)
+            | Op::Clear { .. }
+            | Op::Seek { .. }
+            | Op::DeleteGroup { .. }
+            | Op::Subscribe { .. }
+    )
 }
 
 /// All steps or none: the store goes back to where it was if one can't be done. A duplicate can't fail it.

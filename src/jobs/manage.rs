@@ -3,13 +3,13 @@
 use serde_json::json;
 
 use super::finish::MARK_BYTES;
-use super::groups;
 use super::op::{Answer, Configure, Refusal, Start};
 use super::options::Options;
 use super::push::create;
 use super::rows::{Gone, PartitionName, Queue, QueueName};
 use super::store::Store;
 use super::work::{Res, Work, check_name};
+use super::{groups, sweep};
 
 /// A queue gets these settings; those that are not given stay, or are the defaults of a new one.
 pub(crate) fn configure<S: Store>(w: &mut Work<'_, S>, given: &Configure) -> Res<Answer, S> {
@@ -33,6 +33,13 @@ pub(crate) fn configure<S: Store>(w: &mut Work<'_, S>, given: &Configure) -> Res
     if options.fifo != before.fifo && messages > 0 {
         let message = "options.fifo can change only while the queue is empty";
         return Ok(Answer::Refused(Refusal::conflict("not-empty", message)));
+    }
+    // All groups begin anew then.
+    if known.is_some()
+        && options.fifo != before.fifo
+        && let Some(refusal) = sweep::backlog(w)?
+    {
+        return Ok(Answer::Refused(refusal));
     }
     let key = match known {
         Some(key) => key,

@@ -2,7 +2,7 @@
 
 use super::fifo::{self, Spot};
 use super::finish::{self, end_mark, unbury};
-use super::op::{Answer, Sweep};
+use super::op::{Answer, Refusal, Sweep};
 use super::options::Options;
 use super::rows::{
     Cursor, Dead, DeadIndex, Gone, Group, Mark, Message, Named, Partition, PartitionName, Queue,
@@ -222,6 +222,17 @@ fn drop_old<S: Store>(
     let passed = unordered::pass_old(w, spot, options, (*rows).min(256))?;
     *rows = rows.saturating_sub(passed);
     unordered::restand(w, spot)
+}
+
+/// Too many deletions are still on their way for one more: each costs a walk over its queue's partitions.
+pub(crate) fn backlog<S: Store>(w: &Work<'_, S>) -> Res<Option<Refusal>, S> {
+    let waiting: Vec<Gone> = w.store.scan(&(0,), &(i64::MAX,), limits::JOB_DISCARDS)?;
+    Ok((waiting.len() >= limits::JOB_DISCARDS).then(|| {
+        Refusal::full(format!(
+            "{} deletions, seeks and subscriptions are still being cleaned up: that is the most; try again in a second",
+            limits::JOB_DISCARDS
+        ))
+    }))
 }
 
 /// What was deleted as a whole goes row by row.

@@ -3,6 +3,7 @@
 use super::*;
 use crate::jobs::op::Touch;
 use crate::jobs::op::What;
+use crate::limits::JOB_DISCARDS;
 
 #[test]
 fn each_group_sees_every_message_and_only_the_last_one_deletes_it() {
@@ -95,6 +96,48 @@ fn a_group_seeks_back_and_to_the_end() {
         assert!(q.pop_of("g", 2).messages.is_empty());
         q.push("q", &["c"]);
         assert_eq!(names(&q.pop_of("g", 2)), ["c"]);
+    });
+}
+
+#[test]
+fn seeks_that_are_not_cleaned_up_yet_have_a_bound() {
+    everywhere(|q| {
+        q.configure("q", json!({}));
+        q.pop_of("g", 1);
+        q.push("q", &["a"]);
+        let seek = Op::Seek {
+            queue: "q".to_owned(),
+            group: "g".to_owned(),
+            to: Start::From(0),
+        };
+        for _ in 0..JOB_DISCARDS {
+            assert!(matches!(q.run(&seek), Answer::Json(_)));
+        }
+        let others = [
+            Op::DeleteQueue("q".to_owned()),
+            Op::Clear {
+                queue: "q".to_owned(),
+                partition: None,
+            },
+            Op::DeleteGroup {
+                queue: None,
+                group: "g".to_owned(),
+            },
+            Op::Subscribe {
+                group: "g".to_owned(),
+                from: 0,
+            },
+        ];
+        for op in others.iter().chain([&seek]) {
+            match q.run(op) {
+                Answer::Refused(refusal) => assert_eq!(refusal.status, 429, "{op:?}"),
+                other => panic!("{op:?}: {other:?}"),
+            }
+        }
+        // Nothing was done, and the group goes on from where it was put.
+        q.sweep();
+        assert!(matches!(q.run(&seek), Answer::Json(_)));
+        assert_eq!(names(&q.pop_of("g", 1)), ["a"]);
     });
 }
 
