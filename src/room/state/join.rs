@@ -343,11 +343,14 @@ impl<L: Link> State<L> {
             .seats
             .iter()
             .filter(|(_, seat)| waits(seat))
-            .map(|(conn, seat)| (*conn, seat.place.waits_beyond(parts.at.seq)))
+            .map(|(conn, seat)| {
+                // It came while this one was being read: after a message that is not in it, or it reads another form.
+                let beyond = seat.place.waits_beyond(parts.at.seq);
+                (*conn, beyond || !parts.has(seat.link.form(), None))
+            })
             .collect();
-        for (conn, waits_beyond) in waiting {
-            if waits_beyond && !crowded {
-                // It came while this one was being read, after a message that is not in it.
+        for (conn, needs_another) in waiting {
+            if needs_another && !crowded {
                 self.load_snapshot();
             } else {
                 self.give_snapshot(conn, parts.clone());

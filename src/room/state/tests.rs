@@ -283,3 +283,31 @@ fn a_large_room_is_written_to_in_parts_and_everybody_once() {
         assert!(links.iter().all(|link| link.inner.lock().flushes == 1));
     }
 }
+
+/// A client that reads another form comes while the snapshot is being read: it does not get what nobody has compressed.
+#[test]
+fn a_snapshot_is_read_again_for_a_form_that_was_not_made() {
+    let mut world = World::new();
+    world.commit(1, 9, false);
+    world.join(1, None);
+    let link = TestLink::new(2);
+    link.inner.lock().deflate = true;
+    world.links.insert(2, link.clone());
+    world.happens(Event::Join { link, since: None });
+    assert!(world.answer());
+    world.links.values().for_each(|link| {
+        link.drain();
+    });
+    let has_snapshot = |world: &World, n: u64| {
+        let read = world.links[&n].read();
+        read.iter().any(|message| message["type"] == "snapshot")
+    };
+    assert!(has_snapshot(&world, 1) && !has_snapshot(&world, 2));
+    let [Effect::Snapshot(wanted)] = world.pending.make_contiguous() else {
+        panic!("{:?}", world.pending)
+    };
+    assert!(wanted.forms.iter().any(|form| form.deflate));
+    world.settle();
+    assert!(has_snapshot(&world, 2));
+    assert!(world.pending.is_empty(), "it is not read for ever");
+}

@@ -8,6 +8,7 @@ use crate::backplane::{
     Canvas, LogBuilder, Member, Opened, PresenceChange, PresenceEvent, PresenceTable,
 };
 use crate::protocol::client_message::Kind;
+use crate::protocol::encoding::Form;
 use crate::protocol::ids::{CanvasId, ClientId, InstanceId};
 use crate::room::Latest;
 use crate::room::parts::Parts;
@@ -26,6 +27,8 @@ pub(super) struct Inner {
     pub(super) read: Vec<serde_json::Value>,
     pub(super) flushes: u32,
     pub(super) closed: Option<CloseCode>,
+    /// It reads compressed snapshots.
+    pub(super) deflate: bool,
 }
 
 impl TestLink {
@@ -58,6 +61,13 @@ impl Link for TestLink {
     }
     fn role(&self) -> &'static str {
         "write"
+    }
+    fn form(&self) -> Form {
+        let deflate = self.inner.lock().deflate;
+        Form {
+            deflate,
+            ..Form::default()
+        }
     }
     fn push(&self, frames: Bytes) -> bool {
         let mut inner = self.inner.lock();
@@ -242,13 +252,15 @@ impl World {
                 };
                 self.happens(Event::ReadDone(conn, Ok(read)));
             }
-            Some(Effect::Snapshot(_)) => {
+            Some(Effect::Snapshot(wanted)) => {
                 let at = Position {
                     epoch: EPOCH,
                     seq: head,
                 };
                 let parts = say::snapshot_parts(EPOCH, head, &[], &[]);
-                self.happens(Event::SnapshotDone(Ok(Arc::new(Parts::new(at, parts)))));
+                let parts = Arc::new(Parts::new(at, parts));
+                wanted.forms.into_iter().for_each(|form| parts.make(form));
+                self.happens(Event::SnapshotDone(Ok(parts)));
             }
             Some(Effect::Retry(retry)) => self.happens(Event::Retry(retry)),
             Some(other) => panic!("{other:?}"),
