@@ -202,7 +202,7 @@ async fn method_not_allowed() -> Response {
 
 /// Scripts, styles and connections only from and to this very server, and no frames of others around it.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-    img-src 'self' data: blob:; font-src 'self'; worker-src 'self'; connect-src 'self' ws: wss:; \
+    img-src 'self' data: blob:; font-src 'self'; worker-src 'self'; connect-src 'self' ws: wss: blob:; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 async fn with_safe_headers(mut response: Response) -> Response {

@@ -5,7 +5,7 @@
  *   node build.mjs --check   fails when the committed dist folders are not what the sources give
  *   node build.mjs --test    bundles *.test.ts of client/test/ and demo/test/ and runs them with node:test
  *   node build.mjs --test-browser [PART OF A NAME]
- *                            the same with *.browser.ts of client/test/ and test/, one file after the other. They need
+ *                            the same with *.browser.ts of client/test/ and test/, two files at a time. They need
  *                            Chromium (SCUMBLE_CHROMIUM, default /usr/bin/chromium), webkit.browser.ts WebKit's driver
  *                            and Xvfb, firefox.browser.ts Firefox; those of test/ need the server as well
  *                            (SCUMBLE_BIN, seen from the repository; default target/debug/scumble), nginx and flock
@@ -141,9 +141,9 @@ async function test(ending, only = "") {
     sourcemap: "inline",
   });
   const bundles = entryPoints.map((file) => join(".build/test", relative(web, file).replace(/\.ts$/, ".mjs")));
-  // One file after the other: a browser and several servers are enough for a small machine. What a failed test left
-  // open, such as a room that connects again and again, must not keep its file running for ever.
-  run(process.execPath, ["--enable-source-maps", "--test", "--test-force-exit", "--test-concurrency=1", ...bundles]);
+  // Two files at a time: they wait more than they compute, but two browsers and their servers are enough for a small
+  // machine. What a failed test left open, such as a room that connects again and again, must not keep its file running for ever.
+  run(process.execPath, ["--enable-source-maps", "--test", "--test-force-exit", "--test-concurrency=2", ...bundles]);
 }
 
 switch (process.argv[2]) {

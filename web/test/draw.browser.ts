@@ -57,8 +57,11 @@ test("an arrow stays attached: whoever moves what it connects, for everybody, an
   const { from, to } = (await ada.object(arrow)) as { from: string; to: string };
   assert.deepEqual([from, to], [a, b]);
   await ben.shows([a, b, arrow]);
-  const before = await shown(ben, arrow);
-  assert.ok(before.w > 230 && before.w < 260, "from border to border, with a gap");
+  // What is drawn follows what is known, a frame later.
+  await eventually("from border to border, with a gap", async () => {
+    const { w } = await shown(ben, arrow);
+    return w > 230 && w < 260;
+  });
   // Ben drags the ellipse: while he drags, and afterwards, the arrow's end is there for both.
   const middle = await ben.page.evaluate((id) => {
     const { camera, scene } = window.scumbleDemo!;

@@ -91,10 +91,19 @@ test("a picture that is pasted or dropped is seen on the other process, at the p
     await ada.page.locator(`#export-${what}`).click();
     return readFileSync(await (await download).path());
   };
+  // A line that fails once is no reason to leave one out.
+  await ada.page.route("**/assets/**", (route) => route.abort(), { times: 1 });
   const svg = (await saved("svg")).toString();
   assert.equal(svg.split('href="data:image/png;base64,').length - 1, 2, svg.slice(0, 500));
   const png = await saved("png");
   assert.ok(png.length > 1_000 && png.subarray(1, 4).toString() === "PNG");
+  // One that can't be had is named, not left out in silence.
+  await ada.page.route("**/assets/**", (route) => route.abort());
+  const had = (await saved("svg")).toString().split('href="data:image/png;base64,').length - 1;
+  const lacking = await eventually("it is said", () => ada.page.evaluate(() => /without (\d) pictures? that could not/.exec(document.body.textContent!)?.[1]));
+  // Her own one may be in the page's memory still.
+  assert.ok(had <= 1 && had + Number(lacking) === 2, `${had} had, ${lacking} lacking`);
+  await ada.page.unroute("**/assets/**");
   // Undone, it is gone for both; redone, it is back with its picture.
   await ben.page.keyboard.press("Control+z");
   await ada.shows([red!.id]);

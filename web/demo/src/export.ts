@@ -2,6 +2,7 @@
 
 import type { App } from "./app";
 import { byId } from "./dom";
+import { count } from "./edit";
 import { grow, unionAll } from "./geometry";
 import { paint } from "./paint";
 import { pictures } from "./pictures";
@@ -42,14 +43,19 @@ function drawn({ items, box }: Picture): Promise<Blob | null> {
   return new Promise((done) => canvas.toBlob(done, "image/png"));
 }
 
-function save(app: App, blob: Blob, ending: string): void {
+/** What is said of pictures that could not be had in time. */
+function without(missing: number): string {
+  return missing === 0 ? "" : `, without ${count(missing, "picture")} that could not be loaded`;
+}
+
+function save(app: App, blob: Blob, ending: string, missing: number): void {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
   link.download = `${app.canvas}.${ending}`;
   link.click();
   // The browser reads it a moment later.
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-  app.toast(`Saved as ${link.download}`);
+  app.toast(`Saved as ${link.download}${without(missing)}`);
 }
 
 async function run(app: App, what: "png" | "svg" | "copy"): Promise<void> {
@@ -57,15 +63,20 @@ async function run(app: App, what: "png" | "svg" | "copy"): Promise<void> {
   if (!picture) return app.toast("There is nothing to save yet");
   const assets = picture.items.map(({ shape }) => shape.src).filter((src) => src !== "");
   if (what === "svg") {
-    const text = svgOf(picture.items, picture.box, cssColor("--paper"), await pictures.embedded(assets));
-    return save(app, new Blob([text], { type: "image/svg+xml" }), "svg");
+    const { all, missing } = await pictures.embedded(assets);
+    const text = svgOf(picture.items, picture.box, cssColor("--paper"), all);
+    return save(app, new Blob([text], { type: "image/svg+xml" }), "svg", missing);
   }
-  const blob = pictures.loaded(assets).then(() => drawn(picture)).then((made) => made ?? Promise.reject(new Error("the browser has no room for a picture of that size")));
+  let missing = 0;
+  const blob = pictures.loaded(assets).then((lacking) => {
+    missing = lacking;
+    return drawn(picture);
+  }).then((made) => made ?? Promise.reject(new Error("the browser has no room for a picture of that size")));
   try {
-    if (what === "png") return save(app, await blob, "png");
+    if (what === "png") return save(app, await blob, "png", missing);
     // Safari wants the promise, within the click.
     await navigator.clipboard.write([new ClipboardItem({ "image/png": blob })]);
-    app.toast("Picture copied");
+    app.toast(`Picture copied${without(missing)}`);
   } catch (error) {
     app.toast(`No picture: ${error instanceof Error ? error.message : String(error)}`);
   }

@@ -73,22 +73,33 @@ class Pictures {
     return undefined;
   }
 
-  /** Waits until these are there, but not for ever. */
-  async loaded(sources: readonly string[]): Promise<void> {
-    const all = Promise.all(sources.map((src) => (this.get(src), this.entries.get(src)?.done)));
+  /** Waits until these are there, but not for ever. Gives how many are not. */
+  async loaded(sources: readonly string[]): Promise<number> {
+    const once = [...new Set(sources)];
+    const all = Promise.all(once.map((src) => (this.get(src), this.entries.get(src)?.done)));
     await Promise.race([all, new Promise((resolve) => setTimeout(resolve, EXPORT_WITHIN_MS))]);
+    return once.filter((src) => !this.entries.get(src)?.picture).length;
   }
 
-  /** The same as addresses that have everything in them. */
-  async embedded(sources: readonly string[]): Promise<Map<string, string>> {
+  /** The same as addresses that have everything in them, and how many are missing. */
+  async embedded(sources: readonly string[]): Promise<{ all: Map<string, string>; missing: number }> {
     const all = new Map<string, string>();
+    const signal = AbortSignal.timeout(EXPORT_WITHIN_MS);
     const embed = async (src: string): Promise<void> => {
-      const response = await fetch(await this.room!.assets.url(src), { signal: AbortSignal.timeout(EXPORT_WITHIN_MS) });
-      if (response.ok) all.set(src, await asDataUrl(await response.blob()));
+      for (let n = 0; !signal.aborted; n++) {
+        try {
+          const response = await fetch(await this.room!.assets.url(src), { signal });
+          if (!response.ok) throw new Error(response.statusText);
+          all.set(src, await asDataUrl(await response.blob()));
+          return;
+        } catch {
+          await new Promise((resolve) => setTimeout(resolve, Math.min(EXPORT_WITHIN_MS / 4, AGAIN_MS * 2 ** n)));
+        }
+      }
     };
-    // What can't be had is left out of the picture.
-    await Promise.all([...new Set(sources)].map((src) => embed(src).catch(() => {})));
-    return all;
+    const once = [...new Set(sources)];
+    await Promise.all(once.map(embed));
+    return { all, missing: once.length - all.size };
   }
 }
 
