@@ -179,10 +179,13 @@ fn answered(
     let answer: Value = serde_json::from_str(&body)
         .with_context(|| format!("{url}: answered {status}, but not in JSON: is it a relay?"))?;
     if !status.is_success() {
-        bail!(
-            "{}",
-            answer["message"].as_str().unwrap_or("no reason given")
-        );
+        let why = answer["message"].as_str().unwrap_or("no reason given");
+        if status == 401 {
+            bail!(
+                "the relay wants a token of its --api-token-file: name that file with --api-token-file"
+            );
+        }
+        bail!("{why}");
     }
     Ok(Some(answer))
 }

@@ -67,6 +67,8 @@ impl Config {
         all.extend(self.security.effective());
         let log_file = self.log_file.iter();
         all.extend(log_file.map(|file| ("log-file", file.display().to_string())));
+        let hooks = self.hooks_file.iter();
+        all.extend(hooks.map(|file| ("hooks", file.display().to_string())));
         all
     }
 
@@ -151,9 +153,7 @@ mod tests {
             .filter(|arg| !arg.is_hide_set())
             .filter_map(|arg| arg.get_long().map(str::to_owned))
             // Of Redis there is a test of its own: it does not go with a file.
-            .filter(|flag| {
-                !["help", "version", "config", "print-config", "hooks"].contains(&flag.as_str())
-            })
+            .filter(|flag| !["help", "version", "config", "print-config"].contains(&flag.as_str()))
             .filter(|flag| !flag.starts_with("redis"))
             .collect();
         let dir = tempfile::tempdir().unwrap();
@@ -174,6 +174,7 @@ mod tests {
             "--trusted-proxy=127.0.0.1",
             "--log-file=scumble.log",
             "--assets-dir=assets",
+            &format!("--hooks={}", file("hooks", "")),
         ])
         .unwrap();
         let again: Vec<String> = config

@@ -139,7 +139,13 @@ fn a_process_that_dies_is_started_again_and_all_end_well_on_a_signal() {
         died["status"].as_str().unwrap().contains("SIGKILL"),
         "{died}"
     );
-    assert_ne!(pid(&cluster.line("process started")), victim);
+    let next = pid(&cluster.line("process started"));
+    assert_ne!(next, victim);
+    cluster.ready(1);
+    // Who ends one alone, as in an upgrade, sees it begin again, and no alarm.
+    kill_process(next, Signal::TERM).unwrap();
+    let ended = cluster.line("process ended");
+    assert_eq!((pid(&ended), &ended["level"]), (next, &"INFO".into()));
     let addresses = cluster.ready(1);
     cluster.signal(Signal::TERM);
     assert_eq!(cluster.code(), Some(0));
@@ -181,4 +187,49 @@ fn a_hangup_has_all_processes_read_the_revoked_again() {
         told.sort_unstable();
         assert_eq!(told, [1, 2]);
     }
+}
+
+#[test]
+fn the_hooks_of_a_cluster_are_those_of_its_processes() {
+    let cluster = Cluster::start_with(2, |folder| {
+        let path = folder.join("hooks.toml");
+        let hook = "[[hook]]\nname = 'a'\ncanvases = ['*']\nevents = ['*']\nqueue = 'a'\n";
+        std::fs::write(&path, hook).unwrap();
+        vec![format!("--hooks={}", path.display())]
+    });
+    // The one that is ready last may say so before the first has stored them.
+    let told = cluster.line("the relay's hooks are those of this file");
+    assert_eq!(told["hooks"], 1, "{told}");
+}
+
+#[test]
+fn a_process_that_can_not_start_says_why_in_json_too() {
+    let cluster = Cluster::start_with(1, |folder| {
+        std::fs::write(folder.join("relay.db"), "this is no database".repeat(99)).unwrap();
+        Vec::new()
+    });
+    let why = cluster.line("scumble: ");
+    assert_eq!(
+        (&why["process"], &why["level"]),
+        (&1.into(), &"ERROR".into())
+    );
+    assert!(
+        why["message"].as_str().unwrap().contains("relay.db"),
+        "{why}"
+    );
+}
+
+#[test]
+fn jobs_without_a_token_name_the_flag() {
+    let cluster = Cluster::start_with(1, |folder| {
+        let path = folder.join("api-token");
+        std::fs::write(&path, "a token of sixteen bytes".replace(' ', "-")).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+        vec![format!("--api-token-file={}", path.display())]
+    });
+    let url = format!("http://{}", cluster.ready(1)[0]);
+    let output = super::run(&["jobs", "stats", "--url", &url]);
+    let told = super::stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("with --api-token-file"), "{told}");
 }

@@ -30,6 +30,7 @@ fn the_package_serves_as_it_is_unpacked_and_installed_and_a_purge_leaves_nothing
         "usr/share/bash-completion/completions/scumble",
         "usr/share/doc/scumble/copyright",
         "usr/share/doc/scumble/examples/scumble-tls.conf",
+        "usr/share/doc/scumble/JOBS.md",
     ] {
         assert!(root.join(file).exists(), "{file}");
     }

@@ -216,9 +216,12 @@ async fn without_trust_or_a_token_nobody_comes_in() {
     for (flags, why) in [
         (
             &["--duration=1", trust.as_str()][..],
-            "refused by the server",
+            "refused by the server: 4401 hello.token is missing",
         ),
-        (&["--duration=1", &trust, &wrong], "refused by the server"),
+        (
+            &["--duration=1", &trust, &wrong],
+            "refused by the server: 4401 ",
+        ),
         (
             &["--duration=1", "--ca-file=/no/such"],
             "--ca-file /no/such",

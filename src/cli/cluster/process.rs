@@ -67,7 +67,14 @@ impl Member {
                     let (end, ()) = tokio::join!(self.watch(&mut child, &mut phases), lines);
                     match end {
                         End::Told { in_time } => return in_time,
-                        End::Died(status) => tracing::error!(number, pid, %status, "process died"),
+                        // Somebody ended it alone, as in an upgrade: it drained.
+                        End::Died(Ok(status)) if status.success() => {
+                            tracing::info!(number, pid, "process ended");
+                        }
+                        End::Died(status) => {
+                            let status = told(status);
+                            tracing::error!(number, pid, status, "process died");
+                        }
                     }
                 }
                 Err(error) => tracing::error!(number, %error, "process could not be started"),
@@ -114,7 +121,7 @@ impl Member {
         hangups.mark_unchanged();
         loop {
             tokio::select! {
-                status = child.wait() => return End::Died(told(status)),
+                status = child.wait() => return End::Died(status),
                 () = until(phases, Phase::Drain) => break,
                 Ok(()) = hangups.changed() => {
                     // As below.
@@ -166,6 +173,11 @@ impl Member {
         let number = self.number;
         match line.strip_prefix('{') {
             Some(fields) if self.json_logs => format!("{{\"process\":{number},{fields}"),
+            // Why it can't start: said before it has a log.
+            None if self.json_logs => {
+                serde_json::json!({"process": number, "level": "ERROR", "message": line})
+                    .to_string()
+            }
             _ => format!("[{number}] {line}"),
         }
     }
@@ -173,7 +185,7 @@ impl Member {
 
 enum End {
     /// Nobody had asked for it.
-    Died(String),
+    Died(std::io::Result<ExitStatus>),
     /// As it was told to, in time or not.
     Told { in_time: bool },
 }

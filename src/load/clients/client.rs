@@ -76,8 +76,8 @@ pub struct Plan {
 enum End {
     /// The load is over.
     Stopped,
-    /// The server said not to come back.
-    Refused,
+    /// The server said not to come back, and why.
+    Refused(String),
     /// To be tried again, after that long if the server said so.
     Again(Option<Duration>),
 }
@@ -152,11 +152,10 @@ impl Client {
             }
             let wait = match end {
                 End::Stopped => return,
-                End::Refused => {
+                End::Refused(why) => {
                     self.shared.tally.lock().stopped += 1;
-                    let _ = self
-                        .ready
-                        .try_send(Err(format!("{url}: refused by the server")));
+                    let refused = format!("{url}: refused by the server: {why}");
+                    let _ = self.ready.try_send(Err(refused));
                     return;
                 }
                 End::Again(wait) => wait.unwrap_or_else(|| backoff(failures)),
@@ -244,11 +243,13 @@ impl Client {
                     texts.extend(self.hearing.hear_msgpack(&bytes));
                 }
                 Some(Ok(Message::Close(close))) => {
-                    let code = close.map_or(1005, |c| u16::from(c.code));
-                    return ControlFlow::Break(self.closed(code));
+                    let (code, why) = close.map_or_else(Default::default, |close| {
+                        (Some(u16::from(close.code)), close.reason.to_string())
+                    });
+                    return ControlFlow::Break(self.closed(code.unwrap_or(1005), &why));
                 }
                 Some(Ok(_)) => {}
-                Some(Err(_)) | None => return ControlFlow::Break(self.closed(1006)),
+                Some(Err(_)) | None => return ControlFlow::Break(self.closed(1006, "")),
             }
             // What was taken must be looked at, so nothing is taken after the last.
             match (more > 0).then(|| socket.next().now_or_never()).flatten() {
@@ -260,7 +261,7 @@ impl Client {
         ControlFlow::Continue(texts)
     }
 
-    fn closed(&mut self, code: u16) -> End {
+    fn closed(&mut self, code: u16, why: &str) -> End {
         let wait = self.hearing.leave_at.take();
         {
             let mut tally = self.shared.tally.lock();
@@ -273,7 +274,7 @@ impl Client {
         }
         match code {
             4413 => End::Again(None),
-            1009 | 4400..4500 => End::Refused,
+            1009 | 4400..4500 => End::Refused(format!("{code} {why}")),
             _ => End::Again(wait.map(|at| at.saturating_duration_since(Instant::now()))),
         }
     }
