@@ -188,13 +188,6 @@ impl<T> Intake<T> {
         self.state.lock().jobs.drain(..).collect()
     }
 
-    /// What the writer took is committed: each op has been decided.
-    pub(crate) fn decided(&self, batch: &[Waiting]) {
-        for (author, message) in batch.iter().filter_map(|w| durable_of(&w.entry)) {
-            author.ops.ended(message.op, OpEnd::Decided);
-        }
-    }
-
     /// What became of the entries that the writer took is known.
     pub(crate) fn hands_free(&self) {
         self.state.lock().in_hand = false;
@@ -296,6 +289,13 @@ impl<T> Intake<T> {
         let mut state = self.state.lock();
         (state.closed, state.abandon) = (true, true);
         self.wakeup.notify_all();
+    }
+}
+
+/// These are committed: each op has been decided.
+pub(crate) fn decided<'a>(entries: impl Iterator<Item = &'a Entry>) {
+    for (author, message) in entries.filter_map(durable_of) {
+        author.ops.ended(message.op, OpEnd::Decided);
     }
 }
 

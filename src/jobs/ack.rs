@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::fifo::{self, Spot};
 use super::finish::{End, bury, no_message};
 use super::op::{AckItem, Acked, Answer, LeaseId, Refusal, Settled, Verdict};
+use super::retry::{self, end};
 use super::rows::{Lease, Message, Named, State};
 use super::store::Store;
 use super::work::{Res, Work, digest, digest_for, kind, parse_partition_id, standing};
@@ -221,30 +222,12 @@ pub(crate) fn ack_one<S: Store>(
             settled.dead = true;
         }
         Verdict::Failed | Verdict::Retry => {
-            settled.retry_at = if fifo {
-                fifo::again(w, spot, &message, false, error)?
-            } else {
-                unordered::again(w, spot, &message, false, error)?
-            };
+            settled.retry_at = retry::again(w, spot, &message, false, error)?;
             settled.dead = settled.retry_at.is_none();
             *again |= !settled.dead;
         }
     }
     Ok(Ok(settled))
-}
-
-pub(crate) fn end<S: Store>(
-    w: &mut Work<'_, S>,
-    spot: Spot,
-    fifo: bool,
-    message: &Message,
-    end: End,
-) -> Res<(), S> {
-    if fifo {
-        fifo::done(w, spot, message.seq, fifo::name_of(message), end)
-    } else {
-        unordered::done(w, spot, message, end)
-    }
 }
 
 /// The rows of a lease that has not run out.

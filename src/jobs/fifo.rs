@@ -13,7 +13,7 @@ use super::store::{Order, Store};
 use super::work::{Res, Work, digest, digest_for, kind, standing};
 
 use ends::drop_states;
-pub(crate) use ends::{again, close, done, is_out, put_state, restand, settle};
+pub(crate) use ends::{close, done, is_out, put_off, put_state, restand, settle};
 
 /// Messages of others, or done ones, that are passed at once.
 const PASS: usize = 512;

@@ -1,9 +1,10 @@
 //! Operations on single messages by hand: pending now, dead, deleted.
 
-use super::ack::{Attempt, Place, attempt, done_already, end, find};
+use super::ack::{Attempt, Place, attempt, done_already, find};
 use super::fifo::{self, Spot};
 use super::finish::{End, bury, no_message};
 use super::op::{Answer, Touch, What};
+use super::retry::end;
 use super::retry::fresh;
 use super::rows::{Message, State};
 use super::store::Store;

@@ -4,7 +4,7 @@ use super::fifo::{Spot, delivered, name_of};
 use super::finish::{Death, End, bury, finish};
 use super::op::{Delivered, LeaseId};
 use super::options::Options;
-use super::retry::{Failed, failed, fresh};
+use super::retry::{again, fresh};
 use super::rows::{Lease, Message, Ready, State};
 use super::store::Store;
 use super::work::{Res, Work, kind, standing};
@@ -280,31 +280,17 @@ pub(crate) fn done<S: Store>(
     finish(w, spot.queue, spot.at, spot.partition, seq, name, end)
 }
 
-/// The message comes again later, or is dead.
-pub(crate) fn again<S: Store>(
+/// The message comes again at the state's time.
+pub(crate) fn put_off<S: Store>(
     w: &mut Work<'_, S>,
     spot: Spot,
     message: &Message,
-    expired: bool,
-    error: Option<&str>,
-) -> Res<Option<i64>, S> {
-    let state = match failed(w, spot, message, expired, error)? {
-        Failed::Nowhere => return Ok(None),
-        Failed::Died => {
-            done(w, spot, message, End::Died)?;
-            return Ok(None);
-        }
-        Failed::Later(state) => state,
-    };
+    state: State,
+) -> Res<(), S> {
     let_go(w, spot, message)?;
-    let at = state.at;
-    back(w, spot, message.seq, at)?;
-    w.store.put(&State {
-        kind: kind::DELAYED,
-        ..state
-    })?;
-    w.count(spot.queue, |counts| counts.retried += 1)?;
-    Ok(Some(at))
+    back(w, spot, message.seq, state.at)?;
+    let kind = kind::DELAYED;
+    w.store.put(&State { kind, ..state })
 }
 
 fn back<S: Store>(w: &mut Work<'_, S>, spot: Spot, seq: i64, at: i64) -> Res<(), S> {

@@ -3,7 +3,7 @@
 use redis::{FromRedisValue, ParsingError, Value, from_redis_value};
 
 use crate::limits::Logs;
-use crate::log::{Appended, LoggedBatch, Published, parse_when};
+use crate::log::{Appended, CanvasHead, LoggedBatch, Published, parse_when};
 
 /// A batch as the log has it.
 pub(super) struct Entry(pub(super) LoggedBatch);
@@ -24,6 +24,44 @@ impl FromRedisValue for Entry {
             })),
             _ => Err("a number and a time were expected".into()),
         }
+    }
+}
+
+/// Where a canvas is, as `open.lua` and `look.lua` tell it.
+pub(super) struct Head(pub(super) CanvasHead);
+
+impl FromRedisValue for Head {
+    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
+        let (
+            n,
+            chain,
+            epoch,
+            saved,
+            parts,
+            snapshot,
+            whole,
+            rules,
+            messages_end,
+            told,
+            instances,
+            (charged, grown, used_at_ms),
+        ) = from_redis_value(value)?;
+        Ok(Self(CanvasHead {
+            n,
+            chain,
+            epoch,
+            saved,
+            parts,
+            snapshot,
+            whole,
+            rules,
+            messages_end,
+            told,
+            instances,
+            charged,
+            grown,
+            used_at_ms,
+        }))
     }
 }
 

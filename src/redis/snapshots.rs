@@ -2,11 +2,12 @@
 
 use futures::FutureExt as _;
 
-use super::counting::{millis, or_empty};
+use super::counting::or_empty;
 use super::{RedisLog, aside, done, script};
 use crate::limits::CLIENT_MEMORY;
 use crate::log::{Left, MessageChunk, Parting, Reply, Snapshots, StoredSnapshot};
 use crate::protocol::ids::CanvasId;
+use crate::time::millis;
 
 script!(PART, "piece");
 script!(MESSAGES, "rows");

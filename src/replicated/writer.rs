@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use super::link::Session;
 use super::{Asked, Shared};
 use crate::backplane::Entry;
-use crate::backplane::intake::{Budget, Look, OpEnd, Waiting};
+use crate::backplane::intake::{Budget, Look, Waiting, decided};
 use crate::canvas::Command;
 use crate::canvas::codec::encode_ephemeral;
 use crate::limits::{BATCH_ENTRIES, READ_RETRY};
@@ -258,13 +258,7 @@ impl Shared {
                 Appended::LogFull(logs) => again.extend(self.without_room(pending, logs)),
                 Appended::Tight(left) => again.push(self.with_room(pending, left)),
                 // Each op is answered: one that was refused when it came again is not waited for.
-                Appended::At(..) => {
-                    for command in &pending.commands {
-                        if let Command::Entry(Entry::Durable { author, message }) = command {
-                            author.ops.ended(message.op, OpEnd::Decided);
-                        }
-                    }
-                }
+                Appended::At(..) => decided(pending.commands.iter().filter_map(Command::entry)),
                 Appended::Published | Appended::InUse => {}
             }
         }

@@ -1,6 +1,7 @@
 //! The writing half: whoever has something to say puts it into the outbox and writes what the socket
 //! takes at once. Only a full socket wakes the connection's task.
 
+use std::collections::BTreeSet;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +14,7 @@ use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, oneshot};
 
-use super::answers::{self, Answers};
+use super::answers::Answers;
 use super::events::Events;
 use super::mailbox::{Mailbox, OutOfOrder};
 use super::outbox::Outbox;
@@ -166,19 +167,23 @@ impl Outbound {
         taken
     }
 
-    /// The client posted without a number: that is the next post. Whoever asks so is told its acks and errors.
+    /// The client posted without a number: that is the next post. Whoever asks so is told its acks and errors: of the messages with
+    /// these numbers.
     ///
     /// # Errors
     /// The post before was not taken yet.
-    pub(super) fn post_next(&self, messages: Arc<str>) -> Result<Answered, OutOfOrder> {
+    pub(super) fn post_next(
+        &self,
+        messages: Arc<str>,
+        ops: BTreeSet<u64>,
+    ) -> Result<Answered, OutOfOrder> {
         let Wire::Events(ends) = &self.wire else {
             // A WebSocket has no session to post to.
             return Err(OutOfOrder { next: 1 });
         };
-        let numbers = answers::numbers(&messages);
         let mut waiting = ends.answers.lock();
         let number = ends.posts.lock().put_next(messages)?;
-        let (collecting, answered) = Answers::to(number, numbers);
+        let (collecting, answered) = Answers::to(number, ops);
         *waiting = Some(collecting);
         drop(waiting);
         self.wake.notify_one();

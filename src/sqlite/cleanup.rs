@@ -8,9 +8,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::checkpoint::PASSIVE_FRAMES;
 use super::commands::Command;
-use super::schema::millis;
 use super::{Shared, sql, tail};
 use crate::limits;
+use crate::time::millis;
 
 /// Gives up to 2 MiB back to the file system.
 const VACUUM: &str = "PRAGMA incremental_vacuum(512)";

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::hooks::PARKED;
 use super::jobs::store::SqlStore;
-use super::schema::{self, millis};
+use super::schema;
 use super::sql;
 use super::store_error::StoreResult;
 use crate::canvas::Contents;
@@ -18,6 +18,7 @@ use crate::jobs::telling::due;
 use crate::jobs::telling::kept::KeptHooks;
 use crate::limits::TOMBSTONE;
 use crate::protocol::ids::CanvasId;
+use crate::time::millis;
 
 const CANVAS: &str = "INSERT INTO canvases (key, canvas_id, epoch, seq, head_id, presence_version, objects, object_bytes, chat_bytes,
       log_bytes, created_at, used_at, ends_at, object_logs)

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 
 use super::apply::{Counted, Setup, Txn};
 use super::files::{Files, wake_folder};
-use super::schema::{Prepared, check_rules, millis};
+use super::schema::{Prepared, check_rules};
 use super::start_error::StartError;
 use super::store_error::StoreResult;
 use super::wake::Peer;
@@ -22,6 +22,7 @@ use super::{hosts, sql};
 use crate::canvas::Rules;
 use crate::config::SqliteConfig;
 use crate::limits;
+use crate::time::millis;
 
 /// The longest path of a socket: 108 bytes on Linux with the zero at the end, 104 elsewhere.
 const MAX_SOCKET_PATH: usize = 103;

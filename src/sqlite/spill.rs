@@ -28,6 +28,7 @@ use crate::backplane::intake::{Answers, Waiting, durable_of};
 use crate::backplane::{Author, Canvas, Refusal};
 use crate::config::{SqliteConfig, Step};
 use crate::limits::{BATCH_BYTES, BATCH_ENTRIES, SPILL_AFTER};
+use crate::time::millis;
 use record::Record;
 
 /// How often it is looked whether anything has waited too long.
@@ -286,7 +287,7 @@ impl Shared {
     fn stalled_for(&self, time: Duration) -> bool {
         let committed_at = self.counters.committed_at_ms.load(Ordering::Acquire);
         self.counters.failing.load(Ordering::Acquire)
-            || self.clock.now_ms() - committed_at >= super::schema::millis(time)
+            || self.clock.now_ms() - committed_at >= millis(time)
     }
 
     /// Refuses entries that were taken, and tells their authors.

@@ -4,10 +4,10 @@ use std::sync::atomic::Ordering;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::schema::millis;
 use super::{Shared, sql, tail};
 use crate::backplane::{InstanceStats, Stats};
 use crate::limits;
+use crate::time::millis;
 
 /// Lag is counted up to this: far into "critical", and a bound on the cost of asking.
 const MAX_LAG: u32 = 20_000;

@@ -11,6 +11,7 @@ use super::{Patient, Verdict};
 use crate::cli::file::beside;
 use crate::limits::{HEARTBEAT_STALE, WAL_RESTART_BYTES, WATERMARK_INTERVAL};
 use crate::sqlite::{Sign, VERSION, kept_rules, sign_of_life, wake_folder};
+use crate::time::millis;
 
 type Verdicts = anyhow::Result<Vec<Verdict>>;
 
@@ -129,7 +130,7 @@ impl Instance {
 
     /// Its heartbeat is older than what others bear whom its lock tells nothing.
     fn is_silent(&self) -> bool {
-        self.age_ms > i64::try_from(HEARTBEAT_STALE.as_millis()).unwrap_or(i64::MAX)
+        self.age_ms > millis(HEARTBEAT_STALE)
     }
 
     fn lives(&self) -> bool {
@@ -233,7 +234,7 @@ pub(super) fn lag(patient: &Patient<'_>) -> Verdicts {
                     AND m.seq IS NOT NULL AND m.expires_at > ?1 AND m.created_at < ?2)
                FROM canvas_watermarks w GROUP BY w.server_instance_id";
     // Watermarks are written lazily: what is younger than two of their intervals says nothing yet.
-    let lazy_ms = i64::try_from(2 * WATERMARK_INTERVAL.as_millis()).unwrap_or(i64::MAX);
+    let lazy_ms = millis(2 * WATERMARK_INTERVAL);
     let settled_ms = patient.now_ms - lazy_ms;
     let mut statement = patient.conn.prepare(sql).context("canvas_watermarks")?;
     let rows = statement.query_map([patient.now_ms, settled_ms], |row| {

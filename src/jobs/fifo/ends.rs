@@ -1,8 +1,8 @@
 //! The end of an attempt in a partition in order: done, to come again, dead; and the end of its lease.
 
-use super::{Pass, STATES, Spot, Stop, look, name_of};
+use super::{Pass, STATES, Spot, Stop, look};
 use crate::jobs::finish::{End, finish};
-use crate::jobs::retry::{Failed, failed};
+use crate::jobs::retry::again;
 use crate::jobs::rows::{Cursor, Lease, Message, State};
 use crate::jobs::store::Store;
 use crate::jobs::work::{Res, Work, kind, standing};
@@ -149,29 +149,10 @@ pub(crate) fn close<S: Store>(w: &mut Work<'_, S>, spot: Spot, again: bool) -> R
     restand(w, spot)
 }
 
-/// The message comes again later: it has failed, or its time ran out. Gives when, or nothing if that was once too often: then it is dead.
-pub(crate) fn again<S: Store>(
-    w: &mut Work<'_, S>,
-    spot: Spot,
-    message: &Message,
-    expired: bool,
-    error: Option<&str>,
-) -> Res<Option<i64>, S> {
-    let state = match failed(w, spot, message, expired, error)? {
-        Failed::Nowhere => return Ok(None),
-        Failed::Died => {
-            let name = name_of(message);
-            done(w, spot, message.seq, name, End::Died)?;
-            return Ok(None);
-        }
-        Failed::Later(state) => State {
-            kind: kind::PENDING,
-            ..state
-        },
-    };
-    put_state(w, spot, &state)?;
-    w.count(spot.queue, |counts| counts.retried += 1)?;
-    Ok(Some(state.at))
+/// The message comes again at the state's time.
+pub(crate) fn put_off<S: Store>(w: &mut Work<'_, S>, spot: Spot, state: State) -> Res<(), S> {
+    let kind = kind::PENDING;
+    put_state(w, spot, &State { kind, ..state })
 }
 
 /// A lease that has run out: an attempt for each of its messages that was not acked. From now on they come one by one, so that

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use super::store::{Base, Kept, Trouble};
-use crate::jobs::store::Order;
+use super::store::{Base, Kept, Trouble, kept};
 use crate::jobs::work::Effects;
 use crate::limits::PUBLISH_WAIT;
 use crate::log::{Changes, Committed, Fault, Reply, RowCommit, RowRange, ToldUpto};
@@ -150,26 +149,9 @@ impl Base for LogBase {
         row.ok_or(Trouble::Moved)
     }
 
-    fn range(
-        &self,
-        table: usize,
-        (from, to): (&[u8], &[u8]),
-        order: Order,
-        limit: usize,
-    ) -> Result<Vec<Kept>, Failed> {
-        let range = RowRange {
-            table,
-            from,
-            to,
-            downwards: order == Order::Down,
-            limit,
-        };
+    fn range(&self, range: RowRange<'_>) -> Result<Vec<Kept>, Failed> {
         let by = self.known();
-        let rows = self.ask(self.session.log.rows(&by, range))?;
-        let whole = |(key, row): (Vec<u8>, Option<Vec<u8>>)| Some((key, row?));
-        let rows = rows.ok_or(Trouble::Moved)?.into_iter().map(whole);
-        let rows: Option<Vec<Kept>> = rows.collect();
-        rows.ok_or(Trouble::Damaged("a range"))
+        kept(self.ask(self.session.log.rows(&by, range))?)
     }
 
     fn commit(&mut self, changes: &Changes) -> Result<(), Failed> {

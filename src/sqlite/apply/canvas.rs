@@ -12,10 +12,10 @@ use crate::limits::TOMBSTONE;
 use crate::protocol::ids::{ClientId, ConnId, Epoch, Position};
 use crate::sqlite::carried::QueueRow;
 use crate::sqlite::rows::{self, Ephemeral};
-use crate::sqlite::schema::millis;
 use crate::sqlite::sql;
 use crate::sqlite::store_error::{StoreError, StoreResult};
 use crate::sqlite::tail::{self, Step};
+use crate::time::millis;
 
 /// The rows of one canvas within a transaction.
 pub(in crate::sqlite) struct Rows<'t, 'a> {

@@ -8,9 +8,9 @@ use super::canvas::Rows;
 use crate::canvas::quotas::room_for_canvas;
 use crate::limits::{CLEANUP_CHUNK, UNUSED_CANVAS};
 use crate::protocol::ids::{CanvasId, Epoch};
-use crate::sqlite::schema::millis;
 use crate::sqlite::sql;
 use crate::sqlite::store_error::StoreResult;
+use crate::time::millis;
 
 /// Canvases that end in one transaction.
 const ENDS_AT_ONCE: u32 = 1_000;

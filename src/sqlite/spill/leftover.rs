@@ -15,9 +15,10 @@ use crate::limits::{BATCH_ENTRIES, CLIENT_MEMORY};
 use crate::protocol::ids::CanvasId;
 use crate::sqlite::apply::{Setup, Txn};
 use crate::sqlite::instances;
-use crate::sqlite::schema::{Prepared, millis};
+use crate::sqlite::schema::Prepared;
 use crate::sqlite::start_error::StartError;
 use crate::sqlite::store_error::{StoreError, StoreResult};
+use crate::time::millis;
 
 /// How long to wait for one's turn.
 const TURN_WAIT: Duration = Duration::from_secs(10);
