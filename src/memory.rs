@@ -329,7 +329,8 @@ impl MemoryBackplane {
         let number = instances.last_number;
         instances.live.insert(number, instance_id.clone());
         drop(instances);
-        let (conns, closed) = (AtomicU64::new(0), AtomicBool::new(false));
+        let conns = AtomicU64::new(0);
+        let closed = AtomicBool::new(false);
         Arc::new(Self {
             instance_id,
             number,

@@ -244,7 +244,8 @@ impl<T> Intake<T> {
             let Entry::Join { author } = &waiting.entry else {
                 return None;
             };
-            let (conn, acked_op) = (author.conn, Err(why.clone()));
+            let conn = author.conn;
+            let acked_op = Err(why.clone());
             Some((waiting.key, Delivery::Joined { conn, acked_op }))
         }));
         answers
@@ -280,14 +281,16 @@ impl<T> Intake<T> {
     /// The writer ends when it has committed what is here.
     pub(crate) fn finish(&self) {
         let mut state = self.state.lock();
-        (state.closed, state.finish) = (true, true);
+        state.closed = true;
+        state.finish = true;
         self.wakeup.notify_all();
     }
 
     /// The writer ends at once.
     pub(crate) fn abandon(&self) {
         let mut state = self.state.lock();
-        (state.closed, state.abandon) = (true, true);
+        state.closed = true;
+        state.abandon = true;
         self.wakeup.notify_all();
     }
 }

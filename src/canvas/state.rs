@@ -149,7 +149,8 @@ impl CanvasState {
             Err(entry) => {
                 let mut moment = self.moment(now_ms, out);
                 let Ok(()) = moment.apply(&entry);
-                let (work, spare) = (moment.work(), moment.spare());
+                let work = moment.work();
+                let spare = moment.spare();
                 self.work += work;
                 self.spare = spare;
             }

@@ -171,9 +171,10 @@ impl RedisArgs {
             ("redis-cert-file", self.tls.redis_cert_file),
             ("redis-key-file", self.tls.redis_key_file),
         ];
-        let given = files.iter();
-        let given = given.filter_map(|(flag, file)| Some((*flag, file.clone()?)));
-        let given: Vec<_> = given.collect();
+        let given: Vec<_> = files
+            .iter()
+            .filter_map(|(flag, file)| Some((*flag, file.clone()?)))
+            .collect();
         let Some(url) = self.redis else {
             return Ok(None);
         };

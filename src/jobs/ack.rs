@@ -126,7 +126,8 @@ pub(crate) struct Attempt {
 
 /// What the group has of the message: `None` if it is done there.
 pub(crate) fn attempt<S: Store>(w: &mut Work<'_, S>, place: &Place) -> Res<Option<Attempt>, S> {
-    let (spot, seq) = (place.spot, place.message.seq);
+    let spot = place.spot;
+    let seq = place.message.seq;
     pop::settle_one(w, spot)?;
     if !finish::has_before_it(w, spot.queue, spot.at, spot.partition, seq)? {
         return Ok(None);
@@ -192,7 +193,8 @@ pub(crate) fn ack_one<S: Store>(
     if let Err(refusal) = check(item, &attempt, required) {
         return Ok(Err(refusal));
     }
-    let (spot, message) = (place.spot, place.message);
+    let spot = place.spot;
+    let message = place.message;
     let verdict = item.verdict;
     if attempt.lease.is_none() && matches!(verdict, Verdict::Failed | Verdict::Retry) {
         // It comes again anyway: its lease has run out.
@@ -256,7 +258,8 @@ pub(crate) fn is_live<S: Store>(w: &mut Work<'_, S>, lease: LeaseId) -> Res<bool
 }
 
 fn rows_of<S: Store>(w: &Work<'_, S>, lease: LeaseId) -> Res<Vec<Lease>, S> {
-    let (from, to) = ((lease, 0, 0, 0), (lease, i64::MAX, 0, 0));
+    let from = (lease, 0, 0, 0);
+    let to = (lease, i64::MAX, 0, 0);
     w.store.scan(&from, &to, usize::MAX >> 1)
 }
 
@@ -317,7 +320,8 @@ pub(crate) fn extend<S: Store>(
 
 fn unordered_extend<S: Store>(w: &mut Work<'_, S>, spot: Spot, seq: i64, until: i64) -> Res<(), S> {
     use super::rows::Ready;
-    let (partition, grp) = (spot.partition, spot.grp);
+    let partition = spot.partition;
+    let grp = spot.grp;
     let Some(state) = w.store.get::<State>(&(partition, grp, seq))? else {
         return Ok(());
     };

@@ -185,7 +185,8 @@ fn open_gap<S: Store>(
 ) -> Res<(), S> {
     let place = (hook.name.clone(), named.id.to_string());
     let before = w.store.get::<HookGap>(&place)?;
-    let (from, to) = (from.cast_signed(), to.cast_signed());
+    let from = from.cast_signed();
+    let to = to.cast_signed();
     let (hook, canvas) = place;
     w.store.put(&HookGap {
         hook,
@@ -230,7 +231,8 @@ fn mark_changed<S: Store>(
     let Some(quiet) = hook.quiet.filter(|_| hook.is_about(&named.id)) else {
         return Ok(());
     };
-    let (hook, canvas) = (hook.name.clone(), named.id.to_string());
+    let hook = hook.name.clone();
+    let canvas = named.id.to_string();
     let before = w.store.get::<HookChange>(&(hook.clone(), canvas.clone()))?;
     let now = w.now;
     let first_at = before.as_ref().map_or(now, |before| before.first_at);

@@ -57,7 +57,8 @@ fn touch_one<S: Store>(
     attempt: &Attempt,
     what: What,
 ) -> Res<(), S> {
-    let (spot, message) = (place.spot, &place.message);
+    let spot = place.spot;
+    let message = &place.message;
     let fifo = w.see_queue(spot.queue)?.is_some_and(|row| row.options.fifo);
     if attempt.lease.is_some() {
         if fifo {

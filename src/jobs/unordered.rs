@@ -161,7 +161,9 @@ pub(crate) fn take<S: Store>(
             group.out += i64::from(lease.is_some());
         }
         if lease.is_none() {
-            let (queue, at, partition) = (spot.queue, spot.at, spot.partition);
+            let queue = spot.queue;
+            let at = spot.at;
+            let partition = spot.partition;
             finish(w, queue, at, partition, ready.seq, name, End::Completed)?;
         }
     }
@@ -206,7 +208,9 @@ fn hold<S: Store>(
     lease: LeaseId,
     until: i64,
 ) -> Res<(), S> {
-    let (partition, grp, seq) = (spot.partition, spot.grp, message.seq);
+    let partition = spot.partition;
+    let grp = spot.grp;
+    let seq = message.seq;
     let state = state.cloned().unwrap_or_else(|| fresh(partition, grp, seq));
     w.store.put(&Ready {
         partition,
@@ -237,7 +241,9 @@ pub(crate) fn let_go<S: Store>(
     spot: Spot,
     message: &Message,
 ) -> Res<Option<State>, S> {
-    let (partition, grp, seq) = (spot.partition, spot.grp, message.seq);
+    let partition = spot.partition;
+    let grp = spot.grp;
+    let seq = message.seq;
     let state: Option<State> = w.store.get(&(partition, grp, seq))?;
     let (which, at) = match &state {
         Some(state) => (state.kind, state.at),
@@ -276,7 +282,8 @@ pub(crate) fn done<S: Store>(
         let worked = w.now - state.leased_at;
         w.effects.times.push((spot.queue, false, worked));
     }
-    let (seq, name) = (message.seq, name_of(message));
+    let seq = message.seq;
+    let name = name_of(message);
     finish(w, spot.queue, spot.at, spot.partition, seq, name, end)
 }
 
@@ -308,7 +315,8 @@ pub(crate) fn release<S: Store>(w: &mut Work<'_, S>, spot: Spot, message: &Messa
     let Some(state) = let_go(w, spot, message)? else {
         return Ok(());
     };
-    let (seq, at) = (message.seq, w.now);
+    let seq = message.seq;
+    let at = w.now;
     back(w, spot, seq, at)?;
     w.store.put(&State {
         kind: kind::DELAYED,

@@ -67,7 +67,9 @@ fn kept(takes: &[u8]) -> Option<(u64, u64, i64)> {
     if !rest.is_empty() {
         return None;
     }
-    let (log, stored, used_at) = (whole(0)?, whole(1)?, whole(5)?);
+    let log = whole(0)?;
+    let stored = whole(1)?;
+    let used_at = whole(5)?;
     Some((log, stored, used_at.cast_signed()))
 }
 

@@ -77,7 +77,8 @@ pub(super) fn appended(value: Value) -> Result<Appended, ParsingError> {
     Ok(match number(0)? {
         0 => Appended::Published,
         -1 => {
-            let (canvas, total) = (number(1)?.cast_unsigned(), number(2)?.cast_unsigned());
+            let canvas = number(1)?.cast_unsigned();
+            let total = number(2)?.cast_unsigned();
             Appended::LogFull(Logs { canvas, total })
         }
         -2 => Appended::Tight(number(1)?),

@@ -123,7 +123,8 @@ async fn parts(
         };
         snapshot = parts.concat();
     }
-    let (mut messages, mut seq) = (Vec::new(), 0);
+    let mut messages = Vec::new();
+    let mut seq = 0;
     while !head.messages_end.is_empty() {
         let more = log.messages_after(id, seq, PART).await?;
         let Some((last_seq, _)) = more.last() else {
@@ -243,7 +244,8 @@ pub(crate) async fn put(log: &dyn Log, id: &CanvasId, state: &CanvasState) -> Re
 }
 
 async fn put_messages(log: &dyn Log, id: &CanvasId, state: &CanvasState) -> Result<(), Fault> {
-    let (mut after, mut seq) = (String::new(), 0);
+    let mut after = String::new();
+    let mut seq = 0;
     while let Some((last_seq, bytes)) = state.rows_after(seq, PART) {
         let chunk = MessageChunk {
             after,
@@ -252,7 +254,8 @@ async fn put_messages(log: &dyn Log, id: &CanvasId, state: &CanvasState) -> Resu
             bytes,
             first_seq: state.first_seq(),
         };
-        (after, seq) = (chunk.end(), last_seq);
+        after = chunk.end();
+        seq = last_seq;
         if log.put_messages(id, &chunk).await? != after {
             return Err(Fault::Canvas("somebody else writes to it".to_owned()));
         }

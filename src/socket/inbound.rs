@@ -313,7 +313,8 @@ impl Inbound {
 
     fn binary(&mut self, bytes: &[u8]) {
         let config = &self.hub.config;
-        let (max, depth) = (config.max_message_bytes, config.limits.max_json_depth);
+        let max = config.max_message_bytes;
+        let depth = config.limits.max_json_depth;
         match self.out.encoding() {
             Encoding::Json => self.refuse_frame("messages are text frames"),
             Encoding::Msgpack => match msgpack::to_json(bytes, max, depth + AROUND_OPS) {

@@ -261,12 +261,14 @@ impl Outbound {
                     lane.outbox.advance(taken);
                     lane.taken += taken;
                     if lane.taken >= PROGRESS_BYTES || lane.outbox.bytes() == 0 {
-                        (lane.blocked, lane.taken) = (None, 0);
+                        lane.blocked = None;
+                        lane.taken = 0;
                     }
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                     if lane.blocked.is_none() {
-                        (lane.blocked, lane.taken) = (Some(Instant::now()), 0);
+                        lane.blocked = Some(Instant::now());
+                        lane.taken = 0;
                     }
                     break;
                 }
@@ -286,7 +288,8 @@ impl Outbound {
         let waits = lane.outbox.bytes() > 0 && !lane.broken;
         let begins = waits && lane.blocked.is_none();
         if begins {
-            (lane.blocked, lane.taken) = (Some(Instant::now()), 0);
+            lane.blocked = Some(Instant::now());
+            lane.taken = 0;
         }
         drop(lane);
         if waits {
@@ -323,7 +326,8 @@ impl Outbound {
             return Poll::Pending;
         }
         if lane.taken >= PROGRESS_BYTES || lane.outbox.bytes() == 0 {
-            (lane.blocked, lane.taken) = (None, 0);
+            lane.blocked = None;
+            lane.taken = 0;
         }
         drop(lane);
         if let Some((messages, taken)) = events.overheard() {

@@ -238,7 +238,8 @@ fn create(conn: &mut Connection, files: &Files) -> Result<(), StartError> {
 /// Makes the tables in an empty file.
 pub(super) fn make_tables(conn: &Connection) -> rusqlite::Result<()> {
     let tables = include_str!("../../schema.sql");
-    let (jobs, hooks) = (super::jobs::SCHEMA, super::hooks::SCHEMA);
+    let jobs = super::jobs::SCHEMA;
+    let hooks = super::hooks::SCHEMA;
     let analytics = super::analytics::SCHEMA;
     conn.execute_batch(&format!(
         "BEGIN IMMEDIATE;\n{tables}\n{jobs}\n{hooks}\n{analytics}\nPRAGMA user_version = {VERSION};\nCOMMIT;"

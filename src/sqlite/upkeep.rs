@@ -106,7 +106,8 @@ impl Upkeep {
                     if !self.failing {
                         tracing::warn!(%error, "upkeep failed");
                     }
-                    (busy, self.failing) = (false, true);
+                    busy = false;
+                    self.failing = true;
                 }
             }
         }

@@ -398,7 +398,8 @@ impl Writer {
             self.conn.busy_timeout(limits::BUSY_TIMEOUT)?;
             result
         };
-        let (started, frames) = (Instant::now(), WAL_FRAMES.get());
+        let started = Instant::now();
+        let frames = WAL_FRAMES.get();
         match restart() {
             Ok(0) => {
                 WAL_FRAMES.set(0);

@@ -24,7 +24,8 @@ const OVERDUE_MS: i64 = 5 * 60 * 1_000;
 
 /// The SQLite that reads here has the WAL-reset fix, as a relay's must, and is built for several connections.
 pub(super) fn sqlite(patient: &Patient<'_>) -> Verdicts {
-    let (version, number) = (rusqlite::version(), rusqlite::version_number());
+    let version = rusqlite::version();
+    let number = rusqlite::version_number();
     let fixed = number >= 3_053_000 || (3_051_003..3_052_000).contains(&number);
     let mut verdicts = vec![if fixed {
         Verdict::Fine(version.to_owned())
@@ -46,14 +47,16 @@ pub(super) fn schema(patient: &Patient<'_>) -> Verdicts {
         .conn
         .pragma_query_value(None, "user_version", |row| row.get(0))?;
     let told = format!("version {version}, this scumble knows {VERSION}");
-    Ok(vec![if version == VERSION {
-        Verdict::Fine(format!("version {version}"))
-    } else if (1..VERSION).contains(&version) {
-        let todo = "make a backup and stop all processes of the older version: the next `scumble serve` migrates it";
-        Verdict::finding(told, todo)
-    } else {
-        let todo = "use the scumble that made the file, or start on a new file";
-        Verdict::finding(told, todo)
+    Ok(vec![match version {
+        VERSION => Verdict::Fine(format!("version {version}")),
+        1..VERSION => {
+            let todo = "make a backup and stop all processes of the older version: the next `scumble serve` migrates it";
+            Verdict::finding(told, todo)
+        }
+        _ => {
+            let todo = "use the scumble that made the file, or start on a new file";
+            Verdict::finding(told, todo)
+        }
     }])
 }
 

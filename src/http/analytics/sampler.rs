@@ -135,7 +135,8 @@ fn with_gauges(counted: Sample, gauges: &Sample) -> Sample {
 
 /// Whether a process is another than it said.
 fn differs(said: &Now, now: &Now) -> bool {
-    let (before, after) = (&said.last, &now.last);
+    let before = &said.last;
+    let after = &now.last;
     said.draining != now.draining
         || said.trouble != now.trouble
         || before.connections != after.connections

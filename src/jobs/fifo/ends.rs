@@ -15,7 +15,8 @@ pub(crate) fn done<S: Store>(
     name: [u8; 16],
     end: End,
 ) -> Res<(), S> {
-    let (partition, grp) = (spot.partition, spot.grp);
+    let partition = spot.partition;
+    let grp = spot.grp;
     let Some(cursor) = w.see_cursor(partition, grp)?.cloned() else {
         return Ok(());
     };
@@ -105,13 +106,15 @@ pub(crate) fn drop_states<S: Store>(
     from: i64,
     to: i64,
 ) -> Res<(), S> {
-    let (partition, grp) = (spot.partition, spot.grp);
+    let partition = spot.partition;
+    let grp = spot.grp;
     if w.see_cursor(partition, grp)?
         .is_none_or(|cursor| cursor.states == 0)
     {
         return Ok(());
     }
-    let (from, to) = ((partition, grp, from), (partition, grp, to));
+    let from = (partition, grp, from);
+    let to = (partition, grp, to);
     let states = w.store.scan::<State>(&from, &to, STATES)?;
     for state in &states {
         w.store.delete::<State>(&(partition, grp, state.seq))?;
@@ -164,7 +167,8 @@ pub(crate) fn settle<S: Store>(w: &mut Work<'_, S>, spot: Spot) -> Res<(), S> {
     if cursor.state != standing::LEASED || cursor.at > w.now {
         return Ok(());
     }
-    let (from, to) = ((spot.partition, cursor.next), (spot.partition, cursor.upto));
+    let from = (spot.partition, cursor.next);
+    let to = (spot.partition, cursor.upto);
     let messages = w.store.scan::<Message>(&from, &to, usize::MAX >> 1)?;
     for message in messages {
         let mine = message.only == 0 || message.only == spot.grp;
@@ -185,7 +189,8 @@ pub(crate) fn settle<S: Store>(w: &mut Work<'_, S>, spot: Spot) -> Res<(), S> {
 
 /// How the cursor stands by what is before it.
 pub(crate) fn restand<S: Store>(w: &mut Work<'_, S>, spot: Spot) -> Res<(), S> {
-    let (partition, grp) = (spot.partition, spot.grp);
+    let partition = spot.partition;
+    let grp = spot.grp;
     let Some(options) = w.see_queue(spot.queue)?.map(|row| row.options) else {
         return Ok(());
     };

@@ -91,7 +91,9 @@ impl Takes {
         counts.stored += asks.growth;
         counts.grown += asks.growth;
         if asks.charge > 0 {
-            (self.fresh, self.ends_at_ms, self.log_ends_ms) = (false, None, None);
+            self.fresh = false;
+            self.ends_at_ms = None;
+            self.log_ends_ms = None;
         }
         if asks.empties {
             self.ends_at_ms = Some(now_ms + millis(TOMBSTONE));

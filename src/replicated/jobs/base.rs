@@ -85,10 +85,12 @@ impl LogBase {
 
     /// What is to be committed beside the rows, and what the others are told then.
     pub(super) fn about_to_commit(&mut self, now: i64, message: Vec<u8>, effects: &Effects) {
-        (self.now, self.message) = (now, message);
+        self.now = now;
+        self.message = message;
         let told = effects.told.iter().filter_map(|told| {
             let canvas = CanvasId::parse(&told.canvas).ok()?;
-            let (from, upto) = (told.from, told.upto);
+            let from = told.from;
+            let upto = told.upto;
             Some(ToldUpto { canvas, from, upto })
         });
         self.told = told.collect();
@@ -156,7 +158,8 @@ impl Base for LogBase {
 
     fn commit(&mut self, changes: &Changes) -> Result<(), Failed> {
         let by = self.known();
-        let (told, hooks) = (std::mem::take(&mut self.told), self.hooks.take());
+        let told = std::mem::take(&mut self.told);
+        let hooks = self.hooks.take();
         if changes.is_empty() && told.is_empty() && hooks.is_none() {
             let (last, _) = self.ask(self.session.log.last_commit())?;
             return match last == by {

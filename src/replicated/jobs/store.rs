@@ -200,14 +200,15 @@ impl<B: Base> Store for RowStore<B> {
         if from >= to || limit == 0 {
             return Ok(());
         }
-        let (from, to) = (key(from), key(to));
+        let from = key(from);
+        let to = key(to);
         let range = (R::NUMBER, from.clone())..(R::NUMBER, to.clone());
-        let changed = self.changes.range(range);
-        let changed: Box<dyn Iterator<Item = _>> = match order {
-            Order::Up => Box::new(changed),
-            Order::Down => Box::new(changed.rev()),
+        let upwards = self.changes.range(range);
+        let in_order: Box<dyn Iterator<Item = _>> = match order {
+            Order::Up => Box::new(upwards),
+            Order::Down => Box::new(upwards.rev()),
         };
-        let mut changed = changed.peekable();
+        let mut changed = in_order.peekable();
         let mut pages = Pages {
             base: &self.base,
             table: R::NUMBER,

@@ -146,7 +146,8 @@ impl Out<'_, '_> {
         count: u64,
     ) -> rusqlite::Result<()> {
         *self.dropped += count;
-        let (from, to) = (from.cast_signed(), to.cast_signed());
+        let from = from.cast_signed();
+        let to = to.cast_signed();
         let gap = params![self.hook.name, key, &*named.epoch, from, to];
         self.conn.prepare_cached(OPEN_GAP)?.execute(gap)?;
         Ok(())

@@ -69,7 +69,9 @@ fn commit_file(path: &Path, prepared: &mut Prepared, setup: &Setup) -> Result<()
         }
         Err(error) => return Err(io(error)),
     }
-    let (mut read, mut committed, mut damaged) = (0, 0, false);
+    let mut read = 0;
+    let mut committed = 0;
+    let mut damaged = false;
     loop {
         let mut batch = Vec::new();
         while batch.len() < BATCH_ENTRIES && !damaged {
