@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::backplane::histogram::{BOUNDS_US, Buckets};
 use crate::limits::{ANALYTICS_DAY, ANALYTICS_RECENT, ANALYTICS_STEP};
+use crate::time::millis;
 
 /// Counts of a histogram: of each bucket alone, the last for what took longer than all bounds.
 pub type Counts = [u64; BOUNDS_US.len() + 1];
@@ -43,10 +44,6 @@ impl Grain {
             Self::Minute => millis(ANALYTICS_DAY),
         }
     }
-}
-
-fn millis(time: std::time::Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// What one process did in a span, and how it was at its end. Zeros are not written: most processes are idle most of the time.

@@ -29,7 +29,9 @@ mod values;
 pub use fail_point::{Action, FailPoint, FailPoints, Step, Tripped};
 pub(crate) use file::{command_line, print as print_toml, shown as shown_file, with_file};
 pub use jobs_args::{From as JobsFrom, JobsArgs, JobsCommand, Leased as JobsLeased};
-pub use redis_args::{RedisArgs, RedisPlaceArgs, RedisSettings, RedisTls, SourceArgs};
+pub use redis_args::{
+    RedisArgs, RedisPlaceArgs, RedisSettings, RedisTls, RedisTlsArgs, SourceArgs,
+};
 pub use redis_url::{RedisUrl, Sentinels};
 pub use resolve::ConfigError;
 pub(crate) use resolve::usage_error;

@@ -117,7 +117,8 @@ impl HttpState {
 
 /// All routes of a relay.
 pub fn whole(state: HttpState, upgrade: UpgradeState) -> Router {
-    let (hub, spawner) = (upgrade.hub.clone(), upgrade.spawner.clone());
+    let hub = upgrade.hub.clone();
+    let spawner = upgrade.spawner.clone();
     let assets = assets::router(hub, state.assets.clone(), spawner);
     router(state)
         .merge(assets)

@@ -55,7 +55,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
-    let (print_config, until_stdin_closes) = (args.print_config, args.until_stdin_closes);
+    let print_config = args.print_config;
+    let until_stdin_closes = args.until_stdin_closes;
     let config = Config::from_args(args).unwrap_or_else(|error| error.into_usage_error().exit());
     if print_config {
         cli::print_config(&config)?;

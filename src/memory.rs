@@ -15,7 +15,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -27,6 +27,7 @@ use crate::jobs::telling::follower::Follower;
 use crate::limits::{CanvasRules, Quotas};
 use crate::protocol::client_message::Durable;
 use crate::protocol::ids::{CanvasId, Epoch, InstanceId};
+use crate::time::millis;
 use meter::Meter;
 use sweeper::Sweeper;
 
@@ -138,10 +139,6 @@ fn random_key() -> [u8; 32] {
         half.copy_from_slice(random.as_bytes());
     }
     key
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 impl Live {
@@ -332,7 +329,8 @@ impl MemoryBackplane {
         let number = instances.last_number;
         instances.live.insert(number, instance_id.clone());
         drop(instances);
-        let (conns, closed) = (AtomicU64::new(0), AtomicBool::new(false));
+        let conns = AtomicU64::new(0);
+        let closed = AtomicBool::new(false);
         Arc::new(Self {
             instance_id,
             number,

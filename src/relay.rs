@@ -133,7 +133,8 @@ fn start_in_memory(config: &Config) -> anyhow::Result<Started> {
 
 fn start_over_file(config: &Config, settings: &SqliteSettings) -> anyhow::Result<Started> {
     let (queue, failed) = SqliteBackplane::start_on_loop(config.over(settings))?;
-    let (jobs, hooks) = (sqlite::jobs(&queue), sqlite::hook_store(&queue));
+    let jobs = sqlite::jobs(&queue);
+    let hooks = sqlite::hook_store(&queue);
     Ok(Started {
         samples: sqlite::analytics(&queue),
         backplane: queue,
@@ -269,8 +270,10 @@ impl Relay {
             spawner: self.spawner.clone(),
         };
         let router = http::whole(state.clone(), upgrade);
-        let (flusher, backplane) = (self.flusher.clone(), self.backplane.clone());
-        let (spawner, lag) = (self.spawner.clone(), self.lag.clone());
+        let flusher = self.flusher.clone();
+        let backplane = self.backplane.clone();
+        let spawner = self.spawner.clone();
+        let lag = self.lag.clone();
         let patience = listener::Patience {
             head: self.config.deadlines.handshake,
             write: self.config.write_timeout,
@@ -305,7 +308,8 @@ impl Relay {
         });
         if let Some(jobs) = self.jobs.clone() {
             let hooks = self.hooks.clone();
-            let (spawner, ending) = (self.spawner.clone(), self.ending.clone());
+            let spawner = self.spawner.clone();
+            let ending = self.ending.clone();
             parts.spawn(async move {
                 webhooks::run(jobs, hooks, spawner, ending.clone()).await;
                 // Ends with the process; until then nothing may end.
@@ -342,7 +346,8 @@ impl Relay {
     /// SIGHUP reads again what may change, SIGUSR1 opens the log file anew. Neither ends the process, whatever its flags are.
     fn hear_signals(&self, parts: &mut JoinSet<&'static str>) -> anyhow::Result<()> {
         let hub = self.hub.clone();
-        let (hooks, hooks_file) = (self.hooks.clone(), self.config.hooks_file.clone());
+        let hooks = self.hooks.clone();
+        let hooks_file = self.config.hooks_file.clone();
         let mut hangup = signal(SignalKind::hangup()).context("can't listen for SIGHUP")?;
         let mut rotate = signal(SignalKind::user_defined1()).context("can't listen for SIGUSR1")?;
         parts.spawn(async move {
@@ -363,7 +368,8 @@ impl Relay {
 
     /// Has the hooks of `--hooks` be those of the relay.
     fn hooks_of_file(&self) -> impl Future<Output = ()> + Send + use<> {
-        let (store, file) = (self.hooks.clone(), self.config.hooks_file.clone());
+        let store = self.hooks.clone();
+        let file = self.config.hooks_file.clone();
         async move {
             let Some(file) = file else { return };
             // Others may follow a newer version than this file.

@@ -44,6 +44,8 @@ mod rules;
 mod samples;
 mod start;
 mod telling;
+#[cfg(test)]
+mod tests;
 mod upkeep;
 mod writer;
 

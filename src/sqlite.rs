@@ -154,7 +154,9 @@ impl SqliteBackplane {
         if found.is_none() {
             self.ask_for_canvas(id).await?;
         }
-        let (shared, name, tail_sink) = (self.shared.clone(), id.clone(), sink.clone());
+        let shared = self.shared.clone();
+        let name = id.clone();
+        let tail_sink = sink.clone();
         let started = self.reader.run(move |pool| {
             let conn = pool.get().map_err(unavailable)?;
             let (key, epoch) = canvas(&conn, &name)

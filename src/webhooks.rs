@@ -24,6 +24,7 @@ use crate::jobs::op::{
 use crate::jobs::work::partition_id;
 use crate::limits::{WEBHOOK_AT_ONCE, WEBHOOK_LEASE};
 use crate::tasks::Spawner;
+use crate::time::millis;
 use attempt::{Client, Ended};
 
 /// One wait for events: a poll that finds nothing costs nothing.
@@ -259,10 +260,6 @@ impl Courier {
 /// The first has failed; those behind it come back with it, without having used an attempt.
 fn first(messages: &[Delivered]) -> &[Delivered] {
     &messages[..messages.len().min(1)]
-}
-
-fn millis(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// What is known of an attempt before it is made.

@@ -18,10 +18,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("time", &[]),
     ("telemetry", &["config", "limits"]),
     ("backplane", &["limits", "protocol", "time"]),
-    ("analytics", &["backplane", "limits"]),
-    ("jobs", &["hooks", "limits"]),
+    ("analytics", &["backplane", "limits", "time"]),
+    ("jobs", &["hooks", "limits", "time"]),
     ("hooks", &["limits", "protocol"]),
-    ("webhooks", &["hooks", "jobs", "limits", "tasks"]),
+    ("webhooks", &["hooks", "jobs", "limits", "tasks", "time"]),
     (
         "room",
         &["backplane", "counts", "limits", "protocol", "tasks", "time"],
@@ -39,10 +39,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "tasks",
         ],
     ),
-    ("canvas", &["backplane", "hooks", "limits", "protocol"]),
+    (
+        "canvas",
+        &["backplane", "hooks", "limits", "protocol", "time"],
+    ),
     (
         "memory",
-        &["backplane", "canvas", "jobs", "limits", "protocol"],
+        &["backplane", "canvas", "jobs", "limits", "protocol", "time"],
     ),
     (
         "sqlite",
@@ -55,6 +58,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "jobs",
             "limits",
             "protocol",
+            "time",
         ],
     ),
     ("log", &["limits", "protocol", "time"]),
@@ -73,7 +77,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "time",
         ],
     ),
-    ("redis", &["config", "limits", "log", "protocol"]),
+    ("redis", &["config", "limits", "log", "protocol", "time"]),
     (
         "assets",
         &["backplane", "config", "jobs", "limits", "protocol"],
@@ -96,6 +100,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "tasks",
             "telemetry",
             "hooks",
+            "time",
         ],
     ),
     (
@@ -137,6 +142,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "sqlite",
             "telemetry",
             "transfer",
+            "time",
         ],
     ),
     (

@@ -180,7 +180,8 @@ pub fn quantile_ms(counts: &Counts, share: f64) -> Option<f64> {
         return None;
     }
     let wanted = all as f64 * share;
-    let (mut below, mut lower) = (0.0, 0);
+    let mut below = 0.0;
+    let mut lower = 0;
     for (count, upper) in counts.iter().zip(BOUNDS_US) {
         let count = *count as f64;
         if count > 0.0 && below + count >= wanted {

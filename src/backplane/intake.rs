@@ -188,13 +188,6 @@ impl<T> Intake<T> {
         self.state.lock().jobs.drain(..).collect()
     }
 
-    /// What the writer took is committed: each op has been decided.
-    pub(crate) fn decided(&self, batch: &[Waiting]) {
-        for (author, message) in batch.iter().filter_map(|w| durable_of(&w.entry)) {
-            author.ops.ended(message.op, OpEnd::Decided);
-        }
-    }
-
     /// What became of the entries that the writer took is known.
     pub(crate) fn hands_free(&self) {
         self.state.lock().in_hand = false;
@@ -251,7 +244,8 @@ impl<T> Intake<T> {
             let Entry::Join { author } = &waiting.entry else {
                 return None;
             };
-            let (conn, acked_op) = (author.conn, Err(why.clone()));
+            let conn = author.conn;
+            let acked_op = Err(why.clone());
             Some((waiting.key, Delivery::Joined { conn, acked_op }))
         }));
         answers
@@ -287,15 +281,24 @@ impl<T> Intake<T> {
     /// The writer ends when it has committed what is here.
     pub(crate) fn finish(&self) {
         let mut state = self.state.lock();
-        (state.closed, state.finish) = (true, true);
+        state.closed = true;
+        state.finish = true;
         self.wakeup.notify_all();
     }
 
     /// The writer ends at once.
     pub(crate) fn abandon(&self) {
         let mut state = self.state.lock();
-        (state.closed, state.abandon) = (true, true);
+        state.closed = true;
+        state.abandon = true;
         self.wakeup.notify_all();
+    }
+}
+
+/// These are committed: each op has been decided.
+pub(crate) fn decided<'a>(entries: impl Iterator<Item = &'a Entry>) {
+    for (author, message) in entries.filter_map(durable_of) {
+        author.ops.ended(message.op, OpEnd::Decided);
     }
 }
 

@@ -27,7 +27,8 @@ impl<S: Store> Moment<'_, S> {
             self.refuse_all(author, ops, &refusals::not_yours());
             return Ok(());
         }
-        let (last_op, last_seq) = (client.last_op, client.last_seq);
+        let last_op = client.last_op;
+        let last_seq = client.last_seq;
         if last.op <= last_op {
             return self.batch_again(author, ops, (last_op, last_seq));
         }

@@ -115,7 +115,8 @@ impl ObjectBounds {
 
     /// The bytes of the canvas once there are `new` instead of `old`.
     fn bytes(&self, totals: Totals, old: u64, new: u64, grows: bool) -> Result<u64, Refusal> {
-        let (bytes, max) = (totals.bytes.saturating_sub(old) + new, self.max_bytes);
+        let bytes = totals.bytes.saturating_sub(old) + new;
+        let max = self.max_bytes;
         if bytes > max as u64 && grows {
             return Err(too_large(format!(
                 "the canvas's objects would have {bytes} bytes; at most {max} (max_canvas_bytes): delete some first"

@@ -36,7 +36,8 @@ impl Heed {
         let Some(hooks) = self.hooks() else {
             return (1, 1);
         };
-        let (mut all, mut whole) = (0, 0);
+        let mut all = 0;
+        let mut whole = 0;
         for hook in hooks.wanting(canvas, event) {
             all += 1;
             whole += usize::from(hook.include == Include::Object);
@@ -177,8 +178,10 @@ impl Ears {
             Some(_) => (EventType::ClientJoined, EventType::CanvasOpened),
             None => (EventType::ClientLeft, EventType::CanvasIdle),
         };
-        let ((one_wanted, _), (all_wanted, _)) = (self.wants(one), self.wants(all));
-        let (one_wanted, all_wanted) = (one_wanted > 0, all_wanted > 0);
+        let (one_wanted, _) = self.wants(one);
+        let (all_wanted, _) = self.wants(all);
+        let one_wanted = one_wanted > 0;
+        let all_wanted = all_wanted > 0;
         if !one_wanted && !all_wanted {
             return;
         }
@@ -195,7 +198,8 @@ impl Ears {
             object: None,
             missed: Missed::Nothing,
         };
-        let (opens, empties) = (user.is_some() && here == 1, user.is_none() && here == 0);
+        let opens = user.is_some() && here == 1;
+        let empties = user.is_none() && here == 0;
         if all_wanted && opens {
             self.told.push(told(all, None, None));
         }

@@ -42,7 +42,8 @@ impl<S: Store> Moment<'_, S> {
         message: &Compact,
         data: Option<&str>,
     ) -> Result<Result<(), End>, S::Error> {
-        let (id, upto) = (message.id.as_str(), message.upto);
+        let id = message.id.as_str();
+        let upto = message.upto;
         if let Some(epoch) = message.epoch
             && epoch != self.store.epoch()?
         {
@@ -78,7 +79,8 @@ impl<S: Store> Moment<'_, S> {
         self.store.drop_entries(id, upto)?;
         log.entries = log.entries - entries + u64::from(data.is_some());
         log.bytes = log.bytes - bytes + new as u64;
-        (log.upto, log.compacted_seq) = (upto, self.next_seq());
+        log.upto = upto;
+        log.compacted_seq = self.next_seq();
         if let Some(data) = data {
             self.store.put_entry(id, upto, data)?;
         }

@@ -92,7 +92,8 @@ impl<S: Store> Moment<'_, S> {
     /// However a message ended, it has used its number up.
     pub(super) fn use_up(&mut self, author: &Author, op: u64, seq: u64) -> Result<(), S::Error> {
         self.store.use_client(&author.client, |client| {
-            (client.last_op, client.last_seq) = (op, seq);
+            client.last_op = op;
+            client.last_seq = seq;
             if client.subject.is_empty() {
                 // An author without a seat has not joined.
                 client.subject.clone_from(&author.subject);
@@ -198,7 +199,9 @@ impl<S: Store> Moment<'_, S> {
         patch: &Value,
         edits: Option<&Edits>,
     ) -> Result<Result<bool, Refusal>, S::Error> {
-        let (totals, seq, spare) = (self.store.head().totals, self.next_seq(), self.spare);
+        let totals = self.store.head().totals;
+        let seq = self.next_seq();
+        let spare = self.spare;
         let Some((object, fresh)) = self.store.open_object(id)? else {
             return Ok(Ok(false));
         };
@@ -248,7 +251,8 @@ impl<S: Store> Moment<'_, S> {
     fn chat(&mut self, author: &Author, message: &Durable, text: &str) -> Result<End, S::Error> {
         let fields = text.strip_suffix('}').unwrap_or(text);
         let body = format!("{fields},\"user\":{}}}", author.user);
-        let (seq, now_ms) = (self.next_seq(), self.now_ms);
+        let seq = self.next_seq();
+        let now_ms = self.now_ms;
         let fields = body.strip_prefix('{').unwrap_or(&body);
         let client = &author.client;
         let entry = format!("{{\"seq\":{seq},\"client\":\"{client}\",\"at\":{now_ms},{fields}");

@@ -1,13 +1,12 @@
 //! One canvas at one moment: where what happens to it is decided.
 
-use std::time::Duration;
-
 use super::bounds::ObjectBounds;
 use super::quotas::Spare;
 use super::store::{Head, Store};
 use crate::backplane::Entry;
 use crate::limits::CanvasRules;
 use crate::protocol::ids::{Epoch, Position};
+use crate::time::millis;
 
 /// What a canvas is held to.
 #[derive(Debug, Clone, Copy)]
@@ -22,10 +21,9 @@ pub struct Rules {
 
 impl From<&CanvasRules> for Rules {
     fn from(rules: &CanvasRules) -> Self {
-        let ms = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
         Self {
-            message_ttl_ms: ms(rules.message_ttl),
-            presence_grace_ms: ms(rules.presence_grace),
+            message_ttl_ms: millis(rules.message_ttl),
+            presence_grace_ms: millis(rules.presence_grace),
             bounds: rules.bounds,
         }
     }

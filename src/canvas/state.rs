@@ -11,6 +11,7 @@ use crate::limits::CLIENT_MEMORY;
 use crate::protocol::client_message::{Change, Durable};
 use crate::protocol::features::Features;
 use crate::protocol::ids::{ClientId, Epoch, Position};
+use crate::time::millis;
 use chat::Chat;
 use clients::{Client, Clients};
 use log::Log;
@@ -148,7 +149,8 @@ impl CanvasState {
             Err(entry) => {
                 let mut moment = self.moment(now_ms, out);
                 let Ok(()) = moment.apply(&entry);
-                let (work, spare) = (moment.work(), moment.spare());
+                let work = moment.work();
+                let spare = moment.spare();
                 self.work += work;
                 self.spare = spare;
             }
@@ -384,7 +386,7 @@ impl CanvasState {
     /// A client's row is what makes its resent ops duplicates, and what binds it to a subject. An instance's makes its resent
     /// batches old ones.
     fn forget_clients(&mut self, now_ms: i64) {
-        let memory_ms = i64::try_from(CLIENT_MEMORY.as_millis()).unwrap_or(i64::MAX);
+        let memory_ms = millis(CLIENT_MEMORY);
         let Tables {
             clients, presence, ..
         } = &mut self.tables;

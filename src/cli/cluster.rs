@@ -29,7 +29,8 @@ const LOOK_AT_LOG: Duration = Duration::from_secs(2);
 /// # Errors
 /// When nothing can be started at all.
 pub fn run(args: ClusterArgs) -> anyhow::Result<ExitCode> {
-    let (print_config, base_id) = (args.serve.print_config, args.serve.instance_id.clone());
+    let print_config = args.serve.print_config;
+    let base_id = args.serve.instance_id.clone();
     let config = Config::from_args(args.serve).unwrap_or_else(|e| e.into_usage_error().exit());
     if matches!(config.store, Store::Memory) {
         usage_error(
@@ -139,7 +140,8 @@ async fn supervise(members: Vec<Member>, hangup: watch::Sender<u64>) -> anyhow::
     for member in members {
         tasks.spawn(member.tend(phases.clone()));
     }
-    let (mut well, mut told_by) = (true, None);
+    let mut well = true;
+    let mut told_by = None;
     let mut pass_on = std::pin::pin!(pass_on(hangup));
     loop {
         let signal = tokio::select! {

@@ -1,13 +1,14 @@
 //! A relay's file, looked at from outside: read-only, in a process that serves nobody.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::sqlite::{VERSION, are_whole, unreadable};
+use crate::time::wall_ms;
 
 /// How long a read waits for a lock. Readers hardly ever do, in WAL mode.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -84,11 +85,6 @@ pub(super) fn now_ms(conn: &Connection) -> rusqlite::Result<i64> {
             let boot = clock_gettime(ClockId::Boottime);
             boot.tv_sec * 1_000 + boot.tv_nsec / 1_000_000 + offset_ms
         }
-        _ => {
-            let wall = SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default();
-            i64::try_from(wall.as_millis()).unwrap_or(i64::MAX)
-        }
+        _ => wall_ms(),
     })
 }

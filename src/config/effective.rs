@@ -25,7 +25,8 @@ impl Config {
     /// Every flag that takes a value and has one, with the value in force; a repeated flag once for each. Of a store's own flags only
     /// those of the store in use. Parsed again they give the same configuration. Secrets from the environment, and Redis's password, are not in it.
     pub fn effective(&self) -> Vec<(&'static str, String)> {
-        let (mut all, limits) = (self.running(), &self.limits);
+        let mut all = self.running();
+        let limits = &self.limits;
         let numbers = [
             ("ops-per-s", limits.ops_per_s),
             ("op-bytes-per-s", limits.op_bytes_per_s),

@@ -41,6 +41,14 @@ pub struct RedisArgs {
     )]
     pub redis_wait_replicas: u32,
 
+    /// For an encrypted connection
+    #[command(flatten)]
+    pub tls: RedisTlsArgs,
+}
+
+/// The files of an encrypted connection to Redis.
+#[derive(Debug, Clone, Args)]
+pub struct RedisTlsArgs {
     /// With rediss://: the authority of Redis's certificate (PEM) [default: the system's]
     #[arg(long, env = "SCUMBLE_REDIS_CA_FILE", value_name = "FILE")]
     pub redis_ca_file: Option<PathBuf>,
@@ -67,17 +75,9 @@ pub struct RedisPlaceArgs {
     )]
     pub redis_prefix: String,
 
-    /// With rediss://: the authority of Redis's certificate (PEM) [default: the system's]
-    #[arg(long, env = "SCUMBLE_REDIS_CA_FILE", value_name = "FILE")]
-    pub redis_ca_file: Option<PathBuf>,
-
-    /// With rediss://: this process's certificate (PEM), for a Redis that asks for one
-    #[arg(long, env = "SCUMBLE_REDIS_CERT_FILE", value_name = "FILE")]
-    pub redis_cert_file: Option<PathBuf>,
-
-    /// With rediss://: the key of that certificate (PEM)
-    #[arg(long, env = "SCUMBLE_REDIS_KEY_FILE", value_name = "FILE")]
-    pub redis_key_file: Option<PathBuf>,
+    /// For an encrypted connection
+    #[command(flatten)]
+    pub tls: RedisTlsArgs,
 }
 
 impl RedisPlaceArgs {
@@ -86,14 +86,11 @@ impl RedisPlaceArgs {
     /// # Errors
     /// [`ConfigError`] names a file that can't be read, or a flag that goes with another.
     pub fn at(&self, url: &RedisUrl) -> Result<RedisSettings, ConfigError> {
-        let place = self.clone();
         let args = RedisArgs {
             redis: Some(url.clone()),
-            redis_prefix: place.redis_prefix,
+            redis_prefix: self.redis_prefix.clone(),
             redis_wait_replicas: 0,
-            redis_ca_file: place.redis_ca_file,
-            redis_cert_file: place.redis_cert_file,
-            redis_key_file: place.redis_key_file,
+            tls: self.tls.clone(),
         };
         let none = || ConfigError::new("redis", url, "is missing");
         args.resolve()?.ok_or_else(none)
@@ -170,13 +167,14 @@ impl RedisArgs {
     /// [`ConfigError`] names a file that can't be read, or a flag that goes with another.
     pub fn resolve(self) -> Result<Option<RedisSettings>, ConfigError> {
         let files = [
-            ("redis-ca-file", self.redis_ca_file),
-            ("redis-cert-file", self.redis_cert_file),
-            ("redis-key-file", self.redis_key_file),
+            ("redis-ca-file", self.tls.redis_ca_file),
+            ("redis-cert-file", self.tls.redis_cert_file),
+            ("redis-key-file", self.tls.redis_key_file),
         ];
-        let given = files.iter();
-        let given = given.filter_map(|(flag, file)| Some((*flag, file.clone()?)));
-        let given: Vec<_> = given.collect();
+        let given: Vec<_> = files
+            .iter()
+            .filter_map(|(flag, file)| Some((*flag, file.clone()?)))
+            .collect();
         let Some(url) = self.redis else {
             return Ok(None);
         };

@@ -66,7 +66,8 @@ impl RedisUrl {
         let addresses: Result<_, String> = hosts.split(',').map(address).collect();
         // Where it is, the sentinels say.
         let info = plain(&format!("{scheme}://{user}127.0.0.1/{database}"))?;
-        let (addresses, master) = (addresses?, master.to_owned());
+        let addresses = addresses?;
+        let master = master.to_owned();
         Ok((info, Some(Sentinels { addresses, master })))
     }
 }

@@ -245,10 +245,8 @@ fn at_least(
     if value >= min {
         return Ok(());
     }
-    let (value, min) = (
-        humantime::format_duration(value),
-        humantime::format_duration(min),
-    );
+    let value = humantime::format_duration(value);
+    let min = humantime::format_duration(min);
     Err(ConfigError::new(
         flag,
         value,

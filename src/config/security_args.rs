@@ -224,7 +224,8 @@ fn read_keys(
         secrets.push(read.map_err(at("auth-secret-file", file.display()))?);
     }
     if secrets.is_empty() && with_environment {
-        let (variable, flag) = ("SCUMBLE_AUTH_SECRET", "auth-secret-file");
+        let variable = "SCUMBLE_AUTH_SECRET";
+        let flag = "auth-secret-file";
         if let Some(secret) = from_environment(variable, flag)? {
             secrets.push(signing(secret).map_err(at(flag, variable))?);
         }
@@ -244,7 +245,8 @@ fn signing(secret: Secret) -> io::Result<Secret> {
 }
 
 fn api_tokens(file: Option<&Path>) -> Result<Option<ApiTokens>, ConfigError> {
-    let (variable, flag) = ("SCUMBLE_API_TOKEN", "api-token-file");
+    let variable = "SCUMBLE_API_TOKEN";
+    let flag = "api-token-file";
     match file {
         Some(file) => ApiTokens::read(file)
             .map(Some)

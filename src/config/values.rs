@@ -49,10 +49,8 @@ pub fn duration(
         if (min..=max).contains(&value) {
             Ok(value)
         } else {
-            let (min, max) = (
-                humantime::format_duration(min),
-                humantime::format_duration(max),
-            );
+            let min = humantime::format_duration(min);
+            let max = humantime::format_duration(max);
             Err(format!("must be from {min} to {max}"))
         }
     }
@@ -64,7 +62,8 @@ pub fn whole<T: FromStr + PartialOrd + Display>(
     bounds: RangeInclusive<T>,
 ) -> Result<T, String> {
     let number = text.trim().parse().ok();
-    let (min, max) = (bounds.start(), bounds.end());
+    let min = bounds.start();
+    let max = bounds.end();
     number
         .filter(|number| bounds.contains(number))
         .ok_or_else(|| format!("must be a whole number from {min} to {max}"))

@@ -272,10 +272,8 @@ fn duration(field: &str, text: &str) -> Result<Duration, String> {
     if (min..=max).contains(&value) {
         Ok(value)
     } else {
-        let (min, max) = (
-            humantime::format_duration(min),
-            humantime::format_duration(max),
-        );
+        let min = humantime::format_duration(min);
+        let max = humantime::format_duration(max);
         Err(format!("{field}: must be from {min} to {max}"))
     }
 }

@@ -54,7 +54,8 @@ impl Told {
     /// The event's name: the same for all hooks, and whenever it is told.
     pub fn id(&self) -> String {
         let Named { epoch, .. } = &self.named;
-        let (seq, version) = (self.seq, self.version);
+        let seq = self.seq;
+        let version = self.version;
         match self.client {
             Some(_) if version == 0 => format!("{epoch}-{seq}"),
             _ => format!("{epoch}-{seq}-{version}-{}", self.event.as_str()),
@@ -72,7 +73,9 @@ impl Told {
 
     /// The event as that hook's receiver reads it.
     pub fn text(&self, hook: &Hook, at_ms: i64) -> String {
-        let (id, event, seq) = (self.id(), self.event.as_str(), self.seq);
+        let id = self.id();
+        let event = self.event.as_str();
+        let seq = self.seq;
         let Named { id: canvas, epoch } = &self.named;
         let mut text = format!(
             "{{\"id\":\"{id}\",\"type\":\"{event}\",\"canvas\":\"{canvas}\",\"epoch\":\"{epoch}\",\"seq\":{seq},\"at\":{at_ms}"

@@ -3,7 +3,6 @@
 pub mod sampler;
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
@@ -19,6 +18,7 @@ use crate::analytics::history::{Lines, Range, lines, ms, quantile_ms};
 use crate::analytics::{Grain, Now, Sample};
 use crate::backplane::{InstanceStats, Stats};
 use crate::limits::{ANALYTICS_STEP, HEARTBEAT_STALE};
+use crate::time::{millis, wall_ms};
 
 /// How far back rates and latencies of now reach.
 const RECENT_MS: i64 = 60_000;
@@ -31,14 +31,6 @@ const LATE_US: u64 = 100_000;
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
     range: Option<String>,
-}
-
-/// Milliseconds since 1970: samples of all processes are on one time.
-fn wall_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| {
-        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-    })
 }
 
 /// All numbers, or why there are none.
@@ -131,7 +123,7 @@ fn own_now(state: &HttpState, stats: &Stats, own: &str, all: &mut Vec<(String, N
     now.draining = state.relay.draining();
     now.trouble.clone_from(&stats.trouble);
     now.version = env!("CARGO_PKG_VERSION").to_owned();
-    let up_ms = i64::try_from(state.started.elapsed().as_millis()).unwrap_or(i64::MAX);
+    let up_ms = millis(state.started.elapsed());
     now.started_ms = wall_ms() - up_ms;
     if now.at_ms == 0 {
         now.at_ms = wall_ms();
@@ -273,7 +265,7 @@ async fn health_of(state: &HttpState, stats: &Stats) -> Value {
 
 /// A span of the sampler's, in milliseconds.
 fn step_ms() -> i64 {
-    i64::try_from(ANALYTICS_STEP.as_millis()).unwrap_or(i64::MAX)
+    millis(ANALYTICS_STEP)
 }
 
 #[cfg(test)]

@@ -60,8 +60,10 @@ fn hops(headers: &HeaderMap) -> Vec<Option<String>> {
 
 /// The parts of a list. A separator in quotes is none.
 fn split(text: &str, separator: char) -> Vec<String> {
-    let (mut parts, mut part) = (Vec::new(), String::new());
-    let (mut quoted, mut escaped) = (false, false);
+    let mut parts = Vec::new();
+    let mut part = String::new();
+    let mut quoted = false;
+    let mut escaped = false;
     for c in text.chars() {
         match c {
             _ if escaped => escaped = false,

@@ -59,11 +59,13 @@ pub async fn accept(
     patience: Patience,
     lobby: Arc<Lobby>,
 ) {
-    let (mut failures, mut told) = (0_u64, None::<Instant>);
+    let mut failures = 0_u64;
+    let mut told = None::<Instant>;
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let (router, patience) = (router.clone(), patience.clone());
+                let router = router.clone();
+                let patience = patience.clone();
                 let seat = lobby.enter(peer.ip());
                 spawner.spawn(async move {
                     let doing = seat.doing.clone();
@@ -78,7 +80,8 @@ pub async fn accept(
                 failures += 1;
                 if told.is_none_or(|told| told.elapsed() >= COMPLAIN_EVERY) {
                     tracing::warn!(error = %e, failures, "no connection could be accepted; trying again");
-                    (failures, told) = (0, Some(Instant::now()));
+                    failures = 0;
+                    told = Some(Instant::now());
                 }
                 tokio::time::sleep(ACCEPT_RETRY).await;
             }
@@ -134,7 +137,8 @@ fn service<'a>(
     Future: Future<Output = Result<Response, Infallible>> + Send + 'a,
 > + 'a {
     let routes = TowerToHyperService::new(router);
-    let (doing, reserve) = (&seat.doing, seat.reserve);
+    let doing = &seat.doing;
+    let reserve = seat.reserve;
     // Handlers find in the request whom they speak with.
     service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);

@@ -141,7 +141,8 @@ impl Lobby {
             seats.give_up(id);
         }
         seats.next += 1;
-        let (id, doing) = (seats.next, Arc::<Doing>::default());
+        let id = seats.next;
+        let doing = Arc::<Doing>::default();
         if reserve {
             seats.make_room_in_reserve();
             seats.reserve.insert(id, doing.clone());

@@ -121,7 +121,8 @@ fn histogram(out: &mut String, name: &str, buckets: &Buckets) {
     for (bound, n) in BOUNDS_US.iter().zip(&buckets.upto) {
         let _ = writeln!(out, "{name}_bucket{{le=\"{}\"}} {n}", count(*bound) / 1e6);
     }
-    let (all, sum) = (buckets.count, count(buckets.sum_us) / 1e6);
+    let all = buckets.count;
+    let sum = count(buckets.sum_us) / 1e6;
     let _ = writeln!(
         out,
         "{name}_bucket{{le=\"+Inf\"}} {all}\n{name}_sum {sum}\n{name}_count {all}\n"

@@ -75,7 +75,8 @@ impl Monitor {
         if !self.changes_to(health) {
             return;
         }
-        let (size, oldest_ms) = (stats.queue_size, stats.oldest_unprocessed_ms);
+        let size = stats.queue_size;
+        let oldest_ms = stats.oldest_unprocessed_ms;
         if health == "healthy" {
             tracing::info!(size, oldest_ms, "the queue is healthy again");
             return;

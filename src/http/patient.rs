@@ -57,7 +57,9 @@ impl Patient {
             self.taken += bytes;
         }
         if self.taken >= PROGRESS_BYTES || answer != self.answer {
-            (self.blocked, self.taken, self.answer) = (None, 0, answer);
+            self.blocked = None;
+            self.taken = 0;
+            self.answer = answer;
         }
         if !waits {
             return written;

@@ -22,7 +22,7 @@ use crate::limits::{HELLO_BYTES, HTTP_BODY_TIMEOUT, POST_BYTES, PUBLISH_WAIT};
 use crate::protocol::client_message::MAX_OP;
 use crate::protocol::ids::CanvasId;
 use crate::socket::connection::Hub;
-use crate::socket::stream::{Answered, OutOfOrder, Posted, open};
+use crate::socket::stream::{Answered, OutOfOrder, Posted, Which, numbers, open};
 
 /// How long a browser may remember what it was allowed.
 const PREFLIGHT_AGE: &str = "600";
@@ -163,12 +163,8 @@ async fn handed_over(
     let number = number(request.uri().query().unwrap_or_default())?;
     let most = hub.config.max_message_bytes + POST_BYTES;
     let messages = text(request.into_body(), most, HTTP_BODY_TIMEOUT).await?;
-    if let Err(wrong) = serde_json::from_str::<Vec<&RawValue>>(&messages) {
-        let message = format!("the body must be a JSON array of messages: {wrong}");
-        return Err(refusal(StatusCode::BAD_REQUEST, "bad-json", &message));
-    }
-    let messages = messages.into();
-    match hub.posted(&canvas, session, number, messages).await {
+    let which = which(number, &messages)?;
+    match hub.posted(&canvas, session, which, messages.into()).await {
         Posted::Taken => Ok(match number {
             Some(number) => json_response(StatusCode::ACCEPTED, &json!({ "post": number })),
             None => json_response(StatusCode::ACCEPTED, &json!([])),
@@ -232,6 +228,18 @@ fn unavailable(why: &Unavailable) -> Refused {
     let soon = HeaderValue::from_static("1");
     response.headers_mut().insert(header::RETRY_AFTER, soon);
     response
+}
+
+/// Which post these messages are.
+fn which(number: Option<u64>, messages: &str) -> Result<Which, Refused> {
+    let each: Vec<&RawValue> = serde_json::from_str(messages).map_err(|wrong| {
+        let message = format!("the body must be a JSON array of messages: {wrong}");
+        refusal(StatusCode::BAD_REQUEST, "bad-json", &message)
+    })?;
+    Ok(match number {
+        Some(number) => Which::Number(number),
+        None => Which::Next(numbers(&each)),
+    })
 }
 
 /// Which post it is, if its client counts them.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::fifo::{self, Spot};
 use super::finish::{End, bury, no_message};
 use super::op::{AckItem, Acked, Answer, LeaseId, Refusal, Settled, Verdict};
+use super::retry::{self, end};
 use super::rows::{Lease, Message, Named, State};
 use super::store::Store;
 use super::work::{Res, Work, digest, digest_for, kind, parse_partition_id, standing};
@@ -125,7 +126,8 @@ pub(crate) struct Attempt {
 
 /// What the group has of the message: `None` if it is done there.
 pub(crate) fn attempt<S: Store>(w: &mut Work<'_, S>, place: &Place) -> Res<Option<Attempt>, S> {
-    let (spot, seq) = (place.spot, place.message.seq);
+    let spot = place.spot;
+    let seq = place.message.seq;
     pop::settle_one(w, spot)?;
     if !finish::has_before_it(w, spot.queue, spot.at, spot.partition, seq)? {
         return Ok(None);
@@ -191,7 +193,8 @@ pub(crate) fn ack_one<S: Store>(
     if let Err(refusal) = check(item, &attempt, required) {
         return Ok(Err(refusal));
     }
-    let (spot, message) = (place.spot, place.message);
+    let spot = place.spot;
+    let message = place.message;
     let verdict = item.verdict;
     if attempt.lease.is_none() && matches!(verdict, Verdict::Failed | Verdict::Retry) {
         // It comes again anyway: its lease has run out.
@@ -221,30 +224,12 @@ pub(crate) fn ack_one<S: Store>(
             settled.dead = true;
         }
         Verdict::Failed | Verdict::Retry => {
-            settled.retry_at = if fifo {
-                fifo::again(w, spot, &message, false, error)?
-            } else {
-                unordered::again(w, spot, &message, false, error)?
-            };
+            settled.retry_at = retry::again(w, spot, &message, false, error)?;
             settled.dead = settled.retry_at.is_none();
             *again |= !settled.dead;
         }
     }
     Ok(Ok(settled))
-}
-
-pub(crate) fn end<S: Store>(
-    w: &mut Work<'_, S>,
-    spot: Spot,
-    fifo: bool,
-    message: &Message,
-    end: End,
-) -> Res<(), S> {
-    if fifo {
-        fifo::done(w, spot, message.seq, fifo::name_of(message), end)
-    } else {
-        unordered::done(w, spot, message, end)
-    }
 }
 
 /// The rows of a lease that has not run out.
@@ -273,7 +258,8 @@ pub(crate) fn is_live<S: Store>(w: &mut Work<'_, S>, lease: LeaseId) -> Res<bool
 }
 
 fn rows_of<S: Store>(w: &Work<'_, S>, lease: LeaseId) -> Res<Vec<Lease>, S> {
-    let (from, to) = ((lease, 0, 0, 0), (lease, i64::MAX, 0, 0));
+    let from = (lease, 0, 0, 0);
+    let to = (lease, i64::MAX, 0, 0);
     w.store.scan(&from, &to, usize::MAX >> 1)
 }
 
@@ -334,7 +320,8 @@ pub(crate) fn extend<S: Store>(
 
 fn unordered_extend<S: Store>(w: &mut Work<'_, S>, spot: Spot, seq: i64, until: i64) -> Res<(), S> {
     use super::rows::Ready;
-    let (partition, grp) = (spot.partition, spot.grp);
+    let partition = spot.partition;
+    let grp = spot.grp;
     let Some(state) = w.store.get::<State>(&(partition, grp, seq))? else {
         return Ok(());
     };

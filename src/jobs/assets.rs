@@ -172,7 +172,8 @@ fn totals<S: Store>(w: &mut Work<'_, S>) -> Res<AssetTotals, S> {
 fn begin<S: Store>(w: &mut Work<'_, S>) -> Res<Told, S> {
     let totals = totals(w)?;
     w.store.put(&totals)?;
-    let (relay, link_key) = (totals.relay, totals.link_key);
+    let relay = totals.relay;
+    let link_key = totals.link_key;
     Ok(Told::Begun { relay, link_key })
 }
 
@@ -182,7 +183,8 @@ fn charge(bytes: i64) -> i64 {
 }
 
 fn add<S: Store>(w: &mut Work<'_, S>, new: &NewAsset) -> Res<Result<Asset, Refusal>, S> {
-    let (canvas, sha256) = (&new.canvas, &new.sha256);
+    let canvas = &new.canvas;
+    let sha256 = &new.sha256;
     if let Some(mut row) = refresh(w, canvas, sha256)? {
         if new.lost.as_ref() == Some(&row.blob) {
             row.blob.clone_from(&new.blob);
@@ -260,10 +262,8 @@ fn lease<S: Store>(w: &mut Work<'_, S>, holder: &str, ms: i64) -> Res<bool, S> {
 
 fn judged<S: Store>(w: &mut Work<'_, S>, judge: &Judge) -> Res<Told, S> {
     let canvas = &judge.canvas;
-    let (from, to) = (
-        (canvas.clone(), behind(&judge.after)),
-        (canvas.clone(), LAST.to_owned()),
-    );
+    let from = (canvas.clone(), behind(&judge.after));
+    let to = (canvas.clone(), LAST.to_owned());
     let rows: Vec<Asset> = w.store.scan(&from, &to, ASSETS_AT_ONCE)?;
     let next = (rows.len() == ASSETS_AT_ONCE)
         .then(|| rows.last().map(|row| row.sha256.clone()))

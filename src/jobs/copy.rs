@@ -64,7 +64,8 @@ impl<A: Store, B: Store> EachTable for Copying<'_, A, B> {
             return Ok(());
         }
         let from = self.from;
-        let (least, beyond) = (R::Key::least(), R::Key::beyond());
+        let least = R::Key::least();
+        let beyond = R::Key::beyond();
         let mut failed = Ok(());
         let read = from.each::<R>(&least, &beyond, Order::Up, usize::MAX, &mut |row| {
             failed = self.put(&row);

@@ -87,7 +87,8 @@ fn ended(settle: &Settle, acked: &[Acked]) -> (&'static str, Option<i64>) {
 
 /// The number among the dead that a message got a moment ago.
 fn newly_dead<S: Store>(w: &Work<'_, S>, queue: i64, item: &AckItem) -> Res<Option<i64>, S> {
-    let (from, to) = ((queue, 0, w.now, 0), (queue, 0, w.now, i64::MAX));
+    let from = (queue, 0, w.now, 0);
+    let to = (queue, 0, w.now, i64::MAX);
     let mut ids = Vec::new();
     w.store
         .each::<DeadIndex>(&from, &to, Order::Down, LOOKS, &mut |row| {
@@ -106,7 +107,8 @@ fn newly_dead<S: Store>(w: &Work<'_, S>, queue: i64, item: &AckItem) -> Res<Opti
 /// The latest attempt's number; 0 if there is none.
 fn last<S: Store>(w: &Work<'_, S>, queue: i64) -> Res<i64, S> {
     let mut last = 0;
-    let (from, to) = ((queue, 0), (queue + 1, 0));
+    let from = (queue, 0);
+    let to = (queue + 1, 0);
     w.store
         .each::<Delivery>(&from, &to, Order::Down, 1, &mut |row| {
             last = row.n;

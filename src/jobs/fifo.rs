@@ -13,7 +13,7 @@ use super::store::{Order, Store};
 use super::work::{Res, Work, digest, digest_for, kind, standing};
 
 use ends::drop_states;
-pub(crate) use ends::{again, close, done, is_out, put_state, restand, settle};
+pub(crate) use ends::{close, done, is_out, put_off, put_state, restand, settle};
 
 /// Messages of others, or done ones, that are passed at once.
 const PASS: usize = 512;
@@ -72,7 +72,8 @@ pub(crate) fn look<S: Store>(
     want: usize,
     mut bytes: usize,
 ) -> Res<Found, S> {
-    let (partition, grp) = (cursor.partition, cursor.grp);
+    let partition = cursor.partition;
+    let grp = cursor.grp;
     let mut states = BTreeMap::new();
     if cursor.states > 0 {
         let from = (partition, grp, cursor.next);
@@ -132,7 +133,8 @@ pub(crate) fn look<S: Store>(
         }
         ControlFlow::Continue(())
     };
-    let (from, to) = ((partition, cursor.next), (partition, i64::MAX));
+    let from = (partition, cursor.next);
+    let to = (partition, i64::MAX);
     store.each::<Message>(&from, &to, Order::Up, want + PASS, &mut visit)?;
     Ok(found)
 }
@@ -234,7 +236,8 @@ fn deliver<S: Store>(
     lease: Option<LeaseId>,
     out: &mut Vec<Delivered>,
 ) -> Res<(), S> {
-    let (now, count) = (w.now, take.len());
+    let now = w.now;
+    let count = take.len();
     let count = i64::try_from(count).unwrap_or(0);
     let first = take.first().map_or(0, |(message, _)| message.seq);
     let last = take.last().map_or(0, |(message, _)| message.seq);

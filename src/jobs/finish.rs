@@ -101,7 +101,8 @@ pub(crate) fn has_before_it<S: Store>(
     let Some(group) = w.see_group_at(queue, at) else {
         return Ok(false);
     };
-    let (grp, joined) = (group.key, group.join_after.clone());
+    let grp = group.key;
+    let joined = group.join_after.clone();
     let fifo = w.see_queue(queue)?.is_some_and(|row| row.options.fifo);
     let Some(cursor) = w.see_cursor(partition, grp)?.cloned() else {
         let name = w.see_partition(partition)?.map(|row| row.name.clone());
@@ -213,7 +214,8 @@ pub(crate) fn end_mark<S: Store>(w: &mut Work<'_, S>, mark: &Mark) -> Res<(), S>
 /// Forgets the oldest marks of a queue before their time, up to a thousand, until so many bytes are free.
 pub(crate) fn drop_marks<S: Store>(w: &mut Work<'_, S>, queue: i64, bytes: i64) -> Res<(), S> {
     let wanted = usize::try_from(bytes / MARK_BYTES + 1).unwrap_or(usize::MAX);
-    let (from, to) = ((queue, 0, i64::MIN, 0), (queue, 1, i64::MIN, 0));
+    let from = (queue, 0, i64::MIN, 0);
+    let to = (queue, 1, i64::MIN, 0);
     for mark in w.store.scan::<Mark>(&from, &to, wanted.min(1_000))? {
         end_mark(w, &mark)?;
     }
@@ -234,7 +236,8 @@ pub(crate) fn bury<S: Store>(
     message: &Message,
     death: &Death<'_>,
 ) -> Res<i64, S> {
-    let (id, now) = (w.next_id()?, w.now);
+    let id = w.next_id()?;
+    let now = w.now;
     let grp = w
         .see_group_at(queue, at)
         .map(|group| group.name.clone())
@@ -284,7 +287,8 @@ pub(crate) fn dead_bytes(dead: &Dead) -> i64 {
 
 /// Removes a dead message's rows.
 pub(crate) fn unbury<S: Store>(w: &mut Work<'_, S>, dead: &Dead) -> Res<(), S> {
-    let (queue, id) = (dead.queue, dead.id);
+    let queue = dead.queue;
+    let id = dead.id;
     w.store.delete::<Dead>(&(id,))?;
     w.store.delete::<DeadIndex>(&(queue, 0, dead.died_at, id))?;
     w.store.delete::<DeadIndex>(&review_place(dead))?;

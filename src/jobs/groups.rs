@@ -172,11 +172,13 @@ pub(crate) fn join_partition<S: Store>(
 
 /// The messages of a queue without an order, of which each needs a row.
 fn take_in<S: Store>(w: &mut Work<'_, S>, spot: Spot) -> Res<bool, S> {
-    let (partition, grp) = (spot.partition, spot.grp);
+    let partition = spot.partition;
+    let grp = spot.grp;
     let Some(cursor) = w.see_cursor(partition, grp)?.cloned() else {
         return Ok(true);
     };
-    let (from, to) = ((partition, cursor.next), (partition, cursor.upto));
+    let from = (partition, cursor.next);
+    let to = (partition, cursor.upto);
     let messages = w.store.scan::<Message>(&from, &to, JOIN_MESSAGES)?;
     let all = messages.len() < JOIN_MESSAGES;
     let options = w
@@ -213,7 +215,8 @@ fn first_seq<S: Store>(w: &Work<'_, S>, partition: i64) -> Res<Option<i64>, S> {
 
 /// The first place of a message that came at `at` or later: times only grow within a partition, so it is found by halving.
 fn since<S: Store>(w: &Work<'_, S>, partition: i64, at: i64, end: i64) -> Res<i64, S> {
-    let (mut low, mut high) = (0, end);
+    let mut low = 0;
+    let mut high = end;
     while low < high {
         let middle = low + (high - low) / 2;
         let message: Option<Message> = w.store.first(&(partition, middle), &(partition, high))?;
@@ -253,8 +256,10 @@ pub(crate) fn remove_cursor<S: Store>(
     limit: usize,
 ) -> Res<bool, S> {
     use super::rows::{Lease, State};
-    let (partition, grp) = (cursor.partition, cursor.grp);
-    let (from, to) = ((partition, grp, 0), (partition, grp + 1, 0));
+    let partition = cursor.partition;
+    let grp = cursor.grp;
+    let from = (partition, grp, 0);
+    let to = (partition, grp + 1, 0);
     let states = w.store.scan::<State>(&from, &to, limit)?;
     for state in &states {
         if let Some(lease) = state.lease {
@@ -263,10 +268,8 @@ pub(crate) fn remove_cursor<S: Store>(
         }
         w.store.delete::<State>(&(partition, grp, state.seq))?;
     }
-    let (from, to) = (
-        (partition, grp, i64::MIN, i64::MIN, 0),
-        (partition, grp + 1, i64::MIN, i64::MIN, 0),
-    );
+    let from = (partition, grp, i64::MIN, i64::MIN, 0);
+    let to = (partition, grp + 1, i64::MIN, i64::MIN, 0);
     let ready = w.store.scan::<Ready>(&from, &to, limit)?;
     for row in &ready {
         w.store
@@ -292,7 +295,8 @@ pub(crate) fn trim<S: Store>(
     if w.group_count(queue)? == 0 {
         return Ok(true);
     }
-    let (from, to) = ((partition, 0), (partition + 1, 0));
+    let from = (partition, 0);
+    let to = (partition + 1, 0);
     let messages = w.store.scan::<Message>(&from, &to, limit)?;
     for message in &messages {
         for at in 0..w.group_count(queue)? {

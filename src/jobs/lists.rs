@@ -161,7 +161,8 @@ fn dead<S: Store>(w: &mut Work<'_, S>, query: &DeadQuery) -> Res<Answer, S> {
         unfiltered && query.reviewed.is_none() && query.from.is_none() && query.to.is_none();
     let mut total = 0;
     'queues: for queue in queues {
-        let (before, all) = (total, w.see_queue(queue)?.map_or(0, |row| row.dead));
+        let before = total;
+        let all = w.see_queue(queue)?.map_or(0, |row| row.dead);
         let most = match counted {
             true => (query.offset + query.limit).saturating_sub(total),
             false => usize::MAX,
@@ -212,7 +213,8 @@ fn dead_places<S: Store>(
     let timed = which != 2;
     let from = query.from.filter(|_| timed).unwrap_or(i64::MIN);
     let to = query.to.filter(|_| timed).unwrap_or(i64::MAX);
-    let (from, to) = ((queue, which, from, 0), (queue, which, to, i64::MAX));
+    let from = (queue, which, from, 0);
+    let to = (queue, which, to, i64::MAX);
     let mut ids = Vec::new();
     w.store
         .each::<DeadIndex>(&from, &to, Order::Down, most, &mut |row| {
@@ -263,7 +265,8 @@ fn dead_row<S: Store>(w: &mut Work<'_, S>, dead: &Dead) -> Res<String, S> {
 
 /// What a message is for the groups of its queue: the one of them that has most to do with it says what it is.
 fn standing_of<S: Store>(w: &mut Work<'_, S>, queue: i64, message: &Message) -> Res<Value, S> {
-    let (mut status, mut groups) = ("pending", Vec::new());
+    let mut status = "pending";
+    let mut groups = Vec::new();
     let mut all_done = w.group_count(queue)? > 0;
     for at in 0..w.group_count(queue)? {
         let Some(group) = w.see_group_at(queue, at).cloned() else {

@@ -132,12 +132,15 @@ pub(crate) fn clear<S: Store>(
     };
     let Some(partition) = partition else {
         let cleared = w.next_id()?;
-        let (mut count, mut bytes) = (0, 0);
+        let mut count = 0;
+        let mut bytes = 0;
         if let Some(row) = w.queue(queue)? {
             count = row.messages;
             row.cleared = cleared;
             bytes = row.bytes - row.other_bytes - row.marks * MARK_BYTES;
-            (row.messages, row.kept, row.partitions) = (0, 0, 0);
+            row.messages = 0;
+            row.kept = 0;
+            row.partitions = 0;
         }
         w.add_bytes(queue, -bytes)?;
         gone(w, 3, queue, cleared)?;
@@ -281,7 +284,8 @@ pub(crate) fn delete_group<S: Store>(
 
 /// Names and numbers of all queues, by name. There are a thousand at most.
 pub(crate) fn queues<S: Store>(w: &Work<'_, S>) -> Res<Vec<(String, i64)>, S> {
-    let (from, to) = ((String::new(),), ("\u{10ffff}".to_owned(),));
+    let from = (String::new(),);
+    let to = ("\u{10ffff}".to_owned(),);
     let rows = w.store.scan::<QueueName>(&from, &to, usize::MAX >> 1)?;
     Ok(rows.into_iter().map(|row| (row.name, row.key)).collect())
 }

@@ -17,7 +17,8 @@ struct Pairs {
 
 impl Pairs {
     fn push<S: Store>(&mut self, w: &mut Work<'_, S>, items: &[PushItem]) -> Res<(), S> {
-        let (mut last, mut groups) = (None, 0);
+        let mut last = None;
+        let mut groups = 0;
         for item in items {
             // Most requests have one queue.
             if last != Some(&item.queue) {

@@ -209,7 +209,9 @@ fn give<S: Store>(w: &mut Work<'_, S>, spot: Spot, basket: &mut Basket) -> Res<(
     let before = basket.popped.messages.len();
     let out: &mut Vec<Delivered> = &mut basket.popped.messages;
     let fifo = w.see_queue(spot.queue)?.is_some_and(|row| row.options.fifo);
-    let (mut want, bytes, lease) = (basket.want, basket.bytes, basket.lease);
+    let mut want = basket.want;
+    let bytes = basket.bytes;
+    let lease = basket.lease;
     // What is completed at once asks every group of its queue whether it needs the message.
     let groups = w.group_count(spot.queue)?.max(1);
     if lease.is_none() {
@@ -267,7 +269,8 @@ pub(crate) fn settle_one<S: Store>(w: &mut Work<'_, S>, spot: Spot) -> Res<(), S
     let Some(cursor) = w.see_cursor(spot.partition, spot.grp)? else {
         return Ok(());
     };
-    let (state, due) = (cursor.state, cursor.at <= now);
+    let state = cursor.state;
+    let due = cursor.at <= now;
     let timed = matches!(state, standing::WAITING | standing::LEASED);
     let fifo = w.see_queue(spot.queue)?.is_some_and(|row| row.options.fifo);
     match (fifo, state) {

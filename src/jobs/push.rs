@@ -119,7 +119,8 @@ pub(crate) fn insert<S: Store>(
     partition: i64,
     new: New<'_>,
 ) -> Res<(i64, i64), S> {
-    let (id, now) = (w.next_id()?, w.now);
+    let id = w.next_id()?;
+    let now = w.now;
     let mut seq = 1;
     if let Some(row) = w.partition(partition)? {
         seq = row.next_seq;
@@ -266,7 +267,8 @@ pub(crate) fn create<S: Store>(
         ))));
     }
     w.totals()?.queues += 1;
-    let (key, now) = (w.next_id()?, w.now);
+    let key = w.next_id()?;
+    let now = w.now;
     w.add_queue(Queue {
         key,
         name: given.queue.clone(),
@@ -305,7 +307,9 @@ fn add_partition<S: Store>(
             ))));
         }
     }
-    let (key, tag, now) = (w.next_id()?, tag((w.random)()), w.now);
+    let key = w.next_id()?;
+    let tag = tag((w.random)());
+    let now = w.now;
     manage::cleared_name(w, queue, name)?;
     w.add_partition(Partition {
         key,
@@ -356,7 +360,8 @@ pub(crate) fn room<S: Store>(
         return Ok(Ok(()));
     };
     let waiting = row.messages - row.kept;
-    let (max_size, full) = (row.options.max_size, row.bytes + bytes > most);
+    let max_size = row.options.max_size;
+    let full = row.bytes + bytes > most;
     if max_size > 0 && waiting >= max_size {
         return Ok(Err(Refusal::full(format!(
             "the queue holds {waiting} messages: options.maxSize is {max_size}"

@@ -1,10 +1,11 @@
 //! What follows from an attempt that failed, in either kind of queue; and when a message is tried again.
 
-use super::fifo::Spot;
-use super::finish::{Death, bury};
+use super::fifo::{self, Spot};
+use super::finish::{Death, End, bury};
 use super::options::Options;
 use super::rows::{Message, State};
 use super::store::Store;
+use super::unordered;
 use super::work::{Res, Work, kind};
 
 /// What is said of the dead that nobody has said anything of.
@@ -13,26 +14,32 @@ const FAILED: &str = "it failed in every attempt";
 /// Characters that are kept of why an attempt failed.
 const MAX_ERROR_CHARS: usize = 4_096;
 
-/// What follows from an attempt that failed.
-pub(crate) enum Failed {
-    /// Its queue is gone.
-    Nowhere,
-    /// It was the last: the message is among the dead, and done for the group.
-    Died,
-    /// It comes again at `State::at`. Which kind of state that is, its queue's kind says.
-    Later(State),
+/// The message is done for the group, leased or not.
+pub(crate) fn end<S: Store>(
+    w: &mut Work<'_, S>,
+    spot: Spot,
+    fifo: bool,
+    message: &Message,
+    end: End,
+) -> Res<(), S> {
+    if fifo {
+        fifo::done(w, spot, message.seq, fifo::name_of(message), end)
+    } else {
+        unordered::done(w, spot, message, end)
+    }
 }
 
-/// Counts a message's attempt that failed, or whose time ran out.
-pub(crate) fn failed<S: Store>(
+/// An attempt has failed, or its time ran out: the message comes again later. Gives when; nothing if it was the last attempt, and the
+/// message is dead, or if its queue is gone.
+pub(crate) fn again<S: Store>(
     w: &mut Work<'_, S>,
     spot: Spot,
     message: &Message,
     expired: bool,
     error: Option<&str>,
-) -> Res<Failed, S> {
+) -> Res<Option<i64>, S> {
     let Some(options) = w.see_queue(spot.queue)?.map(|row| row.options) else {
-        return Ok(Failed::Nowhere);
+        return Ok(None);
     };
     let key = (spot.partition, spot.grp, message.seq);
     let before: Option<State> = w.store.get(&key)?;
@@ -45,16 +52,25 @@ pub(crate) fn failed<S: Store>(
         let error = error.unwrap_or(if expired { EXPIRED } else { FAILED });
         let death = Death { attempts, error };
         bury(w, spot.queue, spot.at, message, &death)?;
-        return Ok(Failed::Died);
+        end(w, spot, options.fifo, message, End::Died)?;
+        return Ok(None);
     }
-    Ok(Failed::Later(State {
-        at: w.now + pause_ms(&options, attempts, (w.random)()),
+    let at = w.now + pause_ms(&options, attempts, (w.random)());
+    let state = State {
+        at,
         attempts,
         expired: before.expired + i64::from(expired),
         lease: None,
         error: error.map(|error| error.chars().take(MAX_ERROR_CHARS).collect()),
         ..before
-    }))
+    };
+    if options.fifo {
+        fifo::put_off(w, spot, state)?;
+    } else {
+        unordered::put_off(w, spot, message, state)?;
+    }
+    w.count(spot.queue, |counts| counts.retried += 1)?;
+    Ok(Some(at))
 }
 
 /// The state of a message that was never tried.

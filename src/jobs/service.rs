@@ -195,7 +195,8 @@ impl Jobs {
     /// Keeps time for those who wait, and sweeps. Runs as long as the process.
     pub async fn run_upkeep(&self) {
         let mut sweep = Sweep::default();
-        let (mut sweep_at, mut look_at) = (Instant::now(), Instant::now());
+        let mut sweep_at = Instant::now();
+        let mut look_at = Instant::now();
         let mut version = None;
         loop {
             let now = Instant::now();

@@ -112,7 +112,8 @@ fn queues<S: Store>(
     namespace: Option<&str>,
     task: Option<&str>,
 ) -> Res<Answer, S> {
-    let (mut rows, mut looks) = (Vec::new(), Looks::new(MOST_PARTITIONS));
+    let mut rows = Vec::new();
+    let mut looks = Looks::new(MOST_PARTITIONS);
     for (_, key) in super::manage::queues(w)? {
         let fits = w.see_queue(key)?.is_some_and(|row| {
             namespace.is_none_or(|wanted| row.namespace == wanted)
@@ -136,12 +137,14 @@ fn queue<S: Store>(w: &mut Work<'_, S>, key: i64, whole: bool, looks: &mut Looks
         all.extend(w.see_group_at(key, at).cloned());
     }
     let out = all.iter().map(|group| group.out).max().unwrap_or(0);
-    let (mut delayed, mut failed) = (0, 0);
+    let mut delayed = 0;
+    let mut failed = 0;
     if whole {
         let mut left = MOST_ROWS;
         for group in &all {
             let (d, f) = waiting(w, &row, group, &mut left)?;
-            (delayed, failed) = (delayed.max(d), failed.max(f));
+            delayed = delayed.max(d);
+            failed = failed.max(f);
         }
     }
     let oldest_ms = oldest(w, key, looks)?.map(|at| w.now - at);
@@ -201,10 +204,13 @@ fn waiting<S: Store>(
     let to = (queue.key, group.key, standing::LEASED, i64::MAX, 0);
     let turns = w.store.scan::<Turn>(&from, &to, *left)?;
     *left -= turns.len();
-    let (mut delayed, mut failed) = (0, 0);
+    let mut delayed = 0;
+    let mut failed = 0;
     for turn in turns {
-        let (partition, grp) = (turn.partition, group.key);
-        let (from, to) = ((partition, grp, 0), (partition, grp + 1, 0));
+        let partition = turn.partition;
+        let grp = group.key;
+        let from = (partition, grp, 0);
+        let to = (partition, grp + 1, 0);
         let states = w.store.scan::<State>(&from, &to, *left)?;
         *left -= states.len();
         let again = states.iter().filter(|state| state.attempts > 0).count();
@@ -278,7 +284,8 @@ fn oldest<S: Store>(w: &mut Work<'_, S>, queue: i64, looks: &mut Looks) -> Res<O
     };
     looks.partitions -= row.partitions;
     let most = usize::try_from(row.partitions).unwrap_or(0);
-    let (from, to) = ((queue, String::new()), (queue + 1, String::new()));
+    let from = (queue, String::new());
+    let to = (queue + 1, String::new());
     let mut oldest = None;
     for name in w.store.scan::<PartitionName>(&from, &to, most)? {
         let key = name.key;
@@ -329,7 +336,8 @@ fn partitions<S: Store>(w: &mut Work<'_, S>, queue: Option<&str>, limit: usize) 
 }
 
 fn partition_rows<S: Store>(w: &mut Work<'_, S>, queue: i64, limit: usize) -> Res<Vec<Value>, S> {
-    let (from, to) = ((queue, String::new()), (queue + 1, String::new()));
+    let from = (queue, String::new());
+    let to = (queue + 1, String::new());
     let name = w.see_queue(queue)?.map(|row| row.name.clone());
     let mut rows = Vec::new();
     for row in w.store.scan::<PartitionName>(&from, &to, limit)? {
@@ -344,7 +352,8 @@ fn partition_rows<S: Store>(w: &mut Work<'_, S>, queue: i64, limit: usize) -> Re
 }
 
 fn groups<S: Store>(w: &mut Work<'_, S>, name: Option<&str>, behind_s: i64) -> Res<Answer, S> {
-    let (mut rows, mut looks) = (Vec::new(), Looks::new(MOST_PARTITIONS));
+    let mut rows = Vec::new();
+    let mut looks = Looks::new(MOST_PARTITIONS);
     for (queue, key) in super::manage::queues(w)? {
         let oldest_ms = oldest(w, key, &mut looks)?.map_or(0, |at| w.now - at);
         for at in 0..w.group_count(key)? {

@@ -72,7 +72,8 @@ fn of_queue<S: Store>(w: &mut Work<'_, S>, queue: i64, rows: &mut usize) -> Res<
         }
     }
     let old = w.now - limits::JOB_REVIEWED_MS;
-    let (from, to) = ((queue, 2, i64::MIN, 0), (queue, 2, old, 0));
+    let from = (queue, 2, i64::MIN, 0);
+    let to = (queue, 2, old, 0);
     for index in w.store.scan::<DeadIndex>(&from, &to, *rows)? {
         if let Some(dead) = w.store.get::<Dead>(&(index.id,))? {
             unbury(w, &dead)?;
@@ -124,7 +125,8 @@ fn partitions<S: Store>(
         let Some(queue_row) = w.see_queue(queue)? else {
             return Ok(None);
         };
-        let (options, cleared) = (queue_row.options, queue_row.cleared);
+        let options = queue_row.options;
+        let cleared = queue_row.cleared;
         if row.key < cleared {
             continue;
         }
@@ -144,7 +146,8 @@ fn partitions<S: Store>(
 
 /// Nothing is in it, and nobody would miss it.
 fn remove_empty<S: Store>(w: &mut Work<'_, S>, row: &Partition) -> Res<(), S> {
-    let (from, to) = ((row.key, 0), (row.key + 1, 0));
+    let from = (row.key, 0);
+    let to = (row.key + 1, 0);
     for cursor in w.store.scan::<Cursor>(&from, &to, limits::JOB_GROUPS)? {
         groups::remove_cursor(w, &cursor, ROWS)?;
     }
@@ -300,7 +303,8 @@ fn queue_gone<S: Store>(w: &mut Work<'_, S>, one: &mut Gone, rows: &mut usize) -
     if *rows == 0 {
         return Ok(false);
     }
-    let (from, to) = ((queue, String::new()), (queue + 1, String::new()));
+    let from = (queue, String::new());
+    let to = (queue + 1, String::new());
     for group in w.store.scan::<Group>(&from, &to, limits::JOB_GROUPS)? {
         w.store.delete::<Group>(&(queue, group.name))?;
     }
@@ -313,13 +317,15 @@ fn partition_gone<S: Store>(w: &mut Work<'_, S>, key: i64, rows: &mut usize) -> 
     for message in messages {
         w.store.delete::<Message>(&(key, message.seq))?;
     }
-    let (from, to) = ((key, [0; 16]), (key + 1, [0; 16]));
+    let from = (key, [0; 16]);
+    let to = (key + 1, [0; 16]);
     let named = w.store.scan::<Named>(&from, &to, *rows)?;
     *rows -= named.len();
     for named in named {
         w.store.delete::<Named>(&(key, named.digest))?;
     }
-    let (from, to) = ((key, [0; 16], 0), (key + 1, [0; 16], 0));
+    let from = (key, [0; 16], 0);
+    let to = (key + 1, [0; 16], 0);
     let notes = w.store.scan::<Trace>(&from, &to, *rows)?;
     *rows -= notes.len();
     for note in notes {
@@ -343,7 +349,8 @@ fn partition_gone<S: Store>(w: &mut Work<'_, S>, key: i64, rows: &mut usize) -> 
 }
 
 fn group_gone<S: Store>(w: &mut Work<'_, S>, one: &mut Gone, rows: &mut usize) -> Res<bool, S> {
-    let (queue, grp) = (one.other, one.key);
+    let queue = one.other;
+    let grp = one.key;
     let names = next_names(w, queue, &one.after)?;
     if names.is_empty() {
         return Ok(true);
@@ -370,7 +377,8 @@ fn group_gone<S: Store>(w: &mut Work<'_, S>, one: &mut Gone, rows: &mut usize) -
 }
 
 fn cleared_gone<S: Store>(w: &mut Work<'_, S>, one: &mut Gone, rows: &mut usize) -> Res<bool, S> {
-    let (queue, cleared) = (one.key, one.other);
+    let queue = one.key;
+    let cleared = one.other;
     let names = next_names(w, queue, &one.after)?;
     if names.is_empty() {
         return Ok(true);

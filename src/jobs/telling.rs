@@ -11,7 +11,6 @@ pub(crate) mod kept;
 pub(crate) mod versions;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::op::{PushItem, Pushed};
 use super::push;
@@ -20,6 +19,7 @@ use super::store::Store;
 use super::work::{Res, Work};
 use crate::hooks::told::{Message, Named, Packer, Span, Told};
 use crate::hooks::{Hook, Stored};
+use crate::time::millis;
 
 /// What happened on one canvas, up to one of its batches.
 #[derive(Debug, Clone)]
@@ -185,7 +185,8 @@ fn open_gap<S: Store>(
 ) -> Res<(), S> {
     let place = (hook.name.clone(), named.id.to_string());
     let before = w.store.get::<HookGap>(&place)?;
-    let (from, to) = (from.cast_signed(), to.cast_signed());
+    let from = from.cast_signed();
+    let to = to.cast_signed();
     let (hook, canvas) = place;
     w.store.put(&HookGap {
         hook,
@@ -230,12 +231,12 @@ fn mark_changed<S: Store>(
     let Some(quiet) = hook.quiet.filter(|_| hook.is_about(&named.id)) else {
         return Ok(());
     };
-    let ms = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
-    let (hook, canvas) = (hook.name.clone(), named.id.to_string());
+    let hook = hook.name.clone();
+    let canvas = named.id.to_string();
     let before = w.store.get::<HookChange>(&(hook.clone(), canvas.clone()))?;
     let now = w.now;
     let first_at = before.as_ref().map_or(now, |before| before.first_at);
-    let due_at = (now + ms(quiet.after)).min(first_at + ms(quiet.at_the_latest));
+    let due_at = (now + millis(quiet.after)).min(first_at + millis(quiet.at_the_latest));
     if let Some(before) = &before {
         let place = (before.due_at, hook.clone(), canvas.clone());
         w.store.delete::<HookDue>(&place)?;

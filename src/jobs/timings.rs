@@ -70,7 +70,8 @@ impl Timings {
             .copied()
             .map(u32::from_le_bytes);
         for histogram in [&mut timings.waited, &mut timings.worked] {
-            let (low, high) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+            let low = numbers.next().unwrap_or(0);
+            let high = numbers.next().unwrap_or(0);
             histogram.sum_ms = u64::from(low) | u64::from(high) << 32;
             let count = numbers.next().unwrap_or(0) as usize;
             for class in 0..count.min(CLASSES) {

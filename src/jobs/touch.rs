@@ -1,9 +1,10 @@
 //! Operations on single messages by hand: pending now, dead, deleted.
 
-use super::ack::{Attempt, Place, attempt, done_already, end, find};
+use super::ack::{Attempt, Place, attempt, done_already, find};
 use super::fifo::{self, Spot};
 use super::finish::{End, bury, no_message};
 use super::op::{Answer, Touch, What};
+use super::retry::end;
 use super::retry::fresh;
 use super::rows::{Message, State};
 use super::store::Store;
@@ -56,7 +57,8 @@ fn touch_one<S: Store>(
     attempt: &Attempt,
     what: What,
 ) -> Res<(), S> {
-    let (spot, message) = (place.spot, &place.message);
+    let spot = place.spot;
+    let message = &place.message;
     let fifo = w.see_queue(spot.queue)?.is_some_and(|row| row.options.fifo);
     if attempt.lease.is_some() {
         if fifo {

@@ -32,7 +32,8 @@ pub(crate) fn trace<S: Store>(w: &mut Work<'_, S>, item: &TraceItem) -> Res<Answ
         let message = "there is no message of this partitionId and transactionId";
         return Ok(Answer::Refused(Refusal::not_found(message)));
     };
-    let (id, now) = (w.next_id()?, w.now);
+    let id = w.next_id()?;
+    let now = w.now;
     let note = Trace {
         partition: row.key,
         digest,
@@ -73,8 +74,10 @@ pub(crate) fn trace<S: Store>(w: &mut Work<'_, S>, item: &TraceItem) -> Res<Answ
 
 /// The oldest notes of the same message go, until there is room for one more.
 fn make_room<S: Store>(w: &mut Work<'_, S>, note: &Trace) -> Res<(), S> {
-    let (partition, digest) = (note.partition, note.digest);
-    let (from, to) = ((partition, digest, 0), (partition, digest, i64::MAX));
+    let partition = note.partition;
+    let digest = note.digest;
+    let from = (partition, digest, 0);
+    let to = (partition, digest, i64::MAX);
     let known = w.store.scan::<Trace>(&from, &to, limits::JOB_TRACES)?;
     let most = i64::try_from(limits::JOB_TRACE_BYTES).unwrap_or(i64::MAX);
     let mut count = known.len();

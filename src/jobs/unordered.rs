@@ -4,7 +4,7 @@ use super::fifo::{Spot, delivered, name_of};
 use super::finish::{Death, End, bury, finish};
 use super::op::{Delivered, LeaseId};
 use super::options::Options;
-use super::retry::{Failed, failed, fresh};
+use super::retry::{again, fresh};
 use super::rows::{Lease, Message, Ready, State};
 use super::store::Store;
 use super::work::{Res, Work, kind, standing};
@@ -161,7 +161,9 @@ pub(crate) fn take<S: Store>(
             group.out += i64::from(lease.is_some());
         }
         if lease.is_none() {
-            let (queue, at, partition) = (spot.queue, spot.at, spot.partition);
+            let queue = spot.queue;
+            let at = spot.at;
+            let partition = spot.partition;
             finish(w, queue, at, partition, ready.seq, name, End::Completed)?;
         }
     }
@@ -206,7 +208,9 @@ fn hold<S: Store>(
     lease: LeaseId,
     until: i64,
 ) -> Res<(), S> {
-    let (partition, grp, seq) = (spot.partition, spot.grp, message.seq);
+    let partition = spot.partition;
+    let grp = spot.grp;
+    let seq = message.seq;
     let state = state.cloned().unwrap_or_else(|| fresh(partition, grp, seq));
     w.store.put(&Ready {
         partition,
@@ -237,7 +241,9 @@ pub(crate) fn let_go<S: Store>(
     spot: Spot,
     message: &Message,
 ) -> Res<Option<State>, S> {
-    let (partition, grp, seq) = (spot.partition, spot.grp, message.seq);
+    let partition = spot.partition;
+    let grp = spot.grp;
+    let seq = message.seq;
     let state: Option<State> = w.store.get(&(partition, grp, seq))?;
     let (which, at) = match &state {
         Some(state) => (state.kind, state.at),
@@ -276,35 +282,22 @@ pub(crate) fn done<S: Store>(
         let worked = w.now - state.leased_at;
         w.effects.times.push((spot.queue, false, worked));
     }
-    let (seq, name) = (message.seq, name_of(message));
+    let seq = message.seq;
+    let name = name_of(message);
     finish(w, spot.queue, spot.at, spot.partition, seq, name, end)
 }
 
-/// The message comes again later, or is dead.
-pub(crate) fn again<S: Store>(
+/// The message comes again at the state's time.
+pub(crate) fn put_off<S: Store>(
     w: &mut Work<'_, S>,
     spot: Spot,
     message: &Message,
-    expired: bool,
-    error: Option<&str>,
-) -> Res<Option<i64>, S> {
-    let state = match failed(w, spot, message, expired, error)? {
-        Failed::Nowhere => return Ok(None),
-        Failed::Died => {
-            done(w, spot, message, End::Died)?;
-            return Ok(None);
-        }
-        Failed::Later(state) => state,
-    };
+    state: State,
+) -> Res<(), S> {
     let_go(w, spot, message)?;
-    let at = state.at;
-    back(w, spot, message.seq, at)?;
-    w.store.put(&State {
-        kind: kind::DELAYED,
-        ..state
-    })?;
-    w.count(spot.queue, |counts| counts.retried += 1)?;
-    Ok(Some(at))
+    back(w, spot, message.seq, state.at)?;
+    let kind = kind::DELAYED;
+    w.store.put(&State { kind, ..state })
 }
 
 fn back<S: Store>(w: &mut Work<'_, S>, spot: Spot, seq: i64, at: i64) -> Res<(), S> {
@@ -322,7 +315,8 @@ pub(crate) fn release<S: Store>(w: &mut Work<'_, S>, spot: Spot, message: &Messa
     let Some(state) = let_go(w, spot, message)? else {
         return Ok(());
     };
-    let (seq, at) = (message.seq, w.now);
+    let seq = message.seq;
+    let at = w.now;
     back(w, spot, seq, at)?;
     w.store.put(&State {
         kind: kind::DELAYED,

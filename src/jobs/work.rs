@@ -184,7 +184,8 @@ impl<'a, S: Store> Work<'a, S> {
     }
 
     pub(crate) fn add_queue(&mut self, row: Queue) -> Res<(), S> {
-        let (name, key) = (row.name.clone(), row.key);
+        let name = row.name.clone();
+        let key = row.key;
         self.store.put(&QueueName {
             name: name.clone(),
             key,
@@ -198,7 +199,8 @@ impl<'a, S: Store> Work<'a, S> {
     /// The queue's groups, by number of the place in which they are kept here.
     pub(crate) fn group_count(&mut self, queue: i64) -> Res<usize, S> {
         if !self.groups.contains_key(&queue) {
-            let (from, to) = ((queue, String::new()), (queue + 1, String::new()));
+            let from = (queue, String::new());
+            let to = (queue + 1, String::new());
             let rows = self.store.scan::<Group>(&from, &to, usize::MAX >> 1)?;
             let held = rows.into_iter().map(|row| Held { row, dirty: false });
             self.groups.insert(queue, held.collect());
@@ -266,7 +268,9 @@ impl<'a, S: Store> Work<'a, S> {
     }
 
     pub(crate) fn add_partition(&mut self, row: Partition) -> Res<(), S> {
-        let (queue, name, key) = (row.queue, row.name.clone(), row.key);
+        let queue = row.queue;
+        let name = row.name.clone();
+        let key = row.key;
         self.store.put(&PartitionName {
             queue,
             name: name.clone(),
@@ -396,7 +400,8 @@ impl<'a, S: Store> Work<'a, S> {
             }
         }
         if let Some(cursor) = self.cursor(partition, grp)? {
-            (cursor.state, cursor.at) = (state, at);
+            cursor.state = state;
+            cursor.at = at;
         }
         Ok(())
     }

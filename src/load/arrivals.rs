@@ -132,7 +132,9 @@ async fn arrive(common: &Common, canvas: &str, expected: &Expected) -> anyhow::R
     let start = Arc::new(Barrier::new(common.clients as usize + 1));
     let mut coming = JoinSet::new();
     for number in 0..common.clients as usize {
-        let (start, url, canvas) = (Arc::clone(&start), common.url.clone(), canvas.to_owned());
+        let start = Arc::clone(&start);
+        let url = common.url.clone();
+        let canvas = canvas.to_owned();
         let visitor = Visitor::new(number, expected.clone(), common.compress);
         coming.spawn(async move {
             start.wait().await;

@@ -112,7 +112,8 @@ impl From<Written> for Encoding {
 
 impl ClientsArgs {
     fn plans(&self) -> anyhow::Result<Vec<Plan>> {
-        let (canvases, members) = (self.canvases as usize, self.clients_per_canvas as usize);
+        let canvases = self.canvases as usize;
+        let members = self.clients_per_canvas as usize;
         if canvases * members > MAX_CLIENTS {
             bail!("--canvases times --clients-per-canvas must be at most {MAX_CLIENTS}");
         }
@@ -170,7 +171,8 @@ impl ClientsArgs {
             (Stream::Object, self.object_rate),
             (Stream::Message, self.message_rate),
         ];
-        let (members, senders) = (self.clients_per_canvas as usize, self.senders());
+        let members = self.clients_per_canvas as usize;
+        let senders = self.senders();
         let sends = move |who: &usize| who % members < senders;
         let beats = streams.into_iter().filter_map(|(stream, rate)| {
             let every_ns = pacer::interval_ns(rate)?;
@@ -316,11 +318,9 @@ impl Pacing {
     fn start(args: &ClientsArgs, crowd: &Crowd, start: Instant) -> anyhow::Result<Self> {
         let schedule = args.schedule(crowd.due.len());
         let stop = Arc::new(AtomicBool::new(false));
-        let (shared, due, end) = (
-            Arc::clone(&crowd.shared),
-            crowd.due.clone(),
-            start + args.duration,
-        );
+        let shared = Arc::clone(&crowd.shared);
+        let due = crowd.due.clone();
+        let end = start + args.duration;
         let stopped = Arc::clone(&stop);
         let tell = move |at: Instant, beat: Beat<Stream>| {
             let us = shared.us(at);

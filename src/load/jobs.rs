@@ -202,11 +202,9 @@ async fn rest(shared: &Shared) {
 
 fn tell(shared: &Shared, pushing: Duration, all: Duration) -> anyhow::Result<bool> {
     let ledger = shared.ledger.lock();
-    let (pushed, delivered, acked) = (
-        shared.pushed.lock(),
-        shared.delivered.lock(),
-        shared.acked.lock(),
-    );
+    let pushed = shared.pushed.lock();
+    let delivered = shared.delivered.lock();
+    let acked = shared.acked.lock();
     let lost = if shared.args.consumers == 0 {
         0
     } else {

@@ -72,7 +72,8 @@ impl Reader {
         });
         match code {
             1 => {
-                (heard.op, heard.seq) = (unsigned(rest)?, unsigned(rest)?);
+                heard.op = unsigned(rest)?;
+                heard.seq = unsigned(rest)?;
                 let status =
                     ["ok", "dup", "ignored"].get(usize::try_from(unsigned(rest)?).ok()?)?;
                 heard.status = Cow::Borrowed(status);

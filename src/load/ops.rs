@@ -108,7 +108,8 @@ impl Ops {
         let rest = self.open.partition_point(|o| o.op <= acked_op);
         let done = self.open.drain(..rest).collect();
         let again = self.open.iter_mut().map(|o| {
-            (o.sent, o.refused) = (0, 0);
+            o.sent = 0;
+            o.refused = 0;
             o.say()
         });
         (done, again.collect())

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::time::since_boot;
+use crate::time::{millis, since_boot};
 
 /// Told times may be off by so much beside what the request took.
 const SLACK_MS: i64 = 1_000;
@@ -20,9 +20,7 @@ impl Clock {
     pub fn now_ms(&self) -> i64 {
         let known = *self.0.lock();
         known.map_or(0, |(then, at_ms)| {
-            at_ms.saturating_add(
-                i64::try_from(since_boot().saturating_sub(then).as_millis()).unwrap_or(i64::MAX),
-            )
+            at_ms.saturating_add(millis(since_boot().saturating_sub(then)))
         })
     }
 

@@ -49,7 +49,8 @@ pub fn differing(theirs: &str, ours: &str) -> (String, String) {
             false => told.join(" "),
         }
     };
-    let (theirs, ours) = (pairs(theirs), pairs(ours));
+    let theirs = pairs(theirs);
+    let ours = pairs(ours);
     (only(&theirs, &ours), only(&ours, &theirs))
 }
 

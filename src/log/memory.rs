@@ -193,7 +193,8 @@ impl World {
                 Published::Ephemeral(_) => Trouble::default(),
                 _ => self.trouble,
             };
-            let (lost, late) = (self.happens(trouble.lose), self.happens(trouble.delay));
+            let lost = self.happens(trouble.lose);
+            let late = self.happens(trouble.delay);
             let times = if self.happens(trouble.double) { 2 } else { 1 };
             let Some(link) = self.links.get_mut(&key) else {
                 continue;
@@ -243,7 +244,8 @@ impl World {
 impl Link {
     fn take_late(&mut self) -> Heard {
         let late = std::mem::take(&mut self.late).into_iter().rev();
-        let (listener, id) = (&self.listener, self.id);
+        let listener = &self.listener;
+        let id = self.id;
         late.map(|(canvas, published)| (listener.clone(), id, Sound::Of(canvas, published)))
             .collect()
     }
@@ -345,4 +347,18 @@ impl Drop for MemoryLog {
     fn drop(&mut self) {
         self.engine.world.lock().links.remove(&self.key);
     }
+}
+
+/// As many as fit, at least one if there is one.
+fn bounded<T>(items: impl Iterator<Item = (usize, T)>, max_bytes: usize) -> Vec<T> {
+    let mut taken = Vec::new();
+    let mut bytes = 0;
+    for (size, item) in items {
+        bytes += size + 64;
+        if !taken.is_empty() && bytes > max_bytes {
+            break;
+        }
+        taken.push(item);
+    }
+    taken
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Live, MemoryBackplane, Relay, millis};
+use super::{Live, MemoryBackplane, Relay};
 use crate::backplane::intake::overloaded;
 use crate::backplane::{
     Author, Canvas, Delivery, Entry, Found, Outcome, Refusal, Unavailable, Usage,
@@ -12,6 +12,7 @@ use crate::limits::TOMBSTONE;
 use crate::protocol::client_message::Durable;
 use crate::protocol::ids::{CanvasId, ConnId, Epoch, Position};
 use crate::protocol::server_message::AckStatus;
+use crate::time::millis;
 
 impl MemoryBackplane {
     pub(super) fn find_canvas(&self, id: &CanvasId) -> Result<Option<Found>, Unavailable> {

@@ -43,7 +43,8 @@ impl Sweeper {
     /// Starts the thread. It ends with [`Self::stop`], or when the relay is dropped.
     pub(super) fn start(relay: &Arc<Relay>) -> std::io::Result<Arc<Self>> {
         let shared = Arc::<Shared>::default();
-        let (theirs, relay) = (Arc::clone(&shared), Arc::downgrade(relay));
+        let theirs = Arc::clone(&shared);
+        let relay = Arc::downgrade(relay);
         let thread = std::thread::Builder::new()
             .name("memory-sweeper".to_owned())
             .spawn(move || run(&theirs, &relay))?;

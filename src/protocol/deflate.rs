@@ -70,7 +70,8 @@ fn array(out: &mut impl Write, frames: &[u8], encoding: Encoding) -> std::io::Re
 /// # Errors
 /// When it is damaged, or more than [`MAX_INFLATED_BYTES`].
 pub fn inflate(deflated: &[u8]) -> std::io::Result<Vec<u8>> {
-    let (mut out, most) = (Vec::new(), MAX_INFLATED_BYTES as u64);
+    let mut out = Vec::new();
+    let most = MAX_INFLATED_BYTES as u64;
     DeflateDecoder::new(deflated)
         .take(most + 1)
         .read_to_end(&mut out)?;

@@ -28,7 +28,8 @@ impl Path {
     /// # Errors
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let (mut steps, mut step) = (Vec::new(), String::new());
+        let mut steps = Vec::new();
+        let mut step = String::new();
         let mut chars = text.chars();
         while let Some(c) = chars.next() {
             match c {
@@ -192,7 +193,9 @@ impl<'a> Work<'a> {
             let Some(Value::Object(members)) = at(target, parents) else {
                 continue;
             };
-            let (before, mut place, mut gone) = (members.len(), 0, Vec::new());
+            let before = members.len();
+            let mut place = 0;
+            let mut gone = Vec::new();
             members.retain(|name, value| {
                 let stays = !names.contains(name.as_str());
                 if !stays {
@@ -262,7 +265,8 @@ impl<'a> Work<'a> {
         let Some((name, parents)) = path.0.split_last() else {
             return Ok(None);
         };
-        let (mut value, mut made) = (target, false);
+        let mut value = target;
+        let mut made = false;
         for (i, step) in parents.iter().enumerate() {
             let members = members(value, &path.0[..i])?;
             if !members.contains_key(&**step) {

@@ -58,7 +58,8 @@ pub fn merged_len(target: &Value, patch: &Value, bytes: usize) -> usize {
 fn merged_members(members: &Map<String, Value>, patch: &Map<String, Value>, bytes: usize) -> usize {
     // Each member has a comma behind it but for the last.
     let commas = |members: usize| members.saturating_sub(1);
-    let (mut count, mut bytes) = (members.len(), bytes - commas(members.len()));
+    let mut count = members.len();
+    let mut bytes = bytes - commas(members.len());
     for (name, value) in patch {
         let old = members.get(name);
         if let Some(old) = old {

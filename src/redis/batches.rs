@@ -4,7 +4,7 @@ use futures::FutureExt as _;
 use redis::{FromRedisValue, ParsingError, Value, from_redis_value};
 
 use super::counting::{asked, or_empty};
-use super::replies::{Entry, appended, message_of};
+use super::replies::{Entry, Head, appended, message_of};
 use super::{RedisLog, aside, done, replicas_have, script};
 use crate::log::{
     Appended, Batches, CanvasHead, Fault, How, LoggedBatch, Looked, Opening, Piece, Reply, when,
@@ -112,36 +112,8 @@ impl Batches for RedisLog {
                 .arg(aside())
                 .arg(if whole { "whole" } else { "head" })
                 .arg(or_empty(self.me.quotas.canvases));
-            let (
-                n,
-                chain,
-                epoch,
-                saved,
-                parts,
-                snapshot,
-                whole,
-                rules,
-                messages_end,
-                told,
-                instances,
-                (charged, grown, used_at_ms),
-            ) = done(&open, &self.bulk).await?;
-            Ok(CanvasHead {
-                n,
-                chain,
-                epoch,
-                saved,
-                parts,
-                snapshot,
-                whole,
-                rules,
-                messages_end,
-                told,
-                instances,
-                charged,
-                grown,
-                used_at_ms,
-            })
+            let Head(head) = done(&open, &self.bulk).await?;
+            Ok(head)
         }
         .boxed()
     }

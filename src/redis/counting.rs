@@ -9,6 +9,7 @@ use super::{RedisLog, done, script};
 use crate::limits::{LOG_SHARE, TOMBSTONE};
 use crate::log::{Asks, Counting, Counts, Fault, Recount, Recounted, Reply, Taken, Totals};
 use crate::protocol::ids::CanvasId;
+use crate::time::millis;
 
 script!(DUE, "due", counts);
 script!(RECOUNT, "recount", counts);
@@ -66,7 +67,9 @@ fn kept(takes: &[u8]) -> Option<(u64, u64, i64)> {
     if !rest.is_empty() {
         return None;
     }
-    let (log, stored, used_at) = (whole(0)?, whole(1)?, whole(5)?);
+    let log = whole(0)?;
+    let stored = whole(1)?;
+    let used_at = whole(5)?;
     Some((log, stored, used_at.cast_signed()))
 }
 
@@ -82,10 +85,6 @@ fn whole(number: f64) -> u64 {
 /// An argument that may be missing.
 pub(super) fn or_empty<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(String::new, |value| value.to_string())
-}
-
-pub(super) fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// An answer of `recount.lua`.

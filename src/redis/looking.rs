@@ -7,10 +7,9 @@ use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue as _, Value};
 
 use super::connect::{Subscription, other_format, run_id};
+use super::replies::Head;
 use super::{Redis, RedisConfig, RedisLog, done, script};
-use crate::log::{
-    CanvasHead, ConnectError, FORMAT, Fault, Introduction, Listener, Log, Looked, Published,
-};
+use crate::log::{ConnectError, FORMAT, Fault, Introduction, Listener, Log, Looked, Published};
 use crate::protocol::ids::CanvasId;
 
 script!(LOOK, "look", counts);
@@ -258,56 +257,9 @@ impl RedisLog {
         let mut look = self.call(&LOOK);
         look.key(self.keys.canvas(canvas));
         let found: Value = done(&look, &self.bulk).await?;
-        if found == Value::Nil {
-            return Ok(None);
-        }
-        type Read = (
-            u64,
-            String,
-            String,
-            u64,
-            usize,
-            String,
-            Vec<u8>,
-            String,
-            String,
-            u64,
-            (u64, u64, i64),
-            u8,
-        );
-        let read = Read::from_redis_value(found).map_err(|e| Fault::Canvas(e.to_string()))?;
-        let (
-            n,
-            chain,
-            epoch,
-            saved,
-            parts,
-            snapshot,
-            whole,
-            rules,
-            messages_end,
-            told,
-            takes,
-            lost,
-        ) = read;
-        let (charged, grown, used_at_ms) = takes;
-        let head = CanvasHead {
-            n,
-            chain,
-            epoch,
-            saved,
-            parts,
-            snapshot,
-            whole,
-            rules,
-            messages_end,
-            told,
-            instances: Vec::new(),
-            charged,
-            grown,
-            used_at_ms,
-        };
-        Ok(Some(Looked {
+        let read = Option::from_redis_value(found);
+        let read: Option<(Head, u8)> = read.map_err(|e| Fault::Canvas(e.to_string()))?;
+        Ok(read.map(|(Head(head), lost)| Looked {
             head,
             lost: lost == 1,
         }))

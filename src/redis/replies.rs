@@ -3,7 +3,7 @@
 use redis::{FromRedisValue, ParsingError, Value, from_redis_value};
 
 use crate::limits::Logs;
-use crate::log::{Appended, LoggedBatch, Published, parse_when};
+use crate::log::{Appended, CanvasHead, LoggedBatch, Published, parse_when};
 
 /// A batch as the log has it.
 pub(super) struct Entry(pub(super) LoggedBatch);
@@ -27,6 +27,44 @@ impl FromRedisValue for Entry {
     }
 }
 
+/// Where a canvas is, as `open.lua` and `look.lua` tell it.
+pub(super) struct Head(pub(super) CanvasHead);
+
+impl FromRedisValue for Head {
+    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
+        let (
+            n,
+            chain,
+            epoch,
+            saved,
+            parts,
+            snapshot,
+            whole,
+            rules,
+            messages_end,
+            told,
+            instances,
+            (charged, grown, used_at_ms),
+        ) = from_redis_value(value)?;
+        Ok(Self(CanvasHead {
+            n,
+            chain,
+            epoch,
+            saved,
+            parts,
+            snapshot,
+            whole,
+            rules,
+            messages_end,
+            told,
+            instances,
+            charged,
+            grown,
+            used_at_ms,
+        }))
+    }
+}
+
 /// How it went with a piece.
 pub(super) fn appended(value: Value) -> Result<Appended, ParsingError> {
     let Value::Array(_) = value else {
@@ -39,7 +77,8 @@ pub(super) fn appended(value: Value) -> Result<Appended, ParsingError> {
     Ok(match number(0)? {
         0 => Appended::Published,
         -1 => {
-            let (canvas, total) = (number(1)?.cast_unsigned(), number(2)?.cast_unsigned());
+            let canvas = number(1)?.cast_unsigned();
+            let total = number(2)?.cast_unsigned();
             Appended::LogFull(Logs { canvas, total })
         }
         -2 => Appended::Tight(number(1)?),

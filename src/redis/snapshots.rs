@@ -2,11 +2,12 @@
 
 use futures::FutureExt as _;
 
-use super::counting::{millis, or_empty};
+use super::counting::or_empty;
 use super::{RedisLog, aside, done, script};
 use crate::limits::CLIENT_MEMORY;
 use crate::log::{Left, MessageChunk, Parting, Reply, Snapshots, StoredSnapshot};
 use crate::protocol::ids::CanvasId;
+use crate::time::millis;
 
 script!(PART, "piece");
 script!(MESSAGES, "rows");
@@ -78,7 +79,8 @@ impl Snapshots for RedisLog {
         max_bytes: usize,
     ) -> Reply<'a, Vec<(u64, Vec<u8>)>> {
         async move {
-            let (stream, from) = (self.keys.rows(canvas), format!("{}-0", seq + 1));
+            let stream = self.keys.rows(canvas);
+            let from = format!("{}-0", seq + 1);
             let chunks: Vec<(String, Vec<Vec<u8>>)> = self.read(stream, from, max_bytes).await?;
             let chunk = |(id, fields): (String, Vec<Vec<u8>>)| {
                 let seq = id.split('-').next()?.parse().ok()?;
@@ -140,7 +142,8 @@ impl Snapshots for RedisLog {
 
     fn release<'a>(&'a self, canvas: &'a CanvasId, parting: Parting) -> Reply<'a, ()> {
         async move {
-            let (keys, counts) = (&self.keys, parting.counts);
+            let keys = &self.keys;
+            let counts = parting.counts;
             let left = match parting.left {
                 Left::Nothing => "nothing",
                 Left::Deleted => "deleted",

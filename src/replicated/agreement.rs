@@ -98,10 +98,8 @@ impl Inner {
             return false;
         }
         let known = self.marks.latest.iter().find(|mark| mark.n == seen.n);
-        let (chain, state) = (
-            u32::from_be_bytes(seen.chain),
-            u64::from_be_bytes(seen.state),
-        );
+        let chain = u32::from_be_bytes(seen.chain);
+        let state = u64::from_be_bytes(seen.state);
         let alike = |mark: &Mark| match mark.chain {
             Some(own) => own == chain && mark.state == state,
             None => true,

@@ -119,7 +119,8 @@ impl Lane {
     fn take(&self) -> Vec<Waiting> {
         let mut state = self.state.lock();
         let (queue, bytes) = &mut *state;
-        let (mut taken, mut size) = (Vec::new(), 0);
+        let mut taken = Vec::new();
+        let mut size = 0;
         while taken.len() < TURN_OPS && (taken.is_empty() || size < TURN_BYTES) {
             let Some(waiting) = queue.pop_front() else {
                 break;
@@ -257,7 +258,8 @@ fn attempt(
 ) -> Result<(Vec<Answer>, Effects), Trouble<Fault>> {
     rows.base.begin()?;
     let now = rows.base.now(shared);
-    let (limits, mut random) = (shared.jobs.limits(), random);
+    let limits = shared.jobs.limits();
+    let mut random = random;
     let mut work = Work::new(rows, now, &limits, &mut random);
     let mut answers = Vec::with_capacity(waiting.len());
     for one in waiting {
@@ -386,7 +388,8 @@ pub(super) fn looked(
     let found = until_done(&mut rows, |rows| {
         rows.base.begin()?;
         let now = rows.base.now(shared);
-        let (limits, mut random) = (shared.jobs.limits(), random);
+        let limits = shared.jobs.limits();
+        let mut random = random;
         let mut work = Work::new(rows, now, &limits, &mut random);
         look::answer(&mut work, query)
     });

@@ -4,11 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{FutureExt as _, StreamExt, TryStreamExt, stream};
-
 use super::Shared;
 use super::link::Session;
-use super::loading::{PART, PARTS};
+use super::loading::PART;
 use super::replica::{Inner, Replica};
 use crate::canvas::CanvasState;
 use crate::canvas::codec::Frozen;
@@ -133,28 +131,8 @@ impl Shared {
             encoded.await.map_err(|e| Fault::NotNow(e.to_string()))?
         };
         replica.inner.lock().snapshot_bytes = bytes.len();
-        if bytes.len() <= PART {
-            return Ok(StoredSnapshot {
-                n,
-                name: String::new(),
-                parts: 0,
-                whole: bytes,
-            });
-        }
-        let name = uuid::Uuid::new_v4().simple().to_string();
-        let mut puts = Vec::with_capacity(bytes.len() / PART + 1);
-        for (which, part) in bytes.chunks(PART).enumerate() {
-            let put = session.log.put_part(&replica.id, &name, which, part);
-            puts.push(self.turns.take(put).boxed());
-        }
-        let puts = stream::iter(puts).buffer_unordered(PARTS);
-        puts.try_collect::<()>().await?;
-        Ok(StoredSnapshot {
-            n,
-            name,
-            parts: bytes.len().div_ceil(PART),
-            whole: Vec::new(),
-        })
+        let log = &*session.log;
+        self.turns.store(log, &replica.id, n, bytes).await
     }
 
     /// Keeps the messages that may be resumed from, those that nobody has kept yet.

@@ -30,8 +30,10 @@ fn read_note(id: &CanvasId, note: &str) -> Option<Found> {
     let epoch = Epoch::parse(words.next()?)?;
     let mut number = || words.next()?.parse().ok();
     let seq = number()?;
-    let (objects, members) = (number()?, number()?);
-    let (id, key) = (id.clone(), 0);
+    let objects = number()?;
+    let members = number()?;
+    let id = id.clone();
+    let key = 0;
     Some(Found {
         canvas: Canvas { id, key },
         head: Position { epoch, seq },
@@ -43,8 +45,10 @@ fn read_note(id: &CanvasId, note: &str) -> Option<Found> {
 
 /// A canvas of which nothing was noted yet: nothing is known but that it began.
 fn begun(id: &CanvasId, taken: &Taken) -> Option<Found> {
-    let (epoch, seq) = (Epoch::parse(&taken.epoch)?, 0);
-    let (id, key) = (id.clone(), 0);
+    let epoch = Epoch::parse(&taken.epoch)?;
+    let seq = 0;
+    let id = id.clone();
+    let key = 0;
     Some(Found {
         canvas: Canvas { id, key },
         head: Position { epoch, seq },
@@ -134,7 +138,8 @@ impl ReplicatedBackplane {
     ) -> Result<Vec<Option<Noted>>, Fault> {
         let mut noted = self.noted(session, ids).await?;
         let here = |id: &CanvasId| self.found_here(id).is_some();
-        let (mut late, mut asked) = (Vec::new(), Vec::new());
+        let mut late = Vec::new();
+        let mut asked = Vec::new();
         for (place, id) in ids.iter().enumerate() {
             if !here(id) && noted[place].as_ref().is_some_and(|noted| !noted.exact) {
                 asked.push(id.clone());
@@ -176,7 +181,8 @@ impl ReplicatedBackplane {
         let after = (Bound::Excluded(after), Bound::Unbounded);
         let ids = names.range::<str, _>(after);
         let ids: Vec<CanvasId> = ids.filter_map(|name| CanvasId::parse(name).ok()).collect();
-        let (limit, mut active) = (limit as usize, Vec::new());
+        let limit = limit as usize;
+        let mut active = Vec::new();
         for ids in ids.chunks(NOTES) {
             // One that can't be read is not listed, and keeps none from being so.
             let noted = match self.noted_now(&session, ids).await {
@@ -207,9 +213,11 @@ impl ReplicatedBackplane {
         limit: u32,
     ) -> Result<Vec<Found>, Unavailable> {
         self.shared.check_open()?;
-        let (link, limit) = (&self.shared.link, limit as usize);
+        let link = &self.shared.link;
+        let limit = limit as usize;
         let session = link.now().ok_or_else(|| link.unavailable())?;
-        let (mut all, mut after) = (Vec::new(), after.to_owned());
+        let mut all = Vec::new();
+        let mut after = after.to_owned();
         while all.len() < limit {
             let names = session.log.names_after(&after, NOTES.min(limit)).await;
             let names = names.map_err(|fault| link.without(&fault))?;
@@ -224,7 +232,8 @@ impl ReplicatedBackplane {
             let taken = self.taken(&session, &ids).await?;
             let found = ids.iter().zip(noted).zip(taken);
             all.extend(found.filter_map(|((id, noted), taken)| {
-                let (taken, noted) = (taken?, noted.and_then(|noted| noted.found));
+                let taken = taken?;
+                let noted = noted.and_then(|noted| noted.found);
                 let noted = noted.or_else(|| begun(id, &taken));
                 let usage = Some(usage(&taken));
                 let noted = noted.map(|noted| Found { usage, ..noted });

@@ -6,16 +6,16 @@ pub(crate) mod rows;
 
 use std::sync::Arc;
 
-use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::loading::{PART, PARTS};
+use super::loading::{PART, PARTS, Turns};
 use super::rules;
 use crate::canvas::codec::{decode_batch, encode_batch};
 use crate::canvas::{CanvasState, Command, Rules};
 use crate::limits::{CanvasRules, ObjectBounds, Quotas};
 use crate::log::{
     Appended, Asks, CanvasHead, Clock, Counts, Fault, How, Introduction, Left, Log, LoggedBatch,
-    MessageChunk, NOBODY, Opening, Parting, Piece, StoredSnapshot,
+    MessageChunk, NOBODY, Opening, Parting, Piece,
 };
 use crate::protocol::ids::{CanvasId, Epoch, Position};
 
@@ -123,7 +123,8 @@ async fn parts(
         };
         snapshot = parts.concat();
     }
-    let (mut messages, mut seq) = (Vec::new(), 0);
+    let mut messages = Vec::new();
+    let mut seq = 0;
     while !head.messages_end.is_empty() {
         let more = log.messages_after(id, seq, PART).await?;
         let Some((last_seq, _)) = more.last() else {
@@ -218,7 +219,8 @@ pub(crate) async fn put(log: &dyn Log, id: &CanvasId, state: &CanvasState) -> Re
         _ => return Err(Fault::Canvas("it was not taken".to_owned())),
     };
     put_messages(log, id, state).await?;
-    let snapshot = put_snapshot(log, id, n, state).await?;
+    let bytes = state.freeze().encode();
+    let snapshot = Turns::default().store(log, id, n, bytes).await?;
     let Position { epoch, seq } = state.head();
     let note = format!("{n} {epoch} {seq} {} 0", state.objects());
     log.save(id, &snapshot, &note, true).await?;
@@ -242,7 +244,8 @@ pub(crate) async fn put(log: &dyn Log, id: &CanvasId, state: &CanvasState) -> Re
 }
 
 async fn put_messages(log: &dyn Log, id: &CanvasId, state: &CanvasState) -> Result<(), Fault> {
-    let (mut after, mut seq) = (String::new(), 0);
+    let mut after = String::new();
+    let mut seq = 0;
     while let Some((last_seq, bytes)) = state.rows_after(seq, PART) {
         let chunk = MessageChunk {
             after,
@@ -251,40 +254,11 @@ async fn put_messages(log: &dyn Log, id: &CanvasId, state: &CanvasState) -> Resu
             bytes,
             first_seq: state.first_seq(),
         };
-        (after, seq) = (chunk.end(), last_seq);
+        after = chunk.end();
+        seq = last_seq;
         if log.put_messages(id, &chunk).await? != after {
             return Err(Fault::Canvas("somebody else writes to it".to_owned()));
         }
     }
     Ok(())
-}
-
-async fn put_snapshot(
-    log: &dyn Log,
-    id: &CanvasId,
-    n: u64,
-    state: &CanvasState,
-) -> Result<StoredSnapshot, Fault> {
-    let bytes = state.freeze().encode();
-    if bytes.len() <= PART {
-        return Ok(StoredSnapshot {
-            n,
-            name: String::new(),
-            parts: 0,
-            whole: bytes,
-        });
-    }
-    let name = uuid::Uuid::new_v4().simple().to_string();
-    let parts = bytes.chunks(PART).enumerate();
-    let puts: Vec<_> = parts
-        .map(|(which, part)| log.put_part(id, &name, which, part).boxed())
-        .collect();
-    let puts = stream::iter(puts).buffer_unordered(PARTS);
-    puts.try_collect::<()>().await?;
-    Ok(StoredSnapshot {
-        n,
-        name,
-        parts: bytes.len().div_ceil(PART),
-        whole: Vec::new(),
-    })
 }

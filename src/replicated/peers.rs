@@ -69,7 +69,8 @@ impl Shared {
         let known = |number: &u32| beaten.others.iter().any(|other| other.number == *number);
         peers.retain(|number, _| known(number));
         for other in &beaten.others {
-            let (number, beat) = (other.number, other.beat);
+            let number = other.number;
+            let beat = other.beat;
             let new = || Peer {
                 beat,
                 since: time::now(),
@@ -77,7 +78,8 @@ impl Shared {
             };
             let peer = peers.entry(number).or_insert_with(new);
             if peer.beat != beat {
-                (peer.beat, peer.since) = (beat, time::now());
+                peer.beat = beat;
+                peer.since = time::now();
             }
             peer.silent = if other.connected { 0 } else { peer.silent + 1 };
             if peer.silent >= LOOKS || time::since(peer.since) > HEARTBEAT_STALE {

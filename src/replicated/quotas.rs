@@ -105,7 +105,9 @@ impl Shared {
             within,
         } = pending;
         let replica = self.canvases.named(piece.canvas.as_str());
-        let (mut full, mut refused, mut stays) = (None::<Refusal>, Vec::new(), Vec::new());
+        let mut full = None::<Refusal>;
+        let mut refused = Vec::new();
+        let mut stays = Vec::new();
         for command in commands {
             let Command::Entry(entry @ Entry::Durable { .. }) = command else {
                 stays.push(command);
@@ -124,7 +126,8 @@ impl Shared {
                 },
             };
             if room {
-                (logs.canvas, logs.total) = (logs.canvas + bytes, logs.total + bytes);
+                logs.canvas += bytes;
+                logs.total += bytes;
                 stays.push(Command::Entry(entry));
                 continue;
             }

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -15,6 +15,7 @@ use super::{ReplicatedBackplane, Shared};
 use crate::analytics::ring::Ring;
 use crate::analytics::{Grain, Kept, Note, Now, Sample, Store};
 use crate::log::{Fault, Sampled, SampledSpan};
+use crate::time::wall_ms;
 
 /// Notes that wait for the engine: some minutes of a busy process. The oldest are lost.
 const WAITING: usize = 64;
@@ -166,13 +167,6 @@ fn sampled(note: &Note, ahead_ms: i64) -> Sampled {
 /// The beginning of the nearest span: clocks of hosts differ by less than half of one, and by whole spans where they are wrong.
 fn to_step(at_ms: i64, step_ms: i64) -> i64 {
     (at_ms + step_ms / 2).div_euclid(step_ms) * step_ms
-}
-
-fn wall_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| {
-        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-    })
 }
 
 #[cfg(test)]

@@ -142,7 +142,8 @@ impl Shared {
             return Some(stored);
         }
         let query = Query::Hooks(Some(version.cast_signed()));
-        let (shared, session) = (self.clone(), session.clone());
+        let shared = self.clone();
+        let session = session.clone();
         let handle = tokio::runtime::Handle::current();
         let looked =
             tokio::task::spawn_blocking(move || jobs::looked(&shared, session, handle, &query));

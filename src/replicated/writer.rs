@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use super::link::Session;
 use super::{Asked, Shared};
 use crate::backplane::Entry;
-use crate::backplane::intake::{Budget, Look, OpEnd, Waiting};
+use crate::backplane::intake::{Budget, Look, Waiting, decided};
 use crate::canvas::Command;
 use crate::canvas::codec::encode_ephemeral;
 use crate::limits::{BATCH_ENTRIES, READ_RETRY};
@@ -86,8 +86,10 @@ impl Shared {
 
     /// As much of it as a batch may do, by what our copies say that it will be; every copy has to do it. The rest goes back.
     fn within_budget(&self, waiting: Vec<Waiting>) -> Vec<Waiting> {
-        let (mut budget, mut open) = (Budget::default(), HashMap::<i64, HashSet<String>>::new());
-        let (mut now, mut later) = (Vec::with_capacity(waiting.len()), Vec::new());
+        let mut budget = Budget::default();
+        let mut open = HashMap::<i64, HashSet<String>>::new();
+        let mut now = Vec::with_capacity(waiting.len());
+        let mut later = Vec::new();
         for waiting in waiting {
             if !budget.takes(waiting.key) {
                 later.push(waiting);
@@ -193,7 +195,8 @@ impl Shared {
                     pause = READ_RETRY;
                     // It may be there already. Then it has its room.
                     for asks in commit.pieces.iter_mut().map(|p| &mut p.piece.asks) {
-                        (asks.within_logs, asks.within_total) = (false, false);
+                        asks.within_logs = false;
+                        asks.within_total = false;
                     }
                 }
                 // Nothing was done: it is the same commit the next time.
@@ -258,13 +261,7 @@ impl Shared {
                 Appended::LogFull(logs) => again.extend(self.without_room(pending, logs)),
                 Appended::Tight(left) => again.push(self.with_room(pending, left)),
                 // Each op is answered: one that was refused when it came again is not waited for.
-                Appended::At(..) => {
-                    for command in &pending.commands {
-                        if let Command::Entry(Entry::Durable { author, message }) = command {
-                            author.ops.ended(message.op, OpEnd::Decided);
-                        }
-                    }
-                }
+                Appended::At(..) => decided(pending.commands.iter().filter_map(Command::entry)),
                 Appended::Published | Appended::InUse => {}
             }
         }
@@ -279,6 +276,7 @@ impl Shared {
             // Whoever asked may have given up.
             let _ = heard.send(());
         }
-        (commit.pieces, commit.heard) = (again, waiting);
+        commit.pieces = again;
+        commit.heard = waiting;
     }
 }

@@ -42,7 +42,8 @@ impl<L: Link> Actor<L> {
         let mut state = State::new(self.settings.clone(), instance);
         let mut reads = JoinSet::new();
         // When to try it, and whether it is being tried.
-        let (mut due, mut opening) = (Some(Duration::ZERO), false);
+        let mut due = Some(Duration::ZERO);
+        let mut opening = false;
         loop {
             inbox.ready().await;
             // A room that always has something to do must not keep its thread from looking at the sockets.
@@ -73,7 +74,8 @@ impl<L: Link> Actor<L> {
             if let Some(pause) = due.filter(|_| !opening)
                 && let Some(maker) = state.opener()
             {
-                (due, opening) = (None, true);
+                due = None;
+                opening = true;
                 self.open(&mut reads, pause, maker);
             }
         }
@@ -85,7 +87,8 @@ impl<L: Link> Actor<L> {
 
     /// Opens the canvas after a pause, for that member.
     fn open(&self, reads: &mut JoinSet<()>, pause: Duration, maker: String) {
-        let (handle, backplane) = (self.handle.clone(), self.backplane.clone());
+        let handle = self.handle.clone();
+        let backplane = self.backplane.clone();
         let beginnings = self.beginnings.clone();
         reads.spawn(async move {
             if !pause.is_zero() {

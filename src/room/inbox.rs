@@ -188,7 +188,8 @@ impl<L> Inbox<L> {
     pub fn take(&self) -> Vec<Event<L>> {
         let mut waiting = self.waiting.lock();
         let mut events = std::mem::take(&mut waiting.events);
-        (waiting.log_bytes, waiting.offered_bytes) = (0, 0);
+        waiting.log_bytes = 0;
+        waiting.offered_bytes = 0;
         if let Some((epoch, seq)) = waiting.lagged.take() {
             events.push(Event::Lagged(epoch, seq));
         }

@@ -105,7 +105,8 @@ impl Parts {
 impl States {
     fn of(snapshot: &Snapshot, logs: bool, bases: &BTreeSet<u64>) -> Self {
         let Position { epoch, seq } = snapshot.at;
-        let (chat, logs) = (&snapshot.chat, logs && !snapshot.logs.is_empty());
+        let chat = &snapshot.chat;
+        let logs = logs && !snapshot.logs.is_empty();
         let entries = snapshot.entries().map(|(_, entry)| entry);
         let whole = Contents {
             objects: snapshot.objects.iter().map(|object| &**object).collect(),
@@ -114,7 +115,8 @@ impl States {
             ..Contents::default()
         };
         let whole = Framed::new(snapshot_of((epoch, seq), &whole));
-        let (mut left, mut parts) = (whole.bytes(), BTreeMap::new());
+        let mut left = whole.bytes();
+        let mut parts = BTreeMap::new();
         // The youngest first: of them there is least to tell.
         for base in bases.iter().rev() {
             let framed = snapshot.since(*base).and_then(|since| {

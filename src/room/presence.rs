@@ -235,7 +235,8 @@ impl Roster {
     }
 
     fn set(&mut self, member: Member, told: &mut Vec<Told>) {
-        let (version, told_before) = (self.version, told.len());
+        let version = self.version;
+        let told_before = told.len();
         let client = member.client.clone();
         let mut tell = |lane, frame| {
             told.push(Told {

@@ -108,7 +108,8 @@ impl<L: Link> Registry<L> {
             settings: self.settings.clone(),
             beginnings: self.beginnings.clone(),
         };
-        let (registry, room) = (self.clone(), handle.clone());
+        let registry = self.clone();
+        let room = handle.clone();
         self.spawner.spawn(async move {
             actor.run(|| registry.forget(&room)).await;
         });

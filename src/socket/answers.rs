@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
 /// Collects the answers to one post.
@@ -42,13 +43,11 @@ struct Said<'a> {
     op: Option<u64>,
 }
 
-/// The numbers of the messages in a post's array. What can't be read has none: its error has none either.
-pub fn numbers(messages: &str) -> BTreeSet<u64> {
-    let values: Vec<&serde_json::value::RawValue> =
-        serde_json::from_str(messages).unwrap_or_default();
-    let sent = values
-        .into_iter()
-        .filter_map(|value| serde_json::from_str::<Sent>(value.get()).ok());
+/// The numbers of a post's messages. What can't be read has none: its error has none either.
+pub fn numbers(messages: &[&RawValue]) -> BTreeSet<u64> {
+    let sent = messages
+        .iter()
+        .filter_map(|message| serde_json::from_str::<Sent>(message.get()).ok());
     let all = sent.flat_map(|one| {
         one.op
             .into_iter()
@@ -109,7 +108,8 @@ mod tests {
     #[test]
     fn a_post_is_answered_when_all_its_messages_are() {
         let posted = r#"[{"type":"chat","op":3},{"type":"batch","ops":[{"op":4},{"op":5}]},7,{"op":"x"},{"type":"ping"}]"#;
-        let (mut waiting, mut answers) = Answers::to(2, numbers(posted));
+        let posted: Vec<&RawValue> = serde_json::from_str(posted).unwrap();
+        let (mut waiting, mut answers) = Answers::to(2, numbers(&posted));
         let ack = r#"{"type":"ack","op":3,"seq":1,"status":"ok"}"#;
         let bad = r#"{"code":"bad-json","message":"no","type":"error"}"#;
         for said in [
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_post_without_numbers_is_answered_when_it_was_read() {
-        let (mut waiting, mut answers) = Answers::to(1, numbers("[]"));
+        let (mut waiting, mut answers) = Answers::to(1, numbers(&[]));
         waiting.taken(1);
         assert!(waiting.tell().is_none());
         assert!(answers.try_recv().unwrap().is_empty());

@@ -145,7 +145,8 @@ impl Peer {
         (features, deflate): (Features, bool),
         address: Option<IpAddr>,
     ) -> Self {
-        let (in_flight, welcomed) = (AtomicU32::new(0), AtomicU64::new(0));
+        let in_flight = AtomicU32::new(0);
+        let welcomed = AtomicU64::new(0);
         Self {
             session: Session::new(grant),
             features,
@@ -293,7 +294,8 @@ async fn linger(out: &Outbound) {
     let _ = rustix::net::shutdown(stream, rustix::net::Shutdown::Write);
     let drain = async {
         // On the heap: an array would be part of every connection's task, as long as it lives.
-        let (mut buffer, mut left) = (vec![0; 4096], LINGER_BYTES);
+        let mut buffer = vec![0; 4096];
+        let mut left = LINGER_BYTES;
         while left > 0 && stream.readable().await.is_ok() {
             match stream.try_read(&mut buffer) {
                 Ok(0) => return,

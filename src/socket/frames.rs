@@ -82,12 +82,14 @@ impl Frames {
             short => u64::from(short),
         };
         self.head_bytes = 0;
-        let (last, opcode) = (self.head[0] & 0x80 != 0, self.head[0] & 0x0f);
+        let last = self.head[0] & 0x80 != 0;
+        let opcode = self.head[0] & 0x0f;
         if opcode >= 8 {
             return Ok(()); // Control frames may come between fragments.
         }
         if last {
-            (self.fragments, self.empty_fragments) = (0, 0);
+            self.fragments = 0;
+            self.empty_fragments = 0;
             return Ok(());
         }
         self.fragments += 1;

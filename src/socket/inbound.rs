@@ -239,8 +239,10 @@ impl Inbound {
         let hello = self.hub.config.max_message_bytes.min(HELLO_BYTES);
         let most = hello + BEFORE_HELLO_BYTES;
         if self.peer.is_none() && self.received() > most as u64 {
-            let reason = "hello must come first, with at most 64 KiB: only pings may come before";
-            self.out.close(CloseCode::Malformed, reason);
+            let reason = format!(
+                "hello must come first, with at most {hello} bytes: only pings may come before"
+            );
+            self.out.close(CloseCode::Malformed, &reason);
         }
     }
 
@@ -311,7 +313,8 @@ impl Inbound {
 
     fn binary(&mut self, bytes: &[u8]) {
         let config = &self.hub.config;
-        let (max, depth) = (config.max_message_bytes, config.limits.max_json_depth);
+        let max = config.max_message_bytes;
+        let depth = config.limits.max_json_depth;
         match self.out.encoding() {
             Encoding::Json => self.refuse_frame("messages are text frames"),
             Encoding::Msgpack => match msgpack::to_json(bytes, max, depth + AROUND_OPS) {

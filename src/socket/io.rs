@@ -94,7 +94,8 @@ impl Io {
     }
 
     fn fill(&mut self) -> io::Result<()> {
-        (self.at, self.followed) = (0, 0);
+        self.at = 0;
+        self.followed = 0;
         self.ahead.clear();
         let Some(stream) = self.out.socket() else {
             return Err(io::ErrorKind::WouldBlock.into());

@@ -1,6 +1,7 @@
 //! The writing half: whoever has something to say puts it into the outbox and writes what the socket
 //! takes at once. Only a full socket wakes the connection's task.
 
+use std::collections::BTreeSet;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +14,7 @@ use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, oneshot};
 
-use super::answers::{self, Answers};
+use super::answers::Answers;
 use super::events::Events;
 use super::mailbox::{Mailbox, OutOfOrder};
 use super::outbox::Outbox;
@@ -166,19 +167,23 @@ impl Outbound {
         taken
     }
 
-    /// The client posted without a number: that is the next post. Whoever asks so is told its acks and errors.
+    /// The client posted without a number: that is the next post. Whoever asks so is told its acks and errors: of the messages with
+    /// these numbers.
     ///
     /// # Errors
     /// The post before was not taken yet.
-    pub(super) fn post_next(&self, messages: Arc<str>) -> Result<Answered, OutOfOrder> {
+    pub(super) fn post_next(
+        &self,
+        messages: Arc<str>,
+        ops: BTreeSet<u64>,
+    ) -> Result<Answered, OutOfOrder> {
         let Wire::Events(ends) = &self.wire else {
             // A WebSocket has no session to post to.
             return Err(OutOfOrder { next: 1 });
         };
-        let numbers = answers::numbers(&messages);
         let mut waiting = ends.answers.lock();
         let number = ends.posts.lock().put_next(messages)?;
-        let (collecting, answered) = Answers::to(number, numbers);
+        let (collecting, answered) = Answers::to(number, ops);
         *waiting = Some(collecting);
         drop(waiting);
         self.wake.notify_one();
@@ -256,12 +261,14 @@ impl Outbound {
                     lane.outbox.advance(taken);
                     lane.taken += taken;
                     if lane.taken >= PROGRESS_BYTES || lane.outbox.bytes() == 0 {
-                        (lane.blocked, lane.taken) = (None, 0);
+                        lane.blocked = None;
+                        lane.taken = 0;
                     }
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                     if lane.blocked.is_none() {
-                        (lane.blocked, lane.taken) = (Some(Instant::now()), 0);
+                        lane.blocked = Some(Instant::now());
+                        lane.taken = 0;
                     }
                     break;
                 }
@@ -281,7 +288,8 @@ impl Outbound {
         let waits = lane.outbox.bytes() > 0 && !lane.broken;
         let begins = waits && lane.blocked.is_none();
         if begins {
-            (lane.blocked, lane.taken) = (Some(Instant::now()), 0);
+            lane.blocked = Some(Instant::now());
+            lane.taken = 0;
         }
         drop(lane);
         if waits {
@@ -318,7 +326,8 @@ impl Outbound {
             return Poll::Pending;
         }
         if lane.taken >= PROGRESS_BYTES || lane.outbox.bytes() == 0 {
-            (lane.blocked, lane.taken) = (None, 0);
+            lane.blocked = None;
+            lane.taken = 0;
         }
         drop(lane);
         if let Some((messages, taken)) = events.overheard() {

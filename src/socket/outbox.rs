@@ -151,28 +151,28 @@ impl Outbox {
     /// Puts a frame about a client on the ordered lane if it is moving, else in its slot. `false`: there are too many clients
     /// that have come and gone meanwhile; the reader has to begin anew.
     pub fn latest(&mut self, lane: Latest, client: &ClientId, frame: &Bytes) -> bool {
-        if self.closed {
-        } else if self.has_room() && self.latest.is_empty() {
-            self.append(frame.clone());
-        } else {
-            if lane == Latest::Roster {
-                // Who comes or goes makes what was said about it before meaningless.
-                self.latest.remove(&(Latest::State, client.clone()));
-                self.latest.remove(&(Latest::Away, client.clone()));
-                self.cursors.remove(client);
+        match self.has_room() && self.latest.is_empty() {
+            _ if self.closed => {}
+            true => self.append(frame.clone()),
+            false => {
+                if lane == Latest::Roster {
+                    // Who comes or goes makes what was said about it before meaningless.
+                    self.latest.remove(&(Latest::State, client.clone()));
+                    self.latest.remove(&(Latest::Away, client.clone()));
+                    self.cursors.remove(client);
+                }
+                self.latest.insert((lane, client.clone()), frame.clone());
             }
-            self.latest.insert((lane, client.clone()), frame.clone());
         }
         self.latest.len() + self.cursors.len() <= self.slots
     }
 
     /// Puts a cursor batch on the ordered lane if it is moving, else each cursor in its slot.
     pub fn cursors(&mut self, frame: &Bytes, cursors: &[(ClientId, Arc<str>)]) {
-        if self.closed {
-        } else if self.has_room() && self.cursors.is_empty() {
-            self.append(frame.clone());
-        } else {
-            self.cursors.extend(cursors.iter().cloned());
+        match self.has_room() && self.cursors.is_empty() {
+            _ if self.closed => {}
+            true => self.append(frame.clone()),
+            false => self.cursors.extend(cursors.iter().cloned()),
         }
     }
 
@@ -286,7 +286,8 @@ impl Outbox {
 
     /// As many cursors as half of the bound holds, at least one.
     fn next_cursors(&mut self) -> Vec<(ClientId, Arc<str>)> {
-        let (mut batch, mut bytes) = (Vec::new(), 0);
+        let mut batch = Vec::new();
+        let mut bytes = 0;
         while bytes <= self.bound / 2
             && let Some((client, fields)) = self.cursors.pop_first()
         {

@@ -1,5 +1,6 @@
 //! A stream of events in a WebSocket's place: `docs/PROTOCOL.md` has what goes over it.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use crate::backplane::{NEXT_POST, Post, Unavailable};
 use crate::protocol::ids::CanvasId;
 use crate::room::Link as _;
 
+pub use super::answers::numbers;
 pub use super::mailbox::OutOfOrder;
 pub use super::outbound::Answered;
 
@@ -74,6 +76,15 @@ impl Drop for EventStream {
     }
 }
 
+/// Which post of a stream it is.
+#[derive(Debug)]
+pub enum Which {
+    /// That one: its client counts.
+    Number(u64),
+    /// The next one. A session of this process answers the messages with these numbers.
+    Next(BTreeSet<u64>),
+}
+
 /// The end of a post, as far as this process knows it.
 #[derive(Debug)]
 pub enum Posted {
@@ -93,12 +104,11 @@ pub enum Posted {
 
 impl Hub {
     /// A client posted to a session of that name, which may be on another process. Its messages must be a JSON array.
-    /// Without a number they are the next post, and a session of this process answers.
     pub async fn posted(
         &self,
         canvas: &CanvasId,
         session: &str,
-        number: Option<u64>,
+        which: Which,
         messages: Arc<str>,
     ) -> Posted {
         let relay = &self.backplane;
@@ -109,19 +119,22 @@ impl Hub {
             if self.draining() {
                 return Posted::Draining;
             }
-            let posted = match number {
-                Some(number) => {
+            let posted = match which {
+                Which::Number(number) => {
                     let taken = peer.out.post(Post { number, messages });
                     taken.map(|()| Posted::Taken)
                 }
-                None => peer.out.post_next(messages).map(Posted::Answered),
+                Which::Next(ops) => peer.out.post_next(messages, ops).map(Posted::Answered),
             };
             return posted.unwrap_or_else(Posted::OutOfOrder);
         }
         if conn.instance() == relay.number() {
             return Posted::Unknown;
         }
-        let number = number.unwrap_or(NEXT_POST);
+        let number = match which {
+            Which::Number(number) => number,
+            Which::Next(_) => NEXT_POST,
+        };
         match relay.forward(canvas, conn, Post { number, messages }).await {
             Ok(true) => Posted::Taken,
             Ok(false) => Posted::Unknown,

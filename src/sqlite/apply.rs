@@ -146,7 +146,8 @@ impl<'a> Txn<'a> {
 
     /// The canvas at this moment, for the rules to decide on. What there is once a canvas is read once a transaction.
     pub(super) fn canvas(&mut self, key: i64) -> StoreResult<Moment<'a, Rows<'_, 'a>>> {
-        let (rules, now_ms) = (&self.setup.rules, self.now_ms);
+        let rules = &self.setup.rules;
+        let now_ms = self.now_ms;
         let rows = Rows::of(self, key)?;
         Ok(Moment::new(rows, rules, now_ms))
     }
@@ -198,7 +199,8 @@ impl<'a> Txn<'a> {
 
     /// It holds no place any more.
     pub(super) fn let_go(&mut self, key: i64, author: &Author) {
-        let (client, conn) = (author.client.clone(), author.conn);
+        let client = author.client.clone();
+        let conn = author.conn;
         self.held.push(HeldChange::Drop(key, client, conn));
     }
 
@@ -246,7 +248,8 @@ impl<'a> Txn<'a> {
                 last_op,
                 last_seq,
             } = &client.row;
-            let (op, seq) = (last_op.cast_signed(), last_seq.cast_signed());
+            let op = last_op.cast_signed();
+            let seq = last_seq.cast_signed();
             let name = client.name.as_str();
             set_client.execute(params![client.key, name, subject, op, seq, self.now_ms])?;
         }

@@ -44,7 +44,8 @@ impl Reader for SqliteBackplane {
         after: Position,
         max_bytes: usize,
     ) -> Answer<'a, Read> {
-        let (key, clock) = (canvas.key, self.shared.clock);
+        let key = canvas.key;
+        let clock = self.shared.clock;
         self.reader
             .read(move |conn| reader::log(conn, key, after, max_bytes, clock.now_ms()))
             .boxed()
@@ -56,7 +57,8 @@ impl Reader for SqliteBackplane {
         (after, understood): (Position, Features),
         max_bytes: usize,
     ) -> Answer<'a, Read> {
-        let (key, clock) = (canvas.key, self.shared.clock);
+        let key = canvas.key;
+        let clock = self.shared.clock;
         self.reader
             .read(move |conn| {
                 reader::log_for(conn, key, (after, understood), max_bytes, clock.now_ms())

@@ -8,9 +8,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::checkpoint::PASSIVE_FRAMES;
 use super::commands::Command;
-use super::schema::millis;
 use super::{Shared, sql, tail};
 use crate::limits;
+use crate::time::millis;
 
 /// Gives up to 2 MiB back to the file system.
 const VACUUM: &str = "PRAGMA incremental_vacuum(512)";
@@ -109,7 +109,8 @@ impl Cleanup {
 
     /// Canvases whose time has come go, and those that nobody used for too long are emptied.
     fn ends(&mut self, conn: &Connection, shared: &Shared) -> rusqlite::Result<()> {
-        let (began, now_ms) = (Instant::now(), shared.clock.now_ms());
+        let began = Instant::now();
+        let now_ms = shared.clock.now_ms();
         let mut ending = conn.prepare_cached(sql::ENDING)?;
         // Those that somebody is on have another time afterwards.
         while began.elapsed() < ROUND && ending.exists(params![now_ms, 1])? {
@@ -211,7 +212,8 @@ fn chunk(conn: &Connection, shared: &Shared, after: i64) -> rusqlite::Result<Opt
     let Some((first, _)) = next.filter(|(_, created_at)| *created_at <= youngest) else {
         return Ok(None);
     };
-    let (after, upto) = (first - 1, first - 1 + i64::from(limits::CLEANUP_CHUNK));
+    let after = first - 1;
+    let upto = first - 1 + i64::from(limits::CLEANUP_CHUNK);
     // Looking costs no lock: rows that wait for a longer TTL are passed over without a transaction.
     let expired: i64 = conn
         .prepare_cached(sql::COUNT_EXPIRED)?
@@ -232,7 +234,9 @@ fn old_clients(
     let old = shared.clock.now_ms() - millis(limits::CLIENT_MEMORY);
     let mut next = conn.prepare_cached(sql::NEXT_CLIENTS)?;
     let mut rows = next.query(params![after.0, after.1, limits::CLEANUP_CHUNK])?;
-    let (mut last, mut seen, mut any_old) = (None, 0, false);
+    let mut last = None;
+    let mut seen = 0;
+    let mut any_old = false;
     while let Some(row) = rows.next()? {
         last = Some((row.get(0)?, row.get(1)?));
         any_old |= row.get::<_, i64>(2)? < old;

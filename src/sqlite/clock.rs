@@ -3,8 +3,6 @@
 //! It counts with the kernel's boot clock from an offset that the first process after a boot takes from the
 //! wall clock and stores in the file. A step of the wall clock can then neither expire a row early nor keep it.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use rustix::time::{ClockId, clock_gettime};
 
 /// Milliseconds since the epoch, as all processes on this file count them.
@@ -29,14 +27,6 @@ impl Clock {
 pub(super) fn since_boot_ms() -> i64 {
     let now = clock_gettime(ClockId::Boottime);
     now.tv_sec * 1_000 + now.tv_nsec / 1_000_000
-}
-
-/// The wall clock, in milliseconds since the epoch.
-pub(super) fn wall_ms() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The kernel's name for this boot.

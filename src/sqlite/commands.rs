@@ -133,7 +133,7 @@ fn perform(shared: &Shared, txn: &mut Txn<'_>, command: &Command) -> StoreResult
         Command::Jobs => Ok(shared.jobs.run(shared, conn, txn.now_ms)?),
         Command::FireHooks => Ok(shared.fire_hooks(conn, txn.now_ms)?),
         Command::StoreHooks { texts, over } => {
-            Ok(hooks::store(conn, texts, *over).map(|change| change as i64)?)
+            hooks::store(conn, texts, *over).map(|change| change as i64)
         }
         Command::TurnOffHook { name, why } => Ok(hooks::turn_off(conn, name, why, txn.now_ms)?),
         Command::Sample(rows) => Ok(analytics::write(conn, shared.own.setup.number, rows)?),

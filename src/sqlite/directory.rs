@@ -136,7 +136,8 @@ impl SqliteBackplane {
     }
 
     pub(super) async fn delete_canvas(&self, canvas: &Canvas) -> Result<Position, Unavailable> {
-        let (key, epoch) = (canvas.key, Epoch::random());
+        let key = canvas.key;
+        let epoch = Epoch::random();
         let seq = self
             .ask(Command::Delete { key, epoch })
             .await?

@@ -215,7 +215,9 @@ impl Export {
     /// The log, walked from its end: as far back as it has no gap.
     fn messages(&self, head: &Head) -> StoreResult<Vec<KeptMessage>> {
         let mut statement = self.conn.prepare_cached(MESSAGE)?;
-        let (mut messages, mut id, mut seq) = (Vec::new(), head.row, head.at.seq);
+        let mut messages = Vec::new();
+        let mut id = head.row;
+        let mut seq = head.at.seq;
         while id > head.log_from && seq > 0 {
             let mut rows = statement.query([id])?;
             let Some(row) = rows.next()? else { break };
@@ -236,7 +238,8 @@ impl Export {
                 at_ms: row.get(7)?,
                 body: row.get::<_, String>(8)?.into(),
             });
-            (id, seq) = (row.get(1)?, seq - 1);
+            id = row.get(1)?;
+            seq -= 1;
         }
         messages.reverse();
         Ok(messages)

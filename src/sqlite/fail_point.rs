@@ -1,5 +1,7 @@
 //! The steps of the write path at which tests let it fail, take long, or die.
 
+use std::io;
+
 use rusqlite::ffi;
 
 use crate::config::{self, FailPoint, Step};
@@ -24,6 +26,15 @@ impl FailPoints {
             let text = "disk I/O error (a fail point)".to_owned();
             rusqlite::Error::SqliteFailure(code, Some(text))
         })
+    }
+
+    /// Passes a step of a file that is none of SQLite's.
+    ///
+    /// # Errors
+    /// The same.
+    pub(super) fn pass_file(&self, step: Step) -> io::Result<()> {
+        let failed = |_| io::Error::other("disk I/O error (a fail point)");
+        self.0.pass(step).map_err(failed)
     }
 
     /// Passes a step that cannot fail.

@@ -265,7 +265,8 @@ impl Files {
 
     /// Why a start failed.
     pub(super) fn failed(&self, error: impl Into<StoreError>) -> StartError {
-        let (path, error) = (self.db.clone(), error.into());
+        let path = self.db.clone();
+        let error = error.into();
         if let StoreError::Sqlite(error) = &error
             && self.is_no_database(error)
         {
@@ -285,7 +286,8 @@ impl Files {
 
 /// Reads from the beginning to the end, or until then.
 fn read_all(file: &File, until: Instant) -> io::Result<()> {
-    let (mut buffer, mut at) = (vec![0; READ_BYTES], 0);
+    let mut buffer = vec![0; READ_BYTES];
+    let mut at = 0;
     while Instant::now() < until {
         match file.read_at(&mut buffer, at)? {
             0 => break,

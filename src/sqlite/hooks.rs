@@ -14,6 +14,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::watch;
 
 use super::Shared;
+use super::store_error::{StoreError, StoreResult};
 use crate::hooks::file::HookText;
 use crate::hooks::{Change, Stored};
 pub(super) use due::PARKED;
@@ -154,7 +155,7 @@ pub(super) fn read(conn: &Connection) -> rusqlite::Result<Stored> {
 }
 
 /// Puts these hooks in the place of all others; all of them are on. Only `over` the hooks of others, if there are some.
-pub(super) fn store(conn: &Connection, texts: &[HookText], over: bool) -> rusqlite::Result<Change> {
+pub(super) fn store(conn: &Connection, texts: &[HookText], over: bool) -> StoreResult<Change> {
     let before = read(conn)?;
     if before.texts == texts && (before.off.is_empty() || !over) {
         return Ok(Change::None);
@@ -162,8 +163,7 @@ pub(super) fn store(conn: &Connection, texts: &[HookText], over: bool) -> rusqli
     if before.version > 0 && !over {
         return Ok(Change::OthersStay);
     }
-    let json = serde_json::to_string(texts)
-        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    let json = serde_json::to_string(texts).map_err(StoreError::Hooks)?;
     conn.execute("DELETE FROM hooks_off", [])?;
     conn.execute(STORE, [json])?;
     Ok(Change::Stored)

@@ -9,15 +9,16 @@ use serde::Deserialize;
 
 use super::hooks::PARKED;
 use super::jobs::store::SqlStore;
-use super::schema::{self, millis};
+use super::schema;
 use super::sql;
-use super::store_error::StoreResult;
+use super::store_error::{StoreError, StoreResult};
 use crate::canvas::Contents;
 use crate::canvas::quotas::charge;
 use crate::jobs::telling::due;
 use crate::jobs::telling::kept::KeptHooks;
 use crate::limits::TOMBSTONE;
 use crate::protocol::ids::CanvasId;
+use crate::time::millis;
 
 const CANVAS: &str = "INSERT INTO canvases (key, canvas_id, epoch, seq, head_id, presence_version, objects, object_bytes, chat_bytes,
       log_bytes, created_at, used_at, ends_at, object_logs)
@@ -65,10 +66,13 @@ impl Import {
     /// A canvas that was last used then.
     pub(crate) fn put(&mut self, id: &CanvasId, it: &Contents, used_at_ms: i64) -> StoreResult<()> {
         self.keys += 1;
-        let (conn, key, seq) = (&self.conn, self.keys, it.at.seq.cast_signed());
+        let conn = &self.conn;
+        let key = self.keys;
+        let seq = it.at.seq.cast_signed();
         let mut put = conn.prepare_cached(OBJECT)?;
         for object in &it.objects {
-            let (place, changed) = (object.place.cast_signed(), object.changed.cast_signed());
+            let place = object.place.cast_signed();
+            let changed = object.changed.cast_signed();
             put.execute(params![key, object.id, place, changed, object.text])?;
         }
         let mut put = conn.prepare_cached(sql::PUT_CHAT)?;
@@ -79,11 +83,10 @@ impl Import {
         }
         let mut put = conn.prepare_cached(sql::SET_CLIENT)?;
         for client in &it.clients {
-            let (op, place) = (
-                client.row.last_op.cast_signed(),
-                client.row.last_seq.cast_signed(),
-            );
-            let (name, subject) = (client.name.as_str(), &client.row.subject);
+            let op = client.row.last_op.cast_signed();
+            let place = client.row.last_seq.cast_signed();
+            let name = client.name.as_str();
+            let subject = &client.row.subject;
             put.execute(params![key, name, subject, op, place, client.used_at_ms])?;
         }
         self.put_logs(key, it)?;
@@ -151,7 +154,8 @@ impl Import {
     fn put_messages(&self, key: i64, it: &Contents) -> StoreResult<(i64, u64)> {
         let first = (it.at.seq + 1 - it.messages.len() as u64).cast_signed();
         let mut put = self.conn.prepare_cached(sql::INSERT_ROW)?;
-        let (mut head_id, mut bytes) = (0, 0);
+        let mut head_id = 0;
+        let mut bytes = 0;
         for (seq, message) in (first..).zip(&it.messages) {
             let text = String::from_utf8_lossy(&message.body);
             put.execute(params![
@@ -191,14 +195,16 @@ impl Import {
                 due::PARKED => PARKED,
                 due_at => due_at,
             };
-            let (from, to) = (it.from_seq, it.to_seq);
+            let from = it.from_seq;
+            let to = it.to_seq;
             conn.execute(
                 CHANGE,
                 params![it.hook, it.canvas, from, to, it.first_at, due_at],
             )?;
         }
         for it in &kept.gaps {
-            let (from, to) = (it.from_seq, it.to_seq);
+            let from = it.from_seq;
+            let to = it.to_seq;
             conn.execute(GAP, params![it.hook, it.canvas, it.epoch, from, to])?;
         }
         Ok(())
@@ -216,6 +222,6 @@ impl Import {
         conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         conn.close().map_err(|(_, error)| error)?;
         let synced = File::open(file).and_then(|file| file.sync_all());
-        synced.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()).into())
+        synced.map_err(StoreError::Sync)
     }
 }

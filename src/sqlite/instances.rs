@@ -14,7 +14,7 @@ use rustix::io::Errno;
 
 use super::apply::{Counted, Setup, Txn};
 use super::files::{Files, wake_folder};
-use super::schema::{Prepared, check_rules, millis};
+use super::schema::{Prepared, check_rules};
 use super::start_error::StartError;
 use super::store_error::StoreResult;
 use super::wake::Peer;
@@ -22,6 +22,7 @@ use super::{hosts, sql};
 use crate::canvas::Rules;
 use crate::config::SqliteConfig;
 use crate::limits;
+use crate::time::millis;
 
 /// The longest path of a socket: 108 bytes on Linux with the zero at the end, 104 elsewhere.
 const MAX_SOCKET_PATH: usize = 103;
@@ -115,8 +116,10 @@ pub(super) fn register(
     let folder = Folder::of(files).map_err(io)?;
     // Once more: somebody may have been faster.
     files.are_guarded()?;
-    let (socket, lock) = (format!("{name}.sock"), format!("{name}.lock"));
-    let (wake_path, lock_path) = (folder.path.join(&socket), folder.path.join(&lock));
+    let socket = format!("{name}.sock");
+    let lock = format!("{name}.lock");
+    let wake_path = folder.path.join(&socket);
+    let lock_path = folder.path.join(&lock);
     let lock = own_lock(&lock_path).map_err(io)?;
     let notifier = UnixDatagram::bind(folder.short(&socket)).map_err(io)?;
     notifier.set_nonblocking(true).map_err(io)?;
@@ -322,7 +325,8 @@ pub(super) fn peers(conn: &Connection, own: &Registration) -> rusqlite::Result<V
         let Ok(wake) = SocketAddr::from_pathname(folder.short(&socket)) else {
             continue;
         };
-        let (wake_path, lock_path) = (folder.path.join(socket), folder.path.join(lock));
+        let wake_path = folder.path.join(socket);
+        let lock_path = folder.path.join(lock);
         if number != i64::from(own.setup.number) {
             peers.push(Peer {
                 number,

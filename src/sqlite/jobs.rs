@@ -205,7 +205,8 @@ impl Lane {
         now_ms: i64,
         with: impl FnOnce(&mut Pusher<'_>) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<T> {
-        let (mut store, mut random) = (SqlStore(conn), random);
+        let mut store = SqlStore(conn);
+        let mut random = random;
         let mut pusher = Pusher(Work::new(&mut store, now_ms, limits, &mut random));
         let done = with(&mut pusher)?;
         pusher.0.flush()?;

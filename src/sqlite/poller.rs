@@ -83,10 +83,8 @@ impl Poller {
 
     /// With local broadcast off, what the writer committed last is told here: everything up to the row that is the last now.
     fn finish(&self) -> rusqlite::Result<()> {
-        let (tail, limit) = (
-            &self.shared.tail,
-            self.shared.config.file.max_messages_per_poll.max(1),
-        );
+        let tail = &self.shared.tail;
+        let limit = self.shared.config.file.max_messages_per_poll.max(1);
         let last = tail::last_id(&self.conn)?;
         while tail.rooms() > 0 && tail.position() < last {
             if tail.catch_up(&self.conn, self.shared.clock.now_ms(), limit)? == 0 {
@@ -145,7 +143,8 @@ impl Poller {
     /// Until the next safety poll: short after activity, then longer and longer.
     fn set_interval(&mut self) {
         let config = &self.shared.config;
-        let (low, high) = (config.file.poll_interval, config.file.poll_idle);
+        let low = config.file.poll_interval;
+        let high = config.file.poll_idle;
         let before = std::mem::replace(&mut self.position, self.shared.tail.position());
         self.interval = if self.position != before {
             low
@@ -164,10 +163,8 @@ impl Poller {
         }
         loop {
             let started = Instant::now();
-            let (now, limit) = (
-                self.shared.clock.now_ms(),
-                self.shared.config.file.max_messages_per_poll,
-            );
+            let now = self.shared.clock.now_ms();
+            let limit = self.shared.config.file.max_messages_per_poll;
             let read = self.shared.tail.catch_up(&self.conn, now, limit.max(1))?;
             let counters = &self.shared.counters;
             counters.polls.fetch_add(1, Ordering::Relaxed);

@@ -85,7 +85,8 @@ impl Reader {
         &self,
         query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Unavailable> {
-        let (failed, files) = (self.failed.clone(), self.files.clone());
+        let failed = self.failed.clone();
+        let files = self.files.clone();
         let run = move |pool: &Pool<SqliteConnectionManager>| {
             let conn = pool.get().map_err(unavailable)?;
             at_one_moment(&conn, query).map_err(|error| {
@@ -231,7 +232,8 @@ pub(super) fn lately(
 ) -> rusqlite::Result<Lately> {
     let mut statement = conn.prepare_cached(sql::DELETIONS)?;
     let mut rows = statement.query([content])?;
-    let (mut deleted, mut from) = (Vec::new(), 0);
+    let mut deleted = Vec::new();
+    let mut from = 0;
     while let Some(row) = rows.next()? {
         let seq = row.get::<_, i64>(0)?.cast_unsigned();
         match row.get_ref(1)?.as_str()? {
@@ -273,7 +275,8 @@ pub(super) fn log_for(
 ) -> rusqlite::Result<Read> {
     let content = head(conn, key)?.content;
     log_with(conn, key, after, max_bytes, now_ms, |run, row| {
-        let (by, when) = ((row.origin, row.op), (row.client, row.at_ms));
+        let by = (row.origin, row.op);
+        let when = (row.client, row.at_ms);
         run.push_for(understood, row.kind, by, when, row.body, |id| {
             let mut object = conn.prepare_cached(sql::OBJECT)?;
             object

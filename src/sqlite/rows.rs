@@ -174,7 +174,8 @@ pub(super) fn read(row: &Ephemeral<'_>) -> Option<Delivery> {
         }
         RESET => {
             let payload: ResetPayload<'_> = serde_json::from_str(row.payload).ok()?;
-            let (epoch, seq) = (Epoch::parse(payload.epoch)?, payload.seq);
+            let epoch = Epoch::parse(payload.epoch)?;
+            let seq = payload.seq;
             Some(Delivery::Reset { epoch, seq })
         }
         CONNECTED | DISCONNECTED | PRESENCE => presence_event(row),

@@ -16,7 +16,8 @@ pub(super) fn of(config: &SqliteConfig) -> Vec<(&'static str, String)> {
     };
     let off = || "off".to_owned();
     let number = |value: Option<u64>| value.map_or_else(off, |value| value.to_string());
-    let (rules, quotas) = (&config.rules, &config.rules.quotas);
+    let rules = &config.rules;
+    let quotas = &config.rules.quotas;
     let synchronous = match config.file.synchronous {
         Synchronous::Normal => "normal",
         Synchronous::Full => "full",

@@ -18,6 +18,7 @@ use super::wake::seal::Seal;
 use super::{built, hosts, instances, migrations, rules};
 use crate::config::{SqliteConfig, Synchronous};
 use crate::limits;
+use crate::time::{millis, wall_ms};
 use found::Found;
 
 /// The version of `schema.sql`, in `PRAGMA user_version`.
@@ -237,7 +238,8 @@ fn create(conn: &mut Connection, files: &Files) -> Result<(), StartError> {
 /// Makes the tables in an empty file.
 pub(super) fn make_tables(conn: &Connection) -> rusqlite::Result<()> {
     let tables = include_str!("../../schema.sql");
-    let (jobs, hooks) = (super::jobs::SCHEMA, super::hooks::SCHEMA);
+    let jobs = super::jobs::SCHEMA;
+    let hooks = super::hooks::SCHEMA;
     let analytics = super::analytics::SCHEMA;
     conn.execute_batch(&format!(
         "BEGIN IMMEDIATE;\n{tables}\n{jobs}\n{hooks}\n{analytics}\nPRAGMA user_version = {VERSION};\nCOMMIT;"
@@ -270,7 +272,7 @@ fn mark_in_use(
     let stored = meta("clock_offset_ms")?.and_then(|text| text.parse().ok());
     let offset_ms = match stored {
         Some(offset) if same_boot => offset,
-        _ => clock::wall_ms() - clock::since_boot_ms(),
+        _ => wall_ms() - clock::since_boot_ms(),
     };
     let was_clean = meta("clean")?.is_none_or(|clean| clean == "1");
     let was_full = meta("synchronous")?.as_deref() == Some("full");
@@ -344,11 +346,6 @@ fn begin_boot(conn: &Connection, config: &SqliteConfig, clock: Clock) -> rusqlit
     Ok(())
 }
 
-/// A duration in milliseconds.
-pub(super) fn millis(duration: std::time::Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -390,7 +387,7 @@ mod tests {
             .execute("UPDATE meta SET value = 'x' WHERE key = 'boot_id'", [])
             .unwrap();
         let next = prepare(&config).unwrap();
-        assert!((next.clock.now_ms() - clock::wall_ms()).abs() < 1_000);
+        assert!((next.clock.now_ms() - wall_ms()).abs() < 1_000);
     }
 
     fn offset(conn: &Connection) -> i64 {

@@ -28,6 +28,7 @@ use crate::backplane::intake::{Answers, Waiting, durable_of};
 use crate::backplane::{Author, Canvas, Refusal};
 use crate::config::{SqliteConfig, Step};
 use crate::limits::{BATCH_BYTES, BATCH_ENTRIES, SPILL_AFTER};
+use crate::time::millis;
 use record::Record;
 
 /// How often it is looked whether anything has waited too long.
@@ -181,10 +182,11 @@ impl Spill {
         }
         let first = state.slots.is_empty();
         let room = self.max_bytes.saturating_sub(state.end);
-        let written = match shared.fail_points.pass(Step::BeforeSpill) {
-            Ok(()) => state.append(&mut batch, room, shared.clock.now_ms()),
-            Err(error) => Err(io::Error::other(error)),
-        };
+        let passed = shared.fail_points.pass_file(Step::BeforeSpill);
+        let written = passed.and_then(|()| {
+            let now_ms = shared.clock.now_ms();
+            state.append(&mut batch, room, now_ms)
+        });
         let why = match written {
             Ok(()) => "the spill file is full".to_owned(),
             Err(error) => {
@@ -213,7 +215,8 @@ impl Spill {
 impl State {
     /// Writes as many of the batch as there is room for, and leaves the others in it.
     fn append(&mut self, batch: &mut Vec<Waiting>, room: u64, now_ms: i64) -> io::Result<()> {
-        let (mut bytes, mut slots) = (Vec::new(), Vec::new());
+        let mut bytes = Vec::new();
+        let mut slots = Vec::new();
         for waiting in batch.iter() {
             let Some((author, message)) = durable_of(&waiting.entry) else {
                 break;
@@ -250,7 +253,8 @@ impl State {
 
     /// One transaction's worth, read back.
     fn oldest(&self) -> io::Result<Vec<Waiting>> {
-        let (mut batch, mut bytes) = (Vec::new(), 0);
+        let mut batch = Vec::new();
+        let mut bytes = 0;
         for slot in self.slots.iter().take(BATCH_ENTRIES) {
             if bytes >= BATCH_BYTES {
                 break;
@@ -286,7 +290,7 @@ impl Shared {
     fn stalled_for(&self, time: Duration) -> bool {
         let committed_at = self.counters.committed_at_ms.load(Ordering::Acquire);
         self.counters.failing.load(Ordering::Acquire)
-            || self.clock.now_ms() - committed_at >= super::schema::millis(time)
+            || self.clock.now_ms() - committed_at >= millis(time)
     }
 
     /// Refuses entries that were taken, and tells their authors.

@@ -13,6 +13,7 @@ use super::reader::Reader;
 use super::schema;
 use super::spill::{self, Spill};
 use super::start_error::StartError;
+use super::store_error::StoreError;
 use super::tail::Tail;
 use super::upkeep::{Upkeep, Waker};
 use super::wake::notifier::Notifier;
@@ -82,11 +83,12 @@ impl SqliteBackplane {
             let path = path.to_owned();
             move |error| StartError::Io { path, error }
         };
-        let sqlite = |error: rusqlite::Error| StartError::Sqlite {
+        let tables = |error: StoreError| StartError::Sqlite {
             path: files.db.clone(),
-            error: error.into(),
+            error,
         };
-        let seal = Seal::of(&conn).map_err(sqlite)?;
+        let sqlite = |error: rusqlite::Error| tables(error.into());
+        let seal = Seal::of(&conn).map_err(tables)?;
         let peers = Peers::new(seal).map_err(io(&own.wake_path))?;
         let notifier = Notifier::new().map_err(io(&own.wake_path))?;
         let poll_conn = schema::open_reader(&files.db).map_err(sqlite)?;
@@ -98,10 +100,9 @@ impl SqliteBackplane {
             None => None,
         };
         let files = Arc::new(files);
-        let reader = Reader::new(files.clone(), failed.clone()).map_err(|e| StartError::Io {
-            path: files.db.clone(),
-            error: std::io::Error::other(e),
-        })?;
+        let path = files.db.clone();
+        let reader = Reader::new(files.clone(), failed.clone())
+            .map_err(|error| StartError::Readers { path, error })?;
         let shared = Arc::new(Shared {
             fail_points: FailPoints::new(&config.fail_points),
             config,
@@ -157,7 +158,8 @@ impl SqliteBackplane {
         name: &str,
         body: impl FnOnce() -> Result<(), Fatal> + Send + 'static,
     ) -> Result<(), StartError> {
-        let (shared, title) = (self.shared.clone(), name.to_owned());
+        let shared = self.shared.clone();
+        let title = name.to_owned();
         let run = move || {
             scheduling::let_wakers_go_on();
             let reason = match catch_unwind(AssertUnwindSafe(body)) {

@@ -133,6 +133,14 @@ pub enum StartError {
         /// Why.
         error: std::io::Error,
     },
+    /// The connections that only read can't be had.
+    #[error("{path}: {error}")]
+    Readers {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: r2d2::Error,
+    },
     /// The file is damaged, or is none of SQLite's.
     #[error("{path}: {}", damage(.error))]
     Damaged {

@@ -23,6 +23,15 @@ pub enum StoreError {
         /// What the parser says.
         why: serde_json::Error,
     },
+    /// Hooks that can't be kept.
+    #[error("the hooks can't be written as JSON: {0}")]
+    Hooks(serde_json::Error),
+    /// The seals of wakes can't be made.
+    #[error("the key of wakes is of no use")]
+    WakeKey,
+    /// A new file is not surely on the disk.
+    #[error("the file can't be synced: {0}")]
+    Sync(std::io::Error),
     /// The lock before the file can't be had.
     #[error("the turnstile: {0}")]
     Turnstile(std::io::Error),
@@ -60,7 +69,12 @@ impl MayBeDamage for StoreError {
         match self {
             Self::Sqlite(error) => error.is_damage(),
             Self::Object { .. } => true,
-            Self::NoCanvas(_) | Self::OtherIds | Self::Turnstile(_) => false,
+            Self::NoCanvas(_)
+            | Self::OtherIds
+            | Self::Hooks(_)
+            | Self::WakeKey
+            | Self::Sync(_)
+            | Self::Turnstile(_) => false,
         }
     }
 }

@@ -21,8 +21,9 @@ use crate::backplane::{
     Author, Carrier, Delivery, End, Entry, Instance, Lifecycle, Member, Outcome, PresenceChange,
     PresenceEvent, PresenceTable, Read, Reader, Together,
 };
+use crate::canvas::Rules;
 use crate::config::{SqliteSettings, Synchronous};
-use crate::limits::{CanvasRules, ObjectBounds};
+use crate::limits::{CanvasRules, ObjectBounds, Quotas};
 use crate::protocol::ids::{ClientId, ConnId, InstanceId};
 use crate::protocol::server_message::{AckStatus, ErrorCode, LeaveReason};
 
@@ -48,12 +49,34 @@ pub(super) fn config(dir: &Path, instance: &str) -> SqliteConfig {
                 max_objects: 10_000,
                 max_bytes: 1 << 20,
             },
-            quotas: crate::limits::Quotas::default(),
+            quotas: Quotas::default(),
         },
         auth: crate::config::AuthMode::None,
         jobs: crate::limits::JobLimits::default(),
         local_broadcast: true,
         fail_points: Vec::new(),
+    }
+}
+
+/// Rules of a canvas that is soon full.
+pub(super) const SMALL: Rules = Rules {
+    message_ttl_ms: 60_000,
+    presence_grace_ms: 10_000,
+    bounds: ObjectBounds {
+        max_objects: 5,
+        max_bytes: 3_000,
+    },
+};
+
+/// What transactions of an instance go by.
+pub(super) fn setup(instance: &str, number: u32, rules: Rules) -> apply::Setup {
+    apply::Setup {
+        instance_id: instance.to_owned(),
+        number,
+        cursor_ttl_ms: 5_000,
+        rules,
+        quotas: Quotas::default(),
+        counted: apply::Counted::default(),
     }
 }
 

@@ -12,11 +12,11 @@ use super::checkpoint::Checkpoints;
 use super::cleanup::Cleanup;
 use super::commands::Command;
 use super::instances::Sign;
-use super::schema::millis;
 use super::stopped::Stopped;
 use super::wake::Peer;
 use super::{Fatal, Shared, instances, sql, tail};
 use crate::limits;
+use crate::time::millis;
 
 /// How often the log's length is looked at while it grows.
 const BUSY_TICK: Duration = Duration::from_millis(100);
@@ -106,7 +106,8 @@ impl Upkeep {
                     if !self.failing {
                         tracing::warn!(%error, "upkeep failed");
                     }
-                    (busy, self.failing) = (false, true);
+                    busy = false;
+                    self.failing = true;
                 }
             }
         }

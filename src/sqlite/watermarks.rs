@@ -4,10 +4,10 @@ use std::sync::atomic::Ordering;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::schema::millis;
 use super::{Shared, sql, tail};
 use crate::backplane::{InstanceStats, Stats};
 use crate::limits;
+use crate::time::millis;
 
 /// Lag is counted up to this: far into "critical", and a bound on the cost of asking.
 const MAX_LAG: u32 = 20_000;
@@ -25,7 +25,8 @@ const LAG: &str = "SELECT count(*), min(created_at) FROM
 pub(super) fn stats(conn: &Connection, shared: &Shared) -> rusqlite::Result<Stats> {
     let now = shared.clock.now_ms();
     let mut instances = Vec::new();
-    let (mut queue_size, mut oldest) = (0, None);
+    let mut queue_size = 0;
+    let mut oldest = None;
     let registered: Vec<(String, u32, i64)> = conn
         .prepare_cached(sql::INSTANCES)?
         .query_map([], |row| Ok((row.get(1)?, row.get(2)?, row.get(5)?)))?

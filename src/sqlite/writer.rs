@@ -19,7 +19,7 @@ use super::turnstile::Turnstile;
 use super::wake::notifier::WakeHint;
 use super::{Fatal, Shared};
 use crate::backplane::Entry;
-use crate::backplane::intake::{Budget, Look, Waiting, durable_of};
+use crate::backplane::intake::{Budget, Look, Waiting, decided, durable_of};
 use crate::config::Step as FailStep;
 use crate::limits;
 use left::{Left, apply_batch};
@@ -263,7 +263,7 @@ impl Writer {
             now - started,
             batch.iter().map(|w| now.duration_since(w.since)),
         );
-        shared.intake.decided(&batch);
+        decided(batch.iter().map(|waiting| &waiting.entry));
         let from_memory = shared.config.local_broadcast;
         shared.fail_points.note(FailStep::BeforeAck);
         let took = started.elapsed();
@@ -398,7 +398,8 @@ impl Writer {
             self.conn.busy_timeout(limits::BUSY_TIMEOUT)?;
             result
         };
-        let (started, frames) = (Instant::now(), WAL_FRAMES.get());
+        let started = Instant::now();
+        let frames = WAL_FRAMES.get();
         match restart() {
             Ok(0) => {
                 WAL_FRAMES.set(0);

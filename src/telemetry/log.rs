@@ -105,7 +105,8 @@ pub fn dropped_lines() -> u64 {
 
 /// Says in the log how many lines are missing from it, once there is room again. To be called now and then.
 pub fn tell_of_dropped_lines() {
-    let (dropped, told) = (dropped_lines(), TOLD.load(Ordering::Relaxed));
+    let dropped = dropped_lines();
+    let told = TOLD.load(Ordering::Relaxed);
     if dropped <= told {
         return;
     }

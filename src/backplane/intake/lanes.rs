@@ -170,7 +170,9 @@ impl<T> State<T> {
     }
 
     pub(super) fn refuse(&mut self, batch: Vec<Waiting>, why: &str) -> Answers {
-        let (mut answers, mut ops, mut back) = (Vec::new(), Vec::new(), Vec::new());
+        let mut answers = Vec::new();
+        let mut ops = Vec::new();
+        let mut back = Vec::new();
         for waiting in batch {
             match &waiting.entry {
                 Entry::Durable { author, message } => {
@@ -200,7 +202,8 @@ impl<T> State<T> {
     /// Refuses ops that wait nowhere any more, and all later ones of their authors.
     pub(super) fn refuse_ops(&mut self, ops: Vec<RefusedOps>, why: &Refusal) -> Answers {
         let mut answers = Vec::new();
-        let (mut authors, mut known) = (Vec::new(), HashSet::new());
+        let mut authors = Vec::new();
+        let mut known = HashSet::new();
         for (key, author, ops) in ops {
             answers.extend(refused(key, &author, &ops, why));
             if known.insert(Arc::as_ptr(&author)) {
@@ -236,7 +239,8 @@ fn refused(key: i64, author: &Author, ops: &[u64], why: &Refusal) -> Answers {
     }
     let conn = author.conn;
     let answer = |op: &u64| {
-        let (op, outcome) = (*op, Outcome::Refused(why.clone()));
+        let op = *op;
+        let outcome = Outcome::Refused(why.clone());
         (key, Delivery::Outcome { conn, op, outcome })
     };
     ops.iter().map(answer).collect()

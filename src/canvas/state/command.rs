@@ -41,6 +41,16 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// The entry, if it is one.
+    pub fn entry(&self) -> Option<&Entry> {
+        match self {
+            Self::Entry(entry) => Some(entry),
+            _ => None,
+        }
+    }
+}
+
 impl CanvasState {
     /// Does what a command of the instance numbered `from` says, at a time (ms since the epoch) that never goes back; appends
     /// what follows to `out`.

@@ -114,7 +114,8 @@ impl Log {
     /// When [`Self::pop_expired`] next finds something if a message is kept for `ttl_ms`. Over its bound, a log is due since its
     /// youngest message came.
     pub fn due_at_ms(&self, ttl_ms: i64) -> Option<i64> {
-        let (oldest, youngest) = (self.rows.front()?, self.rows.back()?);
+        let oldest = self.rows.front()?;
+        let youngest = self.rows.back()?;
         let expires_at_ms = oldest.at_ms.saturating_add(ttl_ms);
         Some(match self.is_over() {
             true => youngest.at_ms.min(expires_at_ms),
@@ -196,7 +197,8 @@ impl Log {
         object: impl Fn(&str) -> Option<String>,
     ) -> Read {
         self.read_with(head, after, max_bytes, |row, run| {
-            let (by, when) = ((row.origin, row.op), (row.client.as_str(), row.at_ms));
+            let by = (row.origin, row.op);
+            let when = (row.client.as_str(), row.at_ms);
             let object = |id: &str| Ok::<_, Infallible>(object(id));
             let Ok(()) = run.push_for(understood, row.kind, by, when, &row.body, object);
         })

@@ -52,8 +52,10 @@ impl Logs {
         if self.rows.contains_key(id) || upto > seq || compacted_seq > seq {
             return None;
         }
-        let (mut log, mut last) = (ObjectLog::default(), 0);
-        (log.upto, log.compacted_seq) = (upto, compacted_seq);
+        let mut log = ObjectLog::default();
+        let mut last = 0;
+        log.upto = upto;
+        log.compacted_seq = compacted_seq;
         for (at, data) in entries {
             if at <= last || at > seq {
                 return None;

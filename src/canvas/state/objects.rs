@@ -50,7 +50,8 @@ impl Objects {
         seq: u64,
         rows: impl IntoIterator<Item = (u64, &'a str, &'a str)>,
     ) -> Option<(Self, Totals)> {
-        let (mut objects, mut totals) = (Self::default(), Totals::default());
+        let mut objects = Self::default();
+        let mut totals = Totals::default();
         objects.from = seq;
         for (place, id, text) in rows {
             let taken = objects.texts.contains_key(&place) || objects.places.contains_key(id);

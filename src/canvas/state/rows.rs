@@ -59,10 +59,8 @@ impl Store for Rows<'_> {
     fn push(&mut self, message: Logged<'_>) -> Result<(), Infallible> {
         if let Some(ears) = &mut self.ears {
             let objects = &self.tables.objects;
-            let (bytes, whole) = (
-                |id: &str| objects.bytes(id),
-                |id: &str| objects.text_now(id),
-            );
+            let bytes = |id: &str| objects.bytes(id);
+            let whole = |id: &str| objects.text_now(id);
             ears.logged(self.tables.position(), &message, bytes, whole);
         }
         let row = Row {

@@ -56,7 +56,8 @@ pub(super) struct Member {
 impl Member {
     /// Keeps the process running until the phase says otherwise; `false` if it had to be killed in the end.
     pub(super) async fn tend(self, mut phases: watch::Receiver<Phase>) -> bool {
-        let (number, mut backoff) = (self.number, Backoff::default());
+        let number = self.number;
+        let mut backoff = Backoff::default();
         while *phases.borrow() == Phase::Run {
             let started = Instant::now();
             match self.start() {

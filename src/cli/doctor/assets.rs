@@ -22,7 +22,8 @@ pub(super) fn files(patient: &Patient<'_>) -> anyhow::Result<Vec<Verdict>> {
         _ => return Ok(vec![Verdict::Fine(counted)]),
     };
     let blobs = Folder::new(&folder, &relay);
-    let (mut missing, mut first) = (0, None);
+    let mut missing = 0;
+    let mut first = None;
     let mut statement = patient.conn.prepare("SELECT blob, bytes FROM assets")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {

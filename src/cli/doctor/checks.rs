@@ -11,6 +11,7 @@ use super::{Patient, Verdict};
 use crate::cli::file::beside;
 use crate::limits::{HEARTBEAT_STALE, WAL_RESTART_BYTES, WATERMARK_INTERVAL};
 use crate::sqlite::{Sign, VERSION, kept_rules, sign_of_life, wake_folder};
+use crate::time::millis;
 
 type Verdicts = anyhow::Result<Vec<Verdict>>;
 
@@ -23,7 +24,8 @@ const OVERDUE_MS: i64 = 5 * 60 * 1_000;
 
 /// The SQLite that reads here has the WAL-reset fix, as a relay's must, and is built for several connections.
 pub(super) fn sqlite(patient: &Patient<'_>) -> Verdicts {
-    let (version, number) = (rusqlite::version(), rusqlite::version_number());
+    let version = rusqlite::version();
+    let number = rusqlite::version_number();
     let fixed = number >= 3_053_000 || (3_051_003..3_052_000).contains(&number);
     let mut verdicts = vec![if fixed {
         Verdict::Fine(version.to_owned())
@@ -45,14 +47,16 @@ pub(super) fn schema(patient: &Patient<'_>) -> Verdicts {
         .conn
         .pragma_query_value(None, "user_version", |row| row.get(0))?;
     let told = format!("version {version}, this scumble knows {VERSION}");
-    Ok(vec![if version == VERSION {
-        Verdict::Fine(format!("version {version}"))
-    } else if (1..VERSION).contains(&version) {
-        let todo = "make a backup and stop all processes of the older version: the next `scumble serve` migrates it";
-        Verdict::finding(told, todo)
-    } else {
-        let todo = "use the scumble that made the file, or start on a new file";
-        Verdict::finding(told, todo)
+    Ok(vec![match version {
+        VERSION => Verdict::Fine(format!("version {version}")),
+        1..VERSION => {
+            let todo = "make a backup and stop all processes of the older version: the next `scumble serve` migrates it";
+            Verdict::finding(told, todo)
+        }
+        _ => {
+            let todo = "use the scumble that made the file, or start on a new file";
+            Verdict::finding(told, todo)
+        }
     }])
 }
 
@@ -129,7 +133,7 @@ impl Instance {
 
     /// Its heartbeat is older than what others bear whom its lock tells nothing.
     fn is_silent(&self) -> bool {
-        self.age_ms > i64::try_from(HEARTBEAT_STALE.as_millis()).unwrap_or(i64::MAX)
+        self.age_ms > millis(HEARTBEAT_STALE)
     }
 
     fn lives(&self) -> bool {
@@ -233,7 +237,7 @@ pub(super) fn lag(patient: &Patient<'_>) -> Verdicts {
                     AND m.seq IS NOT NULL AND m.expires_at > ?1 AND m.created_at < ?2)
                FROM canvas_watermarks w GROUP BY w.server_instance_id";
     // Watermarks are written lazily: what is younger than two of their intervals says nothing yet.
-    let lazy_ms = i64::try_from(2 * WATERMARK_INTERVAL.as_millis()).unwrap_or(i64::MAX);
+    let lazy_ms = millis(2 * WATERMARK_INTERVAL);
     let settled_ms = patient.now_ms - lazy_ms;
     let mut statement = patient.conn.prepare(sql).context("canvas_watermarks")?;
     let rows = statement.query_map([patient.now_ms, settled_ms], |row| {

@@ -88,7 +88,8 @@ fn memory(outside: &Outside) -> Vec<Verdict> {
         let text = outside.info(name).unwrap_or_default();
         text.parse::<u64>().unwrap_or(0)
     };
-    let (used, max) = (number("used_memory"), number("maxmemory"));
+    let used = number("used_memory");
+    let max = number("maxmemory");
     let policy = outside.info("maxmemory_policy").unwrap_or("noeviction");
     let mut verdicts = Vec::new();
     if policy != "noeviction" {

@@ -54,7 +54,8 @@ pub(super) async fn guard(
         let message = "the dashboard is read-only: start the server with --admin-writes to change anything here";
         return error(StatusCode::FORBIDDEN, "read-only", message);
     }
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
     let response = next.run(request).await;
     let status = response.status().as_u16();
     tracing::info!(token = name, %method, path, status, "changed through the dashboard");

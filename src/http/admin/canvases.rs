@@ -66,7 +66,8 @@ async fn find(state: &HttpState, search: Search) -> Result<Vec<CanvasRow>, Strin
         return Ok(rows);
     }
     let part = search.part.to_lowercase();
-    let (mut rows, mut after) = (Vec::new(), search.after);
+    let mut rows = Vec::new();
+    let mut after = search.after;
     loop {
         let page = match search.people {
             true => state.directory.active(&after, PAGE).await,

@@ -2,12 +2,13 @@
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{step_ms, wall_ms};
+use super::step_ms;
 use crate::analytics::{Grain, Note, Now, Sample, counts};
 use crate::backplane::Stats;
 use crate::counts as process;
 use crate::http::HttpState;
 use crate::limits::ANALYTICS_STEP;
+use crate::time::{millis, wall_ms};
 
 /// How late timers must fire to be worth a word from who is idle, in microseconds.
 const TELLING_LAG_US: u64 = 20_000;
@@ -29,8 +30,7 @@ pub async fn run(state: HttpState) {
         };
         let now = Now {
             at_ms: wall_ms(),
-            started_ms: wall_ms()
-                - i64::try_from(state.started.elapsed().as_millis()).unwrap_or(i64::MAX),
+            started_ms: wall_ms() - millis(state.started.elapsed()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             draining: state.relay.draining(),
             trouble: stats.trouble.clone(),
@@ -135,7 +135,8 @@ fn with_gauges(counted: Sample, gauges: &Sample) -> Sample {
 
 /// Whether a process is another than it said.
 fn differs(said: &Now, now: &Now) -> bool {
-    let (before, after) = (&said.last, &now.last);
+    let before = &said.last;
+    let after = &now.last;
     said.draining != now.draining
         || said.trouble != now.trouble
         || before.connections != after.connections

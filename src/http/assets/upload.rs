@@ -188,7 +188,8 @@ async fn taken(
     let begun = assets.upload(&place.canvas, &place.sha256, kind).await;
     let mut upload = begun.map_err(|e| failed(&e))?;
     let now = Instant::now();
-    let (mut progress, until) = (Progress::new(patience, now), now + ASSET_UPLOAD);
+    let mut progress = Progress::new(patience, now);
+    let until = now + ASSET_UPLOAD;
     let read = loop {
         let frame = tokio::time::timeout_at(progress.until.min(until), body.frame());
         let bytes = match frame.await {

@@ -45,7 +45,8 @@ impl Params {
         };
         let number = text.parse().ok().filter(|number| range.contains(number));
         number.ok_or_else(|| {
-            let (least, most) = (range.start(), range.end());
+            let least = range.start();
+            let most = range.end();
             Refusal::bad(format!("{name} is a whole number from {least} to {most}"))
         })
     }

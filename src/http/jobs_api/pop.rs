@@ -46,7 +46,8 @@ pub(super) async fn partition(
 }
 
 pub(super) async fn filtered(State(state): State<ApiState>, mut params: Params) -> Response {
-    let (namespace, task) = (params.text("namespace"), params.text("task"));
+    let namespace = params.text("namespace");
+    let task = params.text("task");
     if namespace.is_none() && task.is_none() {
         let message =
             "say which queues: namespace, task, or both; or pop from /api/v1/pop/queue/{queue}";
@@ -65,7 +66,8 @@ async fn popped(state: &ApiState, from: Source, params: Params) -> Answered {
     if popped.messages.is_empty() {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let (text, lease) = (write(&popped, &group), popped.lease);
+    let text = write(&popped, &group);
+    let lease = popped.lease;
     drop(popped);
     if text.len() <= LONG_ANSWER_PIECE {
         return Ok(raw(StatusCode::OK, text));

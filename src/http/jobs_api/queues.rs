@@ -64,7 +64,8 @@ pub(super) async fn overview(State(state): State<ApiState>) -> Response {
 }
 
 pub(super) async fn list(State(state): State<ApiState>, mut params: Params) -> Response {
-    let (namespace, task) = (params.text("namespace"), params.text("task"));
+    let namespace = params.text("namespace");
+    let task = params.text("task");
     let query = status::Query::Queues { namespace, task };
     answer(numbers(&state, query).await)
 }

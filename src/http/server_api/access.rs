@@ -91,7 +91,8 @@ fn out_of_scope(token: &ApiToken, needed: Scope) -> Option<Response> {
     if token.allows(needed) {
         return None;
     }
-    let (name, scope) = (&token.name, needed.word());
+    let name = &token.name;
+    let scope = needed.word();
     let message = format!("the token {name} has no scope {scope} (--api-token-file)");
     Some(error(StatusCode::FORBIDDEN, "forbidden", &message))
 }
@@ -125,7 +126,8 @@ fn is_local(request: &Request) -> bool {
 /// Over loopback, to a name of loopback, through no proxy. A page in a browser may have sent it.
 pub(in crate::http) fn is_straight(request: &Request) -> bool {
     let peer = request.extensions().get::<SocketAddr>();
-    let (headers, uri) = (request.headers(), request.uri());
+    let headers = request.headers();
+    let uri = request.uri();
     let forwarded = |name: &HeaderName| {
         let name = name.as_str().replace('_', "-");
         name.starts_with("x-forwarded-") || FORWARDED.contains(&name.as_str())

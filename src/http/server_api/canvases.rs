@@ -93,7 +93,8 @@ pub(super) async fn list(State(state): State<ApiState>, asked: Asked<ListQuery>)
 
 async fn listed(state: &ApiState, asked: Asked<ListQuery>) -> Result<Response, Box<Response>> {
     let asked = query(asked)?;
-    let (after, limit) = (asked.after.unwrap_or_default(), limit(asked.limit)?);
+    let after = asked.after.unwrap_or_default();
+    let limit = limit(asked.limit)?;
     let directory = &state.http.directory;
     let active = if asked.all == Some(true) {
         directory.all(&after, limit).await
@@ -229,7 +230,9 @@ async fn messages_of(
         return Err(bad("since is beyond the canvas's head"));
     }
     let room = room(state, MAX_ANSWER_BYTES).await?;
-    let (mut seq, mut texts, mut bytes) = (since, Vec::new(), 0);
+    let mut seq = since;
+    let mut texts = Vec::new();
+    let mut bytes = 0;
     let mut more = false;
     while !more {
         let after = Position { epoch, seq };
@@ -327,7 +330,8 @@ async fn disconnected(
         .kick(&canvas, conn)
         .map_err(|refusal| Box::new(refused(&refusal)))?;
     let until = Instant::now() + DISCONNECT_WAIT;
-    let (mut gone, mut pause) = (false, DISCONNECT_LOOK);
+    let mut gone = false;
+    let mut pause = DISCONNECT_LOOK;
     while !gone && Instant::now() < until {
         let left = until.saturating_duration_since(Instant::now());
         tokio::time::sleep(pause.min(left)).await;

@@ -82,12 +82,11 @@ fn checked(body: &[u8]) -> Result<Vec<HookText>, String> {
 
 async fn replaced(state: &ApiState, body: Body) -> Result<Response, Box<Response>> {
     let hooks = read(body).await?;
-    let changed = state.http.hooks.store(hooks, true).await;
-    let changed = changed.map_err(|error| Box::new(later(&error, RETRY_AFTER_MS)))?;
-    let changed = changed != Change::None;
+    let stored = state.http.hooks.store(hooks, true).await;
+    let change = stored.map_err(|error| Box::new(later(&error, RETRY_AFTER_MS)))?;
     Ok(json_response(
         StatusCode::OK,
-        &json!({ "changed": changed }),
+        &json!({ "changed": change != Change::None }),
     ))
 }
 

@@ -151,7 +151,8 @@ fn author(
     wanted: &Wanted,
 ) -> Result<Arc<Author>, Box<Response>> {
     let client = ClientId::parse(client).map_err(|wrong| bad(&wrong.to_string()))?;
-    let (conn, user) = (directory.new_conn(), wanted.user.to_string());
+    let conn = directory.new_conn();
+    let user = wanted.user.to_string();
     Ok(Arc::new(Author::new(conn, client, user, subject)))
 }
 

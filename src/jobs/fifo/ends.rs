@@ -1,8 +1,8 @@
 //! The end of an attempt in a partition in order: done, to come again, dead; and the end of its lease.
 
-use super::{Pass, STATES, Spot, Stop, look, name_of};
+use super::{Pass, STATES, Spot, Stop, look};
 use crate::jobs::finish::{End, finish};
-use crate::jobs::retry::{Failed, failed};
+use crate::jobs::retry::again;
 use crate::jobs::rows::{Cursor, Lease, Message, State};
 use crate::jobs::store::Store;
 use crate::jobs::work::{Res, Work, kind, standing};
@@ -15,7 +15,8 @@ pub(crate) fn done<S: Store>(
     name: [u8; 16],
     end: End,
 ) -> Res<(), S> {
-    let (partition, grp) = (spot.partition, spot.grp);
+    let partition = spot.partition;
+    let grp = spot.grp;
     let Some(cursor) = w.see_cursor(partition, grp)?.cloned() else {
         return Ok(());
     };
@@ -105,13 +106,15 @@ pub(crate) fn drop_states<S: Store>(
     from: i64,
     to: i64,
 ) -> Res<(), S> {
-    let (partition, grp) = (spot.partition, spot.grp);
+    let partition = spot.partition;
+    let grp = spot.grp;
     if w.see_cursor(partition, grp)?
         .is_none_or(|cursor| cursor.states == 0)
     {
         return Ok(());
     }
-    let (from, to) = ((partition, grp, from), (partition, grp, to));
+    let from = (partition, grp, from);
+    let to = (partition, grp, to);
     let states = w.store.scan::<State>(&from, &to, STATES)?;
     for state in &states {
         w.store.delete::<State>(&(partition, grp, state.seq))?;
@@ -149,29 +152,10 @@ pub(crate) fn close<S: Store>(w: &mut Work<'_, S>, spot: Spot, again: bool) -> R
     restand(w, spot)
 }
 
-/// The message comes again later: it has failed, or its time ran out. Gives when, or nothing if that was once too often: then it is dead.
-pub(crate) fn again<S: Store>(
-    w: &mut Work<'_, S>,
-    spot: Spot,
-    message: &Message,
-    expired: bool,
-    error: Option<&str>,
-) -> Res<Option<i64>, S> {
-    let state = match failed(w, spot, message, expired, error)? {
-        Failed::Nowhere => return Ok(None),
-        Failed::Died => {
-            let name = name_of(message);
-            done(w, spot, message.seq, name, End::Died)?;
-            return Ok(None);
-        }
-        Failed::Later(state) => State {
-            kind: kind::PENDING,
-            ..state
-        },
-    };
-    put_state(w, spot, &state)?;
-    w.count(spot.queue, |counts| counts.retried += 1)?;
-    Ok(Some(state.at))
+/// The message comes again at the state's time.
+pub(crate) fn put_off<S: Store>(w: &mut Work<'_, S>, spot: Spot, state: State) -> Res<(), S> {
+    let kind = kind::PENDING;
+    put_state(w, spot, &State { kind, ..state })
 }
 
 /// A lease that has run out: an attempt for each of its messages that was not acked. From now on they come one by one, so that
@@ -183,7 +167,8 @@ pub(crate) fn settle<S: Store>(w: &mut Work<'_, S>, spot: Spot) -> Res<(), S> {
     if cursor.state != standing::LEASED || cursor.at > w.now {
         return Ok(());
     }
-    let (from, to) = ((spot.partition, cursor.next), (spot.partition, cursor.upto));
+    let from = (spot.partition, cursor.next);
+    let to = (spot.partition, cursor.upto);
     let messages = w.store.scan::<Message>(&from, &to, usize::MAX >> 1)?;
     for message in messages {
         let mine = message.only == 0 || message.only == spot.grp;
@@ -204,7 +189,8 @@ pub(crate) fn settle<S: Store>(w: &mut Work<'_, S>, spot: Spot) -> Res<(), S> {
 
 /// How the cursor stands by what is before it.
 pub(crate) fn restand<S: Store>(w: &mut Work<'_, S>, spot: Spot) -> Res<(), S> {
-    let (partition, grp) = (spot.partition, spot.grp);
+    let partition = spot.partition;
+    let grp = spot.grp;
     let Some(options) = w.see_queue(spot.queue)?.map(|row| row.options) else {
         return Ok(());
     };

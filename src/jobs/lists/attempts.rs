@@ -21,7 +21,8 @@ pub(super) fn deliveries<S: Store>(
     let key = w.queue_key(queue)?;
     let mut found: Vec<Delivery> = Vec::new();
     if let Some(key) = key {
-        let (from, to) = ((key, 0), (key, before.unwrap_or(i64::MAX)));
+        let from = (key, 0);
+        let to = (key, before.unwrap_or(i64::MAX));
         let oldest = w.now - JOB_DELIVERIES_MS;
         w.store
             .each::<Delivery>(&from, &to, Order::Down, limit, &mut |row| {
@@ -34,11 +35,14 @@ pub(super) fn deliveries<S: Store>(
             })?;
     }
     let mut full = found.len() >= limit;
-    let (mut rows, mut read, mut last) = (Vec::with_capacity(found.len()), 0, None);
+    let mut rows = Vec::with_capacity(found.len());
+    let mut read = 0;
+    let mut last = None;
     for row in &found {
         let (value, bytes) = delivery_row(w, row)?;
         rows.push(value);
-        (read, last) = (read + bytes, Some(row.n));
+        read += bytes;
+        last = Some(row.n);
         if read > JOB_ANSWER_BYTES {
             full = true;
             break;

@@ -36,7 +36,8 @@ pub(super) fn of_message<S: Store>(w: &mut Work<'_, S>, id: &str, name: &str) ->
         return Ok(Answer::Refused(no_message(name)));
     };
     let digest = digest(name);
-    let (from, to) = ((partition, digest, 0), (partition, digest, i64::MAX));
+    let from = (partition, digest, 0);
+    let to = (partition, digest, i64::MAX);
     let notes = w.store.scan::<Trace>(&from, &to, limits::JOB_TRACES)?;
     let mut page = Page::new(limits::JOB_TRACES, None);
     for note in notes.iter().filter(|note| !traces::is_over(note, w.now)) {
@@ -52,8 +53,10 @@ pub(super) fn named<S: Store>(
     offset: usize,
 ) -> Res<Answer, S> {
     let mut page = Page::new(limit, Some(offset));
-    let (from, to) = ((name.to_owned(), 0), (name.to_owned(), i64::MAX));
-    let (mut total, mut wanted) = (0, Vec::new());
+    let from = (name.to_owned(), 0);
+    let to = (name.to_owned(), i64::MAX);
+    let mut total = 0;
+    let mut wanted = Vec::new();
     let most = COUNTED.max(offset + limit).min(limits::JOB_LOOK_ROWS);
     w.store
         .each::<TraceName>(&from, &to, Order::Down, most, &mut |row| {
@@ -79,7 +82,8 @@ pub(super) fn named<S: Store>(
 
 pub(super) fn names<S: Store>(w: &mut Work<'_, S>, limit: usize) -> Res<Answer, S> {
     let mut page = Page::new(limit, None);
-    let (mut count, mut from) = (0, (String::new(), i64::MIN));
+    let mut count = 0;
+    let mut from = (String::new(), i64::MIN);
     // From name to name: each is a search.
     while page.has_room() {
         let to = ("\u{10ffff}".to_owned(), 0);

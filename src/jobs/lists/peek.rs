@@ -61,7 +61,8 @@ fn partitions_by_turn<S: Store>(
             (standing::WAITING, w.now + 1),
             (standing::LEASED, w.now + 1),
         ] {
-            let (from, to) = ((queue, grp, state, i64::MIN, 0), (queue, grp, state, to, 0));
+            let from = (queue, grp, state, i64::MIN, 0);
+            let to = (queue, grp, state, to, 0);
             let turns = w.store.scan::<Turn>(&from, &to, limit)?;
             found.extend(turns.into_iter().map(|turn| turn.partition));
         }
@@ -71,7 +72,8 @@ fn partitions_by_turn<S: Store>(
             return Ok(found);
         }
     }
-    let (from, to) = ((queue, String::new()), (queue + 1, String::new()));
+    let from = (queue, String::new());
+    let to = (queue + 1, String::new());
     let names = w.store.scan::<PartitionName>(&from, &to, limit.max(100))?;
     for name in names {
         if !found.contains(&name.key) {
@@ -132,7 +134,8 @@ fn ranked<S: Store>(
     options: &Options,
     (limit, bytes): (usize, usize),
 ) -> Res<Vec<(Message, Option<State>)>, S> {
-    let (partition, grp) = (cursor.partition, cursor.grp);
+    let partition = cursor.partition;
+    let grp = cursor.grp;
     let mut found = Vec::new();
     let past = |message: &Message| {
         options.retention_ms > 0 && w.now - message.created_at >= options.retention_ms

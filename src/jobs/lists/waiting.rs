@@ -153,9 +153,11 @@ impl List<'_> {
 
 /// The next messages of a partition from that place on.
 fn chunk<S: Store>(w: &Work<'_, S>, partition: i64, from: i64) -> Res<Vec<Message>, S> {
-    let (from, to) = ((partition, from), (partition + 1, 0));
+    let from = (partition, from);
+    let to = (partition + 1, 0);
     let (most, most_bytes) = CHUNK;
-    let (mut found, mut bytes) = (Vec::new(), 0);
+    let mut found = Vec::new();
+    let mut bytes = 0;
     w.store
         .each::<Message>(&from, &to, Order::Up, most, &mut |message| {
             bytes += message.payload.len();

@@ -97,10 +97,8 @@ pub(crate) fn fire<S: Store>(w: &mut Work<'_, S>, stored: &Stored) -> Res<Fired,
 /// What waited for room is due now.
 fn unpark<S: Store>(w: &mut Work<'_, S>, name: &str) -> Res<(), S> {
     let none = String::new;
-    let (from, to) = (
-        (PARKED, name.to_owned(), none()),
-        (PARKED, after(name), none()),
-    );
+    let from = (PARKED, name.to_owned(), none());
+    let to = (PARKED, after(name), none());
     let now = w.now;
     for parked in w.store.scan::<HookDue>(&from, &to, AT_ONCE)? {
         set_due(w, parked, now)?;
@@ -128,10 +126,8 @@ fn tell_gaps<S: Store>(
     hook: Option<&Hook>,
     fired: &mut Fired,
 ) -> Res<(), S> {
-    let (from, to) = (
-        (name.to_owned(), String::new()),
-        (after(name), String::new()),
-    );
+    let from = (name.to_owned(), String::new());
+    let to = (after(name), String::new());
     for gap in w.store.scan::<HookGap>(&from, &to, AT_ONCE)? {
         match hook {
             None => {

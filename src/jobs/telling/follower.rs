@@ -161,7 +161,8 @@ impl HookStore for Follower {
     }
 
     fn turn_off(&self, name: &str, why: &str) -> BoxFuture<'_, Result<bool, String>> {
-        let (name, why) = (name.to_owned(), why.to_owned());
+        let name = name.to_owned();
+        let why = why.to_owned();
         async move {
             let turned = self.jobs.run(Op::TurnOffHook { name, why }).await;
             let turned = turned.map_err(|refusal| refusal.message.into_owned())?;

@@ -18,7 +18,8 @@ impl KeptHooks {
     /// As a store has them that keeps them among its rows; `None` if it never had any.
     pub(crate) fn read<S: Store>(store: &S) -> Result<Option<Self>, S::Error> {
         let mut last = None;
-        let (least, beyond) = ((i64::MIN,), (i64::MAX,));
+        let least = (i64::MIN,);
+        let beyond = (i64::MAX,);
         store.each::<HookSet>(&least, &beyond, Order::Down, 1, &mut |row| {
             last = Some(row);
             std::ops::ControlFlow::Break(())

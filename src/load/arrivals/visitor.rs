@@ -63,7 +63,8 @@ impl Visitor {
             hello.push_str(",\"compress\":[\"deflate-raw\"]}");
         }
         let mut check = Check::new(self.expected);
-        let (mut welcome_us, mut bytes) = (0, 0);
+        let mut welcome_us = 0;
+        let mut bytes = 0;
         let began = Instant::now();
         let us = || u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         let mut socket = socket::connect(url, canvas, READ_BYTES, Default::default()).await?;

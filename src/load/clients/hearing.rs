@@ -94,7 +94,8 @@ impl Hearing {
 
     /// The first thing to say on a new connection.
     pub fn hello(&mut self) -> String {
-        (self.live, self.leave_at) = (false, None);
+        self.live = false;
+        self.leave_at = None;
         self.reader = Reader::default();
         let at = self.shared.ledger(self.canvas).lock().position(self.member);
         let since = at.map(|(epoch, seq)| Position {
@@ -160,7 +161,8 @@ impl Hearing {
 
     fn welcomed(&mut self, heard: &Heard<'_>) -> Vec<Utf8Bytes> {
         self.shared.moved(self.canvas, self.member, &heard.instance);
-        (self.acked_op, self.welcomed_at) = (heard.acked_op, heard.seq);
+        self.acked_op = heard.acked_op;
+        self.welcomed_at = heard.seq;
         {
             let mut tally = self.shared.tally.lock();
             tally.reconnects += u64::from(self.times_live > 0);

@@ -4,6 +4,7 @@
 //! it exactly if it never gets past it. That all members see the *same* message at a `seq` is checked against a log of
 //! what the first of them saw there, kept until the slowest has passed.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeSet, VecDeque};
 
 /// An author that is not one of this load's clients.
@@ -75,7 +76,9 @@ impl Ledger {
             self.last_op.fill(0);
         }
         let m = &mut self.members[member];
-        (m.joined, m.epoch, m.last) = (true, epoch, seq);
+        m.joined = true;
+        m.epoch = epoch;
+        m.last = seq;
         self.head = self.head.max(seq);
     }
 
@@ -100,20 +103,21 @@ impl Ledger {
     /// A member got the message at `seq`, by delivery or as the ack of its own. Returns whether it was new to it.
     pub fn got(&mut self, member: usize, seq: u64, author: u32, op: u64) -> bool {
         let m = &mut self.members[member];
-        if seq == m.last + 1 {
-            m.last = seq;
-        } else if seq > m.last {
-            let missing = seq - m.last - 1;
-            let room =
-                (MAX_KEPT - m.gaps.len()).min(usize::try_from(missing).unwrap_or(usize::MAX));
-            m.gaps.extend((m.last + 1..seq).take(room));
-            m.gaps_beyond += missing - room as u64;
-            m.last = seq;
-        } else if m.gaps.remove(&seq) {
-            self.faults.disordered += 1;
-        } else {
-            self.faults.duplicated += 1;
-            return false;
+        match seq.cmp(&(m.last + 1)) {
+            Ordering::Equal => m.last = seq,
+            Ordering::Greater => {
+                let missing = seq - m.last - 1;
+                let room =
+                    (MAX_KEPT - m.gaps.len()).min(usize::try_from(missing).unwrap_or(usize::MAX));
+                m.gaps.extend((m.last + 1..seq).take(room));
+                m.gaps_beyond += missing - room as u64;
+                m.last = seq;
+            }
+            Ordering::Less if m.gaps.remove(&seq) => self.faults.disordered += 1,
+            Ordering::Less => {
+                self.faults.duplicated += 1;
+                return false;
+            }
         }
         if m.epoch == self.epoch {
             self.head = self.head.max(seq);

@@ -20,7 +20,8 @@ pub async fn produce(shared: Arc<Shared>, n: usize) -> anyhow::Result<()> {
     // Each at a phase of its own.
     let phase = every.map(|every| every.mul_f64(n as f64 / args.producers as f64));
     let mut due = Instant::now() + phase.unwrap_or_default();
-    let (mut next, mut turn) = (0, n);
+    let mut next = 0;
+    let mut turn = n;
     while Instant::now() < until && due < until {
         if every.is_some() {
             tokio::time::sleep_until(due.into()).await;

@@ -6,6 +6,7 @@ use super::state::{Canvas, State};
 use crate::limits::{Logs, Quotas, TOMBSTONE};
 use crate::log::NOBODY;
 use crate::protocol::ids::CanvasId;
+use crate::time::millis;
 
 /// Nobody else is told to empty a canvas for so long.
 const EMPTYING_MS: i64 = 10_000;
@@ -90,7 +91,9 @@ impl Takes {
         counts.stored += asks.growth;
         counts.grown += asks.growth;
         if asks.charge > 0 {
-            (self.fresh, self.ends_at_ms, self.log_ends_ms) = (false, None, None);
+            self.fresh = false;
+            self.ends_at_ms = None;
+            self.log_ends_ms = None;
         }
         if asks.empties {
             self.ends_at_ms = Some(now_ms + millis(TOMBSTONE));
@@ -192,8 +195,4 @@ impl Counting for MemoryLog {
     fn recount(&self, _at: Option<Recount>) -> Reply<'_, Recounted> {
         self.ask(|_, _| Recounted::Nothing)
     }
-}
-
-fn millis(duration: std::time::Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

@@ -90,7 +90,8 @@ impl Batches for MemoryLog {
             let me = world.state.instances.get_mut(&self.number);
             me.ok_or_else(stale)?.beat = now_ms;
             world.state.commits += 1;
-            let (mut ends, mut heard) = (Vec::new(), Heard::new());
+            let mut ends = Vec::new();
+            let mut heard = Heard::new();
             for piece in pieces {
                 let name = piece.canvas.as_str();
                 if !piece.kept {
@@ -103,7 +104,8 @@ impl Batches for MemoryLog {
                     ends.push(gone());
                     continue;
                 };
-                let (asks, at) = (&piece.asks, (others, canvas.n));
+                let asks = &piece.asks;
+                let at = (others, canvas.n);
                 if let Some(not) = canvas.takes.ask(asks, at, &self.me.quotas, now_ms) {
                     ends.push(not);
                     continue;

@@ -62,7 +62,8 @@ impl Registry for MemoryLog {
                     let mut words: Vec<String> =
                         canvas.summary.split(' ').map(str::to_owned).collect();
                     if let [first, .., last] = &mut words[..] {
-                        (*first, *last) = (n.to_string(), "0".to_owned());
+                        *first = n.to_string();
+                        *last = "0".to_owned();
                         canvas.summary = words.join(" ");
                     }
                 }
@@ -95,7 +96,8 @@ impl Registry for MemoryLog {
         bytes: &'a [u8],
     ) -> Reply<'a, Vec<String>> {
         self.step(move |world, now_ms| {
-            let (mut failed, mut heard) = (Vec::new(), Heard::new());
+            let mut failed = Vec::new();
+            let mut heard = Heard::new();
             for name in names {
                 match world.state.keep(name, now_ms, bytes) {
                     Some(kept) => {

@@ -7,6 +7,7 @@ use super::super::{
     CanvasHead, ConnectError, Introduction, Left, LoggedBatch, MessageChunk, NOBODY, Opening,
     Parting, Place, Proof, StoredSnapshot, differing,
 };
+use super::bounded;
 use super::counting::Takes;
 use crate::limits::CLIENT_MEMORY;
 use crate::protocol::ids::CanvasId;
@@ -174,7 +175,8 @@ impl Canvas {
             let old = std::mem::replace(&mut self.snapshot, snapshot.name.clone());
             self.stored
                 .retain(|name, _| *name == old || *name == snapshot.name);
-            (self.saved, self.parts) = (snapshot.n, snapshot.parts);
+            self.saved = snapshot.n;
+            self.parts = snapshot.parts;
             self.whole.clone_from(&snapshot.whole);
             rules.clone_into(&mut self.rules);
             summary.clone_into(&mut self.summary);
@@ -214,19 +216,6 @@ impl Canvas {
     }
 }
 
-/// As many as fit, at least one if there is one.
-fn bounded<T>(items: impl Iterator<Item = (usize, T)>, max_bytes: usize) -> Vec<T> {
-    let (mut taken, mut bytes) = (Vec::new(), 0);
-    for (size, item) in items {
-        bytes += size + 64;
-        if !taken.is_empty() && bytes > max_bytes {
-            break;
-        }
-        taken.push(item);
-    }
-    taken
-}
-
 impl State {
     /// Gives the instance's number.
     pub(super) fn enter(
@@ -254,7 +243,8 @@ impl State {
             if first {
                 self.base = self.era.clone();
             }
-            (self.since_ms, self.proof) = (now_ms, None);
+            self.since_ms = now_ms;
+            self.proof = None;
             self.awaited = self.instances.keys().copied().collect();
         }
         let number = match number {

@@ -93,7 +93,8 @@ fn apart(field: &str, pairs: &[(Path, Value)]) -> Parsed<()> {
     paths.sort_unstable();
     for two in paths.windows(2) {
         if two[0].holds(two[1]) {
-            let (outer, inner) = (two[0].to_string(), two[1].to_string());
+            let outer = two[0].to_string();
+            let inner = two[1].to_string();
             return bad(format!("{field}: {inner:?} is within {outer:?}"));
         }
     }

@@ -74,7 +74,8 @@ pub(super) struct Envelope<'a> {
 pub(super) type Parsed<T> = Result<T, Refused>;
 
 pub(super) fn refused<T>(code: ErrorCode, message: impl Into<String>) -> Parsed<T> {
-    let (message, op) = (cut(message.into(), MAX_REFUSAL_CHARS), None);
+    let message = cut(message.into(), MAX_REFUSAL_CHARS);
+    let op = None;
     let others = Vec::new();
     Err(Refused {
         code,
@@ -107,11 +108,10 @@ pub fn parse_within(text: &str, max_depth: usize) -> Parsed<ClientMessage> {
         Ok(_) if !text.trim_start().starts_with('{') => return bad("a message is one JSON object"),
         Ok(envelope) => envelope,
         Err(e) if e.is_data() => {
-            let (code, message) = (
-                ErrorCode::BadMessage,
-                format!("a message is one JSON object: {e}"),
-            );
-            let (message, op) = (cut(message, MAX_REFUSAL_CHARS), only_op(text));
+            let code = ErrorCode::BadMessage;
+            let message = format!("a message is one JSON object: {e}");
+            let message = cut(message, MAX_REFUSAL_CHARS);
+            let op = only_op(text);
             let others = Vec::new();
             return Err(Refused {
                 code,
@@ -192,7 +192,10 @@ fn is_deeper(text: &[u8], max_depth: usize) -> bool {
 
 /// How deep the brackets go. Strings are passed over; the text is known to be valid JSON.
 fn depth(text: &[u8]) -> usize {
-    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    let mut depth = 0_usize;
+    let mut deepest = 0;
+    let mut in_string = false;
+    let mut escaped = false;
     for &c in text {
         if in_string {
             match c {

@@ -215,7 +215,8 @@ fn update(mut body: Body, m: &Envelope<'_>, max_depth: usize) -> Parsed<(Body, C
             patch
         }
     };
-    let (patch, edits) = (Box::new(Value::Object(patch)), edits.map(Box::new));
+    let patch = Box::new(Value::Object(patch));
+    let edits = edits.map(Box::new);
     Ok((body, Change::Merge { id, patch, edits }))
 }
 

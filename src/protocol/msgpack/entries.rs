@@ -9,7 +9,7 @@ use rmp::encode::{write_bin, write_nil, write_str};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::from_json::{ARRAY, MAP, Write, counted};
+use super::from_json::{ARRAY, MAP, Write, counted_each};
 
 /// Appends a `snapshot` that is JSON.
 ///
@@ -65,18 +65,17 @@ impl<'de> Visitor<'de> for Fields<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let Self(out, level) = self;
-        counted(out, &MAP, |out| {
-            let mut count = 0;
-            while let Some(Text(name)) = map.next_key::<Text<'_>>()? {
-                write_str(out, &name).map_err(Error::custom)?;
-                match (level, &*name) {
-                    (Level::Snapshot, "logs") => map.next_value_seed(Entries(out))?,
-                    (Level::Entry, "data") => map.next_value_seed(Bytes(out))?,
-                    _ => map.next_value_seed(Write(out))?,
-                }
-                count += 1;
+        counted_each(out, &MAP, |out| {
+            let Some(Text(name)) = map.next_key::<Text<'_>>()? else {
+                return Ok(false);
+            };
+            write_str(out, &name).map_err(Error::custom)?;
+            match (level, &*name) {
+                (Level::Snapshot, "logs") => map.next_value_seed(Entries(out))?,
+                (Level::Entry, "data") => map.next_value_seed(Bytes(out))?,
+                _ => map.next_value_seed(Write(out))?,
             }
-            Ok(count)
+            Ok(true)
         })
     }
 }
@@ -100,12 +99,8 @@ impl<'de> Visitor<'de> for Entries<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        counted(self.0, &ARRAY, |out| {
-            let mut count = 0;
-            while seq.next_element_seed(Fields(out, Level::Entry))?.is_some() {
-                count += 1;
-            }
-            Ok(count)
+        counted_each(self.0, &ARRAY, |out| {
+            Ok(seq.next_element_seed(Fields(out, Level::Entry))?.is_some())
         })
     }
 }

@@ -47,6 +47,21 @@ pub(super) fn counted<E>(
     Ok(())
 }
 
+/// The same for what is read one by one: `next` appends the next one, or says that there is none.
+pub(super) fn counted_each<E>(
+    out: &mut Vec<u8>,
+    markers: &Markers,
+    mut next: impl FnMut(&mut Vec<u8>) -> Result<bool, E>,
+) -> Result<(), E> {
+    counted(out, markers, |out| {
+        let mut count = 0;
+        while next(out)? {
+            count += 1;
+        }
+        Ok(count)
+    })
+}
+
 /// Appends what it reads.
 pub(super) struct Write<'o>(pub(super) &'o mut Vec<u8>);
 
@@ -96,23 +111,18 @@ impl<'de> Visitor<'de> for Write<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        counted(self.0, &ARRAY, |out| {
-            let mut count = 0;
-            while seq.next_element_seed(Write(out))?.is_some() {
-                count += 1;
-            }
-            Ok(count)
+        counted_each(self.0, &ARRAY, |out| {
+            Ok(seq.next_element_seed(Write(out))?.is_some())
         })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        counted(self.0, &MAP, |out| {
-            let mut count = 0;
-            while map.next_key_seed(Write(out))?.is_some() {
+        counted_each(self.0, &MAP, |out| {
+            let key = map.next_key_seed(Write(out))?;
+            if key.is_some() {
                 map.next_value_seed(Write(out))?;
-                count += 1;
             }
-            Ok(count)
+            Ok(key.is_some())
         })
     }
 }

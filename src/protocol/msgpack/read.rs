@@ -16,7 +16,8 @@ pub struct Wrong {
 pub type Read<T> = Result<T, Wrong>;
 
 pub(super) fn wrong<T>(code: ErrorCode, what: impl Into<String>) -> Read<T> {
-    let (what, place) = (what.into(), String::new());
+    let what = what.into();
+    let place = String::new();
     Err(Wrong { code, what, place })
 }
 

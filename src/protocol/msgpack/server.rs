@@ -79,7 +79,8 @@ pub fn message(out: &mut Vec<u8>, json: &[u8], people: &impl People) -> serde_js
     let kind = kind(json);
     if let Some(frequent) = FREQUENT.iter().find(|frequent| frequent.kind == kind) {
         let mut reader = serde_json::Deserializer::from_slice(json);
-        let (code, fields) = (Some(frequent.code), frequent.fields);
+        let code = Some(frequent.code);
+        let fields = frequent.fields;
         return Array {
             out,
             code,
@@ -152,7 +153,8 @@ pub fn cursor_batch<'a>(
     cursors: impl Iterator<Item = (&'a ClientId, &'a str)>,
     people: &impl People,
 ) -> Bytes {
-    let (mut out, mut object) = (Vec::with_capacity(160), String::new());
+    let mut out = Vec::with_capacity(160);
+    let mut object = String::new();
     frame::binary(&mut out, |out| {
         let written = counted(out, &ARRAY, |out| {
             write_uint(out, CURSOR_BATCH.into()).map_err(Error::custom)?;
@@ -161,7 +163,8 @@ pub fn cursor_batch<'a>(
                 object.clear();
                 let pieces = ["{\"client\":\"", client.as_str(), "\",", fields, "}"];
                 pieces.iter().for_each(|piece| object.push_str(piece));
-                let (code, fields) = (None, &CURSOR[..]);
+                let code = None;
+                let fields = &CURSOR[..];
                 Array {
                     out,
                     code,

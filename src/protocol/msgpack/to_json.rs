@@ -114,7 +114,8 @@ impl Reader<'_> {
         self.put(b"{")?;
         // A message of its own, or one of a batch.
         let is_message = depth == 1 || (depth == 3 && self.in_ops);
-        let (mut of_log, mut binary) = (false, false);
+        let mut of_log = false;
+        let mut binary = false;
         for n in 0..entries {
             if n > 0 {
                 self.put(b",")?;

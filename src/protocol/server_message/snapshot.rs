@@ -82,7 +82,8 @@ pub fn snapshot_of((epoch, seq): (Epoch, u64), contents: &Contents<'_>) -> Vec<B
             if let Some(base) = contents.base.filter(|_| i == 0) {
                 let _ = write!(out, "\"base\":{{\"epoch\":\"{epoch}\",\"seq\":{base}}},");
             }
-            let (since, logs) = (contents.base.is_some(), contents.entries.is_some());
+            let since = contents.base.is_some();
+            let logs = contents.entries.is_some();
             let mut list = |name: &str, list: List| {
                 let _ = write!(out, "\"{name}\":[{}]", part[list as usize].join(","));
                 out.push(if name == "chat" { b'}' } else { b',' });

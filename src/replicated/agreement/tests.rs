@@ -8,12 +8,11 @@ use tokio::runtime::Runtime;
 use super::*;
 use crate::backplane::{Author, Canvas, Carrier as _, Delivery, Directory as _, Instance as _};
 use crate::backplane::{Entry, Reader as _, Sink};
-use crate::config::AuthMode;
-use crate::limits::{CanvasRules, ObjectBounds, Quotas};
 use crate::log::memory::MemoryEngine;
 use crate::protocol::client_message::{ClientMessage, Durable, parse};
-use crate::protocol::ids::{CanvasId, ClientId, InstanceId};
-use crate::replicated::{ReplicatedBackplane, ReplicatedConfig};
+use crate::protocol::ids::{CanvasId, ClientId};
+use crate::replicated::ReplicatedBackplane;
+use crate::replicated::tests::config;
 
 /// Counts how often its place was lost.
 #[derive(Default)]
@@ -36,21 +35,7 @@ struct One {
 
 impl One {
     fn start(runtime: &Runtime, engine: &Arc<MemoryEngine>, name: &str) -> Self {
-        let config = ReplicatedConfig {
-            instance_id: InstanceId::parse(name).expect("a name"),
-            rules: CanvasRules {
-                message_ttl: Duration::from_secs(60),
-                presence_grace: Duration::from_secs(10),
-                bounds: ObjectBounds {
-                    max_objects: 100,
-                    max_bytes: 1 << 20,
-                },
-                quotas: Quotas::default(),
-            },
-            auth: AuthMode::None,
-            wait_replicas: 0,
-            fail_points: Vec::new(),
-        };
+        let config = config(name);
         let started = ReplicatedBackplane::start(config, |me| Ok(engine.member(me)));
         let (backplane, work) = runtime.block_on(started).expect("it starts");
         runtime.spawn(work);

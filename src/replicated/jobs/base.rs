@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use super::store::{Base, Kept, Trouble};
-use crate::jobs::store::Order;
+use super::store::{Base, Kept, Trouble, kept};
 use crate::jobs::work::Effects;
 use crate::limits::PUBLISH_WAIT;
 use crate::log::{Changes, Committed, Fault, Reply, RowCommit, RowRange, ToldUpto};
@@ -86,10 +85,12 @@ impl LogBase {
 
     /// What is to be committed beside the rows, and what the others are told then.
     pub(super) fn about_to_commit(&mut self, now: i64, message: Vec<u8>, effects: &Effects) {
-        (self.now, self.message) = (now, message);
+        self.now = now;
+        self.message = message;
         let told = effects.told.iter().filter_map(|told| {
             let canvas = CanvasId::parse(&told.canvas).ok()?;
-            let (from, upto) = (told.from, told.upto);
+            let from = told.from;
+            let upto = told.upto;
             Some(ToldUpto { canvas, from, upto })
         });
         self.told = told.collect();
@@ -150,31 +151,15 @@ impl Base for LogBase {
         row.ok_or(Trouble::Moved)
     }
 
-    fn range(
-        &self,
-        table: usize,
-        (from, to): (&[u8], &[u8]),
-        order: Order,
-        limit: usize,
-    ) -> Result<Vec<Kept>, Failed> {
-        let range = RowRange {
-            table,
-            from,
-            to,
-            downwards: order == Order::Down,
-            limit,
-        };
+    fn range(&self, range: RowRange<'_>) -> Result<Vec<Kept>, Failed> {
         let by = self.known();
-        let rows = self.ask(self.session.log.rows(&by, range))?;
-        let whole = |(key, row): (Vec<u8>, Option<Vec<u8>>)| Some((key, row?));
-        let rows = rows.ok_or(Trouble::Moved)?.into_iter().map(whole);
-        let rows: Option<Vec<Kept>> = rows.collect();
-        rows.ok_or(Trouble::Damaged("a range"))
+        kept(self.ask(self.session.log.rows(&by, range))?)
     }
 
     fn commit(&mut self, changes: &Changes) -> Result<(), Failed> {
         let by = self.known();
-        let (told, hooks) = (std::mem::take(&mut self.told), self.hooks.take());
+        let told = std::mem::take(&mut self.told);
+        let hooks = self.hooks.take();
         if changes.is_empty() && told.is_empty() && hooks.is_none() {
             let (last, _) = self.ask(self.session.log.last_commit())?;
             return match last == by {

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use super::coding::{decode, encode, key};
 use crate::jobs::rows::{Dead, Delivery, Message, Row, Trace};
 use crate::jobs::store::{Order, Store};
-use crate::log::{Changes, Place};
+use crate::log::{AtMoment, Changes, KeyedRow, Place, RowRange};
 
 /// Why something was not read, or not committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,14 +32,8 @@ pub(crate) type Kept = (Vec<u8>, Vec<u8>);
 pub(crate) trait Base {
     type Fault: std::fmt::Debug;
     fn fetch(&self, table: usize, key: &[u8]) -> Result<Option<Vec<u8>>, Trouble<Self::Fault>>;
-    /// The first rows with `from <= key < to`, in that order.
-    fn range(
-        &self,
-        table: usize,
-        span: (&[u8], &[u8]),
-        order: Order,
-        limit: usize,
-    ) -> Result<Vec<Kept>, Trouble<Self::Fault>>;
+    /// The first rows of a range, in its order.
+    fn range(&self, range: RowRange<'_>) -> Result<Vec<Kept>, Trouble<Self::Fault>>;
     /// Also of no changes: what was remembered from before may have been all that was read, and it may have changed since.
     fn commit(&mut self, changes: &Changes) -> Result<(), Trouble<Self::Fault>>;
 }
@@ -127,6 +121,14 @@ fn row<R: Row, F>(bytes: &[u8]) -> Result<R, Trouble<F>> {
     decode(bytes).ok_or(Trouble::Damaged(R::TABLE))
 }
 
+/// What the engine has read of a range.
+pub(crate) fn kept<F>(rows: AtMoment<Vec<KeyedRow>>) -> Result<Vec<Kept>, Trouble<F>> {
+    let whole = |(key, row): KeyedRow| Some((key, row?));
+    let rows = rows.ok_or(Trouble::Moved)?.into_iter().map(whole);
+    let rows: Option<Vec<Kept>> = rows.collect();
+    rows.ok_or(Trouble::Damaged("a range"))
+}
+
 /// Rows that the engine has in a range, page by page.
 struct Pages<'a, B> {
     base: &'a B,
@@ -143,8 +145,13 @@ impl<B: Base> Pages<'_, B> {
     /// The next one stays.
     fn peek(&mut self) -> Result<Option<&Kept>, Trouble<B::Fault>> {
         if self.read.is_empty() && !self.ended {
-            let span = (&*self.from, &*self.to);
-            let rows = self.base.range(self.table, span, self.order, self.page)?;
+            let rows = self.base.range(RowRange {
+                table: self.table,
+                from: &self.from,
+                to: &self.to,
+                downwards: self.order == Order::Down,
+                limit: self.page,
+            })?;
             self.ended = rows.len() < self.page;
             if let Some((last, _)) = rows.last() {
                 match self.order {
@@ -193,14 +200,15 @@ impl<B: Base> Store for RowStore<B> {
         if from >= to || limit == 0 {
             return Ok(());
         }
-        let (from, to) = (key(from), key(to));
+        let from = key(from);
+        let to = key(to);
         let range = (R::NUMBER, from.clone())..(R::NUMBER, to.clone());
-        let changed = self.changes.range(range);
-        let changed: Box<dyn Iterator<Item = _>> = match order {
-            Order::Up => Box::new(changed),
-            Order::Down => Box::new(changed.rev()),
+        let upwards = self.changes.range(range);
+        let in_order: Box<dyn Iterator<Item = _>> = match order {
+            Order::Up => Box::new(upwards),
+            Order::Down => Box::new(upwards.rev()),
         };
-        let mut changed = changed.peekable();
+        let mut changed = in_order.peekable();
         let mut pages = Pages {
             base: &self.base,
             table: R::NUMBER,

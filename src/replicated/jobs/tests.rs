@@ -1,13 +1,11 @@
 //! The tables of the queue over a Redis of the test's own, for the contract's tests.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::*;
-use crate::limits::{CanvasRules, ObjectBounds, Quotas};
 use crate::log::Engine;
 use crate::redis::{Redis, RedisConfig};
-use crate::replicated::ReplicatedConfig;
+use crate::replicated::tests::config;
 
 #[path = "../../../tests/support/redis_server.rs"]
 mod redis_server;
@@ -29,21 +27,7 @@ fn instance(
         prefix: "scumble".to_owned(),
         tls: crate::config::RedisTls::default(),
     };
-    let config = ReplicatedConfig {
-        instance_id: crate::protocol::ids::InstanceId::parse(name).unwrap(),
-        rules: CanvasRules {
-            message_ttl: Duration::from_secs(60),
-            presence_grace: Duration::from_secs(10),
-            bounds: ObjectBounds {
-                max_objects: 100,
-                max_bytes: 1 << 20,
-            },
-            quotas: Quotas::default(),
-        },
-        auth: crate::config::AuthMode::None,
-        wait_replicas: 0,
-        fail_points: Vec::new(),
-    };
+    let config = config(name);
     let engine = |me| Ok(Arc::new(Redis::new(&redis, me)?) as Arc<dyn Engine>);
     let (backplane, work) = runtime
         .block_on(ReplicatedBackplane::start(config, engine))

@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use tokio::runtime::Runtime;
 
-use crate::jobs::store::Order;
 use crate::log::{Changes, Committed, Fault, Log, Reply, RowCommit, RowRange};
-use crate::replicated::jobs::store::{Base, Kept, RowStore, Trouble};
+use crate::replicated::jobs::store::{Base, Kept, RowStore, Trouble, kept};
 
 /// How long the others wait at most for what this one reads: it says so again with each read.
 const HOLD_MS: i64 = 2_000;
@@ -100,26 +99,9 @@ impl Base for ToolBase {
         row.ok_or(Trouble::Moved)
     }
 
-    fn range(
-        &self,
-        table: usize,
-        (from, to): (&[u8], &[u8]),
-        order: Order,
-        limit: usize,
-    ) -> Result<Vec<Kept>, Failed> {
+    fn range(&self, range: RowRange<'_>) -> Result<Vec<Kept>, Failed> {
         self.still_held()?;
-        let range = RowRange {
-            table,
-            from,
-            to,
-            downwards: order == Order::Down,
-            limit,
-        };
-        let rows = self.ask(self.log.rows(&self.commit, range))?;
-        let whole = |(key, row): (Vec<u8>, Option<Vec<u8>>)| Some((key, row?));
-        let rows = rows.ok_or(Trouble::Moved)?.into_iter().map(whole);
-        let rows: Option<Vec<Kept>> = rows.collect();
-        rows.ok_or(Trouble::Damaged("a range"))
+        kept(self.ask(self.log.rows(&self.commit, range))?)
     }
 
     fn commit(&mut self, changes: &Changes) -> Result<(), Failed> {

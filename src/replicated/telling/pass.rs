@@ -166,7 +166,8 @@ async fn tell_next(shared: &Arc<Shared>, session: &Session, canvas: Arc<str>, ne
     }
     shared.fail_points.note(Step::BeforeTell);
     let (answer, told) = oneshot::channel();
-    let (from, upto) = (next.from, next.upto);
+    let from = next.from;
+    let upto = next.upto;
     let tell = Tell {
         canvas,
         from,
@@ -242,10 +243,12 @@ async fn recall(shared: &Arc<Shared>, session: &Session, replica: &Arc<Replica>)
             return Ok(());
         }
         let parts = shared.read_parts(session, replica, false).await?;
-        let (rules, hearing) = (shared.rules, shared.hearing(replica));
-        let (told, n) = (parts.head.told, parts.head.n);
-        let built = tokio::task::spawn_blocking(move || rebuilt(parts, rules, &hearing));
-        let built = built.await.map_err(|e| Fault::NotNow(e.to_string()))?;
+        let rules = shared.rules;
+        let hearing = shared.hearing(replica);
+        let told = parts.head.told;
+        let n = parts.head.n;
+        let building = tokio::task::spawn_blocking(move || rebuilt(parts, rules, &hearing));
+        let built = building.await.map_err(|e| Fault::NotNow(e.to_string()))?;
         let built = built.map_err(Fault::Canvas)?;
         let mut inner = replica.inner.lock();
         inner

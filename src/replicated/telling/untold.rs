@@ -138,7 +138,8 @@ impl Untold {
         self.bytes = 0;
         let mut before = std::mem::take(&mut self.waiting);
         before.retain(|happened| happened.n <= saved && happened.n > told);
-        (self.told, self.since) = (told, None);
+        self.told = told;
+        self.since = None;
         for happened in before.into_iter().chain(since) {
             self.push(happened);
         }
@@ -183,7 +184,9 @@ impl Untold {
 
     /// What is to be told next; `here`: the last batch that was run.
     pub(super) fn next(&self, here: u64) -> Option<Next> {
-        let (mut parts, mut events, mut bytes) = (Vec::new(), 0, 0);
+        let mut parts = Vec::new();
+        let mut events = 0;
+        let mut bytes = 0;
         let mut upto = self.waiting.front()?.n;
         let mut all = true;
         for happened in &self.waiting {

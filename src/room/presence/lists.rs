@@ -175,7 +175,8 @@ impl Lists {
 impl Kept {
     /// Of everybody; with a time, with their cursors.
     fn new(people: &People, encoding: Encoding, at: Option<Instant>) -> Self {
-        let (mut body, mut entries) = (Vec::new(), BTreeMap::new());
+        let mut body = Vec::new();
+        let mut entries = BTreeMap::new();
         for (client, present) in people {
             let start = body.len();
             body.extend(entry(present, encoding, at));
@@ -234,7 +235,8 @@ impl List {
                 Users { count, pieces }
             }
             None => {
-                let (count, pieces) = (count + 1, vec![body, own]);
+                let count = count + 1;
+                let pieces = vec![body, own];
                 Users { count, pieces }
             }
         }

@@ -42,7 +42,8 @@ impl Deflated {
         if !shared {
             return deflate::frames(&frames, encoding).unwrap_or(frames);
         }
-        let (epoch, last) = (batch.epoch, batch.last_seq());
+        let epoch = batch.epoch;
+        let last = batch.last_seq();
         let key = Key {
             epoch,
             from,

@@ -41,7 +41,8 @@ impl<L: Link> State<L> {
 
     /// Pushes a run that follows on what was delivered (its head may overlap) to all live members.
     pub(super) fn fan_out(&mut self, batch: &LogBatch) {
-        let (first, last) = (batch.first_seq, batch.last_seq());
+        let first = batch.first_seq;
+        let last = batch.last_seq();
         debug_assert!(first <= self.delivered + 1, "a gap must be filled first");
         let make = |wording, hearers: &Hearers<'_>| Run::new(batch, wording, hearers);
         let runs = Wordings::new(&self.roster, &make);
@@ -131,7 +132,8 @@ fn for_member(
         return (run.frames.slice(start..), 0);
     }
     let mut out = Vec::with_capacity(marks.len() * 64);
-    let (mut own, mut at) = (0, start);
+    let mut own = 0;
+    let mut at = start;
     for ((seq, mark), place) in (from..).zip(marks).zip(skip..) {
         let end = run.end(batch, place);
         match encoding {

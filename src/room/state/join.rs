@@ -219,7 +219,8 @@ impl<L: Link> State<L> {
                         }
                         false => frames,
                     };
-                    let (link, place) = (&*seat.link, &mut seat.place);
+                    let link = &*seat.link;
+                    let place = &mut seat.place;
                     fan_out::give(link, conn, place, (&batch, run), next, shorter);
                     if seat.place.next() == next {
                         return; // the outbox is full; it says when it has room

@@ -33,7 +33,8 @@ impl<L: Link> State<L> {
             .as_ref()
             .and_then(|client| self.roster.client(client));
         let state = state.and_then(|present| present.member.state.clone());
-        let (version, had_remote) = (event.version, self.roster.has_remote(self.instance));
+        let version = event.version;
+        let had_remote = self.roster.has_remote(self.instance);
         match self.roster.apply(event) {
             Applied::Told(told) => self.told.extend(told),
             Applied::Old => return,
@@ -61,7 +62,8 @@ impl<L: Link> State<L> {
             return;
         }
         for member in self.roster.beyond(self.settings.limits.max_clients) {
-            let (user, subject) = ("{}".to_owned(), String::new());
+            let user = "{}".to_owned();
+            let subject = String::new();
             let author = Author::new(member.conn, member.client.clone(), user, subject);
             self.effects.push(Effect::Append(Entry::Leave {
                 author: author.into(),

@@ -105,7 +105,8 @@ impl Frames {
         wording: Wording,
         hearers: &Hearers<'_>,
     ) -> Self {
-        let (mut frames, mut ends) = (Vec::new(), Vec::new());
+        let mut frames = Vec::new();
+        let mut ends = Vec::new();
         for frame in json {
             match wording {
                 Wording::Json => frames.extend_from_slice(frame),
@@ -143,7 +144,8 @@ impl Run {
         authors.sort_unstable();
         authors.dedup();
         if wording == Wording::Json {
-            let (frames, ends) = (batch.frames.clone(), None);
+            let frames = batch.frames.clone();
+            let ends = None;
             return Self {
                 frames,
                 ends,

@@ -93,7 +93,8 @@ impl Link for Peer {
     fn answered(&self, ops: u32) {
         // Never below none: after a snapshot, answers to what it did not contain yet come too.
         let left = |in_flight: u32| Some(in_flight.saturating_sub(ops));
-        let (set, fetch) = (Ordering::AcqRel, Ordering::Acquire);
+        let set = Ordering::AcqRel;
+        let fetch = Ordering::Acquire;
         // `left` always gives a number.
         let _ = self.in_flight.fetch_update(set, fetch, left);
         if self.out.paused.load(Ordering::Acquire) {

@@ -41,7 +41,8 @@ impl Inbound {
 
     /// Whether the connection may send a durable message now. If not, it is told why.
     pub(super) fn takes_durable(&mut self, peer: &Peer, message: &Durable, bytes: usize) -> bool {
-        let (author, op) = (peer.author(), message.op);
+        let author = peer.author();
+        let op = message.op;
         let ops = || message.ops().collect::<Vec<_>>();
         if !peer.session.may_write() {
             ops().into_iter().for_each(|op| self.use_up(op));

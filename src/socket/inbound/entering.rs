@@ -54,7 +54,8 @@ impl Inbound {
             None => (hello.user, String::new()),
         };
         let author = Author::new(conn, hello.client, user, subject);
-        let (author, out) = (Arc::new(author), self.out.clone());
+        let author = Arc::new(author);
+        let out = self.out.clone();
         // What is compressed is bytes, and events are text.
         let says = (hello.features, hello.deflate && self.out.socket().is_some());
         let peer = Arc::new(Peer::new(author, out, grant.clone(), says, self.address));

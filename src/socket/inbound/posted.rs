@@ -49,12 +49,11 @@ impl Inbound {
                 return Turn::Idle;
             };
             let text = message.get();
-            if self.closing() {
+            match text.len() > self.hub.config.max_message_bytes {
                 // Nothing that comes now counts.
-            } else if text.len() > self.hub.config.max_message_bytes {
-                self.too_big();
-            } else {
-                self.json(text);
+                _ if self.closing() => {}
+                true => self.too_big(),
+                false => self.json(text),
             }
             if self.stops() {
                 return Turn::More;

@@ -12,10 +12,10 @@ use crate::limits::TOMBSTONE;
 use crate::protocol::ids::{ClientId, ConnId, Epoch, Position};
 use crate::sqlite::carried::QueueRow;
 use crate::sqlite::rows::{self, Ephemeral};
-use crate::sqlite::schema::millis;
 use crate::sqlite::sql;
 use crate::sqlite::store_error::{StoreError, StoreResult};
 use crate::sqlite::tail::{self, Step};
+use crate::time::millis;
 
 /// The rows of one canvas within a transaction.
 pub(in crate::sqlite) struct Rows<'t, 'a> {
@@ -113,7 +113,8 @@ impl Store for Rows<'_, '_> {
     fn head_mut(&mut self) -> &mut Head {
         let now_ms = self.txn.now_ms;
         let canvas = self.canvas();
-        (canvas.dirty, canvas.used_at) = (true, now_ms);
+        canvas.dirty = true;
+        canvas.used_at = now_ms;
         &mut canvas.head
     }
 
@@ -155,7 +156,8 @@ impl Store for Rows<'_, '_> {
     }
 
     fn push(&mut self, message: Logged<'_>) -> StoreResult<()> {
-        let (author, now_ms) = (message.author, self.txn.now_ms);
+        let author = message.author;
+        let now_ms = self.txn.now_ms;
         let row = QueueRow {
             key: self.key,
             seq: Some(message.seq.cast_signed()),
@@ -285,13 +287,15 @@ impl Store for Rows<'_, '_> {
         canvas.logs.clear();
         canvas.chat_bytes = 0;
         // What is left is remembered for as long as its clients may come back.
-        (canvas.ends_at, canvas.ends_set) = (Some(ends_at), true);
+        canvas.ends_at = Some(ends_at);
+        canvas.ends_set = true;
         self.txn.drop_content(self.at)
     }
 
     /// The log can't be walked any more: the chain ends at the new head, and rows up to the last one of all are no part of it.
     fn renumber(&mut self, epoch: Epoch) -> StoreResult<()> {
-        let (txn, key) = (&mut *self.txn, self.key);
+        let txn = &mut *self.txn;
+        let key = self.key;
         txn.queued.write()?;
         for client in txn.clients.iter_mut().filter(|client| client.key == key) {
             client.row.last_seq = 0;
@@ -306,8 +310,10 @@ impl Store for Rows<'_, '_> {
         let last_id = { last_id }.query_row([], |row| row.get(0)).optional()?;
         let canvas = self.canvas();
         canvas.places_from = seq;
-        (canvas.head_id, canvas.dirty) = (0, true);
-        (canvas.log_bytes, canvas.log_from) = (0, last_id.unwrap_or(0));
+        canvas.head_id = 0;
+        canvas.dirty = true;
+        canvas.log_bytes = 0;
+        canvas.log_from = last_id.unwrap_or(0);
         Ok(())
     }
 

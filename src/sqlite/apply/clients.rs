@@ -10,9 +10,9 @@ use super::canvas::Rows;
 use crate::backplane::{Entry, Refusal};
 use crate::canvas::quotas::{maybe_new, room_for_client};
 use crate::limits::CLIENTS_COUNTED;
-use crate::sqlite::schema::millis;
 use crate::sqlite::sql;
 use crate::sqlite::store_error::StoreResult;
+use crate::time::millis;
 
 /// Canvases whose clients are counted at a time.
 const CANVASES: usize = 4_096;

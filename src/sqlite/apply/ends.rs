@@ -8,9 +8,9 @@ use super::canvas::Rows;
 use crate::canvas::quotas::room_for_canvas;
 use crate::limits::{CLEANUP_CHUNK, UNUSED_CANVAS};
 use crate::protocol::ids::{CanvasId, Epoch};
-use crate::sqlite::schema::millis;
 use crate::sqlite::sql;
 use crate::sqlite::store_error::StoreResult;
+use crate::time::millis;
 
 /// Canvases that end in one transaction.
 const ENDS_AT_ONCE: u32 = 1_000;
@@ -36,7 +36,9 @@ impl Txn<'_> {
             return Ok(None);
         }
         let key = totals.next_key.max(last + 1);
-        (totals.next_key, totals.canvases, totals.dirty) = (key + 1, totals.canvases + 1, true);
+        totals.next_key = key + 1;
+        totals.canvases += 1;
+        totals.dirty = true;
         self.insert_canvas(key, id)?;
         Ok(Some(key))
     }
@@ -58,7 +60,8 @@ impl Txn<'_> {
             return Ok(false);
         }
         let totals = self.totals()?;
-        (totals.canvases, totals.dirty) = (totals.canvases + 1, true);
+        totals.canvases += 1;
+        totals.dirty = true;
         totals.next_key = totals.next_key.max(key + 1);
         // Rooms have its old numbers.
         self.canvas(key)?.renumber(Epoch::random())?;
@@ -93,7 +96,8 @@ impl Txn<'_> {
                 .execute([key])?;
             self.canvas_of.remove(&key);
             let totals = self.totals()?;
-            (totals.canvases, totals.dirty) = (totals.canvases.saturating_sub(1), true);
+            totals.canvases = totals.canvases.saturating_sub(1);
+            totals.dirty = true;
         }
         Ok(i64::try_from(went).unwrap_or(i64::MAX))
     }

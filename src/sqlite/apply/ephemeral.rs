@@ -43,13 +43,15 @@ impl Txn<'_> {
     }
 
     pub(super) fn signal(&mut self, key: i64, author: &Author, body: &str) -> StoreResult<()> {
-        let (client, origin) = (author.client.clone(), author.conn);
+        let client = author.client.clone();
+        let origin = author.conn;
         let delivery = Delivery::Signal {
             client,
             origin,
             body: body.into(),
         };
-        let (client, payload) = (author.client.as_str(), rows::signal(body));
+        let client = author.client.as_str();
+        let payload = rows::signal(body);
         // Where there is no room for it, others miss it: signals may be lost.
         if !self.elsewhere(key)? || !self.takes_signal(key, payload.len())? {
             self.out.steps.push(Step::Answer { key, delivery });

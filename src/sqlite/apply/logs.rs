@@ -51,7 +51,8 @@ pub(super) fn entries_upto(
     let content = txn.canvases[at].content;
     let mut statement = txn.conn.prepare_cached(sql::ENTRIES_UPTO)?;
     let mut rows = statement.query(params![content, id, upto.cast_signed()])?;
-    let (mut entries, mut bytes) = (0, 0);
+    let mut entries = 0;
+    let mut bytes = 0;
     while let Some(row) = rows.next()? {
         entries += 1;
         bytes += entry_bytes(row.get::<_, u32>(0)? as usize) as u64;

@@ -105,7 +105,8 @@ impl Txn<'_> {
         let now_ms = self.now_ms;
         let totals = self.totals()?;
         if now_ms - totals.full_at >= FULL_INTERVAL_MS {
-            (totals.full_at, totals.dirty) = (now_ms, true);
+            totals.full_at = now_ms;
+            totals.dirty = true;
         }
         Ok(())
     }
@@ -155,7 +156,8 @@ impl Txn<'_> {
     pub(in crate::sqlite) fn clean(&mut self, after: i64, upto: i64) -> StoreResult<i64> {
         let mut delete = self.conn.prepare_cached(sql::DELETE_EXPIRED)?;
         let mut rows = delete.query(params![after, upto, self.now_ms])?;
-        let (mut deleted, mut charged) = (0, HashMap::<i64, Vec<Went>>::new());
+        let mut deleted = 0;
+        let mut charged = HashMap::<i64, Vec<Went>>::new();
         while let Some(row) = rows.next()? {
             deleted += 1;
             let bytes = charge(row.get::<_, u32>(2)? as usize);

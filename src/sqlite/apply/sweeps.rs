@@ -16,7 +16,8 @@ impl Txn<'_> {
     /// The canvas, which stands there among those of the transaction, has nothing on it any more.
     pub(super) fn drop_content(&mut self, at: usize) -> StoreResult<()> {
         let canvas = &mut self.canvases[at];
-        let (key, old) = (canvas.key, canvas.content);
+        let key = canvas.key;
+        let old = canvas.content;
         let few = canvas.head.totals.objects <= u64::from(CLEANUP_CHUNK);
         if few && canvas.counted <= SWEEP_BYTES {
             return self.remove_content(old);
@@ -44,10 +45,9 @@ impl Txn<'_> {
     /// Removes a piece of what nobody sees any more. Gives how many objects, or entries of logs, went; 0 when the last of a content is
     /// gone.
     pub(in crate::sqlite) fn sweep_content(&mut self) -> StoreResult<i64> {
-        let mut next = self.conn.prepare_cached(sql::NEXT_SWEEP)?;
-        let next = next.query_row([], |row| Ok((row.get(0)?, row.get(1)?)));
-        let next: Option<(i64, i64)> = next.optional()?;
-        let Some((id, content)) = next else {
+        let mut statement = self.conn.prepare_cached(sql::NEXT_SWEEP)?;
+        let next = statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?)));
+        let Some((id, content)): Option<(i64, i64)> = next.optional()? else {
             return Ok(0);
         };
         let went = self.sweep_entries(content)?;
@@ -56,7 +56,9 @@ impl Txn<'_> {
         }
         let mut first = self.conn.prepare_cached(sql::FIRST_OBJECTS)?;
         let mut rows = first.query(params![content, CLEANUP_CHUNK])?;
-        let (mut last, mut bytes, mut count) = (None, 0, 0);
+        let mut last = None;
+        let mut bytes = 0;
+        let mut count = 0;
         while bytes < SWEEP_BYTES
             && let Some(row) = rows.next()?
         {
@@ -82,7 +84,9 @@ impl Txn<'_> {
     fn sweep_entries(&self, content: i64) -> StoreResult<i64> {
         let mut first = self.conn.prepare_cached(sql::FIRST_ENTRIES)?;
         let mut rows = first.query(params![content, CLEANUP_CHUNK])?;
-        let (mut last, mut bytes, mut count) = (None, 0, 0);
+        let mut last = None;
+        let mut bytes = 0;
+        let mut count = 0;
         while bytes < SWEEP_BYTES
             && let Some(row) = rows.next()?
         {

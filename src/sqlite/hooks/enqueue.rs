@@ -9,6 +9,7 @@ use crate::hooks::Hook;
 use crate::hooks::told::{Message, Named, Packer, Span};
 use crate::jobs::op::{PushItem, Pushed};
 use crate::sqlite::jobs::Pusher;
+use crate::time::millis;
 
 const FIND_GAP: &str =
     "SELECT from_seq, to_seq, epoch FROM hook_gaps WHERE hook = ?1 AND canvas_id = ?2";
@@ -79,16 +80,14 @@ fn mark_changes(stage: &mut Stage, conn: &Connection, now_ms: i64) -> rusqlite::
             let Some(quiet) = hook.quiet.filter(|_| hook.is_about(&named.id)) else {
                 continue;
             };
-            let ms =
-                |time: std::time::Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
             conn.prepare_cached(CHANGED)?.execute(params![
                 hook.name,
                 key,
                 from.cast_signed(),
                 to.cast_signed(),
                 now_ms,
-                ms(quiet.after),
-                ms(quiet.at_the_latest)
+                millis(quiet.after),
+                millis(quiet.at_the_latest)
             ])?;
         }
     }
@@ -147,7 +146,8 @@ impl Out<'_, '_> {
         count: u64,
     ) -> rusqlite::Result<()> {
         *self.dropped += count;
-        let (from, to) = (from.cast_signed(), to.cast_signed());
+        let from = from.cast_signed();
+        let to = to.cast_signed();
         let gap = params![self.hook.name, key, &*named.epoch, from, to];
         self.conn.prepare_cached(OPEN_GAP)?.execute(gap)?;
         Ok(())

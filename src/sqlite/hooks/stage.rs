@@ -90,7 +90,8 @@ impl Stage {
             return Ok(None);
         }
         let named = self.named(conn, key)?;
-        let (mut all, mut whole) = (0, 0);
+        let mut all = 0;
+        let mut whole = 0;
         for hook in self.hooks().wanting(&named.id, event) {
             all += 1;
             whole += usize::from(hook.include == Include::Object);
@@ -185,10 +186,8 @@ impl Stage {
             Some(_) => (EventType::ClientJoined, EventType::CanvasOpened),
             None => (EventType::ClientLeft, EventType::CanvasIdle),
         };
-        let (one, all) = (
-            self.wanted(conn, key, event)?,
-            self.wanted(conn, key, canvas)?,
-        );
+        let one = self.wanted(conn, key, event)?;
+        let all = self.wanted(conn, key, canvas)?;
         let Some((named, _)) = one.clone().or_else(|| all.clone()) else {
             return Ok(());
         };
@@ -210,7 +209,8 @@ impl Stage {
             };
             (key, told)
         };
-        let (opens, empties) = (joined.is_some() && here == 1, joined.is_none() && here == 0);
+        let opens = joined.is_some() && here == 1;
+        let empties = joined.is_none() && here == 0;
         if all.is_some() && opens {
             self.told.push(told(canvas, None, None));
         }

@@ -41,7 +41,8 @@ impl HookStore for FileHooks {
     }
 
     fn turn_off(&self, name: &str, why: &str) -> BoxFuture<'_, Result<bool, String>> {
-        let (name, why) = (name.to_owned(), why.to_owned());
+        let name = name.to_owned();
+        let why = why.to_owned();
         let turned = async move {
             let answer = self.0.ask(Command::TurnOffHook { name, why }).await;
             answer

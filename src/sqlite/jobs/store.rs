@@ -35,7 +35,8 @@ fn statements(table: &str, columns: &[&str], keys: usize) -> Statements {
         let numbers: Vec<_> = (from..from + count).map(|n| format!("?{n}")).collect();
         numbers.join(", ")
     };
-    let (is, places) = (numbers(1, keys), numbers(1, columns.len()));
+    let is = numbers(1, keys);
+    let places = numbers(1, columns.len());
     // Values of a row are compared as one: SQLite searches its key by them.
     let range = format!(
         "({key}) >= ({is}) AND ({key}) < ({})",
@@ -125,7 +126,8 @@ impl Columns<'_, '_> {
         let value = self.row.get_ref(place);
         match value {
             Ok(value) => read(value).unwrap_or_else(|| {
-                let (name, kind) = (String::new(), value.data_type());
+                let name = String::new();
+                let kind = value.data_type();
                 self.error
                     .get_or_insert(rusqlite::Error::InvalidColumnType(place, name, kind));
                 T::default()

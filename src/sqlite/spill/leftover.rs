@@ -15,9 +15,10 @@ use crate::limits::{BATCH_ENTRIES, CLIENT_MEMORY};
 use crate::protocol::ids::CanvasId;
 use crate::sqlite::apply::{Setup, Txn};
 use crate::sqlite::instances;
-use crate::sqlite::schema::{Prepared, millis};
+use crate::sqlite::schema::Prepared;
 use crate::sqlite::start_error::StartError;
 use crate::sqlite::store_error::{StoreError, StoreResult};
+use crate::time::millis;
 
 /// How long to wait for one's turn.
 const TURN_WAIT: Duration = Duration::from_secs(10);
@@ -68,7 +69,9 @@ fn commit_file(path: &Path, prepared: &mut Prepared, setup: &Setup) -> Result<()
         }
         Err(error) => return Err(io(error)),
     }
-    let (mut read, mut committed, mut damaged) = (0, 0, false);
+    let mut read = 0;
+    let mut committed = 0;
+    let mut damaged = false;
     loop {
         let mut batch = Vec::new();
         while batch.len() < BATCH_ENTRIES && !damaged {

@@ -85,7 +85,8 @@ pub(super) fn head(db: &Path) -> Vec<u8> {
         format: FORMAT.to_owned(),
         db: db.to_string_lossy().into_owned(),
     };
-    let (mut out, text) = (Vec::new(), serde_json::to_vec(&head).unwrap_or_default());
+    let mut out = Vec::new();
+    let text = serde_json::to_vec(&head).unwrap_or_default();
     // It is a path long.
     let _ = frame(&mut out, &text);
     out

@@ -78,7 +78,8 @@ impl State {
             self.missed = true;
             return Ok(());
         }
-        let (origin, client) = (ConnId(row.origin), row.client);
+        let origin = ConnId(row.origin);
+        let client = row.client;
         if let (Some(seq), Some(kind)) = (row.seq, Kind::parse(row.kind)) {
             let run = room.run_at(key, seq.cast_unsigned(), &mut self.running);
             let payload = row.payload.as_bytes();
@@ -111,7 +112,9 @@ impl State {
             match &delivery {
                 Delivery::Presence(event) => room.presence_version = event.version,
                 Delivery::Reset { epoch, seq } => {
-                    (room.epoch, room.last_seq, room.reset) = (*epoch, *seq, true);
+                    room.epoch = *epoch;
+                    room.last_seq = *seq;
+                    room.reset = true;
                 }
                 _ => {}
             }

@@ -31,14 +31,16 @@ impl Tail {
         from_memory: bool,
         took: Duration,
     ) -> rusqlite::Result<bool> {
-        let (now_ms, last_id) = (committed.now_ms, committed.last_id);
+        let now_ms = committed.now_ms;
+        let last_id = committed.last_id;
         let mut state = self.state.lock();
         let state = &mut *state;
         state.held_back = None;
         let mut result = Ok(());
         let mut id = state.written;
         if last_id > 0 {
-            (id, state.written) = (committed.first_id - 1, last_id);
+            id = committed.first_id - 1;
+            state.written = last_id;
             if from_memory {
                 result = state.read_to(conn, now_ms, id);
             }

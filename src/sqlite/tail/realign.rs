@@ -30,7 +30,8 @@ impl State {
             let (seq, version): (i64, i64) = (seq, version);
             let epoch = Epoch::parse(&epoch).unwrap_or(room.epoch);
             if epoch != room.epoch || seq.cast_unsigned() > room.last_seq {
-                (room.epoch, room.last_seq) = (epoch, seq.cast_unsigned());
+                room.epoch = epoch;
+                room.last_seq = seq.cast_unsigned();
                 room.sink.deliver(Delivery::Reset {
                     epoch,
                     seq: room.last_seq,

@@ -15,9 +15,8 @@ use super::super::{reader, schema, sql};
 use super::*;
 use crate::backplane::LogBuilder;
 use crate::backplane::intake::Waiting;
-use crate::canvas::bounds::ObjectBounds;
-use crate::canvas::{CanvasState, Command, Rules};
-use crate::limits::{CLIENT_MEMORY, Quotas};
+use crate::canvas::{CanvasState, Command};
+use crate::limits::CLIENT_MEMORY;
 use crate::protocol::client_message::{ClientMessage, parse};
 use crate::protocol::features::{Feature, Features};
 use crate::protocol::ids::{CanvasId, Epoch, Position};
@@ -29,14 +28,6 @@ const STEPS: usize = 3_000;
 const CANVASES: [i64; 2] = [7, 8];
 const INSTANCES: [u32; 3] = [1, 2, 3];
 const CLIENTS: usize = 6;
-const RULES: Rules = Rules {
-    message_ttl_ms: 60_000,
-    presence_grace_ms: 10_000,
-    bounds: ObjectBounds {
-        max_objects: 5,
-        max_bytes: 3_000,
-    },
-};
 
 /// What is told of a canvas, in words.
 type Told = Vec<String>;
@@ -70,15 +61,8 @@ impl World {
             )
             .unwrap();
         }
-        let setup = |number: &u32| Setup {
-            instance_id: format!("instance-{number}"),
-            number: *number,
-            cursor_ttl_ms: 5_000,
-            rules: RULES,
-            quotas: Quotas::default(),
-            counted: Default::default(),
-        };
-        let model = |key: &i64| CanvasState::new(Epoch(key.cast_unsigned()), RULES);
+        let setup = |number: &u32| setup(&format!("instance-{number}"), *number, SMALL);
+        let model = |key: &i64| CanvasState::new(Epoch(key.cast_unsigned()), SMALL);
         let mut world = Self {
             random: Random(seed),
             conn,
@@ -410,7 +394,7 @@ impl World {
                     assert_eq!(format!("{read:?}"), format!("{expected:?}"), "{back} back");
                 }
             }
-            let mut copy = CanvasState::decode(&model.freeze().encode(), RULES).unwrap();
+            let mut copy = CanvasState::decode(&model.freeze().encode(), SMALL).unwrap();
             let rows = model.rows_after(0, usize::MAX);
             copy.adopt_rows(&rows.map(|(_, rows)| rows).into_iter().collect::<Vec<_>>());
             assert_eq!(copy.hash(), model.hash());

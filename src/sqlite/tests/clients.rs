@@ -1,14 +1,13 @@
 //! How many clients a canvas remembers: bounded, and none of them gives way before its time.
 
-use super::super::apply::{Counted, Setup, Txn};
+use super::super::apply::Txn;
 use super::super::schema;
 use super::*;
 use crate::backplane::Refusal;
 use crate::backplane::intake::Waiting;
-use crate::canvas::Rules;
-use crate::limits::ObjectBounds;
-use crate::limits::{CLIENTS_COUNTED, CLIENTS_REMEMBERED, Quotas};
+use crate::limits::{CLIENTS_COUNTED, CLIENTS_REMEMBERED};
 use crate::protocol::ids::CanvasId;
+use crate::time::millis;
 
 fn waiting(key: i64, entry: Entry) -> Waiting {
     Waiting {
@@ -52,21 +51,7 @@ fn a_canvas_remembers_only_so_many_clients_and_forgets_none_for_a_new_one() {
          INSERT INTO canvas_clients SELECT 7, 'client-' || i, '', 3, 0, 1 FROM n;"
     ))
     .unwrap();
-    let setup = Setup {
-        instance_id: "one".to_owned(),
-        number: 1,
-        cursor_ttl_ms: 5_000,
-        rules: Rules {
-            message_ttl_ms: 60_000,
-            presence_grace_ms: 10_000,
-            bounds: ObjectBounds {
-                max_objects: 5,
-                max_bytes: 3_000,
-            },
-        },
-        quotas: Quotas::default(),
-        counted: Counted::default(),
-    };
+    let setup = setup("one", 1, SMALL);
     let room = |now_ms: i64, key: i64, entry: Entry| -> Result<(), Refusal> {
         conn.execute_batch("BEGIN IMMEDIATE").unwrap();
         let mut txn = Txn::new(&conn, &setup, now_ms);
@@ -101,7 +86,7 @@ fn a_canvas_remembers_only_so_many_clients_and_forgets_none_for_a_new_one() {
     // What was forgotten meanwhile is seen at the next count.
     conn.execute("DELETE FROM canvas_clients WHERE client = 'client-9'", [])
         .unwrap();
-    let later = 1_000 + schema::millis(CLIENTS_COUNTED);
+    let later = 1_000 + millis(CLIENTS_COUNTED);
     assert!(room(later - 1, 7, join("somebody")).is_err());
     assert_eq!(room(later, 7, join("somebody")), Ok(()));
     assert!(room(later, 7, join("somebody-else")).is_err());

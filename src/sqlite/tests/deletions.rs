@@ -2,24 +2,14 @@
 
 use rusqlite::Connection;
 
-use super::super::apply::{Setup, Txn};
+use super::super::apply::Txn;
 use super::super::{reader, schema};
 use super::*;
 use crate::backplane::intake::Waiting;
-use crate::canvas::bounds::ObjectBounds;
-use crate::canvas::{CanvasState, Rules};
-use crate::limits::{DELETIONS_KEPT, Quotas};
+use crate::canvas::CanvasState;
+use crate::limits::DELETIONS_KEPT;
 use crate::protocol::client_message::{ClientMessage, parse};
 use crate::protocol::ids::{CanvasId, Epoch};
-
-const RULES: Rules = Rules {
-    message_ttl_ms: 60_000,
-    presence_grace_ms: 10_000,
-    bounds: ObjectBounds {
-        max_objects: 5,
-        max_bytes: 3_000,
-    },
-};
 
 fn entry(author: &Arc<Author>, op: u64) -> Entry {
     let id = op.div_ceil(2);
@@ -52,15 +42,8 @@ fn as_many_names_are_kept_as_may_be_and_older_states_need_the_whole() {
          INSERT INTO canvases (key, canvas_id, epoch, created_at) VALUES (7, 'c', '0000000000000007', 1)",
     )
     .unwrap();
-    let setup = Setup {
-        instance_id: "one".to_owned(),
-        number: 1,
-        cursor_ttl_ms: 5_000,
-        rules: RULES,
-        quotas: Quotas::default(),
-        counted: Default::default(),
-    };
-    let mut model = CanvasState::new(Epoch(7), RULES);
+    let setup = setup("one", 1, SMALL);
+    let mut model = CanvasState::new(Epoch(7), SMALL);
     let client = ClientId::parse("client-1").unwrap();
     let author = Author::new(ConnId::new(1, 1), client, "{}".to_owned(), String::new());
     let author = Arc::new(author);
@@ -97,7 +80,7 @@ fn as_many_names_are_kept_as_may_be_and_older_states_need_the_whole() {
         (kept, "o101")
     );
     // A copy that was made from bytes knows nothing of what was before.
-    let copy = CanvasState::decode(&model.freeze().encode(), RULES).unwrap();
+    let copy = CanvasState::decode(&model.freeze().encode(), SMALL).unwrap();
     assert_eq!(copy.snapshot().since(200), None);
     assert!(copy.snapshot().since(model.head().seq).is_some());
 }

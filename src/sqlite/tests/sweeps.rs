@@ -2,12 +2,10 @@
 
 use rusqlite::Connection;
 
-use super::super::apply::{Setup, Txn};
+use super::super::apply::Txn;
 use super::super::{reader, schema};
 use super::*;
-use crate::canvas::Rules;
-use crate::canvas::bounds::ObjectBounds;
-use crate::limits::{CLEANUP_CHUNK, MAX_OBJECT_BYTES, Quotas, SWEEP_BYTES};
+use crate::limits::{CLEANUP_CHUNK, MAX_OBJECT_BYTES, SWEEP_BYTES};
 use crate::protocol::ids::Epoch;
 
 /// A canvas with so many objects of so many bytes, and one that stays.
@@ -28,21 +26,7 @@ fn canvases(conn: &Connection, objects: u32, bytes: usize) {
 }
 
 fn within<T>(conn: &Connection, then: impl FnOnce(&mut Txn<'_>) -> T) -> T {
-    let setup = Setup {
-        instance_id: "one".to_owned(),
-        number: 1,
-        cursor_ttl_ms: 5_000,
-        rules: Rules {
-            message_ttl_ms: 60_000,
-            presence_grace_ms: 10_000,
-            bounds: ObjectBounds {
-                max_objects: 5,
-                max_bytes: 3_000,
-            },
-        },
-        quotas: Quotas::default(),
-        counted: Default::default(),
-    };
+    let setup = setup("one", 1, SMALL);
     conn.execute_batch("BEGIN IMMEDIATE").unwrap();
     let mut txn = Txn::new(conn, &setup, 1_000);
     let done = then(&mut txn);

@@ -59,10 +59,12 @@ impl<'a> Datagram<'a> {
         let wal_frames = u32::from_le_bytes(*frames);
         match tag {
             ROWS => {
-                let keys = rest.as_chunks::<8>().0;
-                let keys: Vec<_> = keys.iter().map(|key| i64::from_le_bytes(*key)).collect();
-                let keys = (!keys.is_empty()).then_some(keys);
-                Self::Rows { wal_frames, keys }
+                let bytes = rest.as_chunks::<8>().0.iter();
+                let keys: Vec<_> = bytes.map(|key| i64::from_le_bytes(*key)).collect();
+                Self::Rows {
+                    wal_frames,
+                    keys: (!keys.is_empty()).then_some(keys),
+                }
             }
             JOBS => {
                 let wakes = rest.as_chunks::<16>().0.iter().map(|wake| {

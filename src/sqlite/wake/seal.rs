@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use sha2::Sha256;
 
 use crate::backplane::{SEAL_BYTES, seal};
+use crate::sqlite::store_error::{StoreError, StoreResult};
 
 /// Bytes of a seal, the first of an HMAC-SHA256.
 pub(super) const LEN: usize = 16;
@@ -31,10 +32,10 @@ impl Seal {
     ///
     /// # Errors
     /// When it can't be read, or is none.
-    pub(in crate::sqlite) fn of(conn: &Connection) -> rusqlite::Result<Self> {
+    pub(in crate::sqlite) fn of(conn: &Connection) -> StoreResult<Self> {
         let sql = "SELECT value FROM meta WHERE key = 'wake_key'";
         let key: String = conn.query_row(sql, [], |row| row.get(0))?;
-        Self::new(key.as_bytes()).ok_or(rusqlite::Error::InvalidQuery)
+        Self::new(key.as_bytes()).ok_or(StoreError::WakeKey)
     }
 
     fn new(key: &[u8]) -> Option<Self> {

@@ -29,7 +29,8 @@ impl Writer {
             return done;
         }
         let batch = std::mem::take(&mut done.taken.batch);
-        let (mut waits, mut refused) = (Vec::new(), HashMap::<i64, Vec<Waiting>>::new());
+        let mut waits = Vec::new();
+        let mut refused = HashMap::<i64, Vec<Waiting>>::new();
         for (i, waiting) in batch.into_iter().enumerate() {
             let key = waiting.key;
             if later.contains(&i) {
@@ -56,7 +57,8 @@ impl Writer {
 /// Applies what the budget takes and there is room for; gives what is left. What a spill file holds was taken long ago, and has room. From a spill file, which gives up its oldest only, nothing goes
 /// before what waits.
 pub(super) fn apply_batch(txn: &mut Txn<'_>, taken: &Taken) -> StoreResult<(Budget, Left)> {
-    let (mut budget, mut left) = (Budget::default(), Left::default());
+    let mut budget = Budget::default();
+    let mut left = Left::default();
     let started = Instant::now();
     for (i, waiting) in taken.batch.iter().enumerate() {
         if !budget.takes(waiting.key) {

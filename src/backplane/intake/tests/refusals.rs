@@ -190,7 +190,7 @@ impl World {
             }
             self.tell(conn, Answer::ForGood(op));
         }
-        self.intakes[process].decided(&batch);
+        decided(batch.iter().map(|waiting| &waiting.entry));
         self.intakes[process].hands_free();
     }
 

@@ -115,15 +115,17 @@ impl Frozen {
     /// The state as bytes, the rules and the retained messages left out. Equal states are equal bytes.
     pub fn encode(&self) -> Vec<u8> {
         let Position { epoch, seq } = self.head;
-        let clients = self.clients.iter();
-        let clients = clients.map(|(name, row, used_at_ms)| ClientWire {
-            client: name.as_str(),
-            last_op: row.last_op,
-            last_seq: row.last_seq,
-            subject: &row.subject,
-            used_at_ms: *used_at_ms,
-        });
-        let mut clients: Vec<_> = clients.collect();
+        let wires = self
+            .clients
+            .iter()
+            .map(|(name, row, used_at_ms)| ClientWire {
+                client: name.as_str(),
+                last_op: row.last_op,
+                last_seq: row.last_seq,
+                subject: &row.subject,
+                used_at_ms: *used_at_ms,
+            });
+        let mut clients: Vec<_> = wires.collect();
         clients.sort_unstable();
         let objects = self.objects.iter();
         let members = self.members.iter();
