@@ -1,4 +1,4 @@
-//! In which words something is refused: one text a reason, on every backplane.
+//! The words of refusals: one text for each reason, on every backplane.
 
 use crate::backplane::Refusal;
 use crate::limits::ONE_BATCH_WORK;

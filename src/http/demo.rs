@@ -1,4 +1,4 @@
-//! The demo's controls, which `--demo-controls` switches on: the page may kill a process.
+//! The demo's controls (`--demo-controls`), with which a page may kill a process.
 
 use std::fs;
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! Operations on single messages by hand: pending now, dead, deleted.
+//! Manual operations on single messages: make pending, move to the dead letters, delete.
 
 use super::ack::{Attempt, Place, attempt, done_already, end, find};
 use super::fifo::{self, Spot};

@@ -1,5 +1,5 @@
-//! `scumble load join` and `scumble load resume`: how soon somebody who comes to a canvas has what is there, or what
-//! was missed. Many may come at the same moment. Every part, every object and every `seq` is checked.
+//! `scumble load join` and `scumble load resume`: how soon a client that comes to a canvas has its contents, or the
+//! messages that it missed. Many may come at the same moment. Every part, every object and every `seq` is checked.
 
 mod author;
 mod check;

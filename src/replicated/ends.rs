@@ -1,5 +1,5 @@
-//! Canvases that nobody has: what is over there ends, and those that nobody has used for too long are emptied. And the sums over all
-//! canvases, which are counted again now and then.
+//! Canvases that no instance has open. What has expired there is removed, and canvases that nobody has used for too
+//! long are emptied. The sums over all canvases are counted again now and then.
 
 use std::time::Duration;
 

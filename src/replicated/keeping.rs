@@ -1,5 +1,5 @@
-//! Snapshots, and copies that are given up. A snapshot is encoded on another thread, from what the canvas was at one moment, and goes
-//! to Redis in parts.
+//! Snapshots, and copies that are dropped. A snapshot is encoded on another thread, from the canvas as it was at one
+//! moment, and goes to Redis in parts.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Upkeep: time that passes on quiet canvases, snapshots, copies that nobody uses, the end. It also decides when
-//! heartbeats are sent; [`super::peers`] says what they are for.
+//! Upkeep: lets time pass on quiet canvases, stores snapshots, drops copies that nobody uses, and ends the instance. It
+//! also decides when heartbeats are sent; [`super::peers`] says what they are for.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! The one thread of a process that writes. It commits what waits as one transaction: no timer, the batch is what came
-//! while the last one was written.
+//! The one thread of a process that writes. It commits all waiting entries as one transaction. There is no timer: the
+//! batch is what came while the last one was written.
 
 mod farewell;
 mod left;

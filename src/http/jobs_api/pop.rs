@@ -1,4 +1,4 @@
-//! `GET /api/v1/pop…`: at once, or as soon as something comes.
+//! `GET /api/v1/pop…`: answers at once, or as soon as a message comes.
 
 use std::fmt::Write;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Looking at canvases, emptying them, and showing clients the door.
+//! Looks at canvases, empties them, and disconnects clients.
 
 use std::time::{Duration, Instant};
 
