@@ -93,6 +93,13 @@ async fn every_bad_request_is_refused_with_what_would_be_right() {
         ),
         (
             "GET",
+            "/api/v1/pop/queue/q?autopilot=yes".to_owned(),
+            nothing.clone(),
+            400,
+            "autopilot is true or false",
+        ),
+        (
+            "GET",
             "/api/v1/pop/queue/q?bacth=1".to_owned(),
             nothing.clone(),
             400,
