@@ -48,7 +48,7 @@ pub async fn run(assets: Arc<Assets>, directory: Arc<dyn Directory>) {
             // The next one tries again; readiness and the writer report what lasts.
             Err(error) => {
                 if !sweeper.failing {
-                    tracing::warn!(%error, "assets could not be swept");
+                    tracing::warn!(%error, "unused assets could not be looked for; the next round tries again");
                 }
                 sweeper.failing = true;
             }

@@ -142,7 +142,7 @@ fn websocket_key(request: &Request) -> Result<Vec<u8>, Box<Response>> {
         let mut response = error(
             StatusCode::UPGRADE_REQUIRED,
             "upgrade-required",
-            "this is a WebSocket endpoint",
+            "this address takes WebSockets only: send a handshake (Upgrade: websocket)",
         );
         let headers = response.headers_mut();
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));

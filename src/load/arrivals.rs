@@ -95,7 +95,7 @@ pub async fn join(args: JoinArgs) -> anyhow::Result<bool> {
     author
         .create_objects(args.objects, args.object_bytes as usize)
         .await
-        .context("making the canvas")?;
+        .context("the canvas with its objects could not be made")?;
     let expected = Expected::snapshot(&author, args.objects);
     author.leave().await;
     let run = arrive(common, &canvas, &expected).await?;
@@ -145,7 +145,7 @@ async fn arrive(common: &Common, canvas: &str, expected: &Expected) -> anyhow::R
         // Who is done stays until all are: who leaves early would cost the others.
         let mut arrivals = Vec::new();
         while let Some(arrival) = coming.join_next().await {
-            arrivals.push(arrival.context("a visitor died")??);
+            arrivals.push(arrival.context("a client of the load ended with a fault")??);
         }
         anyhow::Ok(arrivals)
     };

@@ -55,7 +55,7 @@ async fn count(shared: &Shared, session: &Session) -> Result<(), Fault> {
                 tracing::warn!(
                     log_bytes,
                     stored_bytes,
-                    "the sums of what canvases take in {} were wrong by so much: they are put right",
+                    "the sums of the canvases' sizes in {} were wrong by this: they were corrected",
                     shared.engine()
                 );
                 return Ok(());

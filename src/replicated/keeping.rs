@@ -59,7 +59,7 @@ impl Shared {
     ) -> Result<(), Fault> {
         let n = replica.inner.lock().n;
         if !self.until_told(replica, n, TOLD).await {
-            tracing::warn!(canvas = %replica.id, "hooks are told late: if all processes end now, they miss something");
+            tracing::warn!(canvas = %replica.id, "the events of a canvas are not queued for hooks yet: if all processes end now, they are lost");
         }
         let held = {
             let mut inner = replica.inner.lock();

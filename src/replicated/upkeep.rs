@@ -207,7 +207,7 @@ pub(super) async fn farewell(shared: &Arc<Shared>) {
         }
     }
     if let Err(fault) = shared.note_changes(&session).await {
-        tracing::debug!(%fault, "what canvases take is not told: it is counted when they are opened");
+        tracing::debug!(%fault, "the sizes of canvases could not be reported: they are counted when the canvases are opened");
     }
     unregister(shared).await;
 }

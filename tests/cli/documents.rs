@@ -173,14 +173,15 @@ fn curl(words: &[String], address: SocketAddr) -> String {
 }
 
 /// The blocks of code in one language.
-fn blocks(text: &str, language: &str) -> Vec<String> {
+pub fn blocks(text: &str, language: &str) -> Vec<String> {
     let fence = format!("\n```{language}\n");
     let rests = text.split(&fence).skip(1);
     let blocks = rests.filter_map(|rest| rest.split("\n```").next());
     blocks.map(str::to_owned).collect()
 }
 
-fn document(name: &str) -> String {
+/// The text of `README.md`, or of one in `docs/`.
+pub fn document(name: &str) -> String {
     let mut all = documents().into_iter();
     all.find(|(path, _)| path == name).unwrap().1
 }
