@@ -190,7 +190,8 @@ pub fn document(name: &str) -> String {
 fn the_worker_in_javascript_gets_the_job_that_it_has_pushed() {
     let cluster = Cluster::start(1);
     let address = cluster.ready(1)[0];
-    let [example] = &blocks(&document("docs/JOBS.md"), "js")[..] else {
+    let examples = blocks(&document("docs/JOBS.md"), "js");
+    let [example] = &examples[..] else {
         panic!("docs/JOBS.md has one block of js");
     };
     // It goes on for ever, except in a test.

@@ -1,15 +1,15 @@
 //! The commands of the guides and of the operator's document, run as their reader runs them.
 
-use std::cell::RefCell;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
+use tempfile::TempDir;
 
-use super::cluster::Cluster;
 use super::documents::{blocks, document};
-use super::{output_of, stderr, stdout};
+use super::{output_of, scumble, stderr, stdout};
 
 /// What a shell prints for a command of a document, in that folder; the program is found by its name.
 fn shell(command: &str, folder: &Path) -> String {
@@ -26,15 +26,59 @@ fn shell(command: &str, folder: &Path) -> String {
     stdout(&output)
 }
 
-/// One process, its address, and the folder of its file.
-fn relay(flags: impl Fn(&Path) -> Vec<String>) -> (Cluster, String, PathBuf) {
-    let folder = RefCell::new(PathBuf::new());
-    let cluster = Cluster::start_with(1, |place| {
-        *folder.borrow_mut() = place.to_owned();
-        flags(place)
-    });
-    let url = format!("http://{}", cluster.ready(1)[0]);
-    (cluster, url, folder.into_inner())
+/// One process over a file in a folder of its own. It ends with this value.
+struct Relay {
+    process: Child,
+    url: String,
+    folder: TempDir,
+}
+
+impl Relay {
+    /// `flags`: made in the folder.
+    fn start(flags: impl FnOnce(&Path) -> Vec<String>) -> Self {
+        let folder = TempDir::new().unwrap();
+        let mut process = scumble()
+            .args(["serve", "--listen=127.0.0.1:0", "--until-stdin-closes"])
+            .arg("--db")
+            .arg(folder.path().join("relay.db"))
+            .args(flags(folder.path()))
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let ready = lines.find_map(|line| {
+            let line = line.unwrap();
+            let (_, rest) = line.split_once("ready on ")?;
+            rest.split_whitespace().next().map(str::to_owned)
+        });
+        let url = ready.unwrap();
+        // What else it says is not read, and its log waits for nobody.
+        Self {
+            process,
+            url,
+            folder,
+        }
+    }
+
+    fn shell(&self, command: &str) -> String {
+        shell(command, self.folder.path())
+    }
+
+    /// A message of a back end, by the example.
+    fn publish(&self) {
+        let backend = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/backend.py");
+        let command = format!("python3 {} demo hello {}", backend.display(), self.url);
+        assert_eq!(self.shell(&command), "published as message 1\n");
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        // Both fail only if it has ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
 }
 
 /// The lines of a document's shell blocks that have this text.
@@ -49,28 +93,23 @@ fn commands(name: &str, text: &str) -> Vec<String> {
 #[test]
 fn a_canvas_comes_into_a_database_as_the_guide_says() {
     const GUIDE: &str = "docs/guides/save-into-my-database.md";
-    let [hooks] = &blocks(&document(GUIDE), "toml")[..] else {
+    let files = blocks(&document(GUIDE), "toml");
+    let [hooks] = &files[..] else {
         panic!("the guide has one file of hooks");
     };
-    let (_cluster, url, folder) = relay(|place| {
+    let relay = Relay::start(|place| {
         let file = place.join("hooks.toml");
         fs::write(&file, hooks).unwrap();
         vec![format!("--hooks={}", file.display())]
     });
-    let backend = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/backend.py");
-    let publish = format!("python3 {} demo hello {url}", backend.display());
-    assert_eq!(shell(&publish, &folder), "published as message 1\n");
+    let url = &relay.url;
+    relay.publish();
 
-    let [pop] = &commands(GUIDE, "jobs pop")[..] else {
-        panic!("the guide takes an event once");
-    };
-    let event: Value =
-        serde_json::from_str(&shell(&format!("{pop} --url {url}"), &folder)).unwrap();
+    let pop = &commands(GUIDE, "jobs pop")[0];
+    let event: Value = serde_json::from_str(&relay.shell(&format!("{pop} --url {url}"))).unwrap();
     assert_eq!(event["data"]["type"], "canvas.changed");
     assert_eq!(event["data"]["canvas"], "demo");
-    let [ack] = &commands(GUIDE, "jobs ack")[..] else {
-        panic!("the guide acks it once");
-    };
+    let ack = &commands(GUIDE, "jobs ack")[0];
     let names = [
         ("PARTITION_ID", "partitionId"),
         ("TRANSACTION_ID", "transactionId"),
@@ -79,7 +118,7 @@ fn a_canvas_comes_into_a_database_as_the_guide_says() {
     let ack = names.iter().fold(ack.clone(), |ack, (name, field)| {
         ack.replace(name, event[field].as_str().unwrap())
     });
-    let done = shell(&format!("{ack} --url {url}"), &folder);
+    let done = relay.shell(&format!("{ack} --url {url}"));
     assert!(done.contains("\"success\":true"), "{done}");
 }
 
@@ -88,7 +127,7 @@ fn keys_and_tokens_are_made_as_the_documents_say() {
     for name in ["docs/guides/add-multiplayer.md", "docs/OPERATIONS.md"] {
         let secret = &commands(name, "openssl rand -base64 32 > ")[0];
         let file = secret.rsplit(' ').next().unwrap();
-        let (_cluster, url, folder) = relay(|place| {
+        let relay = Relay::start(|place| {
             shell(secret, place);
             vec![format!("--auth-secret-file={}", place.join(file).display())]
         });
@@ -101,34 +140,33 @@ fn keys_and_tokens_are_made_as_the_documents_say() {
             .nth(1)
             .unwrap()
             .replace("*=write", "7");
-        fs::write(folder.join("token"), shell(&tokens[0], &folder)).unwrap();
+        let token = relay.shell(&tokens[0]);
+        fs::write(relay.folder.path().join("token"), token).unwrap();
         // Who has it may enter, and nobody else.
+        let url = &relay.url;
         let load = |more: &str| {
             format!(
                 "scumble load clients --url {url} --canvas-prefix {canvas} --canvases 1 --clients-per-canvas 1 \
                  --duration 1 {more}"
             )
         };
-        shell(&load("--token-file token"), &folder);
-        shell(&format!("! {} 2>/dev/null", load("")), &folder);
+        relay.shell(&load("--token-file token"));
+        relay.shell(&format!("! {} 2>/dev/null", load("")));
     }
 }
 
 #[test]
 fn a_backup_is_made_as_the_document_says() {
-    let (_cluster, url, folder) = relay(|_| Vec::new());
-    let backend = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/backend.py");
-    shell(
-        &format!("python3 {} demo hello {url}", backend.display()),
-        &folder,
-    );
+    let relay = Relay::start(|_| Vec::new());
+    relay.publish();
+    let folder = relay.folder.path();
     let copies = folder.join("copies");
     fs::create_dir(&copies).unwrap();
     for backup in commands("docs/OPERATIONS.md", "scumble backup --db") {
         let backup = backup
             .replace("/var/lib/scumble", &folder.display().to_string())
             .replace("/backup", &copies.display().to_string());
-        let said = shell(&backup, &folder);
+        let said = relay.shell(&backup);
         assert!(said.contains("1 canvases"), "{said}");
     }
     let copy = fs::read_dir(&copies)
@@ -139,5 +177,5 @@ fn a_backup_is_made_as_the_document_says() {
     let copies: Vec<PathBuf> = copy.collect();
     assert_eq!(copies.len(), 1, "{copies:?}");
     let doctor = format!("scumble doctor --db {}", copies[0].display());
-    assert!(shell(&doctor, &folder).contains("no findings"));
+    assert!(relay.shell(&doctor).contains("no findings"));
 }

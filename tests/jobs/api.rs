@@ -374,6 +374,35 @@ async fn a_dead_message_is_listed_reviewed_and_replayed() {
 }
 
 #[tokio::test]
+async fn a_message_is_given_up_by_hand_and_a_queue_is_emptied() {
+    let relay = Relay::start(1, &[]).await;
+    let names = ["a".to_owned(), "b".to_owned(), "c".to_owned()];
+    push(&relay, 0, "q", "Default", &names).await;
+    let nothing = Value::Null;
+    let (_, waiting) = ask(&relay, 0, "GET", "/api/v1/messages?queue=q", &nothing).await;
+    let first = &waiting["messages"][0];
+    let name = |field: &str| first[field].as_str().expect("a name").to_owned();
+    let path = format!(
+        "/api/v1/messages/{}/{}/dlq",
+        name("partitionId"),
+        name("transactionId")
+    );
+    let (code, answer) = ask(&relay, 0, "POST", &path, &json!({})).await;
+    assert_eq!(code, 200, "{answer}");
+    let (_, dead) = ask(&relay, 0, "GET", "/api/v1/dlq?queue=q", &nothing).await;
+    assert_eq!(dead["total"], 1, "{dead}");
+
+    let (code, answer) = ask(&relay, 0, "DELETE", "/api/v1/queues/q/clear", &nothing).await;
+    assert_eq!(code, 200, "{answer}");
+    let (_, queue) = ask(&relay, 0, "GET", "/api/v1/status/queues/q", &nothing).await;
+    assert_eq!(
+        (&queue["pending"], &queue["depth"]),
+        (&json!(0), &json!(0)),
+        "{queue}"
+    );
+}
+
+#[tokio::test]
 async fn the_jobs_api_wants_the_token_of_the_server_api() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("token");
