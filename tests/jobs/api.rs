@@ -388,6 +388,10 @@ async fn a_message_is_given_up_by_hand_and_a_queue_is_emptied() {
         name("transactionId")
     );
     let (code, answer) = ask(&relay, 0, "POST", &path, &json!({})).await;
+    let told = answer["message"].as_str().unwrap_or_default();
+    assert!(code == 404 && told.contains("pop first"), "{answer}");
+    pop(&relay, 0, "q").await;
+    let (code, answer) = ask(&relay, 0, "POST", &path, &json!({})).await;
     assert_eq!(code, 200, "{answer}");
     let (_, dead) = ask(&relay, 0, "GET", "/api/v1/dlq?queue=q", &nothing).await;
     assert_eq!(dead["total"], 1, "{dead}");
