@@ -1,4 +1,4 @@
-//! Who may enter a canvas: tokens are checked here, and what a token allows is written down as a [`Grant`].
+//! Decides who may enter a canvas: checks tokens, and writes down as a [`Grant`] what a token allows.
 //!
 //! The module knows no sockets, and reads no files but those of keys and of revoked tokens. It reads the wall clock,
 //! because a token's `exp` is a time of the wall clock.

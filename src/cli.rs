@@ -1,4 +1,5 @@
-//! The command line, and the subcommands beside `serve`: run several, look, examine, copy, make tokens.
+//! The command line, and the subcommands beside `serve`: they run several processes, look, examine, copy, and make
+//! tokens.
 
 use std::any::TypeId;
 use std::io::Write;

@@ -1,5 +1,5 @@
-//! Configuration: parsed twice, first as flags and environment ([`ServeArgs`]), then as something meaningful ([`Config`]).
-//! Nothing else reads the environment.
+//! Configuration. It is parsed twice: first as flags and environment ([`ServeArgs`]), then into typed settings
+//! ([`Config`]). Nothing else reads the environment.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;

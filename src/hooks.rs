@@ -3,8 +3,9 @@
 //! A hook names canvases, events, and a destination: a queue of the application's own, or an address that the relay
 //! posts to. [`mod@file`] reads hooks, [`Hooks`] says which of them want an event. Both are pure.
 //!
-//! Over the file and in memory, an event is put into its queue together with the message that it reports. Over Redis,
-//! how far a canvas has been told is kept beside the canvas. So neither exists without the other.
+//! Over the file and in memory, an event is put into its queue in the same step as the message that it reports. So
+//! neither exists without the other. Over Redis, each canvas has a mark of how far it was told: the mark moves in the
+//! step that queues the events.
 
 use std::sync::Arc;
 use std::time::Duration;

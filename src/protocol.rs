@@ -1,4 +1,4 @@
-//! The wire, version 1: what a client may say, what the server answers, and the numbers both use.
+//! The wire, version 1: the messages of clients and of the server, and the numbers that both use.
 //!
 //! Nothing here knows about sockets, rooms or storage; everything else depends on this module.
 

@@ -1,13 +1,15 @@
-//! Redis as the engine of a relay of several hosts (see [`crate::log`]): processes share one server, found at its address or by sentinels.
+//! Redis as the engine of a relay of several hosts (see [`crate::log`]): processes share one server, found at its
+//! address or by sentinels.
 //!
 //! - [`connect`]: the connections of a link, and what a server must be to be used; [`address`]: where it is.
-//! - [`batches`], [`snapshots`], [`summaries`], [`counting`], [`registry`], [`tables`], [`samples`]: what is asked of it, each step one
-//!   script in `lua/`.
+//! - [`batches`], [`snapshots`], [`summaries`], [`counting`], [`registry`], [`tables`], [`samples`]: the requests, each
+//!   step one script in `lua/`.
 //! - [`looking`]: a relay from outside, and one that is moved in.
-//! - [`keys`]: the names of keys and channels; [`replies`]: what answers and messages look like; [`fault`]: what an error is to its caller.
+//! - [`keys`]: the names of keys and channels; [`replies`]: the form of answers and messages; [`fault`]: what an error
+//!   means to its caller.
 //!
-//! What Redis itself loses (a crash between two syncs of its file, a failover to a replica that was behind) is lost. Each run of
-//! a server, and each server, has an era of its own, so that instances notice.
+//! If Redis itself loses something (in a crash between two syncs of its file, or in a failover to a replica that was
+//! behind), that is lost. Each run of a server has an era of its own, so that instances notice.
 
 mod address;
 mod batches;

@@ -1,4 +1,4 @@
-//! The composition root: starts the parts, watches over them, ends them in steps with a deadline.
+//! Starts all parts of a process, watches over them, and ends them in steps with a deadline.
 
 mod hooks;
 mod settings;

@@ -257,7 +257,7 @@ impl SqliteBackplane {
             }
         });
         if let Err(error) = joined.await {
-            tracing::error!(%error, "the queue's end failed");
+            tracing::error!(%error, "the queue could not be shut down cleanly");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The one place that spawns tasks. Long-lived parts run in the relay's `JoinSet`; rooms and connections,
-//! which come and go, through a [`Spawner`]. Panics abort the process (see `main.rs`), so none dies unseen.
+//! The one place that spawns tasks. Long-lived parts run in the relay's `JoinSet`. Rooms and connections, which come
+//! and go, run through a [`Spawner`]. Panics abort the process (see `main.rs`), so no task dies unseen.
 
 use tokio_util::task::TaskTracker;
 

@@ -1,7 +1,8 @@
-//! What time it is, and waiting for it to pass: the host's time, or one that a test makes.
+//! What time it is, and waiting for it to pass: the host's time, or that of a test.
 //!
-//! A test of whole relays plays hours in seconds, and plays them again from a seed. On its thread time stands still while there is
-//! something to do, and then goes on to what is waited for next ([`Pretence`]). Everywhere else this is the host's time.
+//! A test of whole relays plays hours in seconds, and repeats them from a seed. On its thread time stands still while
+//! there is something to do. Then it jumps to the next moment that something waits for ([`Pretence`]). Everywhere else
+//! this is the host's time.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

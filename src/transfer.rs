@@ -5,8 +5,8 @@
 //! - [`to_file`]: its contents into a new file, for a backup and for a move.
 //! - [`to_redis`]: a file's contents into a Redis where no relay is yet.
 //!
-//! What is carried: canvases with their numbering, their messages and what is remembered of clients; the work queue; hooks. Who is on a
-//! canvas is not: they come back by themselves. Nor are samples for the analytics.
+//! It carries canvases with their numbering, their messages and remembered clients; the work queue; hooks. It does not
+//! carry the clients that are on a canvas, because they come back by themselves, nor samples for the analytics.
 
 pub mod outside;
 pub mod queues;

@@ -1,8 +1,8 @@
 //! Webhooks: the relay itself pops the queue of each hook, and posts the events to the hook's address.
 //!
-//! Events of one canvas go out in order, one request after the other. Each attempt is signed anew. A failed event is
-//! sent again after longer and longer pauses, for three days; then it goes to the dead-letter queue. A receiver that is
-//! dead delays no other: each hook has a task of its own, and the canvases of one hook don't wait for each other.
+//! Events of one canvas go out in order, one request after the other. Each attempt has a new signature. A failed event
+//! is sent again after longer and longer pauses, for three days; then it goes to the dead-letter queue. A receiver that
+//! is dead delays no other: each hook has a task of its own, and the canvases of one hook don't wait for each other.
 
 mod attempt;
 

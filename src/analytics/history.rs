@@ -1,4 +1,4 @@
-//! From samples of several processes to lines of one relay. Pure.
+//! Adds up the samples of several processes to the numbers of one relay. Pure.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Samples of this process alone, in memory: for `--queue off`, and for as long as Redis does not answer.
+//! The samples of this process alone, in memory. They serve `--queue off`, and a relay whose Redis does not answer.
 
 use std::collections::VecDeque;
 

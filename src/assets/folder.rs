@@ -1,6 +1,6 @@
-//! Blobs in a folder: `{relay}/{first byte of the hash}/{name}`, and what is being written in `{relay}/tmp`.
+//! Blobs in a folder: `{relay}/{first byte of the hash}/{name}`. Unfinished ones are in `{relay}/tmp`.
 //!
-//! Whatever touches the disk runs on a thread that may wait. A file gets its name once the disk has all of it.
+//! Everything that touches the disk runs on a thread that may wait. A file gets its name once the disk has all of it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};

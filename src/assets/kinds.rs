@@ -1,4 +1,5 @@
-//! The types of assets. None of them is a program to a browser; what it might take for a page goes out as a download.
+//! The types of assets. A browser runs none of them as a program. A type that it might show as a page is sent as a
+//! download.
 
 /// A type that is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

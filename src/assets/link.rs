@@ -1,4 +1,5 @@
-//! Signed links to assets, for `<img>` and all else that can't send a header. A link is for one asset of one canvas, and for an hour at most.
+//! Signed links to assets, for `<img>` and other places that can't send a header. A link is for one asset of one
+//! canvas, and ends within an hour.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

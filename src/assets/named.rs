@@ -1,4 +1,4 @@
-//! Which assets an object names: any string in it that is `asset:` and a SHA-256.
+//! Which assets an object names: all that stand in its strings as `asset:` and a SHA-256.
 
 use std::collections::HashSet;
 

@@ -1,7 +1,8 @@
-//! What no object names goes, a day after it was last named. One process does it at a time; the index says which.
+//! Deletes assets a day after the last object that named them is gone. One process does it at a time, by a lease in the
+//! index.
 //!
-//! A canvas without assets is never looked at, and one that has not changed costs a read of its head. Uploads that did not end leave files
-//! without a row in the index: these go once they are old.
+//! A canvas without assets is never looked at. A canvas that has not changed costs one read of its head. Uploads that
+//! did not end leave files that the index does not list; these are deleted once they are old.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -47,7 +48,7 @@ pub async fn run(assets: Arc<Assets>, directory: Arc<dyn Directory>) {
             // The next one tries again; readiness and the writer report what lasts.
             Err(error) => {
                 if !sweeper.failing {
-                    tracing::warn!(%error, "assets could not be swept");
+                    tracing::warn!(%error, "unused assets could not be looked for; the next round tries again");
                 }
                 sweeper.failing = true;
             }

@@ -1,4 +1,4 @@
-//! One upload: bytes are hashed and written as they come, and the asset is there once the index has it.
+//! One upload: bytes are hashed and written as they come. The asset exists once the index has it.
 
 use std::sync::atomic::Ordering;
 

@@ -1,5 +1,5 @@
-//! The keys that tokens are checked with. Each has one algorithm: what a token's header says only chooses among the
-//! keys that are there, and can't turn a public key into a shared secret.
+//! The keys that check tokens. Each key has one algorithm. A token's header only chooses among the configured keys. It
+//! can't make a public key pass for a shared secret.
 
 use std::fmt;
 use std::io;

@@ -1,4 +1,4 @@
-//! Tokens and subjects that are not let in any more, from a file with one on each line.
+//! Revoked tokens and subjects, from a file with one on each line.
 //!
 //! A line is a `jti` or a `sub` as it is, or JSON. A string in quotes is for a name that begins or ends with a space or
 //! begins with `#`. An object with `sub` or `jti` names only one of the two.

@@ -1,4 +1,4 @@
-//! A secret that is neither printed nor compared byte by byte.
+//! A secret. It is never printed, and comparing it takes the same time whatever the other value is.
 
 use std::fmt;
 use std::io;

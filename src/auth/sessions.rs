@@ -1,8 +1,8 @@
-//! Sessions of the dashboard: a cookie says that somebody has shown an API token of scope `admin`, signed with a key that
-//! follows from the token.
+//! Sessions of the dashboard. A cookie says that its bearer has shown an API token of scope `admin`. It is signed with
+//! a key that is derived from the token.
 //!
-//! Nothing is kept: every process that has the token can check the cookie, sessions cost no memory, and a token that is
-//! taken out of the file takes its sessions along.
+//! Nothing is stored. Every process that has the token can check the cookie, and sessions cost no memory. To end all
+//! sessions of a token, take it out of the file.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

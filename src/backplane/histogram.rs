@@ -1,4 +1,4 @@
-//! Durations in buckets, as Prometheus wants them: each counts what took no longer than its bound.
+//! Durations in buckets, as Prometheus wants them: each bucket counts the durations up to its bound.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

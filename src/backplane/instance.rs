@@ -1,4 +1,4 @@
-//! The backplane as this process's part of the relay: its name, its health, its end.
+//! The backplane as a part of this process: its name, its health, its end.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! Where entries wait for the writer: bounded, and fair between canvases.
 //!
-//! Each canvas has a lane; the writer takes from the lanes in turn (deficit round robin), so that a canvas
-//! that floods waits for itself only. Refusals are decided under the same lock as admissions: an op that was
-//! refused holds the author's later ones, and none of those can slip in between.
+//! Each canvas has a lane. The writer takes from the lanes in turn (deficit round robin), so a canvas that floods
+//! delays only itself. Refusals are decided under the same lock as admissions. A refused op holds back its author's
+//! later ops, and none of those can slip in between.
 
 mod budget;
 mod gate;

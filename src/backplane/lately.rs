@@ -1,4 +1,4 @@
-//! What changed lately on a canvas: for clients that hold an older state of it and need not have the whole again. Pure.
+//! The latest changes of a canvas, for clients that hold an older state and need not get the whole canvas again. Pure.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

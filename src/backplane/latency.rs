@@ -1,4 +1,4 @@
-//! How long things take.
+//! Measures how long things take.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Seals: what one instance of a relay has sealed, every other can check, and nobody else can make.
+//! Seals. Every instance of a relay can make and check them, and nobody else can make one.
 
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;

@@ -1,4 +1,4 @@
-//! Authors without a seat, who wait for the end of their one message. Hardly ever is there one.
+//! Authors that are no members of a room, and wait for the end of their one message. There is hardly ever one.
 
 use std::collections::HashMap;
 use std::sync::Arc;

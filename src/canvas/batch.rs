@@ -1,4 +1,5 @@
-//! Several messages that are done as one: tried beside the rows first, and done if none of them is refused.
+//! A batch: several messages that are done as one. They are tried beside the rows first, and done if none of them is
+//! refused.
 
 use super::RESENT_STEPS;
 use super::moment::Moment;

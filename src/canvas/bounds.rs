@@ -1,4 +1,4 @@
-//! How much the objects of one canvas may be, and their logs. Pure, and the same for every backplane.
+//! The bounds of one canvas's objects and of their logs. Pure, and the same for every backplane.
 
 use super::store::ObjectLog;
 use crate::backplane::Refusal;

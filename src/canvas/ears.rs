@@ -1,4 +1,4 @@
-//! What a canvas in memory tells hooks: the rules run as always, and this listens.
+//! Listens to a canvas in memory for the hooks, while the rules run as always.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
-//! The log of an object: entries that are appended to it, and one that takes the place of the first of them.
+//! The log of an object: entries are appended to it, and one entry can take the place of the first ones.
 //!
-//! An entry is bytes that mean something to the application only. The log is as old as the object: a replaced object keeps it, and
-//! with a deleted one it goes.
+//! An entry is bytes that mean something to the application only. The log belongs to its object: it stays when the
+//! object is replaced, and is deleted with it.
 
 use super::bounds::entry_bytes;
 use super::messages::{End, left_of};

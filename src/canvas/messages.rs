@@ -1,4 +1,4 @@
-//! Durable messages: what is a duplicate, what each does to the canvas, and how it ends.
+//! Durable messages: which is a duplicate, what each does to the canvas, and how it ends.
 
 use bytes::Bytes;
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! One canvas at one moment: where what happens to it is decided.
+//! One canvas at one moment. Everything that happens to a canvas is decided here.
 
 use super::bounds::ObjectBounds;
 use super::quotas::Spare;

@@ -1,4 +1,4 @@
-//! An object that messages are merged into: taken apart once, and written once.
+//! An object that messages are merged into: parsed once, and written once.
 
 use serde_json::{Map, Value};
 

@@ -1,4 +1,4 @@
-//! A canvas as it would be: what is written to it stays here, and the rows below are only read.
+//! A canvas as it would be. Changes stay here, and the rows below are only read.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,7 +1,7 @@
-//! Whether what is kept of all canvases has room for more. Pure, and the same for every backplane.
+//! Whether there is room for more among the stored data of all canvases. Pure, and the same for every backplane.
 //!
-//! These are decided before a message is done, not by the rules of a canvas: who is refused for the moment sends it again, so
-//! nothing of it may have happened.
+//! This is decided before a message is done, not by the rules of a canvas. A client whose message is refused for the
+//! moment sends it again, so nothing of it may have happened.
 
 use super::bounds::entry_bytes;
 use crate::backplane::{Author, Entry, Refusal};

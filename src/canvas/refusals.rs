@@ -1,4 +1,4 @@
-//! In which words something is refused: one text a reason, on every backplane.
+//! The words of refusals: one text for each reason, on every backplane.
 
 use crate::backplane::Refusal;
 use crate::limits::ONE_BATCH_WORK;
@@ -59,7 +59,7 @@ pub(super) fn no_edit(message: String) -> Refusal {
 
 /// A compaction covers what its author knows, and nobody knows what comes.
 pub(super) fn not_yet(upto: u64, head: u64) -> Refusal {
-    let message = format!("upto is {upto}, and the canvas is at {head}");
+    let message = format!("upto must be at most {head}, the canvas's seq, not {upto}");
     refusal(ErrorCode::BadMessage, &message)
 }
 

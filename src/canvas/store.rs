@@ -1,4 +1,4 @@
-//! The operations that the rules need from a store of the rows of one canvas.
+//! The operations that the rules need from a store of one canvas's rows.
 
 use std::sync::Arc;
 

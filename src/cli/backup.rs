@@ -93,6 +93,12 @@ pub(super) fn is_free(to: &Path) -> anyhow::Result<()> {
         "--to {}: is there already; name a new file",
         to.display()
     );
+    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
+    ensure!(
+        folder.is_none_or(Path::is_dir),
+        "--to {}: its folder is not there; make it first",
+        to.display()
+    );
     for suffix in ["-journal", "-wal", "-shm", ".lock"] {
         let beside = file::beside(to, suffix);
         ensure!(

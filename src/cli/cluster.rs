@@ -1,4 +1,4 @@
-//! `scumble cluster`: several `serve` processes over one file; one that dies is started again.
+//! `scumble cluster`: several `serve` processes over one file. A process that dies is started again.
 
 mod backoff;
 mod process;

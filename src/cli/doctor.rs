@@ -1,4 +1,4 @@
-//! `scumble doctor`: examines a file, or a relay in Redis, from outside and says what to do about what it found.
+//! `scumble doctor`: examines a file, or a relay in Redis, from outside, and says what to do about each finding.
 
 mod assets;
 mod checks;

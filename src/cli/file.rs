@@ -1,4 +1,4 @@
-//! A relay's file, looked at from outside: read-only, in a process that serves nobody.
+//! A relay's file, read by a tool: read-only, in a process that serves nobody.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! `scumble completions` and `scumble man`: what packages install beside the program.
+//! `scumble completions` and `scumble man`: files that packages install beside the program.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

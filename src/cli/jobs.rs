@@ -1,4 +1,4 @@
-//! `scumble jobs`: the work queue of a running relay from a shell. Messages are JSON, one a line.
+//! `scumble jobs`: the work queue of a running relay, from a shell. Messages are JSON, one on a line.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, Write};

@@ -1,4 +1,5 @@
-//! `--fail-point NAME=DEED@WHEN`: where tests let the queue fail, or die, at a chosen moment. Hidden, and inert when not given.
+//! `--fail-point NAME=DEED@WHEN`: a hidden flag with which tests make the queue fail, or die, at a chosen moment.
+//! Without it nothing happens.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
-//! The configuration file: flags without their dashes, in TOML. It counts less than a variable and more than a profile: its
-//! values become the defaults that the command line is read with.
+//! The configuration file: flags without their dashes, in TOML. Variables win over it, and it wins over a profile: its
+//! values become the defaults of the command line.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

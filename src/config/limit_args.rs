@@ -1,4 +1,4 @@
-//! The raw flags about how much one client and one canvas may take, and how long. 0 means no limit.
+//! The raw flags that limit what one client and one canvas may take, and for how long. 0 means no limit.
 
 use std::num::NonZeroU32;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The raw flags about how much is kept of all canvases together.
+//! The raw flags that limit the stored data of all canvases together.
 
 use std::num::NonZeroU32;
 use std::time::Duration;

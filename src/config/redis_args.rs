@@ -1,4 +1,4 @@
-//! `--redis` and what goes with it.
+//! The flags of `--redis`, and those that belong to it.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! Where Redis is. Its password is told to Redis and to nobody else.
+//! The address of Redis. Its password is sent to Redis only, and never printed.
 
 use std::ffi::OsStr;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! The raw flags about who may enter, and what they become: [`Security`].
+//! The raw flags that say who may enter, and the settings that follow from them: [`Security`].
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! Parsers of single values: each refuses a wrong one in words that say what would be right.
+//! Parsers of single values. The error for a wrong value says what would be right.
 
 use std::fmt::{self, Display};
 use std::net::{IpAddr, SocketAddr};

@@ -1,5 +1,5 @@
-//! Which addresses a webhook may be posted to. An address that only machines of one's own network reach is refused unless
-//! the hook allows it: otherwise whoever may set a hook up could have the relay knock at doors behind the firewall.
+//! The addresses that a webhook may be posted to. An address of a private network is refused unless the hook allows it.
+//! Otherwise, somebody who may set up hooks could have the relay reach hosts behind the firewall.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -1,4 +1,4 @@
-//! Which canvases a hook is about: one by its name, or all whose names begin alike.
+//! The canvases of a hook: one by its name, or all whose names begin alike.
 //!
 //! ```
 //! use scumble::hooks::pattern::CanvasPattern;

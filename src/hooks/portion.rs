@@ -1,5 +1,5 @@
-//! How much hooks are told of one message of a client. A batch of a few kilobytes may patch one large object nine hundred times: told with the whole
-//! object each time, that would be a hundred megabytes. Pure.
+//! The bounds of what hooks are told of one client message. A batch of a few kilobytes may patch one large object 900
+//! times: told with the whole object each time, that would be 100 MB. Pure.
 
 use crate::limits::{HOOK_EVENTS_BYTES, HOOK_OBJECTS_BYTES};
 

@@ -1,4 +1,4 @@
-//! How an attempt is signed: by the specification of Standard Webhooks, so that its libraries verify it.
+//! The signature of an attempt, as Standard Webhooks specifies it: the libraries of Standard Webhooks verify it.
 
 use std::fmt;
 

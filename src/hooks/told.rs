@@ -1,4 +1,4 @@
-//! Events as their receivers read them, and the messages that they become. Pure.
+//! Events as their receivers read them, and the queue messages that they become. Pure.
 
 use std::sync::Arc;
 

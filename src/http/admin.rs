@@ -1,7 +1,8 @@
 //! The dashboard at `/admin`: a page, and below `/admin/api/` what it reads and does.
 //!
-//! The page is for everybody and holds nothing. What it asks for goes through a guard of its own ([`access`]), not through
-//! the server API's: a browser's cookie is good here and nowhere else, and what is not listed here can't be reached with it.
+//! The page is for everybody and contains no data. Its requests go through a guard of its own ([`access`]), not through
+//! that of the server API. A browser's cookie is good here and nowhere else, and reaches only the handlers that are
+//! listed here.
 
 mod access;
 mod canvases;

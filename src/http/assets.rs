@@ -1,7 +1,8 @@
 //! `/assets/{canvas}/{sha256}`: the images and files of canvases. [`upload`] takes them, [`answer`] gives them.
 //!
-//! Who may read a canvas may read its assets, and who may write on it may add to them. The token comes in `Authorization`, or a signed link
-//! stands for it, since `<img>` sends no headers. Pages of other origins may ask as far as they may open a WebSocket.
+//! A client that may read a canvas may read its assets, and a client that may write on it may add some. The token comes
+//! in `Authorization`. A signed link can take its place, because `<img>` sends no headers. Pages of other origins may
+//! ask if their origin may open a WebSocket.
 
 mod access;
 mod answer;

@@ -1,4 +1,4 @@
-//! Bodies of requests: each is bounded in bytes and in time, whoever reads it.
+//! Bodies of requests. Each is bounded in bytes and in time, whoever reads it.
 
 use std::time::Duration;
 

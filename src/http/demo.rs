@@ -1,4 +1,4 @@
-//! The demo's controls, which `--demo-controls` switches on: the page may kill a process.
+//! The demo's controls (`--demo-controls`), with which a page may kill a process.
 
 use std::fs;
 use std::net::IpAddr;
@@ -48,7 +48,7 @@ pub(super) async fn kill(
 }
 
 fn kill_self(instance: &str) -> Response {
-    tracing::warn!("the demo asked for the death of this process");
+    tracing::warn!("the demo page kills this process");
     let killer = std::thread::Builder::new()
         .name("killer".to_owned())
         .spawn(|| {
@@ -86,7 +86,7 @@ async fn kill_other(state: &HttpState, name: &str) -> Response {
     if !is_demo_process(pid) {
         return forbidden(&format!("{name} was not started with --demo-controls"));
     }
-    tracing::warn!(instance = name, pid, "the demo asked for its death");
+    tracing::warn!(instance = name, pid, "the demo page kills a process");
     match i32::try_from(pid).ok().and_then(Pid::from_raw) {
         Some(pid) if kill_process(pid, Signal::KILL).is_ok() => killed(name),
         _ => error(

@@ -1,4 +1,4 @@
-//! Why a queue falls behind, guessed from its numbers, and what to do. Pure.
+//! Guesses from its numbers why a queue falls behind, and says what to do. Pure.
 
 use crate::backplane::Stats;
 use crate::limits::{HEARTBEAT_STALE, WAL_RESTART_BYTES, WRITER_QUEUE_ENTRIES};

@@ -1,4 +1,5 @@
-//! The demo and the client library, embedded in the binary, with an `ETag` each, and compressed where that is understood.
+//! The demo and the client library, embedded in the binary. Each file has an `ETag`, and is compressed for clients that
+//! accept that.
 //!
 //! The files are built from `web/` and committed, so that building the server needs no Node.
 

@@ -1,4 +1,5 @@
-//! Whose connection it is, as proxies tell it: `X-Forwarded-For` in the forms that are in use, and `Forwarded` (RFC 7239).
+//! The client's address, as proxies report it: in `X-Forwarded-For`, in the forms that are in use, or in `Forwarded`
+//! (RFC 7239).
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -1,4 +1,4 @@
-//! `/healthz`: the process is alive. `/readyz`: it can take clients and commit what they say.
+//! `/healthz`: the process is alive. `/readyz`: it can take clients and commit their messages.
 
 use axum::extract::State;
 use axum::http::StatusCode;

@@ -1,4 +1,5 @@
-//! The work queue over HTTP, in the wire of Queen MQ: `/api/v1/push`, `/api/v1/pop/…`, `/api/v1/ack` and the rest. `docs/JOBS.md` has the contract.
+//! The work queue over HTTP, in the wire of Queen MQ: `/api/v1/push`, `/api/v1/pop/…`, `/api/v1/ack` and the rest.
+//! `docs/JOBS.md` has the contract.
 //!
 //! Every error is `{"error": text, "code": word, "message": text}`: clients of that wire show `error`.
 

@@ -254,7 +254,16 @@ pub fn bind(address: SocketAddr) -> io::Result<Bound> {
 }
 
 fn at(address: SocketAddr) -> impl FnOnce(io::Error) -> io::Error {
-    move |e| io::Error::new(e.kind(), format!("--listen {address}: {e}"))
+    move |e| {
+        let hint = match e.kind() {
+            io::ErrorKind::AddrInUse => {
+                "; end the program that listens there, or give another port"
+            }
+            io::ErrorKind::AddrNotAvailable => "; this host has no such address",
+            _ => "",
+        };
+        io::Error::new(e.kind(), format!("--listen {address}: {e}{hint}"))
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Long answers: a canvas's objects, messages or members. Each is given in pieces as its reader takes them, nothing in it is taken apart,
-//! and what all of them hold at a time is bounded. A reader who takes too long is left.
+//! Long answers: a canvas's objects, messages or members. Each is sent in pieces as its reader takes them, and is not
+//! parsed on the way. There is a bound for what all of them hold at a time. A reader that takes too long is cut off.
 
 use std::io;
 use std::pin::Pin;

@@ -1,5 +1,5 @@
-//! Looks that are shared: however many ask for the same numbers at a time, they are read once for all of them. Nobody gets what was read before
-//! it asked.
+//! Shared reads. Requests for the same numbers at the same time share one read. Nobody gets numbers that were read
+//! before it asked.
 
 use std::time::Instant;
 

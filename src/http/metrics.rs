@@ -1,4 +1,4 @@
-//! `/metrics`: gauges are set when they are asked for, so that they are never older than the answer.
+//! `/metrics`: gauges are read at each request, so they are never older than the answer.
 
 use std::fmt::Write;
 use std::sync::atomic::Ordering;

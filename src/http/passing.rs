@@ -1,4 +1,4 @@
-//! Bodies that are too large.
+//! Receives and drops bodies that are too large.
 
 use axum::body::{Body, Bytes};
 use http_body_util::BodyExt;

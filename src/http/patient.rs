@@ -1,4 +1,5 @@
-//! A socket that waits for a reader only so long: hyper itself would wait for ever for a client that asks and does not read.
+//! A socket that waits for its reader for a bounded time. hyper itself would wait for ever for a client that asks and
+//! does not read.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

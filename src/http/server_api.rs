@@ -1,7 +1,9 @@
-//! `/api/v1/canvases/…`: the API for an application's own servers. Described in `server_api/openapi.json`, which is served too.
+//! `/api/v1/canvases/…`: the API for an application's own servers. Described in `server_api/openapi.json`, which is
+//! served too.
 //!
-//! Whoever has the token may do everything. Without one, only processes of this host may; a proxy in front would make
-//! this host's of everybody, and a browser would lend its place to any page, so requests that show signs of either are refused.
+//! A token allows what its scopes say. Without tokens, only processes of this host are answered. A proxy in front would
+//! make everybody a process of this host, and a browser would act for any page. So a request that shows signs of either
+//! is refused.
 
 mod access;
 mod canvases;

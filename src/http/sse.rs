@@ -57,7 +57,7 @@ async fn other_method(State(state): State<UpgradeState>, request: Request) -> Re
         say(header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_AGE);
         response
     } else {
-        let message = "a stream of events is asked for with POST";
+        let message = "use POST, with the hello as the body: the answer is the stream of events";
         error(
             StatusCode::METHOD_NOT_ALLOWED,
             "method-not-allowed",

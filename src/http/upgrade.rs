@@ -1,5 +1,6 @@
-//! `GET /ws/{canvas_id}`: from HTTP to a WebSocket. What is wrong with the request is refused before the upgrade, with a status that
-//! proxies and logs understand. A page that may not connect is refused behind it: it would not get to see a status.
+//! `GET /ws/{canvas_id}`: from HTTP to a WebSocket. A wrong request is refused before the upgrade, with a status that
+//! proxies and logs understand. A page of an origin that may not connect is refused after it, because it would not see
+//! a status.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -141,7 +142,7 @@ fn websocket_key(request: &Request) -> Result<Vec<u8>, Box<Response>> {
         let mut response = error(
             StatusCode::UPGRADE_REQUIRED,
             "upgrade-required",
-            "this is a WebSocket endpoint",
+            "this address takes WebSockets only: send a handshake (Upgrade: websocket)",
         );
         let headers = response.headers_mut();
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));

@@ -1,4 +1,5 @@
-//! Acks, extensions, and what is done to single messages. A lease is a fence: who has lost it changes nothing.
+//! Acks, extensions, and operations on single messages. A lease is a fence: a consumer that has lost it changes
+//! nothing.
 
 use std::collections::BTreeMap;
 

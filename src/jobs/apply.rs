@@ -1,4 +1,4 @@
-//! One op of the queue: all of it, or none.
+//! Applies one op of the queue: all of it, or nothing.
 
 use super::op::{Answer, Op, Step, StepDone, Transaction};
 use super::store::Store;

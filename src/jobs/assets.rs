@@ -1,8 +1,8 @@
-//! The index of assets: which files a canvas has, what they take, and since when no object names them.
+//! The index of assets: which files a canvas has, how much room they take, and since when no object names them.
 //!
-//! It is in the tables of the work queue: what is changed there together is committed together, whatever the store is. The bytes
-//! themselves are elsewhere (`crate::assets`), each under a name that is never given twice. So a row that is there has its bytes, and bytes
-//! without a row are left of an upload or of a deletion that did not end.
+//! It is in the tables of the work queue, because they have transactions on every store. The bytes are elsewhere
+//! (`crate::assets`), each blob under a name that is never given twice. So every row has its bytes. Bytes without a row
+//! are the rest of an upload or a deletion that did not end.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! How a row becomes columns and comes back: a store of any kind can keep it, and none is named here.
+//! Turns a row into columns and back, so that any kind of store can keep it. No store is named here.
 
 /// Where a row's columns go, in their order.
 pub(crate) trait Out {

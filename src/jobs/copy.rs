@@ -1,4 +1,4 @@
-//! All rows of a queue, copied from one store to another. What workers have leased stays leased: leases end by themselves.
+//! Copies all rows of the queue from one store to another. Leases are copied, too: they end by themselves.
 
 use std::ops::ControlFlow;
 

@@ -1,4 +1,4 @@
-//! The dead-letter queue: looked through, marked, replayed.
+//! The dead-letter queue: listed, marked as reviewed, replayed.
 
 use serde_json::json;
 

@@ -1,5 +1,5 @@
-//! The history of deliveries: each attempt of the relay to hand messages of a queue to a receiver, and what became of them. It is written with
-//! the acks that follow from the attempt, in the same commit.
+//! The history of deliveries: each attempt of the relay to hand messages of a queue to a receiver, and how it ended. It
+//! is written in the same commit as the acks that follow from the attempt.
 
 use std::ops::ControlFlow;
 

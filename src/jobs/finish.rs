@@ -1,4 +1,4 @@
-//! The end of a message for a group, and for all.
+//! The end of a message for one group, and for all.
 
 use super::op::Refusal;
 use super::rows::{Dead, DeadIndex, Mark, Message, Named, Ready, State};

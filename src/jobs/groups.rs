@@ -1,4 +1,4 @@
-//! Consumer groups: where they begin, what they take in of what was there before, and how they end.
+//! Consumer groups: where they begin, which earlier messages they get, and how they end.
 
 use super::fifo::{self, Spot};
 use super::op::{Refusal, Start};

@@ -1,4 +1,4 @@
-//! Messages and the dead, page by page.
+//! Messages and dead letters, page by page.
 
 mod attempts;
 mod notes;

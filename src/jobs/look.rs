@@ -1,4 +1,4 @@
-//! Looking things up: nothing here changes a row.
+//! Reads: nothing here changes a row.
 
 use std::sync::Arc;
 

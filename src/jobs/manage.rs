@@ -1,4 +1,4 @@
-//! Queues and groups as their owners see them: made, changed, emptied, ended.
+//! Queues and groups: made, changed, emptied, deleted.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! The rows in memory, with a journal of what they were: for `--queue off`, and for the simulation.
+//! The rows in memory, with a journal of their earlier values: for `--queue off`, and for the simulation.
 
 use std::convert::Infallible;
 use std::ops::ControlFlow;

@@ -1,4 +1,4 @@
-//! The queue of one process in its memory: `--queue off`. What a process that ends had, is gone.
+//! The queue of one process in its memory, for `--queue off`. It is lost when the process ends.
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};

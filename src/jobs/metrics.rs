@@ -1,4 +1,4 @@
-//! Counters of the queue, by queue: of the first hundred that this process meets; the rest are counted together.
+//! Counters by queue, for the first hundred queues that this process meets. The others are counted together.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::LazyLock;

@@ -1,4 +1,4 @@
-//! Names: of queues in wakes, of messages in tables, of partitions and leases on the wire; and which names may be given.
+//! Names of queues in wakes, of messages in tables, of partitions and leases on the wire; and which names are allowed.
 
 use sha2::{Digest, Sha256};
 

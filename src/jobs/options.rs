@@ -1,4 +1,4 @@
-//! The options of a queue, with their bounds. An option that can't be kept is refused.
+//! The options of a queue, with their bounds. An option that scumble does not support is refused.
 
 use serde_json::{Map, Value, json};
 

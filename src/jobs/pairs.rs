@@ -1,5 +1,5 @@
-//! What a request costs beyond its items: each message is told to every consumer group of its queue, and each ack asks them all. So pairs of an
-//! item and a group are counted before anything is done.
+//! The cost of a request beyond its items. Each message is told to every consumer group of its queue, and each ack asks
+//! them all. So pairs of an item and a group are counted before anything is done.
 
 use super::op::{AckItem, PushItem, Refusal, Step, Transaction};
 use super::store::Store;

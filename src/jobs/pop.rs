@@ -1,4 +1,4 @@
-//! Popping: which partition has its turn, and what is leased of it.
+//! Popping: which partition has its turn, and which of its messages are leased.
 
 use super::fifo::{self, Spot};
 use super::op::{Answer, Delivered, LeaseId, PopRequest, Popped, Refusal, Source, Start};

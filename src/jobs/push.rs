@@ -1,4 +1,4 @@
-//! Pushing: each item is taken, known already, or refused by itself.
+//! Pushing: each item is queued, a duplicate, or refused by itself.
 
 use super::fifo::due_of;
 use super::op::{Configure, DEFAULT_PARTITION, PushItem, Pushed, Queued, Refusal};

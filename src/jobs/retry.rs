@@ -1,4 +1,4 @@
-//! What follows from an attempt that failed, in either kind of queue; and when a message is tried again.
+//! The consequences of a failed attempt, in either kind of queue, and the time of the next one.
 
 use super::fifo::{self, Spot};
 use super::finish::{Death, End, bury};

@@ -1,5 +1,5 @@
-//! The tables of the queue. Each is ordered by its key, which is what it is searched by: an index of another table is a table of its own, kept by
-//! the rules. Times are milliseconds of the relay's clock.
+//! The tables of the queue. Each is ordered by its key, and searched only by it. Instead of an index, there is another
+//! table, which the rules maintain. Times are milliseconds of the relay's clock.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The queue as the rest of the process sees it: ops go to an engine that keeps the rows, pops may wait.
+//! The queue as the rest of the process sees it: ops go to an engine that keeps the rows, and pops may wait.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

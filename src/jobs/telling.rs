@@ -1,9 +1,10 @@
-//! Hooks in memory and over a log of several hosts: the events of canvases are pushed into the queues here, in one transaction with how
-//! far their canvas has been told. (Over the file, `sqlite::hooks` does that in the transaction of what they tell of.)
+//! Hooks in memory and over a log of several hosts. The events of canvases are pushed into the queues in one
+//! transaction with the mark of how far their canvas has been told. (Over the file, `sqlite::hooks` does that in the
+//! transaction of the messages themselves.)
 //!
-//! - [`due`]: what time brings: canvases that became quiet, and gaps for which there is room now.
-//! - [`versions`]: the hooks that are followed.
-//! - [`follower`]: what a process does for them.
+//! - [`due`]: events that time brings: canvases that became quiet, and gaps for which there is room now.
+//! - [`versions`]: the hooks that are in force.
+//! - [`follower`]: the part of a process that follows them.
 
 pub(crate) mod due;
 pub(crate) mod follower;

@@ -1,4 +1,5 @@
-//! How long messages waited and were worked on: counts by powers of two of milliseconds, which forget slowly, so that what they say is of late.
+//! How long messages waited and were worked on: counts by powers of two of milliseconds. Old counts fade, so the
+//! numbers are recent.
 
 use super::effects::Counts;
 use super::store::Store;

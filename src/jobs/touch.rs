@@ -1,9 +1,9 @@
-//! Operations on single messages by hand: pending now, dead, deleted.
+//! Manual operations on single messages: make pending, move to the dead letters, delete.
 
 use super::ack::{Attempt, Place, attempt, done_already, find};
 use super::fifo::{self, Spot};
 use super::finish::{End, bury, no_message};
-use super::op::{Answer, Touch, What};
+use super::op::{Answer, Refusal, Touch, What};
 use super::retry::end;
 use super::retry::fresh;
 use super::rows::{Message, State};
@@ -14,6 +14,7 @@ use super::{finish, unordered};
 /// Does something to one message, for one group or for all that have it before them.
 pub(crate) fn touch<S: Store>(w: &mut Work<'_, S>, touch: &Touch) -> Res<Answer, S> {
     let mut groups = Vec::new();
+    let mut why = no_message(&touch.name);
     if let Some(group) = &touch.group {
         groups.push(group.clone());
     } else if let Some((partition, _)) = parse_partition_id(&touch.partition_id)
@@ -22,9 +23,13 @@ pub(crate) fn touch<S: Store>(w: &mut Work<'_, S>, touch: &Touch) -> Res<Answer,
         for at in 0..w.group_count(queue)? {
             groups.extend(w.see_group_at(queue, at).map(|group| group.name.clone()));
         }
+        if groups.is_empty() {
+            why = Refusal::not_found(
+                "no consumer group has popped from this queue yet, so there is nobody to do this for: pop first",
+            );
+        }
     }
     let mut touched = 0;
-    let mut why = no_message(&touch.name);
     for group in &groups {
         let place = match find(w, &touch.partition_id, &touch.name, group)? {
             Ok(place) => place,

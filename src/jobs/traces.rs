@@ -1,5 +1,5 @@
-//! Traces: what a consumer notes down about a message while it works on it. They end: with the message's partition, a week after they were
-//! written, or when newer ones of the same message need the room.
+//! Traces: notes that a consumer writes on a message while it works on it. They are deleted with the message's
+//! partition, after a week, or when newer ones of the same message need the room.
 
 use serde_json::json;
 

@@ -1,4 +1,5 @@
-//! One call of the rules: the rows that it works with, read once and written back at its end, and what is to be told once it is committed.
+//! One call of the rules: its rows, read once and written back at its end, and the notifications that follow its
+//! commit.
 
 use std::collections::HashMap;
 

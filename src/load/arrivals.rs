@@ -1,5 +1,5 @@
-//! `scumble load join` and `scumble load resume`: how soon somebody who comes to a canvas has what is there, or what
-//! was missed. Many may come at the same moment. Every part, every object and every `seq` is checked.
+//! `scumble load join` and `scumble load resume`: how soon a client that comes to a canvas has its contents, or the
+//! messages that it missed. Many may come at the same moment. Every part, every object and every `seq` is checked.
 
 mod author;
 mod check;
@@ -95,7 +95,7 @@ pub async fn join(args: JoinArgs) -> anyhow::Result<bool> {
     author
         .create_objects(args.objects, args.object_bytes as usize)
         .await
-        .context("making the canvas")?;
+        .context("the canvas with its objects could not be made")?;
     let expected = Expected::snapshot(&author, args.objects);
     author.leave().await;
     let run = arrive(common, &canvas, &expected).await?;
@@ -147,7 +147,7 @@ async fn arrive(common: &Common, canvas: &str, expected: &Expected) -> anyhow::R
         // Who is done stays until all are: who leaves early would cost the others.
         let mut arrivals = Vec::new();
         while let Some(arrival) = coming.join_next().await {
-            arrivals.push(arrival.context("a visitor died")??);
+            arrivals.push(arrival.context("a client of the load ended with a fault")??);
         }
         anyhow::Ok(arrivals)
     };

@@ -1,4 +1,4 @@
-//! What a load's clients sent and were told, as JSON lines: the history that `scripts/judge` judges.
+//! What a load's clients sent and were told, as JSON lines. `scripts/judge` judges this history.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};

@@ -1,7 +1,7 @@
-//! `scumble load jobs`: producers and consumers on the work queue of running relays, and a check of what comes out.
+//! `scumble load jobs`: producers and consumers on the work queue of running relays, and a check of the results.
 //!
-//! With a rate it is an open loop: a message counts from the moment it was due, so that what falls behind shows as latency. Without one, each
-//! producer pushes again as soon as it has its answer.
+//! With a rate it is an open loop: a message counts from the moment it was due, so delays show as latency. Without a
+//! rate, each producer pushes again as soon as it has its answer.
 
 mod consumer;
 mod http;

@@ -1,4 +1,4 @@
-//! One client's own ops: what is in flight, and what must be said again after a refusal or a reconnect. Pure.
+//! One client's own ops: those in flight, and those to send again after a refusal or a reconnect. Pure.
 
 use std::collections::VecDeque;
 

@@ -1,7 +1,7 @@
-//! An open loop's clock: what is due when, whatever became of what was due before.
+//! An open loop's clock: it says what is due when, whatever became of what was due before.
 //!
-//! The runtime's timers are a millisecond coarse, which is more than the latencies measured here. So a thread of its
-//! own waits for each due time and hands it over.
+//! The runtime's timers have a resolution of a millisecond, which is more than the latencies measured here. So a thread
+//! of its own waits for each due time and hands it over.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -1,4 +1,4 @@
-//! How a load gets in where not everybody may: certificates that it trusts, and tokens that it shows.
+//! How a load gets into a protected relay: the certificates that it trusts, and the tokens that it shows.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

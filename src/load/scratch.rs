@@ -1,4 +1,4 @@
-//! The queue file of a load that was given none: in a folder of its own, gone at the end.
+//! The queue file of a load without `--db`: in a folder of its own, which is deleted at the end.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;

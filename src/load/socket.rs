@@ -1,4 +1,4 @@
-//! A load client's WebSocket: how it is made, what is said over it, and how long to wait before the next one.
+//! A load client's WebSocket: how it is made, how it sends, and how long to wait before the next one.
 
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! Where a relay is: `http://HOST:PORT`, `ws://HOST:PORT` or the same behind TLS, with a path in front of `/ws/` if need be.
+//! The address of a relay: `http://HOST:PORT`, `ws://HOST:PORT` or the same over TLS, with a path before `/ws/` if
+//! there is one.
 
 use std::fmt;
 use std::str::FromStr;

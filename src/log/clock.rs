@@ -1,5 +1,5 @@
-//! What time it is on the relay's clock, which all instances go by: as the engine said, counted on with the kernel's boot clock. A step of the
-//! server's clock changes nothing about it.
+//! The relay's clock, which all instances share: the engine's time, counted on with the kernel's boot clock. If the
+//! server's clock is set, this one does not jump.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What canvases take of what all share, as an engine counts it.
+//! How much canvases take of what all share, as an engine counts it.
 
 use super::Reply;
 use crate::protocol::ids::CanvasId;

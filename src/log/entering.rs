@@ -1,4 +1,4 @@
-//! How an instance makes itself known to an engine, and what may come of that.
+//! How an instance registers with an engine, and what can follow from that.
 
 use std::sync::Arc;
 

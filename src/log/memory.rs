@@ -1,6 +1,6 @@
-//! An engine in this process, for tests: instances that share it form a relay. It does what [`crate::log`] says, and what it allows: it
-//! doubles and delays what it publishes, loses some of it and breaks the link, forgets answers, and fails over to a replica
-//! that is behind.
+//! An engine in this process, for tests. Instances that share it form a relay. It does what [`crate::log`] says, and
+//! everything that it allows: it doubles and delays what it publishes, loses some of it and breaks the link, forgets
+//! answers, and fails over to a replica that is behind.
 
 mod counting;
 mod log;

@@ -1,5 +1,4 @@
-//! Samples of what the instances did, for whoever looks after the relay: small texts that the engine does not read, and that end by
-//! themselves.
+//! Samples of the instances, for the analytics: small texts that the engine does not read, and that end by themselves.
 
 use super::Reply;
 

@@ -1,4 +1,4 @@
-//! Tables of rows, for the work queue: what is changed together is committed together, by whoever comes first.
+//! Tables of rows, for the work queue. A commit changes rows together, and the first of two commits wins.
 
 use std::collections::BTreeMap;
 

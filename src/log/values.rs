@@ -1,4 +1,4 @@
-//! What an engine is given, and what it answers.
+//! The values that an engine is given, and those that it answers.
 
 use super::Asks;
 use crate::limits::Logs;

@@ -1,4 +1,5 @@
-//! Applying an entry; and requests from outside of a room: looking canvases up, publishing to them, deleting them.
+//! Applies an entry, and answers requests from outside of a room: looking canvases up, publishing to them, deleting
+//! them.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,7 +1,7 @@
-//! How much work canvases may be: here it is done on the event loop, in everybody's time.
+//! Bounds the work of canvases, because here the event loop does it.
 //!
-//! Entries of little work are free. What is beyond comes out of one allowance for all; when that is used up, canvases that have used it
-//! a moment ago wait, and all others go on.
+//! Entries of little work are free. The others share one allowance. When it is used up, the canvases that have just
+//! used it wait, and all others go on.
 
 use crate::limits::{CANVAS_QUANTUM_BYTES, MEMORY_WORK, MEMORY_WORK_MS};
 

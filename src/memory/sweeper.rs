@@ -1,6 +1,7 @@
-//! The thread that lets time pass on canvases nobody touches: expired messages go, and so does who stays away.
+//! The thread that lets time pass on canvases that nobody touches: it removes expired messages, and clients that stay
+//! away.
 //!
-//! It ticks only while there is something to expire, and only on the canvases where there is.
+//! It ticks only while there is something to expire, and only on those canvases.
 
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;

@@ -1,5 +1,5 @@
-//! Hooks are told of what happens on a canvas under the canvas's lock: what happened and its events are both there, or the process is
-//! gone.
+//! Tells hooks of a canvas's events under the canvas's lock. So a message and its events are both there, or the process
+//! is gone.
 
 use std::sync::Arc;
 

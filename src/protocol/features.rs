@@ -1,7 +1,7 @@
 //! The features of one side of a connection, beyond those of every client and server of version 1.
 //!
-//! `welcome.features` says what the server has, `hello.features` what the client understands. Each is a list of words. A word that
-//! the other side does not know is ignored, so that either may be the younger one.
+//! `welcome.features` lists those of the server, `hello.features` those that the client understands. Each side ignores
+//! words that it does not know, so either may be newer than the other.
 
 /// One thing that may be there or not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

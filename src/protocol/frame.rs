@@ -1,5 +1,5 @@
-//! Server frames (RFC 6455, 5.2). They are unmasked, so header and payload are the same bytes for
-//! every receiver: a message is framed once and shared by all sockets.
+//! Server frames (RFC 6455, 5.2). They are unmasked, so header and payload are the same bytes for every receiver: a
+//! message is framed once and shared by all sockets.
 
 use super::encoding::Encoding;
 

@@ -1,4 +1,4 @@
-//! The names of things: canvases, clients, instances, connections, epochs. All checked when made.
+//! The names of canvases, clients, instances, connections and epochs. Each is checked when it is made.
 
 use std::fmt;
 use std::sync::Arc;

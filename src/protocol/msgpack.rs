@@ -1,8 +1,8 @@
 //! The same messages in MessagePack: JSON in, MessagePack out, and the other way round. Pure.
 //!
-//! Everything behind the sockets is JSON. What goes out is written anew here, once for all who hear it
-//! ([`message`], [`cursor_batch`]); what comes in becomes the JSON that the client could have sent ([`to_json()`]), and
-//! goes through the same parser.
+//! Everything behind the sockets is JSON. Outgoing messages are written in MessagePack here, once for all receivers
+//! ([`message`], [`cursor_batch`]). Incoming ones become the JSON that the client could have sent ([`to_json()`]), and
+//! go through the same parser.
 
 mod entries;
 mod from_json;

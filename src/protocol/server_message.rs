@@ -1,4 +1,4 @@
-//! The messages of the server: encoded once, as a framed message that every socket can share.
+//! The messages of the server. Each is encoded once, as a frame that every socket can share.
 
 use std::io::Write as _;
 

@@ -1,4 +1,5 @@
-//! Where Redis is now: at its address, or where sentinels say that the master is; and what is needed to be believed there.
+//! Where Redis is now: at its address, or where sentinels say that the master is. Also how it proves that it is the
+//! right one (TLS).
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What canvases take of what all share.
+//! How much canvases take of what all share.
 
 use std::time::Duration;
 

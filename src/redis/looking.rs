@@ -1,4 +1,4 @@
-//! A relay in Redis, from outside: looked at by tools that are no instance of it; and a new one, moved in from elsewhere.
+//! A relay in Redis from outside: tools that are no instance look at it, or move a new one in.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock};

@@ -1,4 +1,4 @@
-//! What Redis's answers and messages look like.
+//! The form of Redis's answers and messages.
 
 use redis::{FromRedisValue, ParsingError, Value, from_redis_value};
 

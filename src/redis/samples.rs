@@ -1,4 +1,5 @@
-//! Samples of the instances: a hash of how they are, and a sorted set for each series, by when its spans began.
+//! Samples of the instances: a hash of their latest state, and a sorted set for each series, by the beginning of each
+//! span.
 
 use futures::FutureExt as _;
 

@@ -1,4 +1,4 @@
-//! What is on canvases, for those who list them.
+//! Summaries of canvases, for lists of them.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! What rooms are told of the configuration.
+//! The settings that rooms get from the configuration.
 
 use std::time::Duration;
 

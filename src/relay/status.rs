@@ -1,4 +1,4 @@
-//! How the process is, for its pages and probes.
+//! The state of the process, for its pages and probes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

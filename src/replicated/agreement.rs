@@ -1,8 +1,9 @@
-//! Whether the copies of a canvas are alike. Each batch carries what its author's copy was after an earlier batch, as a hash
-//! that is kept up to date by what changes. Whoever has run that batch compares it with what its own copy was then. A copy that
-//! differs is read anew from the log: it is not used meanwhile.
+//! Checks that the copies of a canvas are alike. Each batch carries a hash of its author's copy after an earlier batch.
+//! The hash is kept up to date by each change. Every other instance that has run that batch compares the hash with its
+//! own. A copy that differs is read again from the log, and not used meanwhile.
 //!
-//! Which of the two is wrong can't be seen. So the one that was read anew tells what it is now, and the other one compares.
+//! Nobody can see which of the two is wrong. So the instance that has read its copy again tells its new hash, and the
+//! other one compares.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;

@@ -1,7 +1,8 @@
 //! The canvases that this instance has copies of.
 //!
-//! *Subscribe, then read*: a copy hears what is told before it is read, so nothing falls in between; what comes twice is
-//! dropped by its number, what is missing is read. So a message that did not get through to us costs one read, no more.
+//! *Subscribe, then read*: a copy gets new batches before it is read, so nothing falls in between. Its number tells a
+//! repeated batch, which is dropped. A missing batch is read. So a message that did not get through costs one read, no
+//! more.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Requests from outside of a room, and the figures.
+//! Requests from outside of a room, and the statistics.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

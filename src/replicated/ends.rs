@@ -1,5 +1,5 @@
-//! Canvases that nobody has: what is over there ends, and those that nobody has used for too long are emptied. And the sums over all
-//! canvases, which are counted again now and then.
+//! Canvases that no instance has open. What has expired there is removed, and canvases that nobody has used for too
+//! long are emptied. The sums over all canvases are counted again now and then.
 
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ async fn count(shared: &Shared, session: &Session) -> Result<(), Fault> {
                 tracing::warn!(
                     log_bytes,
                     stored_bytes,
-                    "the sums of what canvases take in {} were wrong by so much: they are put right",
+                    "the sums of the canvases' sizes in {} were wrong by this: they were corrected",
                     shared.engine()
                 );
                 return Ok(());

@@ -1,10 +1,10 @@
-//! The work queue over Redis: its rules run here, over tables that the engine has ([`store`]), and what they come to is committed in one
-//! step. If another process has committed meanwhile, nothing is done, and the rules run again over what is there now; who is
-//! overtaken too often commits next. A transaction over several queues is one step, too.
+//! The work queue over Redis. Its rules run here, over tables in the engine ([`store`]), and their changes are
+//! committed in one step. If another process has committed meanwhile, nothing is done, and the rules run again over the
+//! new rows. A process that is overtaken too often commits next. A transaction over several queues is one step, too.
 //!
 //! - [`coding`]: rows and keys as bytes.
-//! - [`base`]: what is asked of the engine.
-//! - [`message`]: what processes tell one another.
+//! - [`base`]: the requests to the engine.
+//! - [`message`]: the messages between processes.
 
 mod base;
 pub(crate) mod coding;

@@ -1,5 +1,5 @@
-//! Snapshots, and copies that are given up. A snapshot is encoded on another thread, from what the canvas was at one moment, and goes
-//! to Redis in parts.
+//! Snapshots, and copies that are dropped. A snapshot is encoded on another thread, from the canvas as it was at one
+//! moment, and goes to Redis in parts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,7 +57,7 @@ impl Shared {
     ) -> Result<(), Fault> {
         let n = replica.inner.lock().n;
         if !self.until_told(replica, n, TOLD).await {
-            tracing::warn!(canvas = %replica.id, "hooks are told late: if all processes end now, they miss something");
+            tracing::warn!(canvas = %replica.id, "the events of a canvas are not queued for hooks yet: if all processes end now, they are lost");
         }
         let held = {
             let mut inner = replica.inner.lock();

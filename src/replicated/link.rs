@@ -1,8 +1,8 @@
-//! The link to the log, and coming back after it broke.
+//! The link to the log, and how it is made again after it broke.
 //!
-//! A link that fails in any part is given up and made anew, since what became of a request under way is not known. The
-//! copies of canvases then get what they missed before anybody uses the new one. An error that the engine answers with is not such
-//! a failure: see [`Fault`].
+//! A link that fails in any part is given up, because nobody knows what became of its open requests. The copies of
+//! canvases get what they missed before anybody uses the new link. An error that the engine answers with is not such a
+//! failure: see [`Fault`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,5 +1,5 @@
-//! Canvases as those see them who look them up, or list them. What is on a canvas is noted in the engine by those who have it, and what it
-//! takes is counted there. So a list loads none.
+//! Canvases in lists and lookups. The instances that have a canvas note in the engine what is on it, and the engine
+//! counts what it takes. So a list loads no canvas.
 
 use std::ops::Bound;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! How a copy is read from the log: its snapshot part by part, the messages beside it, the batches since, each read bounded in bytes; put
-//! together on another thread. One large canvas holds no other up.
+//! Reads a copy from the log: its snapshot part by part, the messages beside it, and the batches since. Each read is
+//! bounded in bytes. Another thread puts them together. A large canvas delays no other.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,4 +1,4 @@
-//! Canvases of which the engine lost something. The engine accepts nothing for such a canvas, and others don't notice.
+//! Canvases of which the engine lost something. The engine accepts nothing for such a canvas; others are not affected.
 //! An instance that has a copy writes it back.
 
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! A relay over a log, as tools see it that are no instance: canvases are read without being opened, and written where nobody is yet.
+//! A relay over a log, as tools see it that are no instance. They read canvases without opening them, and write them
+//! where no relay is yet.
 //!
 //! - [`rows`]: the rows of the work queue.
 

@@ -148,7 +148,7 @@ async fn reap(session: &Session, number: u32, beat: i64) -> Result<(), Fault> {
             tracing::warn!(
                 instance = number,
                 canvas,
-                "its clients stay on a canvas that takes nothing"
+                "the clients of a dead instance stay on a canvas that accepts no changes"
             );
         }
     }

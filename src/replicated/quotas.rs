@@ -1,9 +1,9 @@
-//! What is kept of all canvases, as far as an instance has to do with it. The engine counts, and refuses a piece that there is no room for.
-//! What is refused then is decided here, before anything is committed; so all copies do the same.
+//! An instance's part in the quotas of all canvases. The engine counts, and refuses a piece that there is no room for.
+//! Then it is decided here, before anything is committed, which messages are refused. So all copies do the same.
 //!
 //! - **Logs.** Of a piece that does not fit, the messages that fit are committed. The others are refused.
-//! - **The total.** A piece that might make too much of what is kept is committed with how much is left ([`Command::Room`]). So every copy
-//!   comes to the same refusals.
+//! - **The total.** A piece that might make the total too large is committed with how much is left ([`Command::Room`]).
+//!   So every copy comes to the same refusals.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,4 +1,4 @@
-//! This instance's copy of one canvas, and where what happens to it goes.
+//! This instance's copy of one canvas, and the destination of its events.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -46,7 +46,7 @@ impl Shared {
         if !stale.is_empty() {
             tracing::warn!(
                 canvases = stale.len(),
-                "{} has something else than was here",
+                "the copies of some canvases differ from {}: they are read from there again",
                 self.engine()
             );
         }

@@ -1,4 +1,5 @@
-//! The rules that all instances must agree on, in the words of the flags: two with other rules would come to other results.
+//! The rules that all instances must agree on, in the words of the flags. Instances with different rules would come to
+//! different results.
 
 use crate::canvas::Rules;
 use crate::canvas::bounds::ObjectBounds;

@@ -1,6 +1,7 @@
-//! Samples of all instances, kept by the engine. While it does not answer, this process has its own.
+//! Samples of all instances, kept by the engine. While it does not answer, this process has only its own.
 //!
-//! Each host has a clock of its own, so samples are kept by the relay's: they are shifted on their way in, and back on their way out.
+//! Each host has a clock of its own. Samples are stored with times of the relay's clock, and shifted back when they are
+//! read.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

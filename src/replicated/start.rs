@@ -1,4 +1,4 @@
-//! How an instance begins: what it asks of the engine, and what it says when that is not so.
+//! How an instance starts: its demands on the engine, and its errors if they are not met.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};

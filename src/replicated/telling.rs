@@ -1,9 +1,10 @@
-//! Hooks: what batches do on canvases is put into the queues of back ends.
+//! Hooks: the events of batches are put into the queues of back ends.
 //!
-//! The log itself is the record of what is to be told. Each copy hears what its batches do ([`untold`]), and one of those who have the canvas
-//! pushes the events into the queue, in one commit with how far the canvas is told ([`pass`]). Whoever else tries finds that moved, and
-//! does nothing. If nobody is left who knows, somebody reads the canvas: its snapshot is never ahead of what was told, so the
-//! batches after that are all there, and do the same again.
+//! The log itself is the record of what hooks must be told. Each copy collects the events of its batches ([`untold`]).
+//! One of the instances that have the canvas pushes them into the queue, in one commit with the mark of how far the
+//! canvas was told ([`pass`]). Another one that tries finds the mark moved, and does nothing. If no instance with the
+//! events is left, another one reads the canvas. A snapshot is never ahead of the mark. So all batches after it are
+//! there, and yield the same events again.
 
 mod pass;
 pub(super) mod untold;

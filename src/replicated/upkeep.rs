@@ -1,5 +1,5 @@
-//! Upkeep: time that passes on quiet canvases, snapshots, copies that nobody uses, the end. It also decides when
-//! heartbeats are sent; [`super::peers`] says what they are for.
+//! Upkeep: lets time pass on quiet canvases, stores snapshots, drops copies that nobody uses, and ends the instance. It
+//! also decides when heartbeats are sent; [`super::peers`] says what they are for.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -207,7 +207,7 @@ pub(super) async fn farewell(shared: &Arc<Shared>) {
         }
     }
     if let Err(fault) = shared.note_changes(&session).await {
-        tracing::debug!(%fault, "what canvases take is not told: it is counted when they are opened");
+        tracing::debug!(%fault, "the sizes of canvases could not be reported: they are counted when the canvases are opened");
     }
     unregister(shared).await;
 }

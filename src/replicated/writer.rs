@@ -1,7 +1,8 @@
-//! The writer commits waiting entries: all that came during the last commit go together, canvas by canvas.
+//! The writer commits waiting entries. Everything that came during the last commit is committed together, canvas by
+//! canvas.
 //!
-//! A commit whose end is not known (the connection broke) is sent again, as it was, until it is known to be there. Its batches
-//! have numbers, so that they are applied once however often they come.
+//! If the result of a commit is unknown (the connection broke), it is sent again unchanged until it is known to be
+//! there. Its batches have numbers, so they are applied once however often they come.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! A room's task: takes what waits, lets [`State`] decide, does what it asks for, flushes once a round.
+//! A room's task: it takes all waiting events, lets [`State`] decide, carries out the effects, and flushes once a
+//! round.
 
 use std::collections::HashSet;
 use std::sync::Arc;

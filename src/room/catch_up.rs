@@ -1,7 +1,7 @@
 //! One member's place in its canvas's log. Pure.
 //!
-//! Live delivery is the fast path of the same mechanism that serves a resume, a late join and a slow
-//! reader: a member needs `next`, and is fed until `next` is past what the room has delivered.
+//! Live delivery is the fast path of the mechanism that serves a resume, a late join and a slow reader. A member needs
+//! `next`, and is fed until `next` is past what the room has delivered.
 
 use std::sync::Arc;
 

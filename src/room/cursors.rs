@@ -1,5 +1,5 @@
-//! Cursors: the latest per client since the last batch ([`Pointers`], pure), and the flusher, one task
-//! for all rooms that ticks those with something to say.
+//! Cursors: the latest of each client since the last batch ([`Pointers`], pure), and the flusher. The flusher is one
+//! task for all rooms. It ticks those whose cursors moved.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,7 +1,8 @@
 //! The inbox of a room: deliveries of the backplane, messages of its members, answers to its reads.
 //!
-//! One lock, one wake-up for many events. Bounded: what can be read again (the log) or superseded
-//! (cursors, signals) is dropped when full; what can't is bounded by the number of connections and their ops in flight.
+//! One lock, one wake-up for many events. It is bounded. When it is full, events are dropped that can be read again
+//! (the log) or give way to newer ones (cursors, signals). The number of connections and their ops in flight bounds all
+//! others.
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! Who is here, over all instances: the room's copy of the presence table, and what others are told when it changes. Pure.
+//! The members of a canvas, over all instances: the room's copy of the presence table, and the news that members get
+//! when it changes. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Which rooms are open here. Opens a room with its first member, forgets it with its last.
+//! The rooms that are open here. It opens a room for its first member, and forgets it after its last.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};

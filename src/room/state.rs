@@ -1,5 +1,5 @@
-//! What a room does with what happens to it. Pure: no clock, no I/O; pushes go to [`Link`]s (in memory),
-//! everything else comes out as [`Effect`]s for the actor.
+//! Decides what a room does at each event. Pure: no clock, no I/O. Pushes go to [`Link`]s (in memory), everything else
+//! comes out as [`Effect`]s for the actor.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

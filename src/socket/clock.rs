@@ -1,4 +1,5 @@
-//! A connection's deadlines: the hello, pings and pongs, a socket that takes nothing, a token that ends, the close.
+//! A connection's deadlines: for the hello, for pings and pongs, for a socket that takes nothing, for the token, and
+//! for the close.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};

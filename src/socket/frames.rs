@@ -1,5 +1,5 @@
-//! What a client's bytes are as frames (RFC 6455, 5.2), followed before the parser gets them. The parser reads on until it has a whole
-//! message, so what never becomes one is counted here: frames of a turn, fragments of a message, empty ones.
+//! Follows a client's bytes as frames (RFC 6455, 5.2), before the parser gets them. The parser reads on until it has a
+//! whole message. So what may never become one is counted here: frames of a turn, fragments of a message, empty ones.
 
 use crate::limits::{MAX_EMPTY_FRAGMENTS, MAX_FRAGMENTS};
 

@@ -1,4 +1,5 @@
-//! The reading half: tungstenite's frames, or a stream's posts, in; the room's events and the queue's entries out.
+//! The reading half: takes tungstenite's frames, or a stream's posts, and makes events for the room and entries for the
+//! queue.
 
 use std::io;
 use std::net::IpAddr;

@@ -1,9 +1,9 @@
-//! The socket as tungstenite sees it. Reads come from a buffer that exists only while there is something
-//! in it, so that an idle connection holds next to nothing; what tungstenite writes itself (pongs, answers
-//! to close frames) goes through the outbox like everything else.
+//! The socket as tungstenite sees it. Reads come from a buffer that exists only while it has bytes, so an idle
+//! connection needs almost no memory. Everything that tungstenite writes itself (pongs, answers to close frames) goes
+//! through the outbox like all other frames.
 //!
-//! tungstenite reads until it has a whole message. So it gets no more than a turn's share of bytes and frames here, and then hears
-//! that there is nothing more; [`Io::is_spent`] tells that from an empty socket.
+//! tungstenite reads until it has a whole message. So it gets no more than a turn's share of bytes and frames here, and
+//! is then told that there are no more. [`Io::is_spent`] tells that apart from an empty socket.
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! The post of a stream's client, until the connection has read it. Pure.
 //!
-//! A client numbers its posts 1, 2, 3, …, and sends one only when its stream has said that the one before was taken. So
-//! at most one waits, whatever way it came. A post that comes twice or too late changes nothing.
+//! A client numbers its posts 1, 2, 3, …. It sends one only when its stream has said that the one before was taken. So
+//! at most one waits, whichever process it came to. A post that comes twice or too late changes nothing.
 
 use std::sync::Arc;
 

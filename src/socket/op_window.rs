@@ -1,7 +1,7 @@
-//! Which op numbers a connection has used, to tell a resend from a mistake. Pure.
+//! The op numbers that a connection has used, to tell a resend from a mistake. Pure.
 //!
-//! The store's answer to any number at or below the client's highest is "already committed". That would be a lie
-//! about a number that was never sent, or was refused for good: those are `bad-op` here.
+//! The store answers "already committed" to any number at or below the client's highest. That would be wrong for a
+//! number that was never sent, or was refused for good: those are `bad-op` here.
 
 use std::collections::VecDeque;
 

@@ -1,5 +1,5 @@
-//! The writing half: whoever has something to say puts it into the outbox and writes what the socket
-//! takes at once. Only a full socket wakes the connection's task.
+//! The writing half: every part that has a message puts it into the outbox, and writes what the socket takes at once.
+//! Only a full socket wakes the connection's task.
 
 use std::collections::BTreeSet;
 use std::io::{self, IoSlice};

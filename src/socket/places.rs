@@ -1,4 +1,4 @@
-//! How many connections there are, in all and of each address.
+//! The number of connections, in all and of each address.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};

@@ -1,4 +1,4 @@
-//! A stream of events in a WebSocket's place: `docs/PROTOCOL.md` has what goes over it.
+//! A stream of events in a WebSocket's place: `docs/PROTOCOL.md` describes it.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! Samples in the file: each process writes its own, everybody reads all of them.
+//! Samples in the file: each process writes its own, and reads those of all.
 
 use std::sync::Arc;
 

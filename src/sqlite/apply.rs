@@ -1,6 +1,6 @@
-//! One transaction of the writer: each entry's message, its place, its effect on the canvas's state and its author's
-//! `op` together. What that is, [`crate::canvas`] decides. Heads, clients and objects that are merged are read and written once
-//! a transaction, however many entries name them.
+//! One transaction of the writer. It stores each entry's message, its place, its effect on the canvas and its author's
+//! `op`, together. [`crate::canvas`] decides what these are. Heads, clients and merged objects are read and written
+//! once a transaction, however many entries name them.
 
 mod canvas;
 mod clients;

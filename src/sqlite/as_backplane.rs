@@ -1,4 +1,4 @@
-//! The queue as rooms see it: what waits for nothing is done here, the rest is asked for.
+//! The queue as rooms see it. Requests that wait for nothing are done here, the others are passed on.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

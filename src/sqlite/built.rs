@@ -1,5 +1,5 @@
-//! Whether SQLite was compiled as `.cargo/config.toml` asks for. Cargo reads that file in this folder and below, and for
-//! `cargo install --path`; not for `cargo install --git`, nor for a build that begins elsewhere.
+//! Whether SQLite was compiled as `.cargo/config.toml` asks for. Cargo reads that file in this folder and below, and
+//! for `cargo install --path`; not for `cargo install --git`, nor for a build that begins elsewhere.
 
 use rusqlite::Connection;
 

@@ -1,6 +1,6 @@
-//! Rows that travel with a wake: a small commit's, so that whoever is woken has them without reading the file.
+//! Rows that travel with a wake: those of a small commit. The other process then need not read the file.
 //!
-//! The file stays the truth: rows that do not follow directly on what their reader has delivered are read from it.
+//! The file stays the truth: rows that do not directly follow what the process has delivered are read from it.
 
 use serde::{Deserialize, Serialize};
 

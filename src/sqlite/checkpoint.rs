@@ -1,4 +1,4 @@
-//! Checkpoints stay out of commits: the leader copies the log into the database aside, while others write.
+//! Checkpoints do not delay commits: the leading instance copies the log into the database while others write.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! What is expired goes, a chunk at a time, so that no writer waits long. One instance does it at a time.
+//! Deletes expired rows, a chunk at a time, so that no writer waits long. One instance does it at a time.
 
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::sync_channel;

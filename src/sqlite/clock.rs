@@ -1,7 +1,7 @@
-//! The relay's clock: the same in all processes of this host, and steady.
+//! The relay's clock: steady, and the same in all processes of this host.
 //!
-//! It counts with the kernel's boot clock from an offset that the first process after a boot takes from the
-//! wall clock and stores in the file. A step of the wall clock can then neither expire a row early nor keep it.
+//! It counts with the kernel's boot clock from an offset. The first process after a boot takes the offset from the wall
+//! clock, and stores it in the file. So if the wall clock is set, no row expires early or late.
 
 use rustix::time::{ClockId, clock_gettime};
 

@@ -1,4 +1,4 @@
-//! What is in a file, as plain rows, for whoever carries it to another store. All of it is of one moment.
+//! Reads everything in a file as plain rows, which carry it to another store. All of it is of one moment.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! The steps of the write path at which tests let it fail, take long, or die.
+//! The steps of the write path at which tests make it fail, wait, or die.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! The files of one queue: where they are, whether they still are what was opened, and whether they can be read.
+//! The files of one queue: where they are, whether they still are those that were opened, and whether they can be read.
 
 pub(crate) mod modes;
 

@@ -1,8 +1,8 @@
-//! Whether the file is the one that this relay left, or an older state of it that was put back.
+//! Whether the file is the one that this relay left, or an older state that was put back.
 //!
-//! A copy that is put back says of itself what the original said; so what tells them apart lies outside of it, in the file of the
-//! turnstile: a mark that is new after each time that nobody used the file, which file it was, and the last row's id, which
-//! never goes back. Clients that saw more than the file knows must not go on from numbers that are given out again.
+//! An old copy looks exactly like the original did. So the proof is outside of it, in the file of the turnstile: a mark
+//! that is drawn anew each time that no process used the file, the file's identity, and the last row's id, which never
+//! goes back. Clients that saw more than the file has must not continue with numbers that are given out again.
 
 use std::fs::File;
 use std::io;

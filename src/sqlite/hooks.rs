@@ -1,4 +1,4 @@
-//! Hooks over the file: what a transaction does on canvases is put into the queues of back ends in the same transaction. All
+//! Hooks over the file. The events of a transaction are put into the queues of back ends in the same transaction. All
 //! processes follow one version of the hooks, which is in the file.
 
 mod due;

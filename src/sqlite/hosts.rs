@@ -1,9 +1,9 @@
-//! One file, one host: SQLite's locks and shared memory are one kernel's. Two hosts on one file (a network disk, a disk
-//! that two machines share) would both write, and ruin it.
+//! One file, one host. SQLite's locks and shared memory work within one kernel. Two hosts on one file (on a network
+//! disk, or a disk that two machines share) would both write, and ruin it.
 //!
-//! A kernel has a name for each of its boots. The file says under which one it is used, and each lock file says whose
-//! it is: host, boot and process. Locks of another kernel can't be asked, so whoever finds another boot's name watches
-//! the heartbeats for a while: only somebody who lives moves them.
+//! A kernel has a name for each of its boots. The file says under which boot it is used, and each lock file names its
+//! host, boot and process. A process can't ask for another kernel's locks. So if it finds another boot's name, it
+//! watches the heartbeats for a while: only a living process moves them.
 
 use std::fs::File;
 use std::io::{self, Write};

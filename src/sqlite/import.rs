@@ -1,5 +1,4 @@
-//! A new file from plain rows, as whoever carries a relay from another store has them. It is nobody's file until it is done and gets
-//! its name.
+//! Makes a new file from plain rows of another store. It has no name, and so no users, until it is complete.
 
 use std::fs::File;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! The work queue over the file: its ops are one more producer for the writer thread. They wait in a lane of their own, and have a share of each
-//! transaction, so that neither they nor canvases hold the other up for long.
+//! The work queue over the file. Its ops wait in a lane of their own for the writer thread, and have a share of each
+//! transaction. So neither jobs nor canvases delay the other for long.
 
 pub(crate) mod store;
 

@@ -1,5 +1,5 @@
-//! From an older schema to this one: a step a version, all in one transaction, and only while nobody uses the file.
-//! A newer schema is refused: what it means is not known here.
+//! Migrates an older schema to this one: one step for each version, all in one transaction, and only while nobody uses
+//! the file. A newer schema is refused, because its meaning is not known here.
 
 use rusqlite::{Connection, TransactionBehavior};
 use thiserror::Error;

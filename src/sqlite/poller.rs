@@ -1,7 +1,7 @@
 //! The thread that reads what other processes wrote.
 //!
-//! It sleeps until it is told of rows that did not come along with a wake; the safety poll finds what a lost wake would have
-//! told. All rooms share it: they stand at one position, so every room's poll would be the same statement, and one thread runs it for all.
+//! It sleeps until it is told of rows that did not come along with a wake. The safety poll finds rows whose wake was
+//! lost. All rooms stand at one position, so one statement, on one thread, reads for all of them.
 
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;

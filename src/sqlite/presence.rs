@@ -1,4 +1,5 @@
-//! The presence tables of all canvases: what becomes of the clients of an instance that is gone, and of those who stay away.
+//! The presence tables of all canvases: what happens to the clients of an instance that is gone, and to clients that
+//! stay away.
 
 use rusqlite::{Connection, OptionalExtension, params};
 

@@ -1,4 +1,4 @@
-//! A small pool of connections for snapshots, history and figures. Reading never waits for writers.
+//! A small pool of connections for snapshots, history and statistics. Reading never waits for writers.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! What all processes of a relay must agree on, since it decides about shared rows: kept in the file, in the words of the flags.
+//! The settings that all processes of a relay must agree on, because they decide about shared rows. They are stored in
+//! the file, in the words of the flags.
 
 use rusqlite::{Connection, OptionalExtension};
 

@@ -1,4 +1,4 @@
-//! Opening the file: its settings, its tables, its version, and what a start after a power cut must do.
+//! Opens the file: its settings, its tables, its version, and what a start after a power cut must do.
 
 mod found;
 

@@ -1,9 +1,9 @@
-//! The spill file: where accepted messages go while the queue can't commit, so that a crash in the meantime loses none
-//! of them and their authors need not send them again. Their acks wait for the commit.
+//! The spill file: accepted messages go there while the queue can't commit. So a crash meanwhile loses none of them,
+//! and their authors need not send them again. Their acks wait for the commit.
 //!
-//! Everything in it is older than everything in the intake, and it is committed in order before anything from
-//! there. One file a process, appended to and synced, emptied when all of it is committed. What a process leaves
-//! behind the next one that starts commits ([`leftover`]).
+//! Everything in it is older than everything in the intake, and is committed first, in order. Each process has one
+//! file. It is appended to and synced, and emptied when all of it is committed. The next process that starts commits
+//! what a dead one left ([`leftover`]).
 
 mod leftover;
 mod record;

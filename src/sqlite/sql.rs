@@ -1,4 +1,4 @@
-//! The statements that run again and again, in one place: a test asks SQLite how it would run each of them.
+//! The statements that run often, in one place. A test asks SQLite for the plan of each of them.
 
 /// A canvas by its name.
 pub(super) const CANVAS: &str = "SELECT key, epoch FROM canvases WHERE canvas_id = ?1";

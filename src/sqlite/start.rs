@@ -1,4 +1,4 @@
-//! How the queue begins: the file, the place in the registry, the threads.
+//! How the queue starts: the file, the place in the registry, the threads.
 
 use std::os::unix::net::UnixDatagram;
 use std::panic::{AssertUnwindSafe, catch_unwind};

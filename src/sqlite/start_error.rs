@@ -123,7 +123,9 @@ pub enum StartError {
         wal: PathBuf,
     },
     /// The turnstile was not passed in time.
-    #[error("{0}: another process holds the write lock; is one stopped or stuck?")]
+    #[error(
+        "{0}: another process holds the write lock for too long. If it is stopped or stuck, end it: fuser {0} finds it"
+    )]
     Locked(PathBuf),
     /// A file beside the database could not be used.
     #[error("{path}: {error}")]

@@ -1,4 +1,4 @@
-//! Why a transaction of the writer was not committed, by what the writer does about it.
+//! Why a transaction of the writer was not committed, sorted by what the writer does about it.
 
 use thiserror::Error;
 

@@ -1,4 +1,4 @@
-//! Why the tables did not do what a transaction asked of them: SQLite's reasons, and ours.
+//! Why the tables refused a transaction's request: SQLite's reasons, and ours.
 
 use rusqlite::ErrorCode;
 use thiserror::Error;

@@ -1,9 +1,9 @@
 //! The tail delivers committed rows to the rooms of this process, in one order.
 //!
-//! Ids are given in the order of commits and have no holes, so one number says how far this process is: `position`.
-//! The writer moves it when its own batch follows directly, and reads the gap first when it does not; the
-//! poller moves it by reading. Whichever holds the lock moves on from where the other stopped, so nothing is
-//! delivered twice, and all rooms share one read.
+//! Ids are given in the order of commits and have no holes. So one number says how far this process is: `position`. The
+//! writer moves it when its own batch follows directly; otherwise it reads the gap first. The poller moves it by
+//! reading. Both go on from where the other stopped, under one lock. So nothing is delivered twice, and all rooms share
+//! one read.
 
 mod dispatch;
 mod publish;

@@ -1,8 +1,8 @@
 //! The turnstile that writers of all processes pass one by one, in the order they came.
 //!
-//! SQLite's own busy handler sleeps up to 100 ms between tries, and whoever sleeps is overtaken: with four
-//! writers the worst wait was 3 s. A `flock` on a file of its own queues in the kernel, and the kernel frees
-//! it when its holder dies. It is politeness only: SQLite's locks stay the authority.
+//! SQLite's own busy handler sleeps up to 100 ms between tries, and a sleeping process is overtaken: with four writers
+//! the worst wait was 3 s. A `flock` on a file of its own queues in the kernel, and the kernel frees it when its holder
+//! dies. It only makes the order fair: SQLite's locks stay the authority.
 
 use std::fs::File;
 use std::io;

@@ -1,5 +1,5 @@
-//! The thread that does the upkeep: heartbeats, peers, watermarks; and, on the one instance that leads, lost clients,
-//! expired rows and the log's length. It reads; whatever has to be written goes through the writer.
+//! The thread for upkeep: heartbeats, peers, watermarks; on the one instance that leads, also lost clients, expired
+//! rows and the log's length. It only reads; the writer does all writes.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,5 +1,5 @@
-//! Datagrams between processes: "there are rows, for these canvases", or the rows themselves where they are few. A lost one
-//! costs latency only.
+//! Datagrams between processes: "there are rows, for these canvases", or the rows themselves if they are few. A lost
+//! one only costs latency.
 
 pub(super) mod datagram;
 pub(super) mod notifier;

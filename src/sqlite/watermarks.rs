@@ -1,4 +1,4 @@
-//! How far behind everybody is, from the watermarks that instances write.
+//! How far behind each instance is, from the watermarks that instances write.
 
 use std::sync::atomic::Ordering;
 

@@ -1,5 +1,5 @@
-//! The one thread of a process that writes. It commits what waits as one transaction: no timer, the batch is what came
-//! while the last one was written.
+//! The one thread of a process that writes. It commits all waiting entries as one transaction. There is no timer: the
+//! batch is what came while the last one was written.
 
 mod farewell;
 mod left;
@@ -271,7 +271,7 @@ impl Writer {
             .tail
             .publish(&self.conn, committed, from_memory, took);
         let left = told.unwrap_or_else(|error| {
-            tracing::warn!(%error, "what others wrote before could not be read; the poller will");
+            tracing::warn!(%error, "the rows of other processes could not be read; the poller reads them");
             true
         });
         shared.fail_points.note(FailStep::AfterAck);

@@ -1,5 +1,5 @@
-//! Log lines, to standard error or a file. A thread of their own writes them: a reader that hangs, a full pipe or a full disk
-//! never stops what logs. Lines that find no room are dropped and counted.
+//! Log lines, to standard error or a file. A thread of its own writes them. So a reader that hangs, a full pipe or a
+//! full disk never stops the code that logs. Lines that find no room are dropped and counted.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};

@@ -1,4 +1,4 @@
-//! A file's relay, moved into a Redis where none is yet.
+//! A file's relay, moved into a Redis where no relay is yet.
 
 use std::path::Path;
 use std::sync::Arc;

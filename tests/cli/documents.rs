@@ -172,14 +172,49 @@ fn curl(words: &[String], address: SocketAddr) -> String {
     body.to_owned()
 }
 
+/// The blocks of code in one language.
+pub fn blocks(text: &str, language: &str) -> Vec<String> {
+    let fence = format!("\n```{language}\n");
+    let rests = text.split(&fence).skip(1);
+    let blocks = rests.filter_map(|rest| rest.split("\n```").next());
+    blocks.map(str::to_owned).collect()
+}
+
+/// The text of `README.md`, or of one in `docs/`.
+pub fn document(name: &str) -> String {
+    let mut all = documents().into_iter();
+    all.find(|(path, _)| path == name).unwrap().1
+}
+
+#[test]
+fn the_worker_in_javascript_gets_the_job_that_it_has_pushed() {
+    let cluster = Cluster::start(1);
+    let address = cluster.ready(1)[0];
+    let examples = blocks(&document("docs/JOBS.md"), "js");
+    let [example] = &examples[..] else {
+        panic!("docs/JOBS.md has one block of js");
+    };
+    // It goes on for ever, except in a test.
+    let done = "status: \"completed\" });";
+    let example = example
+        .replace("127.0.0.1:8080", &address.to_string())
+        .replace(done, &format!("{done} process.exit();"));
+    let node = ["--input-type=module", "-e", &example];
+    let output = output_of(std::process::Command::new("node").args(node));
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(stdout(&output), "{ canvas: 'board-7' }\n");
+    let depth = run(&["jobs", "stats", "--url", &format!("http://{address}")]);
+    let told = stdout(&depth);
+    let of_queue = told.lines().find(|line| line.starts_with("thumbnails"));
+    let depth = of_queue.and_then(|line| line.split_whitespace().nth(1));
+    assert_eq!(depth, Some("0"), "it was acked: {told}");
+}
+
 #[test]
 fn the_first_five_minutes_with_jobs_go_as_they_are_told() {
     let cluster = Cluster::start(1);
     let address = cluster.ready(1)[0];
-    let (_, jobs) = documents()
-        .into_iter()
-        .find(|(path, _)| path == "docs/JOBS.md")
-        .unwrap();
+    let jobs = document("docs/JOBS.md");
     let shown = jobs.lines().filter_map(|line| line.strip_prefix("$ "));
     let (mut popped, mut ran) = (Value::Null, 0);
     for line in shown {

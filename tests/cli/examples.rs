@@ -10,6 +10,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::cluster::Cluster;
+use super::documents::{blocks, document};
 use super::{output_of, stderr, stdout};
 
 fn file(path: &str) -> PathBuf {
@@ -26,6 +27,18 @@ fn publish(text: &str, url: &str) -> String {
     stdout(&output)
 }
 
+/// A folder with the packages that programs of the documents need, as `npm install` would make it.
+fn packages() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let modules = folder.path().join("node_modules");
+    std::fs::create_dir(&modules).unwrap();
+    symlink(file("web/client"), modules.join("scumble-client")).unwrap();
+    for name in ["ws", "yjs"] {
+        symlink(file("web/node_modules").join(name), modules.join(name)).unwrap();
+    }
+    folder
+}
+
 /// The bot as `npm install` would set it up, from what is here.
 struct Bot {
     process: Child,
@@ -35,11 +48,7 @@ struct Bot {
 
 impl Bot {
     fn start(url: &str) -> Self {
-        let folder = TempDir::new().unwrap();
-        let modules = folder.path().join("node_modules");
-        std::fs::create_dir(&modules).unwrap();
-        symlink(file("web/client"), modules.join("scumble-client")).unwrap();
-        symlink(file("web/node_modules/ws"), modules.join("ws")).unwrap();
+        let folder = packages();
         let program = folder.path().join("bot.mjs");
         std::fs::copy(file("examples/bot/bot.mjs"), &program).unwrap();
         let mut process = Command::new("node")
@@ -95,4 +104,49 @@ fn the_back_end_publishes_and_the_bot_answers() {
         place > question
     });
     assert!(answered, "the bot says nothing");
+}
+
+#[test]
+fn the_programs_for_node_in_the_documents_run() {
+    let cluster = Cluster::start(1);
+    let url = format!("ws://{}", cluster.ready(1)[0]);
+    let folder = packages();
+    let guide = blocks(&document("docs/CLIENT.md"), "js");
+    let with = |name: &str| {
+        let mut found = guide.iter().filter(|block| block.contains(name));
+        found.next().unwrap_or_else(|| panic!("{name}")).clone()
+    };
+    // Each is a program of a page or of a newer Node, but for a WebSocket and an end.
+    let older = "import WebSocket from \"ws\";\n";
+    let client = file("web/client/dist/client.js").display().to_string();
+    let readme = blocks(&document("README.md"), "js")[0]
+        .replace("./web/client/dist/client.js", &client)
+        .replace("name: \"Ada\" } }", "name: \"Ada\" }, WebSocket }");
+    let yjs =
+        with("ScumbleProvider").replace("canvas: \"board\" }", "canvas: \"board\", WebSocket }");
+    let ends =
+        "\nif (provider.synced !== true) throw new Error(); provider.destroy(); room.close();";
+    for (name, program, says) in [
+        ("node", with("from \"ws\""), None),
+        (
+            "readme",
+            format!("{older}{readme}\nroom.close();"),
+            Some("kind: 'rect', x: 40, y: 10"),
+        ),
+        ("yjs", format!("{older}{yjs}{ends}"), None),
+    ] {
+        let program = program
+            .replace("ws://127.0.0.1:8080", &url)
+            .replace("wss://relay.example.org", &url);
+        assert!(program.contains(&url), "{name}: {program}");
+        let path = folder.path().join(format!("{name}.mjs"));
+        std::fs::write(&path, program).unwrap();
+        let output = output_of(Command::new("node").arg(&path));
+        assert!(output.status.success(), "{name}: {}", stderr(&output));
+        let said = stdout(&output);
+        assert!(
+            says.is_none_or(|says| said.contains(says)),
+            "{name}: {said}"
+        );
+    }
 }

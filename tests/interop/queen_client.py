@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import io
 import os
+import pathlib
 import re
 import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -264,11 +266,25 @@ class QueenClient(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(found["payload"], {"n": 1})
         await self.queue().batch(1).wait(False).pop()
         await admin.retry_message(first["partitionId"], first["transactionId"])
-        await admin.move_message_to_dlq(first["partitionId"], first["transactionId"])
+        [popped] = await self.queue().batch(1).wait(False).pop()
+        self.assertTrue((await self.queen.ack(popped, "dlq"))["success"])
         await admin.delete_message(messages[1]["partitionId"], messages[1]["transactionId"])
         self.assertEqual((await admin.get_queue(self.name))["depth"], 1)
-        await admin.clear_queue(self.name)
-        self.assertEqual((await admin.get_queue(self.name))["depth"], 0)
+        await self.queue().delete()
+        self.assertNotIn(self.name, [q["name"] for q in (await admin.list_queues())["queues"]])
+
+    async def test_the_example_in_the_documents_does_its_work(self):
+        documents = pathlib.Path(__file__).resolve().parents[2] / "docs/JOBS.md"
+        [example] = re.findall(r"^```python\n(.*?)^```", documents.read_text(), re.MULTILINE | re.DOTALL)
+        example = example.replace("http://127.0.0.1:8080", self.relay.urls[0])
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-u", "-c", example, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL)
+        try:
+            line = await asyncio.wait_for(process.stdout.readline(), PATIENCE)
+            self.assertEqual(line.decode().strip(), "{'canvas': 'board-7'}")
+        finally:
+            process.kill()
+            await process.wait()
 
     async def test_traces_of_a_message_are_kept(self):
         await self.push("a")

@@ -93,6 +93,13 @@ async fn every_bad_request_is_refused_with_what_would_be_right() {
         ),
         (
             "GET",
+            "/api/v1/pop/queue/q?autopilot=yes".to_owned(),
+            nothing.clone(),
+            400,
+            "autopilot is true or false",
+        ),
+        (
+            "GET",
             "/api/v1/pop/queue/q?bacth=1".to_owned(),
             nothing.clone(),
             400,
@@ -363,6 +370,39 @@ async fn a_dead_message_is_listed_reviewed_and_replayed() {
     assert_eq!(
         ack(&relay, 0, &again[0], "completed").await["success"],
         true
+    );
+}
+
+#[tokio::test]
+async fn a_message_is_given_up_by_hand_and_a_queue_is_emptied() {
+    let relay = Relay::start(1, &[]).await;
+    let names = ["a".to_owned(), "b".to_owned(), "c".to_owned()];
+    push(&relay, 0, "q", "Default", &names).await;
+    let nothing = Value::Null;
+    let (_, waiting) = ask(&relay, 0, "GET", "/api/v1/messages?queue=q", &nothing).await;
+    let first = &waiting["messages"][0];
+    let name = |field: &str| first[field].as_str().expect("a name").to_owned();
+    let path = format!(
+        "/api/v1/messages/{}/{}/dlq",
+        name("partitionId"),
+        name("transactionId")
+    );
+    let (code, answer) = ask(&relay, 0, "POST", &path, &json!({})).await;
+    let told = answer["message"].as_str().unwrap_or_default();
+    assert!(code == 404 && told.contains("pop first"), "{answer}");
+    pop(&relay, 0, "q").await;
+    let (code, answer) = ask(&relay, 0, "POST", &path, &json!({})).await;
+    assert_eq!(code, 200, "{answer}");
+    let (_, dead) = ask(&relay, 0, "GET", "/api/v1/dlq?queue=q", &nothing).await;
+    assert_eq!(dead["total"], 1, "{dead}");
+
+    let (code, answer) = ask(&relay, 0, "DELETE", "/api/v1/queues/q/clear", &nothing).await;
+    assert_eq!(code, 200, "{answer}");
+    let (_, queue) = ask(&relay, 0, "GET", "/api/v1/status/queues/q", &nothing).await;
+    assert_eq!(
+        (&queue["pending"], &queue["depth"]),
+        (&json!(0), &json!(0)),
+        "{queue}"
     );
 }
 

@@ -127,6 +127,52 @@ fn metrics_are_as_prometheus_wants_them() {
     );
 }
 
+/// The values that a text gives to `SCUMBLE_…`, after the name and this sign.
+fn variables(text: &str, sign: &str) -> BTreeMap<String, String> {
+    let words = text.split("SCUMBLE_").skip(1).filter_map(|rest| {
+        let (name, rest) = rest.split_once(sign)?;
+        let is_name = name
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+        let end = |c: char| c.is_whitespace() || "\"}".contains(c);
+        let value = rest.trim_start_matches('"').split(end).next()?;
+        is_name.then(|| (format!("SCUMBLE_{name}"), value.to_owned()))
+    });
+    words.collect()
+}
+
+#[test]
+fn a_relay_starts_with_the_settings_of_the_containers() {
+    let folder = TempDir::new().unwrap();
+    for (path, sign) in [
+        ("packaging/Dockerfile", "="),
+        ("packaging/compose.yaml", ": "),
+    ] {
+        let mut settings = variables(&fs::read_to_string(shipped(path)).unwrap(), sign);
+        assert_eq!(settings["SCUMBLE_LISTEN"], "0.0.0.0:8080", "{path}");
+        let db = folder.path().join("relay.db");
+        settings.insert("SCUMBLE_DB".to_owned(), db.display().to_string());
+        let starts = |settings: &BTreeMap<String, String>| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_scumble"));
+            command.env_clear().envs(settings);
+            let output = command.args(["serve", "--print-config"]).output().unwrap();
+            let told = String::from_utf8(output.stderr).unwrap();
+            (output.status.success(), told)
+        };
+        assert_eq!(starts(&settings), (true, String::new()), "{path}");
+        // With a key in its place, as the files say for others.
+        settings.remove("SCUMBLE_INSECURE_OPEN").unwrap();
+        let (started, told) = starts(&settings);
+        assert!(
+            !started && told.contains("--auth-secret-file"),
+            "{path}: {told}"
+        );
+        let secret = "a secret of a test has thirty-two bytes, too";
+        settings.insert("SCUMBLE_AUTH_SECRET".to_owned(), secret.to_owned());
+        assert_eq!(starts(&settings), (true, String::new()), "{path}");
+    }
+}
+
 /// The metrics that a text speaks of.
 fn metrics_in(text: &str) -> Vec<String> {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';

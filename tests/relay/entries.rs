@@ -180,7 +180,10 @@ async fn race(ada: &mut Client, half: &mut Client) {
         "refused"
     );
     let message = refusal(half)["message"].clone();
-    assert_eq!(message, "upto is 999, and the canvas is at 10");
+    assert_eq!(
+        message,
+        "upto must be at most 10, the canvas's seq, not 999"
+    );
 }
 
 /// With the object its log goes, and does not come back with it.

@@ -1,7 +1,8 @@
-//! How much of what was taken one batch does: what is charged is the work, not the bytes of who asked for it.
+//! How much of the waiting entries one batch does. A canvas is charged for the work, not for the bytes of its messages.
 //!
-//! A patch of sixty bytes may have an object of 128 KiB read, taken apart and written again. So each canvas has a share of a batch's
-//! work, and the batch has a bound. What is beyond goes back to the front of its lane, and the canvas waits for itself.
+//! A patch of sixty bytes may have an object of 256 KiB read, parsed and written again. So each canvas has a share of a
+//! batch's work, and the batch has a bound. Entries beyond it go back to the front of their lane, and only their canvas
+//! waits.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! The latest chat messages of one canvas, as a snapshot tells them.
+//! The latest chat messages of one canvas, as they stand in a snapshot.
 
 use std::collections::VecDeque;
 

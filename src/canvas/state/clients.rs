@@ -1,4 +1,4 @@
-//! What is remembered of clients, present or not.
+//! The clients that a canvas remembers, present or not.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,5 @@
-//! Batches and states as bytes: a version, then postcard. What another process wrote is checked: bytes that are not what they
-//! should be are [`Damaged`].
+//! Batches and states as bytes: a version, then postcard. Bytes of another process are checked: wrong ones are
+//! [`Damaged`].
 
 use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;

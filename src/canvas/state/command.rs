@@ -1,4 +1,4 @@
-//! A canvas driven by a log of batches: every replica that runs the same ones at the same times is the same canvas.
+//! A canvas driven by a log of batches: replicas that run the same batches at the same times are alike.
 
 use super::codec::Batch;
 use super::{CanvasState, Sender};

@@ -1,5 +1,5 @@
-//! A canvas as plain rows, for whoever carries it from one store to another. Who is on it is not carried: they come back by
-//! themselves.
+//! A canvas as plain rows, which carry it from one store to another. The clients that are on it are not carried: they
+//! come back by themselves.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! A running sum over rows: what is added and what is taken out again, in any order, leads to the same number.
+//! A running sum over rows. Rows can be added and removed in any order: the same rows always have the same sum.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 

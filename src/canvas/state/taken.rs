@@ -1,4 +1,4 @@
-//! What a canvas takes of what all share, and how much of that is left.
+//! How much a canvas takes of the room that all canvases share, and how much of that is left.
 
 use super::CanvasState;
 use crate::canvas::quotas::Spare;

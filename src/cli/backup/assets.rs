@@ -1,4 +1,4 @@
-//! Images and files in a backup: those that the copy of the file names, in a folder beside it.
+//! Images and files in a backup: those that the copy of the file names, in a folder beside the copy.
 
 use std::fmt;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Images and files: whether all that the file names are there.
+//! Checks that all images and files that the database names are there.
 
 use std::fs;
 

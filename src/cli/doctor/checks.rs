@@ -1,4 +1,4 @@
-//! The single checks of `scumble doctor`. Each reads, none writes.
+//! The single checks of `scumble doctor`. They only read.
 
 use std::fs;
 use std::path::{Path, PathBuf};

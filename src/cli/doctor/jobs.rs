@@ -1,4 +1,4 @@
-//! What `scumble doctor` says of the work queue: each queue in numbers, and letters that nobody has looked at.
+//! The work queue in `scumble doctor`: each queue in numbers, and dead letters that nobody has looked at.
 
 use anyhow::Context;
 

@@ -1,4 +1,4 @@
-//! Whose the files are: a relay can't start over files that its user can't write.
+//! Checks the owners of the files: a relay can't start over files that its user can't write.
 
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;

@@ -1,4 +1,5 @@
-//! `scumble doctor --redis`: the checks of a relay in Redis. Nothing is changed, and no canvas is loaded for long.
+//! `scumble doctor --redis`: the checks of a relay in Redis. It changes nothing, and keeps no canvas in memory for
+//! long.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! A canvas in Redis that is followed: its batches are run as a relay's processes run them.
+//! Follows a canvas in Redis: runs its batches as a relay's processes do.
 
 use std::io::Write;
 

@@ -1,4 +1,5 @@
-//! The guard of the dashboard: its own page is let through, with a session; without tokens, this host's own browsers.
+//! The guard of the dashboard. It lets the dashboard's own page through with a session; without tokens, it lets
+//! browsers of this host through.
 
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;

@@ -1,4 +1,4 @@
-//! All canvases by a part of their name, those that nobody is on included.
+//! Finds canvases by a part of their name, also those that nobody is on.
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};

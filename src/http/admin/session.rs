@@ -1,4 +1,4 @@
-//! Logging in at the dashboard and out again. What proves a login is a cookie ([`crate::auth::sessions`]).
+//! Login and logout of the dashboard. A cookie proves a login ([`crate::auth::sessions`]).
 
 use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};

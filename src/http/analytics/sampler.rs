@@ -1,4 +1,4 @@
-//! Samples this process now and then. One that nothing happens to says so once a minute, and writes nothing in between.
+//! Samples this process now and then. While nothing happens, it writes one sample a minute.
 
 use tokio::time::{MissedTickBehavior, interval};
 

@@ -1,4 +1,4 @@
-//! Who may read or add assets: the bearers of a canvas's token.
+//! Who may read or add assets: holders of a token for the canvas.
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 

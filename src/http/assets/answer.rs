@@ -1,4 +1,4 @@
-//! An asset as it is given: its bytes for ever, a part of them, or that they are as they were.
+//! The answer with an asset: its bytes, a part of them, or "not modified". It may be cached for ever.
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};

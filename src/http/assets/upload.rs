@@ -1,5 +1,5 @@
-//! `PUT /assets/{canvas}/{sha256}`: the bytes are checked while they come. A task of its own takes them, so that what is left of an upload
-//! whose client goes is cleared away.
+//! `PUT /assets/{canvas}/{sha256}`: the bytes are checked while they come. A task of its own takes them, so that it can
+//! remove the rest of an upload whose client goes away.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

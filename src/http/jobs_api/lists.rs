@@ -1,4 +1,4 @@
-//! Messages, the dead and traces, page by page.
+//! Messages, dead letters and traces, page by page.
 
 use axum::extract::State;
 use axum::response::Response;

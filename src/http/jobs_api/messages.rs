@@ -1,4 +1,4 @@
-//! Single messages, dead ones, and traces.
+//! Single messages, dead letters, and traces.
 
 use axum::body::Body;
 use axum::extract::State;

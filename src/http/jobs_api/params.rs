@@ -1,4 +1,4 @@
-//! Queries of addresses, field by field: what is wrong or unknown is named.
+//! Query parameters, field by field. An error names the one that is wrong or unknown.
 
 use std::collections::BTreeMap;
 

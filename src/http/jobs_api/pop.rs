@@ -1,4 +1,4 @@
-//! `GET /api/v1/pop…`: at once, or as soon as something comes.
+//! `GET /api/v1/pop…`: answers at once, or as soon as a message comes.
 
 use std::fmt::Write;
 use std::time::{Duration, Instant};
@@ -110,6 +110,8 @@ fn read(
     let start = start(mode.as_deref(), begin.as_deref(), now)?;
     // A client may say them beside the queue, which has them anyway.
     let _ = (params.text("namespace"), params.text("task"));
+    // Clients of Queen MQ since 2.0 ask for sizes of the server's choice by it, where they give none: those are the defaults.
+    let _ = params.flag("autopilot")?;
     params.end(KNOWN)?;
     let request = PopRequest {
         from,

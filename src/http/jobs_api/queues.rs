@@ -1,4 +1,4 @@
-//! Queues: made, changed, ended, in numbers.
+//! Queues: made, changed, deleted, in numbers.
 
 use axum::body::Body;
 use axum::extract::State;

@@ -60,8 +60,8 @@ fn refusal(state: &HttpState, request: &Request, needed: Scope) -> Option<Respon
             }
         }
         None => (!is_local(request)).then(|| {
-            let message = "without --api-token-file the server API answers this host's own processes only, \
-                           not proxies and not pages";
+            let message = "without --api-token-file the server API answers only processes of the relay's own host that ask for \
+                           a loopback name such as localhost, not proxies and not pages: ask so, or give the relay tokens";
             error(StatusCode::FORBIDDEN, "forbidden", message)
         }),
     }

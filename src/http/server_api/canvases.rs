@@ -1,4 +1,4 @@
-//! Looking at canvases, emptying them, and showing clients the door.
+//! Looks at canvases, empties them, and disconnects clients.
 
 use std::time::{Duration, Instant};
 
@@ -55,7 +55,7 @@ fn query<T>(asked: Asked<T>) -> Result<T, Box<Response>> {
     match asked {
         Ok(Query(query)) => Ok(query),
         Err(rejection) => Err(bad(&format!(
-            "{} (since and limit are whole numbers, all and logs are true or false)",
+            "{}: since and limit are whole numbers, all and logs are true or false",
             rejection.body_text()
         ))),
     }

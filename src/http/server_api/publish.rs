@@ -1,4 +1,4 @@
-//! Publishing: a message of the application's own, in the canvas's order like any other.
+//! Publishes a message of the application, which gets its place in the canvas's order like any other.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

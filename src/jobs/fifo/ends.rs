@@ -1,4 +1,4 @@
-//! The end of an attempt in a partition in order: done, to come again, dead; and the end of its lease.
+//! The end of an attempt in a partition in order (done, to come again, or dead), and the end of its lease.
 
 use super::{Pass, STATES, Spot, Stop, look};
 use crate::jobs::finish::{End, finish};

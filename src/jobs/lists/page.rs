@@ -1,4 +1,4 @@
-//! One page of a list: no more bytes than an answer may have, found in no more rows than one look may read.
+//! One page of a list. Its bytes are bounded, and so is the number of rows that are read for it.
 
 use serde_json::Value;
 

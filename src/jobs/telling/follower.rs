@@ -1,4 +1,5 @@
-//! What a process does for hooks that are kept among the queue's rows: it follows their last version, and looks what time brings.
+//! Follows the hooks that are stored among the queue's rows: learns of their latest version, and looks for events that
+//! time brings.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,4 @@
-//! Hooks with what is still to be told of, as rows that any store can take over.
+//! Hooks, and their events that are not queued yet, as rows that any store can take over.
 
 use super::versions::stored;
 use crate::hooks::Stored;

@@ -1,4 +1,4 @@
-//! The hooks that all processes follow: each change of them is a version, kept among the queue's rows.
+//! The hooks that all processes follow. Each change of them is a version, stored among the queue's rows.
 
 use crate::hooks::file::HookText;
 use crate::hooks::{Change, Stored};

@@ -89,7 +89,9 @@ impl Author {
             }
             Ok(())
         };
-        timeout(WRITING, all).await.context("not within a minute")?
+        timeout(WRITING, all)
+            .await
+            .context("not everything was acked within a minute")?
     }
 
     /// Waits for the ack of the op after `acked`.
@@ -127,7 +129,10 @@ impl Author {
 /// When the connection ends, or nothing comes for [`PATIENCE`].
 pub async fn next(socket: &mut Socket) -> anyhow::Result<Utf8Bytes> {
     loop {
-        match timeout(PATIENCE, socket.next()).await.context("silence")? {
+        match timeout(PATIENCE, socket.next())
+            .await
+            .context("the relay sent nothing for too long")?
+        {
             Some(Ok(Message::Text(text))) => return Ok(text),
             Some(Ok(Message::Close(close))) => bail!("closed: {close:?}"),
             Some(Ok(_)) => {}

@@ -97,7 +97,10 @@ impl Visitor {
 /// The messages of the next frame, and its bytes.
 async fn frame(socket: &mut Socket) -> anyhow::Result<(usize, Vec<Utf8Bytes>)> {
     loop {
-        match timeout(PATIENCE, socket.next()).await.context("silence")? {
+        match timeout(PATIENCE, socket.next())
+            .await
+            .context("the relay sent nothing for too long")?
+        {
             Some(Ok(Message::Text(text))) => return Ok((text.len(), vec![text])),
             Some(Ok(Message::Binary(bytes))) => {
                 let inflated = deflate::inflate(&bytes)?;

@@ -1,4 +1,4 @@
-//! One load client: connects, joins, says what is due, hears everything, and comes back when it is sent away.
+//! One load client: connects, joins, sends what is due, checks what it receives, and comes back after a disconnect.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! The messages that each member of one canvas must have got. Pure: events in, faults out.
 //!
-//! `seq` is contiguous, so a member is checked by one number, the last `seq` it got, and a message is lost to
-//! it exactly if it never gets past it. That all members see the *same* message at a `seq` is checked against a log of
-//! what the first of them saw there, kept until the slowest has passed.
+//! `seq` is contiguous. So one number checks a member: the last `seq` that it got. A message is lost to a member if the
+//! member never gets past it. The ledger keeps the first copy of each message that any member saw, until the slowest
+//! member has passed it. So it also checks that all members see the same message at a `seq`.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, VecDeque};

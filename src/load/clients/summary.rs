@@ -1,4 +1,4 @@
-//! How a load of clients went: the progress line, the summary, the JSON object.
+//! The result of a load of clients: the progress line, the summary, the JSON object.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! One connection that stays: requests and answers of HTTP/1.1 with a length, which is all that the queue speaks.
+//! One lasting connection: requests and answers of HTTP/1.1 with a length, which is all that the queue speaks.
 
 use anyhow::{Context, bail};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};

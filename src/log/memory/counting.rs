@@ -1,4 +1,4 @@
-//! What canvases take. The sums are added up when they are asked for: there are few canvases.
+//! How much canvases take. The sums are added up at each request: there are few canvases.
 
 use super::super::{Appended, Asks, Counting, Counts, Recount, Recounted, Reply, Taken, Totals};
 use super::MemoryLog;

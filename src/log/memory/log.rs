@@ -1,4 +1,4 @@
-//! The engine as a link asks it.
+//! The engine's side of a link.
 
 use std::collections::BTreeSet;
 

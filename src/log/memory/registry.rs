@@ -1,4 +1,4 @@
-//! The instances, as a link asks about them.
+//! The engine's registry of instances.
 
 use super::super::{Heartbeat, NOBODY, OtherInstance, Proof, Registered, Registry, Reply};
 use super::{Heard, MemoryLog, batch};

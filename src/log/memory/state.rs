@@ -1,4 +1,4 @@
-//! What an engine keeps. Each method is one step.
+//! The state of an engine. Each method is one step.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! `set`, `unset` and `append` of an `object-update`, and their checks. What they meet in the object is looked at when they are done.
+//! `set`, `unset` and `append` of an `object-update`, and the checks that need no object. The others are made when the
+//! edits are applied.
 
 use serde_json::Value;
 use serde_json::value::RawValue;

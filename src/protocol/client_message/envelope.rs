@@ -1,4 +1,4 @@
-//! The envelope: which message it is, and its fields as they came.
+//! The envelope: the type of a message, and its fields as they came.
 
 use std::borrow::{Borrow, Cow};
 

@@ -1,4 +1,4 @@
-//! `log-append` and `log-compact`: entries of an object's log are bytes, which JSON has as base64.
+//! `log-append` and `log-compact`: entries of an object's log are bytes, in JSON as base64.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! How people are named in frequent messages: by the number that the receivers were given, or whole.
+//! How frequent messages name people: by the number that the receivers were given, or by the whole id.
 
 /// Who has which number, for those who hear a message.
 pub trait People {

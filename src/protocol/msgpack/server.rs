@@ -1,4 +1,4 @@
-//! What the server says, in MessagePack: frequent messages as arrays that begin with a number, the others as maps with the
+//! The server's messages in MessagePack: frequent ones as arrays that begin with a number, the others as maps with the
 //! same names as in JSON.
 
 use std::borrow::Cow;

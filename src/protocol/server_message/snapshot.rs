@@ -1,4 +1,4 @@
-//! `snapshot`: a canvas's state in parts, whole or as what changed since a state that the client holds.
+//! `snapshot`: a canvas's state in parts. It is whole, or only what changed since a state that the client holds.
 
 use std::io::Write as _;
 

@@ -1,4 +1,4 @@
-//! `welcome`: what is the client's own, around a list of who is here that many welcomes share.
+//! `welcome`: the client's own values, around a list of members that many welcomes share.
 
 use bytes::Bytes;
 

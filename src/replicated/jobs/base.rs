@@ -1,4 +1,5 @@
-//! What the queue asks of the engine. Each request says which commit it goes by: what is read together is of one moment.
+//! The requests of the queue to the engine. Each names the commit that it is based on: everything that is read together
+//! is of one moment.
 
 use std::cell::RefCell;
 use std::sync::Arc;

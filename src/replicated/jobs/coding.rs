@@ -1,4 +1,4 @@
-//! Rows and their keys as bytes: keys are ordered as the rules order them, since Redis compares bytes.
+//! Rows and their keys as bytes. The bytes of keys have the order of the rules, since Redis compares bytes.
 
 use crate::jobs::cells::{In, Key, Out};
 use crate::jobs::rows::Row;

@@ -1,5 +1,5 @@
-//! What a process tells the others after a commit: which queues have something, of which canvases hooks were told, and whether the hooks are
-//! others.
+//! The message of a process to the others after a commit: which queues have something, of which canvases hooks were
+//! told, and whether the hooks have changed.
 
 use crate::jobs::work::Effects;
 

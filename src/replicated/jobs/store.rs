@@ -1,5 +1,5 @@
-//! The tables of the queue as its rules see them: what the engine has, and over it what was changed and is not committed yet. A commit is one
-//! step, which does nothing if anybody else has committed since the first read.
+//! The tables of the queue as its rules see them: the engine's rows, under changes that are not committed yet. A commit
+//! is one step. It does nothing if anybody else has committed since the first read.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};

@@ -1,4 +1,4 @@
-//! The rows of the work queue, as a tool reads and writes them: request by request, each of which it waits for.
+//! The rows of the work queue, as a tool reads and writes them: one request after the other.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! Telling: whoever has the canvas's first clients does, the others if that one does not in time.
+//! Decides which instance tells hooks of a canvas: the lowest one with clients there, or another if that one does not
+//! in time.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What the batches of one canvas did, and hooks were not told yet.
+//! The events of one canvas's batches that hooks were not told yet.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! `welcome.users`: the list of who is here. It is written once for all clients that join together, and shared by their
+//! `welcome.users`: the list of members. It is written once for all clients that join together, and shared by their
 //! welcomes.
 //!
 //! The list of a large room with large states is large, and stays in memory until its slowest reader has it. So once

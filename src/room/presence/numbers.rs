@@ -1,4 +1,4 @@
-//! Small numbers for people: the smallest that nobody has.
+//! Small numbers for people: each gets the smallest free one.
 
 use std::collections::BTreeSet;
 

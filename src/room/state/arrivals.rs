@@ -1,6 +1,7 @@
-//! Many who come at once: others are told of all of them in one piece, and they share one list of who is here.
+//! Many clients that join at once. They share one list of members, and the other members are told of all of them in one
+//! piece.
 //!
-//! What comes between two rounds is first taken in, then told and answered.
+//! Everything that comes between two rounds is taken in first, then told and answered.
 
 use std::collections::BTreeMap;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! One committed run to every member: the same bytes for all, acks in their place for the authors.
+//! Sends one committed run to every member: the same bytes for all, with acks in their places for the authors.
 
 use std::ops::Bound;
 

@@ -1,4 +1,4 @@
-//! Coming, catching up and going.
+//! Joining, catching up and leaving.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

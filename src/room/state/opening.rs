@@ -1,4 +1,4 @@
-//! A room's beginning: what came before the backplane's answer, and what follows from it.
+//! A room's beginning: the events that came before the backplane's answer, and what follows from the answer.
 
 use super::{Link, Seat, State, conn_of, say};
 use crate::backplane::{Delivery, Opened, PresenceEvent, PresenceTable, Refusal, Unavailable};

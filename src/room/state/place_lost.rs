@@ -1,4 +1,4 @@
-//! When the backplane itself had to begin anew: everyone starts over, and what may have been forgotten is said again.
+//! The backplane has begun anew: all members start over, and the room repeats what may have been forgotten.
 
 use super::arrivals::Arrival;
 use super::{Effect, Hold, Link, Reading, State};

@@ -1,4 +1,4 @@
-//! A connection in the room: how far its join is, how it stands to the presence table, and the state it wants there.
+//! A connection in the room: how far its join is, its row in the presence table, and the state that it wants there.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! The framed snapshots of a room, shared by clients that join together. Pure.
 //!
-//! Who joins gets the state as it is then. But each snapshot that is on its way to somebody holds the whole canvas in
-//! memory, and how long that takes is for its slowest reader to say. So once there are some of them, joiners share one
-//! that is a little older, and read from the log what came since.
+//! A client that joins gets the state of that moment. But each snapshot that is being sent holds the whole canvas in
+//! memory until its slowest reader has it. So once several are being sent, new clients share the latest one, which is a
+//! little older, and read from the log what came since.
 
 use std::sync::{Arc, Weak};
 use std::time::Instant;

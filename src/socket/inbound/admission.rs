@@ -1,4 +1,4 @@
-//! Which messages a connection may send, and how many.
+//! Decides which messages a connection may send, and how many.
 
 use std::sync::Arc;
 use std::time::Instant;

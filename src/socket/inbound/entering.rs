@@ -1,4 +1,4 @@
-//! The first message, and who is let in.
+//! The first message, and the decision whether to let the client in.
 
 use std::sync::Arc;
 

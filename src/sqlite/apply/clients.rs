@@ -1,4 +1,5 @@
-//! How many clients a canvas remembers. Their rows are counted where new ones come, now and then; in between, new ones are added to the count.
+//! The number of clients that a canvas remembers. Their rows are counted now and then, where new ones come. In between,
+//! new ones are added to the count.
 
 use std::collections::HashMap;
 use std::sync::Arc;

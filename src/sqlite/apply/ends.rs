@@ -1,4 +1,4 @@
-//! Where canvases begin and end: a canvas on which nobody ever wrote, and one that was deleted long ago, leave nothing
+//! Where canvases begin and end. A canvas on which nobody ever wrote, or that was deleted long ago, leaves nothing
 //! behind.
 
 use rusqlite::{OptionalExtension, params};

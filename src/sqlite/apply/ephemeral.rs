@@ -1,4 +1,4 @@
-//! Rows of the ephemeral lane: presence, signals, cursors and what else has no place in a log.
+//! Rows of the ephemeral lane: presence, signals, cursors, and other entries that have no place in a log.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! The logs of objects in the tables: a row for what there is once a log, read and written once a transaction, and one for each entry.
+//! The logs of objects in the tables. A row for each log has its totals: it is read and written once a transaction.
+//! Each entry has a row, too.
 
 use rusqlite::{Connection, OptionalExtension, params};
 

@@ -1,4 +1,5 @@
-//! What is kept of all canvases, counted as it changes: a number in each canvas's row, and one row for all. Nothing is ever added up.
+//! Counts the stored data of all canvases as it changes: a number in each canvas's row, and one row for all. Nothing is
+//! ever added up again.
 
 use std::collections::HashMap;
 

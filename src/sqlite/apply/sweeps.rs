@@ -1,9 +1,9 @@
-//! The contents of deleted canvases: a little is deleted at once, much of it piece by piece, so that no commit waits
-//! long.
+//! The contents of deleted canvases. A small canvas is deleted at once, a large one piece by piece, so that no commit
+//! waits long.
 //!
-//! Objects, their logs, chat and deletions are stored under the number of a canvas's content. A deletion gives the canvas another
-//! number, and does nothing else. No reader finds the old content any more. It is noted in `canvas_sweeps`, and cleanup
-//! removes it, also after a crash.
+//! Objects, their logs, chat and deletions are stored under the number of a canvas's content. A deletion gives the
+//! canvas another number, and does nothing else. No reader finds the old content any more. It is noted in
+//! `canvas_sweeps`, and cleanup removes it, also after a crash.
 
 use rusqlite::{OptionalExtension, params};
 

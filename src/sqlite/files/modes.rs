@@ -1,4 +1,4 @@
-//! Who may read and write the files beside the database: whoever may do so with the database itself, and nobody else.
+//! Permissions of the files beside the database: only users that may read and write the database may do so with them.
 
 use std::fs::{self, File, Permissions};
 use std::io;

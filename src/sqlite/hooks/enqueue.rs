@@ -1,4 +1,5 @@
-//! Into the queues: a transaction's events, as long as there is room; what has none becomes a gap, of which its hook is told later.
+//! Puts a transaction's events into the queues, as long as there is room. Events without room become a gap, of which
+//! the hook is told later.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! The hooks of a file that is open, for the rest of the process.
+//! The hooks of an open file, for the rest of the process.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

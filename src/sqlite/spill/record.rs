@@ -1,5 +1,5 @@
-//! The records of a spill file, each behind its length and a checksum. A record that is cut off ends the file: nobody
-//! was promised that it would be kept. A damaged record is an error, and nothing behind it may be used. The author of a
+//! The records of a spill file, each with its length and a checksum. A record that is cut off ends the file: nobody was
+//! promised that it would be kept. A damaged record is an error, and nothing behind it may be used. The author of a
 //! damaged record is unknown, and a later op of the same author would turn it into a duplicate when it is sent again.
 
 use std::io::{self, Read};

@@ -1,4 +1,5 @@
-//! From rows to rooms: what is read from the file, came along with a wake or was just written becomes deliveries.
+//! From rows to rooms: makes deliveries of rows that were read from the file, came along with a wake, or were just
+//! written.
 
 use std::time::Duration;
 

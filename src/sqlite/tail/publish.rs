@@ -1,4 +1,4 @@
-//! The writer's own commits: the writer itself delivers them, with the answers that have no row in between.
+//! The writer's own commits. The writer itself delivers them, together with the answers that have no row.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;

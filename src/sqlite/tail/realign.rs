@@ -1,4 +1,4 @@
-//! When rows came and went unseen: a process that was stopped for longer than their TTL.
+//! Rows that came and went unseen, in a process that was stopped for longer than their TTL.
 
 use rusqlite::{Connection, OptionalExtension, params};
 

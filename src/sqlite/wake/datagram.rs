@@ -1,4 +1,5 @@
-//! The bytes of a wake. Processes of two versions may share a file for a while: a wake that is not understood means "look".
+//! The bytes of a wake. Processes of two versions may share a file for a while: a wake that is not understood means
+//! "look into the file".
 
 use crate::sqlite::carried::{self, MAX_BYTES, QueueRow};
 use crate::sqlite::tail::{Committed, Step};

@@ -1,7 +1,8 @@
-//! Where this process hears the others' wakes. Rows that came along go straight to their rooms if they follow directly on
-//! what was delivered; the poller is told of everything else.
+//! Receives the wakes of other processes. Rows that came along go straight to their rooms if they directly follow what
+//! was delivered. The poller is told of everything else.
 //!
-//! A relay hears on its event loop: from there to a room is no switch of threads. Who has no event loop leaves it to the poller.
+//! A relay receives on its event loop: from there to a room is no switch of threads. A tool without an event loop
+//! leaves it to the poller.
 
 use std::io;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! A seal on each wake: only whoever can read the file can make one, so nobody else's rows are taken for committed.
+//! A seal on each wake. Only a process that can read the file can make one, so nobody else's rows are taken for
+//! committed.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! The last transaction of an instance that goes.
+//! The last transaction of an instance that shuts down.
 
 use super::Writer;
 use crate::sqlite::Fatal;

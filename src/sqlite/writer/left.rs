@@ -1,4 +1,4 @@
-//! What a transaction leaves: messages that wait for another one, and those that there is no room for.
+//! The rest of a transaction: messages that wait for the next one, and messages that there is no room for.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;

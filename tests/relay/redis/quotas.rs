@@ -61,7 +61,7 @@ async fn sums_that_drifted_are_put_right_while_everything_goes_on() {
     let log = number(&over, &["HGET", "scumble:totals", "log"]);
     assert_eq!((log, 25 * each), (sum(1), sum(2)));
     let said = over.relay.log(fresh);
-    assert!(said.contains("were wrong by so much"), "{said}");
+    assert!(said.contains("were wrong by this"), "{said}");
     assert!(
         said.contains(&format!("stored_bytes={}", 10 * each)),
         "{said}"

@@ -2,10 +2,11 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { transformSync } from "esbuild";
 
 const web = process.cwd();
 const folder = mkdtempSync(join(tmpdir(), "scumble-docs-"));
@@ -67,6 +68,7 @@ export async function plain(): Promise<CanvasObject | undefined> {
 
 function project(): void {
   const modules = join(folder, "node_modules");
+  if (existsSync(modules)) return;
   mkdirSync(join(modules, "scumble-client"), { recursive: true });
   // As npm would install it.
   for (const part of ["package.json", "dist"]) cpSync(join(web, "client", part), join(modules, "scumble-client", part), { recursive: true });
@@ -75,6 +77,15 @@ function project(): void {
   for (const { name, text } of examples) writeFileSync(join(folder, name), name.endsWith("x") ? text : `${text}\nexport {};\n`);
   writeFileSync(join(folder, "types.ts"), TYPES);
 }
+
+test("the guide's test of an application passes", () => {
+  project();
+  const { name, text } = examples.find(({ text }) => text.includes("FakeRelay"))!;
+  const program = join(folder, name.replace(/ts$/, "mjs"));
+  writeFileSync(program, transformSync(text, { loader: "ts" }).code);
+  const { status, stderr } = spawnSync(process.execPath, [program], { encoding: "utf8", timeout: 60_000 });
+  assert.equal(status, 0, stderr);
+});
 
 function compile(settings: Record<string, unknown>, files: string[]): string {
   const compilerOptions = {

@@ -1,4 +1,4 @@
-//! An entry as bytes. Its author stands in a table before all entries, once.
+//! An entry as bytes. The authors stand in a table before all entries, each once.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -1,6 +1,6 @@
-//! A whole canvas as bytes, for who starts without the log that led there. What follows from the rest is not written (totals and
-//! sums), and nor are the messages that are retained: they are bytes of their own ([`CanvasState::rows_after`]), written once, not with
-//! each snapshot.
+//! A whole canvas as bytes, for an instance that begins without the log that led there. Values that follow from the
+//! rest (totals and sums) are not written. Nor are the retained messages: they are bytes of their own
+//! ([`CanvasState::rows_after`]), which are written once and not with each snapshot.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
