@@ -1,13 +1,16 @@
 //! A relay as tools see it: looked at from outside, copied, or moved between a file and Redis.
 //!
+//! - [`assets`]: what its list of assets names.
 //! - [`outside`]: a relay in Redis that is looked at.
 //! - [`queues`]: its work queue in numbers.
 //! - [`to_file`]: its contents into a new file, for a backup and for a move.
 //! - [`to_redis`]: a file's contents into a Redis where no relay is yet.
 //!
-//! What is carried: canvases with their numbering, their messages and what is remembered of clients; the work queue; hooks. Who is on a
+//! What is carried: canvases with their numbering, their messages and what is remembered of clients; the work queue; hooks; the list of
+//! assets. Their bytes are not: they stay where they are, and are found under the same names. Who is on a
 //! canvas is not: they come back by themselves. Nor are samples for the analytics.
 
+pub mod assets;
 pub mod outside;
 pub mod queues;
 pub mod to_file;
