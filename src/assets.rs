@@ -1,30 +1,34 @@
 //! Assets: the images and files of canvases, each named by the SHA-256 of its bytes.
 //!
 //! The index (`crate::jobs::assets`) lists the assets and counts them for the quotas, in one transaction. Their bytes
-//! are in a folder ([`folder`]). An upload writes its bytes first, under a name of its own. The asset exists once the
+//! are in a folder ([`folder`]) or in a bucket ([`bucket`]). An upload writes its bytes first, under a name of its own. The asset exists once the
 //! index has it. A deletion first removes the asset from the index. So every asset in the index has its bytes. A
 //! process that is killed in between leaves bytes without an entry; [`sweep`] deletes those once they are old. An asset
 //! is kept as long as an object of its canvas names it ([`named`]), and for a day after.
 
 mod blobs;
+mod bucket;
 mod folder;
 pub mod kinds;
 pub mod link;
 pub mod named;
+mod places;
 pub mod sweep;
 mod upload;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
-pub use blobs::{BlobError, BlobName, Chunks};
+pub use blobs::{BlobError, BlobName, Chunks, SHELVES};
 pub use folder::Folder;
 use kinds::Kind;
 use link::Links;
+pub use places::Blobs;
 pub use upload::Upload;
 
 use crate::config::{AssetPlace, AssetSettings};
@@ -44,12 +48,14 @@ pub struct Assets {
     own: Option<PathBuf>,
     begun: OnceCell<Begun>,
     totals: Mutex<Option<(Instant, Totals)>>,
+    /// Whether where the bytes are could not be used when it was last tried.
+    failing: AtomicBool,
     pub(crate) counts: Counts,
 }
 
 /// What is known once the index has answered.
 struct Begun {
-    blobs: Folder,
+    blobs: Blobs,
     links: Links,
 }
 
@@ -65,8 +71,8 @@ pub struct Totals {
 /// What this process did.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
-    pub(crate) uploads: std::sync::atomic::AtomicU64,
-    pub(crate) removed: std::sync::atomic::AtomicU64,
+    pub(crate) uploads: AtomicU64,
+    pub(crate) removed: AtomicU64,
 }
 
 /// An asset that is there.
@@ -154,7 +160,7 @@ impl Assets {
                 let name = format!("scumble-assets-{}", uuid::Uuid::new_v4().simple());
                 Some(std::env::temp_dir().join(name))
             }
-            AssetPlace::Folder(_) => None,
+            AssetPlace::Folder(_) | AssetPlace::Bucket(_) => None,
         };
         Some(Arc::new(Self {
             index,
@@ -162,6 +168,7 @@ impl Assets {
             own,
             begun: OnceCell::new(),
             totals: Mutex::default(),
+            failing: AtomicBool::new(false),
             counts: Counts::default(),
         }))
     }
@@ -184,13 +191,33 @@ impl Assets {
         self.begun.get_or_try_init(|| begin).await
     }
 
-    fn blobs_of(&self, relay: &str) -> Result<Folder, BlobError> {
-        let folder = match (&self.settings.place, &self.own) {
-            (AssetPlace::Folder(root), _) => root,
-            (_, Some(own)) => own,
-            _ => return Err(BlobError::Failed("assets are off".to_owned())),
-        };
-        Ok(Folder::new(folder, relay))
+    fn blobs_of(&self, relay: &str) -> Result<Blobs, BlobError> {
+        if let Some(own) = &self.own {
+            return Ok(Blobs::Folder(Folder::new(own, relay)));
+        }
+        let off = || BlobError::Failed("assets are off".to_owned());
+        Blobs::of(&self.settings.place, relay)?.ok_or_else(off)
+    }
+
+    /// Whether bytes could not be kept or read when it was last tried.
+    pub fn are_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
+    }
+
+    /// An answer of where the bytes are, good or bad.
+    fn noted<T>(&self, answer: Result<T, BlobError>) -> Result<T, BlobError> {
+        if answer.is_ok() {
+            self.failing.store(false, Ordering::Relaxed);
+        }
+        self.noted_if_bad(answer)
+    }
+
+    /// What may be good without having been asked there.
+    fn noted_if_bad<T>(&self, answer: Result<T, BlobError>) -> Result<T, BlobError> {
+        if matches!(answer, Err(BlobError::Failed(_) | BlobError::Full(_))) {
+            self.failing.store(true, Ordering::Relaxed);
+        }
+        answer
     }
 
     pub(crate) async fn change(&self, op: AssetOp) -> Result<Told, AssetError> {
@@ -224,12 +251,8 @@ impl Assets {
     /// # Errors
     /// [`AssetError`]; an error of reading may come in the stream, too.
     pub async fn read(&self, asset: &Asset, from: u64, to: u64) -> Result<Chunks, AssetError> {
-        Ok(self
-            .begun()
-            .await?
-            .blobs
-            .read(&asset.blob, from, to)
-            .await?)
+        let blobs = &self.begun().await?.blobs;
+        Ok(self.noted(blobs.read(&asset.blob, from, to).await)?)
     }
 
     /// What signs links.

@@ -13,6 +13,7 @@ use crate::config::{
     SourceArgs, StatsArgs, TailArgs, TokenArgs, command_line, print_toml, shown_file, with_file,
 };
 
+mod assets;
 pub mod backup;
 pub mod cluster;
 pub mod doctor;

@@ -12,6 +12,7 @@ use crate::limits::{CanvasRules, JobLimits};
 use crate::protocol::ids::InstanceId;
 
 mod asset_args;
+mod bucket_args;
 mod effective;
 mod fail_point;
 mod file;
@@ -26,6 +27,7 @@ mod serve_args;
 mod tool_args;
 mod values;
 
+pub use bucket_args::{BucketSettings, BucketUrl};
 pub use fail_point::{Action, FailPoint, FailPoints, Step, Tripped};
 pub(crate) use file::{command_line, print as print_toml, shown as shown_file, with_file};
 pub use jobs_args::{From as JobsFrom, JobsArgs, JobsCommand, Leased as JobsLeased};
@@ -136,6 +138,8 @@ pub enum AssetPlace {
     Temporary,
     /// In that folder, which all processes share.
     Folder(PathBuf),
+    /// In a bucket, which all processes share.
+    Bucket(BucketSettings),
 }
 
 /// Where a relay is kept. Each has the settings that mean something there, and no others.

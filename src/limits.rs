@@ -81,6 +81,14 @@ pub const ASSET_UPLOADS_PER_ADDRESS: usize = 6;
 pub const ASSET_UPLOAD: Duration = Duration::from_secs(3_600);
 /// How long a signed link to an asset is good at most. It is the same one for half of that, so that browsers find what they have.
 pub const ASSET_LINK: Duration = Duration::from_secs(3_600);
+/// Bytes of a part of an upload into a bucket: no store takes smaller ones. Each upload holds as much.
+pub const BUCKET_PART: usize = 5 * 1024 * 1024;
+/// A bucket that takes no connection for this long is away.
+pub const BUCKET_CONNECT: Duration = Duration::from_secs(3);
+/// How long a bucket may be silent before it is asked again, and for how long it is asked again.
+pub const BUCKET_SILENCE: Duration = Duration::from_secs(10);
+/// How long a bucket may take for one thing, with all tries.
+pub const BUCKET_ANSWER: Duration = Duration::from_secs(25);
 /// How often it is looked which assets are named, at most: a canvas that has not changed costs one read.
 pub const ASSET_SWEEP: Duration = Duration::from_secs(300);
 /// How long an answer about the number of assets is good: `/metrics` is asked by several at once.

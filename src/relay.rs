@@ -76,7 +76,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     }
     if config.assets.place == AssetPlace::Nowhere {
         tracing::info!(
-            "no assets: over Redis they need --assets-dir, a folder that all hosts share"
+            "no assets: over Redis they need --assets-url, a bucket, or --assets-dir, a folder that all hosts share"
         );
     }
     let unexpected = tokio::select! {

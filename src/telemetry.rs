@@ -84,6 +84,7 @@ pub mod names {
         JOBS_OLDEST = Gauge "scumble_jobs_oldest_age_seconds" Seconds "Age of the oldest job of a queue; left out where it has too many partitions to look through.";
         ASSETS = Gauge "scumble_assets" Count "Images and files of all canvases.";
         ASSETS_BYTES = Gauge "scumble_assets_bytes" Bytes "Their bytes, as --max-total-asset-bytes counts them.";
+        ASSETS_FAILING = Gauge "scumble_assets_failing" Count "1: their folder or bucket could not be used when this process last tried.";
         ASSET_UPLOADS = Counter "scumble_asset_uploads_total" Count "Assets that this process took and that were not there before.";
         ASSETS_REMOVED = Counter "scumble_assets_removed_total" Count "Assets that this process removed because no object named them any more.";
         INSTANCES = Gauge "scumble_instances" Count "Live instances of this relay.";

@@ -1,13 +1,16 @@
 //! A relay as tools see it: looked at from outside, copied, or moved between a file and Redis.
 //!
+//! - [`assets`]: what its list of assets names.
 //! - [`outside`]: a relay in Redis that is looked at.
 //! - [`queues`]: its work queue in numbers.
 //! - [`to_file`]: its contents into a new file, for a backup and for a move.
 //! - [`to_redis`]: a file's contents into a Redis where no relay is yet.
 //!
-//! It carries canvases with their numbering, their messages and remembered clients; the work queue; hooks. It does not
-//! carry the clients that are on a canvas, because they come back by themselves, nor samples for the analytics.
+//! It carries canvases with their numbering, their messages and remembered clients; the work queue; hooks; the list of
+//! assets. The bytes of assets stay where they are, and are found under the same names. It does not carry the clients
+//! that are on a canvas, because they come back by themselves, nor samples for the analytics.
 
+pub mod assets;
 pub mod outside;
 pub mod queues;
 pub mod to_file;

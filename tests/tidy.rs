@@ -183,6 +183,7 @@ const KNOWN_BY: &[(&str, &[&str])] = &[
     ("redis::aio", &["redis"]),
     ("axum", &["http"]),
     ("jsonwebtoken", &["auth"]),
+    ("object_store", &["assets", "config"]),
 ];
 
 /// A file is near 400 lines at most, the unit tests at its end not counted.

@@ -1,5 +1,7 @@
 //! The bytes of assets: each blob has a name that is never given twice, and is never changed.
 
+use std::time::SystemTime;
+
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use thiserror::Error;
@@ -37,6 +39,17 @@ pub struct BlobName {
     pub sha256: String,
     /// `{sha256}.{canvas}.{id}`
     pub file: String,
+}
+
+/// A blob that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Its name.
+    pub name: BlobName,
+    /// How many bytes it has.
+    pub bytes: u64,
+    /// When it was written.
+    pub written: SystemTime,
 }
 
 impl BlobName {

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use uuid::Uuid;
 
-use super::blobs::{BlobError, BlobName, Chunks};
+use super::blobs::{BlobError, BlobName, Chunks, Found};
 use crate::limits::ASSET_CHUNK;
 
 /// What is being written.
@@ -156,16 +156,23 @@ impl Folder {
         .await
     }
 
-    /// Blobs of one of the [`SHELVES`](super::blobs::SHELVES) that were written longer ago than that.
+    /// What is on one of the [`SHELVES`](super::blobs::SHELVES).
     ///
     /// # Errors
     /// [`BlobError`]
-    pub async fn older(&self, shelf: u8, than: Duration) -> Result<Vec<BlobName>, BlobError> {
+    pub async fn shelf(&self, shelf: u8) -> Result<Vec<Found>, BlobError> {
         let folder = self.root.join(format!("{shelf:02x}"));
         aside(move || {
-            let old = old_files(&folder, than)?;
-            let names = old.iter().filter_map(|path| path.file_name()?.to_str());
-            Ok(names.filter_map(BlobName::parse).collect())
+            let files = files(&folder)?.into_iter();
+            let found = files.filter_map(|(path, bytes, written)| {
+                let name = BlobName::parse(path.file_name()?.to_str()?)?;
+                Some(Found {
+                    name,
+                    bytes,
+                    written,
+                })
+            });
+            Ok(found.collect())
         })
         .await
     }
@@ -177,8 +184,10 @@ impl Folder {
     pub async fn tidy(&self, than: Duration) -> Result<usize, BlobError> {
         let folder = self.root.join(TEMPORARY);
         aside(move || {
-            let old = old_files(&folder, than)?;
-            for path in &old {
+            let mut old = files(&folder)?;
+            let before = SystemTime::now().checked_sub(than);
+            old.retain(|(.., written)| before.is_some_and(|before| *written < before));
+            for (path, ..) in &old {
                 // Somebody else may tidy, too.
                 let _ = fs::remove_file(path);
             }
@@ -235,34 +244,29 @@ fn make(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Files that nobody has written to for so long, by the clock that writes their times.
-fn old_files(folder: &Path, than: Duration) -> io::Result<Vec<PathBuf>> {
+/// Files of a folder that may not be there, their bytes, and when they were last written to.
+fn files(folder: &Path) -> io::Result<Vec<(PathBuf, u64, SystemTime)>> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
     };
-    let before = SystemTime::now().checked_sub(than);
-    let mut old = Vec::new();
+    let mut found = Vec::new();
     for entry in entries {
         let entry = entry?;
         // It may be gone meanwhile.
         let Ok(metadata) = entry.metadata() else {
             continue;
         };
-        let is_old = metadata
-            .modified()
-            .ok()
-            .zip(before)
-            .is_some_and(|(at, before)| at < before);
-        if metadata.is_file() && is_old {
-            old.push(entry.path());
+        if metadata.is_file() {
+            found.push((entry.path(), metadata.len(), metadata.modified()?));
         }
     }
-    Ok(old)
+    Ok(found)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::places::Blobs;
     use super::*;
     use crate::protocol::ids::CanvasId;
     use futures::TryStreamExt as _;
@@ -321,7 +325,8 @@ mod tests {
         fs::write(dir.path().join("relay/0f/notes.txt"), "of somebody").unwrap();
         let hour = Duration::from_secs(3_600);
         assert_eq!(folder.tidy(hour).await.unwrap(), 0);
-        assert!(folder.older(0x0f, hour).await.unwrap().is_empty());
+        let blobs = Blobs::Folder(folder.clone());
+        assert!(blobs.older(0x0f, hour).await.unwrap().is_empty());
         let old = SystemTime::now() - 2 * hour;
         for path in ["relay/tmp/left", "relay/0f/notes.txt"] {
             let file = File::options()
@@ -337,7 +342,7 @@ mod tests {
             .set_modified(old)
             .unwrap();
         assert_eq!(folder.tidy(hour).await.unwrap(), 1);
-        assert_eq!(folder.older(0x0f, hour).await.unwrap(), [name]);
-        assert!(folder.older(0x10, hour).await.unwrap().is_empty());
+        assert_eq!(blobs.older(0x0f, hour).await.unwrap(), [name]);
+        assert!(blobs.older(0x10, hour).await.unwrap().is_empty());
     }
 }

@@ -37,6 +37,7 @@ pub async fn run(assets: Arc<Assets>, directory: Arc<dyn Directory>) {
         holder: uuid::Uuid::new_v4().simple().to_string(),
         every,
         orphans_at: Instant::now(),
+        orphans_left: false,
         assets,
         directory,
         failing: false,
@@ -63,6 +64,8 @@ struct Sweeper {
     holder: String,
     every: Duration,
     orphans_at: Instant,
+    /// Blobs of this round could not be removed.
+    orphans_left: bool,
     failing: bool,
 }
 
@@ -87,9 +90,10 @@ impl Sweeper {
                 return Ok(());
             }
         }
-        if Instant::now() >= self.orphans_at {
-            self.orphans_at = Instant::now() + self.assets.settings.ttl;
+        if self.orphans_left || Instant::now() >= self.orphans_at {
             self.orphans().await?;
+            self.orphans_left = false;
+            self.orphans_at = Instant::now() + self.assets.settings.ttl;
         }
         Ok(())
     }
@@ -107,7 +111,7 @@ impl Sweeper {
         }
     }
 
-    async fn canvas(&self, of: &AssetCanvas) -> Result<(), AssetError> {
+    async fn canvas(&mut self, of: &AssetCanvas) -> Result<(), AssetError> {
         let Ok(canvas) = CanvasId::parse(&of.canvas) else {
             return Ok(());
         };
@@ -169,14 +173,19 @@ impl Sweeper {
         Ok((place(at), Some(used)))
     }
 
-    async fn remove(&self, blob: &BlobName) {
+    async fn remove(&mut self, blob: &BlobName) {
         let counts = &self.assets.counts;
         counts.removed.fetch_add(1, Ordering::Relaxed);
+        // Where one could not be removed, others would have to wait as long. They are orphans now.
+        if self.orphans_left {
+            return;
+        }
         let Ok(begun) = self.assets.begun().await else {
             return;
         };
-        if let Err(error) = begun.blobs.remove(blob).await {
+        if let Err(error) = self.assets.noted(begun.blobs.remove(blob).await) {
             tracing::warn!(%error, blob = blob.file, "an asset could not be removed; it is tried again");
+            self.orphans_left = true;
         }
     }
 
@@ -184,12 +193,12 @@ impl Sweeper {
     async fn orphans(&self) -> Result<(), AssetError> {
         let blobs = &self.assets.begun().await?.blobs;
         let old = self.assets.settings.ttl.max(ASSET_UPLOAD);
-        let tidied = blobs.tidy(ASSET_UPLOAD).await?;
+        let tidied = self.assets.noted_if_bad(blobs.tidy(ASSET_UPLOAD).await)?;
         if tidied > 0 {
             tracing::info!(tidied, "uploads that did not end were removed");
         }
         for shelf in SHELVES {
-            let files = blobs.older(shelf, old).await?;
+            let files = self.assets.noted(blobs.older(shelf, old).await)?;
             for some in files.chunks(ORPHANS_AT_ONCE) {
                 let names = some
                     .iter()

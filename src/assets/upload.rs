@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use sha2::{Digest as _, Sha256};
 
 use super::blobs::{BlobError, BlobName};
-use super::folder::Writing;
 use super::kinds::Kind;
+use super::places::Writing;
 use super::{Asset, AssetError, Assets, unexpected};
 use crate::jobs::assets::{AssetOp, NewAsset, Told};
 use crate::limits::ASSET_CHUNK;
@@ -59,7 +59,7 @@ impl Assets {
         // Somebody may have removed files behind the relay's back: an upload brings them again.
         let mut lost = None;
         if let Some(there) = there.map(Asset::from) {
-            if !blobs.has(&there.blob).await? {
+            if !self.noted(blobs.has(&there.blob).await)? {
                 lost = Some(there.blob.file);
             }
         } else {
@@ -67,7 +67,7 @@ impl Assets {
         }
         let blob = BlobName::new(canvas, sha256);
         let writing = match &lost {
-            Some(_) => Some(blobs.write(&blob).await?),
+            Some(_) => Some(self.noted_if_bad(blobs.write(&blob).await)?),
             None => None,
         };
         Ok(Upload {
@@ -113,7 +113,8 @@ impl Upload<'_> {
         let (hasher, waiting) = hashed.await?;
         self.hasher = Some(hasher);
         if let Some(writing) = self.writing.take() {
-            self.writing = Some(writing.push(waiting).await?);
+            let pushed = writing.push(waiting).await;
+            self.writing = Some(self.assets.noted_if_bad(pushed)?);
         }
         Ok(())
     }
@@ -133,7 +134,7 @@ impl Upload<'_> {
         let Some(writing) = self.writing.take() else {
             return self.refreshed().await;
         };
-        writing.finish().await?;
+        self.assets.noted(writing.finish().await)?;
         match self.register().await {
             Ok(uploaded) => {
                 if uploaded.asset.blob != self.blob {

@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
 use super::{file, redis_of};
-use crate::config::{BackupArgs, RedisSettings};
+use crate::config::{AssetPlace, BackupArgs, RedisSettings};
 use crate::sqlite::modes;
 use crate::transfer::outside::Outside;
 use crate::transfer::to_file::{Epochs, give_name, to_file};
@@ -25,8 +25,9 @@ use crate::transfer::to_file::{Epochs, give_name, to_file};
 /// When the file can't be read, or the copy is there already or can't be written.
 pub fn run(args: &BackupArgs) -> anyhow::Result<ExitCode> {
     if let Some(settings) = redis_of(&args.source) {
-        return of_redis(&settings, &args.to);
+        return of_redis(&settings, args);
     }
+    let place = args.assets.place(Some(&args.source.db))?;
     let db = &args.source.db;
     let source = file::open_current(db)?;
     is_free(&args.to)?;
@@ -36,51 +37,65 @@ pub fn run(args: &BackupArgs) -> anyhow::Result<ExitCode> {
         args.to.display(),
         db.display()
     );
-    let folder = file::beside(&args.to, ".assets");
-    ensure!(
-        !folder.exists(),
-        "{}: is there already, and would be the copy's assets; name another file",
-        folder.display()
-    );
-    let copied = made(&args.to, |partial| {
-        let canvases = copy(&source, db, partial)?;
-        Ok((
-            canvases,
-            assets::copy(partial, &args.assets.place(db), &folder)?,
-        ))
-    });
-    if copied.is_err() {
-        // It was not there before.
-        let _ = fs::remove_dir_all(&folder);
-    }
-    let (canvases, assets) = copied?;
+    let (canvases, assets) = with_assets(&args.to, &place, |partial| copy(&source, db, partial))?;
     let bytes = fs::metadata(&args.to)?.len();
     writeln!(
         std::io::stdout(),
         "{}: {canvases} canvases, {bytes} bytes, checked. {NEW_EPOCHS}",
         args.to.display()
     )?;
+    told(assets)
+}
+
+fn told(assets: Option<String>) -> anyhow::Result<ExitCode> {
     if let Some(assets) = assets {
-        writeln!(std::io::stdout(), "{}: {assets}", folder.display())?;
+        writeln!(std::io::stdout(), "{assets}")?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Makes the copy, and beside it one of the assets that it names; what to tell of these.
+fn with_assets<T>(
+    to: &Path,
+    place: &AssetPlace,
+    make: impl FnOnce(&Path) -> anyhow::Result<T>,
+) -> anyhow::Result<(T, Option<String>)> {
+    let folder = file::beside(to, ".assets");
+    ensure!(
+        !folder.exists(),
+        "{}: is there already, and would be the copy's assets; name another file",
+        folder.display()
+    );
+    let copied = made(to, |partial| {
+        let made = make(partial)?;
+        Ok((made, assets::copy(partial, place, &folder)?))
+    });
+    if copied.is_err() {
+        // It was not there before.
+        let _ = fs::remove_dir_all(&folder);
+    }
+    copied
 }
 
 const NEW_EPOCHS: &str = "Each canvas has a new epoch in it, so that after a restore no client resumes onto reissued numbers.";
 
 /// Copies a relay in Redis into a file that `serve --db` opens: each canvas as it is when it is read, then the work queue as it is at
 /// one moment.
-fn of_redis(settings: &RedisSettings, to: &Path) -> anyhow::Result<ExitCode> {
+fn of_redis(settings: &RedisSettings, args: &BackupArgs) -> anyhow::Result<ExitCode> {
+    let place = args.assets.place(None)?;
     let outside = Outside::open(settings, "backup")?;
+    let to = &args.to;
     is_free(to)?;
-    let carried = made(to, |partial| to_file(&outside, Some(partial), Epochs::New))?;
+    let (carried, assets) = with_assets(to, &place, |partial| {
+        to_file(&outside, Some(partial), Epochs::New)
+    })?;
     let bytes = fs::metadata(to)?.len();
     writeln!(
         std::io::stdout(),
         "{}: {carried}, {bytes} bytes, checked. {NEW_EPOCHS}",
         to.display()
     )?;
-    Ok(ExitCode::SUCCESS)
+    told(assets)
 }
 
 /// Refuses a name that is in use, or that something lies beside which a relay would take for its own.

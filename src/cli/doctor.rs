@@ -70,7 +70,7 @@ const CHECKS: &[(&str, Check)] = &[
 /// When standard output is closed.
 pub fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     if let Some(settings) = redis_of(&args.source) {
-        return redis::run(&settings, args.thorough);
+        return redis::run(&settings, args);
     }
     let conn = match file::open(&args.source.db) {
         Ok(conn) => conn,

@@ -6,11 +6,13 @@ use std::process::ExitCode;
 
 use anyhow::{bail, ensure};
 
+use super::assets::{Told, counted, found, of_file};
 use super::{backup, file};
-use crate::config::{MigrateArgs, Place, RedisSettings};
+use crate::config::{AssetPlace, MigrateArgs, Place, RedisSettings};
 use crate::sqlite::export::Export;
 use crate::sqlite::plain;
 use crate::transfer::Carried;
+use crate::transfer::assets::{Listed, of_redis};
 use crate::transfer::outside::Outside;
 use crate::transfer::to_file::{Epochs, to_file};
 use crate::transfer::to_redis::to_redis;
@@ -24,19 +26,20 @@ pub fn run(args: &MigrateArgs) -> anyhow::Result<ExitCode> {
         let settings = args.place.at(url);
         settings.unwrap_or_else(|error| error.into_usage_error().exit())
     };
-    let (carried, from, to) = match (&args.from, &args.to) {
+    let (moved, from, to) = match (&args.from, &args.to) {
         (Place::File(db), Place::Redis(url)) => {
             let settings = at(url);
-            let carried = into_redis(db, &settings, args.dry_run)?;
-            (carried, db.display().to_string(), named(&settings))
+            let moved = into_redis(db, &settings, args)?;
+            (moved, db.display().to_string(), named(&settings))
         }
         (Place::Redis(url), Place::File(to)) => {
             let settings = at(url);
-            let carried = into_file(&settings, to, args.dry_run)?;
-            (carried, named(&settings), to.display().to_string())
+            let moved = into_file(&settings, to, args)?;
+            (moved, named(&settings), to.display().to_string())
         }
         _ => bail!("--from and --to: one is a file, and the other is in Redis (redis://…)"),
     };
+    let Moved { carried, assets } = moved;
     let mut out = std::io::stdout();
     match args.dry_run {
         true => writeln!(
@@ -49,24 +52,61 @@ pub fn run(args: &MigrateArgs) -> anyhow::Result<ExitCode> {
              start no process on it any more."
         )?,
     }
+    if let Some(assets) = assets {
+        writeln!(out, "{assets}")?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+struct Moved {
+    carried: Carried,
+    /// What to tell of these.
+    assets: Option<String>,
 }
 
 fn named(settings: &RedisSettings) -> String {
     format!("{} (--redis-prefix {})", settings.url, settings.prefix)
 }
 
-fn into_redis(db: &Path, settings: &RedisSettings, dry: bool) -> anyhow::Result<Carried> {
-    let conn = file::open_current(db)?;
-    let now_ms = file::now_ms(&conn)?;
-    let db = plain(db)?;
-    to_redis(|| Ok(Export::begin(conn, now_ms)?), &db, settings, dry)
+/// Bytes of assets are not moved: both processes before and those after find them at the same place, by the list, which is moved.
+fn assets(listed: Option<Listed>, place: &AssetPlace) -> anyhow::Result<Option<String>> {
+    let Some(listed) = listed.filter(|listed| !listed.blobs.is_empty()) else {
+        return Ok(None);
+    };
+    found(&listed, place)?;
+    let counted = counted(&listed);
+    Ok(Some(match place {
+        AssetPlace::Off => format!("{counted} are named and left out: uploads bring them again."),
+        _ => {
+            let told = Told(place);
+            format!(
+                "{counted} stay in {told}: start the processes with {}.",
+                told.flag()
+            )
+        }
+    }))
 }
 
-fn into_file(settings: &RedisSettings, to: &Path, dry: bool) -> anyhow::Result<Carried> {
+fn into_redis(db: &Path, settings: &RedisSettings, args: &MigrateArgs) -> anyhow::Result<Moved> {
+    let conn = file::open_current(db)?;
+    let assets = assets(of_file(&conn)?, &args.assets.place(Some(db))?)?;
+    let now_ms = file::now_ms(&conn)?;
+    let db = plain(db)?;
+    let carried = to_redis(
+        || Ok(Export::begin(conn, now_ms)?),
+        &db,
+        settings,
+        args.dry_run,
+    )?;
+    Ok(Moved { carried, assets })
+}
+
+fn into_file(settings: &RedisSettings, to: &Path, args: &MigrateArgs) -> anyhow::Result<Moved> {
+    let place = args.assets.place(None)?;
     let outside = Outside::open(settings, "migrate")?;
     backup::is_free(to)?;
-    if dry {
+    let assets = assets(of_redis(&outside)?, &place)?;
+    if args.dry_run {
         let live = outside.live()?;
         ensure!(
             live.is_empty(),
@@ -74,10 +114,12 @@ fn into_file(settings: &RedisSettings, to: &Path, dry: bool) -> anyhow::Result<C
             settings.url,
             live.len()
         );
-        return to_file(&outside, None, Epochs::Same);
+        let carried = to_file(&outside, None, Epochs::Same)?;
+        return Ok(Moved { carried, assets });
     }
     let outside = outside.enter(settings, "migrate")?;
     let moved = backup::made(to, |partial| to_file(&outside, Some(partial), Epochs::Same));
     outside.leave();
-    moved
+    let carried = moved?;
+    Ok(Moved { carried, assets })
 }

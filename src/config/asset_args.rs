@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::bucket_args::BucketArgs;
 use super::quota_args::{OrOff, or_off};
 use super::values::{duration, whole};
-use super::{AssetPlace, AssetSettings, ConfigError};
+use super::{AssetPlace, AssetSettings, BucketSettings, ConfigError};
 
 /// Less is less than one asset of the least size.
 const LEAST: u64 = 1 << 12;
@@ -24,10 +25,14 @@ const LONGEST: Duration = Duration::from_secs(3_650 * 86_400);
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Assets")]
 pub struct AssetArgs {
-    /// Folder for images and files. Processes on several hosts (--redis) must share it. off: none are taken
+    /// Folder for images and files. Processes on several hosts (--redis) must share it, or a bucket. off: none are taken
     /// [default: the name of --db and .assets; over Redis off]
     #[arg(long, env = "SCUMBLE_ASSETS_DIR", value_name = "DIR|off")]
     pub assets_dir: Option<PathBuf>,
+
+    /// A bucket instead
+    #[command(flatten)]
+    pub bucket: BucketArgs,
 
     /// Bytes of one asset, 4096 to 1073741824
     #[arg(
@@ -96,6 +101,13 @@ impl AssetArgs {
     }
 
     fn place(&self, beside: &Beside<'_>) -> Result<AssetPlace, ConfigError> {
+        if let Some(bucket) = in_bucket(self.assets_dir.as_deref(), &self.bucket)? {
+            if beside.in_memory {
+                let hint = "what is in a bucket outlives the process: with --queue off assets are in a temporary folder";
+                return Err(ConfigError::new("assets-url", bucket.url, hint));
+            }
+            return Ok(AssetPlace::Bucket(bucket));
+        }
         match &self.assets_dir {
             Some(dir) if dir.as_os_str() == "off" => Ok(AssetPlace::Off),
             Some(dir) if dir.exists() && !dir.is_dir() => {
@@ -107,6 +119,24 @@ impl AssetArgs {
             None if beside.in_memory => Ok(AssetPlace::Temporary),
             None => Ok(AssetPlace::beside(beside.db)),
         }
+    }
+}
+
+/// The bucket, if assets are in one.
+pub(super) fn in_bucket(
+    dir: Option<&Path>,
+    bucket: &BucketArgs,
+) -> Result<Option<BucketSettings>, ConfigError> {
+    let bucket = bucket.resolve()?;
+    match (&bucket, dir) {
+        (Some(bucket), Some(dir)) => {
+            let hint = format!(
+                "assets are in --assets-url {} already: leave one out",
+                bucket.url
+            );
+            Err(ConfigError::new("assets-dir", dir.display(), hint))
+        }
+        _ => Ok(bucket),
     }
 }
 
@@ -137,6 +167,7 @@ impl AssetSettings {
         ];
         match &self.place {
             AssetPlace::Folder(dir) => all.push(("assets-dir", dir.display().to_string())),
+            AssetPlace::Bucket(bucket) => all.extend(bucket.effective()),
             AssetPlace::Off => all.push(("assets-dir", "off".to_owned())),
             // The same follows from the other flags again.
             AssetPlace::Temporary | AssetPlace::Nowhere => {}

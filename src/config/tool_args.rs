@@ -7,11 +7,13 @@ use std::time::Duration;
 use clap::builder::TypedValueParser;
 use clap::{Args, ValueEnum};
 
+use super::asset_args::in_bucket;
+use super::bucket_args::BucketArgs;
 use super::redis_args::{RedisPlaceArgs, SourceArgs};
 use super::resolve::usage_error;
 use super::serve_args::ServeArgs;
 use super::values::{duration, pattern, whole};
-use super::{AssetPlace, RedisUrl};
+use super::{AssetPlace, ConfigError, RedisUrl};
 use crate::auth::claims::Access;
 use crate::protocol::ids::CanvasId;
 
@@ -65,24 +67,33 @@ pub struct StatsArgs {
     pub json: bool,
 }
 
-/// Where a tool finds the assets of a relay's file.
+/// Where a tool finds the assets of a relay.
 #[derive(Debug, Args)]
 pub struct AssetsOf {
-    /// Folder with the relay's images and files, as it is given to serve; off: there are none
-    /// [default: the name of --db and .assets]
+    /// Folder with the relay's images and files, as it is given to serve; off: they are left out
+    /// [default: the name of the relay's file and .assets]
     #[arg(long, env = "SCUMBLE_ASSETS_DIR", value_name = "DIR|off")]
     pub assets_dir: Option<PathBuf>,
+
+    /// A bucket instead
+    #[command(flatten)]
+    pub bucket: BucketArgs,
 }
 
 impl AssetsOf {
-    /// Where that is.
-    #[must_use]
-    pub fn place(&self, db: &Path) -> AssetPlace {
-        match &self.assets_dir {
+    /// Where that is. `db`: the relay's file, if it is in one.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names flags that exclude each other.
+    pub fn place(&self, db: Option<&Path>) -> Result<AssetPlace, ConfigError> {
+        if let Some(bucket) = in_bucket(self.assets_dir.as_deref(), &self.bucket)? {
+            return Ok(AssetPlace::Bucket(bucket));
+        }
+        Ok(match &self.assets_dir {
             Some(dir) if dir.as_os_str() == "off" => AssetPlace::Off,
             Some(dir) => AssetPlace::Folder(dir.clone()),
-            None => AssetPlace::beside(db),
-        }
+            None => db.map_or(AssetPlace::Nowhere, AssetPlace::beside),
+        })
     }
 }
 
@@ -132,6 +143,10 @@ pub struct MigrateArgs {
     /// Of the one in Redis
     #[command(flatten)]
     pub place: RedisPlaceArgs,
+
+    /// Where its assets are, and stay
+    #[command(flatten)]
+    pub assets: AssetsOf,
 
     /// Read everything and say what would be moved; change nothing
     #[arg(long)]

@@ -163,7 +163,7 @@ impl AssetState {
         self.assets.as_ref().ok_or_else(|| {
             let message = match self.hub.config.assets.place {
                 AssetPlace::Nowhere => {
-                    "there are no assets: over Redis they need --assets-dir, a folder that all hosts share"
+                    "there are no assets: over Redis they need --assets-url, a bucket, or --assets-dir, a folder that all hosts share"
                 }
                 _ => "there are no assets: they are switched off (--assets-dir off)",
             };

@@ -13,10 +13,20 @@ pub(super) async fn healthz() -> Response {
     json_response(StatusCode::OK, &json!({ "alive": true }))
 }
 
-/// 200, or 503 with the reason.
+/// 200, or 503 with the reason. A place of assets that does not answer is no reason: canvases go on, and another process has the same one.
 pub(super) async fn readyz(State(state): State<HttpState>) -> Response {
     match unready(&state).await {
-        None => json_response(StatusCode::OK, &json!({ "ready": true })),
+        None => {
+            let mut body = json!({ "ready": true });
+            if state
+                .assets
+                .as_ref()
+                .is_some_and(|assets| assets.are_failing())
+            {
+                body["assets"] = "can't be kept or read: see the log".into();
+            }
+            json_response(StatusCode::OK, &body)
+        }
         Some(reason) => {
             let body = json!({ "ready": false, "reason": reason });
             json_response(StatusCode::SERVICE_UNAVAILABLE, &body)

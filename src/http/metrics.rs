@@ -69,11 +69,14 @@ async fn asset_gauges(state: &HttpState) {
         counter!(names::ASSETS_REMOVED).absolute(0);
         gauge!(names::ASSETS).set(0.0);
         gauge!(names::ASSETS_BYTES).set(0.0);
+        gauge!(names::ASSETS_FAILING).set(0.0);
         return;
     };
     let counts = &assets.counts;
     counter!(names::ASSET_UPLOADS).absolute(counts.uploads.load(Ordering::Relaxed));
     counter!(names::ASSETS_REMOVED).absolute(counts.removed.load(Ordering::Relaxed));
+    let failing = if assets.are_failing() { 1.0 } else { 0.0 };
+    gauge!(names::ASSETS_FAILING).set(failing);
     if let Ok(Ok(totals)) = timeout(QUEUE_ANSWER_TIMEOUT, assets.totals()).await {
         gauge!(names::ASSETS).set(count(totals.assets));
         gauge!(names::ASSETS_BYTES).set(count(totals.bytes));

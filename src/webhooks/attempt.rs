@@ -53,6 +53,7 @@ impl Client {
                 .user_agent(concat!("scumble/", env!("CARGO_PKG_VERSION")))
                 .redirect(redirect::Policy::none())
                 .no_proxy()
+                .http1_only()
                 .timeout(WEBHOOK_TIMEOUT)
                 .connect_timeout(WEBHOOK_TIMEOUT)
         };

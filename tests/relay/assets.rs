@@ -29,14 +29,14 @@ fn hash(bytes: &[u8]) -> String {
 }
 
 /// Text, since the harness reads answers as such.
-fn text(bytes: usize, seed: u8) -> String {
+pub(crate) fn text(bytes: usize, seed: u8) -> String {
     let letters = b"abcdefghijklmnopqrstuvwxyz";
     (0..bytes)
         .map(|n| char::from(letters[(n * 7 + n / 26 + usize::from(seed)) % letters.len()]))
         .collect()
 }
 
-fn path(canvas: &str, body: &str) -> String {
+pub(crate) fn path(canvas: &str, body: &str) -> String {
     format!("/assets/{canvas}/{}", hash(body.as_bytes()))
 }
 
@@ -47,16 +47,16 @@ async fn ask(address: SocketAddr, method: &str, path: &str, headers: &str, body:
         .expect("an answer")
 }
 
-async fn put(address: SocketAddr, canvas: &str, body: &str) -> Answer {
+pub(crate) async fn put(address: SocketAddr, canvas: &str, body: &str) -> Answer {
     ask(address, "PUT", &path(canvas, body), PNG, body).await
 }
 
-async fn get(address: SocketAddr, path: &str, headers: &str) -> Answer {
+pub(crate) async fn get(address: SocketAddr, path: &str, headers: &str) -> Answer {
     ask(address, "GET", path, headers, "").await
 }
 
 /// Every file below a folder.
-fn files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries
         .flat_map(|entry| match entry.path() {
@@ -692,7 +692,10 @@ async fn over_redis_without_a_place_for_all_hosts_they_say_what_is_missing() {
     assert_eq!(refused.status, 404);
     let flag = "--assets-dir";
     assert!(refused.body.contains(flag), "{}", refused.body);
-    assert!(relay.log(0).contains(flag), "{}", relay.log(0));
+    eventually("the log says it, too", || async {
+        relay.log(0).contains(flag).then_some(())
+    })
+    .await;
 }
 
 /// What of an answer is not in the server's own document.

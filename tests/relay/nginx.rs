@@ -1,5 +1,6 @@
 //! Behind real nginx with the configuration that is shipped: any client on any process.
 
+mod assets;
 mod attacks;
 
 use std::path::{Path, PathBuf};

@@ -8,6 +8,7 @@ mod hooks;
 mod hosts;
 mod leftovers;
 mod migrating;
+mod moved_assets;
 mod outages;
 mod people;
 mod quotas;

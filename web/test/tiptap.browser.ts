@@ -55,10 +55,10 @@ interface Writer {
 }
 
 /** A browser with the editor, on a page of that process. */
-async function writer(instance: number): Promise<Writer> {
+async function writer(instance: number, name = "Somebody"): Promise<Writer> {
   const context = await browser.newContext();
   const page = await context.newPage();
-  await page.goto(`${origin}/?relay=${encodeURIComponent(lines[instance]!.url)}`);
+  await page.goto(`${origin}/?${new URLSearchParams({ relay: lines[instance]!.url, name })}`);
   await here(page);
   return { context, page };
 }
@@ -128,6 +128,53 @@ test("two browsers type together, reload, go offline and merge, and paste 200 KB
   await here(ada.page);
   assert.equal(await same(ada.page, ben.page), long);
   await ada.context.close();
+  await ben.context.close();
+});
+
+test("each sees where the other writes, until the other is gone", LIMITED, async () => {
+  const [ada, ben] = [await writer(0, "Ada"), await writer(1, "Ben")];
+  const carets = (page: Page): Promise<string[]> => page.locator(".collaboration-carets__label").allTextContents();
+  const sees = (page: Page, ...names: string[]): Promise<unknown> =>
+    eventually(`${names.join() || "nobody"} is seen`, async () => (await carets(page)).join() === names.join());
+  // Where the other's caret is: the text before it.
+  const before = (page: Page): Promise<string> => page.evaluate(() => {
+    const caret = document.querySelector(".collaboration-carets__caret")!;
+    const range = document.createRange();
+    range.setStart(document.querySelector(".tiptap")!, 0);
+    range.setEndBefore(caret);
+    return range.toString();
+  });
+
+  await type(ada.page, " Ada types.");
+  await same(ada.page, ben.page);
+  await type(ben.page, "");
+  await sees(ben.page, "Ada");
+  await sees(ada.page, "Ben");
+  assert.ok(await ben.page.locator(".collaboration-carets__caret").isVisible());
+  const whole = (await text(ben.page)).replaceAll("\n", "");
+  await eventually("the caret is at the end", async () => (await before(ben.page)) === whole);
+  for (let n = 0; n < 6; n++) await ada.page.keyboard.press("ArrowLeft");
+  await eventually("the caret moves", async () => (await before(ben.page)) === whole.slice(0, -6));
+
+  // One whose line is lost is not seen, and comes back with it.
+  lines[0]!.cut();
+  await ada.page.waitForFunction(() => window.editing!.room.status === "reconnecting");
+  await sees(ada.page);
+  await sees(ben.page);
+  lines[0]!.mend();
+  await sees(ben.page, "Ada");
+  await sees(ada.page, "Ben");
+
+  // A provider that ends shows nobody any more; a page that is closed goes.
+  await ada.page.evaluate(() => window.editing!.provider.destroy());
+  await sees(ben.page);
+  await sees(ada.page);
+  await ada.page.reload();
+  await here(ada.page);
+  await type(ada.page, "");
+  await sees(ben.page, "Ada");
+  await ada.context.close();
+  await sees(ben.page);
   await ben.context.close();
 });
 

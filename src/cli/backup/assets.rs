@@ -8,6 +8,7 @@ use futures::TryStreamExt as _;
 use rusqlite::{Connection, params};
 
 use crate::assets::{BlobError, BlobName, Folder};
+use crate::cli::assets::{counted, not_said, of_file, runtime};
 use crate::config::AssetPlace;
 
 /// What was copied.
@@ -34,28 +35,31 @@ impl fmt::Display for Copied {
     }
 }
 
-/// Copies what the file `db`, itself a copy, names. `None` if it names nothing, or assets are off.
+/// Copies what the file `db`, itself a copy, names; what to tell of it. What is in a bucket stays there.
 ///
 /// # Errors
-/// When something can't be read or written. What was written then stays.
-pub(super) fn copy(db: &Path, place: &AssetPlace, to: &Path) -> anyhow::Result<Option<Copied>> {
+/// When it is not said where they are, or something can't be read or written. What was written then stays.
+pub(super) fn copy(db: &Path, place: &AssetPlace, to: &Path) -> anyhow::Result<Option<String>> {
     let conn = Connection::open(std::path::absolute(db)?)?;
-    let relay = conn.query_row("SELECT relay FROM asset_totals", [], |row| row.get(0));
-    let relay: String = match relay {
-        Err(rusqlite::Error::QueryReturnedNoRows) => return Ok(None),
-        relay => relay?,
+    let Some(listed) = of_file(&conn)?.filter(|listed| !listed.blobs.is_empty()) else {
+        return Ok(None);
     };
     let from = match place {
-        AssetPlace::Folder(folder) => Folder::new(folder, &relay),
-        AssetPlace::Off | AssetPlace::Nowhere | AssetPlace::Temporary => return Ok(None),
+        AssetPlace::Folder(folder) => Folder::new(folder, &listed.relay),
+        AssetPlace::Bucket(bucket) => {
+            return Ok(Some(format!(
+                "{}: {} stay there; the copy names them. Have the bucket keep what is deleted for as long as you keep copies",
+                bucket.url,
+                counted(&listed)
+            )));
+        }
+        AssetPlace::Nowhere => return Err(not_said(&listed)),
+        AssetPlace::Off | AssetPlace::Temporary => return Ok(None),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let copied = runtime.block_on(all(&conn, &from, &Folder::new(to, &relay)))?;
+    let copied = runtime()?.block_on(all(&conn, &from, &Folder::new(to, &listed.relay)))?;
     conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     conn.close().map_err(|(_, error)| error)?;
-    Ok(Some(copied).filter(|copied| copied.assets + copied.missing > 0))
+    Ok(Some(format!("{}: {copied}", to.display())))
 }
 
 async fn all(conn: &Connection, from: &Folder, to: &Folder) -> anyhow::Result<Copied> {

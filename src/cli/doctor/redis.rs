@@ -3,9 +3,10 @@
 
 use std::process::ExitCode;
 
-use super::{Told, Verdict, jobs};
+use super::{Told, Verdict, assets, jobs};
 use crate::cli::complain;
-use crate::config::RedisSettings;
+use crate::config::{DoctorArgs, RedisSettings};
+use crate::transfer::assets::of_redis;
 use crate::transfer::outside::Outside;
 use crate::transfer::queues::queues;
 
@@ -22,7 +23,7 @@ const AGAIN: &str = "see that Redis runs and answers (redis-cli PING), then run 
 ///
 /// # Errors
 /// When standard output is closed.
-pub(super) fn run(settings: &RedisSettings, thorough: bool) -> anyhow::Result<ExitCode> {
+pub(super) fn run(settings: &RedisSettings, args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     let outside = match Outside::open(settings, "doctor") {
         Ok(outside) => outside,
         Err(error) => {
@@ -36,7 +37,7 @@ pub(super) fn run(settings: &RedisSettings, thorough: bool) -> anyhow::Result<Ex
     told.all("memory", Ok(memory(&outside)), AGAIN)?;
     told.all("instances", instances(&outside), AGAIN)?;
     told.all("rules", Ok(vec![rules(&outside)]), AGAIN)?;
-    told.all("canvases", canvases(&outside, thorough), AGAIN)?;
+    told.all("canvases", canvases(&outside, args.thorough), AGAIN)?;
     let queues = queues(&outside).map(|found| match found {
         Some(found) => jobs::of_redis(found, outside.now_ms()),
         None => vec![Verdict::Fine(
@@ -44,6 +45,9 @@ pub(super) fn run(settings: &RedisSettings, thorough: bool) -> anyhow::Result<Ex
         )],
     });
     told.all("jobs", queues, AGAIN)?;
+    let place = args.assets.place(None).map_err(anyhow::Error::from);
+    let files = place.and_then(|place| assets::listed(of_redis(&outside)?, &place));
+    told.all("assets", files, AGAIN)?;
     told.end()
 }
 

@@ -18,13 +18,32 @@ export interface ProviderOptions {
     readonly flushMs?: number;
     /** From so many entries on the log is compacted. Default 200. */
     readonly compactEntries?: number;
+    /** Carets and names of others: `new Awareness(doc)` of the package `y-protocols`. It is in the presence of the room's clients. */
+    readonly awareness?: AwarenessLike;
+}
+/** What is needed of an `Awareness` of `y-protocols`. */
+export interface AwarenessLike {
+    readonly clientID: number;
+    readonly states: Map<number, any>;
+    readonly meta: Map<number, {
+        clock: number;
+        lastUpdated: number;
+    }>;
+    getLocalState(): object | null;
+    on(event: any, listener: (...given: any[]) => void): void;
+    off(event: any, listener: (...given: any[]) => void): void;
+    emit(event: any, given: any): void;
 }
 /** The types of rooms do not matter here. */
 type AnyRoom = Pick<Room, "log" | "on" | "sync" | "role" | "client" | "status" | "limits" | "batch"> & {
     readonly others: readonly {
         readonly client: string;
         readonly away: boolean;
+        readonly state: object;
     }[];
+    readonly presence: {
+        update(patch: any): void;
+    };
     readonly objects: {
         has(id: string): boolean;
         create(object: {
@@ -39,6 +58,9 @@ export declare class ScumbleProvider {
     readonly doc: Y.Doc;
     /** The log holds all that the document has, as far as is known here: nothing of one's own waits. */
     synced: boolean;
+    /** As it was given; editors look for it here. */
+    readonly awareness: AwarenessLike | undefined;
+    private readonly carets;
     private readonly log;
     private readonly flushMs;
     private readonly compactEntries;
@@ -58,7 +80,7 @@ export declare class ScumbleProvider {
     constructor(room: AnyRoom, id: string, doc: Y.Doc, options?: ProviderOptions);
     /** Resolves when all has come that was there, and all of one's own is committed. */
     whenSynced(): Promise<void>;
-    /** Appends what waits, and stops. The document stays as it is. */
+    /** Appends what waits, and stops. The document stays as it is, and its carets go. */
     destroy(): void;
     private heard;
     private restarted;

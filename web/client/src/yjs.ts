@@ -10,6 +10,7 @@
  */
 
 import * as Y from "yjs";
+import { Carets } from "./carets.js";
 import { entryOf, Pieces, piecesOf } from "./pieces.js";
 import type { LogEntry, LogEvent, ObjectLog, Op, Room } from "./types.js";
 
@@ -21,11 +22,25 @@ export interface ProviderOptions {
   readonly flushMs?: number;
   /** From so many entries on the log is compacted. Default 200. */
   readonly compactEntries?: number;
+  /** Carets and names of others: `new Awareness(doc)` of the package `y-protocols`. It is in the presence of the room's clients. */
+  readonly awareness?: AwarenessLike;
+}
+
+/** What is needed of an `Awareness` of `y-protocols`. */
+export interface AwarenessLike {
+  readonly clientID: number;
+  readonly states: Map<number, any>;
+  readonly meta: Map<number, { clock: number; lastUpdated: number }>;
+  getLocalState(): object | null;
+  on(event: any, listener: (...given: any[]) => void): void;
+  off(event: any, listener: (...given: any[]) => void): void;
+  emit(event: any, given: any): void;
 }
 
 /** The types of rooms do not matter here. */
 type AnyRoom = Pick<Room, "log" | "on" | "sync" | "role" | "client" | "status" | "limits" | "batch"> & {
-  readonly others: readonly { readonly client: string; readonly away: boolean }[];
+  readonly others: readonly { readonly client: string; readonly away: boolean; readonly state: object }[];
+  readonly presence: { update(patch: any): void };
   readonly objects: { has(id: string): boolean; create(object: { readonly id: string; readonly kind: string }): unknown };
 };
 
@@ -39,6 +54,9 @@ const PATIENCE_MS = 5_000;
 export class ScumbleProvider {
   /** The log holds all that the document has, as far as is known here: nothing of one's own waits. */
   synced = false;
+  /** As it was given; editors look for it here. */
+  readonly awareness: AwarenessLike | undefined;
+  private readonly carets: Carets | undefined;
   private readonly log: ObjectLog;
   private readonly flushMs: number;
   private readonly compactEntries: number;
@@ -66,6 +84,8 @@ export class ScumbleProvider {
     this.flushMs = options.flushMs ?? 30;
     this.compactEntries = options.compactEntries ?? 200;
     this.log = room.log(id);
+    this.awareness = options.awareness;
+    this.carets = this.awareness && new Carets(room, id, this.awareness);
     const changed = (update: Uint8Array, origin: unknown): void => {
       if (origin !== this) this.changed(update);
     };
@@ -96,11 +116,12 @@ export class ScumbleProvider {
     return this.synced ? Promise.resolve() : new Promise((resolve) => this.waiting.add(resolve));
   }
 
-  /** Appends what waits, and stops. The document stays as it is. */
+  /** Appends what waits, and stops. The document stays as it is, and its carets go. */
   destroy(): void {
     if (this.destroyed) return;
     this.flush();
     this.destroyed = true;
+    this.carets?.destroy();
     clearTimeout(this.timer);
     clearTimeout(this.compactTimer);
     for (const stop of this.stops) stop();

@@ -2,10 +2,11 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { gzipSync } from "node:zlib";
 
 const web = process.cwd();
 const client = join(web, "client");
@@ -34,4 +35,15 @@ test("npm would publish it, with all that it is made of", () => {
     assert.ok(paths.includes(path), `${path} among ${paths.join(", ")}`);
   }
   assert.ok(paths.every((path) => !/^(src|test)\//.test(path)), paths.join(", "));
+});
+
+/** A little above what they have. More is a decision: then change the number here, and the one in docs/CLIENT.md. */
+const GZIPPED_BYTES = { "client.js": 42_000, "yjs.js": 3_600, "testing.js": 3_000 };
+
+test("what a browser loads does not grow by itself", () => {
+  for (const [file, most] of Object.entries(GZIPPED_BYTES)) {
+    const bytes = gzipSync(readFileSync(join(client, "dist", file)), { level: 9 }).length;
+    assert.ok(bytes <= most, `${file} has ${bytes} bytes with gzip, and ${most} are allowed`);
+    assert.ok(bytes > most * 0.9, `${file} has ${bytes} bytes with gzip: lower the bound of ${most}`);
+  }
 });

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Awareness } from "y-protocols/awareness";
 import * as Y from "yjs";
 import { connect } from "../src/client.js";
 import { entryOf, Pieces, piecesOf } from "../src/pieces.js";
@@ -106,6 +107,75 @@ test("a destroyed provider sends what waited, and no more", async () => {
     assert.ok(tries < 2_000, ben.text.toString());
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
+});
+
+/** An editor with an awareness. It is destroyed at the end: it has a timer. */
+async function aware(relay: FakeRelay): Promise<Editor & { readonly awareness: Awareness }> {
+  const room = await connect({ url: "ws://fake", canvas: "c", WebSocket: relay.WebSocket });
+  const doc = new Y.Doc();
+  const awareness = new Awareness(doc);
+  const provider = new ScumbleProvider(room, "doc", doc, { flushMs: 1, awareness });
+  return { room, doc, provider, awareness, text: doc.getText("t") };
+}
+
+async function until(what: string, met: () => boolean): Promise<void> {
+  for (let tries = 0; !met(); tries++) {
+    assert.ok(tries < 2_000, what);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+test("states of an awareness are in the presence: replaced as a whole, gone with their client", async () => {
+  const relay = new FakeRelay();
+  const [ada, ben] = [await aware(relay), await aware(relay)];
+  const seen = (): unknown => ben.awareness.getStates().get(ada.awareness.clientID);
+  const events: unknown[] = [];
+  ben.awareness.on("change", (change: unknown, origin: unknown) => origin !== "local" && events.push(change));
+  const cursor = { anchor: { item: null, tname: "t", assoc: 0 }, head: null };
+  ada.awareness.setLocalState({ user: { name: "Ada" }, cursor, only: 1 });
+  await until("all of it comes", () => JSON.stringify(seen()) === JSON.stringify({ user: { name: "Ada" }, cursor, only: 1 }));
+  ada.awareness.setLocalState({ user: { name: "Ada" }, cursor: null });
+  await until("what is not in it is not kept", () => JSON.stringify(seen()) === '{"user":{"name":"Ada"},"cursor":null}');
+  assert.deepEqual(events.at(-1), { added: [], updated: [ada.awareness.clientID], removed: [] });
+  // Half a minute later the awareness would forget whom it has not heard of.
+  assert.equal(ben.awareness.meta.get(ada.awareness.clientID)!.lastUpdated, Infinity);
+
+  ada.awareness.setLocalStateField("large", "x".repeat(5_000));
+  await until("what is too large is not shown", () => seen() === undefined);
+  ada.awareness.setLocalState({ user: { name: "Ada" } });
+  await until("smaller again", () => seen() !== undefined);
+  relay.offline();
+  await until("without a connection nobody is seen", () => seen() === undefined);
+  relay.online();
+  await until("back", () => seen() !== undefined);
+  ada.provider.destroy();
+  await until("one that ends is gone", () => seen() === undefined);
+  assert.equal(ada.awareness.getStates().size, 1, "and sees nobody");
+  assert.equal(ben.awareness.meta.size, 1, "nothing is kept of it");
+  for (const { doc } of [ada, ben]) doc.destroy();
+});
+
+test("no state of other people's making harms, or takes another's place", async () => {
+  const relay = new FakeRelay();
+  const [ada, ben] = [await aware(relay), await aware(relay)];
+  const mine = ben.awareness.clientID;
+  await until("Ada is seen", () => ben.awareness.getStates().has(ada.awareness.clientID));
+  const eve = await connect({ url: "ws://fake", canvas: "c", WebSocket: relay.WebSocket });
+  const known = [...ben.awareness.getStates().keys()];
+  const bad = ["", "x", "[]", "null", "[1]", "[1,2]", "[1,[]]", "[-1,{}]", '["1",{}]', "[1.5,{}]", `[7,{"a":"${"x".repeat(5_000)}"}]`, 7, null, {}];
+  for (const text of [...bad, `[${mine},{"user":{"name":"Eve"}}]`, `[${ada.awareness.clientID},{"user":{"name":"Eve"}}]`]) {
+    eve.presence.update({ yjs: { doc: text } });
+    await until("Eve has told", () => ben.room.others.some(({ client, state }) =>
+      client === eve.client && JSON.stringify((state.yjs as { doc?: unknown })?.doc ?? null) === JSON.stringify(text ?? null)));
+    assert.deepEqual([...ben.awareness.getStates().keys()], known, String(text).slice(0, 40));
+    assert.ok(!JSON.stringify([...ben.awareness.getStates()]).includes("Eve"));
+  }
+  eve.presence.update({ yjs: { doc: '[7,{"user":{"name":"Eve"}}]' } });
+  await until("a right one is seen", () => ben.awareness.getStates().has(7));
+  eve.presence.update({ yjs: "x" });
+  await until("and no more", () => !ben.awareness.getStates().has(7));
+  eve.close();
+  for (const { doc } of [ada, ben]) doc.destroy();
 });
 
 test("pieces come together in any order, and what is none is left alone", () => {
