@@ -1,18 +1,18 @@
 //! How a copy is read from the log: its snapshot part by part, the messages beside it, the batches since, each read bounded in bytes; put
-//! together on another thread. One large canvas holds no other up.
+//! together on another thread. A part is made objects of as it comes, and is not kept. One large canvas holds no other up.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use futures::stream::FuturesUnordered;
-use futures::{FutureExt as _, StreamExt, TryStreamExt, stream};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::Semaphore;
 
 use super::Shared;
 use super::link::Session;
 use super::replica::{Needs, Replica, rebuilt};
 use crate::canvas::Command;
-use crate::canvas::codec::encode_batch;
+use crate::canvas::codec::{Reading, encode_batch};
 use crate::limits::READ_RETRY;
 use crate::log::{CanvasHead, Fault, LoggedBatch, NOBODY, Opening};
 use crate::protocol::ids::Epoch;
@@ -48,7 +48,8 @@ impl Turns {
 /// What a canvas is put together of.
 pub(super) struct Parts {
     pub(super) head: CanvasHead,
-    pub(super) snapshot: Vec<u8>,
+    pub(super) snapshot: Reading,
+    pub(super) snapshot_bytes: usize,
     pub(super) messages: Vec<Vec<u8>>,
     pub(super) since: Vec<LoggedBatch>,
 }
@@ -144,19 +145,27 @@ impl Shared {
         replica: &Arc<Replica>,
         mut head: CanvasHead,
     ) -> Result<Result<Parts, String>, Fault> {
-        let mut snapshot = std::mem::take(&mut head.whole);
+        let whole = std::mem::take(&mut head.whole);
+        let (mut snapshot, mut snapshot_bytes) = (Reading::default(), whole.len());
+        snapshot.feed(&whole);
         if !head.snapshot.is_empty() {
             let mut reads = Vec::with_capacity(head.parts);
             for which in 0..head.parts {
                 let part = self.part(session, replica, &head.snapshot, which);
                 reads.push(part.boxed());
             }
-            let reads = stream::iter(reads).buffered(PARTS);
-            let parts: Vec<Option<Vec<u8>>> = reads.try_collect().await?;
-            let Some(parts) = parts.into_iter().collect::<Option<Vec<_>>>() else {
-                return Ok(Err("a part of its snapshot is missing".to_owned()));
-            };
-            snapshot = parts.concat();
+            let mut reads = stream::iter(reads).buffered(PARTS);
+            while let Some(part) = reads.try_next().await? {
+                let Some(part) = part else {
+                    return Ok(Err("a part of its snapshot is missing".to_owned()));
+                };
+                snapshot_bytes += part.len();
+                let fed = time::aside(move || {
+                    snapshot.feed(&part);
+                    snapshot
+                });
+                snapshot = fed.await.map_err(|e| Fault::NotNow(e.to_string()))?;
+            }
         }
         let mut messages = Vec::new();
         if !head.messages_end.is_empty() {
@@ -191,6 +200,7 @@ impl Shared {
         Ok(Ok(Parts {
             head,
             snapshot,
+            snapshot_bytes,
             messages,
             since,
         }))

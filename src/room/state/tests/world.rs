@@ -251,6 +251,7 @@ impl World {
                 self.happens(Event::SnapshotDone(Ok(Arc::new(Parts::new(at, parts)))));
             }
             Some(Effect::Retry(retry)) => self.happens(Event::Retry(retry)),
+            Some(Effect::Forget) => self.happens(Event::Forget),
             Some(other) => panic!("{other:?}"),
         }
         true
