@@ -75,22 +75,22 @@ async fn a_process_holds_twice_the_json_at_most_and_gives_it_back() {
     let fresh = over.relay.add(&[]).await;
     let [copies, _, empty] = held(&over, fresh).await;
     assert_eq!(copies, 0);
-    let mut members = Vec::new();
-    for name in &names {
-        members.push(look(over.relay.address(fresh), name).await);
-    }
     let all = CANVASES as u64;
-    until_held(&over, "twice the JSON", |[copies, bytes, memory]| {
-        copies == all && bytes > 7_000_000 && memory < empty + 2 * bytes + SLACK
-    })
-    .await;
-    // Nobody looks at one of them any more.
-    for (left, mut member) in (0..all).rev().zip(members) {
-        member.close(1000).await;
-        until_held(&over, "one copy less", |[copies, bytes, memory]| {
-            copies == left && memory < empty + 2 * bytes + SLACK
+    // The second time, what the first one has given back is used again.
+    for _ in 0..2 {
+        let mut members = Vec::new();
+        for name in &names {
+            members.push(look(over.relay.address(fresh), name).await);
+        }
+        until_held(&over, "twice the JSON", |[copies, bytes, memory]| {
+            copies == all && bytes > 7_000_000 && memory < empty + 2 * bytes + SLACK
         })
         .await;
+        for (left, mut member) in (0..all).rev().zip(members) {
+            member.close(1000).await;
+            let less = |[copies, ..]: [u64; 3]| copies == left;
+            until_held(&over, "one copy less", less).await;
+        }
     }
     let gone = |[copies, bytes, _]: [u64; 3]| (copies, bytes) == (0, 0);
     assert!(gone(held(&over, fresh).await));
