@@ -375,7 +375,7 @@ pub struct Snapshot {
     /// Exactly where.
     pub at: Position,
     /// The objects in the order of their creation, each a JSON object. One that was replaced keeps its place.
-    pub objects: Vec<String>,
+    pub objects: Vec<Arc<str>>,
     /// The logs of those that have one, by their ids.
     pub logs: Vec<EntriesOf>,
     /// The latest chat messages in `seq` order, each a JSON object.

@@ -50,6 +50,8 @@ pub mod names {
         LOG_FULL = Counter "scumble_log_full_total" Count "Messages that this process refused because a log was full.";
         NEW_CANVASES_REFUSED = Counter "scumble_new_canvases_refused_total" Count "Canvases that this process did not make (--new-canvases-per-minute).";
         COPIES_DIVERGED = Counter "scumble_copies_diverged_total" Count "Copies of canvases here that were found to differ from another instance's, and were read anew.";
+        COPIES = Gauge "scumble_copies" Count "Canvases of which this process has a copy.";
+        COPIES_BYTES = Gauge "scumble_copies_bytes" Bytes "JSON of the objects and the chat in these copies.";
         LOG_BYTES = Gauge "scumble_log_bytes" Bytes "Retained messages of all canvases, as --max-log-bytes counts them.";
         LOG_BYTES_LIMIT = Gauge "scumble_log_bytes_limit" Bytes "What they may be at most (--max-log-bytes).";
         POLL = Histogram "scumble_poll_seconds" Seconds "Duration of a poll's query.";

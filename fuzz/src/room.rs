@@ -363,14 +363,14 @@ impl World {
             }
             Some(Effect::Snapshot(_)) if fails => Event::SnapshotDone(Err(no())),
             Some(Effect::Snapshot(_)) => {
-                let snapshot = self.canvas.snapshot();
-                let at = snapshot.at;
-                let parts = snapshot_parts(at.epoch, at.seq, &snapshot.objects, &snapshot.chat);
-                Event::SnapshotDone(Ok(Arc::new(Parts::new(at, parts))))
+                let now = self.canvas.snapshot();
+                let parts = snapshot_parts(now.at.epoch, now.at.seq, &now.objects, &now.chat);
+                Event::SnapshotDone(Ok(Arc::new(Parts::new(now.at, parts))))
             }
             Some(Effect::Members) if fails => Event::MembersDone(Err(no())),
             Some(Effect::Members) => Event::MembersDone(Ok(self.canvas.members())),
             Some(Effect::Retry(retry)) => Event::Retry(retry),
+            Some(Effect::Forget) => Event::Forget,
             Some(Effect::CursorTick) => Event::CursorTick,
             Some(Effect::Append(_)) => unreachable!("appended at once"),
         };

@@ -28,6 +28,12 @@ pub struct Stats {
     /// Copies of canvases that were found to differ from another instance's, since the start.
     #[serde(skip)]
     pub copies_diverged: u64,
+    /// Canvases of which this process has a copy, where copies are what is read.
+    #[serde(skip)]
+    pub copies: u64,
+    /// Bytes of their objects and chat.
+    #[serde(skip)]
+    pub copies_bytes: u64,
     /// Bytes of all canvases' retained messages, as quotas count.
     pub log_bytes: u64,
     /// The most that they may be.

@@ -323,9 +323,21 @@ impl CanvasState {
         log.read_for(self.tables.head.seq, asked, max_bytes, object)
     }
 
-    /// The state at the head.
+    /// The state at the head. Its texts are shared with this.
     pub fn snapshot(&self) -> Snapshot {
-        self.freeze().snapshot()
+        let Tables {
+            objects,
+            logs,
+            chat,
+            ..
+        } = &self.tables;
+        Snapshot {
+            at: self.head(),
+            objects: objects.each(|object| object.text().clone()),
+            logs: logs.rows().into_iter().map(|(_, log)| log).collect(),
+            chat: chat.entries().cloned().collect(),
+            lately: objects.lately(),
+        }
     }
 
     /// Who is here.

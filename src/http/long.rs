@@ -58,10 +58,10 @@ impl Room {
 }
 
 /// An answer in JSON: what begins it, items with commas between them, what ends it.
-pub(super) fn answer(head: String, items: Vec<String>, tail: &str, room: Room) -> Response {
+pub(super) fn answer(head: String, items: Vec<Arc<str>>, tail: &str, room: Room) -> Response {
     let tail = format!("{tail}\n");
     let commas = items.len().saturating_sub(1);
-    let bytes: usize = items.iter().map(String::len).sum();
+    let bytes: usize = items.iter().map(|item| item.len()).sum();
     let left = head.len() + bytes + commas + tail.len();
     let items = items.into_iter();
     let rest = Rest::Items {
@@ -112,7 +112,7 @@ struct Pieces {
 enum Rest {
     Items {
         head: String,
-        items: std::vec::IntoIter<String>,
+        items: std::vec::IntoIter<Arc<str>>,
         tail: String,
         begun: bool,
     },
@@ -205,6 +205,7 @@ mod tests {
     async fn answered(answers: &LongAnswers, items: Vec<String>) -> Response {
         let bytes = items.iter().map(|item| item.len() + 1).sum();
         let room = answers.room(bytes).await.unwrap();
+        let items = items.into_iter().map(Arc::from).collect();
         answer("{\"a\":[".to_owned(), items, "],\"b\":1}", room)
     }
 

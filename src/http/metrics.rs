@@ -148,6 +148,8 @@ fn queue_gauges(stats: &Stats) {
     counter!(names::OVERLOADED).absolute(stats.overloaded);
     counter!(names::LOG_FULL).absolute(stats.log_full);
     counter!(names::COPIES_DIVERGED).absolute(stats.copies_diverged);
+    gauge!(names::COPIES).set(count(stats.copies));
+    gauge!(names::COPIES_BYTES).set(count(stats.copies_bytes));
     gauge!(names::LOG_BYTES).set(count(stats.log_bytes));
     gauge!(names::LOG_BYTES_LIMIT).set(count(stats.max_log_bytes));
     gauge!(names::COMMITS_FAILING).set(if stats.trouble.is_some() { 1.0 } else { 0.0 });

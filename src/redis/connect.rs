@@ -22,6 +22,9 @@ const PIPELINE: usize = 64;
 /// Without it a restart of Redis, which may have lost something, could not be told from a lost connection.
 const NO_RUN_ID: &str =
     "Redis does not say which run it is (run_id in INFO server): this user must be allowed INFO";
+/// A script of the relay has keys of several slots.
+const CLUSTER: &str = "is a node of a Redis Cluster, over which scumble does not run: \
+                       --redis (and --from and --to of `scumble migrate`) need a server with cluster-enabled no";
 /// Redis forgot that the number was given away, and gave it away again.
 const NUMBER_TAKEN: &str =
     "another process was given this one's number, since Redis had lost it: restart this process";
@@ -179,6 +182,9 @@ pub(super) fn run_id(servers: &[&String], place: &str) -> Result<String, Connect
     let run_id = run(servers[0]);
     if run_id.is_empty() {
         return Err(ConnectError::ForGood(NO_RUN_ID.to_owned()));
+    }
+    if info(servers[0], "redis_mode") == Some("cluster") {
+        return Err(ConnectError::ForGood(format!("{place} {CLUSTER}")));
     }
     if info(servers[0], "role").is_some_and(|role| role != "master") {
         let why = format!("the Redis at {place} is a replica");

@@ -19,9 +19,6 @@ use crate::protocol::features::Features;
 use crate::protocol::ids::{CanvasId, ConnId, InstanceId, Position};
 use crate::time;
 
-/// Bytes of objects that are copied without going to another thread.
-const AT_ONCE: usize = 256 * 1024;
-
 impl ReplicatedBackplane {
     async fn open_canvas(&self, id: &CanvasId, sink: Arc<dyn Sink>) -> Result<Opened, Unavailable> {
         self.shared.check_open()?;
@@ -105,16 +102,7 @@ impl Reader for ReplicatedBackplane {
     }
 
     fn snapshot<'a>(&'a self, canvas: &'a Canvas) -> Answer<'a, Snapshot> {
-        async move {
-            let frozen = self.look(canvas, CanvasState::freeze).await?;
-            if frozen.text_bytes() < AT_ONCE {
-                return Ok(frozen.snapshot());
-            }
-            // A large one is copied elsewhere.
-            let copied = time::aside(move || frozen.snapshot());
-            copied.await.map_err(|e| Unavailable::NotNow(e.to_string()))
-        }
-        .boxed()
+        self.look(canvas, CanvasState::snapshot).boxed()
     }
 
     fn members<'a>(&'a self, canvas: &'a Canvas) -> Answer<'a, PresenceTable> {

@@ -91,18 +91,19 @@ impl ReplicatedBackplane {
             .or_else(|| instances.as_ref().err().map(ToString::to_string));
         let counters = &shared.counters;
         let write = counters.write.quantiles_ms();
+        let mut held = Held::default();
+        for replica in shared.canvases.all() {
+            held.add(&replica);
+        }
         Ok(Stats {
             queue_health: if trouble.is_some() {
                 "critical"
             } else {
                 "healthy"
             },
-            rows: shared
-                .canvases
-                .all()
-                .iter()
-                .map(|replica| replica.retained())
-                .sum(),
+            rows: held.messages,
+            copies: held.copies,
+            copies_bytes: held.bytes,
             writer_depth: shared.intake.depth() as u64,
             committed: counters.committed.load(Ordering::Relaxed),
             commits: counters.commits.load(Ordering::Relaxed),
@@ -123,13 +124,21 @@ impl ReplicatedBackplane {
     }
 }
 
-impl Replica {
-    fn retained(&self) -> u64 {
-        let inner = self.inner.lock();
-        inner
-            .state
-            .as_ref()
-            .map_or(0, |state| state.retained() as u64)
+/// What this process has copies of.
+#[derive(Default)]
+struct Held {
+    copies: u64,
+    bytes: u64,
+    messages: u64,
+}
+
+impl Held {
+    fn add(&mut self, replica: &Replica) {
+        if let Some(state) = &replica.inner.lock().state {
+            self.copies += 1;
+            self.bytes += state.stored_bytes();
+            self.messages += state.retained() as u64;
+        }
     }
 }
 

@@ -1,12 +1,14 @@
 //! Snapshots, and copies that are dropped. A snapshot is encoded on another thread, from the canvas as it was at one
-//! moment, and goes to Redis in parts.
+//! moment, and goes to Redis in parts: each is encoded while the one before is being sent.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
+
 use super::Shared;
 use super::link::Session;
-use super::loading::PART;
+use super::loading::{PART, PARTS};
 use super::replica::{Inner, Replica};
 use crate::canvas::CanvasState;
 use crate::canvas::codec::Frozen;
@@ -116,7 +118,7 @@ impl Shared {
         kept
     }
 
-    /// Encodes a snapshot, and stores its parts if it is large. It is not in force yet.
+    /// Encodes a snapshot, and stores it part by part if it is large. It is not in force yet.
     pub(super) async fn put(
         &self,
         session: &Session,
@@ -124,15 +126,47 @@ impl Shared {
         n: u64,
         frozen: Frozen,
     ) -> Result<StoredSnapshot, Fault> {
-        let bytes = if frozen.text_bytes() < PART {
-            frozen.encode()
-        } else {
-            let encoded = time::aside(move || frozen.encode());
-            encoded.await.map_err(|e| Fault::NotNow(e.to_string()))?
+        let small = frozen.text_bytes() < PART;
+        let begin = move || {
+            let mut pieces = frozen.pieces(PART);
+            (pieces.next().unwrap_or_default(), pieces.next(), pieces)
         };
-        replica.inner.lock().snapshot_bytes = bytes.len();
-        let log = &*session.log;
-        self.turns.store(log, &replica.id, n, bytes).await
+        let (whole, second, pieces) = match small {
+            true => begin(),
+            false => elsewhere(begin).await?,
+        };
+        let Some(second) = second else {
+            replica.inner.lock().snapshot_bytes = whole.len();
+            return Ok(StoredSnapshot {
+                n,
+                name: String::new(),
+                parts: 0,
+                whole,
+            });
+        };
+        let name = uuid::Uuid::new_v4().simple().to_string();
+        let first = stream::iter([whole, second]).map(Ok::<_, Fault>);
+        let rest = stream::try_unfold(pieces, |mut pieces| async {
+            let (piece, pieces) = elsewhere(move || (pieces.next(), pieces)).await?;
+            Ok(piece.map(|piece| (piece, pieces)))
+        });
+        let puts = first.chain(rest).enumerate().map(|(which, piece)| {
+            let name = &name;
+            async move {
+                let piece = piece?;
+                let put = session.log.put_part(&replica.id, name, which, &piece);
+                self.turns.take(put).await.map(|()| piece.len())
+            }
+            .boxed()
+        });
+        let sizes: Vec<usize> = puts.buffer_unordered(PARTS).try_collect().await?;
+        replica.inner.lock().snapshot_bytes = sizes.iter().sum();
+        Ok(StoredSnapshot {
+            n,
+            name,
+            parts: sizes.len(),
+            whole: Vec::new(),
+        })
     }
 
     /// Keeps the messages that may be resumed from, those that nobody has kept yet.
@@ -187,6 +221,14 @@ impl Shared {
         self.canvases.forget(replica);
         session.log.release(&replica.id, left).await
     }
+}
+
+/// Does what takes long on another thread.
+async fn elsewhere<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Fault> {
+    let done = time::aside(work).await;
+    done.map_err(|error| Fault::NotNow(error.to_string()))
 }
 
 impl Inner {

@@ -1,18 +1,19 @@
 //! Reads a copy from the log: its snapshot part by part, the messages beside it, and the batches since. Each read is
-//! bounded in bytes. Another thread puts them together. A large canvas delays no other.
+//! bounded in bytes. Another thread puts them together: a part becomes
+//! objects as it comes, and is not kept. A large canvas delays no other.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use futures::stream::FuturesUnordered;
-use futures::{FutureExt as _, StreamExt, TryStreamExt, stream};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::Semaphore;
 
 use super::Shared;
 use super::link::Session;
 use super::replica::{Needs, Replica, rebuilt};
 use crate::canvas::Command;
-use crate::canvas::codec::encode_batch;
+use crate::canvas::codec::{Reading, encode_batch};
 use crate::limits::READ_RETRY;
 use crate::log::{CanvasHead, Fault, Log, LoggedBatch, NOBODY, Opening, StoredSnapshot};
 use crate::protocol::ids::{CanvasId, Epoch};
@@ -80,7 +81,8 @@ impl Turns {
 /// What a canvas is put together of.
 pub(super) struct Parts {
     pub(super) head: CanvasHead,
-    pub(super) snapshot: Vec<u8>,
+    pub(super) snapshot: Reading,
+    pub(super) snapshot_bytes: usize,
     pub(super) messages: Vec<Vec<u8>>,
     pub(super) since: Vec<LoggedBatch>,
 }
@@ -176,19 +178,27 @@ impl Shared {
         replica: &Arc<Replica>,
         mut head: CanvasHead,
     ) -> Result<Result<Parts, String>, Fault> {
-        let mut snapshot = std::mem::take(&mut head.whole);
+        let whole = std::mem::take(&mut head.whole);
+        let (mut snapshot, mut snapshot_bytes) = (Reading::default(), whole.len());
+        snapshot.feed(&whole);
         if !head.snapshot.is_empty() {
             let mut reads = Vec::with_capacity(head.parts);
             for which in 0..head.parts {
                 let part = self.part(session, replica, &head.snapshot, which);
                 reads.push(part.boxed());
             }
-            let reads = stream::iter(reads).buffered(PARTS);
-            let parts: Vec<Option<Vec<u8>>> = reads.try_collect().await?;
-            let Some(parts) = parts.into_iter().collect::<Option<Vec<_>>>() else {
-                return Ok(Err("a part of its snapshot is missing".to_owned()));
-            };
-            snapshot = parts.concat();
+            let mut reads = stream::iter(reads).buffered(PARTS);
+            while let Some(part) = reads.try_next().await? {
+                let Some(part) = part else {
+                    return Ok(Err("a part of its snapshot is missing".to_owned()));
+                };
+                snapshot_bytes += part.len();
+                let fed = time::aside(move || {
+                    snapshot.feed(&part);
+                    snapshot
+                });
+                snapshot = fed.await.map_err(|e| Fault::NotNow(e.to_string()))?;
+            }
         }
         let mut messages = Vec::new();
         if !head.messages_end.is_empty() {
@@ -223,6 +233,7 @@ impl Shared {
         Ok(Ok(Parts {
             head,
             snapshot,
+            snapshot_bytes,
             messages,
             since,
         }))

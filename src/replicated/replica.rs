@@ -282,7 +282,7 @@ pub(super) fn rebuilt(parts: Parts, rules: Rules, hearing: &Hearing) -> Result<B
         let epoch = Epoch::parse(&head.epoch).ok_or("its epoch can't be read")?;
         CanvasState::new(epoch, by)
     } else {
-        CanvasState::decode(&parts.snapshot, by).map_err(|e| e.to_string())?
+        parts.snapshot.done(by).map_err(|e| e.to_string())?
     };
     // Without them, who comes back gets a snapshot.
     state.adopt_rows(&parts.messages);
@@ -298,7 +298,7 @@ pub(super) fn rebuilt(parts: Parts, rules: Rules, hearing: &Hearing) -> Result<B
         state,
         untold,
         unsaved: parts.since.iter().map(|kept| kept.bytes.len()).sum(),
-        snapshot_bytes: parts.snapshot.len(),
+        snapshot_bytes: parts.snapshot_bytes,
         head,
     })
 }

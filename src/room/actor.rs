@@ -1,7 +1,6 @@
 //! A room's task: it takes all waiting events, lets [`State`] decide, carries out the effects, and flushes once a
 //! round.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,12 +13,14 @@ use super::registry::Handle;
 use super::state::{About, Effect, State};
 use super::{Link, Settings};
 use crate::backplane::{Beginnings, Canvas, Carrier, Entry, Snapshot, Unavailable};
-use crate::limits::{CATCH_UP_BYTES, READ_RETRY};
-use crate::protocol::encoding::Form;
+use crate::limits::{CATCH_UP_BYTES, READ_RETRY, SNAPSHOT_REUSE};
 use crate::protocol::features::Features;
 use crate::protocol::ids::{ConnId, Position};
 use crate::protocol::server_message::{ErrorCode, snapshot_parts};
 use crate::time;
+
+/// Bytes of objects that are framed without going to another thread.
+const AT_ONCE: usize = 256 * 1024;
 
 /// What a room needs besides its state.
 pub struct Actor<L> {
@@ -124,6 +125,7 @@ impl<L: Link> Actor<L> {
                     Effect::Snapshot(wanted) => self.snapshot(reads, wanted),
                     Effect::Members => self.members(reads),
                     Effect::Retry(retry) => self.retry(reads, retry),
+                    Effect::Forget => self.forget(reads),
                     Effect::CursorTick => self.flusher.tick(self.handle.inbox.clone()),
                 }
             }
@@ -158,10 +160,7 @@ impl<L: Link> Actor<L> {
         let whole = self.settings.snapshots;
         self.ask(reads, move |backplane, canvas, inbox| async move {
             let parts = match backplane.snapshot(&canvas).await {
-                Ok(snapshot) => {
-                    let parts = Arc::new(framed(&snapshot, whole, &wanted));
-                    Ok(made(parts, wanted.forms).await)
-                }
+                Ok(snapshot) => made(snapshot, whole, wanted).await,
                 Err(unavailable) => Err(unavailable),
             };
             inbox.put(Event::SnapshotDone(parts));
@@ -179,6 +178,14 @@ impl<L: Link> Actor<L> {
         reads.spawn(async move {
             time::sleep(READ_RETRY).await;
             inbox.put(Event::Retry(retry));
+        });
+    }
+
+    fn forget(&self, reads: &mut JoinSet<()>) {
+        let inbox = self.handle.inbox.clone();
+        reads.spawn(async move {
+            time::sleep(SNAPSHOT_REUSE).await;
+            inbox.put(Event::Forget);
         });
     }
 
@@ -216,13 +223,17 @@ fn framed(snapshot: &Snapshot, whole: bool, wanted: &Wanted) -> Parts {
 }
 
 /// The same with all that is needed for these forms. What takes milliseconds does not keep the event loop.
-async fn made(parts: Arc<Parts>, forms: HashSet<Form>) -> Arc<Parts> {
-    if forms.iter().all(|form| form.index() == 0) {
-        return parts;
+async fn made(snapshot: Snapshot, whole: bool, wanted: Wanted) -> Result<Arc<Parts>, Unavailable> {
+    let plain = wanted.forms.iter().all(|form| form.index() == 0);
+    let bytes: usize = snapshot.objects.iter().map(|object| object.len()).sum();
+    let make = move || {
+        let parts = framed(&snapshot, whole, &wanted);
+        wanted.forms.iter().for_each(|form| parts.make(*form));
+        Arc::new(parts)
+    };
+    if plain && bytes < AT_ONCE {
+        return Ok(make());
     }
-    let making = parts.clone();
-    let make = move || forms.into_iter().for_each(|form| making.make(form));
-    // What is not made here is made when it is asked for.
-    let _ = tokio::task::spawn_blocking(make).await;
-    parts
+    let made = tokio::task::spawn_blocking(make).await;
+    made.map_err(|error| Unavailable::NotNow(error.to_string()))
 }

@@ -66,6 +66,8 @@ pub enum Event<L> {
     MembersDone(Result<PresenceTable, Unavailable>),
     /// A pause after a failure is over.
     Retry(Retry),
+    /// A snapshot that was read is not young any more.
+    Forget,
 }
 
 /// What is tried again after a pause.

@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn each_form_is_made_once_and_long_parts_get_shorter() {
         let (epoch, seq) = (Epoch(1), 3);
-        let objects = vec![r#"{"id":"a","kind":"box","text":"the same again"}"#.to_owned(); 1_000];
+        let objects = vec![r#"{"id":"a","kind":"box","text":"the same again"}"#.into(); 1_000];
         let parts = Parts::new(
             Position { epoch, seq },
             snapshot_parts(epoch, seq, &objects, &[]),
@@ -247,10 +247,8 @@ mod tests {
     /// Ten objects, the last of which changed at 11; b was deleted at 10.
     fn snapshot() -> Snapshot {
         let object = |n| {
-            format!(
-                r#"{{"id":"o{n}","kind":"box","text":"{}"}}"#,
-                "x".repeat(1_000)
-            )
+            let text = "x".repeat(1_000);
+            format!(r#"{{"id":"o{n}","kind":"box","text":"{text}"}}"#).into()
         };
         let mut changed: Vec<u64> = (0..9).collect();
         changed.push(11);

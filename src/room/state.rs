@@ -53,6 +53,8 @@ pub enum Effect {
     Members,
     /// Try that again after a pause.
     Retry(Retry),
+    /// Say [`Event::Forget`] when the snapshot that was read is [`crate::limits::SNAPSHOT_REUSE`] old.
+    Forget,
     /// Have the flusher tick this room.
     CursorTick,
 }
@@ -215,6 +217,7 @@ impl<L: Link> State<L> {
             Event::SnapshotDone(parts) => self.snapshot_done(parts, now),
             Event::MembersDone(members) => self.members_done(members),
             Event::Retry(retry) => self.retry(retry),
+            Event::Forget => self.snapshots.old(now),
         }
     }
 

@@ -151,7 +151,7 @@ pub(super) fn members(conn: &Connection, key: i64) -> rusqlite::Result<PresenceT
 /// The whole state.
 pub(super) fn snapshot(conn: &Connection, key: i64) -> rusqlite::Result<Snapshot> {
     let head = head(conn, key)?;
-    let mut objects: Vec<(i64, String, i64)> = conn
+    let mut objects: Vec<(i64, Arc<str>, i64)> = conn
         .prepare_cached(sql::OBJECTS)?
         .query_map([head.content], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))

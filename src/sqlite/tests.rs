@@ -19,13 +19,18 @@ use std::time::Duration;
 pub(super) use crate::backplane::intake::tests::{author, durable};
 use crate::backplane::{
     Author, Carrier, Delivery, End, Entry, Instance, Lifecycle, Member, Outcome, PresenceChange,
-    PresenceEvent, PresenceTable, Read, Reader, Together,
+    PresenceEvent, PresenceTable, Read, Reader, Snapshot, Together,
 };
 use crate::canvas::Rules;
 use crate::config::{SqliteSettings, Synchronous};
 use crate::limits::{CanvasRules, ObjectBounds, Quotas};
 use crate::protocol::ids::{ClientId, ConnId, InstanceId};
 use crate::protocol::server_message::{AckStatus, ErrorCode, LeaveReason};
+
+/// The objects of a snapshot.
+pub(super) fn texts(snapshot: &Snapshot) -> Vec<&str> {
+    snapshot.objects.iter().map(|object| &**object).collect()
+}
 
 /// A configuration of defaults over a file in `dir`.
 pub(super) fn config(dir: &Path, instance: &str) -> SqliteConfig {

@@ -61,6 +61,8 @@ pub(super) fn stats(conn: &Connection, shared: &Shared) -> rusqlite::Result<Stat
         overloaded: counters.overloaded.load(Ordering::Relaxed),
         log_full: counters.full.load(Ordering::Relaxed),
         copies_diverged: 0,
+        copies: 0,
+        copies_bytes: 0,
         log_bytes: log_bytes(conn)?,
         max_log_bytes: shared.config.rules.quotas.log_bytes,
         polls: counters.polls.load(Ordering::Relaxed),

@@ -118,6 +118,13 @@ impl Fleet {
         started.is_some()
     }
 
+    /// How often those that are there, and those that were, have said that.
+    pub fn said(&self, what: &str) -> usize {
+        let alive = self.alive.iter().map(|(_, process)| process);
+        let logs = alive.chain(&self.dead).map(Process::log);
+        logs.map(|log| log.matches(what).count()).sum()
+    }
+
     /// Notes which have ended by themselves; gives how many.
     pub fn count_dead(&mut self) -> usize {
         let mut n = 0;

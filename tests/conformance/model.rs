@@ -249,7 +249,7 @@ impl Run {
         }
         let (expected, snapshot) = (self.model.snapshot(), seat.snapshot());
         assert_eq!(snapshot.at, expected.at, "{what}");
-        let parsed = |text: &String| serde_json::from_str::<Value>(text).expect("JSON");
+        let parsed = |text: &Arc<str>| serde_json::from_str::<Value>(text).expect("JSON");
         assert!(
             snapshot
                 .objects

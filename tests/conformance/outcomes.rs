@@ -211,7 +211,7 @@ pub fn objects_over_the_bytes_of_a_canvas_are_refused<C: Cluster>() {
     assert_eq!(ask(&chat(&"x".repeat(500))), Ended::Committed(4));
     assert_eq!(ask(&update("a", &json!({"p": "y"}))), Ended::Committed(5));
     let objects = seat.snapshot().objects;
-    let left = 1_000 - objects.iter().map(String::len).sum::<usize>();
+    let left = 1_000 - objects.iter().map(|text| text.len()).sum::<usize>();
     assert_over(&ask(&sized("c", left + 1)), 1_000);
     assert_eq!(ask(&sized("c", left)), Ended::Committed(6));
     assert_over(&ask(&sized("d", 50)), 1_000);

@@ -12,10 +12,10 @@ use crate::cluster::Cluster;
 use crate::harness::{Relay, chat, create, delete, event, eventually, update};
 use crate::recorder::{Ended, Message};
 
-fn values(texts: &[String]) -> Vec<Value> {
+fn values(texts: &[impl AsRef<str>]) -> Vec<Value> {
     texts
         .iter()
-        .map(|text| serde_json::from_str(text).expect("JSON"))
+        .map(|text| serde_json::from_str(text.as_ref()).expect("JSON"))
         .collect()
 }
 

@@ -7,6 +7,7 @@ mod failover;
 mod hooks;
 mod hosts;
 mod leftovers;
+mod memory;
 mod migrating;
 mod moved_assets;
 mod outages;

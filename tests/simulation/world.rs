@@ -25,6 +25,7 @@ const TROUBLE_MS: u64 = 20_000;
 /// Longer than this nothing may take to come to rest.
 const REST_MS: u64 = 60_000;
 const RETRY_MS: u64 = 100;
+const FORGET_MS: u64 = 5_000;
 const POLL_MS: u64 = 50;
 
 /// How much goes wrong.

@@ -77,6 +77,7 @@ impl RedisServer {
     }
 
     /// What instances are given.
+    #[allow(dead_code, reason = "not every test leads there so")]
     pub fn url(&self) -> String {
         format!("redis+unix://{}", self.socket().display())
     }

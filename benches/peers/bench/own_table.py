@@ -5,7 +5,7 @@ import statistics
 import time
 from dataclasses import dataclass
 
-from . import own, own_jobs, tables
+from . import own, own_jobs, own_redis, tables
 
 
 @dataclass
@@ -225,6 +225,57 @@ JOB_ROWS = [
 ]
 
 
+#: Those of --redis.
+HELD = "{joined:2}; {held:2}; {left:2}; {peak:2} times the JSON ({json:1} MB)"
+REDIS_ROWS = [
+    Row(
+        "memory",
+        f"resident memory of a process that opens {own_redis.CANVASES} canvases of {own_redis.OBJECTS:,} objects of 200 bytes: when all have"
+        f" joined; {own_redis.SETTLED} s later; {own_redis.GIVEN_UP} s after all have left; at most",
+        HELD,
+        "2 while members are there",
+        "",
+    ),
+    Row("memory-small", "the same with objects of 100 bytes", HELD, "", ""),
+    Row(
+        "restart",
+        f"Redis is killed under {own_redis.MANY:,} canvases of two processes, each with a client and an op that waits: from the moment when"
+        " Redis has loaded its file to the ack",
+        "p50 {p50:0}, p99 {p99:0}, last {last:0} ms",
+        "last ≤ 2,000 ms",
+        "",
+    ),
+    Row(
+        "failover",
+        f"the master is killed, Sentinel (`down-after-milliseconds {own_redis.DOWN_AFTER_MS}`) promotes the replica; `appendfsync always`:"
+        " until all 8 writers have an ack again; acked ops that are lost",
+        "{gone_on:1} s; {lost:0} of {acked:0}",
+        "5 s",
+        "",
+    ),
+    Row(
+        "failover-waits",
+        "the same with `--redis-wait-replicas 1`, and the old master started again as a replica at once",
+        "{gone_on:1} s; {lost:0} of {acked:0}",
+        "5 s; 0",
+        "",
+    ),
+    Row(
+        "rates",
+        f"{own_redis.RATE // 10:,} and {own_redis.RATE:,} messages/s on two processes, from sending to delivery by the other, which is after the ack",
+        "p50 {tenth_p50:2}, p99 {tenth_p99:2} ms; p50 {full_p50:2}, p99 {full_p99:2} ms: {times:1} times the p99",
+        "2 times",
+        load(own_redis.PACED.replace("{rate}", "10"), " --url … --url …") + ", and with 100",
+    ),
+    Row(
+        "slow-link",
+        f"a canvas of {own_redis.LARGE_MIB} MiB is loaded over 80 Mbit/s: how long; the acks of another canvas on that process before, and meanwhile",
+        "{took:1} s; p50 {before_p50:1}, p99 {before_p99:1} ms; p50 {p50:1}, p99 {p99:1}, last {last:1} ms",
+        "p99 < 50 ms",
+        "",
+    ),
+]
+
 def spread(values, digits):
     """`median (min–max)`."""
     shown = [tables.number(v, digits) for v in (statistics.median(values), min(values), max(values))]
@@ -254,13 +305,13 @@ def row(row, results, seconds):
     return f"| {row.what} | {row.told.format_map(figures)} | {row.goal} | {command} |"
 
 
-def report(results, seconds, root, rows):
+def report(results, seconds, root, rows, over):
     """All of it."""
     rounds = max(r["round"] for r in results) + 1
     busy = max(r["busy"] for r in results)
     lines = [
         f"Measured {time.strftime('%Y-%m-%d')} at `{tables.commit(root)}` on {tables.machine()}; processes and load share it.",
-        f"{rounds} rounds; medians (min–max). Release build, `synchronous=normal`, fresh processes over a fresh file for each.",
+        f"{rounds} rounds; medians (min–max). Release build, fresh processes over {over} for each.",
         f"Nothing was lost, repeated or out of order. Before a case others kept {busy:.2f} of the {os.cpu_count()} cores busy at most.",
         "",
         "| what | measured | goal | command |",

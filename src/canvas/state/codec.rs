@@ -10,9 +10,11 @@ use crate::protocol::ids::Epoch;
 use entry::{Authors, EntryWire};
 
 mod entry;
+mod reading;
 mod state;
 
-pub use state::Frozen;
+pub use reading::Reading;
+pub use state::{Frozen, Pieces};
 
 /// Of batches, ephemeral or not. Another layout has another number.
 const BATCH_VERSION: u8 = 4;
@@ -170,12 +172,25 @@ fn opened<'a, T: Deserialize<'a>>(version: u8, bytes: &'a [u8]) -> Result<T, Dam
     if *found != version {
         return Err(Damaged::Version(*found));
     }
+    opened_rest(bytes)
+}
+
+/// The last of what is read.
+fn opened_rest<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Damaged> {
     // A length that is told is not trusted: serde reserves little, and what is not there can't be read.
     let (value, rest) = postcard::take_from_bytes(bytes).map_err(unreadable)?;
     if rest.is_empty() {
         Ok(value)
     } else {
         Err(unreadable("it goes on behind its end"))
+    }
+}
+
+/// Puts more behind it.
+fn put(out: &mut Vec<u8>, value: &impl Serialize) {
+    // As above.
+    if let Ok(longer) = postcard::to_extend(value, std::mem::take(out)) {
+        *out = longer;
     }
 }
 

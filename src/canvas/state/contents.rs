@@ -81,12 +81,7 @@ impl CanvasState {
             clients,
             ..
         } = &self.tables;
-        let Lately {
-            changed,
-            deleted,
-            from,
-        } = objects.lately();
-        let rows = objects.rows().zip(changed);
+        let Lately { deleted, from, .. } = objects.lately();
         let clients = clients.rows.iter();
         let mut clients: Vec<_> = clients
             .map(|(name, client)| KeptClient {
@@ -99,12 +94,13 @@ impl CanvasState {
         Contents {
             at: self.head(),
             presence_version: head.presence_version,
-            objects: rows
-                .map(|((place, id, text), changed)| KeptObject {
-                    place,
-                    id: id.clone(),
-                    text: text.clone(),
-                    changed,
+            objects: objects
+                .rows()
+                .map(|object| KeptObject {
+                    place: object.place(),
+                    id: object.id().into(),
+                    text: object.text().clone(),
+                    changed: object.changed(),
                 })
                 .collect(),
             logs: logs.rows(),
@@ -116,7 +112,8 @@ impl CanvasState {
         }
     }
 
-    /// The canvas of those rows; nobody is on it. `None` if two objects are the same, or there are more messages than numbers.
+    /// The canvas of those rows; nobody is on it. `None` if two objects are the same or not in order, or
+    /// there are more messages than numbers.
     pub fn of_contents(contents: Contents, rules: Rules) -> Option<Self> {
         let Position { epoch, seq } = contents.at;
         let log = Log::restore(contents.at, contents.messages.into())?;

@@ -13,6 +13,9 @@ use crate::protocol::client_message::Kind;
 use crate::protocol::features::Features;
 use crate::protocol::ids::{ClientId, ConnId, Epoch, Position};
 
+/// Messages for which there is always room once there was.
+const ROOM_KEPT: usize = 256;
+
 /// One committed message.
 #[derive(Debug, Clone)]
 pub struct Row {
@@ -170,7 +173,11 @@ impl Log {
         }
         self.bytes -= oldest.bytes();
         self.sum.remove(oldest.sum());
-        self.rows.pop_front()
+        let oldest = self.rows.pop_front();
+        if self.rows.capacity() > ROOM_KEPT && self.rows.len() < self.rows.capacity() / 4 {
+            self.rows.shrink_to(self.rows.len() * 2);
+        }
+        oldest
     }
 
     /// The place of a client's op among the youngest messages; 0 if it has none there.

@@ -94,7 +94,7 @@ impl Store for Rows<'_> {
     }
 
     fn put_object(&mut self, id: &str, seq: u64, text: &str) -> Result<(), Infallible> {
-        self.tables.objects.put(id, seq, text.to_owned());
+        self.tables.objects.put(id, seq, text);
         Ok(())
     }
 

@@ -183,7 +183,7 @@ async fn members_of(state: &ApiState, canvas: &str) -> Result<Response, Box<Resp
     let room = room(state, bytes).await?;
     let members = state.http.directory.members(&found.canvas).await;
     let table = members.map_err(|e| unavailable(&e))?;
-    let members: Vec<String> = table.members.iter().map(member).collect();
+    let members = table.members.iter().map(|one| member(one).into()).collect();
     drop(table);
     Ok(long::answer(
         "{\"members\":[".to_owned(),
@@ -261,6 +261,7 @@ async fn messages_of(
     let head = format!(
         "{{\"epoch\":\"{epoch}\",\"since\":{since},\"next\":{seq},\"more\":{more},\"messages\":["
     );
+    let texts = texts.into_iter().map(Into::into).collect();
     Ok(long::answer(head, texts, "]}", room))
 }
 

@@ -1,6 +1,7 @@
 //! `snapshot`: a canvas's state in parts. It is whole, or only what changed since a state that the client holds.
 
 use std::io::Write as _;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -41,7 +42,7 @@ pub struct Contents<'a> {
 }
 
 /// Cuts a canvas's state without logs into framed `snapshot` parts: see [`snapshot_of`].
-pub fn snapshot_parts(epoch: Epoch, seq: u64, objects: &[String], chat: &[String]) -> Vec<Bytes> {
+pub fn snapshot_parts(epoch: Epoch, seq: u64, objects: &[Arc<str>], chat: &[String]) -> Vec<Bytes> {
     let contents = Contents {
         objects: objects.iter().map(|object| &**object).collect(),
         chat,

@@ -81,7 +81,7 @@ impl One {
         state.apply(9, entry, now_ms, &mut Vec::new());
     }
 
-    fn objects(&self, runtime: &Runtime) -> Vec<String> {
+    fn objects(&self, runtime: &Runtime) -> Vec<Arc<str>> {
         let snapshot = runtime.block_on(self.backplane.snapshot(&self.canvas));
         snapshot.expect("a snapshot").objects
     }

@@ -335,6 +335,7 @@ impl<L: Link> State<L> {
             self.go_on_from(parts.at.seq);
         }
         self.snapshots.put(parts.clone(), now);
+        self.effects.push(Effect::Forget);
         let crowded = self.snapshots.is_crowded();
         let waits = |seat: &Seat<L>| {
             let wants = |j: &Joining| j.acked_op.is_some() && j.since.is_none();

@@ -2,7 +2,8 @@
 //!
 //! A client that joins gets the state of that moment. But each snapshot that is being sent holds the whole canvas in
 //! memory until its slowest reader has it. So once several are being sent, new clients share the latest one, which is a
-//! little older, and read from the log what came since.
+//! little older, and read from the log what came since. On a canvas that nobody changes, one is kept for a few seconds
+//! more for whoever comes next.
 
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -13,7 +14,9 @@ use crate::room::parts::Parts;
 /// See the module's head.
 #[derive(Default)]
 pub(super) struct Shared {
-    latest: Option<(Instant, Arc<Parts>)>,
+    latest: Option<(Instant, Weak<Parts>)>,
+    /// That one, while it is kept for more than those who read it.
+    kept: Option<Arc<Parts>>,
     under_way: Vec<Weak<Parts>>,
 }
 
@@ -21,18 +24,27 @@ impl Shared {
     /// A snapshot was read.
     pub fn put(&mut self, parts: Arc<Parts>, now: Instant) {
         self.under_way.push(Arc::downgrade(&parts));
-        self.latest = Some((now, parts));
+        self.latest = Some((now, Arc::downgrade(&parts)));
+        self.kept = Some(parts);
+    }
+
+    /// Some time passed since one was read.
+    pub fn old(&mut self, now: Instant) {
+        let read_at = self.latest.as_ref().map(|(read_at, _)| *read_at);
+        if read_at.is_none_or(|at| now.duration_since(at) >= SNAPSHOT_REUSE) {
+            self.kept = None;
+        }
     }
 
     /// What was read so far is of no use any more.
     pub fn forget(&mut self) {
-        self.latest = None;
+        (self.latest, self.kept) = (None, None);
     }
 
     /// The log went on past `latest`: unless it may be needed in spite of that, its memory is freed.
     pub fn outdated(&mut self) {
         if self.latest.is_some() && !self.is_crowded() {
-            self.latest = None;
+            self.forget();
         }
     }
 
@@ -46,13 +58,16 @@ impl Shared {
     pub fn take(&mut self, head: u64, now: Instant) -> Option<Arc<Parts>> {
         let crowded = self.is_crowded();
         let (read_at, parts) = self.latest.as_ref()?;
+        let parts = parts.upgrade()?;
         let young = crowded && now.duration_since(*read_at) < SNAPSHOT_REUSE;
-        (parts.at.seq >= head || young).then(|| parts.clone())
+        (parts.at.seq >= head || young).then_some(parts)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::protocol::ids::{Epoch, Position};
 
@@ -71,6 +86,26 @@ mod tests {
         assert!(shared.take(8, now).is_none());
         shared.outdated();
         assert!(shared.take(7, now).is_none(), "its memory is freed");
+    }
+
+    #[test]
+    fn one_that_nobody_reads_is_not_kept_for_long() {
+        let (mut shared, now) = (Shared::default(), Instant::now());
+        let later = now + SNAPSHOT_REUSE;
+        shared.put(parts(7), now);
+        shared.old(later - Duration::from_millis(1));
+        assert!(shared.take(7, now).is_some(), "it is young");
+        let reader = shared.take(7, now);
+        shared.old(later);
+        assert!(shared.take(7, later).is_some(), "its reader has it");
+        drop(reader);
+        assert!(shared.take(7, later).is_none(), "its memory is freed");
+        shared.put(parts(8), later);
+        shared.old(later);
+        assert!(
+            shared.take(8, later).is_some(),
+            "the time was the one before's"
+        );
     }
 
     #[test]

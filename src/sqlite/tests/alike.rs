@@ -366,7 +366,7 @@ impl World {
             held.come(&snapshot);
             assert_eq!(reader::members(&self.conn, key).unwrap(), model.members());
             let totals = model.totals();
-            let bytes = expected.objects.iter().map(String::len).sum::<usize>();
+            let bytes: usize = texts(&expected).into_iter().map(str::len).sum();
             let (count, bytes) = (expected.objects.len(), bytes + log_bytes(&expected));
             assert_eq!((totals.objects, totals.bytes), (count as u64, bytes as u64));
             assert_eq!(totals.logs, expected.logs.len() as u64);

@@ -43,7 +43,7 @@ async fn state_follows_the_messages() {
     let snapshot = queue.snapshot(&opened.canvas).await.unwrap();
     assert_eq!(snapshot.at.seq, 6);
     assert_eq!(
-        snapshot.objects,
+        texts(&snapshot),
         [r#"{"id":"o1","kind":"box","x":2.5,"deep":{"b":2}}"#]
     );
     let chat: serde_json::Value = serde_json::from_str(&snapshot.chat[0]).unwrap();

@@ -71,8 +71,8 @@ fn swept(conn: &Connection) -> Vec<(i64, i64)> {
         assert!(pieces.len() < 1_000, "{pieces:?}");
     }
     assert_eq!(within(conn, |txn| txn.sweep_content().unwrap()), 0);
-    assert_eq!(reader::snapshot(conn, 7).unwrap().objects, ["{}"]);
-    assert_eq!(reader::snapshot(conn, 8).unwrap().objects, ["{}"]);
+    assert_eq!(texts(&reader::snapshot(conn, 7).unwrap()), ["{}"]);
+    assert_eq!(texts(&reader::snapshot(conn, 8).unwrap()), ["{}"]);
     assert_eq!(number(conn, OBJECTS), 2);
     assert_eq!(number(conn, "SELECT count(*) FROM canvas_chat"), 1);
     pieces

@@ -1,5 +1,7 @@
 //! How processes start, how they start again, and when they must not.
 
+use std::path::Path;
+
 use rustix::process::Signal;
 
 use super::*;
@@ -35,6 +37,46 @@ async fn without_redis_a_process_says_where_it_looked_and_ends() {
         assert!(!told.contains("secret"), "{told}");
         assert!(lines[0].contains("Redis can't be reached"), "{told}");
     }
+}
+
+/// Not even one that has all slots: the relay's keys are in many.
+#[tokio::test]
+async fn a_node_of_a_cluster_is_refused_by_processes_and_tools() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let bus = port.local_addr().expect("an address").port().to_string();
+    drop(port);
+    let server = RedisServer::start_with(&["--cluster-enabled", "yes", "--cluster-port", &bus]);
+    let slots = ["CLUSTER", "ADDSLOTSRANGE", "0", "16383"];
+    assert_eq!(server.ask(&slots), "OK");
+    let url = server.url();
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let db = path("relay.db");
+    let mut file = Process::launch(Path::new(&db), &[]);
+    file.ready().await;
+    file.kill().await;
+    let serving = Process::launch(Path::new(&db), &["--redis", &url]);
+    let mut told = vec![refused(serving, 1).await];
+    let to = path("copy.db");
+    let tools: [(i32, &[&str]); 6] = [
+        (2, &["doctor", "--redis", &url]),
+        (1, &["tail", "board", "--redis", &url]),
+        (1, &["backup", "--redis", &url, "--to", &to]),
+        (1, &["migrate", "--from", &url, "--to", &to]),
+        (1, &["migrate", "--from", &db, "--to", &url]),
+        (1, &["migrate", "--from", &db, "--to", &url, "--dry-run"]),
+    ];
+    for (code, args) in tools {
+        told.push(super::tools::refused(code, args).await);
+    }
+    for told in told {
+        for word in ["a Redis Cluster", "--redis", "cluster-enabled no"] {
+            assert!(told.contains(word), "{word}: {told}");
+        }
+        assert!(!told.contains("can't be reached"), "{told}");
+    }
+    assert_eq!(server.ask(&["DBSIZE"]), "0", "nothing was tried");
+    assert!(!Path::new(&to).exists());
 }
 
 #[tokio::test]

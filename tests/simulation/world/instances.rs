@@ -10,7 +10,7 @@ use scumble::room::inbox::Event;
 use scumble::room::parts::Parts;
 use scumble::room::state::{About, Effect, State};
 
-use super::{POLL_MS, RETRY_MS, Row, World, now_ms, overloaded, settings};
+use super::{FORGET_MS, POLL_MS, RETRY_MS, Row, World, now_ms, overloaded, settings};
 use crate::link::Wire;
 
 impl World {
@@ -102,6 +102,9 @@ impl World {
             }),
             Effect::Retry(retry) => self.at_instance(at, (RETRY_MS, RETRY_MS + 1), move |world| {
                 world.event(at, Event::Retry(retry));
+            }),
+            Effect::Forget => self.at_instance(at, (FORGET_MS, FORGET_MS + 1), move |world| {
+                world.event(at, Event::Forget);
             }),
             Effect::CursorTick => self.at_instance(at, (33, 34), move |world| {
                 world.event(at, Event::CursorTick);

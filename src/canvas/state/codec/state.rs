@@ -9,50 +9,50 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::entry::client;
-use super::{Damaged, opened, sealed, unreadable};
-use crate::backplane::{EntriesOf, Lately, Snapshot};
-use crate::canvas::state::chat::Chat;
-use crate::canvas::state::clients::Clients;
+use super::reading::Reading;
+use super::{Damaged, opened, put, sealed};
+use crate::backplane::EntriesOf;
 use crate::canvas::state::log::{Log, Row};
-use crate::canvas::state::logs::Logs;
-use crate::canvas::state::objects::Objects;
-use crate::canvas::state::presence::Table;
-use crate::canvas::state::{CanvasState, Sender, Tables};
-use crate::canvas::{Away, ClientRow, Head, ObjectLog, Place, Rules};
+use crate::canvas::state::objects::Object;
+use crate::canvas::state::{CanvasState, Tables};
+use crate::canvas::{Away, ClientRow, ObjectLog, Place, Rules};
 use crate::protocol::client_message::Kind;
-use crate::protocol::ids::{ClientId, ConnId, Epoch, Position};
+use crate::protocol::ids::{ClientId, ConnId, Position};
 
 /// Another layout has another number.
-const STATE_VERSION: u8 = 5;
+pub(super) const STATE_VERSION: u8 = 5;
 /// Of retained messages.
 const ROWS_VERSION: u8 = 1;
 
+/// What a state begins with. Then come as many objects as that (place, id, JSON), a number of logs, those by the objects' ids, and the
+/// rest.
 #[derive(Serialize, Deserialize)]
-struct StateWire<'a> {
-    epoch: u64,
-    seq: u64,
-    /// Place, id, JSON.
-    #[serde(borrow)]
-    objects: Vec<(u64, &'a str, &'a str)>,
-    /// By the objects' ids.
-    logs: Vec<LogWire<'a>>,
-    chat: Vec<&'a str>,
-    clients: Vec<ClientWire<'a>>,
-    presence_version: u64,
-    members: Vec<MemberWire<'a>>,
-    senders: Vec<(u32, u64, i64)>,
-    forget_at_ms: i64,
-    /// What all of it adds up to.
-    hash: u64,
+pub(super) struct BeginWire {
+    pub(super) epoch: u64,
+    pub(super) seq: u64,
+    pub(super) objects: usize,
 }
 
 #[derive(Serialize, Deserialize)]
-struct LogWire<'a> {
-    id: &'a str,
-    upto: u64,
-    compacted_seq: u64,
+pub(super) struct RestWire<'a> {
     #[serde(borrow)]
-    entries: Vec<(u64, &'a str)>,
+    pub(super) chat: Vec<&'a str>,
+    pub(super) clients: Vec<ClientWire<'a>>,
+    pub(super) presence_version: u64,
+    pub(super) members: Vec<MemberWire<'a>>,
+    pub(super) senders: Vec<(u32, u64, i64)>,
+    pub(super) forget_at_ms: i64,
+    /// What all of it adds up to.
+    pub(super) hash: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct LogWire<'a> {
+    pub(super) id: &'a str,
+    pub(super) upto: u64,
+    pub(super) compacted_seq: u64,
+    #[serde(borrow)]
+    pub(super) entries: Vec<(u64, &'a str)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -76,32 +76,30 @@ struct RowWire<'a> {
 
 /// By name, so that equal states are equal bytes.
 #[derive(Serialize, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
-struct ClientWire<'a> {
-    client: &'a str,
-    last_op: u64,
-    last_seq: u64,
-    subject: &'a str,
-    used_at_ms: i64,
+pub(super) struct ClientWire<'a> {
+    pub(super) client: &'a str,
+    pub(super) last_op: u64,
+    pub(super) last_seq: u64,
+    pub(super) subject: &'a str,
+    pub(super) used_at_ms: i64,
 }
 
 #[derive(Serialize, Deserialize)]
-struct MemberWire<'a> {
-    client: &'a str,
-    conn: u64,
-    user: &'a str,
-    state: Option<&'a str>,
+pub(super) struct MemberWire<'a> {
+    pub(super) client: &'a str,
+    pub(super) conn: u64,
+    pub(super) user: &'a str,
+    pub(super) state: Option<&'a str>,
     /// Since when it is lost, and whether its instance is.
-    away: Option<(i64, bool)>,
+    pub(super) away: Option<(i64, bool)>,
 }
 
 /// A canvas as it was at one moment. Made in no time, since texts are shared; what takes long is done with it, on whatever thread.
 #[derive(Debug)]
 pub struct Frozen {
     head: Position,
-    objects: Vec<(u64, Arc<str>, Arc<str>)>,
+    objects: Vec<Object>,
     logs: Vec<(ObjectLog, EntriesOf)>,
-    /// Told to who comes, and not kept.
-    lately: Lately,
     chat: Vec<String>,
     clients: Vec<(ClientId, ClientRow, i64)>,
     presence_version: u64,
@@ -113,29 +111,64 @@ pub struct Frozen {
 
 impl Frozen {
     /// The state as bytes, the rules and the retained messages left out. Equal states are equal bytes.
-    pub fn encode(&self) -> Vec<u8> {
-        let Position { epoch, seq } = self.head;
-        let wires = self
-            .clients
-            .iter()
-            .map(|(name, row, used_at_ms)| ClientWire {
-                client: name.as_str(),
-                last_op: row.last_op,
-                last_seq: row.last_seq,
-                subject: &row.subject,
-                used_at_ms: *used_at_ms,
-            });
-        let mut clients: Vec<_> = wires.collect();
+    pub fn encode(self) -> Vec<u8> {
+        self.pieces(usize::MAX).next().unwrap_or_default()
+    }
+
+    /// The same in pieces of so many bytes: the whole of a large state is never there twice.
+    pub fn pieces(self, bytes: usize) -> Pieces {
+        Pieces {
+            state: self,
+            bytes,
+            step: 0,
+            written: Vec::new(),
+            from: 0,
+        }
+    }
+
+    /// Writes the first things, an object, a log or what is left; `false` if nothing is.
+    fn write(&self, step: usize, out: &mut Vec<u8>) -> bool {
+        let first_log = self.objects.len() + 2;
+        if step == 0 {
+            let Position { epoch, seq } = self.head;
+            out.push(STATE_VERSION);
+            let objects = self.objects.len();
+            let epoch = epoch.0;
+            put(
+                out,
+                &BeginWire {
+                    epoch,
+                    seq,
+                    objects,
+                },
+            );
+        } else if let Some(object) = self.objects.get(step - 1) {
+            put(out, &(object.place(), object.id(), &**object.text()));
+        } else if step < first_log {
+            put(out, &self.logs.len());
+        } else if let Some(log) = self.logs.get(step - first_log) {
+            put(out, &LogWire::of(log));
+        } else if step == first_log + self.logs.len() {
+            put(out, &self.rest());
+        } else {
+            return false;
+        }
+        true
+    }
+
+    fn rest(&self) -> RestWire<'_> {
+        let clients = self.clients.iter();
+        let clients = clients.map(|(name, row, used_at_ms)| ClientWire {
+            client: name.as_str(),
+            last_op: row.last_op,
+            last_seq: row.last_seq,
+            subject: &row.subject,
+            used_at_ms: *used_at_ms,
+        });
+        let mut clients: Vec<_> = clients.collect();
         clients.sort_unstable();
-        let objects = self.objects.iter();
         let members = self.members.iter();
-        let state = StateWire {
-            epoch: epoch.0,
-            seq,
-            objects: objects
-                .map(|(place, id, text)| (*place, &**id, &**text))
-                .collect(),
-            logs: self.logs.iter().map(LogWire::of).collect(),
+        RestWire {
             chat: self.chat.iter().map(String::as_str).collect(),
             clients,
             presence_version: self.presence_version,
@@ -145,29 +178,48 @@ impl Frozen {
             senders: self.senders.clone(),
             forget_at_ms: self.forget_at_ms,
             hash: self.hash,
-        };
-        sealed(STATE_VERSION, &state)
+        }
     }
 
     /// About how many bytes of text it has.
     pub fn text_bytes(&self) -> usize {
-        let objects = self.objects.iter().map(|(_, _, text)| text.len());
+        let objects = self.objects.iter().map(|object| object.text().len());
         let logs = self.logs.iter().flat_map(|(_, log)| &log.entries);
         objects.sum::<usize>() + logs.map(|(_, data)| data.len()).sum::<usize>()
     }
+}
 
-    /// As those see it who come.
-    pub fn snapshot(&self) -> Snapshot {
-        let objects = self.objects.iter();
-        Snapshot {
-            at: self.head,
-            objects: objects
-                .map(|(_, _, text)| text.as_ref().to_owned())
-                .collect(),
-            logs: self.logs.iter().map(|(_, log)| log.clone()).collect(),
-            chat: self.chat.clone(),
-            lately: self.lately.clone(),
+/// See [`Frozen::pieces`].
+#[derive(Debug)]
+pub struct Pieces {
+    state: Frozen,
+    bytes: usize,
+    step: usize,
+    /// Written, and given away up to `from`.
+    written: Vec<u8>,
+    from: usize,
+}
+
+impl Iterator for Pieces {
+    type Item = Vec<u8>;
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        if self.written.len() - self.from < self.bytes {
+            self.written.drain(..std::mem::take(&mut self.from));
         }
+        while self.written.len() - self.from < self.bytes
+            && self.state.write(self.step, &mut self.written)
+        {
+            self.step += 1;
+        }
+        let left = self.written.len() - self.from;
+        if left <= self.bytes && self.from == 0 {
+            return Some(std::mem::take(&mut self.written)).filter(|last| !last.is_empty());
+        }
+        let upto = self.from + left.min(self.bytes);
+        let piece = self.written[self.from..upto].to_vec();
+        self.from = upto;
+        Some(piece).filter(|last| !last.is_empty())
     }
 }
 
@@ -188,12 +240,8 @@ impl CanvasState {
         let senders = self.senders.iter();
         Frozen {
             head: self.head(),
-            objects: objects
-                .rows()
-                .map(|(place, id, text)| (place, id.clone(), text.clone()))
-                .collect(),
+            objects: objects.each(Object::clone),
             logs: logs.rows(),
-            lately: objects.lately(),
             chat: chat.entries().cloned().collect(),
             clients: clients
                 .map(|(name, client)| (name.clone(), client.row.clone(), client.used_at_ms))
@@ -213,63 +261,11 @@ impl CanvasState {
     /// The state that was encoded; no messages are retained. It goes on as that one does if the rules are the same.
     ///
     /// # Errors
-    /// [`Damaged`] for anything else, also where it does not add up to what its writer had.
+    /// See [`Reading::done`].
     pub fn decode(bytes: &[u8], rules: Rules) -> Result<Self, Damaged> {
-        let wire: StateWire = opened(STATE_VERSION, bytes)?;
-        let position = Position {
-            epoch: Epoch(wire.epoch),
-            seq: wire.seq,
-        };
-        let log = Log::restore(position, VecDeque::new())
-            .ok_or_else(|| unreadable("no number is left for another message"))?;
-        let (objects, mut totals) = Objects::restore(wire.seq, wire.objects)
-            .ok_or_else(|| unreadable("two objects are the same"))?;
-        let mut logs = Logs::default();
-        for log in wire.logs {
-            let head = (log.id, log.upto, log.compacted_seq);
-            let bytes = logs.restore(wire.seq, head, log.entries);
-            let bytes = bytes.filter(|_| objects.bytes(log.id).is_some());
-            totals.bytes += bytes.ok_or_else(|| unreadable("a log is not in order"))?;
-            totals.logs += 1;
-        }
-        let mut chat = Chat::default();
-        for entry in wire.chat {
-            chat.push(entry.to_owned());
-        }
-        let mut presence = Table::default();
-        for member in &wire.members {
-            presence.set(&client(member.client)?, member.made());
-        }
-        let head = Head {
-            seq: wire.seq,
-            presence_version: wire.presence_version,
-            totals,
-        };
-        let tables = Tables {
-            head,
-            log,
-            objects,
-            logs,
-            chat,
-            clients: clients(&wire.clients)?,
-            presence,
-        };
-        let senders = wire.senders.into_iter();
-        let state = Self {
-            rules,
-            tables,
-            senders: senders
-                .map(|(from, serial, used_at_ms)| (from, Sender { serial, used_at_ms }))
-                .collect(),
-            forget_at_ms: wire.forget_at_ms,
-            work: 0,
-            spare: None,
-            ears: None,
-        };
-        match state.agreed_hash() == wire.hash {
-            true => Ok(state),
-            false => Err(unreadable("it does not add up to what was written")),
-        }
+        let mut reading = Reading::default();
+        reading.feed(bytes);
+        reading.done(rules)
     }
 
     /// The retained messages after a `seq`, from the oldest on if that is younger, as many as about fit. `None` if there are none;
@@ -331,21 +327,6 @@ impl CanvasState {
     }
 }
 
-fn clients(wire: &[ClientWire<'_>]) -> Result<Clients, Damaged> {
-    let mut clients = Clients::default();
-    for wire in wire {
-        clients.update(&client(wire.client)?, |client| {
-            client.row = ClientRow {
-                subject: wire.subject.to_owned(),
-                last_op: wire.last_op,
-                last_seq: wire.last_seq,
-            };
-            client.used_at_ms = wire.used_at_ms;
-        });
-    }
-    Ok(clients)
-}
-
 impl<'a> LogWire<'a> {
     fn of((head, log): &'a (ObjectLog, EntriesOf)) -> Self {
         let entries = log.entries.iter().map(|(seq, data)| (*seq, &**data));
@@ -393,7 +374,7 @@ impl<'a> MemberWire<'a> {
         }
     }
 
-    fn made(&self) -> Place {
+    pub(super) fn made(&self) -> Place {
         Place {
             conn: ConnId(self.conn),
             user: self.user.into(),

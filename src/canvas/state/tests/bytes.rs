@@ -6,7 +6,7 @@ use super::*;
 use crate::backplane::{End, LogBatch, Post};
 use crate::canvas::Command;
 use crate::canvas::codec::{
-    Batch, Damaged, decode_batch, decode_ephemeral, encode_batch, encode_ephemeral,
+    Batch, Damaged, Reading, decode_batch, decode_ephemeral, encode_batch, encode_ephemeral,
 };
 use crate::protocol::client_message::Change;
 
@@ -168,6 +168,43 @@ fn what_can_not_be_is_refused_by_its_reason() {
     assert_eq!(bytes[place..], [0, 1], "author 0, clean");
     bytes[place] = 1;
     assert!(refusal(&bytes).contains("author is not there"));
+}
+
+#[test]
+fn a_state_is_written_and_read_in_pieces_of_any_size() {
+    let (mut canvas, ada) = (canvas(), author("aaaaaaaa", 1, "alice"));
+    join(&mut canvas, &ada, 0).expect("a place");
+    let text = "x".repeat(300);
+    let mut messages = vec![r#"{"type":"chat","op":1,"text":"hello"}"#.to_owned()];
+    for n in 0..5 {
+        let op = 2 + 2 * n;
+        messages.push(format!(
+            r#"{{"type":"object-create","op":{op},"object":{{"id":"o{n}","kind":"k","a":"{text}"}}}}"#
+        ));
+        let op = op + 1;
+        messages.push(format!(
+            r#"{{"type":"log-append","op":{op},"id":"o{n}","data":"AAEC"}}"#
+        ));
+    }
+    for message in &messages {
+        say(&mut canvas, &ada, message, 0);
+    }
+    let whole = canvas.freeze().encode();
+    for bytes in [1, 7, 64, 1_000, whole.len(), usize::MAX] {
+        let pieces: Vec<Vec<u8>> = canvas.freeze().pieces(bytes).collect();
+        let (last, others) = pieces.split_last().expect("some");
+        assert!(others.iter().all(|piece| piece.len() == bytes));
+        assert_eq!(pieces.concat(), whole);
+        let mut reading = Reading::default();
+        others.iter().for_each(|piece| reading.feed(piece));
+        reading.feed(last);
+        let copy = reading.done(RULES).expect("a state");
+        assert_eq!(copy.freeze().encode(), whole);
+        let mut reading = Reading::default();
+        others.iter().for_each(|piece| reading.feed(piece));
+        let refusal = reading.done(RULES).expect_err("the last piece is missing");
+        assert!(matches!(refusal, Damaged::Unreadable(_)), "{refusal}");
+    }
 }
 
 /// A byte that fell over is not seen in a text. What all of it adds up to tells.

@@ -263,6 +263,7 @@ impl World {
                 self.happens(Event::SnapshotDone(Ok(parts)));
             }
             Some(Effect::Retry(retry)) => self.happens(Event::Retry(retry)),
+            Some(Effect::Forget) => self.happens(Event::Forget),
             Some(other) => panic!("{other:?}"),
         }
         true

@@ -1,6 +1,7 @@
 //! Clients that hold older states: what changed since, put onto what they hold, must be the whole.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -11,7 +12,7 @@ use crate::protocol::ids::Position;
 /// States that somebody holds, and how often one could be continued.
 #[derive(Default)]
 pub(super) struct Held {
-    states: Vec<(Position, Vec<String>, Logs)>,
+    states: Vec<(Position, Vec<Arc<str>>, Logs)>,
     pub(super) continued: usize,
 }
 
@@ -51,8 +52,8 @@ impl Held {
             for object in since.objects {
                 let place = mine.iter_mut().find(|mine| id(mine) == id(object));
                 match place {
-                    Some(mine) => *mine = object.to_owned(),
-                    None => mine.push(object.to_owned()),
+                    Some(mine) => *mine = object.into(),
+                    None => mine.push(object.into()),
                 }
             }
             assert_eq!(mine, snapshot.objects, "since {}", at.seq);
