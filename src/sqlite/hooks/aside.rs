@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::pace::Pace;
-use super::packed::{Share, pack, unpack};
+use super::packed::{Share, Unpacked, pack, unpack};
 use super::{enqueue, versions};
 use crate::hooks::told::Told;
 use crate::hooks::{Hook, Include, Stored};
@@ -319,10 +319,7 @@ pub(super) fn tell(
 }
 
 /// What is in a row.
-pub(super) fn take_out(
-    conn: &Connection,
-    n: i64,
-) -> rusqlite::Result<(Vec<Share>, Vec<(i64, Told)>)> {
+pub(super) fn take_out(conn: &Connection, n: i64) -> rusqlite::Result<Unpacked> {
     let mut statement = conn.prepare_cached(TOLD)?;
     let unpacked = statement.query_row([n], |row| Ok(unpack(row.get_ref(0)?.as_blob()?)))?;
     Ok(unpacked.unwrap_or_else(|| {

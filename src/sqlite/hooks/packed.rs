@@ -84,8 +84,11 @@ pub(super) fn pack(shares: Vec<Share>, told: &[&(i64, Told)]) -> Vec<u8> {
     postcard::to_stdvec(&row).unwrap_or_default()
 }
 
+/// What a row has for whom, and its events, each with the key of its canvas.
+pub(super) type Unpacked = (Vec<Share>, Vec<(i64, Told)>);
+
 /// Takes them out again; `None` if they are damaged.
-pub(super) fn unpack(bytes: &[u8]) -> Option<(Vec<Share>, Vec<(i64, Told)>)> {
+pub(super) fn unpack(bytes: &[u8]) -> Option<Unpacked> {
     let row: Row<'_> = postcard::from_bytes(bytes).ok()?;
     let named = |canvas: &Canvas<'_>| Named {
         id: Arc::from(canvas.1),
@@ -128,7 +131,9 @@ mod tests {
             client: client.map(str::to_owned),
             user: client.map(|client| format!("{{\"name\":\"{client}\"}}")),
             data: format!("{{\"x\":{seq}}}"),
-            object: (seq % 2 == 0).then(|| "{\"id\":\"größe\"}".to_owned()),
+            object: seq
+                .is_multiple_of(2)
+                .then(|| "{\"id\":\"größe\"}".to_owned()),
             missed: Missed::Nothing,
         };
         (canvas, told)
