@@ -10,6 +10,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 
@@ -214,6 +215,11 @@ pub trait HookStore: Send + Sync {
 
     /// Events that had no room in their hook's backlog, since this process began.
     fn dropped(&self) -> u64;
+
+    /// Events that are with their messages and not in their queues yet, one for each hook that hears of it.
+    fn set_aside(&self) -> BoxFuture<'_, u64> {
+        std::future::ready(0).boxed()
+    }
 
     /// What is to be done for them for as long as the process lives.
     fn run(&self) -> BoxFuture<'_, ()>;

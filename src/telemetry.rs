@@ -84,6 +84,7 @@ pub mod names {
         JOBS_DEAD = Gauge "scumble_jobs_dead" Count "Dead letters of a queue.";
         JOBS_BYTES = Gauge "scumble_jobs_bytes" Bytes "Bytes of a queue's jobs.";
         JOBS_OLDEST = Gauge "scumble_jobs_oldest_age_seconds" Seconds "Age of the oldest job of a queue; left out where it has too many partitions to look through.";
+        HOOKS_SET_ASIDE = Gauge "scumble_hooks_set_aside" Count "Events that are written and not in their hooks' queues yet.";
         ASSETS = Gauge "scumble_assets" Count "Images and files of all canvases.";
         ASSETS_BYTES = Gauge "scumble_assets_bytes" Bytes "Their bytes, as --max-total-asset-bytes counts them.";
         ASSETS_FAILING = Gauge "scumble_assets_failing" Count "1: their folder or bucket could not be used when this process last tried.";

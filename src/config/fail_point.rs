@@ -35,7 +35,7 @@ pub enum Step {
     AfterSpill,
     /// Messages from the spill file are committed, and still in it.
     AfterReplay,
-    /// Over Redis: a batch is committed, and hooks are about to be told of it.
+    /// What is committed is about to be told to hooks: over Redis a batch, over the file what was set aside.
     BeforeTell,
     /// Over Redis: hooks are told, and only Redis knows.
     AfterTell,
@@ -106,7 +106,12 @@ impl Step {
         self <= Self::BeforeCommit || self == Self::BeforeSpill
     }
 
-    /// Whether it is a step over Redis; the others are steps over the file.
+    /// Whether it is a step over the file.
+    pub fn is_over_file(self) -> bool {
+        self != Self::AfterTell
+    }
+
+    /// Whether it is a step over Redis.
     pub fn is_over_redis(self) -> bool {
         matches!(self, Self::BeforeTell | Self::AfterTell)
     }

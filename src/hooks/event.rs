@@ -1,9 +1,11 @@
 //! The events that a hook can get, and their names.
 
+use serde::{Deserialize, Serialize};
+
 use crate::protocol::client_message::Kind;
 
-/// What happened on a canvas.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What happened on a canvas. Files have its number: another one goes to the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EventType {
     /// An object was created, or replaced.
     ObjectCreated,
@@ -81,17 +83,16 @@ impl EventType {
 
 /// What an author sent, without the number that he gave it: that is between him and the relay. A message's text begins with it.
 pub fn data_of(text: &str) -> String {
-    let Some((number, rest)) = text
-        .strip_prefix("{\"op\":")
-        .and_then(|text| text.split_once(|c: char| !c.is_ascii_digit()))
-    else {
+    let Some(rest) = text.strip_prefix("{\"op\":") else {
+        return text.to_owned();
+    };
+    let Some(end) = rest.bytes().position(|byte| !byte.is_ascii_digit()) else {
         return text.to_owned();
     };
     // What ended the number: a comma, or the end of a message without fields.
-    let end = text.as_bytes().get("{\"op\":".len() + number.len());
-    match end {
-        Some(b',') => format!("{{{rest}"),
-        _ => "{}".to_owned(),
+    match rest[end..].strip_prefix(',') {
+        Some(fields) => ["{", fields].concat(),
+        None => "{}".to_owned(),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::event::{EventType, GAP};
 use super::{Hook, Include, Target};
 use crate::limits::HOOK_BATCH_BYTES;
@@ -39,7 +41,8 @@ pub struct Told {
 }
 
 /// What of an event is not told, because its message has made too many bytes already: see [`super::portion`].
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// Files have its number.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Missed {
     /// All is told.
     #[default]

@@ -34,6 +34,7 @@ pub(super) async fn metrics(State(state): State<HttpState>) -> Response {
         histogram(&mut text, names::COMMIT, &stats.commit);
         histogram(&mut text, names::POLL, &stats.poll);
     }
+    hook_gauges(&state).await;
     asset_gauges(&state).await;
     text += &jobs_gauges(&state).await;
     let headers = [(
@@ -61,6 +62,12 @@ pub(super) async fn jobs_shown(state: &HttpState) -> Option<Value> {
 async fn jobs_gauges(state: &HttpState) -> String {
     let rows = jobs_shown(state).await;
     rows.as_ref().map_or_else(String::new, jobs_text)
+}
+
+async fn hook_gauges(state: &HttpState) {
+    if let Ok(aside) = timeout(QUEUE_ANSWER_TIMEOUT, state.hooks.set_aside()).await {
+        gauge!(names::HOOKS_SET_ASIDE).set(count(aside));
+    }
 }
 
 async fn asset_gauges(state: &HttpState) {

@@ -143,6 +143,14 @@ impl<'a, S: Store> Work<'a, S> {
         Ok(&mut held.row)
     }
 
+    /// The bytes of all queues, to be looked at.
+    pub(crate) fn bytes(&mut self) -> Res<i64, S> {
+        match &self.totals {
+            Some(held) => Ok(held.row.bytes),
+            None => Ok(self.store.get::<Totals>(&(0,))?.map_or(0, |row| row.bytes)),
+        }
+    }
+
     /// A number that nothing else has, larger than all before.
     pub(crate) fn next_id(&mut self) -> Res<i64, S> {
         let totals = self.totals()?;

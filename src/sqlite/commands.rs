@@ -58,6 +58,8 @@ pub(super) enum Command {
     Jobs,
     /// Tells hooks of canvases that became quiet, and of gaps. The answer is how many.
     FireHooks,
+    /// Tells hooks some of what is set aside.
+    TellAside,
     /// These are the hooks from here on, `over` others if need be. The answer is a [`crate::hooks::Change`].
     StoreHooks { texts: Vec<HookText>, over: bool },
     /// The hook is told nothing more. The answer is 1 if it was on.
@@ -137,8 +139,8 @@ fn perform(shared: &Shared, txn: &mut Txn<'_>, command: &Command) -> StoreResult
         }
         Command::TurnOffHook { name, why } => Ok(hooks::turn_off(conn, name, why, txn.now_ms)?),
         Command::Sample(rows) => Ok(analytics::write(conn, shared.own.setup.number, rows)?),
-        // The one is done above, the other not within a transaction.
-        Command::Beat | Command::RestartWal => Ok(0),
+        // The first is done above, the second behind the batch, the last not within a transaction.
+        Command::Beat | Command::TellAside | Command::RestartWal => Ok(0),
     }
 }
 

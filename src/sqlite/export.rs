@@ -12,7 +12,9 @@ use super::jobs::store::SqlStore;
 use super::store_error::StoreResult;
 use super::{clock, hooks, instances, reader, sql};
 use crate::canvas::{ClientRow, Contents, KeptClient, KeptMessage, KeptObject};
+use crate::hooks::Stored;
 use crate::jobs::rows::{HookChange, HookGap, HookSet};
+use crate::jobs::telling::Part;
 use crate::jobs::telling::due::PARKED;
 use crate::jobs::telling::kept::KeptHooks;
 use crate::limits::CHAT_HISTORY;
@@ -288,6 +290,18 @@ impl Export {
         })?;
         let gaps = gaps.collect::<Result<_, _>>()?;
         Ok(Some(KeptHooks { set, changes, gaps }))
+    }
+
+    /// What is still to be told of what happened, in its order.
+    ///
+    /// # Errors
+    /// SQLite's, or what is done with it.
+    pub(crate) fn set_aside<E: From<rusqlite::Error>>(
+        &self,
+        hooks: Stored,
+        tell: impl FnMut(Vec<Part>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        hooks::each_aside(&self.conn, hooks, tell)
     }
 }
 

@@ -1,28 +1,39 @@
-//! Hooks over the file. The events of a transaction are put into the queues of back ends in the same transaction. All
-//! processes follow one version of the hooks, which is in the file.
+//! Hooks over the file. The events of a transaction are put into the queues of back ends in the same transaction, or
+//! set aside in it if they are many. All processes follow one version of the hooks, which is in the file.
 
+mod aside;
+mod carry;
 mod due;
 mod enqueue;
+mod pace;
+mod packed;
 mod stage;
 mod store;
+mod versions;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::watch;
 
-use super::Shared;
 use super::store_error::{StoreError, StoreResult};
+use super::{Shared, sql};
+use crate::config::Step;
 use crate::hooks::file::HookText;
 use crate::hooks::{Change, Stored};
+pub(super) use carry::each_aside;
 pub(super) use due::PARKED;
+use pace::Pace;
 pub(super) use stage::Stage;
 pub use store::hook_store;
 
 /// The hooks' tables.
-pub(super) const SCHEMA: &str = include_str!("hooks/schema.sql");
+pub(super) const SCHEMA: &str = concat!(
+    include_str!("hooks/schema.sql"),
+    include_str!("hooks/aside.sql")
+);
 
 const VERSION: &str = "SELECT version FROM hooks";
 const STORED: &str = "SELECT version, hooks FROM hooks";
@@ -40,6 +51,11 @@ pub(super) struct HookState {
     dropped: AtomicU64,
     /// After a full queue refused what had to be told.
     rest: Mutex<Rest>,
+    pace: Mutex<Pace>,
+    /// Something may be set aside.
+    aside: AtomicBool,
+    /// Others are busy, and have had what they owe to it.
+    waits: AtomicBool,
 }
 
 /// No more is tried until then.
@@ -58,6 +74,9 @@ impl Default for HookState {
             current: watch::Sender::new(Arc::default()),
             dropped: AtomicU64::new(0),
             rest: Mutex::default(),
+            pace: Mutex::default(),
+            aside: AtomicBool::new(false),
+            waits: AtomicBool::new(false),
         }
     }
 }
@@ -75,6 +94,21 @@ impl HookState {
         }
         let stored = self.current.borrow().clone();
         due::is_due(conn, &stored, now_ms)
+    }
+
+    /// The first row that is set aside, whoever did that.
+    pub(super) fn first_aside(&self, conn: &Connection) -> rusqlite::Result<Option<i64>> {
+        aside::first(conn)
+    }
+
+    /// Whether the last transaction has left something aside.
+    pub(super) fn left_aside(&self) -> bool {
+        self.aside.load(Ordering::Relaxed)
+    }
+
+    /// Whether another turn for it follows at once.
+    pub(super) fn goes_on(&self) -> bool {
+        self.left_aside() && !self.waits.load(Ordering::Relaxed)
     }
 
     /// All queues together are full, or were not.
@@ -108,20 +142,58 @@ impl HookState {
 }
 
 impl Shared {
-    /// Puts a transaction's events into their queues.
+    /// Puts a transaction's events into their queues, or sets them aside.
     pub(super) fn tell_hooks(
         &self,
-        stage: Stage,
+        mut stage: Stage,
         conn: &Connection,
         now_ms: i64,
     ) -> rusqlite::Result<()> {
         if stage.is_empty() {
             return Ok(());
         }
+        enqueue::mark_changes(&mut stage, conn, now_ms)?;
+        let Stage { stored, told, .. } = stage;
+        if told.is_empty() {
+            return Ok(());
+        }
+        let at_once = told.len() <= aside::AT_ONCE && aside::first(conn)?.is_none();
         let dropped = self.jobs.in_txn(&self.config.jobs, conn, now_ms, |push| {
-            enqueue::enqueue(stage, conn, push, now_ms)
+            if at_once {
+                return enqueue::enqueue(&told, stored.hooks.iter(), conn, push, now_ms);
+            }
+            self.hooks.aside.store(true, Ordering::Relaxed);
+            self.hooks.waits.store(false, Ordering::Relaxed);
+            aside::set_aside(&told, &stored, conn, push, now_ms)
         })?;
         self.hooks.dropped.fetch_add(dropped, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Tells some of what is set aside, in a transaction that has so many entries of its own.
+    pub(super) fn tell_aside(
+        &self,
+        own: usize,
+        conn: &Connection,
+        now_ms: i64,
+    ) -> rusqlite::Result<()> {
+        self.fail_points.note(Step::BeforeTell);
+        let stored = self.hooks.current.borrow().clone();
+        let last: Option<i64> = conn
+            .prepare_cached(sql::LAST_ID)?
+            .query_row([], |row| row.get(0))
+            .optional()?;
+        let mut pace = self.hooks.pace.lock();
+        pace.begin(own, last.unwrap_or(0), self.peers.list().len() + 1);
+        let turn = self.jobs.in_txn(&self.config.jobs, conn, now_ms, |push| {
+            aside::tell(&stored, conn, push, &mut pace, now_ms)
+        })?;
+        self.hooks.aside.store(turn.more, Ordering::Relaxed);
+        let waits = own == 0 && turn.rows == 0;
+        self.hooks.waits.store(waits, Ordering::Relaxed);
+        self.hooks
+            .dropped
+            .fetch_add(turn.dropped, Ordering::Relaxed);
         Ok(())
     }
 
@@ -146,12 +218,16 @@ pub(super) fn read(conn: &Connection) -> rusqlite::Result<Stored> {
     let mut statement = conn.prepare_cached(OFF)?;
     let off = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let off: Vec<(String, String)> = off.collect::<Result<_, _>>()?;
-    let texts: Vec<HookText> = serde_json::from_str(&json).unwrap_or_else(|error| {
+    Ok(Stored::new(version, texts(&json), off))
+}
+
+/// Hooks as they were written.
+fn texts(json: &str) -> Vec<HookText> {
+    serde_json::from_str(json).unwrap_or_else(|error| {
         // A newer version of the program may have written what this one does not know.
         tracing::error!(%error, "the hooks in the file can't be read: no events are sent");
         Vec::new()
-    });
-    Ok(Stored::new(version, texts, off))
+    })
 }
 
 /// Puts these hooks in the place of all others; all of them are on. Only `over` the hooks of others, if there are some.
@@ -164,6 +240,7 @@ pub(super) fn store(conn: &Connection, texts: &[HookText], over: bool) -> StoreR
         return Ok(Change::OthersStay);
     }
     let json = serde_json::to_string(texts).map_err(StoreError::Hooks)?;
+    versions::keep(conn, &before)?;
     conn.execute("DELETE FROM hooks_off", [])?;
     conn.execute(STORE, [json])?;
     Ok(Change::Stored)

@@ -123,6 +123,12 @@ impl Pusher<'_> {
     pub(super) fn backlog(&mut self, queue: &str) -> rusqlite::Result<(u64, u64)> {
         crate::jobs::telling::backlog(&mut self.0, queue)
     }
+
+    /// Whether all queues together have room for so many bytes, and one more.
+    pub(super) fn has_bytes(&mut self, more: u64) -> rusqlite::Result<bool> {
+        let (all, most) = (self.0.bytes()?, self.0.limits.bytes);
+        Ok(all.saturating_add_unsigned(more) < most)
+    }
 }
 
 fn random() -> [u8; 16] {

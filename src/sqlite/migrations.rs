@@ -81,6 +81,11 @@ pub(super) const STEPS: &[Step] = &[
         // Logs of objects.
         sql: include_str!("logs.sql"),
     },
+    Step {
+        from: 6,
+        // What hooks are told of large transactions.
+        sql: include_str!("hooks/aside.sql"),
+    },
 ];
 
 /// Why a file stays as it is.

@@ -60,6 +60,8 @@ pub(super) struct Upkeep {
     /// `PRAGMA data_version` when the presence table was last looked at, and who was the first to be lost.
     version: Option<i64>,
     first_away: Option<i64>,
+    /// What was the first that is set aside for hooks, when that was last looked at.
+    aside: Option<i64>,
     failing: bool,
     /// Its socket is gone: told once.
     unheard: bool,
@@ -80,6 +82,7 @@ impl Upkeep {
             judge_after: now,
             version: None,
             first_away: None,
+            aside: None,
             failing: false,
             unheard: false,
         }
@@ -144,6 +147,9 @@ impl Upkeep {
                     .submit(Command::Watermarks(changed), None);
             }
         }
+        if self.shared.hooks.left_aside() {
+            self.shared.intake.submit(Command::TellAside, None);
+        }
         if !self.leads() {
             return Ok(false);
         }
@@ -158,6 +164,12 @@ impl Upkeep {
         if self.shared.hooks.is_due(&self.conn, now_ms)? {
             self.shared.intake.submit(Command::FireHooks, None);
         }
+        // Whoever sets something aside tells it. What stands still is of one that died.
+        let aside = self.shared.hooks.first_aside(&self.conn)?;
+        if aside.is_some() && aside == self.aside {
+            self.shared.intake.submit(Command::TellAside, None);
+        }
+        self.aside = aside;
         let idle = !busy && self.shared.intake.depth() == 0;
         self.cleanup.round(&self.conn, &self.shared, idle)?;
         Ok(busy)

@@ -56,6 +56,12 @@ struct Taken {
     spilled: bool,
 }
 
+impl Taken {
+    fn has(&self, command: &Command) -> bool {
+        self.tasks.iter().any(|task| task.command == *command)
+    }
+}
+
 /// What a transaction did.
 struct Applied {
     committed: Committed,
@@ -147,11 +153,7 @@ impl Writer {
         {
             Ok(applied) => {
                 shared.fail_points.note(FailStep::AfterCommit);
-                if taken
-                    .tasks
-                    .iter()
-                    .any(|task| task.command == Command::RestartWal)
-                {
+                if taken.has(&Command::RestartWal) {
                     self.restart_wal();
                 }
                 drop(turn);
@@ -213,6 +215,9 @@ impl Writer {
         let (committed, held) = txn.finish()?;
         if let Some(stage) = stage {
             shared.tell_hooks(stage, &self.conn, now_ms)?;
+        }
+        if taken.has(&Command::TellAside) {
+            shared.tell_aside(taken.batch.len(), &self.conn, now_ms)?;
         }
         if committed.last_id > 0 {
             shared.tail.hold_back(committed.first_id);
@@ -289,10 +294,13 @@ impl Writer {
                 .store(now_ms, Ordering::Release);
         }
         shared.jobs.committed(shared);
-        if tasks.iter().any(|task| task.command.is_of_hooks())
-            && let Err(error) = shared.hooks.stage(&self.conn)
-        {
+        let changed = tasks.iter().any(|task| task.command.is_of_hooks());
+        if changed && let Err(error) = shared.hooks.stage(&self.conn) {
             tracing::warn!(%error, "new hooks are followed from the next commit on");
+        }
+        // With what has come meanwhile, or at once if nothing has. Those before are forgotten once they are told all.
+        if shared.hooks.goes_on() || changed {
+            shared.intake.submit(Command::TellAside, None);
         }
         for (task, answer) in tasks.into_iter().zip(answers) {
             if let Some(reply) = task.reply {

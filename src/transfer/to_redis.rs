@@ -13,10 +13,15 @@ use super::{Carried, in_rows, stopped};
 use crate::canvas::{CanvasState, Rules};
 use crate::config::RedisSettings;
 use crate::jobs::copy::copy;
+use crate::jobs::store::Store as _;
+use crate::jobs::telling::{self, Part, Tell};
+use crate::jobs::work::Work;
+use crate::limits::JobLimits;
 use crate::log::{Engine as _, Log};
 use crate::protocol::ids::{CanvasId, Epoch};
 use crate::redis::{Found, Redis};
-use crate::replicated::outside::{self, rows};
+use crate::replicated::outside;
+use crate::replicated::outside::rows::{self, Failed, ToolRows};
 use crate::sqlite::export::{Export, hold};
 
 /// For messages, where the file does not say how long they are kept.
@@ -206,7 +211,6 @@ impl Moving<'_> {
             rows::rows(log, runtime, target.now_ms, false).map_err(|trouble| in_rows(&trouble))?;
         copy(&from, &mut to).map_err(|e| stopped(e, anyhow::Error::new, |e| in_rows(&e)))?;
         if let Some(hooks) = hooks {
-            use crate::jobs::store::Store as _;
             hooks.write(&mut to).map_err(|e| in_rows(&e))?;
             let stored = hooks.stored();
             to.base.set_hooks(match stored.hooks.is_empty() {
@@ -214,7 +218,29 @@ impl Moving<'_> {
                 false => stored.version.cast_unsigned(),
             });
             to.commit().map_err(|e| in_rows(&e))?;
+            let tell = |parts| tell(&mut to, parts, target.now_ms).map_err(|e| in_rows(&e));
+            self.export.set_aside(stored, tell)?;
         }
         Ok(())
     }
+}
+
+/// Puts what was set aside into the queues of hooks.
+fn tell(to: &mut ToolRows, parts: Vec<Part>, now_ms: i64) -> Result<(), Failed> {
+    // What had room in the file has room here.
+    let limits = JobLimits {
+        queue_bytes: i64::MAX,
+        bytes: i64::MAX,
+    };
+    let mut random = || *uuid::Uuid::new_v4().as_bytes();
+    let mut work = Work::new(to, now_ms, &limits, &mut random);
+    let all = Tell {
+        canvas: "".into(),
+        from: 0,
+        upto: 0,
+        parts,
+    };
+    telling::tell(&mut work, &all)?;
+    work.flush()?;
+    to.commit()
 }

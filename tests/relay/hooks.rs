@@ -75,6 +75,7 @@ macro_rules! everywhere {
     };
 }
 
+pub(crate) mod aside;
 mod deliveries;
 
 everywhere!(

@@ -115,11 +115,19 @@ def hooked(bench, text, counted):
     load = dataclasses.replace(bench, seconds=hook_seconds(bench.seconds)).load(SATURATED, more=("--db", bench.db))
     if counted:
         with serving(bench, []) as port:
-            queued = status(port)["total"]
+            queued = all_queued(port, load["committed"])
         # Events of clients are among them, too.
         if queued < load["committed"]:
             raise RuntimeError(f"{load['committed']} messages were committed, {queued} events queued")
     return load["messages_per_s"]
+
+
+def all_queued(port, expected):
+    """How many events are queued, once what was set aside is, too."""
+    until = time.monotonic() + 300
+    while (queued := status(port)["total"]) < expected and time.monotonic() < until:
+        time.sleep(0.5)
+    return queued
 
 
 @contextmanager

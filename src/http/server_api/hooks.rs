@@ -42,7 +42,8 @@ const DEFAULT_LIMIT: i64 = 100;
 pub(super) async fn show(State(state): State<ApiState>) -> Response {
     let store = &state.http.hooks;
     let stored = store.watch().borrow().clone();
-    json_response(StatusCode::OK, &shown(&stored, store.dropped()))
+    let counts = (store.dropped(), store.set_aside().await);
+    json_response(StatusCode::OK, &shown(&stored, counts))
 }
 
 /// Puts hooks in the place of all others, in one transaction.
@@ -142,7 +143,7 @@ async fn delivered(
     Ok(json_response(StatusCode::OK, &body))
 }
 
-fn shown(stored: &Stored, dropped: u64) -> Value {
+fn shown(stored: &Stored, (dropped, set_aside): (u64, u64)) -> Value {
     let hooks = stored.texts.iter().map(|text| {
         let mut text = text.clone();
         text.secrets
@@ -156,6 +157,7 @@ fn shown(stored: &Stored, dropped: u64) -> Value {
     json!({
         "version": stored.version,
         "dropped": dropped,
+        "set_aside": set_aside,
         "hooks": hooks.collect::<Vec<_>>(),
     })
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::aside;
 use super::enqueue::{has_room, item, tell_gap};
 use crate::hooks::told::Span;
 use crate::hooks::{Hook, Stored};
@@ -178,7 +179,9 @@ fn changed(
     fired: &mut Fired,
 ) -> rusqlite::Result<()> {
     let hook = stored.hooks.iter().find(|hook| hook.name == due.hook);
-    if let (Some(hook), Some(canvas), Some(epoch)) = (hook, &due.canvas, &due.epoch) {
+    if let (Some(hook), Some(canvas), Some(epoch)) = (hook, &due.canvas, &due.epoch)
+        && !aside::quiet_after(conn, &hook.name, due.key, epoch, (due.from, due.to))?
+    {
         let span = Span::changed(hook, epoch, (due.from, due.to));
         let item = item(&span, hook, canvas, epoch, now_ms);
         let room = has_room(push, hook)?;

@@ -1,13 +1,13 @@
 //! Puts a transaction's events into the queues, as long as there is room. Events without room become a gap, of which
 //! the hook is told later.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::stage::Stage;
 use crate::hooks::Hook;
-use crate::hooks::told::{Message, Named, Packer, Span};
+use crate::hooks::told::{Message, Named, Packer, Span, Told};
 use crate::jobs::op::{PushItem, Pushed};
 use crate::sqlite::jobs::Pusher;
 use crate::time::millis;
@@ -23,27 +23,27 @@ const CHANGED: &str =
     ON CONFLICT (hook, canvas_id) DO UPDATE SET to_seq = excluded.to_seq,
         due_at = min(?5 + ?6, first_at + ?7)";
 
-/// Puts a transaction's events into their queues. Gives how many had no room.
-pub(in crate::sqlite) fn enqueue(
-    mut stage: Stage,
+/// Puts events of canvases into the queues of those hooks that hear of them. Gives how many had no room.
+pub(super) fn enqueue<'h>(
+    told: &[(i64, Told)],
+    hooks: impl Iterator<Item = &'h Hook>,
     conn: &Connection,
     push: &mut Pusher<'_>,
-    now_ms: i64,
+    at_ms: i64,
 ) -> rusqlite::Result<u64> {
-    mark_changes(&mut stage, conn, now_ms)?;
-    let told = std::mem::take(&mut stage.told);
-    let stored = stage.stored.clone();
     let mut dropped = 0;
-    for hook in stored.hooks.iter() {
+    for hook in hooks {
         let mut out = Out {
             conn,
             push,
             hook,
-            now_ms,
+            queue: hook.queue(),
+            at_ms,
+            gapless: HashSet::new(),
             dropped: &mut dropped,
         };
         let mut packers: HashMap<i64, Packer> = HashMap::new();
-        for (key, told) in &told {
+        for (key, told) in told {
             if !hook.wants(&told.named.id, told.event) {
                 continue;
             }
@@ -55,7 +55,7 @@ pub(in crate::sqlite) fn enqueue(
                 out.miss(*key, &told.named, (told.seq, told.seq), 1)?;
                 continue;
             }
-            if let Some(full) = packer.add(told, told.text(hook, now_ms)) {
+            if let Some(full) = packer.add(told, told.text(hook, at_ms)) {
                 out.send(*key, full)?;
             }
         }
@@ -72,7 +72,11 @@ pub(in crate::sqlite) fn enqueue(
 }
 
 /// Canvases that changed are told of once they are quiet.
-fn mark_changes(stage: &mut Stage, conn: &Connection, now_ms: i64) -> rusqlite::Result<()> {
+pub(super) fn mark_changes(
+    stage: &mut Stage,
+    conn: &Connection,
+    now_ms: i64,
+) -> rusqlite::Result<()> {
     let changed: Vec<_> = std::mem::take(&mut stage.changed).into_iter().collect();
     let stored = stage.stored.clone();
     for (key, (from, to)) in changed {
@@ -100,7 +104,10 @@ struct Out<'a, 'p> {
     conn: &'a Connection,
     push: &'a mut Pusher<'p>,
     hook: &'a Hook,
-    now_ms: i64,
+    queue: String,
+    at_ms: i64,
+    /// Canvases without a gap: it is looked for once.
+    gapless: HashSet<i64>,
     dropped: &'a mut u64,
 }
 
@@ -108,8 +115,14 @@ impl Out<'_, '_> {
     /// Pushes a message of a canvas, or makes a gap of it.
     fn send(&mut self, key: i64, message: Message) -> rusqlite::Result<()> {
         let named = message.named;
-        let gap = gap_of(self.conn, &self.hook.name, key)?;
-        let mut room = has_room(self.push, self.hook)?;
+        let gap = match self.gapless.contains(&key) {
+            true => None,
+            false => gap_of(self.conn, &self.hook.name, key)?,
+        };
+        if gap.is_none() {
+            self.gapless.insert(key);
+        }
+        let mut room = self.hook.fits(self.push.backlog(&self.queue)?);
         if let Some((from, to, epoch)) = gap.filter(|_| room) {
             room = tell_gap(
                 self.push,
@@ -117,7 +130,7 @@ impl Out<'_, '_> {
                 &named.id,
                 &epoch,
                 (from, to),
-                self.now_ms,
+                self.at_ms,
             )?;
             if room {
                 self.conn
@@ -126,7 +139,7 @@ impl Out<'_, '_> {
             }
         }
         let item = PushItem {
-            queue: self.hook.queue(),
+            queue: self.queue.clone(),
             partition: named.id.to_string(),
             name: message.id,
             payload: message.payload,
@@ -147,12 +160,23 @@ impl Out<'_, '_> {
         count: u64,
     ) -> rusqlite::Result<()> {
         *self.dropped += count;
-        let from = from.cast_signed();
-        let to = to.cast_signed();
-        let gap = params![self.hook.name, key, &*named.epoch, from, to];
-        self.conn.prepare_cached(OPEN_GAP)?.execute(gap)?;
-        Ok(())
+        self.gapless.remove(&key);
+        open_gap(self.conn, &self.hook.name, key, named, (from, to))
     }
+}
+
+/// Events of a canvas had no room: its gap begins, or grows.
+pub(super) fn open_gap(
+    conn: &Connection,
+    hook: &str,
+    key: i64,
+    named: &Named,
+    (from, to): (u64, u64),
+) -> rusqlite::Result<()> {
+    let (from, to) = (from.cast_signed(), to.cast_signed());
+    let gap = params![hook, key, &*named.epoch, from, to];
+    conn.prepare_cached(OPEN_GAP)?.execute(gap)?;
+    Ok(())
 }
 
 fn pushed(pushed: Pushed) -> bool {

@@ -1,12 +1,13 @@
 //! The events of one transaction for hooks, in its order.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use rusqlite::Connection;
 
 use crate::canvas::OpenObject;
-use crate::hooks::event::{EventType, data_of};
+use crate::hooks::event::{EventSet, EventType, data_of};
 use crate::hooks::portion::Portion;
 use crate::hooks::told::{Missed, Named, Told, object_id, user_of};
 use crate::hooks::{Hooks, Include, Stored};
@@ -19,13 +20,21 @@ const PROPS: &str = "SELECT props FROM canvas_objects WHERE object_id = ?2
 /// What an event has beside what its author said, about.
 const EVENT_BYTES: usize = 256;
 
+/// A canvas, which is looked at once a transaction.
+#[derive(Debug)]
+struct Known {
+    named: Named,
+    /// What some hook hears of on it.
+    events: EventSet,
+}
+
 /// Collects what a transaction tells.
 #[derive(Debug)]
 pub(in crate::sqlite) struct Stage {
     pub(super) stored: Arc<Stored>,
     /// Each with its canvas's key.
     pub(super) told: Vec<(i64, Told)>,
-    names: HashMap<i64, Named>,
+    known: HashMap<i64, Known>,
     /// What was told of the message of a client that is being done.
     portion: Portion,
     /// The first and last place of each canvas's messages, for hooks that wait until it is quiet.
@@ -37,7 +46,7 @@ impl Stage {
         Self {
             stored,
             told: Vec::new(),
-            names: HashMap::new(),
+            known: HashMap::new(),
             portion: Portion::default(),
             changed: HashMap::new(),
         }
@@ -52,11 +61,16 @@ impl Stage {
         &self.stored.hooks
     }
 
-    /// The canvas's name and epoch, read once a transaction.
+    /// The canvas's name and epoch.
     pub(super) fn named(&mut self, conn: &Connection, key: i64) -> rusqlite::Result<Named> {
-        if let Some(named) = self.names.get(&key) {
-            return Ok(named.clone());
-        }
+        Ok(self.known(conn, key)?.named.clone())
+    }
+
+    fn known(&mut self, conn: &Connection, key: i64) -> rusqlite::Result<&Known> {
+        let entry = match self.known.entry(key) {
+            Entry::Occupied(known) => return Ok(known.into_mut()),
+            Entry::Vacant(entry) => entry,
+        };
         let mut statement = conn.prepare_cached(NAME)?;
         let named = statement.query_row([key], |row| {
             let (id, epoch): (String, String) = (row.get(0)?, row.get(1)?);
@@ -65,13 +79,18 @@ impl Stage {
                 epoch: epoch.into(),
             })
         })?;
-        self.names.insert(key, named.clone());
-        Ok(named)
+        let about = self
+            .stored
+            .hooks
+            .iter()
+            .filter(|hook| hook.is_about(&named.id));
+        let events = about.fold(EventSet::default(), |all, hook| all.with(hook.events));
+        Ok(entry.insert(Known { named, events }))
     }
 
     /// The canvas began a new epoch.
     pub(in crate::sqlite) fn renumbered(&mut self, key: i64) {
-        self.names.remove(&key);
+        self.known.remove(&key);
     }
 
     /// A message of a client is done. Gives what it was to tell of it, in bytes beyond its own.
@@ -89,14 +108,18 @@ impl Stage {
         if !self.hooks().hear(event) {
             return Ok(None);
         }
-        let named = self.named(conn, key)?;
+        let known = self.known(conn, key)?;
+        if !known.events.has(event) {
+            return Ok(None);
+        }
+        let named = known.named.clone();
         let mut all = 0;
         let mut whole = 0;
         for hook in self.hooks().wanting(&named.id, event) {
             all += 1;
             whole += usize::from(hook.include == Include::Object);
         }
-        Ok((all > 0).then_some((named, (all, whole))))
+        Ok(Some((named, (all, whole))))
     }
 
     /// A message took its place. `open`: the objects that are not written yet.

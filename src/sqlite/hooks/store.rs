@@ -7,6 +7,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 
+use super::aside;
 use crate::hooks::file::HookText;
 use crate::hooks::{Change, HookStore, Stored};
 use crate::sqlite::SqliteBackplane;
@@ -54,6 +55,11 @@ impl HookStore for FileHooks {
 
     fn dropped(&self) -> u64 {
         self.0.shared.hooks.dropped.load(Ordering::Relaxed)
+    }
+
+    fn set_aside(&self) -> BoxFuture<'_, u64> {
+        let count = self.0.reader.read(aside::count);
+        count.map(Result::unwrap_or_default).boxed()
     }
 
     /// The writer does all of it.

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 
 use super::tools::{done, refused, run};
 use super::*;
-use crate::hooks::{ask, hooks, into_queue};
+use crate::hooks::{aside, ask, hooks, into_queue};
 
 /// A relay over a file with everything in it that is moved, and two clients.
 struct Begun {
@@ -281,6 +281,27 @@ async fn a_relay_moves_into_redis_and_back_with_all_that_it_has() {
 }
 
 /// Nobody takes half of a relay for a whole one.
+#[tokio::test]
+async fn what_was_set_aside_for_hooks_is_in_their_queues_after_the_move() {
+    // Its first turn is when the hooks are stored; in the second, it tells some of it.
+    let mut relay = Relay::start(1, &["--fail-point=before-tell=abort@3"]).await;
+    hooks(&relay, into_queue(&["object.*"])).await;
+    let batch = aside::batch();
+    let path = "/api/v1/canvases/board-1/messages";
+    aside::post_and_die(&mut relay, 0).await;
+    let server = RedisServer::start();
+    let (url, from) = (server.url(), relay.db().display().to_string());
+    done(&["migrate", "--from", &from, "--to", &url]).await;
+    assert!(relay.number("SELECT count(*) FROM hook_aside") > 0);
+
+    let moved = Relay::start(1, &["--redis", &url]).await;
+    let (status, answer) = ask(&moved, 0, "POST", path, &batch).await;
+    assert_eq!(status, 200, "{answer}");
+    let events = crate::hooks::pop(&moved, 0, "events", 2 * aside::MANY).await;
+    let expected: Vec<u64> = (1..=2 * aside::MANY as u64).collect();
+    assert_eq!(aside::places(&events), expected);
+}
+
 #[tokio::test]
 async fn a_move_that_was_killed_halfway_leaves_nothing_that_is_used() {
     let relay = Relay::start(1, &[]).await;
