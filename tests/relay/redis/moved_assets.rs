@@ -69,23 +69,7 @@ async fn assets_are_there_after_a_move_into_redis_and_back() {
         "{told}"
     );
 
-    // A copy has them beside it, or is told where they are.
-    let copy = format!("{from}.copy");
-    let backup = ["backup", "--redis", &url, "--to", &copy];
-    let told = refused(1, &backup).await;
-    assert!(
-        told.contains("the relay has 1 asset") && told.contains("--assets-dir off"),
-        "{told}"
-    );
-    let told = done(&[&backup[..], &["--assets-dir", &folder]].concat()).await;
-    assert!(
-        told.contains(&format!("{copy}.assets: 1 asset, 300000 bytes")),
-        "{told}"
-    );
-    let mut restored = Process::launch(Path::new(&copy), &[]);
-    let address = restored.ready().await;
-    assert_eq!(get(address, &path("board", &body), "").await.body, body);
-    restored.kill().await;
+    a_copy_has_them(&url, &from, &folder, &body).await;
 
     // And back.
     end_all(&mut over, &[0], Signal::TERM).await;
@@ -103,7 +87,30 @@ async fn assets_are_there_after_a_move_into_redis_and_back() {
     back.add(&[]).await;
     shows(&back, 0, &body).await;
 
-    // The sweep goes on, too: what no object names any more goes.
+    a_sweep_removes_what_no_object_names(&back).await;
+}
+
+/// A copy has them beside it, or is told where they are.
+async fn a_copy_has_them(url: &str, from: &str, folder: &str, body: &str) {
+    let copy = format!("{from}.copy");
+    let backup = ["backup", "--redis", url, "--to", &copy];
+    let told = refused(1, &backup).await;
+    assert!(
+        told.contains("the relay has 1 asset") && told.contains("--assets-dir off"),
+        "{told}"
+    );
+    let told = done(&[&backup[..], &["--assets-dir", folder]].concat()).await;
+    assert!(
+        told.contains(&format!("{copy}.assets: 1 asset, 300000 bytes")),
+        "{told}"
+    );
+    let mut restored = Process::launch(Path::new(&copy), &[]);
+    let address = restored.ready().await;
+    assert_eq!(get(address, &path("board", body), "").await.body, body);
+    restored.kill().await;
+}
+
+async fn a_sweep_removes_what_no_object_names(back: &Relay) {
     let mut ada = back.join(0, "board").await;
     ada.commit(json!({"type": "object-delete", "id": "a"}))
         .await;
