@@ -240,11 +240,6 @@ async fn everyone_goes_on_from_the_same_place_when_redis_forgets() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn everyone_goes_on_from_the_same_place_after_a_failover_and_back() {
-    rounds(1, &[Kind::FailsBack]).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acked_is_lost_whatever_else_becomes_of_redis() {
     for kind in [Kind::Parts, Kind::Meddled, Kind::Full] {
         rounds(1, &[kind]).await;
