@@ -139,7 +139,7 @@ async fn a_key_of_a_wrong_kind_keeps_no_process_from_coming_back() {
     other.commit(create("c", "x")).await;
     let address = over.relay.address(1);
     let host = format!("Host: 127.0.0.1:{}\r\n", address.port());
-    let listed = crate::harness::http::get(address, "/api/v1/canvases", &host).await;
+    let listed = crate::harness::http::ask(address, "GET", "/api/v1/canvases", &host, "").await;
     let listed = listed.expect("an answer");
     assert_eq!(listed.status, 200, "{}", listed.body);
     ada.op(create("d", "x")).await;
