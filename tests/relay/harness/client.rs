@@ -161,6 +161,12 @@ impl Client {
             let mut part = self.socket.receive().await?;
             while part["type"] != "snapshot" {
                 let kind = part["type"].as_str().unwrap_or_default();
+                if kind == "ack" && part["status"] != "ok" {
+                    // It has no place in the order.
+                    self.answered(&part);
+                    part = self.socket.receive().await?;
+                    continue;
+                }
                 assert!(
                     !["ack", "chat", "broadcast"].contains(&kind)
                         && !kind.starts_with("object-")

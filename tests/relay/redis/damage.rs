@@ -125,3 +125,27 @@ async fn what_subscribers_may_be_sent_does_not_bound_canvases() {
     let log = over.relay.log(fresh);
     assert!(!log.contains("Redis is gone"), "{log}");
 }
+
+/// Whoever comes back to Redis compares all copies with it at once: one key of a wrong kind must not keep the others from that.
+#[tokio::test]
+async fn a_key_of_a_wrong_kind_keeps_no_process_from_coming_back() {
+    let over = Over::start(2, &["--presence-grace", "60s"]).await;
+    let mut ada = over.relay.join(0, "victim").await;
+    let mut other = over.relay.join(0, "other").await;
+    ada.commit(create("a", "x")).await;
+    other.commit(create("b", "x")).await;
+    over.server.ask(&["SET", "scumble:canvas:victim", "x"]);
+    over.server.ask(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+    other.commit(create("c", "x")).await;
+    let address = over.relay.address(1);
+    let host = format!("Host: 127.0.0.1:{}\r\n", address.port());
+    let listed = crate::harness::http::ask(address, "GET", "/api/v1/canvases", &host, "").await;
+    let listed = listed.expect("an answer");
+    assert_eq!(listed.status, 200, "{}", listed.body);
+    ada.op(create("d", "x")).await;
+    while !ada.pending.is_empty() {
+        ada.settle().await.expect("connected");
+    }
+    let late = over.relay.join(1, "victim").await;
+    assert_eq!(late.model.objects.len(), 2);
+}

