@@ -84,8 +84,10 @@ impl Bucket {
                 false => Err(BlobError::Gone),
             };
         }
-        let mut options = GetOptions::default();
-        options.range = Some(GetRange::Bounded(from..to));
+        let options = GetOptions {
+            range: Some(GetRange::Bounded(from..to)),
+            ..Default::default()
+        };
         let key = self.key(name);
         let got = bounded(self.store.get_opts(&key, options)).await?;
         if got.range != (from..to) {
