@@ -86,7 +86,7 @@ impl Bucket {
         }
         let options = GetOptions {
             range: Some(GetRange::Bounded(from..to)),
-            ..GetOptions::default()
+            ..Default::default()
         };
         let key = self.key(name);
         let got = bounded(self.store.get_opts(&key, options)).await?;

@@ -15,21 +15,44 @@ async fn shows(relay: &Relay, n: usize, body: &str) {
     assert_eq!((got.status, got.body == body), (200, true));
 }
 
-#[tokio::test]
-async fn assets_are_there_after_a_move_into_redis_and_back() {
-    let mut relay = Relay::start(1, &[]).await;
-    let body = text(300_000, 31);
-    let src = format!(
-        "asset:{}",
-        path("board", &body).rsplit('/').next().unwrap_or_default()
-    );
+/// A relay with an image that an object names.
+async fn begin(body: &str) -> Relay {
+    let relay = Relay::start(1, &[]).await;
+    let place = path("board", body);
+    let src = format!("asset:{}", place.rsplit('/').next().unwrap_or_default());
     let mut ada = relay.join(0, "board").await;
     ada.commit(
         json!({"type": "object-create", "object": {"id": "a", "kind": "image", "src": src}}),
     )
     .await;
-    assert_eq!(put(relay.address(0), "board", &body).await.status, 201);
-    drop(ada);
+    assert_eq!(put(relay.address(0), "board", body).await.status, 201);
+    relay
+}
+
+/// It has them beside it, or is told where they are.
+async fn a_copy_has_them(beside: &str, url: &str, folder: &str, body: &str) {
+    let copy = format!("{beside}.copy");
+    let backup = ["backup", "--redis", url, "--to", &copy];
+    let told = refused(1, &backup).await;
+    assert!(
+        told.contains("the relay has 1 asset") && told.contains("--assets-dir off"),
+        "{told}"
+    );
+    let told = done(&[&backup[..], &["--assets-dir", folder]].concat()).await;
+    assert!(
+        told.contains(&format!("{copy}.assets: 1 asset, 300000 bytes")),
+        "{told}"
+    );
+    let mut restored = Process::launch(Path::new(&copy), &[]);
+    let address = restored.ready().await;
+    assert_eq!(get(address, &path("board", body), "").await.body, body);
+    restored.kill().await;
+}
+
+#[tokio::test]
+async fn assets_are_there_after_a_move_into_redis_and_back() {
+    let body = text(300_000, 31);
+    let mut relay = begin(&body).await;
     end_all(&mut relay, &[0], Signal::TERM).await;
     let (from, server) = (relay.db().display().to_string(), RedisServer::start());
     let (url, folder) = (server.url(), format!("{from}.assets"));
@@ -69,7 +92,7 @@ async fn assets_are_there_after_a_move_into_redis_and_back() {
         "{told}"
     );
 
-    a_copy_has_them(&url, &from, &folder, &body).await;
+    a_copy_has_them(&from, &url, &folder, &body).await;
 
     // And back.
     end_all(&mut over, &[0], Signal::TERM).await;
@@ -87,30 +110,7 @@ async fn assets_are_there_after_a_move_into_redis_and_back() {
     back.add(&[]).await;
     shows(&back, 0, &body).await;
 
-    a_sweep_removes_what_no_object_names(&back).await;
-}
-
-/// A copy has them beside it, or is told where they are.
-async fn a_copy_has_them(url: &str, from: &str, folder: &str, body: &str) {
-    let copy = format!("{from}.copy");
-    let backup = ["backup", "--redis", url, "--to", &copy];
-    let told = refused(1, &backup).await;
-    assert!(
-        told.contains("the relay has 1 asset") && told.contains("--assets-dir off"),
-        "{told}"
-    );
-    let told = done(&[&backup[..], &["--assets-dir", folder]].concat()).await;
-    assert!(
-        told.contains(&format!("{copy}.assets: 1 asset, 300000 bytes")),
-        "{told}"
-    );
-    let mut restored = Process::launch(Path::new(&copy), &[]);
-    let address = restored.ready().await;
-    assert_eq!(get(address, &path("board", body), "").await.body, body);
-    restored.kill().await;
-}
-
-async fn a_sweep_removes_what_no_object_names(back: &Relay) {
+    // The sweep goes on, too: what no object names any more goes.
     let mut ada = back.join(0, "board").await;
     ada.commit(json!({"type": "object-delete", "id": "a"}))
         .await;
