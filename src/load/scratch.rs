@@ -10,6 +10,14 @@ use crate::backplane::Backplane;
 use crate::config::{Config, SqliteConfig, Store};
 use crate::sqlite::SqliteBackplane;
 
+/// A load writes as fast as it can. What its messages take is not what is measured.
+const NO_QUOTAS: [&str; 4] = [
+    "--max-canvas-log-bytes",
+    "1099511627776",
+    "--max-log-bytes",
+    "1099511627776",
+];
+
 /// A queue file, and the temporary folder it is in unless the user named one.
 #[derive(Debug)]
 pub struct Scratch {
@@ -59,7 +67,9 @@ impl Scratch {
 
     fn config(&self, flags: &[&str]) -> anyhow::Result<SqliteConfig> {
         let db = [OsStr::new("--db"), self.db.as_os_str()];
-        let flags = flags.iter().map(OsStr::new);
+        // A file that was named has the quotas of its relay.
+        let quotas = self.temporary.iter().flat_map(|_| NO_QUOTAS);
+        let flags = quotas.chain(flags.iter().copied()).map(OsStr::new);
         let config = Config::from_flags(db.into_iter().chain(flags))?;
         match &config.store {
             Store::Sqlite(file) => Ok(config.over(file)),
