@@ -2,9 +2,9 @@
 
 /// What a turn tells that has nothing else to do.
 const IDLE: i64 = 256;
-/// The others tell one event for so many of their own. To tell one takes about as long as five of those, so it is an eighth of the
+/// The others tell one event for so many of their own. To tell one takes about as long as five of those, so it is a thirteenth of the
 /// writer's time.
-const SHARE: i64 = 32;
+const SHARE: i64 = 64;
 /// A longer event counts as several.
 const BYTES: u64 = 1024;
 
@@ -67,11 +67,11 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_writer_tells_one_event_for_32_of_its_own() {
+    fn a_busy_writer_tells_one_event_for_64_of_its_own() {
         for (own, events) in [(512, 128), (512, 3), (40, 128), (1, 128), (512, 5_000)] {
             let turns = 10_000;
             let rows = told(&mut Pace::default(), turns, (own, own as i64), events);
-            let all = (turns * own) as u64 / 32;
+            let all = (turns * own) as u64 / 64;
             assert!(rows * events <= all + events, "{own} {events}: {rows}");
             assert!((rows + 1) * events >= all, "{own} {events}: {rows}");
         }
@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn who_does_nothing_while_others_are_busy_has_its_part_of_that() {
         let rows = told(&mut Pace::default(), 1_000, (0, 512), 128);
-        assert_eq!(rows, 1_000 * 512 / 2 / 32 / 128 + 1);
+        assert_eq!(rows, 1_000 * 512 / 2 / 64 / 128 + 1);
     }
 
     #[test]

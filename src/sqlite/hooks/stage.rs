@@ -35,6 +35,8 @@ pub(in crate::sqlite) struct Stage {
     /// Each with its canvas's key.
     pub(super) told: Vec<(i64, Told)>,
     known: HashMap<i64, Known>,
+    /// The canvas that was asked about last, and what its hooks hear.
+    latest: Option<(i64, EventSet)>,
     /// What was told of the message of a client that is being done.
     portion: Portion,
     /// The first and last place of each canvas's messages, for hooks that wait until it is quiet.
@@ -47,6 +49,7 @@ impl Stage {
             stored,
             told: Vec::new(),
             known: HashMap::new(),
+            latest: None,
             portion: Portion::default(),
             changed: HashMap::new(),
         }
@@ -91,6 +94,7 @@ impl Stage {
     /// The canvas began a new epoch.
     pub(in crate::sqlite) fn renumbered(&mut self, key: i64) {
         self.known.remove(&key);
+        self.latest = None;
     }
 
     /// A message of a client is done. Gives what it was to tell of it, in bytes beyond its own.
@@ -108,11 +112,20 @@ impl Stage {
         if !self.hooks().hear(event) {
             return Ok(None);
         }
-        let known = self.known(conn, key)?;
-        if !known.events.has(event) {
+        // Messages of one canvas come in a row. Most of them are nothing to any hook, which must cost next to nothing.
+        if self
+            .latest
+            .is_some_and(|(latest, events)| latest == key && !events.has(event))
+        {
             return Ok(None);
         }
-        let named = known.named.clone();
+        let known = self.known(conn, key)?;
+        let events = known.events;
+        let named = events.has(event).then(|| known.named.clone());
+        self.latest = Some((key, events));
+        let Some(named) = named else {
+            return Ok(None);
+        };
         let mut all = 0;
         let mut whole = 0;
         for hook in self.hooks().wanting(&named.id, event) {
