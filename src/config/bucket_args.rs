@@ -32,7 +32,7 @@ pub struct BucketArgs {
     #[arg(value_parser = Hidden::<BucketUrl>::new())]
     pub assets_url: Option<BucketUrl>,
 
-    /// With --assets-url: where the bucket is, if it is not Amazon's, as https://minio.example.org:9000
+    /// With --assets-url: where the bucket is, if it is not Amazon's: scheme, host and port
     /// [default: AWS_ENDPOINT_URL, or Amazon's for the region]
     #[arg(
         long,

@@ -267,14 +267,14 @@ class QueenClient(unittest.IsolatedAsyncioTestCase):
         await self.queue().batch(1).wait(False).pop()
         await admin.retry_message(first["partitionId"], first["transactionId"])
         # Version 2 of the client has neither this call nor clear_queue.
-        if hasattr(admin, "move_message_to_dlq"):
+        try:
             await admin.move_message_to_dlq(first["partitionId"], first["transactionId"])
-        else:
+        except (AttributeError, NotImplementedError):
             [popped] = await self.queue().batch(1).wait(False).pop()
             self.assertTrue((await self.queen.ack(popped, "dlq"))["success"])
         await admin.delete_message(messages[1]["partitionId"], messages[1]["transactionId"])
         self.assertEqual((await admin.get_queue(self.name))["depth"], 1)
-        if hasattr(admin, "clear_queue"):
+        with contextlib.suppress(AttributeError, NotImplementedError):
             await admin.clear_queue(self.name)
             self.assertEqual((await admin.get_queue(self.name))["depth"], 0)
         await self.queue().delete()
