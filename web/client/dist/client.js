@@ -151,8 +151,8 @@ type=i,i==="ack"&&(a.status=Ns[a.status]??String(a.status)),i==="broadcast"&&(a.
 e.users)?e.users:[];for(let n of e.type==="user-connected"?[e]:t)l(n)&&typeof n.n=="number"&&typeof n.client=="string"&&this.clients.set(n.n,n.client);return e}cursor(e){
 if(!Array.isArray(e))throw new TypeError("a cursor must be an array");return this.read(Bs,e)}read(e,t){let n={};e.forEach((i,o)=>{let a=t[o];a!=null&&(n[i]=a)});
 let s=t[e.length];if(l(s))for(let[i,o]of Object.entries(s))y(n,i,o);if(typeof n.client=="number"){let i=this.clients.get(n.client);if(i===void 0)throw new TypeError(
-`nobody has the number ${n.client}`);n.client=i}return n}};var Ds=1024*1024,qs=1e5,$s=3e4,dn="json",U={json:"scumble.v1",msgpack:"scumble.v1.msgpack"};function cn(r){return r instanceof ArrayBuffer||ArrayBuffer.isView(r)?
-r.byteLength:String(r).length}var fe=class{constructor(e,t,n){this.env=e;this.encoding=t;this.handler=n}env;encoding;handler;waiting=[];unpacker=new pe;busy=!1;ended=!1;cancel;heard(e){
+`nobody has the number ${n.client}`);n.client=i}return n}};var Ds=1024*1024,qs=1e5,$s=3e4,dn="msgpack",U={json:"scumble.v1",msgpack:"scumble.v1.msgpack"};function cn(r){return r instanceof ArrayBuffer||ArrayBuffer.isView(
+r)?r.byteLength:String(r).length}var fe=class{constructor(e,t,n){this.env=e;this.encoding=t;this.handler=n}env;encoding;handler;waiting=[];unpacker=new pe;busy=!1;ended=!1;cancel;heard(e){
 let t=ArrayBuffer.isView(e)?new Uint8Array(e.buffer,e.byteOffset,e.byteLength):e instanceof ArrayBuffer?new Uint8Array(e):String(e);this.busy?(this.waiting.push(
 t),this.waiting.length>qs&&this.fail(new RangeError("too many messages behind a compressed one"),!0)):this.read(t)}end(){this.ended=!0,this.cancel?.(),this.waiting.
 length=0}read(e){if(this.ended)return;let t;try{if(typeof e!="string"&&this.encoding==="json")return void this.inflate(e);if(t=typeof e=="string"?JSON.parse(e):

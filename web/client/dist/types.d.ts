@@ -396,7 +396,7 @@ export interface ConnectOptions {
     readonly persist?: "indexeddb" | "memory";
     /**
      * How messages are written: `json`, or `msgpack` for fewer bytes. A server that is too old for the latter gets JSON.
-     * Default: what measures best.
+     * Default `msgpack`.
      */
     readonly encoding?: "json" | "msgpack";
     /** Whether large canvases may come compressed, where the server and this place can do that. Default `true`. */

@@ -14,7 +14,7 @@ const INFLATED_WITHIN_MS = 30_000;
 export type Encoding = "json" | "msgpack";
 
 /** What is asked for where the application does not say: what measures best in browsers, see docs/BENCHMARKS.md. */
-export const DEFAULT_ENCODING: Encoding = "json";
+export const DEFAULT_ENCODING: Encoding = "msgpack";
 
 /** Each encoding's name in the handshake. */
 export const SUBPROTOCOLS: Readonly<Record<Encoding, string>> = { json: "scumble.v1", msgpack: "scumble.v1.msgpack" };
