@@ -2,10 +2,9 @@
 //!
 //! The index (`crate::jobs::assets`) lists the assets and counts them for the quotas, in one transaction. Their bytes
 //! are in a folder ([`folder`]) or in a bucket ([`bucket`]). An upload writes its bytes first, under a name of its own.
-//! The asset exists once the
-//! index has it. A deletion first removes the asset from the index. So every asset in the index has its bytes. A
-//! process that is killed in between leaves bytes without an entry; [`sweep`] deletes those once they are old. An asset
-//! is kept as long as an object of its canvas names it ([`named`]), and for a day after.
+//! The asset exists once the index has it. A deletion first removes the asset from the index. So every asset in the
+//! index has its bytes. A process that is killed in between leaves bytes without an entry; [`sweep`] deletes those once
+//! they are old. An asset is kept as long as an object of its canvas names it ([`named`]), and for a day after.
 
 mod blobs;
 mod bucket;
