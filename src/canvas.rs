@@ -35,8 +35,8 @@
 
 mod batch;
 pub mod bounds;
-mod ears;
 mod entries;
+mod event_collector;
 mod messages;
 mod moment;
 mod open_object;
@@ -47,7 +47,7 @@ mod refusals;
 mod state;
 mod store;
 
-pub use ears::{Changed, Ears, Heed};
+pub use event_collector::{Changed, EventCollector, HookFilter};
 pub use moment::{Moment, Rules};
 pub use open_object::OpenObject;
 pub use state::{CanvasState, Command, Contents, KeptClient, KeptMessage, KeptObject, codec};

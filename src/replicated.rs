@@ -17,7 +17,7 @@
 //! - [`peers`]: heartbeats, and the clients of instances that died.
 //! - [`mod@jobs`]: the work queue. [`mod@samples`]: the numbers for the analytics.
 //! - [`telling`]: what hooks are told.
-//! - [`mod@outside`]: canvases and rows as tools see them, which are no instance.
+//! - [`mod@tools`]: canvases and rows as tools see them, which are no instance.
 //! - [`upkeep`]: time that passes on quiet canvases, snapshots that are due, copies that nobody uses.
 //!
 //! What the engine itself loses (a crash between two syncs of its file, a failover to a replica that was behind) is
@@ -35,7 +35,6 @@ mod link;
 mod listing;
 mod loading;
 mod mending;
-pub(crate) mod outside;
 mod peers;
 mod quotas;
 mod replica;
@@ -46,6 +45,7 @@ mod start;
 mod telling;
 #[cfg(test)]
 mod tests;
+pub(crate) mod tools;
 mod upkeep;
 mod writer;
 

@@ -11,8 +11,8 @@
 //! that are on a canvas, because they come back by themselves, nor samples for the analytics.
 
 pub mod assets;
-pub mod outside;
 pub mod queues;
+pub mod redis_tool;
 pub mod to_file;
 pub mod to_redis;
 
@@ -113,6 +113,6 @@ fn stopped<A, B>(
     }
 }
 
-fn in_rows(trouble: &crate::replicated::outside::rows::Failed) -> anyhow::Error {
-    anyhow!(crate::replicated::outside::rows::words(trouble))
+fn in_rows(trouble: &crate::replicated::tools::rows::Failed) -> anyhow::Error {
+    anyhow!(crate::replicated::tools::rows::words(trouble))
 }

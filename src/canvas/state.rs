@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::ears::Ears;
+use super::event_collector::EventCollector;
 use super::moment::{Moment, Rules};
 use super::quotas::{Spare, room_for_client};
 use super::{Head, bounds};
@@ -59,7 +59,7 @@ pub struct CanvasState {
     work: usize,
     spare: Option<Spare>,
     /// What listens for hooks, while something does.
-    ears: Option<Box<Ears>>,
+    collector: Option<Box<EventCollector>>,
 }
 
 /// What a canvas's rows are in.
@@ -93,7 +93,7 @@ impl CanvasState {
             forget_at_ms: 0,
             work: 0,
             spare: None,
-            ears: None,
+            collector: None,
         }
     }
 
@@ -110,13 +110,13 @@ impl CanvasState {
     }
 
     /// From here on this hears what hooks are told. Not part of what copies must have alike.
-    pub fn listen(&mut self, ears: Ears) {
-        self.ears = Some(Box::new(ears));
+    pub fn listen(&mut self, collector: EventCollector) {
+        self.collector = Some(Box::new(collector));
     }
 
     /// What was heard, since something listens. Nothing does any more.
-    pub fn heard(&mut self) -> Option<Ears> {
-        self.ears.take().map(|ears| *ears)
+    pub fn heard(&mut self) -> Option<EventCollector> {
+        self.collector.take().map(|collector| *collector)
     }
 
     /// From here on other rules hold.
@@ -204,8 +204,8 @@ impl CanvasState {
     /// Empties the canvas and begins a new epoch, in which the numbers go on.
     pub fn restart(&mut self, epoch: Epoch, out: &mut Vec<Delivery>) {
         let head = self.head();
-        if let Some(ears) = &mut self.ears {
-            ears.deleted(head);
+        if let Some(collector) = &mut self.collector {
+            collector.deleted(head);
         }
         let Ok(()) = self.moment(0, out).restart(epoch);
     }
@@ -232,7 +232,7 @@ impl CanvasState {
             tables: &mut self.tables,
             now_ms,
             out,
-            ears: self.ears.as_deref_mut(),
+            collector: self.collector.as_deref_mut(),
         };
         Moment::new(rows, &self.rules, now_ms).with_spare(self.spare)
     }

@@ -15,7 +15,7 @@ use rusqlite::backup::{Backup, StepResult};
 use super::{file, redis_of};
 use crate::config::{AssetPlace, BackupArgs, RedisSettings};
 use crate::sqlite::modes;
-use crate::transfer::outside::Outside;
+use crate::transfer::redis_tool::RedisTool;
 use crate::transfer::to_file::{Epochs, give_name, to_file};
 
 /// Copies the file through SQLite's backup interface, all pages in one read transaction: writers go on
@@ -83,11 +83,11 @@ const NEW_EPOCHS: &str = "Each canvas has a new epoch in it, so that after a res
 /// one moment.
 fn of_redis(settings: &RedisSettings, args: &BackupArgs) -> anyhow::Result<ExitCode> {
     let place = args.assets.place(None)?;
-    let outside = Outside::open(settings, "backup")?;
+    let redis = RedisTool::open(settings, "backup")?;
     let to = &args.to;
     is_free(to)?;
     let (carried, assets) = with_assets(to, &place, |partial| {
-        to_file(&outside, Some(partial), Epochs::New)
+        to_file(&redis, Some(partial), Epochs::New)
     })?;
     let bytes = fs::metadata(to)?.len();
     writeln!(

@@ -13,7 +13,7 @@ use crate::sqlite::export::Export;
 use crate::sqlite::plain;
 use crate::transfer::Carried;
 use crate::transfer::assets::{Listed, of_redis};
-use crate::transfer::outside::Outside;
+use crate::transfer::redis_tool::RedisTool;
 use crate::transfer::to_file::{Epochs, to_file};
 use crate::transfer::to_redis::to_redis;
 
@@ -103,23 +103,23 @@ fn into_redis(db: &Path, settings: &RedisSettings, args: &MigrateArgs) -> anyhow
 
 fn into_file(settings: &RedisSettings, to: &Path, args: &MigrateArgs) -> anyhow::Result<Moved> {
     let place = args.assets.place(None)?;
-    let outside = Outside::open(settings, "migrate")?;
+    let redis = RedisTool::open(settings, "migrate")?;
     backup::is_free(to)?;
-    let assets = assets(of_redis(&outside)?, &place)?;
+    let assets = assets(of_redis(&redis)?, &place)?;
     if args.dry_run {
-        let live = outside.live()?;
+        let live = redis.live()?;
         ensure!(
             live.is_empty(),
             "{}: {} processes run on it: stop all of them first",
             settings.url,
             live.len()
         );
-        let carried = to_file(&outside, None, Epochs::Same)?;
+        let carried = to_file(&redis, None, Epochs::Same)?;
         return Ok(Moved { carried, assets });
     }
-    let outside = outside.enter(settings, "migrate")?;
-    let moved = backup::made(to, |partial| to_file(&outside, Some(partial), Epochs::Same));
-    outside.leave();
+    let redis = redis.enter(settings, "migrate")?;
+    let moved = backup::made(to, |partial| to_file(&redis, Some(partial), Epochs::Same));
+    redis.leave();
     let carried = moved?;
     Ok(Moved { carried, assets })
 }

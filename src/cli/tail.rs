@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::{file, redis_of};
 use crate::config::TailArgs;
 use crate::protocol::ids::CanvasId;
-use crate::transfer::outside::Outside;
+use crate::transfer::redis_tool::RedisTool;
 
 /// How often the file is looked at. A person is reading: there is no hurry.
 const POLL: Duration = Duration::from_millis(100);
@@ -27,9 +27,9 @@ const ROWS: u32 = 500;
 pub fn run(args: &TailArgs) -> anyhow::Result<ExitCode> {
     let (mut source, place) = match redis_of(&args.source) {
         Some(settings) => {
-            let outside = Outside::open(&settings, "tail")?;
+            let redis = RedisTool::open(&settings, "tail")?;
             (
-                Source::Log(Box::new(log::Tail::new(outside, args))),
+                Source::Log(Box::new(log::Tail::new(redis, args))),
                 settings.url.to_string(),
             )
         }

@@ -1,4 +1,4 @@
-//! `--fail-point NAME=DEED@WHEN`: a hidden flag with which tests make the queue fail, or die, at a chosen moment.
+//! `--fail-point NAME=ACTION@WHEN`: a hidden flag with which tests make the queue fail, or die, at a chosen moment.
 //! Without it nothing happens.
 
 use std::sync::atomic::{AtomicU64, Ordering};

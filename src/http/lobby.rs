@@ -13,7 +13,8 @@ use crate::config::Network;
 use crate::limits::{HTTP_PER_ADDRESS, HTTP_RESERVE, MIN_HTTP_CONNECTIONS};
 use crate::socket::places::household;
 
-/// How many of the oldest are looked at for one that is to give way, so that an accept costs the same in a full house.
+/// How many of the oldest are looked at for one that is to give way, so that an accept costs the same when all places are
+/// taken.
 const LOOKED_AT: usize = 64;
 
 /// Who may come in, and how many.

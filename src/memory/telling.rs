@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{Live, MemoryBackplane, Relay};
-use crate::canvas::{Changed, Ears, Heed};
+use crate::canvas::{Changed, EventCollector, HookFilter};
 use crate::jobs::telling::follower::Follower;
 use crate::jobs::telling::{Happening, Part, Tell};
 
@@ -23,21 +23,21 @@ impl Live {
         };
         let stored = hooks.current();
         if !stored.hooks.is_empty() {
-            let heed = Heed::Some(stored);
+            let filter = HookFilter::Some(stored);
             self.state
-                .listen(Ears::new(self.id.clone(), heed).pushing());
+                .listen(EventCollector::new(self.id.clone(), filter).pushing());
         }
     }
 
     /// Hooks are told what was heard.
     pub(super) fn tell(&mut self, relay: &Relay, now_ms: i64) {
-        let (Some(ears), Some(hooks)) = (self.state.heard(), relay.hooks.get()) else {
+        let (Some(collector), Some(hooks)) = (self.state.heard(), relay.hooks.get()) else {
             return;
         };
-        let Heed::Some(stored) = ears.heed().clone() else {
+        let HookFilter::Some(stored) = collector.filter().clone() else {
             return;
         };
-        let (told, changed) = ears.heard();
+        let (told, changed) = collector.collected();
         if told.is_empty() && changed.is_none() {
             return;
         }

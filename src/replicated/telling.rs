@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 use super::link::Session;
 use super::replica::Replica;
 use super::{Shared, jobs};
-use crate::canvas::{CanvasState, Ears, Heed};
+use crate::canvas::{CanvasState, EventCollector, HookFilter};
 use crate::hooks::Stored;
 use crate::jobs::look::Query;
 use crate::jobs::op::Answer;
@@ -60,13 +60,15 @@ impl Telling {
     }
 
     /// What a copy has to listen for in a batch of that version.
-    pub(super) fn heed(&self, version: u64) -> Heed {
+    pub(super) fn filter(&self, version: u64) -> HookFilter {
         let known = self.versions.lock().get(&version).cloned();
         let followed = || {
             let current = self.follower.get()?.current();
             (current.version.cast_unsigned() == version).then_some(current)
         };
-        known.or_else(followed).map_or(Heed::All, Heed::Some)
+        known
+            .or_else(followed)
+            .map_or(HookFilter::All, HookFilter::Some)
     }
 
     fn learn(&self, version: u64, stored: Arc<Stored>) {
@@ -120,8 +122,8 @@ impl Hearing {
     ) -> Option<untold::Happened> {
         if kept.hooks > 0 && kept.n > told {
             let known = self.versions.get(&kept.hooks).cloned();
-            let heed = known.map_or(Heed::All, Heed::Some);
-            state.listen(Ears::new(self.canvas.clone(), heed));
+            let filter = known.map_or(HookFilter::All, HookFilter::Some);
+            state.listen(EventCollector::new(self.canvas.clone(), filter));
         }
         run(state);
         untold::heard(state, kept.n, kept.at_ms, kept.hooks)
@@ -139,7 +141,7 @@ impl Shared {
 
     /// The hooks of a version, asked for if they are not known.
     async fn hooks_of(self: &Arc<Self>, session: &Session, version: u64) -> Option<Arc<Stored>> {
-        if let Heed::Some(stored) = self.telling.heed(version) {
+        if let HookFilter::Some(stored) = self.telling.filter(version) {
             return Some(stored);
         }
         let query = Query::Hooks(Some(version.cast_signed()));

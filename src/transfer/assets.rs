@@ -5,11 +5,11 @@ use std::ops::ControlFlow;
 use anyhow::bail;
 
 use super::in_rows;
-use super::outside::Outside;
+use super::redis_tool::RedisTool;
 use crate::jobs::cells::Key as _;
 use crate::jobs::rows::{Asset, AssetTotals};
 use crate::jobs::store::{Order, Store};
-use crate::replicated::outside::rows::{Failed, ToolRows, is_moved};
+use crate::replicated::tools::rows::{Failed, ToolRows, is_moved};
 
 /// Times that it is read again since somebody changed it.
 const TRIES: usize = 5;
@@ -37,9 +37,9 @@ impl Listed {
 ///
 /// # Errors
 /// Where it can't be read, or changes faster than that.
-pub fn of_redis(outside: &Outside) -> anyhow::Result<Option<Listed>> {
+pub fn of_redis(redis: &RedisTool) -> anyhow::Result<Option<Listed>> {
     for _ in 0..TRIES {
-        match read(&outside.rows(false)?) {
+        match read(&redis.rows(false)?) {
             Ok(listed) => return Ok(listed),
             Err(trouble) if is_moved(&trouble) => {}
             Err(trouble) => return Err(in_rows(&trouble)),

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use super::in_rows;
-use super::outside::Outside;
+use super::redis_tool::RedisTool;
 use crate::jobs::cells::Key as _;
 use crate::jobs::rows::{DeadIndex, Group, Message, PartitionName, Queue, QueueName, Row};
 use crate::jobs::store::{Order, Store};
-use crate::replicated::outside::rows::is_moved;
-use crate::replicated::outside::rows::{Failed, ToolRows};
+use crate::replicated::tools::rows::is_moved;
+use crate::replicated::tools::rows::{Failed, ToolRows};
 
 /// Partitions that are looked into for their oldest message, of all queues.
 const PARTITIONS: usize = 1_000;
@@ -37,9 +37,9 @@ pub struct QueueNumbers {
 ///
 /// # Errors
 /// Where they can't be read.
-pub fn queues(outside: &Outside) -> anyhow::Result<Option<Vec<QueueNumbers>>> {
+pub fn queues(redis: &RedisTool) -> anyhow::Result<Option<Vec<QueueNumbers>>> {
     for _ in 0..TRIES {
-        match read(&outside.rows(false)?) {
+        match read(&redis.rows(false)?) {
             Ok(queues) => return Ok(Some(queues)),
             Err(trouble) if is_moved(&trouble) => {}
             Err(trouble) => return Err(in_rows(&trouble)),

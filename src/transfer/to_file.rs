@@ -7,13 +7,13 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow, ensure};
 
-use super::outside::Outside;
+use super::redis_tool::RedisTool;
 use super::{Carried, in_rows, stopped};
 use crate::canvas::{CanvasState, Contents};
 use crate::jobs::copy::copy;
 use crate::jobs::telling::kept::KeptHooks;
 use crate::protocol::ids::{CanvasId, Epoch};
-use crate::replicated::outside::rows::ToolRows;
+use crate::replicated::tools::rows::ToolRows;
 use crate::sqlite::export::Export;
 use crate::sqlite::import::Import;
 
@@ -30,8 +30,8 @@ pub enum Epochs {
 ///
 /// # Errors
 /// What can't be read, or written. What is left of the file then is the caller's.
-pub fn to_file(outside: &Outside, file: Option<&Path>, epochs: Epochs) -> anyhow::Result<Carried> {
-    let ttl_ms = outside.rules().message_ttl_ms;
+pub fn to_file(redis: &RedisTool, file: Option<&Path>, epochs: Epochs) -> anyhow::Result<Carried> {
+    let ttl_ms = redis.rules().message_ttl_ms;
     let mut import = match file {
         Some(file) => {
             let mut made = File::options();
@@ -41,8 +41,8 @@ pub fn to_file(outside: &Outside, file: Option<&Path>, epochs: Epochs) -> anyhow
         None => None,
     };
     let (mut carried, mut hashes) = (Carried::default(), Vec::new());
-    for id in outside.canvases()? {
-        let Some(copy) = outside.canvas(&id)? else {
+    for id in redis.canvases()? {
+        let Some(copy) = redis.canvas(&id)? else {
             continue;
         };
         let mut contents = copy.state.contents();
@@ -52,34 +52,34 @@ pub fn to_file(outside: &Outside, file: Option<&Path>, epochs: Epochs) -> anyhow
         carried.add(&Carried::of(&contents));
         if let Some(import) = &mut import {
             import.put(&id, &contents, copy.used_at_ms)?;
-            hashes.push((id, hash(contents, outside)?));
+            hashes.push((id, hash(contents, redis)?));
         }
     }
     // After the canvases: so the events of all that was said there are in it.
-    let hooks = rows(outside, import.as_ref(), &mut carried)?;
+    let hooks = rows(redis, import.as_ref(), &mut carried)?;
     carried.add_hooks(hooks.as_ref());
     let (Some(import), Some(file)) = (import, file) else {
         return Ok(carried);
     };
     if let Some(hooks) = &hooks {
-        import.put_hooks(hooks, outside.now_ms())?;
+        import.put_hooks(hooks, redis.now_ms())?;
     }
-    import.finish(file, outside.relay.last_instance)?;
-    compare(file, hashes, outside)?;
+    import.finish(file, redis.relay.last_instance)?;
+    compare(file, hashes, redis)?;
     Ok(carried)
 }
 
-fn hash(contents: Contents, outside: &Outside) -> anyhow::Result<u64> {
-    let state = CanvasState::of_contents(contents, outside.rules());
+fn hash(contents: Contents, redis: &RedisTool) -> anyhow::Result<u64> {
+    let state = CanvasState::of_contents(contents, redis.rules());
     Ok(state.context("two of its objects are the same")?.hash())
 }
 
 fn rows(
-    outside: &Outside,
+    redis: &RedisTool,
     import: Option<&Import>,
     carried: &mut Carried,
 ) -> anyhow::Result<Option<KeptHooks>> {
-    let mut from = outside.rows(true)?;
+    let mut from = redis.rows(true)?;
     let mut read = |from: &ToolRows| -> anyhow::Result<Option<KeptHooks>> {
         carried.add_queues(from).map_err(|e| in_rows(&e))?;
         if let Some(import) = import {
@@ -94,7 +94,7 @@ fn rows(
 }
 
 /// Reads the file again: every canvas has to be what it was.
-fn compare(file: &Path, hashes: Vec<(CanvasId, u64)>, outside: &Outside) -> anyhow::Result<()> {
+fn compare(file: &Path, hashes: Vec<(CanvasId, u64)>, redis: &RedisTool) -> anyhow::Result<()> {
     let export = Export::open(file)?;
     let found = export.canvases()?;
     ensure!(
@@ -105,7 +105,7 @@ fn compare(file: &Path, hashes: Vec<(CanvasId, u64)>, outside: &Outside) -> anyh
     );
     let mut hashes: HashMap<_, _> = hashes.into_iter().collect();
     for (key, id) in found {
-        let again = hash(export.canvas(key)?, outside)?;
+        let again = hash(export.canvas(key)?, redis)?;
         let expected = hashes.remove(&id);
         if expected != Some(again) {
             return Err(anyhow!("the canvas {id} is not in the file what it was"));

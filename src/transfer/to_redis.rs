@@ -8,7 +8,7 @@ use anyhow::{Context, anyhow, bail, ensure};
 use futures::future::try_join_all;
 use tokio::runtime::Runtime;
 
-use super::outside::{Deaf, config, leave, runtime, unreachable};
+use super::redis_tool::{NoListener, config, leave, runtime, unreachable};
 use super::{Carried, in_rows, stopped};
 use crate::canvas::{CanvasState, Rules};
 use crate::config::RedisSettings;
@@ -20,8 +20,8 @@ use crate::limits::JobLimits;
 use crate::log::{Engine as _, Log};
 use crate::protocol::ids::{CanvasId, Epoch};
 use crate::redis::{Found, Redis};
-use crate::replicated::outside;
-use crate::replicated::outside::rows::{self, Failed, ToolRows};
+use crate::replicated::tools;
+use crate::replicated::tools::rows::{self, Failed, ToolRows};
 use crate::sqlite::export::{Export, hold};
 
 /// For messages, where the file does not say how long they are kept.
@@ -59,7 +59,7 @@ pub(crate) fn to_redis(
         );
     }
     let rules = rules_of(&export)?;
-    let me = outside::introduction("migrate", &rules, None);
+    let me = tools::introduction("migrate", &rules, None);
     let clock = me.clock.clone();
     let redis = Redis::for_moving(&config(settings), me).map_err(|why| anyhow!(why))?;
     let runtime = runtime()?;
@@ -74,7 +74,7 @@ pub(crate) fn to_redis(
         return moving.all();
     }
     let next = export.last_instance()? + 1;
-    let entered = runtime.block_on(redis.connect(2, next, Arc::new(Deaf)));
+    let entered = runtime.block_on(redis.connect(2, next, Arc::new(NoListener)));
     let log = entered.map_err(|error| unreachable(settings, &error))?;
     moving.target = Some(Target {
         log: log.clone(),
@@ -128,7 +128,7 @@ fn rules_of(export: &Export) -> anyhow::Result<Rules> {
         let at = words.iter().position(|word| *word == flag)?;
         humantime::parse_duration(words.get(at + 1)?).ok()
     };
-    Ok(outside::rules_with(
+    Ok(tools::rules_with(
         span("--message-ttl").unwrap_or(MESSAGE_TTL),
         span("--presence-grace").unwrap_or(GRACE),
     ))
@@ -185,9 +185,9 @@ impl Moving<'_> {
         };
         let log = &*target.log;
         let puts = canvases.iter().map(|(id, state)| async move {
-            let put = outside::put(log, id, state).await;
+            let put = tools::put(log, id, state).await;
             put.map_err(|fault| anyhow!("the canvas {id}: {fault}"))?;
-            let read = outside::read(log, id).await;
+            let read = tools::read(log, id).await;
             let read = read.map_err(|fault| anyhow!("the canvas {id}: {fault}"))?;
             let same = read.is_some_and(|copy| copy.state.hash() == state.hash());
             ensure!(same, "the canvas {id} is not in Redis what it was");

@@ -21,7 +21,7 @@ const PROCESSES: usize = 3;
 const LOOK: Duration = Duration::from_millis(25);
 const WRITERS: u64 = 6;
 const OPS: u64 = 500;
-const DEEDS: u64 = 12;
+const ACTIONS: u64 = 12;
 /// The objects of a large canvas, and the bytes of each: more than the 32 MiB that stock Redis lets wait for a subscriber.
 const LARGE: (u64, usize) = (600, 60_000);
 /// Messages after which it counts as gone on: each is placed by all writers.
@@ -168,8 +168,8 @@ async fn havoc(
     let mut progress = crowd.progress.subscribe();
     let mut next = 0;
     let mut forgotten = Vec::new();
-    for _ in 0..DEEDS {
-        next += 1 + random.below(WRITERS * ops * WRITERS / DEEDS);
+    for _ in 0..ACTIONS {
+        next += 1 + random.below(WRITERS * ops * WRITERS / ACTIONS);
         let waiting = Instant::now();
         while crowd.busy.load(Ordering::Acquire) > 0 && *progress.borrow_and_update() < next {
             assert!(waiting.elapsed() < PATIENCE, "no progress");

@@ -82,9 +82,9 @@ impl Kind for OverRedis {
 
 /// Keeps what it hears.
 #[derive(Default)]
-struct Ears(Mutex<Vec<(String, Published)>>, Mutex<Vec<Vec<u8>>>);
+struct Received(Mutex<Vec<(String, Published)>>, Mutex<Vec<Vec<u8>>>);
 
-impl Listener for Ears {
+impl Listener for Received {
     fn heard(&self, _link: u64, canvas: &str, published: Published) {
         self.0.lock().push((canvas.to_owned(), published));
     }
@@ -96,7 +96,7 @@ impl Listener for Ears {
     fn broke(&self, _link: u64, _why: &str) {}
 }
 
-impl Ears {
+impl Received {
     fn batches(&self) -> Vec<LoggedBatch> {
         let heard = self.0.lock();
         let batches = heard.iter().filter_map(|(_, published)| match published {
@@ -118,7 +118,7 @@ impl Ears {
 /// An instance, as far as the log knows one.
 struct Instance {
     engine: Arc<dyn Engine>,
-    ears: Arc<Ears>,
+    received: Arc<Received>,
     log: Arc<dyn Log>,
 }
 
@@ -142,9 +142,13 @@ impl Instance {
 
     async fn introduced(kind: &impl Kind, me: Introduction) -> Self {
         let engine = kind.engine(me);
-        let ears = Arc::new(Ears::default());
-        let log = engine.connect(1, 0, ears.clone()).await.expect("a log");
-        let me = Self { engine, ears, log };
+        let received = Arc::new(Received::default());
+        let log = engine.connect(1, 0, received.clone()).await.expect("a log");
+        let me = Self {
+            engine,
+            received,
+            log,
+        };
         assert_eq!(me.proof(true).await, Proof::Kept);
         me
     }
@@ -165,7 +169,7 @@ impl Instance {
         let began = Instant::now();
         let number = self.log.number();
         loop {
-            match self.engine.connect(2, number, self.ears.clone()).await {
+            match self.engine.connect(2, number, self.received.clone()).await {
                 Ok(log) => {
                     self.log = log;
                     return;
@@ -290,21 +294,23 @@ async fn what_is_committed_is_published_to_those_who_subscribed<K: Kind>() {
     let (_, told) = ada.log.append(&[&passing], PLAIN).await.expect("an answer");
     assert_eq!(told, [Appended::Published]);
     let heard = |it: &Published| *it == Published::Ephemeral(b"passing".to_vec());
-    ben.ears.until(heard).await;
+    ben.received.until(heard).await;
     let nothing = ada.log.publish(&[&passing], &told).await;
     nothing.expect("nothing is left to be told");
     // It is committed, and not published yet.
-    assert_eq!(ben.ears.batches(), []);
+    assert_eq!(ben.received.batches(), []);
     ada.log.publish(&[&late], &ends).await.expect("published");
-    ben.ears.until(|it| matches!(it, Published::Batch(_))).await;
-    assert_eq!(ben.ears.batches(), ada.all(&board).await);
+    ben.received
+        .until(|it| matches!(it, Published::Batch(_)))
+        .await;
+    assert_eq!(ben.received.batches(), ada.all(&board).await);
     ben.log.unsubscribe(&board).await.expect("an answer");
     ada.append(&board, b"unheard").await;
     ben.subscribe(&other).await;
     ada.append(&other, b"heard").await;
     let heard = |it: &Published| matches!(it, Published::Batch(batch) if batch.bytes == b"heard");
-    ben.ears.until(heard).await;
-    assert_eq!(ben.ears.batches().len(), 2);
+    ben.received.until(heard).await;
+    assert_eq!(ben.received.batches().len(), 2);
 }
 
 async fn reads_are_bounded_and_give_at_least_one<K: Kind>() {
@@ -347,7 +353,7 @@ async fn an_older_snapshot_takes_no_newer_ones_place<K: Kind>() {
     assert_eq!((head.n, head.saved, &head.whole[..]), (9, 7, &b"seven"[..]));
     assert_eq!(head.snapshot_id(), "7 ");
     assert_eq!(head.rules, "--b 2");
-    ada.ears.until(|it| *it == Published::Saved(7)).await;
+    ada.received.until(|it| *it == Published::Saved(7)).await;
     // Only what is older than the one before may go, also where several instances say the same.
     let again = whole(7, b"seven");
     let saved = ada.log.save(&board, &again, "7 summary", false).await;
@@ -555,7 +561,9 @@ async fn an_older_summary_takes_no_newer_ones_place<K: Kind>() {
     ada.subscribe(&board).await;
     let asked = ada.log.ask_for_summaries(&[board]).await;
     asked.expect("an answer");
-    ada.ears.until(|it| *it == Published::SummaryWanted).await;
+    ada.received
+        .until(|it| *it == Published::SummaryWanted)
+        .await;
 }
 
 async fn what_was_lost_is_put_back_far_from_where_it_was<K: Kind>() {
@@ -578,7 +586,7 @@ async fn what_was_lost_is_put_back_far_from_where_it_was<K: Kind>() {
     let told = ada.log.report_unreadable(&board, "name").await;
     told.expect("an answer");
     let unreadable = Published::Unreadable("name".to_owned());
-    ada.ears.until(|it| *it == unreadable).await;
+    ada.received.until(|it| *it == unreadable).await;
 }
 
 async fn rows_are_committed_by_whoever_comes_first<K: Kind>() {
@@ -640,11 +648,11 @@ async fn rows_are_committed_by_whoever_comes_first<K: Kind>() {
     assert_eq!(ada.log.row(&third, 3, b"a").await, Ok(Some(None)));
     assert_eq!(ada.log.lock_rows(60_000).await, Ok(true));
     let began = Instant::now();
-    while ada.ears.1.lock().len() < 2 {
+    while ada.received.1.lock().len() < 2 {
         assert!(began.elapsed() < PATIENCE);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert_eq!(ada.ears.1.lock()[0], b"wakes");
+    assert_eq!(ada.received.1.lock()[0], b"wakes");
 }
 
 async fn hooks_are_told_of_a_batch_by_whoever_comes_first<K: Kind>() {
@@ -788,7 +796,7 @@ async fn instances_of_other_rules_are_refused<K: Kind>() {
     let mut other = introduction("ben");
     other.relay_rules = "--a 2".to_owned();
     let other = kind.engine(other);
-    let refused = other.connect(1, 0, Arc::new(Ears::default())).await;
+    let refused = other.connect(1, 0, Arc::new(Received::default())).await;
     let refused = refused.err().expect("refused").to_string();
     assert!(
         refused.contains("--a 1") && refused.contains("--a 2"),

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use super::Tables;
 use super::log::Row;
 use crate::backplane::{Delivery, PresenceEvent};
-use crate::canvas::{ClientRow, Ears, Head, Logged, ObjectLog, OpenObject, Place, Store};
+use crate::canvas::{ClientRow, EventCollector, Head, Logged, ObjectLog, OpenObject, Place, Store};
 use crate::protocol::ids::{ClientId, ConnId, Epoch, Position};
 
 /// The rows at one moment.
@@ -13,7 +13,7 @@ pub(super) struct Rows<'a> {
     pub(super) tables: &'a mut Tables,
     pub(super) now_ms: i64,
     pub(super) out: &'a mut Vec<Delivery>,
-    pub(super) ears: Option<&'a mut Ears>,
+    pub(super) collector: Option<&'a mut EventCollector>,
 }
 
 /// Of who is not remembered.
@@ -57,11 +57,11 @@ impl Store for Rows<'_> {
     }
 
     fn push(&mut self, message: Logged<'_>) -> Result<(), Infallible> {
-        if let Some(ears) = &mut self.ears {
+        if let Some(collector) = &mut self.collector {
             let objects = &self.tables.objects;
             let bytes = |id: &str| objects.bytes(id);
             let whole = |id: &str| objects.text_now(id);
-            ears.logged(self.tables.position(), &message, bytes, whole);
+            collector.logged(self.tables.position(), &message, bytes, whole);
         }
         let row = Row {
             kind: message.kind,
@@ -173,9 +173,9 @@ impl Store for Rows<'_> {
         _origin: ConnId,
         new: bool,
     ) -> Result<(), Infallible> {
-        if let Some(ears) = &mut self.ears {
+        if let Some(collector) = &mut self.collector {
             let here = self.tables.presence.len();
-            ears.presence(self.tables.position(), &event, new, here);
+            collector.presence(self.tables.position(), &event, new, here);
         }
         self.out.push(Delivery::Presence(event));
         Ok(())

@@ -7,8 +7,8 @@ use super::{Told, Verdict, assets, jobs};
 use crate::cli::complain;
 use crate::config::{DoctorArgs, RedisSettings};
 use crate::transfer::assets::of_redis;
-use crate::transfer::outside::Outside;
 use crate::transfer::queues::queues;
+use crate::transfer::redis_tool::RedisTool;
 
 type Verdicts = anyhow::Result<Vec<Verdict>>;
 
@@ -24,37 +24,37 @@ const AGAIN: &str = "see that Redis runs and answers (redis-cli PING), then run 
 /// # Errors
 /// When standard output is closed.
 pub(super) fn run(settings: &RedisSettings, args: &DoctorArgs) -> anyhow::Result<ExitCode> {
-    let outside = match Outside::open(settings, "doctor") {
-        Ok(outside) => outside,
+    let redis = match RedisTool::open(settings, "doctor") {
+        Ok(redis) => redis,
         Err(error) => {
             complain(&error);
             return Ok(ExitCode::from(2));
         }
     };
     let mut told = Told::default();
-    told.all("redis", Ok(vec![version(&outside)]), AGAIN)?;
-    told.all("persistence", Ok(persistence(&outside)), AGAIN)?;
-    told.all("memory", Ok(memory(&outside)), AGAIN)?;
-    told.all("instances", instances(&outside), AGAIN)?;
-    told.all("rules", Ok(vec![rules(&outside)]), AGAIN)?;
-    told.all("canvases", canvases(&outside, args.thorough), AGAIN)?;
-    let queues = queues(&outside).map(|found| match found {
-        Some(found) => jobs::of_redis(found, outside.now_ms()),
+    told.all("redis", Ok(vec![version(&redis)]), AGAIN)?;
+    told.all("persistence", Ok(persistence(&redis)), AGAIN)?;
+    told.all("memory", Ok(memory(&redis)), AGAIN)?;
+    told.all("instances", instances(&redis), AGAIN)?;
+    told.all("rules", Ok(vec![rules(&redis)]), AGAIN)?;
+    told.all("canvases", canvases(&redis, args.thorough), AGAIN)?;
+    let queues = queues(&redis).map(|found| match found {
+        Some(found) => jobs::of_redis(found, redis.now_ms()),
         None => vec![Verdict::Fine(
             "they change faster than they can be read together".to_owned(),
         )],
     });
     told.all("jobs", queues, AGAIN)?;
     let place = args.assets.place(None).map_err(anyhow::Error::from);
-    let files = place.and_then(|place| assets::listed(of_redis(&outside)?, &place));
+    let files = place.and_then(|place| assets::listed(of_redis(&redis)?, &place));
     told.all("assets", files, AGAIN)?;
     told.end()
 }
 
 /// The server is one that the scripts run on.
-fn version(outside: &Outside) -> Verdict {
-    let version = outside.info("redis_version").unwrap_or("unknown");
-    let name = match outside.info("server_name") {
+fn version(redis: &RedisTool) -> Verdict {
+    let version = redis.info("redis_version").unwrap_or("unknown");
+    let name = match redis.info("server_name") {
         Some("valkey") => "Valkey, compatible with Redis",
         _ => "Redis",
     };
@@ -68,8 +68,8 @@ fn version(outside: &Outside) -> Verdict {
 }
 
 /// What was acked survives a crash.
-fn persistence(outside: &Outside) -> Vec<Verdict> {
-    let field = |name: &str| outside.info(name).unwrap_or_default();
+fn persistence(redis: &RedisTool) -> Vec<Verdict> {
+    let field = |name: &str| redis.info(name).unwrap_or_default();
     if field("aof_enabled") != "1" {
         let todo = "set appendonly yes, and appendfsync always to lose nothing";
         return vec![Verdict::finding(
@@ -88,14 +88,14 @@ fn persistence(outside: &Outside) -> Vec<Verdict> {
 }
 
 /// Redis has memory, and throws nothing away.
-fn memory(outside: &Outside) -> Vec<Verdict> {
+fn memory(redis: &RedisTool) -> Vec<Verdict> {
     let number = |name: &str| {
-        let text = outside.info(name).unwrap_or_default();
+        let text = redis.info(name).unwrap_or_default();
         text.parse::<u64>().unwrap_or(0)
     };
     let used = number("used_memory");
     let max = number("maxmemory");
-    let policy = outside.info("maxmemory_policy").unwrap_or("noeviction");
+    let policy = redis.info("maxmemory_policy").unwrap_or("noeviction");
     let mut verdicts = Vec::new();
     if policy != "noeviction" {
         let todo = "set maxmemory-policy noeviction";
@@ -115,9 +115,9 @@ fn memory(outside: &Outside) -> Vec<Verdict> {
 }
 
 /// Each registered instance lives.
-fn instances(outside: &Outside) -> Verdicts {
-    let now_ms = outside.now_ms();
-    let all = outside.instances()?;
+fn instances(redis: &RedisTool) -> Verdicts {
+    let now_ms = redis.now_ms();
+    let all = redis.instances()?;
     if all.is_empty() {
         return Ok(vec![Verdict::Fine("none is running".to_owned())]);
     }
@@ -125,7 +125,7 @@ fn instances(outside: &Outside) -> Verdicts {
         let name = one.name.as_deref().unwrap_or("one without a name");
         let who = format!("{name} (pid {} on its host)", one.pid);
         let age_ms = (now_ms - one.beat).max(0);
-        match outside.is_silent(one) {
+        match redis.is_silent(one) {
             true => Verdict::finding(
                 format!("{who} seems dead: its last heartbeat is {} s old", age_ms / 1_000),
                 "start any process on this Redis, or continue that one: it removes the dead; nothing acked is lost",
@@ -137,8 +137,8 @@ fn instances(outside: &Outside) -> Verdicts {
 }
 
 /// What all processes must agree on.
-fn rules(outside: &Outside) -> Verdict {
-    let kept = outside.relay_rules();
+fn rules(redis: &RedisTool) -> Verdict {
+    let kept = redis.relay_rules();
     Verdict::Fine(match kept.is_empty() {
         true => "none yet: the next process that starts alone keeps its own".to_owned(),
         false => kept.to_owned(),
@@ -146,12 +146,12 @@ fn rules(outside: &Outside) -> Verdict {
 }
 
 /// Each canvas is there; with `--thorough`, each is read and compared with what its writer had.
-fn canvases(outside: &Outside, thorough: bool) -> Verdicts {
-    let names = outside.canvases()?;
+fn canvases(redis: &RedisTool, thorough: bool) -> Verdicts {
+    let names = redis.canvases()?;
     let mut verdicts = Vec::new();
     if thorough {
         for id in &names {
-            if let Err(error) = outside.check(id) {
+            if let Err(error) = redis.check(id) {
                 verdicts.push(Verdict::finding(
                     format!("{error:#}"),
                     "a process that has a copy puts it back when somebody joins; otherwise delete the canvas, or restore a backup",
@@ -159,7 +159,7 @@ fn canvases(outside: &Outside, thorough: bool) -> Verdicts {
             }
         }
     } else {
-        for id in outside.missing(&names)? {
+        for id in redis.missing(&names)? {
             verdicts.push(Verdict::finding(
                 format!("the canvas {id} is in the list of names, and not there"),
                 "somebody removed its key by hand: whoever joins begins it anew",

@@ -5,7 +5,7 @@ use std::io::Write;
 use super::{Message, Printer, waits};
 use crate::config::TailArgs;
 use crate::protocol::ids::CanvasId;
-use crate::transfer::outside::{Followed, Outside};
+use crate::transfer::redis_tool::{Followed, RedisTool};
 
 /// Where the reading is.
 pub(super) struct Tail {
@@ -18,9 +18,9 @@ pub(super) struct Tail {
 }
 
 impl Tail {
-    pub(super) fn new(outside: Outside, args: &TailArgs) -> Self {
+    pub(super) fn new(redis: RedisTool, args: &TailArgs) -> Self {
         Self {
-            followed: Followed::new(outside, args.canvas.clone()),
+            followed: Followed::new(redis, args.canvas.clone()),
             canvas: args.canvas.clone(),
             printer: Printer { json: args.json },
             at: None,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Telling;
-use crate::canvas::{CanvasState, Changed, Ears};
+use crate::canvas::{CanvasState, Changed, EventCollector};
 use crate::jobs::telling::{Happening, Missed};
 use crate::log::LoggedBatch;
 use crate::time;
@@ -68,8 +68,8 @@ impl Untold {
         telling: &Telling,
     ) {
         if kept.hooks > 0 && kept.n > self.told {
-            let heed = telling.heed(kept.hooks);
-            state.listen(Ears::new(self.canvas.clone(), heed));
+            let filter = telling.filter(kept.hooks);
+            state.listen(EventCollector::new(self.canvas.clone(), filter));
         }
     }
 
@@ -215,7 +215,7 @@ pub(in crate::replicated) fn heard(
     at_ms: i64,
     hooks: u64,
 ) -> Option<Happened> {
-    let (told, changed) = state.heard()?.heard();
+    let (told, changed) = state.heard()?.collected();
     if told.is_empty() && changed.is_none() {
         return None;
     }

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use super::*;
 
 /// What somebody does to `victim` behind the relay's back.
-const DEEDS: &[&[&[&str]]] = &[
+const ACTIONS: &[&[&[&str]]] = &[
     &[&["DEL", "scumble:canvas:victim"]],
     &[&["DEL", "scumble:log:victim"]],
     &[&["DEL", "scumble:canvas:victim", "scumble:log:victim"]],
@@ -19,7 +19,7 @@ const DEEDS: &[&[&[&str]]] = &[
 /// It is put back from a copy, with all that was acked; other canvases don't notice, and no connection is given up.
 #[tokio::test]
 async fn a_canvas_whose_keys_are_gone_is_put_back_and_harms_no_other() {
-    for deed in DEEDS {
+    for action in ACTIONS {
         let over = Over::start(2, &["--presence-grace", "60s"]).await;
         let mut ada = over.relay.join(0, "victim").await;
         let mut ben = over.relay.join(1, "victim").await;
@@ -28,7 +28,7 @@ async fn a_canvas_whose_keys_are_gone_is_put_back_and_harms_no_other() {
             ada.commit(create(&format!("o{n}"), "x")).await;
         }
         ben.reach(ada.seq).await;
-        for command in *deed {
+        for command in *action {
             over.server.ask(command);
         }
         ada.op(create("new", "x")).await;
@@ -53,11 +53,11 @@ async fn a_canvas_whose_keys_are_gone_is_put_back_and_harms_no_other() {
             while client.epoch != epoch || client.seq < head {
                 client.next().await.expect("connected");
             }
-            assert_eq!(client.model.objects.len(), 22, "{deed:?}");
+            assert_eq!(client.model.objects.len(), 22, "{action:?}");
         }
         for n in 0..2 {
             let log = over.relay.log(n);
-            assert!(!log.contains("Redis is gone"), "{deed:?}: {log}");
+            assert!(!log.contains("Redis is gone"), "{action:?}: {log}");
         }
     }
 }

@@ -187,7 +187,7 @@ impl Reading {
             forget_at_ms: wire.forget_at_ms,
             work: 0,
             spare: None,
-            ears: None,
+            collector: None,
         };
         match state.agreed_hash() == wire.hash {
             true => Ok(state),

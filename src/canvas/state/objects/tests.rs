@@ -45,12 +45,12 @@ proptest! {
     /// Whatever was put, merged and removed: each is found by its id, at its place, and so is what is read back.
     #[test]
     fn they_are_what_a_plain_list_is(
-        deeds in prop::collection::vec((0..4_u8, 0..40_u8, any::<u8>()), 1..400)
+        actions in prop::collection::vec((0..4_u8, 0..40_u8, any::<u8>()), 1..400)
     ) {
         let (mut objects, mut plain) = (Objects::default(), Plain::default());
-        for (seq, (deed, name, which)) in (1..).zip(deeds) {
+        for (seq, (action, name, which)) in (1..).zip(actions) {
             let (id, text) = (format!("o{name}"), text(&format!("o{name}"), which));
-            match deed {
+            match action {
                 0 => {
                     objects.remove(&id, seq);
                     plain.0.retain(|_, (known, ..)| *known != id);

@@ -12,7 +12,7 @@ use crate::limits::HEARTBEAT_STALE;
 use crate::log::{ConnectError, Engine, Fault, Listener, Log, Proof, Published, Registered};
 use crate::protocol::ids::CanvasId;
 use crate::redis::{Redis, RedisConfig, Relay};
-use crate::replicated::outside::{self, Copy, rows};
+use crate::replicated::tools::{self, Copy, rows};
 
 /// For messages, where a relay does not say how long it keeps them.
 const MESSAGE_TTL: Duration = Duration::from_secs(60);
@@ -40,17 +40,17 @@ pub struct Message {
     pub payload: String,
 }
 
-/// A relay that is looked at. Nothing of it is changed, but by [`Outside::enter`].
-pub struct Outside {
+/// A relay that is looked at. Nothing of it is changed, but by [`RedisTool::enter`].
+pub struct RedisTool {
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) relay: Relay,
     clock: Arc<crate::log::Clock>,
 }
 
 /// Does not listen.
-pub(crate) struct Deaf;
+pub(crate) struct NoListener;
 
-impl Listener for Deaf {
+impl Listener for NoListener {
     fn heard(&self, _: u64, _: &str, _: Published) {}
     fn heard_rows(&self, _: u64, _: &[u8]) {}
     fn broke(&self, _: u64, _: &str) {}
@@ -82,14 +82,14 @@ pub(crate) fn failed(fault: &Fault) -> anyhow::Error {
     anyhow!("Redis: {fault}")
 }
 
-impl Outside {
+impl RedisTool {
     /// Connects, and looks whether there is a relay.
     ///
     /// # Errors
     /// Where there is none, it can't be reached, or it is of another format.
     pub fn open(settings: &RedisSettings, tool: &str) -> anyhow::Result<Self> {
-        let rules = outside::rules_with(MESSAGE_TTL, GRACE);
-        let me = outside::introduction(&name(tool), &rules, None);
+        let rules = tools::rules_with(MESSAGE_TTL, GRACE);
+        let me = tools::introduction(&name(tool), &rules, None);
         let clock = me.clock.clone();
         let redis = Redis::new(&config(settings), me).map_err(|why| anyhow!(why))?;
         let runtime = runtime()?;
@@ -117,10 +117,12 @@ impl Outside {
             );
         }
         let rules = &self.relay.rules;
-        let me = outside::introduction(&name(tool), &self.rules(), Some(rules));
+        let me = tools::introduction(&name(tool), &self.rules(), Some(rules));
         let clock = me.clock.clone();
         let redis = Redis::new(&config(settings), me).map_err(|why| anyhow!(why))?;
-        let entered = self.runtime.block_on(redis.connect(2, 0, Arc::new(Deaf)));
+        let entered = self
+            .runtime
+            .block_on(redis.connect(2, 0, Arc::new(NoListener)));
         let log = entered.map_err(|error| unreachable(settings, &error))?;
         let entered = Self {
             relay: Relay {
@@ -166,8 +168,8 @@ impl Outside {
 
     /// The rules of its canvases.
     pub(crate) fn rules(&self) -> Rules {
-        let known = outside::rules_of(&self.relay.rules);
-        known.unwrap_or_else(|| outside::rules_with(MESSAGE_TTL, GRACE))
+        let known = tools::rules_of(&self.relay.rules);
+        known.unwrap_or_else(|| tools::rules_with(MESSAGE_TTL, GRACE))
     }
 
     /// The processes in its registry.
@@ -223,7 +225,7 @@ impl Outside {
 
     /// Reads a canvas; `None` if it is gone.
     pub(crate) fn canvas(&self, id: &CanvasId) -> anyhow::Result<Option<Copy>> {
-        let read = self.runtime.block_on(outside::read(self.log(), id));
+        let read = self.runtime.block_on(tools::read(self.log(), id));
         read.map_err(|fault| anyhow!("the canvas {id}: {fault}"))
     }
 
@@ -287,7 +289,7 @@ fn told(one: &Registered) -> String {
 
 /// A canvas in Redis that is followed.
 pub struct Followed {
-    outside: Outside,
+    redis: RedisTool,
     id: CanvasId,
     copy: Option<Copy>,
 }
@@ -295,9 +297,9 @@ pub struct Followed {
 impl Followed {
     /// Begins to follow it.
     #[must_use]
-    pub fn new(outside: Outside, id: CanvasId) -> Self {
+    pub fn new(redis: RedisTool, id: CanvasId) -> Self {
         Self {
-            outside,
+            redis,
             id,
             copy: None,
         }
@@ -308,9 +310,9 @@ impl Followed {
     /// # Errors
     /// Where Redis can't be asked any more, or the canvas can't be read.
     pub fn step(&mut self) -> anyhow::Result<bool> {
-        let log = self.outside.log();
+        let log = self.redis.log();
         let ends = log.ends(std::slice::from_ref(&self.id));
-        let ends = self.outside.runtime.block_on(ends);
+        let ends = self.redis.runtime.block_on(ends);
         let ends = ends.map_err(|fault| failed(&fault))?;
         let Some((Some(n), chain)) = ends.into_iter().next() else {
             self.copy = None;
@@ -322,7 +324,7 @@ impl Followed {
             }
             Some(copy) if copy.n < n => {
                 let more = log.batches_after(&self.id, copy.n, PART);
-                let more = self.outside.runtime.block_on(more);
+                let more = self.redis.runtime.block_on(more);
                 let more = more.map_err(|fault| failed(&fault))?;
                 let follows = more.first().is_some_and(|first| first.n == copy.n + 1);
                 for kept in more.iter().filter(|_| follows) {
@@ -333,7 +335,7 @@ impl Followed {
             _ => false,
         };
         if !follows {
-            self.copy = self.outside.canvas(&self.id)?;
+            self.copy = self.redis.canvas(&self.id)?;
         }
         Ok(true)
     }

@@ -1,4 +1,4 @@
-//! Listens to a canvas in memory for the hooks, while the rules run as always.
+//! Collects the events of a canvas in memory for the hooks, while the rules run as always.
 
 use std::sync::Arc;
 
@@ -10,16 +10,16 @@ use crate::hooks::told::{Missed, Named, Told, object_id, user_of};
 use crate::hooks::{Hooks, Include, Stored};
 use crate::protocol::ids::Position;
 
-/// Which hooks are listened for.
+/// Which hooks events are collected for.
 #[derive(Debug, Clone)]
-pub enum Heed {
+pub enum HookFilter {
     /// These.
     Some(Arc<Stored>),
     /// Which they are is not known yet: everything is kept, whole objects included.
     All,
 }
 
-impl Heed {
+impl HookFilter {
     fn hooks(&self) -> Option<&Hooks> {
         match self {
             Self::Some(stored) => Some(&stored.hooks),
@@ -58,23 +58,23 @@ pub struct Changed {
     pub span: (u64, u64),
 }
 
-/// Listens to a canvas.
+/// Collects a canvas's events.
 #[derive(Debug)]
-pub struct Ears {
-    heed: Heed,
+pub struct EventCollector {
+    filter: HookFilter,
     canvas: Arc<str>,
     told: Vec<Told>,
     portion: Portion,
-    /// What is heard is pushed at once, for each hook.
+    /// What is collected is pushed at once, for each hook.
     pushes: bool,
     changed: Option<Changed>,
 }
 
-impl Ears {
-    /// On that canvas.
-    pub fn new(canvas: Arc<str>, heed: Heed) -> Self {
+impl EventCollector {
+    /// Of that canvas.
+    pub fn new(canvas: Arc<str>, filter: HookFilter) -> Self {
         Self {
-            heed,
+            filter,
             canvas,
             told: Vec::new(),
             portion: Portion::default(),
@@ -83,7 +83,7 @@ impl Ears {
         }
     }
 
-    /// What it hears is pushed at once, for each hook, and not copied once and pushed later.
+    /// What it collects is pushed at once, for each hook, and not copied once and pushed later.
     #[must_use]
     pub fn pushing(self) -> Self {
         Self {
@@ -92,13 +92,13 @@ impl Ears {
         }
     }
 
-    /// Which hooks it listens for.
-    pub fn heed(&self) -> &Heed {
-        &self.heed
+    /// Which hooks it collects for.
+    pub fn filter(&self) -> &HookFilter {
+        &self.filter
     }
 
-    /// What was heard.
-    pub fn heard(self) -> (Vec<Told>, Option<Changed>) {
+    /// What was collected.
+    pub fn collected(self) -> (Vec<Told>, Option<Changed>) {
         (self.told, self.changed)
     }
 
@@ -117,7 +117,7 @@ impl Ears {
         bytes: impl FnOnce(&str) -> Option<usize>,
         whole: impl FnOnce(&str) -> Option<String>,
     ) {
-        if self.heed.hear(EventType::CanvasChanged) {
+        if self.filter.hear(EventType::CanvasChanged) {
             let named = self.named(head);
             let first = self.changed.as_ref().map_or(head.seq, |it| it.span.0);
             let span = (first, head.seq);
@@ -230,8 +230,8 @@ impl Ears {
     }
 
     fn wants(&self, event: EventType) -> (usize, usize) {
-        match self.heed.hear(event) {
-            true => self.heed.wants(&self.canvas, event),
+        match self.filter.hear(event) {
+            true => self.filter.wants(&self.canvas, event),
             false => (0, 0),
         }
     }
