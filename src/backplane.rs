@@ -31,6 +31,7 @@ pub mod histogram;
 pub(crate) mod intake;
 pub(crate) mod latency;
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -128,14 +129,12 @@ pub enum Entry {
     },
 }
 
-/// In a [`Post`]'s number: its client counts none, so it is the next one, whichever that is.
-pub const NEXT_POST: u64 = 0;
-
 /// Messages of a client whose stream may be on another instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Post {
-    /// Which post of the stream it is: 1, 2, 3, …; or [`NEXT_POST`].
-    pub number: u64,
+    /// Which post of the stream it is: 1, 2, 3, …. `None` if its client counts none: it is the next one, whichever that is. Where it is
+    /// written, 0 stands for that.
+    pub number: Option<NonZeroU64>,
     /// The messages, as a JSON array.
     pub messages: Arc<str>,
 }

@@ -154,7 +154,7 @@ impl Hooks {
 /// One version of the hooks, as all processes of a relay follow it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Stored {
-    /// Grows with each change.
+    /// Grows with each change; 0 before the first.
     pub version: i64,
     /// Those that are on.
     pub hooks: Hooks,
@@ -179,6 +179,11 @@ impl Stored {
             texts,
             off,
         }
+    }
+
+    /// Whether hooks were ever stored.
+    pub fn is_stored(&self) -> bool {
+        self.version > 0
     }
 
     /// The webhooks that are on.

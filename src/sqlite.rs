@@ -74,7 +74,7 @@ use crate::config::SqliteConfig;
 use crate::limits;
 use crate::protocol::ids::{CanvasId, Epoch, Position};
 use clock::Clock;
-use commands::{Command, Task};
+use commands::{Answer, Command, Task};
 use fail_point::FailPoints;
 use files::Files;
 use generation::Generation;
@@ -183,7 +183,7 @@ impl SqliteBackplane {
     async fn read_opened(&self, canvas: &Canvas) -> Result<Opened, Unavailable> {
         let key = canvas.key;
         let position = self.shared.tail.position();
-        self.ask(Command::Watermarks(vec![(key, Some(position))]))
+        self.commit(Command::Watermarks(vec![(key, Some(position))]))
             .await?;
         let read = move |conn: &rusqlite::Connection| {
             Ok((reader::head(conn, key)?, reader::members(conn, key)?))
@@ -201,12 +201,24 @@ impl SqliteBackplane {
         })
     }
 
+    /// Has the writer do a command that answers, and waits for its commit.
+    async fn ask<T: Clone>(
+        &self,
+        command: impl FnOnce(Answer<T>) -> Command,
+    ) -> Result<T, Unavailable> {
+        let answer = Answer::default();
+        self.commit(command(answer.clone())).await?;
+        answer
+            .read()
+            .ok_or_else(|| unavailable("the writer gave no answer"))
+    }
+
     /// Has the writer do a command, and waits for its commit.
-    async fn ask(&self, command: Command) -> Result<i64, Unavailable> {
-        let (answer, done) = tokio::sync::oneshot::channel();
-        let reply = Box::new(move |value| {
+    async fn commit(&self, command: Command) -> Result<(), Unavailable> {
+        let (committed, done) = tokio::sync::oneshot::channel();
+        let reply = Box::new(move || {
             // Whoever asked may have given up.
-            let _ = answer.send(value);
+            let _ = committed.send(());
         });
         if !self.shared.intake.submit(command, Some(reply)) {
             return Err(unavailable("the writer is stopping or has too much to do"));
@@ -221,10 +233,10 @@ impl SqliteBackplane {
         if self.shared.ending.load(Ordering::Acquire) {
             return Err(unavailable("this instance is stopping"));
         }
-        let probe = tokio::time::timeout(limits::BUSY_TIMEOUT, self.ask(Command::Beat)).await;
+        let probe = tokio::time::timeout(limits::BUSY_TIMEOUT, self.commit(Command::Beat)).await;
         let trouble = || self.shared.trouble.lock().clone();
         match probe {
-            Ok(Ok(_)) => Ok(()),
+            Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(trouble().map_or(error, unavailable)),
             Err(_) => Err(unavailable(trouble().unwrap_or_else(|| {
                 "the writer did not commit in time; is another process stopped in a transaction?"

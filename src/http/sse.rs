@@ -1,5 +1,6 @@
 //! `POST /sse/{canvas_id}` and below: a stream of events where no WebSocket gets through, and the posts of its client.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use axum::Router;
@@ -231,7 +232,7 @@ fn unavailable(why: &Unavailable) -> Refused {
 }
 
 /// Which post these messages are.
-fn which(number: Option<u64>, messages: &str) -> Result<Which, Refused> {
+fn which(number: Option<NonZeroU64>, messages: &str) -> Result<Which, Refused> {
     let each: Vec<&RawValue> = serde_json::from_str(messages).map_err(|wrong| {
         let message = format!("the body must be a JSON array of messages: {wrong}");
         refusal(StatusCode::BAD_REQUEST, "bad-json", &message)
@@ -243,15 +244,15 @@ fn which(number: Option<u64>, messages: &str) -> Result<Which, Refused> {
 }
 
 /// Which post it is, if its client counts them.
-fn number(query: &str) -> Result<Option<u64>, Refused> {
+fn number(query: &str) -> Result<Option<NonZeroU64>, Refused> {
     let mut said = query
         .split('&')
         .filter_map(|pair| pair.strip_prefix("post="));
     let Some(digits) = said.next() else {
         return Ok(None);
     };
-    let number = digits.parse().ok();
-    let number = number.filter(|number| (1..=MAX_OP).contains(number));
+    let number: Option<NonZeroU64> = digits.parse().ok();
+    let number = number.filter(|number| number.get() <= MAX_OP);
     number.map(Some).ok_or_else(|| {
         let message = format!("post must be a whole number from 1 to {MAX_OP}, as in ?post=1");
         refusal(StatusCode::BAD_REQUEST, "bad-request", &message)

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::backplane::{NEXT_POST, Post};
+use crate::backplane::Post;
 
 /// See the module's head.
 #[derive(Debug, Default)]
@@ -18,8 +18,8 @@ pub struct Mailbox {
 #[derive(Debug)]
 struct Waiting {
     number: u64,
-    /// `None` once it is being read.
-    post: Option<Post>,
+    /// `None` once they are being read.
+    messages: Option<Arc<str>>,
 }
 
 /// A post that is not the next one.
@@ -35,21 +35,17 @@ impl Mailbox {
     /// # Errors
     /// It is another one, or the one before was not taken yet.
     pub fn put(&mut self, post: Post) -> Result<(), OutOfOrder> {
-        if post.number == NEXT_POST {
+        let Some(number) = post.number else {
             return self.put_next(post.messages).map(drop);
-        }
+        };
         let last = self.waiting.as_ref().map_or(self.taken, |one| one.number);
-        if (1..=last).contains(&post.number) {
+        if number.get() <= last {
             return Ok(());
         }
-        if self.waiting.is_some() || post.number != last + 1 {
+        if number.get() != last + 1 {
             return Err(OutOfOrder { next: last + 1 });
         }
-        self.waiting = Some(Waiting {
-            number: post.number,
-            post: Some(post),
-        });
-        Ok(())
+        self.put_next(post.messages).map(drop)
     }
 
     /// Puts messages that have no number of a post as the next one, and gives it.
@@ -61,7 +57,11 @@ impl Mailbox {
         if self.is_full() {
             return Err(OutOfOrder { next: number + 1 });
         }
-        self.put(Post { number, messages }).map(|()| number)
+        self.waiting = Some(Waiting {
+            number,
+            messages: Some(messages),
+        });
+        Ok(number)
     }
 
     /// Whether there is a post that was not read to its end.
@@ -69,9 +69,9 @@ impl Mailbox {
         self.waiting.is_some()
     }
 
-    /// The post to read, once.
-    pub fn take(&mut self) -> Option<Post> {
-        self.waiting.as_mut()?.post.take()
+    /// The messages of the post to read, once.
+    pub fn take(&mut self) -> Option<Arc<str>> {
+        self.waiting.as_mut()?.messages.take()
     }
 
     /// It was read to its end: its number, to be told.
@@ -84,13 +84,19 @@ impl Mailbox {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU64;
+
     use super::*;
 
     fn post(number: u64) -> Post {
         Post {
-            number,
-            messages: "[]".into(),
+            number: NonZeroU64::new(number),
+            messages: messages(number),
         }
+    }
+
+    fn messages(number: u64) -> Arc<str> {
+        format!("[{number}]").into()
     }
 
     #[test]
@@ -101,7 +107,7 @@ mod tests {
         assert_eq!(posts.put(post(1)), Ok(()));
         assert_eq!(posts.put(post(1)), Ok(()), "again, on its way");
         assert_eq!(posts.put(post(2)), Err(OutOfOrder { next: 2 }), "too early");
-        assert_eq!(posts.take(), Some(post(1)));
+        assert_eq!(posts.take(), Some(messages(1)));
         assert_eq!(posts.take(), None, "it is being read");
         assert_eq!(posts.put(post(1)), Ok(()));
         assert_eq!(posts.take(), None);
@@ -109,25 +115,29 @@ mod tests {
         assert_eq!(posts.put(post(1)), Ok(()), "again, after the end");
         assert!(!posts.is_full());
         assert_eq!(posts.put(post(2)), Ok(()));
-        assert_eq!(posts.take(), Some(post(2)));
+        assert_eq!(posts.take(), Some(messages(2)));
     }
 
     #[test]
     fn a_post_without_a_number_is_the_next_one() {
         let mut posts = Mailbox::default();
-        let next = |posts: &mut Mailbox| posts.put_next("[]".into());
+        let next = |posts: &mut Mailbox| posts.put_next(messages(9));
         assert_eq!(next(&mut posts), Ok(1));
         assert_eq!(
             next(&mut posts),
             Err(OutOfOrder { next: 2 }),
             "one at a time"
         );
-        assert_eq!(posts.take(), Some(post(1)));
+        assert_eq!(posts.take(), Some(messages(9)));
         assert_eq!(posts.done(), Some(1));
         assert_eq!(next(&mut posts), Ok(2));
         assert_eq!(posts.put(post(2)), Ok(()), "the same one");
-        assert_eq!((posts.take(), posts.done()), (Some(post(2)), Some(2)));
-        assert_eq!(posts.put(post(NEXT_POST)), Ok(()), "from another process");
-        assert_eq!(posts.take(), Some(post(3)));
+        assert_eq!((posts.take(), posts.done()), (Some(messages(9)), Some(2)));
+        let unnumbered = Post {
+            number: None,
+            messages: messages(3),
+        };
+        assert_eq!(posts.put(unnumbered), Ok(()), "from another process");
+        assert_eq!((posts.take(), posts.done()), (Some(messages(3)), Some(3)));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -14,7 +15,7 @@ use super::events::Events;
 use super::inbound::Inbound;
 use super::outbound::Outbound;
 use super::ticket;
-use crate::backplane::{NEXT_POST, Post, Unavailable};
+use crate::backplane::{Post, Unavailable};
 use crate::protocol::ids::CanvasId;
 use crate::room::Link as _;
 
@@ -80,7 +81,7 @@ impl Drop for EventStream {
 #[derive(Debug)]
 pub enum Which {
     /// That one: its client counts.
-    Number(u64),
+    Number(NonZeroU64),
     /// The next one. A session of this process answers the messages with these numbers.
     Next(BTreeSet<u64>),
 }
@@ -121,6 +122,7 @@ impl Hub {
             }
             let posted = match which {
                 Which::Number(number) => {
+                    let number = Some(number);
                     let taken = peer.out.post(Post { number, messages });
                     taken.map(|()| Posted::Taken)
                 }
@@ -132,8 +134,8 @@ impl Hub {
             return Posted::Unknown;
         }
         let number = match which {
-            Which::Number(number) => number,
-            Which::Next(_) => NEXT_POST,
+            Which::Number(number) => Some(number),
+            Which::Next(_) => None,
         };
         match relay.forward(canvas, conn, Post { number, messages }).await {
             Ok(true) => Posted::Taken,

@@ -98,8 +98,8 @@ fn canvases(conn: &Connection, search: &Search) -> rusqlite::Result<Vec<CanvasRo
     rows.collect()
 }
 
-/// Writes what this process did. The answer is 0.
-pub(super) fn write(conn: &Connection, instance: u32, rows: &Rows) -> rusqlite::Result<i64> {
+/// Writes what this process did.
+pub(super) fn write(conn: &Connection, instance: u32, rows: &Rows) -> rusqlite::Result<()> {
     for (step, before) in &rows.forget {
         conn.prepare_cached(FORGET)?.execute([step, before])?;
     }
@@ -110,7 +110,7 @@ pub(super) fn write(conn: &Connection, instance: u32, rows: &Rows) -> rusqlite::
     for (step, at, sample) in &rows.put {
         put.execute(params![step, at, instance, sample])?;
     }
-    Ok(0)
+    Ok(())
 }
 
 fn kept(conn: &Connection, grain: Grain, since_ms: i64) -> rusqlite::Result<Kept> {

@@ -13,6 +13,7 @@ mod quotas;
 mod sweeps;
 
 use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroI64;
 use std::sync::Arc;
 
 use rusqlite::{Connection, params};
@@ -20,7 +21,7 @@ use rusqlite::{Connection, params};
 use super::carried::QueueRow;
 use super::hooks::Stage;
 use super::sql;
-use super::tail::Committed;
+use super::tail::{Committed, Ids};
 use crate::backplane::intake::Waiting;
 use crate::backplane::{Author, Entry, Refusal};
 use crate::canvas::{ClientRow, Head, Moment, ObjectLog, OpenObject, Rules};
@@ -52,8 +53,8 @@ struct OpenCanvas {
     /// Places of clients' ops at or below it mean nothing any more.
     places_from: u64,
     head: Head,
-    /// The row of its youngest message.
-    head_id: i64,
+    /// The row of its youngest message; `None` if its log is empty.
+    head_id: Option<NonZeroI64>,
     /// What its rows behind `log_from` are charged with.
     log_bytes: u64,
     log_from: i64,
@@ -220,7 +221,7 @@ impl<'a> Txn<'a> {
             set_head.execute(params![
                 canvas.key,
                 seq.cast_signed(),
-                canvas.head_id,
+                canvas.head_id.map_or(0, NonZeroI64::get),
                 presence_version.cast_signed(),
                 totals.objects.cast_signed(),
                 totals.bytes.cast_signed(),
@@ -257,12 +258,10 @@ impl<'a> Txn<'a> {
     }
 
     /// Puts a row into the queue; gives its id.
-    fn insert(&mut self, row: &QueueRow<'_>, prev_id: i64) -> StoreResult<i64> {
-        let id = self.queued.push(row, prev_id)?;
-        if self.out.first_id == 0 {
-            self.out.first_id = id;
-        }
-        self.out.last_id = id;
+    fn insert(&mut self, row: &QueueRow<'_>, previous: Option<NonZeroI64>) -> StoreResult<i64> {
+        let id = self.queued.push(row, previous)?;
+        let first = self.out.ids.map_or(id, |ids| ids.first);
+        self.out.ids = Some(Ids { first, last: id });
         self.out.carried.push(row);
         Ok(id)
     }

@@ -253,26 +253,23 @@ fn old_clients(
 /// Has the writer do a command; `false` if it is not done in time, and the round is to be given up.
 fn done(shared: &Shared, command: Command) -> bool {
     let (answer, done) = sync_channel(1);
-    let reply = Box::new(move |count| {
+    let reply = Box::new(move || {
         // A round that was given up does not listen any more.
-        let _ = answer.try_send(count);
+        let _ = answer.try_send(());
     });
     shared.intake.submit(command, Some(reply)) && done.recv_timeout(CHUNK_WAIT).is_ok()
 }
 
 /// Gives free pages back. SQLite frees one at each step of the statement, so it has to be stepped to its end.
-pub(super) fn vacuum(conn: &Connection) -> rusqlite::Result<i64> {
+pub(super) fn vacuum(conn: &Connection) -> rusqlite::Result<()> {
     let mut vacuum = conn.prepare_cached(VACUUM)?;
     let mut pages = vacuum.query([])?;
-    let mut freed = 0;
-    while pages.next()?.is_some() {
-        freed += 1;
-    }
-    Ok(freed)
+    while pages.next()?.is_some() {}
+    Ok(())
 }
 
 /// Forgets watermarks of instances that are gone.
-pub(super) fn forget_watermarks(conn: &Connection) -> rusqlite::Result<i64> {
-    let forgotten = conn.execute(FORGET_WATERMARKS, [])?;
-    Ok(i64::try_from(forgotten).unwrap_or(i64::MAX))
+pub(super) fn forget_watermarks(conn: &Connection) -> rusqlite::Result<()> {
+    conn.execute(FORGET_WATERMARKS, [])?;
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! The commands that the writer runs beside messages, in the same transactions.
 
 use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
 
 use rusqlite::{Connection, params};
 
@@ -9,30 +10,31 @@ use super::cleanup::Place;
 use super::stopped::Stopped;
 use super::{Fatal, Shared, analytics, cleanup, hooks, hosts, sql};
 use crate::backplane::intake::Intake;
+use crate::hooks::Change;
 use crate::hooks::file::HookText;
 use crate::protocol::ids::{CanvasId, ClientId, Epoch};
 use crate::sqlite::store_error::StoreResult;
-
-/// The answer to [`Command::CreateCanvas`] when there is no room for another one: keys begin with 1.
-pub(super) const NO_ROOM: i64 = 0;
 
 /// Something else that the writer does in its transaction: there is one writer a process, and one place where the
 /// turnstile is waited for.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Command {
-    /// Gives the canvas a key. The answer is the key, or [`NO_ROOM`].
-    CreateCanvas(CanvasId),
-    /// Says that this instance lives. The answer is 0 if it had been reaped.
+    /// Gives the canvas a key. The answer is the key; `None` if there is no room for another one.
+    CreateCanvas {
+        id: CanvasId,
+        key: Answer<Option<i64>>,
+    },
+    /// Says that this instance lives.
     Beat,
     /// Writes how far this instance is: `(canvas, row)`; `None` where it has no room any more.
     Watermarks(Vec<(i64, Option<i64>)>),
-    /// Removes a dead instance. The answer is 0 if another was first.
+    /// Removes a dead instance, unless another was first.
     Reap {
         number: i64,
         /// For one that is silent: only if it has not been heard since.
         silent_since: Option<i64>,
     },
-    /// Removes those who were away for too long. The answer is how many.
+    /// Removes those who were away for too long.
     Sweep,
     /// Deletes expired rows with `after < id <= upto`.
     Clean { after: i64, upto: i64 },
@@ -41,14 +43,18 @@ pub(super) enum Command {
     /// Forgets clients that were used before `old`, of those behind `after` up to `upto`.
     ForgetClients { after: Place, upto: Place, old: i64 },
     /// Empties a canvas and begins this epoch. The answer is the head.
-    Delete { key: i64, epoch: Epoch },
-    /// Removes canvases whose time has come. The answer is how many rows went.
+    Delete {
+        key: i64,
+        epoch: Epoch,
+        head: Answer<u64>,
+    },
+    /// Removes canvases whose time has come.
     EndCanvases,
-    /// Removes a piece of what was on deleted canvases. The answer is how many objects went.
+    /// Removes a piece of what was on deleted canvases.
     SweepContent,
-    /// Empties a canvas that nobody was on since then. The answer is 1 if it was so.
+    /// Empties a canvas if nobody was on it since then.
     EmptyIdle { key: i64, before: i64 },
-    /// Gives pages back to the file system. The answer is how many.
+    /// Gives pages back to the file system.
     Vacuum,
     /// Keeps what this process did, for the analytics.
     Sample(analytics::Rows),
@@ -56,14 +62,22 @@ pub(super) enum Command {
     RestartWal,
     /// Does what waits for the work queue.
     Jobs,
-    /// Tells hooks of canvases that became quiet, and of gaps. The answer is how many.
+    /// Tells hooks of canvases that became quiet, and of gaps.
     FireHooks,
     /// Tells hooks some of what is set aside.
     TellAside,
-    /// These are the hooks from here on, `over` others if need be. The answer is a [`crate::hooks::Change`].
-    StoreHooks { texts: Vec<HookText>, over: bool },
-    /// The hook is told nothing more. The answer is 1 if it was on.
-    TurnOffHook { name: String, why: String },
+    /// These are the hooks from here on, `over` others if need be.
+    StoreHooks {
+        texts: Vec<HookText>,
+        over: bool,
+        change: Answer<Change>,
+    },
+    /// The hook is told nothing more. The answer is whether it was on.
+    TurnOffHook {
+        name: String,
+        why: String,
+        was_on: Answer<bool>,
+    },
 }
 
 impl Command {
@@ -73,10 +87,48 @@ impl Command {
     }
 }
 
-/// Called with a command's answer once it is committed; dropped if it is not.
-pub(super) type Reply = Box<dyn FnOnce(i64) + Send>;
+/// What a command finds within its transaction. Whoever asks reads it once that is committed.
+#[derive(Debug)]
+pub(super) struct Answer<T>(Arc<OnceLock<T>>);
 
-/// A command and who waits for its answer.
+impl<T> Answer<T> {
+    fn is(&self, found: T) {
+        // A command is done once.
+        let _ = self.0.set(found);
+    }
+}
+
+impl<T: Clone> Answer<T> {
+    pub(super) fn read(&self) -> Option<T> {
+        self.0.get().cloned()
+    }
+}
+
+impl<T> Default for Answer<T> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<T> Clone for Answer<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+/// Two who ask are told each its own.
+impl<T> PartialEq for Answer<T> {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl<T> Eq for Answer<T> {}
+
+/// Called once a command is committed; dropped if it is not.
+pub(super) type Reply = Box<dyn FnOnce() + Send>;
+
+/// A command and who waits for its commit.
 pub(super) struct Task {
     pub(super) command: Command,
     pub(super) reply: Option<Reply>,
@@ -97,56 +149,60 @@ impl Intake<Task> {
 /// The places of this process's clients, for the case that a peer takes this process for dead.
 pub(super) type Places = HashMap<(i64, ClientId), Held>;
 
-/// Does a command; gives its answer.
+/// Does a command.
 pub(super) fn run(
     shared: &Shared,
     txn: &mut Txn<'_>,
     places: &Places,
     command: &Command,
-) -> Result<i64, Stopped> {
+) -> Result<(), Stopped> {
     match command {
         Command::Beat => beat(shared, txn, places),
         other => Ok(perform(shared, txn, other)?),
     }
 }
 
-fn perform(shared: &Shared, txn: &mut Txn<'_>, command: &Command) -> StoreResult<i64> {
+fn perform(shared: &Shared, txn: &mut Txn<'_>, command: &Command) -> StoreResult<()> {
     let conn = txn.conn;
     match command {
-        Command::CreateCanvas(id) => Ok(txn.create_canvas(id, true)?.unwrap_or(NO_ROOM)),
-        Command::Watermarks(marks) => watermarks(conn, shared, marks, txn.now_ms),
+        Command::CreateCanvas { id, key } => key.is(txn.create_canvas(id)?),
+        Command::Watermarks(marks) => watermarks(conn, shared, marks, txn.now_ms)?,
         Command::Reap {
             number,
             silent_since,
-        } => txn.reap(*number, *silent_since),
-        Command::Sweep => txn.sweep(),
-        Command::Clean { after, upto } => txn.clean(*after, *upto),
-        Command::ForgetWatermarks => Ok(cleanup::forget_watermarks(conn)?),
+        } => drop(txn.reap(*number, *silent_since)?),
+        Command::Sweep => txn.sweep()?,
+        Command::Clean { after, upto } => txn.clean(*after, *upto)?,
+        Command::ForgetWatermarks => cleanup::forget_watermarks(conn)?,
         Command::ForgetClients { after, upto, old } => {
             let mut forget = conn.prepare_cached(sql::FORGET_CLIENTS)?;
-            let forgotten = forget.execute(params![after.0, after.1, upto.0, upto.1, old])?;
-            Ok(i64::try_from(forgotten).unwrap_or(i64::MAX))
+            forget.execute(params![after.0, after.1, upto.0, upto.1, old])?;
         }
-        Command::Delete { key, epoch } => txn.delete_canvas(*key, *epoch),
-        Command::EndCanvases => txn.end_canvases(),
-        Command::SweepContent => txn.sweep_content(),
-        Command::EmptyIdle { key, before } => txn.empty_idle(*key, *before),
-        Command::Vacuum => Ok(cleanup::vacuum(conn)?),
-        Command::Jobs => Ok(shared.jobs.run(shared, conn, txn.now_ms)?),
-        Command::FireHooks => Ok(shared.fire_hooks(conn, txn.now_ms)?),
-        Command::StoreHooks { texts, over } => {
-            hooks::store(conn, texts, *over).map(|change| change as i64)
+        Command::Delete { key, epoch, head } => head.is(txn.delete_canvas(*key, *epoch)?),
+        Command::EndCanvases => txn.end_canvases()?,
+        Command::SweepContent => drop(txn.sweep_content()?),
+        Command::EmptyIdle { key, before } => txn.empty_idle(*key, *before)?,
+        Command::Vacuum => cleanup::vacuum(conn)?,
+        Command::Jobs => drop(shared.jobs.run(shared, conn, txn.now_ms)?),
+        Command::FireHooks => shared.fire_hooks(conn, txn.now_ms)?,
+        Command::StoreHooks {
+            texts,
+            over,
+            change,
+        } => change.is(hooks::store(conn, texts, *over)?),
+        Command::TurnOffHook { name, why, was_on } => {
+            was_on.is(hooks::turn_off(conn, name, why, txn.now_ms)?);
         }
-        Command::TurnOffHook { name, why } => Ok(hooks::turn_off(conn, name, why, txn.now_ms)?),
-        Command::Sample(rows) => Ok(analytics::write(conn, shared.own.setup.number, rows)?),
+        Command::Sample(rows) => analytics::write(conn, shared.own.setup.number, rows)?,
         // The first is done above, the second behind the batch, the last not within a transaction.
-        Command::Beat | Command::TellAside | Command::RestartWal => Ok(0),
+        Command::Beat | Command::TellAside | Command::RestartWal => {}
     }
+    Ok(())
 }
 
 /// Says that this instance lives. If a peer has taken it for dead (it was stopped for a while), it comes back
 /// under its old number, since that is in its connections' numbers, and its clients take their places again.
-fn beat(shared: &Shared, txn: &mut Txn<'_>, places: &Places) -> Result<i64, Stopped> {
+fn beat(shared: &Shared, txn: &mut Txn<'_>, places: &Places) -> Result<(), Stopped> {
     if hosts::used_under(txn.conn)?.as_deref() != Some(shared.own.boot_id.as_str()) {
         let reason = "another host has taken this file: one file is for the processes of one host";
         return Err(Stopped::Fatal(Fatal(reason.to_owned())));
@@ -154,7 +210,7 @@ fn beat(shared: &Shared, txn: &mut Txn<'_>, places: &Places) -> Result<i64, Stop
     let number = shared.own.setup.number;
     let mut beat = txn.conn.prepare_cached(sql::BEAT)?;
     if beat.execute(params![number, txn.now_ms])? > 0 {
-        return Ok(1);
+        return Ok(());
     }
     let name = &shared.own.setup.instance_id;
     if txn.conn.prepare(sql::INSTANCE_OF_NAME)?.exists([name])? {
@@ -191,7 +247,7 @@ fn watermarks(
     shared: &Shared,
     marks: &[(i64, Option<i64>)],
     now_ms: i64,
-) -> StoreResult<i64> {
+) -> StoreResult<()> {
     let own = &shared.own.setup.instance_id;
     let mut set = conn.prepare_cached(sql::SET_WATERMARK)?;
     let mut delete = conn.prepare_cached(sql::DELETE_WATERMARK)?;
@@ -203,5 +259,5 @@ fn watermarks(
             None => delete.execute(params![key, own])?,
         };
     }
-    Ok(0)
+    Ok(())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::apply::Txn;
-use super::commands::{Command, NO_ROOM};
+use super::commands::Command;
 use super::reader::unavailable;
 use super::rows::Ephemeral;
 use super::store_error::StoreResult;
@@ -42,15 +42,14 @@ impl SqliteBackplane {
 
     /// Has the writer make a canvas, unless there is one.
     pub(super) async fn ask_for_canvas(&self, id: &CanvasId) -> Result<i64, Unavailable> {
-        match self.ask(Command::CreateCanvas(id.clone())).await? {
-            NO_ROOM => {
-                let there = room_for_canvas(&self.shared.config.rules.quotas, u64::MAX);
-                Err(there.map_or_else(Unavailable::Full, |()| {
-                    unavailable("the canvas was not made")
-                }))
-            }
-            key => Ok(key),
-        }
+        let id = id.clone();
+        let made = self.ask(|key| Command::CreateCanvas { id, key }).await?;
+        made.ok_or_else(|| {
+            let there = room_for_canvas(&self.shared.config.rules.quotas, u64::MAX);
+            there.map_or_else(Unavailable::Full, |()| {
+                unavailable("the canvas was not made")
+            })
+        })
     }
 
     pub(super) async fn all_canvases(
@@ -138,10 +137,8 @@ impl SqliteBackplane {
     pub(super) async fn delete_canvas(&self, canvas: &Canvas) -> Result<Position, Unavailable> {
         let key = canvas.key;
         let epoch = Epoch::random();
-        let seq = self
-            .ask(Command::Delete { key, epoch })
-            .await?
-            .cast_unsigned();
+        let delete = |head| Command::Delete { key, epoch, head };
+        let seq = self.ask(delete).await?;
         Ok(Position { epoch, seq })
     }
 }
@@ -174,7 +171,7 @@ fn found(id: CanvasId, row: &Row<'_>) -> rusqlite::Result<Found> {
 
 impl Txn<'_> {
     /// Empties a canvas; gives the head, since the numbers go on: a row of before is never one of after.
-    pub(super) fn delete_canvas(&mut self, key: i64, epoch: Epoch) -> StoreResult<i64> {
+    pub(super) fn delete_canvas(&mut self, key: i64, epoch: Epoch) -> StoreResult<u64> {
         if !self.conn.prepare_cached(sql::HEAD)?.exists([key])? {
             return Ok(0);
         }
@@ -184,7 +181,7 @@ impl Txn<'_> {
         }
         self.canvas(key)?.restart(epoch)?;
         self.count_stored(key)?;
-        Ok(seq.cast_signed())
+        Ok(seq)
     }
 
     pub(super) fn kick(&mut self, key: i64, conn: ConnId) -> StoreResult<()> {

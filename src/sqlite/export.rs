@@ -1,6 +1,7 @@
 //! Reads everything in a file as plain rows, which carry it to another store. All of it is of one moment.
 
 use std::fs::File;
+use std::num::NonZeroI64;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -154,7 +155,7 @@ impl Export {
                     epoch: Epoch::parse(row.get_ref(0)?.as_str()?).unwrap_or_else(Epoch::random),
                     seq: row.get::<_, i64>(1)?.cast_unsigned(),
                 },
-                row: row.get(2)?,
+                row: NonZeroI64::new(row.get(2)?),
                 presence_version: row.get::<_, i64>(3)?.cast_unsigned(),
                 log_from: row.get(7)?,
                 content: row.get(11)?,
@@ -218,9 +219,12 @@ impl Export {
     fn messages(&self, head: &Head) -> StoreResult<Vec<KeptMessage>> {
         let mut statement = self.conn.prepare_cached(MESSAGE)?;
         let mut messages = Vec::new();
-        let mut id = head.row;
+        let mut next = head.row;
         let mut seq = head.at.seq;
-        while id > head.log_from && seq > 0 {
+        while let Some(id) = next.map(NonZeroI64::get)
+            && id > head.log_from
+            && seq > 0
+        {
             let mut rows = statement.query([id])?;
             let Some(row) = rows.next()? else { break };
             let over = row.get::<_, i64>(2)? <= self.now_ms;
@@ -240,7 +244,7 @@ impl Export {
                 at_ms: row.get(7)?,
                 body: row.get::<_, String>(8)?.into(),
             });
-            id = row.get(1)?;
+            next = NonZeroI64::new(row.get(1)?);
             seq -= 1;
         }
         messages.reverse();
@@ -255,7 +259,7 @@ impl Export {
     /// The hooks, and what is still to be told to them; `None` if there never were any.
     pub(crate) fn hooks(&self) -> StoreResult<Option<KeptHooks>> {
         let stored = hooks::read(&self.conn)?;
-        if stored.version == 0 {
+        if !stored.is_stored() {
             return Ok(None);
         }
         // Lists of texts: there is nothing that can't be written.
@@ -308,8 +312,8 @@ impl Export {
 /// A canvas's row.
 struct Head {
     at: Position,
-    /// The row of its last message.
-    row: i64,
+    /// The row of its last message; `None` if its log is empty.
+    row: Option<NonZeroI64>,
     presence_version: u64,
     /// Rows up to this one are no part of its log.
     log_from: i64,

@@ -198,13 +198,13 @@ impl Shared {
     }
 
     /// Tells hooks of canvases that became quiet, and of gaps.
-    pub(super) fn fire_hooks(&self, conn: &Connection, now_ms: i64) -> rusqlite::Result<i64> {
+    pub(super) fn fire_hooks(&self, conn: &Connection, now_ms: i64) -> rusqlite::Result<()> {
         let stored = self.hooks.current.borrow().clone();
         let fired = self.jobs.in_txn(&self.config.jobs, conn, now_ms, |push| {
             due::fire(&stored, conn, push, now_ms)
         })?;
         self.hooks.rest(fired.refused, now_ms);
-        Ok(fired.count)
+        Ok(())
     }
 }
 
@@ -236,7 +236,7 @@ pub(super) fn store(conn: &Connection, texts: &[HookText], over: bool) -> StoreR
     if before.texts == texts && (before.off.is_empty() || !over) {
         return Ok(Change::None);
     }
-    if before.version > 0 && !over {
+    if before.is_stored() && !over {
         return Ok(Change::OthersStay);
     }
     let json = serde_json::to_string(texts).map_err(StoreError::Hooks)?;
@@ -246,19 +246,19 @@ pub(super) fn store(conn: &Connection, texts: &[HookText], over: bool) -> StoreR
     Ok(Change::Stored)
 }
 
-/// The hook is told nothing more, until the hooks are stored anew. 1 if it was on.
+/// The hook is told nothing more, until the hooks are stored anew. `false` if it was not on.
 pub(super) fn turn_off(
     conn: &Connection,
     name: &str,
     why: &str,
     now_ms: i64,
-) -> rusqlite::Result<i64> {
+) -> rusqlite::Result<bool> {
     let before = read(conn)?;
     let known = before.texts.iter().any(|text| text.name == name);
     if !known || before.off.iter().any(|(off, _)| off == name) {
-        return Ok(0);
+        return Ok(false);
     }
     conn.execute(TURN_OFF, params![name, why, now_ms])?;
     conn.execute(TOUCH, [])?;
-    Ok(1)
+    Ok(true)
 }

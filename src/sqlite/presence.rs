@@ -13,8 +13,8 @@ use crate::sqlite::store_error::StoreResult;
 const SWEEP: u32 = 1_000;
 
 impl Txn<'_> {
-    /// Removes a dead instance and turns its clients away. 0 if it is not there any more, or is heard of again.
-    pub(super) fn reap(&mut self, number: i64, silent_since: Option<i64>) -> StoreResult<i64> {
+    /// Removes a dead instance and turns its clients away. `false` if it is not there any more, or is heard of again.
+    pub(super) fn reap(&mut self, number: i64, silent_since: Option<i64>) -> StoreResult<bool> {
         let gone = self
             .conn
             .query_row(
@@ -23,10 +23,12 @@ impl Txn<'_> {
                 |row| row.get::<_, String>(0),
             )
             .optional()?;
-        let Some(instance) = gone else { return Ok(0) };
+        let Some(instance) = gone else {
+            return Ok(false);
+        };
         self.lose_all(u32::try_from(number).unwrap_or(u32::MAX), true)?;
         tracing::info!(instance, "a dead instance was removed");
-        Ok(1)
+        Ok(true)
     }
 
     /// All clients of an instance that is not registered any more are lost, and it has processed nothing more. `died`: it did not end
@@ -54,8 +56,8 @@ impl Txn<'_> {
         Ok(())
     }
 
-    /// Removes those who were away for longer than the grace. Gives how many.
-    pub(super) fn sweep(&mut self) -> StoreResult<i64> {
+    /// Removes those who were away for longer than the grace.
+    pub(super) fn sweep(&mut self) -> StoreResult<()> {
         let gone_since_ms = self.setup.rules.gone_since_ms(self.now_ms);
         let mut statement = self.conn.prepare_cached(sql::AWAY)?;
         let lost: Vec<(i64, String)> = statement
@@ -63,13 +65,12 @@ impl Txn<'_> {
                 Ok((row.get(0)?, row.get(1)?))
             })?
             .collect::<Result<_, _>>()?;
-        let mut removed = 0;
         for (key, client) in lost {
             if let Ok(client) = ClientId::parse(&client) {
-                removed += i64::from(self.canvas(key)?.end_grace(&client)?);
+                self.canvas(key)?.end_grace(&client)?;
             }
         }
-        Ok(removed)
+        Ok(())
     }
 
     /// This instance was taken for dead: its clients take their places again, where nobody else has.

@@ -1,5 +1,6 @@
 //! A small pool of connections for snapshots, history and statistics. Reading never waits for writers.
 
+use std::num::NonZeroI64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -115,7 +116,8 @@ pub(super) fn at_one_moment<T>(
 pub(super) struct Head {
     pub(super) epoch: Epoch,
     pub(super) seq: u64,
-    head_id: i64,
+    /// The row of its youngest message; `None` if its log is empty.
+    head_id: Option<NonZeroI64>,
     pub(super) presence_version: u64,
     /// Rows up to this one are no part of its log.
     log_from: i64,
@@ -131,7 +133,7 @@ pub(super) fn head(conn: &Connection, key: i64) -> rusqlite::Result<Head> {
         Ok(Head {
             epoch: Epoch::parse(row.get_ref(0)?.as_str()?).unwrap_or(Epoch(0)),
             seq: row.get::<_, i64>(1)?.cast_unsigned(),
-            head_id: row.get(2)?,
+            head_id: NonZeroI64::new(row.get(2)?),
             presence_version: row.get::<_, i64>(3)?.cast_unsigned(),
             log_from: row.get(7)?,
             content: row.get(11)?,
@@ -359,24 +361,23 @@ fn walk(
         .prepare_cached(sql::ANCHOR)?
         .query_row(params![key, seq.cast_signed()], |row| row.get(0))
         .optional()?;
-    let mut id: i64 = anchor.unwrap_or(head.head_id);
+    let mut next = anchor.or(head.head_id);
     let mut step = conn.prepare_cached(sql::STEP)?;
     let mut ids = Vec::with_capacity(64);
-    loop {
+    while let Some(id) = next.map(NonZeroI64::get) {
         let mut rows = step.query([id])?;
-        let Some(row) = rows.next()? else {
-            return Ok(None);
-        };
+        let Some(row) = rows.next()? else { break };
         let found: i64 = row.get(0)?;
         let over = row.get::<_, i64>(4)? <= now_ms || id <= head.log_from;
         if over || found.cast_unsigned() < seq {
-            return Ok(None);
+            break;
         }
         ids.push(id);
         if found.cast_unsigned() == seq {
             ids.reverse();
             return Ok(Some(ids));
         }
-        id = row.get(1)?;
+        next = NonZeroI64::new(row.get(1)?);
     }
+    Ok(None)
 }

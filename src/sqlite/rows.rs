@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -128,6 +129,7 @@ pub(super) fn kick(conn: ConnId) -> String {
 /// The payload of a post row.
 pub(super) fn post(conn: ConnId, post: &Post) -> String {
     let Post { number, messages } = post;
+    let number = number.map_or(0, NonZeroU64::get);
     format!(
         "{{\"conn\":{},\"number\":{number},\"messages\":{messages}}}",
         conn.0
@@ -166,7 +168,7 @@ pub(super) fn read(row: &Ephemeral<'_>) -> Option<Delivery> {
         POST => {
             let payload: PostPayload<'_> = serde_json::from_str(row.payload).ok()?;
             let post = Post {
-                number: payload.number,
+                number: NonZeroU64::new(payload.number),
                 messages: payload.messages.get().into(),
             };
             let conn = ConnId(payload.conn);
@@ -325,16 +327,18 @@ mod tests {
         let payload = kick(largest);
         let read_back = read(&row(KICK, &payload));
         assert!(matches!(read_back, Some(Delivery::Kick { conn }) if conn == largest));
-        let posted = Post {
-            number: 7,
+        let posts = [NonZeroU64::new(7), None].map(|number| Post {
+            number,
             messages: r#"[{"type":"ping"}]"#.into(),
-        };
-        let payload = post(largest, &posted);
-        let read_back = read(&row(POST, &payload));
-        assert!(
-            matches!(&read_back, Some(Delivery::Post { conn, post }) if *conn == largest && *post == posted),
-            "{payload}"
-        );
+        });
+        let payloads = posts.each_ref().map(|posted| post(largest, posted));
+        for (posted, payload) in posts.iter().zip(&payloads) {
+            let read_back = read(&row(POST, payload));
+            assert!(
+                matches!(&read_back, Some(Delivery::Post { conn, post }) if *conn == largest && post == posted),
+                "{payload}"
+            );
+        }
         let (epoch, seq) = (Epoch::random(), 17);
         let payload = reset(Position { epoch, seq });
         let read_back = read(&row(RESET, &payload));

@@ -52,15 +52,20 @@ pub(super) enum Step {
 /// What the writer committed.
 #[derive(Debug, Default)]
 pub(super) struct Committed {
-    /// The first row's id; 0 if there is none.
-    pub(super) first_id: i64,
-    /// The last row's id; 0 if there is none.
-    pub(super) last_id: i64,
+    /// The ids of its rows; `None` if it has none.
+    pub(super) ids: Option<Ids>,
     /// The relay's clock in it.
     pub(super) now_ms: i64,
     pub(super) steps: Vec<Step>,
     /// The rows, if they are few.
     pub(super) carried: Carried,
+}
+
+/// The ids of rows that follow each other.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ids {
+    pub(super) first: i64,
+    pub(super) last: i64,
 }
 
 impl Committed {

@@ -64,7 +64,7 @@ pub(super) struct Upkeep {
     aside: Option<i64>,
     failing: bool,
     /// Its socket is gone: told once.
-    unheard: bool,
+    socket_gone: bool,
 }
 
 impl Upkeep {
@@ -84,7 +84,7 @@ impl Upkeep {
             first_away: None,
             aside: None,
             failing: false,
-            unheard: false,
+            socket_gone: false,
         }
     }
 
@@ -178,14 +178,14 @@ impl Upkeep {
     /// Deleted, it loses nothing, but messages of other processes come by the safety poll only.
     fn look_for_own_socket(&mut self) {
         let path = &self.shared.own.wake_path;
-        let unheard = matches!(path.try_exists(), Ok(false));
-        if unheard && !self.unheard {
+        let socket_gone = matches!(path.try_exists(), Ok(false));
+        if socket_gone && !self.socket_gone {
             tracing::error!(
                 path = %path.display(),
                 "the socket of this instance was deleted: no other process can wake it, restart it"
             );
         }
-        self.unheard = unheard;
+        self.socket_gone = socket_gone;
     }
 
     /// The oldest live instance leads. No lock says so: one that is stopped would keep it. Two that both believe it

@@ -7,6 +7,7 @@ pub(super) mod receiver;
 pub(super) mod seal;
 
 use std::io;
+use std::num::NonZeroU32;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -77,7 +78,7 @@ impl Peers {
     }
 
     /// Tells all peers of rows. `false` if one of them seems dead.
-    pub(super) fn notify(&self, committed: &Committed, wal_frames: u32) -> bool {
+    pub(super) fn notify(&self, committed: &Committed, wal_frames: Option<NonZeroU32>) -> bool {
         self.send(datagram::rows(committed, wal_frames))
     }
 

@@ -5,6 +5,7 @@ mod farewell;
 mod left;
 
 use std::cell::Cell;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -66,8 +67,6 @@ impl Taken {
 struct Applied {
     committed: Committed,
     held: Vec<HeldChange>,
-    /// One for each task.
-    answers: Vec<i64>,
     /// What the entries have done beyond their own bytes.
     budget: Budget,
     /// What has not happened.
@@ -195,19 +194,13 @@ impl Writer {
         shared.fail_points.pass(FailStep::AfterBegin)?;
         let mut txn = Txn::new(&self.conn, &shared.own.setup, now_ms);
         txn.hooks = shared.hooks.stage(&self.conn)?;
-        let mut answers = Vec::with_capacity(taken.tasks.len());
         let mut entries = taken.batch.iter().map(|waiting| &waiting.entry);
         if entries.any(|entry| matches!(entry, Entry::Join { .. })) {
             // Who joins an instance that is not registered would be a ghost after its death.
             commands::stay_registered(shared, &mut txn, &self.places)?;
         }
         for task in &taken.tasks {
-            answers.push(commands::run(
-                shared,
-                &mut txn,
-                &self.places,
-                &task.command,
-            )?);
+            commands::run(shared, &mut txn, &self.places, &task.command)?;
         }
         let (budget, left) = apply_batch(&mut txn, taken)?;
         shared.fail_points.pass(FailStep::AfterInsert)?;
@@ -219,14 +212,13 @@ impl Writer {
         if taken.has(&Command::TellAside) {
             shared.tell_aside(taken.batch.len(), &self.conn, now_ms)?;
         }
-        if committed.last_id > 0 {
-            shared.tail.hold_back(committed.first_id);
+        if let Some(ids) = committed.ids {
+            shared.tail.hold_back(ids.first);
         }
         shared.fail_points.pass(FailStep::BeforeCommit)?;
         Ok(Applied {
             committed,
             held,
-            answers,
             budget,
             left,
         })
@@ -240,13 +232,9 @@ impl Writer {
     /// Tells peers, rooms and whoever waits: those who are farthest first.
     fn publish(&mut self, done: Done, started: Instant) {
         let Done {
-            applied:
-                Applied {
-                    committed,
-                    held,
-                    answers,
-                    ..
-                },
+            applied: Applied {
+                committed, held, ..
+            },
             taken,
         } = done;
         let Taken {
@@ -258,9 +246,10 @@ impl Writer {
         let now = Instant::now();
         let frames = WAL_FRAMES.get();
         shared.counters.wal_frames.store(frames, Ordering::Relaxed);
-        let last_id = committed.last_id;
         shared.fail_points.note(FailStep::BeforeWake);
-        if last_id > 0 && !shared.peers.is_empty() && !shared.peers.notify(&committed, frames) {
+        let has_rows = committed.ids.is_some();
+        let frames = NonZeroU32::new(frames);
+        if has_rows && !shared.peers.is_empty() && !shared.peers.notify(&committed, frames) {
             shared.waker.notify();
         }
         shared.counters.count(
@@ -302,10 +291,8 @@ impl Writer {
         if shared.hooks.goes_on() || changed {
             shared.intake.submit(Command::TellAside, None);
         }
-        for (task, answer) in tasks.into_iter().zip(answers) {
-            if let Some(reply) = task.reply {
-                reply(answer);
-            }
+        for reply in tasks.into_iter().filter_map(|task| task.reply) {
+            reply();
         }
         for change in held {
             self.hold(change);

@@ -218,7 +218,7 @@ pub fn a_post_comes_to_the_instance_of_its_stream<C: Cluster>() {
     last.join(&ada).expect("she may");
     let conn = ada.author.conn;
     let post = Post {
-        number: 3,
+        number: std::num::NonZeroU64::new(3),
         messages: r#"[{"type":"ping"},{"type":"chat","op":1,"text":"é"}]"#.into(),
     };
     if seats.len() > 1 {

@@ -108,7 +108,7 @@ impl Follower {
             }
             let stored = self.current();
             // What is left of hooks that are gone goes then, too.
-            let there = !stored.hooks.is_empty() || (again && stored.version > 0);
+            let there = !stored.hooks.is_empty() || (again && stored.is_stored());
             if there && !self.rests() {
                 self.fire().await;
             }

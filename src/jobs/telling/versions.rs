@@ -55,7 +55,7 @@ pub(crate) fn store<S: Store>(
     if before.texts == texts && (before.off.is_empty() || !over) {
         return Ok(Change::None);
     }
-    if before.version > 0 && !over {
+    if before.is_stored() && !over {
         return Ok(Change::OthersStay);
     }
     put(w, before.version + 1, texts, &[])?;

@@ -67,10 +67,10 @@ impl Posts {
     /// The next message. At a post's end its client is told that it was taken.
     fn next(&mut self, out: &Outbound) -> Option<Box<RawValue>> {
         if self.messages.is_none() {
-            let post = out.posts(Mailbox::take)??;
-            counts::BYTES_IN.add(post.messages.len() as u64);
+            let messages = out.posts(Mailbox::take)??;
+            counts::BYTES_IN.add(messages.len() as u64);
             // The process that took it from the client has checked that it is an array.
-            self.messages = Some(serde_json::from_str(&post.messages).unwrap_or_default());
+            self.messages = Some(serde_json::from_str(&messages).unwrap_or_default());
         }
         let next = self.messages.as_mut()?.pop_front();
         if next.is_none() {

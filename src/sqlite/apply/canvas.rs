@@ -1,5 +1,7 @@
 //! A canvas's rows in the tables, as the rules see them.
 
+use std::num::NonZeroI64;
+
 use rusqlite::{OptionalExtension, params};
 
 use super::head::read_canvas;
@@ -137,10 +139,11 @@ impl Store for Rows<'_, '_> {
 
     fn place_of(&mut self, name: &ClientId, op: u64) -> StoreResult<u64> {
         self.txn.queued.write()?;
-        let mut id = self.canvas().head_id;
+        let mut next = self.canvas().head_id;
         let mut step = self.txn.conn.prepare_cached(sql::STEP)?;
         for _ in 0..RESENT_STEPS {
-            let mut rows = step.query([id])?;
+            let Some(id) = next else { break };
+            let mut rows = step.query([id.get()])?;
             let Some(row) = rows.next()? else { break };
             if row.get::<_, i64>(4)? <= self.txn.now_ms {
                 break;
@@ -150,7 +153,7 @@ impl Store for Rows<'_, '_> {
             {
                 return Ok(row.get::<_, i64>(0)?.cast_unsigned());
             }
-            id = row.get(1)?;
+            next = NonZeroI64::new(row.get(1)?);
         }
         Ok(0)
     }
@@ -169,10 +172,10 @@ impl Store for Rows<'_, '_> {
             expires_at: now_ms + self.txn.setup.rules.message_ttl_ms,
             payload: message.text,
         };
-        let prev_id = self.canvas().head_id;
-        let id = self.txn.insert(&row, prev_id)?;
+        let previous = self.canvas().head_id;
+        let id = self.txn.insert(&row, previous)?;
         let canvas = self.canvas();
-        canvas.head_id = id;
+        canvas.head_id = NonZeroI64::new(id);
         // Who writes on it has use for it.
         canvas.ends_set |= canvas.ends_at.take().is_some();
         self.txn.charge(self.key, message.text.len())?;
@@ -310,7 +313,7 @@ impl Store for Rows<'_, '_> {
         let last_id = { last_id }.query_row([], |row| row.get(0)).optional()?;
         let canvas = self.canvas();
         canvas.places_from = seq;
-        canvas.head_id = 0;
+        canvas.head_id = None;
         canvas.dirty = true;
         canvas.log_bytes = 0;
         canvas.log_from = last_id.unwrap_or(0);

@@ -16,31 +16,44 @@ use crate::time::millis;
 const ENDS_AT_ONCE: u32 = 1_000;
 
 impl Txn<'_> {
-    /// The key of a canvas, which is made if it is new. Keys are never given out again. `None` if there is no room for another one, as
-    /// far as that is asked for.
-    pub(in crate::sqlite) fn create_canvas(
-        &mut self,
-        id: &CanvasId,
-        bounded: bool,
-    ) -> StoreResult<Option<i64>> {
-        let mut find = self.conn.prepare_cached(sql::CANVAS)?;
-        if let Some(key) = find.query_row([id.as_str()], |row| row.get(0)).optional()? {
+    /// The key of a canvas, which is made if it is new. `None` if there is no room for another one.
+    pub(in crate::sqlite) fn create_canvas(&mut self, id: &CanvasId) -> StoreResult<Option<i64>> {
+        if let Some(key) = self.key_of(id)? {
             return Ok(Some(key));
         }
         let quotas = self.setup.quotas;
+        let there = self.totals()?.canvases;
+        if room_for_canvas(&quotas, there).is_err() {
+            return Ok(None);
+        }
+        self.make_canvas(id).map(Some)
+    }
+
+    /// The key of a canvas, which is made if it is new, however many there are.
+    pub(in crate::sqlite) fn sure_canvas(&mut self, id: &CanvasId) -> StoreResult<i64> {
+        match self.key_of(id)? {
+            Some(key) => Ok(key),
+            None => self.make_canvas(id),
+        }
+    }
+
+    fn key_of(&self, id: &CanvasId) -> StoreResult<Option<i64>> {
+        let mut find = self.conn.prepare_cached(sql::CANVAS)?;
+        Ok(find.query_row([id.as_str()], |row| row.get(0)).optional()?)
+    }
+
+    /// Keys are never given out again.
+    fn make_canvas(&mut self, id: &CanvasId) -> StoreResult<i64> {
         // Those that another program has put there.
         let mut last = self.conn.prepare_cached(sql::LAST_KEY)?;
         let last: i64 = last.query_row([], |row| row.get(0))?;
         let totals = self.totals()?;
-        if bounded && room_for_canvas(&quotas, totals.canvases).is_err() {
-            return Ok(None);
-        }
         let key = totals.next_key.max(last + 1);
         totals.next_key = key + 1;
         totals.canvases += 1;
         totals.dirty = true;
         self.insert_canvas(key, id)?;
-        Ok(Some(key))
+        Ok(key)
     }
 
     fn insert_canvas(&self, key: i64, id: &CanvasId) -> StoreResult<usize> {
@@ -68,8 +81,8 @@ impl Txn<'_> {
         Ok(true)
     }
 
-    /// Removes canvases whose time has come and that nobody is on, a bounded number of rows at a time. Gives how many rows went.
-    pub(in crate::sqlite) fn end_canvases(&mut self) -> StoreResult<i64> {
+    /// Removes canvases whose time has come and that nobody is on, a bounded number of rows at a time.
+    pub(in crate::sqlite) fn end_canvases(&mut self) -> StoreResult<()> {
         let mut due = self.conn.prepare_cached(sql::ENDING)?;
         let keys: Vec<i64> = due
             .query_map(params![self.now_ms, ENDS_AT_ONCE], |row| row.get(0))?
@@ -99,11 +112,11 @@ impl Txn<'_> {
             totals.canvases = totals.canvases.saturating_sub(1);
             totals.dirty = true;
         }
-        Ok(i64::try_from(went).unwrap_or(i64::MAX))
+        Ok(())
     }
 
-    /// Empties a canvas that nobody was on since `before`, as a deletion does. 1 if it was so.
-    pub(in crate::sqlite) fn empty_idle(&mut self, key: i64, before: i64) -> StoreResult<i64> {
+    /// Empties a canvas that nobody was on since `before`, as a deletion does.
+    pub(in crate::sqlite) fn empty_idle(&mut self, key: i64, before: i64) -> StoreResult<()> {
         let idle = match Rows::find(self, key)? {
             Some(rows) => {
                 let canvas = rows.into_canvas();
@@ -112,10 +125,10 @@ impl Txn<'_> {
             None => false,
         };
         if !idle || self.is_attended(key)? {
-            return Ok(0);
+            return Ok(());
         }
         self.delete_canvas(key, Epoch::random())?;
-        Ok(1)
+        Ok(())
     }
 
     /// Whether somebody is on it, or an instance has a room for it.

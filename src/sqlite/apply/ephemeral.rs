@@ -34,7 +34,7 @@ impl Txn<'_> {
             expires_at: self.now_ms + self.setup.cursor_ttl_ms,
             payload: row.payload,
         };
-        self.insert(&written, 0)?;
+        self.insert(&written, None)?;
         if row.kind != rows::SIGNAL {
             self.charge_ephemeral(key, row.payload.len())?;
         }

@@ -1,5 +1,7 @@
 //! A canvas's row, read once a transaction.
 
+use std::num::NonZeroI64;
+
 use rusqlite::OptionalExtension;
 
 use super::{OpenCanvas, Txn};
@@ -25,7 +27,7 @@ pub(super) fn read_canvas(txn: &Txn<'_>, key: i64) -> StoreResult<Option<OpenCan
                     logs: row.get::<_, i64>(14)?.cast_unsigned(),
                 },
             },
-            head_id: row.get(2)?,
+            head_id: NonZeroI64::new(row.get(2)?),
             log_bytes: row.get::<_, i64>(6)?.cast_unsigned(),
             log_from: row.get(7)?,
             ephemeral_bytes: row.get::<_, i64>(13)?.cast_unsigned(),

@@ -1,6 +1,8 @@
 //! The rows that a transaction puts into the queue, several with one statement: each statement reads and writes the
 //! counter of ids, however many rows it has.
 
+use std::num::NonZeroI64;
+
 use rusqlite::{CachedStatement, Connection};
 
 use crate::sqlite::carried::QueueRow;
@@ -27,11 +29,15 @@ impl<'a> Queued<'a> {
         }
     }
 
-    /// Takes a row; gives its id. The first is written at once, since its id is the table's to give.
-    pub(super) fn push(&mut self, row: &QueueRow<'_>, prev_id: i64) -> StoreResult<i64> {
+    /// Takes a row, and the one before it in its canvas's log, if it is in it; gives its id. The first is written at once, since its id is the table's to give.
+    pub(super) fn push(
+        &mut self,
+        row: &QueueRow<'_>,
+        previous: Option<NonZeroI64>,
+    ) -> StoreResult<i64> {
         let Some(last_id) = self.last_id else {
             let mut statement = self.conn.prepare_cached(sql::INSERT_ROW)?;
-            bind(&mut statement, 0, row, prev_id)?;
+            bind(&mut statement, 0, row, previous)?;
             statement.raw_execute()?;
             let id = self.conn.last_insert_rowid();
             self.last_id = Some(id);
@@ -41,7 +47,7 @@ impl<'a> Queued<'a> {
             Some(statement) => statement,
             none => none.insert(self.conn.prepare_cached(sql::INSERT_ROWS)?),
         };
-        bind(statement, usize::from(self.waiting), row, prev_id)?;
+        bind(statement, usize::from(self.waiting), row, previous)?;
         self.waiting += 1;
         self.last_id = Some(last_id + 1);
         if self.waiting == sql::ROWS_AT_ONCE {
@@ -71,7 +77,7 @@ fn bind(
     statement: &mut CachedStatement<'_>,
     place: usize,
     row: &QueueRow<'_>,
-    prev_id: i64,
+    previous: Option<NonZeroI64>,
 ) -> rusqlite::Result<()> {
     let at = place * sql::ROW_PARAMETERS;
     statement.raw_bind_parameter(at + 1, row.key)?;
@@ -80,7 +86,7 @@ fn bind(
     statement.raw_bind_parameter(at + 4, row.origin.cast_signed())?;
     statement.raw_bind_parameter(at + 5, row.client)?;
     statement.raw_bind_parameter(at + 6, row.op.cast_signed())?;
-    statement.raw_bind_parameter(at + 7, prev_id)?;
+    statement.raw_bind_parameter(at + 7, previous.map_or(0, NonZeroI64::get))?;
     statement.raw_bind_parameter(at + 8, row.at_ms)?;
     statement.raw_bind_parameter(at + 9, row.expires_at)?;
     statement.raw_bind_parameter(at + 10, row.payload)
@@ -105,7 +111,7 @@ mod tests {
             expires_at: 13,
             payload: &payload,
         };
-        queued.push(&row, seq - 1).unwrap()
+        queued.push(&row, NonZeroI64::new(seq - 1)).unwrap()
     }
 
     fn stored(conn: &Connection) -> Vec<(i64, i64, i64, String)> {

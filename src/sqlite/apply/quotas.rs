@@ -153,14 +153,12 @@ impl Txn<'_> {
         Ok(())
     }
 
-    /// Deletes expired rows with `after < id <= upto`, which nobody is charged with any more. Gives how many.
-    pub(in crate::sqlite) fn clean(&mut self, after: i64, upto: i64) -> StoreResult<i64> {
+    /// Deletes expired rows with `after < id <= upto`, which nobody is charged with any more.
+    pub(in crate::sqlite) fn clean(&mut self, after: i64, upto: i64) -> StoreResult<()> {
         let mut delete = self.conn.prepare_cached(sql::DELETE_EXPIRED)?;
         let mut rows = delete.query(params![after, upto, self.now_ms])?;
-        let mut deleted = 0;
         let mut charged = HashMap::<i64, Vec<Went>>::new();
         while let Some(row) = rows.next()? {
-            deleted += 1;
             let bytes = charge(row.get::<_, u32>(2)? as usize);
             let of_it = charged.entry(row.get(0)?).or_default();
             of_it.push(Went {
@@ -172,7 +170,7 @@ impl Txn<'_> {
         for (key, rows) in charged {
             self.discharge(key, &rows)?;
         }
-        Ok(deleted)
+        Ok(())
     }
 
     fn discharge(&mut self, key: i64, rows: &[Went]) -> StoreResult<()> {

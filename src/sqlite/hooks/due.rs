@@ -88,7 +88,6 @@ fn waiting(conn: &Connection) -> rusqlite::Result<BTreeSet<String>> {
 /// What [`fire`] came to.
 #[derive(Debug, Default)]
 pub(in crate::sqlite) struct Fired {
-    pub(in crate::sqlite) count: i64,
     /// A backlog had room, and yet its queue took nothing: all queues together are full.
     pub(in crate::sqlite) refused: bool,
 }
@@ -164,7 +163,6 @@ fn tell_gaps(
         }
         conn.prepare_cached(CLOSED)?
             .execute(params![gap.hook, gap.key])?;
-        fired.count += 1;
     }
     Ok(())
 }
@@ -194,7 +192,6 @@ fn changed(
     }
     conn.prepare_cached(DONE)?
         .execute(params![due.hook, due.key])?;
-    fired.count += 1;
     Ok(())
 }
 

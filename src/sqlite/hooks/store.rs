@@ -28,11 +28,12 @@ impl HookStore for FileHooks {
 
     fn store(&self, texts: Vec<HookText>, over: bool) -> BoxFuture<'_, Result<Change, String>> {
         let stored = async move {
-            let answer = self.0.ask(Command::StoreHooks { texts, over }).await;
-            let answer = answer.map_err(|error| error.to_string())?;
-            let changes = [Change::None, Change::Stored, Change::OthersStay];
-            let change = changes.into_iter().find(|change| *change as i64 == answer);
-            Ok(change.unwrap_or(Change::None))
+            let store = |change| Command::StoreHooks {
+                texts,
+                over,
+                change,
+            };
+            self.0.ask(store).await.map_err(|error| error.to_string())
         };
         stored.boxed()
     }
@@ -45,10 +46,9 @@ impl HookStore for FileHooks {
         let name = name.to_owned();
         let why = why.to_owned();
         let turned = async move {
-            let answer = self.0.ask(Command::TurnOffHook { name, why }).await;
-            answer
-                .map(|answer| answer > 0)
-                .map_err(|error| error.to_string())
+            let turn_off = |was_on| Command::TurnOffHook { name, why, was_on };
+            let asked = self.0.ask(turn_off).await;
+            asked.map_err(|error| error.to_string())
         };
         turned.boxed()
     }

@@ -127,7 +127,7 @@ fn commit(batch: &[Record], prepared: &mut Prepared, setup: &Setup) -> StoreResu
         let Ok(entry) = record.entry(author) else {
             continue;
         };
-        let key = txn.create_canvas(&id, false)?.unwrap_or_default();
+        let key = txn.sure_canvas(&id)?;
         txn.apply(&Waiting {
             key,
             canvas: id,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::{Committed, State, Step, Tail};
+use super::{Committed, Ids, State, Step, Tail};
 
 impl Tail {
     /// The writer is about to commit rows from `first_id` on. The poller leaves them to it: whoever reads them has no
@@ -32,15 +32,14 @@ impl Tail {
         took: Duration,
     ) -> rusqlite::Result<bool> {
         let now_ms = committed.now_ms;
-        let last_id = committed.last_id;
         let mut state = self.state.lock();
         let state = &mut *state;
         state.held_back = None;
         let mut result = Ok(());
         let mut id = state.written;
-        if last_id > 0 {
-            id = committed.first_id - 1;
-            state.written = last_id;
+        if let Some(own) = committed.ids {
+            id = own.first - 1;
+            state.written = own.last;
             if from_memory {
                 result = state.read_to(conn, now_ms, id);
             }
@@ -71,7 +70,9 @@ impl Tail {
         }
         state.flush();
         self.position.store(state.position, Ordering::Release);
-        let left = std::mem::take(&mut state.turned_away) || state.position < last_id;
+        let behind = |own: Ids| state.position < own.last;
+        let behind = committed.ids.is_some_and(behind);
+        let left = std::mem::take(&mut state.turned_away) || behind;
         result.map(|()| left && !state.rooms.is_empty())
     }
 }

@@ -154,7 +154,7 @@ async fn who_was_taken_for_dead_comes_back() {
     sink.wait(|got| presence(got).len() == 4);
 
     let number = i64::from(one.shared.own.setup.number);
-    two.ask(Command::Reap {
+    two.commit(Command::Reap {
         number,
         silent_since: None,
     })
@@ -176,8 +176,14 @@ async fn who_was_taken_for_dead_comes_back() {
     )
     .unwrap();
 
-    assert_eq!(one.ask(Command::Beat).await.unwrap(), 0);
-    assert_eq!(one.ask(Command::Beat).await.unwrap(), 1);
+    let registered = || {
+        conn.prepare(sql::INSTANCE)
+            .and_then(|mut there| there.exists([number]))
+            .unwrap()
+    };
+    assert!(!registered());
+    one.commit(Command::Beat).await.unwrap();
+    assert!(registered());
     let PresenceTable { members, .. } = one.members(&opened.canvas).await.unwrap();
     let places: Vec<_> = members
         .iter()
@@ -201,7 +207,7 @@ async fn who_was_taken_for_dead_comes_back() {
 async fn a_successor_of_the_same_name_keeps_its_clients() {
     let dir = tempfile::tempdir().unwrap();
     let (one, two) = (start(dir.path(), "one"), start(dir.path(), "two"));
-    two.ask(Command::Reap {
+    two.commit(Command::Reap {
         number: i64::from(one.shared.own.setup.number),
         silent_since: None,
     })
@@ -242,7 +248,14 @@ async fn a_client_that_is_here_keeps_its_name() {
         upto: (i64::MAX, String::new()),
         old: i64::MAX,
     };
-    assert_eq!(one.ask(command).await.unwrap(), 1);
+    let conn = rusqlite::Connection::open(&one.shared.files.db).unwrap();
+    let known = || -> i64 {
+        let count = "SELECT count(*) FROM canvas_clients";
+        conn.query_row(count, [], |row| row.get(0)).unwrap()
+    };
+    let before = known();
+    one.commit(command).await.unwrap();
+    assert_eq!(known(), before - 1);
     let thief = on(&one, 1, "mallory");
     one.append(&opened.canvas, Entry::Join { author: thief })
         .unwrap();

@@ -173,7 +173,10 @@ async fn a_forged_row_is_neither_told_nor_in_the_way() {
     let last = crate::sqlite::tail::last_id(&conn).unwrap();
     let now_ms = queue.shared.clock.now_ms();
     let mut forged = crate::sqlite::tail::Committed {
-        first_id: last + 1,
+        ids: Some(crate::sqlite::tail::Ids {
+            first: last + 1,
+            last: last + 1,
+        }),
         ..Default::default()
     };
     forged.carried.push(&QueueRow {
@@ -187,7 +190,7 @@ async fn a_forged_row_is_neither_told_nor_in_the_way() {
         expires_at: now_ms + 60_000,
         payload: r#"{"op":77,"text":"forged"}"#,
     });
-    let bytes = crate::sqlite::wake::datagram::rows(&forged, 0);
+    let bytes = crate::sqlite::wake::datagram::rows(&forged, None);
     let stranger = UnixDatagram::unbound().unwrap();
     for seal in [&[][..], &[0; 16], &[7; 16]] {
         let sent = [&bytes, seal].concat();

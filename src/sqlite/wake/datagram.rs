@@ -1,6 +1,8 @@
 //! The bytes of a wake. Processes of two versions may share a file for a while: a wake that is not understood means
 //! "look into the file".
 
+use std::num::NonZeroU32;
+
 use crate::sqlite::carried::{self, MAX_BYTES, QueueRow};
 use crate::sqlite::tail::{Committed, Step};
 
@@ -29,13 +31,13 @@ pub(in crate::sqlite) const MAX_JOBS: usize = 256;
 pub(in crate::sqlite) enum Datagram<'a> {
     /// These canvases got rows; `None`: any may have.
     Rows {
-        /// The length of the write-ahead log in pages; 0 if its sender does not know.
-        wal_frames: u32,
+        /// The length of the write-ahead log in pages, if its sender knows.
+        wal_frames: Option<NonZeroU32>,
         keys: Option<Vec<i64>>,
     },
     /// These rows were committed; the others' ids follow on the first one's.
     Carried {
-        wal_frames: u32,
+        wal_frames: Option<NonZeroU32>,
         first_id: i64,
         rows: Vec<QueueRow<'a>>,
     },
@@ -57,7 +59,7 @@ impl<'a> Datagram<'a> {
         let Some((frames, rest)) = rest.split_first_chunk() else {
             return Self::Hello;
         };
-        let wal_frames = u32::from_le_bytes(*frames);
+        let wal_frames = NonZeroU32::new(u32::from_le_bytes(*frames));
         match tag {
             ROWS => {
                 let bytes = rest.as_chunks::<8>().0.iter();
@@ -83,7 +85,7 @@ impl<'a> Datagram<'a> {
         }
     }
 
-    fn read_carried(wal_frames: u32, rest: &'a [u8]) -> Option<Self> {
+    fn read_carried(wal_frames: Option<NonZeroU32>, rest: &'a [u8]) -> Option<Self> {
         let (first_id, rows) = rest.split_first_chunk()?;
         let first_id = i64::from_le_bytes(*first_id);
         let rows = carried::read(rows)?;
@@ -99,13 +101,13 @@ impl<'a> Datagram<'a> {
 }
 
 /// The wake after a commit.
-pub(in crate::sqlite) fn rows(committed: &Committed, wal_frames: u32) -> Vec<u8> {
+pub(in crate::sqlite) fn rows(committed: &Committed, wal_frames: Option<NonZeroU32>) -> Vec<u8> {
     let mut datagram = Vec::with_capacity(HEAD + 512);
-    let frames = wal_frames.to_le_bytes();
-    if let Some(rows) = committed.carried.bytes() {
+    let frames = wal_frames.map_or(0, NonZeroU32::get).to_le_bytes();
+    if let (Some(ids), Some(rows)) = (committed.ids, committed.carried.bytes()) {
         datagram.push(CARRIED);
         datagram.extend_from_slice(&frames);
-        datagram.extend_from_slice(&committed.first_id.to_le_bytes());
+        datagram.extend_from_slice(&ids.first.to_le_bytes());
         datagram.extend_from_slice(rows);
         return datagram;
     }
@@ -151,6 +153,7 @@ mod tests {
     use super::*;
     use crate::backplane::Delivery;
     use crate::protocol::ids::ConnId;
+    use crate::sqlite::tail::Ids;
 
     fn row(key: i64, payload: &str) -> QueueRow<'_> {
         QueueRow {
@@ -167,8 +170,9 @@ mod tests {
     }
 
     fn committed(rows: &[QueueRow<'_>]) -> Committed {
+        let last = 40 + rows.len() as i64;
         let mut committed = Committed {
-            first_id: 41,
+            ids: Some(Ids { first: 41, last }),
             ..Committed::default()
         };
         for row in rows {
@@ -190,9 +194,10 @@ mod tests {
     #[test]
     fn few_rows_travel_along() {
         let rows = [row(7, "{\"conn\":1}"), row(-1, "{}")];
-        let bytes = super::rows(&committed(&rows), 12);
+        let frames = NonZeroU32::new(12);
+        let bytes = super::rows(&committed(&rows), frames);
         let received = Datagram::Carried {
-            wal_frames: 12,
+            wal_frames: frames,
             first_id: 41,
             rows: rows.to_vec(),
         };
@@ -203,9 +208,10 @@ mod tests {
     fn of_many_rows_the_canvases_are_named() {
         let large = "x".repeat(MAX_BYTES / 2);
         let rows = [row(7, &large), row(-1, &large), row(7, "{}")];
-        let bytes = super::rows(&committed(&rows), 12);
+        let frames = NonZeroU32::new(12);
+        let bytes = super::rows(&committed(&rows), frames);
         let received = Datagram::Rows {
-            wal_frames: 12,
+            wal_frames: frames,
             keys: Some(vec![-1, 7]),
         };
         assert_eq!(Datagram::read(&bytes), received);
@@ -215,9 +221,9 @@ mod tests {
     #[test]
     fn with_too_many_canvases_it_may_be_any() {
         let rows: Vec<_> = (0..=512).map(|key| row(key, "{\"conn\":1}")).collect();
-        let bytes = super::rows(&committed(&rows), 0);
+        let bytes = super::rows(&committed(&rows), None);
         let received = Datagram::Rows {
-            wal_frames: 0,
+            wal_frames: None,
             keys: None,
         };
         assert_eq!(Datagram::read(&bytes), received);

@@ -5,6 +5,7 @@
 //! leaves it to the poller.
 
 use std::io;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -107,9 +108,10 @@ pub(in crate::sqlite) async fn listen(
 
 /// What one wake leaves for the poller.
 fn take(shared: &Shared, datagram: Datagram<'_>) -> WakeHint {
-    let wal = |frames| {
-        if frames > 0 {
-            shared.counters.wal_frames.store(frames, Ordering::Relaxed);
+    let wal = |frames: Option<NonZeroU32>| {
+        if let Some(frames) = frames {
+            let known = &shared.counters.wal_frames;
+            known.store(frames.get(), Ordering::Relaxed);
         }
     };
     match datagram {

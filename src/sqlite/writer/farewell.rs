@@ -19,7 +19,7 @@ impl Writer {
             .pragma_update(None, "synchronous", "FULL")
             .map_err(|e| fatal(&e))?;
         let committed = self.leave().map_err(|e| fatal(&e))?;
-        self.shared.peers.notify(&committed, 0);
+        self.shared.peers.notify(&committed, None);
         self.shared.peers.hello();
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::num::NonZeroU64;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -117,7 +118,10 @@ impl<'a> EntryWire<'a> {
                 )
             }
             Entry::Kick { conn } => Self::Kick(conn.0),
-            Entry::Post { conn, post } => Self::Post(conn.0, post.number, &post.messages),
+            Entry::Post { conn, post } => {
+                let number = post.number.map_or(0, NonZeroU64::get);
+                Self::Post(conn.0, number, &post.messages)
+            }
         }
     }
 
@@ -162,7 +166,7 @@ impl<'a> EntryWire<'a> {
             Self::Post(conn, number, messages) => Entry::Post {
                 conn: ConnId(conn),
                 post: Post {
-                    number,
+                    number: NonZeroU64::new(number),
                     messages: messages.into(),
                 },
             },

@@ -86,7 +86,7 @@ fn ephemeral_entries_come_as_they_were_told() {
         Entry::Post {
             conn: ConnId::new(3, 8),
             post: Post {
-                number: 2,
+                number: std::num::NonZeroU64::new(2),
                 messages: "[1]".into(),
             },
         },
