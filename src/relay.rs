@@ -1,5 +1,6 @@
 //! Starts all parts of a process, watches over them, and ends them in steps with a deadline.
 
+mod backplane;
 mod hooks;
 mod settings;
 mod status;
@@ -9,34 +10,28 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use futures::future::BoxFuture;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::analytics::{self, ring::Ring};
+use crate::analytics;
 use crate::assets::{self, Assets};
 use crate::auth::Gate;
 use crate::backplane::{Backplane, Beginnings};
-use crate::config::{AssetPlace, Config, RedisSettings, SqliteSettings, Store};
+use crate::config::{AssetPlace, Config};
 use crate::hooks::HookStore;
 use crate::http::lobby::Lobby;
 use crate::http::{self, HttpState, LongAnswers, Monitor, listener, sampler, upgrade};
-use crate::jobs::telling::follower::Follower;
-use crate::jobs::{self, Jobs};
-use crate::log::Engine;
-use crate::memory::MemoryBackplane;
+use crate::jobs::Jobs;
 use crate::protocol::close_code::CloseCode;
-use crate::redis::{Redis, RedisConfig};
-use crate::replicated::{self, ReplicatedBackplane, ReplicatedConfig};
 use crate::room::Link;
 use crate::room::cursors::Flusher;
 use crate::room::registry::Registry;
 use crate::socket::connection::{Hub, Peer};
-use crate::sqlite::{self, SqliteBackplane};
 use crate::tasks::Spawner;
 use crate::telemetry;
 use crate::webhooks;
+use backplane::{Started, start_backplane};
 use settings::settings;
 use status::{Status, measure_lag};
 
@@ -97,76 +92,6 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         tracing::warn!("the drain took longer than --drain-timeout: ending anyway");
     }
     Ok(())
-}
-
-/// The queue, what is in it beside messages, and what is to be run beside it.
-struct Started {
-    backplane: Arc<dyn Backplane>,
-    jobs: Option<Arc<Jobs>>,
-    hooks: Arc<dyn HookStore>,
-    samples: Arc<dyn analytics::Store>,
-    /// Ends if the queue fails.
-    failed: BoxFuture<'static, String>,
-}
-
-async fn start_backplane(config: &Config) -> anyhow::Result<Started> {
-    match &config.store {
-        Store::Memory => start_in_memory(config),
-        Store::Sqlite(settings) => start_over_file(config, settings),
-        Store::Redis(settings) => start_over_redis(config, settings).await,
-    }
-}
-
-fn start_in_memory(config: &Config) -> anyhow::Result<Started> {
-    let memory = MemoryBackplane::start(config.instance_id.clone(), &config.rules)?;
-    let jobs = jobs::memory_engine::start(config.jobs);
-    let hooks = Follower::new(jobs.clone(), Arc::default(), || true);
-    memory.tell_hooks(hooks.clone());
-    Ok(Started {
-        backplane: memory,
-        jobs: Some(jobs),
-        hooks,
-        samples: Arc::new(Ring::new(config.instance_id.to_string())),
-        failed: Box::pin(std::future::pending()),
-    })
-}
-
-fn start_over_file(config: &Config, settings: &SqliteSettings) -> anyhow::Result<Started> {
-    let (queue, failed) = SqliteBackplane::start_on_loop(config.over(settings))?;
-    let jobs = sqlite::jobs(&queue);
-    let hooks = sqlite::hook_store(&queue);
-    Ok(Started {
-        samples: sqlite::analytics(&queue),
-        backplane: queue,
-        jobs: Some(jobs),
-        hooks,
-        failed: Box::pin(failed),
-    })
-}
-
-async fn start_over_redis(config: &Config, settings: &RedisSettings) -> anyhow::Result<Started> {
-    let redis = RedisConfig {
-        url: settings.url.clone(),
-        prefix: settings.prefix.clone(),
-        tls: settings.tls.clone(),
-    };
-    let replicated = ReplicatedConfig {
-        instance_id: config.instance_id.clone(),
-        rules: config.rules,
-        auth: config.security.mode(),
-        wait_replicas: settings.wait_replicas,
-        fail_points: config.fail_points.clone(),
-    };
-    let engine = |me| Ok(Arc::new(Redis::new(&redis, me)?) as Arc<dyn Engine>);
-    let (backplane, failed) = ReplicatedBackplane::start(replicated, engine).await?;
-    let (jobs, hooks) = replicated::jobs(&backplane, config.jobs);
-    Ok(Started {
-        jobs: Some(jobs),
-        samples: replicated::samples(&backplane),
-        backplane,
-        hooks,
-        failed: Box::pin(failed),
-    })
 }
 
 /// Open files are connections: as many as the system lets us.
