@@ -35,6 +35,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::protocol::client_message::Durable;
@@ -69,8 +70,25 @@ pub(crate) use waiters::Waiters;
 pub struct Canvas {
     /// The name clients use.
     pub id: CanvasId,
-    /// The backplane's own key.
-    pub key: i64,
+    /// Its key in the store.
+    pub key: CanvasKey,
+}
+
+/// The key of a canvas in a backplane's store: no place, no id of a row, no count. The first has 1.
+#[derive(
+    Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize,
+)]
+pub struct CanvasKey(pub i64);
+
+impl CanvasKey {
+    /// Before that of every canvas.
+    pub const BEFORE_ALL: Self = Self(0);
+
+    /// The key of the canvas that is made after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
 }
 
 /// What a room hands over for everybody.

@@ -20,7 +20,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use parking_lot::{Mutex, RwLock};
 
 use crate::backplane::intake::overloaded;
-use crate::backplane::{Author, Canvas, Delivery, Entry, Refusal, Sink, Unavailable};
+use crate::backplane::{Author, Canvas, CanvasKey, Delivery, Entry, Refusal, Sink, Unavailable};
 use crate::canvas::quotas::{Logs, Spare, charge_of, maybe_new, room_for_canvas, room_in_log};
 use crate::canvas::{CanvasState, Rules};
 use crate::jobs::telling::follower::Follower;
@@ -69,10 +69,10 @@ struct Relay {
 
 #[derive(Default)]
 struct Canvases {
-    keys: HashMap<CanvasId, i64>,
-    cells: HashMap<i64, Arc<Mutex<Live>>>,
+    keys: HashMap<CanvasId, CanvasKey>,
+    cells: HashMap<CanvasKey, Arc<Mutex<Live>>>,
     /// The last key that was given out; none is given out again.
-    last_key: i64,
+    last_key: CanvasKey,
 }
 
 #[derive(Default)]
@@ -189,7 +189,7 @@ impl Relay {
             .ok_or_else(|| Unavailable::NotNow(format!("canvas {} is not open", canvas.id)))
     }
 
-    fn find_or_create(&self, id: &CanvasId) -> Result<(i64, Arc<Mutex<Live>>), Unavailable> {
+    fn find_or_create(&self, id: &CanvasId) -> Result<(CanvasKey, Arc<Mutex<Live>>), Unavailable> {
         let mut canvases = self.canvases.write();
         if let Some(key) = canvases.keys.get(id).copied()
             && let Some(cell) = canvases.cells.get(&key)
@@ -198,7 +198,7 @@ impl Relay {
         }
         let there = canvases.cells.len() as u64;
         room_for_canvas(&self.quotas, there).map_err(Unavailable::Full)?;
-        canvases.last_key += 1;
+        canvases.last_key = canvases.last_key.next();
         let key = canvases.last_key;
         let state = CanvasState::new(Epoch::random(), self.rules);
         let cell = Arc::new(Mutex::new(Live {

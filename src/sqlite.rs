@@ -12,6 +12,7 @@ mod carried;
 mod checkpoint;
 mod cleanup;
 mod clock;
+mod columns;
 mod commands;
 mod directory;
 pub(crate) mod export;
@@ -69,7 +70,7 @@ pub use start_error::StartError;
 pub use store_error::StoreError;
 
 use crate::backplane::intake::Intake;
-use crate::backplane::{Canvas, Opened, Sink, Unavailable};
+use crate::backplane::{Canvas, CanvasKey, Opened, Sink, Unavailable};
 use crate::config::SqliteConfig;
 use crate::limits;
 use crate::protocol::ids::{CanvasId, Epoch, Position};
@@ -289,7 +290,10 @@ impl Drop for SqliteBackplane {
     }
 }
 
-fn canvas(conn: &rusqlite::Connection, id: &CanvasId) -> rusqlite::Result<Option<(i64, Epoch)>> {
+fn canvas(
+    conn: &rusqlite::Connection,
+    id: &CanvasId,
+) -> rusqlite::Result<Option<(CanvasKey, Epoch)>> {
     let mut statement = conn.prepare_cached(sql::CANVAS)?;
     let read = |row: &rusqlite::Row<'_>| {
         Ok((

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use scumble::backplane::{Author, Canvas, Delivery, LogBuilder, Opened, PresenceTable};
+use scumble::backplane::{Author, Canvas, CanvasKey, Delivery, LogBuilder, Opened, PresenceTable};
 use scumble::limits::OUTBOX_BYTES;
 use scumble::protocol::client_message::Kind;
 use scumble::protocol::close_code::CloseCode;
@@ -103,7 +103,10 @@ impl Room {
             seq: 0,
         };
         let id = CanvasId::parse("bench").expect("a good name");
-        let canvas = Canvas { id, key: 1 };
+        let canvas = Canvas {
+            id,
+            key: CanvasKey(1),
+        };
         let opened = Opened {
             canvas,
             head,

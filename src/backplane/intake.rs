@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::{Author, Canvas, Delivery, Entry, Refusal};
+use crate::backplane::CanvasKey;
 use crate::limits;
 use crate::protocol::client_message::Durable;
 use crate::protocol::ids::CanvasId;
@@ -24,7 +25,7 @@ pub use gate::{OpEnd, OpGate};
 use lanes::{Lane, State};
 
 /// A canvas's key, an author, and its ops that are refused as one: several if they are a batch.
-pub(crate) type RefusedOps = (i64, Arc<Author>, Vec<u64>);
+pub(crate) type RefusedOps = (CanvasKey, Arc<Author>, Vec<u64>);
 
 /// Jobs that may wait: each kind comes from one thread, or from an `open` that waits for it; this many rooms may open at once,
 /// as after the death of another instance.
@@ -33,7 +34,7 @@ const MAX_JOBS: usize = 16_384;
 /// An entry that waits, or that is being committed.
 #[derive(Debug)]
 pub(crate) struct Waiting {
-    pub(crate) key: i64,
+    pub(crate) key: CanvasKey,
     /// The canvas's name: a spilled entry may find other keys when it comes back.
     pub(crate) canvas: CanvasId,
     pub(crate) entry: Entry,
@@ -77,7 +78,7 @@ pub(crate) fn overloaded(message: &str) -> Refusal {
 }
 
 /// Answers to be given to sinks once the intake's lock is free.
-pub(crate) type Answers = Vec<(i64, Delivery)>;
+pub(crate) type Answers = Vec<(CanvasKey, Delivery)>;
 
 impl<T> Intake<T> {
     /// Takes an entry, or says why not. Cursors and signals are dropped without a word when there is no room. The writer is not
@@ -171,7 +172,7 @@ impl<T> Intake<T> {
     }
 
     /// The canvas has had that much work done beyond what its entries are long. Its turns pay for it.
-    pub(crate) fn charge(&self, charges: impl Iterator<Item = (i64, usize)>) {
+    pub(crate) fn charge(&self, charges: impl Iterator<Item = (CanvasKey, usize)>) {
         let mut state = self.state.lock();
         for (key, work) in charges {
             *state.debts.entry(key).or_default() += work;
@@ -209,7 +210,7 @@ impl<T> Intake<T> {
         if state.in_hand || !state.lanes.values().any(due) {
             return Vec::new();
         }
-        let keys: Vec<i64> = state.lanes.keys().copied().collect();
+        let keys: Vec<CanvasKey> = state.lanes.keys().copied().collect();
         let durable = |w: &Waiting| durable_of(&w.entry).is_some();
         let mut taken = Vec::new();
         for key in keys {
@@ -265,7 +266,7 @@ impl<T> Intake<T> {
         {
             return Vec::new();
         }
-        let keys: Vec<i64> = state.lanes.keys().copied().collect();
+        let keys: Vec<CanvasKey> = state.lanes.keys().copied().collect();
         let mut refused = Vec::new();
         for key in keys {
             refused.extend(state.take_out(key, old));

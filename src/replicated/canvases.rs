@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 use super::Shared;
 use super::replica::{Heard, Inner, Replica};
-use crate::backplane::Unavailable;
+use crate::backplane::{CanvasKey, Unavailable};
 use crate::canvas::CanvasState;
 use crate::limits::{MAX_QUEUE_WAIT, READ_RETRY, UNUSED_CANVAS};
 use crate::log::{Fault, Published};
@@ -26,6 +26,9 @@ const LONGEST_READ: Duration = Duration::from_secs(120);
 /// A copy that nobody uses is kept for so long: whoever looks in comes back soon.
 const KEEP: Duration = Duration::from_secs(10);
 
+/// Stands for the key of a canvas that is not here: none that is here has it.
+pub(super) const NOT_HERE: CanvasKey = CanvasKey(0);
+
 /// All copies.
 #[derive(Default)]
 pub(super) struct Canvases {
@@ -33,7 +36,7 @@ pub(super) struct Canvases {
     /// The era of what is heard.
     era: RwLock<Arc<str>>,
     /// Copies that time, or a snapshot, has something to do with.
-    pub(super) active: Mutex<HashSet<i64>>,
+    pub(super) active: Mutex<HashSet<CanvasKey>>,
     /// Copies that have missed something.
     behind: Mutex<VecDeque<Arc<Replica>>>,
     /// Copies that could not get it. They try again when the upkeep looks.
@@ -46,8 +49,8 @@ pub(super) struct Canvases {
 #[derive(Default)]
 struct Map {
     by_name: HashMap<String, Arc<Replica>>,
-    by_key: HashMap<i64, Arc<Replica>>,
-    last_key: i64,
+    by_key: HashMap<CanvasKey, Arc<Replica>>,
+    last_key: CanvasKey,
 }
 
 impl Canvases {
@@ -59,7 +62,7 @@ impl Canvases {
         *self.era.write() = era;
     }
 
-    pub(super) fn get(&self, key: i64) -> Option<Arc<Replica>> {
+    pub(super) fn get(&self, key: CanvasKey) -> Option<Arc<Replica>> {
         self.map.read().by_key.get(&key).cloned()
     }
 
@@ -76,7 +79,7 @@ impl Canvases {
             return replica;
         }
         let mut map = self.map.write();
-        map.last_key += 1;
+        map.last_key = map.last_key.next();
         let key = map.last_key;
         let made = || Arc::new(Replica::new(id.clone(), key));
         let replica = map

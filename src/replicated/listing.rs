@@ -5,6 +5,7 @@ use std::ops::Bound;
 use std::time::Duration;
 
 use super::ReplicatedBackplane;
+use super::canvases::NOT_HERE;
 use super::link::Session;
 use super::replica::Replica;
 use crate::backplane::{Canvas, Found, Unavailable, Usage};
@@ -33,7 +34,7 @@ fn read_note(id: &CanvasId, note: &str) -> Option<Found> {
     let objects = number()?;
     let members = number()?;
     let id = id.clone();
-    let key = 0;
+    let key = NOT_HERE;
     Some(Found {
         canvas: Canvas { id, key },
         head: Position { epoch, seq },
@@ -48,7 +49,7 @@ fn begun(id: &CanvasId, taken: &Taken) -> Option<Found> {
     let epoch = Epoch::parse(&taken.epoch)?;
     let seq = 0;
     let id = id.clone();
-    let key = 0;
+    let key = NOT_HERE;
     Some(Found {
         canvas: Canvas { id, key },
         head: Position { epoch, seq },

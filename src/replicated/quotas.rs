@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Shared;
+use super::canvases::NOT_HERE;
 use super::replica::{Inner, Replica};
 use super::writer::{Pending, Within};
 use crate::backplane::intake::{Waiting, durable_of};
-use crate::backplane::{Entry, Refusal, Unavailable};
+use crate::backplane::{CanvasKey, Entry, Refusal, Unavailable};
 use crate::canvas::Command;
 use crate::canvas::codec::encode_batch;
 use crate::canvas::quotas::{Logs, charge_of, growth_of, maybe_new, room_for_canvas, room_in_log};
@@ -84,7 +85,7 @@ impl Shared {
     }
 
     /// Whether the canvas takes the client that the entry is of, if that may be a new one, as far as this instance's copy knows.
-    pub(super) fn room_for_client(&self, key: i64, entry: &Entry) -> Result<(), Refusal> {
+    pub(super) fn room_for_client(&self, key: CanvasKey, entry: &Entry) -> Result<(), Refusal> {
         let Some(client) = maybe_new(entry) else {
             return Ok(());
         };
@@ -133,7 +134,7 @@ impl Shared {
             }
             // Who is refused sends again in order, so nothing of its canvas may follow in between.
             refused.push(Waiting {
-                key: replica.as_ref().map_or(0, |replica| replica.key),
+                key: replica.as_ref().map_or(NOT_HERE, |replica| replica.key),
                 canvas: piece.canvas.clone(),
                 entry,
                 since: time::now(),

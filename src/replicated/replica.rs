@@ -17,7 +17,7 @@ use super::quotas::asks_of;
 use super::telling::Hearing;
 use super::telling::untold::{Happened, Untold, heard};
 use super::{Shared, rules};
-use crate::backplane::{Delivery, Sink};
+use crate::backplane::{CanvasKey, Delivery, Sink};
 use crate::canvas::codec::{Batch, decode_batch, decode_ephemeral};
 use crate::canvas::{CanvasState, Command, Rules};
 use crate::log::{CanvasHead, LoggedBatch};
@@ -30,7 +30,7 @@ const MOST_AHEAD: (usize, usize) = (256, 4 * 1024 * 1024);
 /// One canvas here.
 pub(super) struct Replica {
     pub(super) id: CanvasId,
-    pub(super) key: i64,
+    pub(super) key: CanvasKey,
     /// Held by whoever reads the canvas from the log, or gives it up.
     pub(super) loading: tokio::sync::Mutex<()>,
     /// Parts that were read of it: while there are more, it is waited for.
@@ -107,7 +107,7 @@ pub(super) enum Heard {
 }
 
 impl Replica {
-    pub(super) fn new(id: CanvasId, key: i64) -> Self {
+    pub(super) fn new(id: CanvasId, key: CanvasKey) -> Self {
         let untold = Untold::new(id.as_str());
         Self {
             id,
@@ -369,7 +369,7 @@ impl Inner {
         self.mark();
     }
 
-    fn apply(&mut self, key: i64, batch: Batch, kept: &LoggedBatch, shared: &Shared) {
+    fn apply(&mut self, key: CanvasKey, batch: Batch, kept: &LoggedBatch, shared: &Shared) {
         let asks = asks_of(&batch.commands);
         (self.charged, self.grown) = (self.charged + asks.charge, self.grown + asks.growth);
         if asks.uses {

@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 use super::link::Session;
 use super::replica::Replica;
 use super::{Shared, jobs};
+use crate::backplane::CanvasKey;
 use crate::canvas::{CanvasState, EventCollector, HookFilter};
 use crate::hooks::Stored;
 use crate::jobs::look::Query;
@@ -41,9 +42,9 @@ const LOOK: Duration = Duration::from_millis(5);
 pub(super) struct Telling {
     versions: Mutex<BTreeMap<u64, Arc<Stored>>>,
     /// Copies with something to tell.
-    waiting: Mutex<HashSet<i64>>,
+    waiting: Mutex<HashSet<CanvasKey>>,
     /// Copies of canvases that the engine may have among those that are untold.
-    noted: Mutex<HashSet<i64>>,
+    noted: Mutex<HashSet<CanvasKey>>,
     /// Rung when there is something to tell.
     work: Notify,
     /// Rung when somebody stored hooks.
@@ -80,13 +81,13 @@ impl Telling {
     }
 
     /// There is something to tell.
-    pub(super) fn ring(&self, key: i64) {
+    pub(super) fn ring(&self, key: CanvasKey) {
         self.waiting.lock().insert(key);
         self.work.notify_one();
     }
 
     /// The engine may have the canvas among those that are untold.
-    pub(super) fn note(&self, key: i64) {
+    pub(super) fn note(&self, key: CanvasKey) {
         self.noted.lock().insert(key);
     }
 

@@ -10,6 +10,7 @@ use super::link::Session;
 use super::peers::{Dead, reap_all, unregister};
 use super::replica::{Inner, Replica};
 use super::{Shared, ends};
+use crate::backplane::CanvasKey;
 use crate::backplane::intake::Look;
 use crate::canvas::{CanvasState, Command};
 use crate::limits::{MAX_QUEUE_WAIT, MEMORY_SWEEP};
@@ -103,7 +104,7 @@ impl Shared {
 
     /// Says what is on canvases that changed, for those who list canvases without having them.
     async fn note_changes(&self, session: &Session) -> Result<(), Fault> {
-        let keys: Vec<i64> = self.canvases.active.lock().iter().copied().collect();
+        let keys: Vec<CanvasKey> = self.canvases.active.lock().iter().copied().collect();
         let replicas = keys.into_iter().filter_map(|key| self.canvases.get(key));
         let changed = replicas.filter_map(|replica| {
             let (text, counts) = replica.inner.lock().change(self.number())?;
@@ -125,10 +126,10 @@ impl Shared {
     async fn sweep(
         &self,
         session: &Session,
-        ticked: &mut HashMap<i64, Instant>,
+        ticked: &mut HashMap<CanvasKey, Instant>,
     ) -> Result<(), Fault> {
         ticked.retain(|_, at| time::since(*at) < TICK_PAUSE);
-        let mut keys: Vec<i64> = self.canvases.active.lock().iter().copied().collect();
+        let mut keys: Vec<CanvasKey> = self.canvases.active.lock().iter().copied().collect();
         let (now_ms, began) = (self.now_ms(), time::now());
         // From another place each time, so that none is left out for good.
         let from = usize::try_from(now_ms).unwrap_or(0) % keys.len().max(1);

@@ -13,8 +13,8 @@ use tokio::sync::oneshot;
 
 use super::link::Session;
 use super::{Asked, Shared};
-use crate::backplane::Entry;
 use crate::backplane::intake::{Budget, Look, Waiting, decided};
+use crate::backplane::{CanvasKey, Entry};
 use crate::canvas::Command;
 use crate::canvas::codec::encode_ephemeral;
 use crate::limits::{BATCH_ENTRIES, READ_RETRY};
@@ -88,7 +88,7 @@ impl Shared {
     /// As much of it as a batch may do, by what our copies say that it will be; every copy has to do it. The rest goes back.
     fn within_budget(&self, waiting: Vec<Waiting>) -> Vec<Waiting> {
         let mut budget = Budget::default();
-        let mut open = HashMap::<i64, HashSet<String>>::new();
+        let mut open = HashMap::<CanvasKey, HashSet<String>>::new();
         let mut now = Vec::with_capacity(waiting.len());
         let mut later = Vec::new();
         for waiting in waiting {

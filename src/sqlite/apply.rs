@@ -23,7 +23,7 @@ use super::hooks::Stage;
 use super::sql;
 use super::tail::{Committed, Ids};
 use crate::backplane::intake::Waiting;
-use crate::backplane::{Author, Entry, Refusal};
+use crate::backplane::{Author, CanvasKey, Entry, Refusal};
 use crate::canvas::{ClientRow, Head, Moment, ObjectLog, OpenObject, Rules};
 use crate::limits::Quotas;
 use crate::protocol::ids::{ClientId, ConnId};
@@ -47,7 +47,7 @@ pub(super) struct Setup {
 /// A canvas while the transaction runs.
 #[derive(Debug)]
 struct OpenCanvas {
-    key: i64,
+    key: CanvasKey,
     /// Its name in the tables of what is on it.
     content: i64,
     /// Places of clients' ops at or below it mean nothing any more.
@@ -81,7 +81,7 @@ struct OpenCanvas {
 /// A client's idempotence row while the transaction runs.
 #[derive(Debug)]
 struct OpenClient {
-    key: i64,
+    key: CanvasKey,
     name: ClientId,
     row: ClientRow,
     /// It has a row.
@@ -99,8 +99,8 @@ pub(super) struct Held {
 /// How the set of held places changes when the transaction is committed.
 #[derive(Debug)]
 pub(super) enum HeldChange {
-    Take(i64, Held),
-    Drop(i64, ClientId, ConnId),
+    Take(CanvasKey, Held),
+    Drop(CanvasKey, ClientId, ConnId),
 }
 
 /// An open transaction.
@@ -115,9 +115,9 @@ pub(super) struct Txn<'a> {
     queued: Queued<'a>,
     totals: Option<OpenTotals>,
     canvases: Vec<OpenCanvas>,
-    canvas_of: HashMap<i64, usize>,
+    canvas_of: HashMap<CanvasKey, usize>,
     clients: Vec<OpenClient>,
-    client_of: HashMap<(i64, ClientId), usize>,
+    client_of: HashMap<(CanvasKey, ClientId), usize>,
     /// The one that was asked for last.
     last_client: usize,
 }
@@ -146,7 +146,7 @@ impl<'a> Txn<'a> {
     }
 
     /// The canvas at this moment, for the rules to decide on. What there is once a canvas is read once a transaction.
-    pub(super) fn canvas(&mut self, key: i64) -> StoreResult<Moment<'a, Rows<'_, 'a>>> {
+    pub(super) fn canvas(&mut self, key: CanvasKey) -> StoreResult<Moment<'a, Rows<'_, 'a>>> {
         let rules = &self.setup.rules;
         let now_ms = self.now_ms;
         let rows = Rows::of(self, key)?;
@@ -190,7 +190,12 @@ impl<'a> Txn<'a> {
     }
 
     /// The connection holds its client's place, with that state, if it is `Some`.
-    pub(super) fn hold(&mut self, key: i64, author: &Arc<Author>, state: Option<Option<Arc<str>>>) {
+    pub(super) fn hold(
+        &mut self,
+        key: CanvasKey,
+        author: &Arc<Author>,
+        state: Option<Option<Arc<str>>>,
+    ) {
         if let Some(state) = state {
             let author = author.clone();
             self.held
@@ -199,7 +204,7 @@ impl<'a> Txn<'a> {
     }
 
     /// It holds no place any more.
-    pub(super) fn let_go(&mut self, key: i64, author: &Author) {
+    pub(super) fn let_go(&mut self, key: CanvasKey, author: &Author) {
         let client = author.client.clone();
         let conn = author.conn;
         self.held.push(HeldChange::Drop(key, client, conn));

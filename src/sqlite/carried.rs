@@ -2,6 +2,7 @@
 //!
 //! The file stays the truth: rows that do not directly follow what the process has delivered are read from it.
 
+use crate::backplane::CanvasKey;
 use serde::{Deserialize, Serialize};
 
 /// Bytes of rows in one wake: a few messages. Of a larger commit the file is read, where reading it costs little for each row.
@@ -10,7 +11,7 @@ pub(super) const MAX_BYTES: usize = 8 * 1024;
 /// A row of `message_queue`, as its writer had it. Its id is told by its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct QueueRow<'a> {
-    pub(super) key: i64,
+    pub(super) key: CanvasKey,
     pub(super) seq: Option<i64>,
     pub(super) kind: &'a str,
     pub(super) origin: u64,
@@ -66,7 +67,7 @@ mod tests {
 
     fn row(seq: Option<i64>, payload: &str) -> QueueRow<'_> {
         QueueRow {
-            key: -7,
+            key: CanvasKey(-7),
             seq,
             kind: "broadcast",
             origin: u64::MAX,

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::checkpoint::PASSIVE_FRAMES;
 use super::commands::Command;
 use super::{Shared, sql, tail};
+use crate::backplane::CanvasKey;
 use crate::limits;
 use crate::time::millis;
 
@@ -36,7 +37,7 @@ pub(super) struct Cleanup {
     /// When the next pass begins.
     next: Instant,
     /// The canvas after which the walk over idle ones goes on.
-    idle_after: i64,
+    idle_after: CanvasKey,
     /// When to look whether somebody waits for room.
     look: Instant,
     /// The row after which the pass goes on; `None` between passes.
@@ -49,14 +50,14 @@ pub(super) struct Cleanup {
 }
 
 /// A canvas and a client on it.
-pub(super) type Place = (i64, String);
+pub(super) type Place = (CanvasKey, String);
 
 impl Cleanup {
     pub(super) fn new() -> Self {
         let now = Instant::now();
         Self {
             next: now,
-            idle_after: 0,
+            idle_after: CanvasKey::BEFORE_ALL,
             look: now,
             after: None,
             forget: now,
@@ -131,7 +132,7 @@ impl Cleanup {
         let before = now_ms - millis(ttl);
         let mut next = conn.prepare_cached(sql::NEXT_CANVASES)?;
         let mut rows = next.query(params![self.idle_after, limits::CLEANUP_CHUNK])?;
-        self.idle_after = 0;
+        self.idle_after = CanvasKey::BEFORE_ALL;
         while let Some(row) = rows.next()? {
             let key = row.get(0)?;
             if began.elapsed() > ROUND {
@@ -149,7 +150,7 @@ impl Cleanup {
         super::instances::remove_orphans(conn, &shared.own)?;
         if self.forget <= Instant::now() {
             self.forget = Instant::now() + FORGET_INTERVAL;
-            self.clients = Some((i64::MIN, String::new()));
+            self.clients = Some((CanvasKey::BEFORE_ALL, String::new()));
             shared.intake.submit(Command::ForgetWatermarks, None);
         }
         self.shrink = Some(Instant::now());

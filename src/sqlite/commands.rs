@@ -9,6 +9,7 @@ use super::apply::{Held, Txn};
 use super::cleanup::Place;
 use super::stopped::Stopped;
 use super::{Fatal, Shared, analytics, cleanup, hooks, hosts, sql};
+use crate::backplane::CanvasKey;
 use crate::backplane::intake::Intake;
 use crate::hooks::Change;
 use crate::hooks::file::HookText;
@@ -22,12 +23,12 @@ pub(super) enum Command {
     /// Gives the canvas a key. The answer is the key; `None` if there is no room for another one.
     CreateCanvas {
         id: CanvasId,
-        key: Answer<Option<i64>>,
+        key: Answer<Option<CanvasKey>>,
     },
     /// Says that this instance lives.
     Beat,
     /// Writes how far this instance is: `(canvas, row)`; `None` where it has no room any more.
-    Watermarks(Vec<(i64, Option<i64>)>),
+    Watermarks(Vec<(CanvasKey, Option<i64>)>),
     /// Removes a dead instance, unless another was first.
     Reap {
         number: i64,
@@ -44,7 +45,7 @@ pub(super) enum Command {
     ForgetClients { after: Place, upto: Place, old: i64 },
     /// Empties a canvas and begins this epoch. The answer is the head.
     Delete {
-        key: i64,
+        key: CanvasKey,
         epoch: Epoch,
         head: Answer<u64>,
     },
@@ -53,7 +54,7 @@ pub(super) enum Command {
     /// Removes a piece of what was on deleted canvases.
     SweepContent,
     /// Empties a canvas if nobody was on it since then.
-    EmptyIdle { key: i64, before: i64 },
+    EmptyIdle { key: CanvasKey, before: i64 },
     /// Gives pages back to the file system.
     Vacuum,
     /// Keeps what this process did, for the analytics.
@@ -147,7 +148,7 @@ impl Intake<Task> {
 }
 
 /// The places of this process's clients, for the case that a peer takes this process for dead.
-pub(super) type Places = HashMap<(i64, ClientId), Held>;
+pub(super) type Places = HashMap<(CanvasKey, ClientId), Held>;
 
 /// Does a command.
 pub(super) fn run(
@@ -245,7 +246,7 @@ pub(super) fn stay_registered(
 fn watermarks(
     conn: &Connection,
     shared: &Shared,
-    marks: &[(i64, Option<i64>)],
+    marks: &[(CanvasKey, Option<i64>)],
     now_ms: i64,
 ) -> StoreResult<()> {
     let own = &shared.own.setup.instance_id;

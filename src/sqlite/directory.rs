@@ -11,7 +11,7 @@ use super::rows::Ephemeral;
 use super::store_error::StoreResult;
 use super::{SqliteBackplane, rows, sql};
 use crate::backplane::{
-    Author, Canvas, Carrier, Delivery, Entry, Found, Outcome, Post, Unavailable, Usage,
+    Author, Canvas, CanvasKey, Carrier, Delivery, Entry, Found, Outcome, Post, Unavailable, Usage,
 };
 use crate::canvas::quotas::room_for_canvas;
 use crate::limits::PUBLISH_WAIT;
@@ -41,7 +41,7 @@ impl SqliteBackplane {
     }
 
     /// Has the writer make a canvas, unless there is one.
-    pub(super) async fn ask_for_canvas(&self, id: &CanvasId) -> Result<i64, Unavailable> {
+    pub(super) async fn ask_for_canvas(&self, id: &CanvasId) -> Result<CanvasKey, Unavailable> {
         let id = id.clone();
         let made = self.ask(|key| Command::CreateCanvas { id, key }).await?;
         made.ok_or_else(|| {
@@ -171,7 +171,7 @@ fn found(id: CanvasId, row: &Row<'_>) -> rusqlite::Result<Found> {
 
 impl Txn<'_> {
     /// Empties a canvas; gives the head, since the numbers go on: a row of before is never one of after.
-    pub(super) fn delete_canvas(&mut self, key: i64, epoch: Epoch) -> StoreResult<u64> {
+    pub(super) fn delete_canvas(&mut self, key: CanvasKey, epoch: Epoch) -> StoreResult<u64> {
         if !self.conn.prepare_cached(sql::HEAD)?.exists([key])? {
             return Ok(0);
         }
@@ -184,7 +184,7 @@ impl Txn<'_> {
         Ok(seq)
     }
 
-    pub(super) fn kick(&mut self, key: i64, conn: ConnId) -> StoreResult<()> {
+    pub(super) fn kick(&mut self, key: CanvasKey, conn: ConnId) -> StoreResult<()> {
         let delivery = Delivery::Kick { conn };
         let row = Ephemeral {
             kind: rows::KICK,

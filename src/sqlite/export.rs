@@ -12,6 +12,7 @@ use super::generation::Generation;
 use super::jobs::store::SqlStore;
 use super::store_error::StoreResult;
 use super::{clock, hooks, instances, reader, sql};
+use crate::backplane::CanvasKey;
 use crate::canvas::{ClientRow, Contents, KeptClient, KeptMessage, KeptObject};
 use crate::hooks::Stored;
 use crate::jobs::rows::{HookChange, HookGap, HookSet};
@@ -136,10 +137,10 @@ impl Export {
     }
 
     /// All canvases, by name.
-    pub(crate) fn canvases(&self) -> StoreResult<Vec<(i64, CanvasId)>> {
+    pub(crate) fn canvases(&self) -> StoreResult<Vec<(CanvasKey, CanvasId)>> {
         let mut statement = self.conn.prepare(CANVASES)?;
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
-        let rows: Vec<(i64, String)> = rows.collect::<Result<_, _>>()?;
+        let rows: Vec<(CanvasKey, String)> = rows.collect::<Result<_, _>>()?;
         let named = rows.into_iter();
         Ok(named
             .filter_map(|(key, name)| Some((key, CanvasId::parse(&name).ok()?)))
@@ -147,7 +148,7 @@ impl Export {
     }
 
     /// What a canvas is.
-    pub(crate) fn canvas(&self, key: i64) -> StoreResult<Contents> {
+    pub(crate) fn canvas(&self, key: CanvasKey) -> StoreResult<Contents> {
         let conn = &self.conn;
         let read = |row: &rusqlite::Row<'_>| {
             Ok(Head {
@@ -194,9 +195,9 @@ impl Export {
         })
     }
 
-    fn clients(&self, key: i64, places_from: i64) -> StoreResult<Vec<KeptClient>> {
+    fn clients(&self, key: CanvasKey, places_from: i64) -> StoreResult<Vec<KeptClient>> {
         let mut statement = self.conn.prepare_cached(CLIENTS)?;
-        let mut rows = statement.query([key, places_from])?;
+        let mut rows = statement.query(params![key, places_from])?;
         let mut clients = Vec::new();
         while let Some(row) = rows.next()? {
             let Ok(name) = ClientId::parse(row.get_ref(0)?.as_str()?) else {

@@ -11,6 +11,7 @@ use super::jobs::store::SqlStore;
 use super::schema;
 use super::sql;
 use super::store_error::{StoreError, StoreResult};
+use crate::backplane::CanvasKey;
 use crate::canvas::Contents;
 use crate::canvas::quotas::charge;
 use crate::jobs::telling::due;
@@ -36,7 +37,7 @@ const GAP: &str =
 pub(crate) struct Import {
     conn: Connection,
     message_ttl_ms: i64,
-    keys: i64,
+    last_key: CanvasKey,
 }
 
 /// A chat message begins with its number.
@@ -58,15 +59,15 @@ impl Import {
         Ok(Self {
             conn,
             message_ttl_ms,
-            keys: 0,
+            last_key: CanvasKey::BEFORE_ALL,
         })
     }
 
     /// A canvas that was last used then.
     pub(crate) fn put(&mut self, id: &CanvasId, it: &Contents, used_at_ms: i64) -> StoreResult<()> {
-        self.keys += 1;
+        self.last_key = self.last_key.next();
         let conn = &self.conn;
-        let key = self.keys;
+        let key = self.last_key;
         let seq = it.at.seq.cast_signed();
         let mut put = conn.prepare_cached(OBJECT)?;
         for object in &it.objects {
@@ -118,7 +119,7 @@ impl Import {
         Ok(())
     }
 
-    fn put_logs(&self, key: i64, it: &Contents) -> StoreResult<()> {
+    fn put_logs(&self, key: CanvasKey, it: &Contents) -> StoreResult<()> {
         let mut head = self.conn.prepare_cached(sql::SET_OBJECT_LOG)?;
         let mut put = self.conn.prepare_cached(sql::PUT_ENTRY)?;
         for (log, of) in &it.logs {
@@ -137,7 +138,7 @@ impl Import {
         Ok(())
     }
 
-    fn put_deletions(&self, key: i64, it: &Contents) -> StoreResult<()> {
+    fn put_deletions(&self, key: CanvasKey, it: &Contents) -> StoreResult<()> {
         let mut put = self.conn.prepare_cached(sql::PUT_DELETION)?;
         // A row without a name stands for what was forgotten.
         if it.from > 0 {
@@ -150,7 +151,7 @@ impl Import {
     }
 
     /// Gives the last row, and what they are charged with.
-    fn put_messages(&self, key: i64, it: &Contents) -> StoreResult<(i64, u64)> {
+    fn put_messages(&self, key: CanvasKey, it: &Contents) -> StoreResult<(i64, u64)> {
         let first = (it.at.seq + 1 - it.messages.len() as u64).cast_signed();
         let mut put = self.conn.prepare_cached(sql::INSERT_ROW)?;
         let mut head_id = 0;

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::apply::{Held, Txn};
 use super::sql;
-use crate::backplane::Member;
+use crate::backplane::{CanvasKey, Member};
 use crate::protocol::ids::{ClientId, ConnId};
 use crate::sqlite::store_error::StoreResult;
 
@@ -38,7 +38,7 @@ impl Txn<'_> {
         let mut statement = self
             .conn
             .prepare("SELECT DISTINCT canvas_id FROM presence WHERE conn BETWEEN ?1 AND ?2")?;
-        let keys: Vec<i64> = statement
+        let keys: Vec<CanvasKey> = statement
             .query_map(
                 params![first.0.cast_signed(), last.0.cast_signed()],
                 |row| row.get(0),
@@ -60,7 +60,7 @@ impl Txn<'_> {
     pub(super) fn sweep(&mut self) -> StoreResult<()> {
         let gone_since_ms = self.setup.rules.gone_since_ms(self.now_ms);
         let mut statement = self.conn.prepare_cached(sql::AWAY)?;
-        let lost: Vec<(i64, String)> = statement
+        let lost: Vec<(CanvasKey, String)> = statement
             .query_map(params![gone_since_ms, SWEEP], |row| {
                 Ok((row.get(0)?, row.get(1)?))
             })?
@@ -74,7 +74,7 @@ impl Txn<'_> {
     }
 
     /// This instance was taken for dead: its clients take their places again, where nobody else has.
-    pub(super) fn retake(&mut self, key: i64, held: &Held) -> StoreResult<()> {
+    pub(super) fn retake(&mut self, key: CanvasKey, held: &Held) -> StoreResult<()> {
         if !self.conn.prepare_cached(sql::HEAD)?.exists([key])? {
             // It has ended meanwhile.
             self.let_go(key, &held.author);
@@ -86,7 +86,7 @@ impl Txn<'_> {
 }
 
 /// Who is on a canvas.
-pub(super) fn members(conn: &Connection, key: i64) -> rusqlite::Result<Vec<Member>> {
+pub(super) fn members(conn: &Connection, key: CanvasKey) -> rusqlite::Result<Vec<Member>> {
     let mut statement = conn.prepare_cached(sql::MEMBERS)?;
     let mut rows = statement.query([key])?;
     let mut members = Vec::new();

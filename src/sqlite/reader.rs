@@ -11,7 +11,9 @@ use tokio::sync::{Semaphore, watch};
 
 use super::files::Files;
 use super::{Fatal, schema, sql};
-use crate::backplane::{EntriesOf, Lately, LogBuilder, PresenceTable, Read, Snapshot, Unavailable};
+use crate::backplane::{
+    CanvasKey, EntriesOf, Lately, LogBuilder, PresenceTable, Read, Snapshot, Unavailable,
+};
 use crate::canvas::ObjectLog;
 use crate::limits;
 use crate::protocol::client_message::Kind;
@@ -128,7 +130,7 @@ pub(super) struct Head {
 }
 
 /// The canvas's head.
-pub(super) fn head(conn: &Connection, key: i64) -> rusqlite::Result<Head> {
+pub(super) fn head(conn: &Connection, key: CanvasKey) -> rusqlite::Result<Head> {
     conn.prepare_cached(sql::HEAD)?.query_row([key], |row| {
         Ok(Head {
             epoch: Epoch::parse(row.get_ref(0)?.as_str()?).unwrap_or(Epoch(0)),
@@ -143,7 +145,7 @@ pub(super) fn head(conn: &Connection, key: i64) -> rusqlite::Result<Head> {
 }
 
 /// Who is here.
-pub(super) fn members(conn: &Connection, key: i64) -> rusqlite::Result<PresenceTable> {
+pub(super) fn members(conn: &Connection, key: CanvasKey) -> rusqlite::Result<PresenceTable> {
     Ok(PresenceTable {
         version: head(conn, key)?.presence_version,
         members: super::presence::members(conn, key)?,
@@ -151,7 +153,7 @@ pub(super) fn members(conn: &Connection, key: i64) -> rusqlite::Result<PresenceT
 }
 
 /// The whole state.
-pub(super) fn snapshot(conn: &Connection, key: i64) -> rusqlite::Result<Snapshot> {
+pub(super) fn snapshot(conn: &Connection, key: CanvasKey) -> rusqlite::Result<Snapshot> {
     let head = head(conn, key)?;
     let mut objects: Vec<(i64, Arc<str>, i64)> = conn
         .prepare_cached(sql::OBJECTS)?
@@ -254,7 +256,7 @@ pub(super) fn lately(
 /// which is nearer than an anchor then) and goes back to it: at most 64 steps for up to 64 messages.
 pub(super) fn log(
     conn: &Connection,
-    key: i64,
+    key: CanvasKey,
     after: Position,
     max_bytes: usize,
     now_ms: i64,
@@ -270,7 +272,7 @@ pub(super) fn log(
 /// The same for a client with those features: see [`crate::backplane::Reader::read_for`].
 pub(super) fn log_for(
     conn: &Connection,
-    key: i64,
+    key: CanvasKey,
     (after, understood): (Position, Features),
     max_bytes: usize,
     now_ms: i64,
@@ -300,7 +302,7 @@ struct LogRow<'a> {
 
 fn log_with(
     conn: &Connection,
-    key: i64,
+    key: CanvasKey,
     after: Position,
     max_bytes: usize,
     now_ms: i64,
@@ -352,7 +354,7 @@ fn log_with(
 /// The rows from `seq` to the next anchor or the head, oldest first; `None` if one of them is gone or expired.
 fn walk(
     conn: &Connection,
-    key: i64,
+    key: CanvasKey,
     head: &Head,
     seq: u64,
     now_ms: i64,

@@ -3,6 +3,8 @@
 use rusqlite::ErrorCode;
 use thiserror::Error;
 
+use crate::backplane::CanvasKey;
+
 /// Why there is no answer of the tables.
 #[derive(Debug, Error)]
 pub enum StoreError {
@@ -10,8 +12,8 @@ pub enum StoreError {
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
     /// Somebody asked for a canvas that has ended.
-    #[error("there is no canvas {0} in the file")]
-    NoCanvas(i64),
+    #[error("there is no canvas {} in the file", .0.0)]
+    NoCanvas(CanvasKey),
     /// Rooms would be told of rows under ids that are not theirs.
     #[error("rows of message_queue got other ids than the next ones")]
     OtherIds,

@@ -22,14 +22,14 @@ use super::carried::Carried;
 use super::sql;
 use crate::backplane::histogram::Histogram;
 use crate::backplane::intake::Answers;
-use crate::backplane::{Delivery, LogBuilder, Sink, Waiters};
+use crate::backplane::{CanvasKey, Delivery, LogBuilder, Sink, Waiters};
 use crate::protocol::client_message::Kind;
 use crate::protocol::ids::{ClientId, ConnId, Epoch, Position};
 
 /// A log message on its way.
 #[derive(Debug)]
 pub(super) struct Logged {
-    pub(super) key: i64,
+    pub(super) key: CanvasKey,
     pub(super) seq: u64,
     pub(super) kind: Kind,
     pub(super) origin: ConnId,
@@ -44,9 +44,9 @@ pub(super) enum Step {
     /// A row of the log.
     Log(Logged),
     /// Another row.
-    Row { key: i64, delivery: Delivery },
+    Row { key: CanvasKey, delivery: Delivery },
     /// Something that has no row: an answer, or what nobody else needs to hear.
-    Answer { key: i64, delivery: Delivery },
+    Answer { key: CanvasKey, delivery: Delivery },
 }
 
 /// What the writer committed.
@@ -95,9 +95,9 @@ struct Room {
 struct State {
     /// The last row that was dispatched. Means nothing while there are no rooms.
     position: i64,
-    rooms: HashMap<i64, Room>,
+    rooms: HashMap<CanvasKey, Room>,
     /// Rooms that have a run.
-    running: Vec<i64>,
+    running: Vec<CanvasKey>,
     /// Rows were skipped or are missing: rooms must be compared with the tables.
     missed: bool,
     /// The first row of the writer's open transaction: from there on the writer tells itself.
@@ -107,9 +107,9 @@ struct State {
     /// The last row of the writer's last commit.
     written: i64,
     /// Rooms whose watermark has to be written. Kept, so that rooms that rest need not be looked at.
-    moved: Vec<i64>,
+    moved: Vec<CanvasKey>,
     /// Rooms that went, for the watermarks.
-    closed: Vec<i64>,
+    closed: Vec<CanvasKey>,
     delivery: Arc<Histogram>,
 }
 
@@ -117,7 +117,7 @@ struct State {
 pub(super) struct Tail {
     state: Mutex<State>,
     /// The keys of rooms, for the poller to look at without waiting for the writer.
-    open: RwLock<HashSet<i64>>,
+    open: RwLock<HashSet<CanvasKey>>,
     /// From a message's transaction to the rooms here.
     pub(super) delivery: Arc<Histogram>,
     /// Authors without a seat.
@@ -128,7 +128,7 @@ pub(super) struct Tail {
 
 /// A room to be opened, as the tables had it a moment ago.
 pub(super) struct Opening {
-    pub(super) key: i64,
+    pub(super) key: CanvasKey,
     pub(super) sink: Arc<dyn Sink>,
     pub(super) epoch: Epoch,
 }
@@ -160,7 +160,7 @@ impl Tail {
     }
 
     /// Whether there is a room for one of the canvases.
-    pub(super) fn wants(&self, keys: impl IntoIterator<Item = i64>) -> bool {
+    pub(super) fn wants(&self, keys: impl IntoIterator<Item = CanvasKey>) -> bool {
         let open = self.open.read();
         keys.into_iter().any(|key| open.contains(&key))
     }
@@ -194,7 +194,7 @@ impl Tail {
     }
 
     /// What the opened room was told: rows beyond are still to come, and if they never do, this room has missed rows.
-    pub(super) fn opened(&self, key: i64, head: Position, presence_version: u64) {
+    pub(super) fn opened(&self, key: CanvasKey, head: Position, presence_version: u64) {
         if let Some(room) = self.state.lock().rooms.get_mut(&key) {
             room.opened = true;
             if !room.reset {
@@ -206,7 +206,7 @@ impl Tail {
     }
 
     /// Ends delivery, if the sink is still the one.
-    pub(super) fn close(&self, key: i64, sink: &Arc<dyn Sink>) {
+    pub(super) fn close(&self, key: CanvasKey, sink: &Arc<dyn Sink>) {
         let mut state = self.state.lock();
         let same = |room: &Room| std::ptr::addr_eq(Arc::as_ptr(&room.sink), Arc::as_ptr(sink));
         if state.rooms.get(&key).is_some_and(same) {
@@ -259,7 +259,7 @@ impl Tail {
     }
 
     /// The watermarks that changed since the last call: `(canvas, row)`, `None` for rooms that went.
-    pub(super) fn take_watermarks(&self) -> Vec<(i64, Option<i64>)> {
+    pub(super) fn take_watermarks(&self) -> Vec<(CanvasKey, Option<i64>)> {
         let mut state = self.state.lock();
         let State {
             position,

@@ -18,8 +18,8 @@ use std::time::Duration;
 
 pub(super) use crate::backplane::intake::tests::{author, durable};
 use crate::backplane::{
-    Author, Carrier, Delivery, End, Entry, Instance, Lifecycle, Member, Outcome, PresenceChange,
-    PresenceEvent, PresenceTable, Read, Reader, Snapshot, Together,
+    Author, CanvasKey, Carrier, Delivery, End, Entry, Instance, Lifecycle, Member, Outcome,
+    PresenceChange, PresenceEvent, PresenceTable, Read, Reader, Snapshot, Together,
 };
 use crate::canvas::Rules;
 use crate::config::{SqliteSettings, Synchronous};

@@ -6,13 +6,14 @@
 
 use std::collections::HashMap;
 
+use crate::backplane::CanvasKey;
 use crate::limits;
 
 /// What one batch may do.
 #[derive(Debug, Default)]
 pub(crate) struct Budget {
     done: usize,
-    canvases: HashMap<i64, Share>,
+    canvases: HashMap<CanvasKey, Share>,
     closed: bool,
 }
 
@@ -26,7 +27,7 @@ struct Share {
 
 impl Budget {
     /// Whether the canvas's next entry is done in this batch. The first one of all is, however much it is: nothing waits for ever.
-    pub(crate) fn takes(&mut self, key: i64) -> bool {
+    pub(crate) fn takes(&mut self, key: CanvasKey) -> bool {
         if self.canvases.is_empty() && !self.closed {
             return true;
         }
@@ -49,7 +50,7 @@ impl Budget {
     }
 
     /// An entry of the canvas was done, with so much work beyond its own bytes.
-    pub(crate) fn spent(&mut self, key: i64, work: usize) {
+    pub(crate) fn spent(&mut self, key: CanvasKey, work: usize) {
         self.done += work;
         // Hardly any entry has some: those that have none cost nothing here.
         if work > 0 {
@@ -63,7 +64,7 @@ impl Budget {
     }
 
     /// What each canvas has to be charged for.
-    pub(crate) fn charges(&self) -> impl Iterator<Item = (i64, usize)> {
+    pub(crate) fn charges(&self) -> impl Iterator<Item = (CanvasKey, usize)> {
         let worked = self.canvases.iter().filter(|(_, share)| share.work > 0);
         worked.map(|(key, share)| (*key, share.work))
     }
@@ -77,36 +78,39 @@ mod tests {
     fn a_canvas_that_works_much_waits_and_others_go_on() {
         let mut budget = Budget::default();
         let mut done = 0;
-        while budget.takes(1) {
-            budget.spent(1, 100_000);
+        while budget.takes(CanvasKey(1)) {
+            budget.spent(CanvasKey(1), 100_000);
             done += 1;
         }
         assert!(done * 100_000 >= limits::CANVAS_WORK && done * 100_000 < 2 * limits::CANVAS_WORK);
-        assert!(budget.takes(2));
-        budget.spent(2, 0);
-        assert!(!budget.takes(1), "its order stays");
-        assert_eq!(budget.charges().collect::<Vec<_>>(), [(1, done * 100_000)]);
+        assert!(budget.takes(CanvasKey(2)));
+        budget.spent(CanvasKey(2), 0);
+        assert!(!budget.takes(CanvasKey(1)), "its order stays");
+        assert_eq!(
+            budget.charges().collect::<Vec<_>>(),
+            [(CanvasKey(1), done * 100_000)]
+        );
     }
 
     #[test]
     fn a_batch_has_a_bound_however_many_canvases_work() {
         let mut budget = Budget::default();
-        let mut key = 0;
+        let mut key = CanvasKey::default();
         while budget.takes(key) {
             budget.spent(key, 100_000);
-            key += 1;
+            key = key.next();
         }
-        let done = usize::try_from(key).unwrap() * 100_000;
+        let done = usize::try_from(key.0).unwrap() * 100_000;
         assert!((limits::BATCH_WORK..limits::BATCH_WORK + 100_000).contains(&done));
-        assert!(!budget.takes(key + 1));
+        assert!(!budget.takes(key.next()));
     }
 
     #[test]
     fn the_first_entry_is_done_however_much_it_is() {
         let mut budget = Budget::default();
-        assert!(budget.takes(1));
-        budget.spent(1, usize::MAX / 2);
-        assert!(!budget.takes(1));
-        assert!(!budget.takes(2));
+        assert!(budget.takes(CanvasKey(1)));
+        budget.spent(CanvasKey(1), usize::MAX / 2);
+        assert!(!budget.takes(CanvasKey(1)));
+        assert!(!budget.takes(CanvasKey(2)));
     }
 }

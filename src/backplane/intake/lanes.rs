@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::{Answers, Look, OpEnd, RefusedOps, Waiting, durable_of, overloaded};
-use crate::backplane::{Author, Delivery, Entry, Outcome, Refusal};
+use crate::backplane::{Author, CanvasKey, Delivery, Entry, Outcome, Refusal};
 use crate::limits;
 
 /// Of one canvas.
@@ -16,13 +16,13 @@ pub(super) struct Lane {
 
 /// All that waits.
 pub(super) struct State<T> {
-    pub(super) lanes: HashMap<i64, Lane>,
+    pub(super) lanes: HashMap<CanvasKey, Lane>,
     /// Lanes that are not empty, in the order of their turns.
-    pub(super) turns: VecDeque<i64>,
+    pub(super) turns: VecDeque<CanvasKey>,
     pub(super) entries: usize,
     pub(super) bytes: usize,
     /// Work that canvases have had done and not paid for yet. Each batch pays a turn's worth, so none stays here for long.
-    pub(super) debts: HashMap<i64, usize>,
+    pub(super) debts: HashMap<CanvasKey, usize>,
     pub(super) jobs: VecDeque<T>,
     /// The writer has taken entries, and it is not known yet what became of them.
     pub(super) in_hand: bool,
@@ -56,7 +56,7 @@ impl<T> Default for State<T> {
 
 impl<T> State<T> {
     /// `Ok(false)`: not worth a word. Presence has as much again to itself, and leaves (one a connection) always fit.
-    pub(super) fn room_for(&self, key: i64, entry: &Entry) -> Result<bool, Refusal> {
+    pub(super) fn room_for(&self, key: CanvasKey, entry: &Entry) -> Result<bool, Refusal> {
         let lane = self.lanes.get(&key).map_or(0, |lane| lane.waiting.len());
         let fits = |times: usize| {
             self.entries < times * limits::WRITER_QUEUE_ENTRIES
@@ -96,7 +96,7 @@ impl<T> State<T> {
     }
 
     /// Every canvas in debt pays what a turn is worth. Takes those out of the turns that are still in debt.
-    pub(super) fn pay_debts(&mut self) -> Vec<i64> {
+    pub(super) fn pay_debts(&mut self) -> Vec<CanvasKey> {
         if self.debts.is_empty() {
             return Vec::new();
         }
@@ -107,7 +107,7 @@ impl<T> State<T> {
         let (indebted, free) = self
             .turns
             .drain(..)
-            .partition::<Vec<i64>, _>(|key| self.debts.contains_key(key));
+            .partition::<Vec<CanvasKey>, _>(|key| self.debts.contains_key(key));
         self.turns.extend(free);
         indebted
     }
@@ -143,7 +143,11 @@ impl<T> State<T> {
     }
 
     /// Removes the entries of a lane that `which` names.
-    pub(super) fn take_out(&mut self, key: i64, which: impl Fn(&Waiting) -> bool) -> Vec<Waiting> {
+    pub(super) fn take_out(
+        &mut self,
+        key: CanvasKey,
+        which: impl Fn(&Waiting) -> bool,
+    ) -> Vec<Waiting> {
         let Some(lane) = self.lanes.get_mut(&key) else {
             return Vec::new();
         };
@@ -232,7 +236,7 @@ impl<T> State<T> {
     }
 }
 
-fn refused(key: i64, author: &Author, ops: &[u64], why: &Refusal) -> Answers {
+fn refused(key: CanvasKey, author: &Author, ops: &[u64], why: &Refusal) -> Answers {
     // A batch comes again as it was, under its last number.
     if let Some(last) = ops.last() {
         author.ops.ended(*last, OpEnd::Refused(why.code));

@@ -5,7 +5,7 @@ mod refusals;
 use bytes::Bytes;
 
 use super::*;
-use crate::backplane::End;
+use crate::backplane::{CanvasKey, End};
 use crate::protocol::client_message::{Change, Kind};
 use crate::protocol::ids::{ClientId, ConnId};
 
@@ -40,12 +40,13 @@ pub(crate) fn durable(author: &Arc<Author>, op: u64, bytes: usize) -> Entry {
 
 fn canvas(key: i64) -> Canvas {
     let id = CanvasId::parse(&format!("c{key}")).unwrap();
+    let key = CanvasKey(key);
     Canvas { id, key }
 }
 
 fn ops(batch: &[Waiting]) -> Vec<(i64, u64)> {
     let op = |w: &Waiting| durable_of(&w.entry).map_or(0, |(_, m)| m.op);
-    batch.iter().map(|w| (w.key, op(w))).collect()
+    batch.iter().map(|w| (w.key.0, op(w))).collect()
 }
 
 fn refused(answers: &Answers) -> Vec<u64> {
@@ -197,7 +198,9 @@ fn what_the_spill_file_lost_takes_its_authors_later_ops_along() {
     assert_eq!(spilled.len(), 4);
     intake.append(&canvas(1), durable(&a, 4, 10)).unwrap();
     intake.append(&canvas(1), durable(&b, 2, 10)).unwrap();
-    let lost = (1..=3).map(|op| (1, a.clone(), vec![op])).collect();
+    let lost = (1..=3)
+        .map(|op| (CanvasKey(1), a.clone(), vec![op]))
+        .collect();
     assert_eq!(refused(&intake.refuse_spilled(lost)), [1, 2, 3, 4]);
     assert_eq!(ops(&intake.drain().1), [(1, 2)], "the other author's");
     assert!(intake.append(&canvas(1), durable(&a, 5, 10)).is_err());

@@ -10,6 +10,7 @@ use futures::{FutureExt as _, StreamExt as _};
 use tokio::sync::oneshot;
 
 use super::untold::Next;
+use crate::backplane::CanvasKey;
 use crate::canvas::CanvasState;
 use crate::config::Step;
 use crate::jobs::op::{Answer, Op};
@@ -87,7 +88,7 @@ impl Shared {
     /// Copies with something to tell that it is this instance's turn to tell. Those without anything are looked at no more.
     fn to_tell(&self, most: usize) -> Vec<Arc<Replica>> {
         let waiting = &self.telling.waiting;
-        let keys: Vec<i64> = waiting.lock().iter().copied().collect();
+        let keys: Vec<CanvasKey> = waiting.lock().iter().copied().collect();
         let own = self.number();
         let mut found = Vec::new();
         for key in keys {
@@ -193,7 +194,7 @@ async fn tell_next(shared: &Arc<Shared>, session: &Session, canvas: Arc<str>, ne
 
 /// What time brings: what is late is told by the others, and what nobody has is read by somebody.
 async fn look(shared: &Arc<Shared>, session: &Session, place: &mut u64) -> Result<(), Fault> {
-    let keys: Vec<i64> = shared.telling.noted.lock().drain().collect();
+    let keys: Vec<CanvasKey> = shared.telling.noted.lock().drain().collect();
     let mut told: Vec<(CanvasId, u64)> = Vec::new();
     for key in keys {
         let Some(replica) = shared.canvases.get(key) else {

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::backplane::{
-    Canvas, LogBuilder, Member, Opened, PresenceChange, PresenceEvent, PresenceTable,
+    Canvas, CanvasKey, LogBuilder, Member, Opened, PresenceChange, PresenceEvent, PresenceTable,
 };
 use crate::protocol::client_message::Kind;
 use crate::protocol::ids::{CanvasId, ClientId};
@@ -133,7 +133,7 @@ fn a_room_reads_what_came_while_it_was_opened() {
     assert!(room.take_effects().is_empty(), "it could not ask yet");
     let canvas = Canvas {
         id: CanvasId::parse("c").expect("id"),
-        key: 1,
+        key: CanvasKey(1),
     };
     let (head, members) = (
         Position {
@@ -255,7 +255,10 @@ fn opened_room() -> State<TestLink> {
     let mut room = State::new(settings(true), 1);
     let id = CanvasId::parse("c").expect("id");
     let opened = Opened {
-        canvas: Canvas { id, key: 1 },
+        canvas: Canvas {
+            id,
+            key: CanvasKey(1),
+        },
         head: Position {
             epoch: EPOCH,
             seq: 0,

@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::head::read_canvas;
 use super::{OpenCanvas, OpenClient, Txn, logs, read_object};
-use crate::backplane::{Delivery, PresenceChange, PresenceEvent};
+use crate::backplane::{CanvasKey, Delivery, PresenceChange, PresenceEvent};
 use crate::canvas::{
     Away, ClientRow, Head, Logged, ObjectLog, OpenObject, Place, RESENT_STEPS, Store,
 };
@@ -22,18 +22,18 @@ use crate::time::millis;
 /// The rows of one canvas within a transaction.
 pub(in crate::sqlite) struct Rows<'t, 'a> {
     txn: &'t mut Txn<'a>,
-    key: i64,
+    key: CanvasKey,
     /// Where the canvas stands among those of the transaction.
     at: usize,
 }
 
 impl<'t, 'a> Rows<'t, 'a> {
-    pub(super) fn of(txn: &'t mut Txn<'a>, key: i64) -> StoreResult<Self> {
+    pub(super) fn of(txn: &'t mut Txn<'a>, key: CanvasKey) -> StoreResult<Self> {
         Self::find(txn, key)?.ok_or(StoreError::NoCanvas(key))
     }
 
     /// The same; `None` if there is no such canvas any more.
-    pub(super) fn find(txn: &'t mut Txn<'a>, key: i64) -> StoreResult<Option<Self>> {
+    pub(super) fn find(txn: &'t mut Txn<'a>, key: CanvasKey) -> StoreResult<Option<Self>> {
         let at = match txn.canvas_of.get(&key) {
             Some(at) => *at,
             None => {

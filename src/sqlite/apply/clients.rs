@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::Txn;
 use super::canvas::Rows;
-use crate::backplane::{Entry, Refusal};
+use crate::backplane::{CanvasKey, Entry, Refusal};
 use crate::canvas::quotas::{maybe_new, room_for_client};
 use crate::limits::CLIENTS_COUNTED;
 use crate::sqlite::sql;
@@ -20,7 +20,7 @@ const CANVASES: usize = 4_096;
 
 /// What was counted, by canvas.
 #[derive(Debug, Clone, Default)]
-pub(in crate::sqlite) struct Counted(Arc<Mutex<HashMap<i64, Count>>>);
+pub(in crate::sqlite) struct Counted(Arc<Mutex<HashMap<CanvasKey, Count>>>);
 
 #[derive(Debug, Clone, Copy)]
 struct Count {
@@ -32,7 +32,7 @@ impl Txn<'_> {
     /// Whether the canvas takes the client that the entry is of, if that may be a new one.
     pub(super) fn room_for_client(
         &mut self,
-        key: i64,
+        key: CanvasKey,
         entry: &Entry,
     ) -> StoreResult<Result<(), Refusal>> {
         let Some(client) = maybe_new(entry) else {
@@ -58,7 +58,7 @@ impl Txn<'_> {
         Ok(room)
     }
 
-    fn count_clients(&self, key: i64) -> StoreResult<Count> {
+    fn count_clients(&self, key: CanvasKey) -> StoreResult<Count> {
         let mut statement = self.conn.prepare_cached(sql::COUNT_CLIENTS)?;
         let clients: i64 = statement.query_row([key], |row| row.get(0))?;
         Ok(Count {

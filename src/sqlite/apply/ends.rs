@@ -5,6 +5,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::Txn;
 use super::canvas::Rows;
+use crate::backplane::CanvasKey;
 use crate::canvas::quotas::room_for_canvas;
 use crate::limits::{CLEANUP_CHUNK, UNUSED_CANVAS};
 use crate::protocol::ids::{CanvasId, Epoch};
@@ -17,7 +18,10 @@ const ENDS_AT_ONCE: u32 = 1_000;
 
 impl Txn<'_> {
     /// The key of a canvas, which is made if it is new. `None` if there is no room for another one.
-    pub(in crate::sqlite) fn create_canvas(&mut self, id: &CanvasId) -> StoreResult<Option<i64>> {
+    pub(in crate::sqlite) fn create_canvas(
+        &mut self,
+        id: &CanvasId,
+    ) -> StoreResult<Option<CanvasKey>> {
         if let Some(key) = self.key_of(id)? {
             return Ok(Some(key));
         }
@@ -30,33 +34,33 @@ impl Txn<'_> {
     }
 
     /// The key of a canvas, which is made if it is new, however many there are.
-    pub(in crate::sqlite) fn sure_canvas(&mut self, id: &CanvasId) -> StoreResult<i64> {
+    pub(in crate::sqlite) fn sure_canvas(&mut self, id: &CanvasId) -> StoreResult<CanvasKey> {
         match self.key_of(id)? {
             Some(key) => Ok(key),
             None => self.make_canvas(id),
         }
     }
 
-    fn key_of(&self, id: &CanvasId) -> StoreResult<Option<i64>> {
+    fn key_of(&self, id: &CanvasId) -> StoreResult<Option<CanvasKey>> {
         let mut find = self.conn.prepare_cached(sql::CANVAS)?;
         Ok(find.query_row([id.as_str()], |row| row.get(0)).optional()?)
     }
 
     /// Keys are never given out again.
-    fn make_canvas(&mut self, id: &CanvasId) -> StoreResult<i64> {
+    fn make_canvas(&mut self, id: &CanvasId) -> StoreResult<CanvasKey> {
         // Those that another program has put there.
         let mut last = self.conn.prepare_cached(sql::LAST_KEY)?;
-        let last: i64 = last.query_row([], |row| row.get(0))?;
+        let last: CanvasKey = last.query_row([], |row| row.get(0))?;
         let totals = self.totals()?;
-        let key = totals.next_key.max(last + 1);
-        totals.next_key = key + 1;
+        let key = totals.next_key.max(last.next());
+        totals.next_key = key.next();
         totals.canvases += 1;
         totals.dirty = true;
         self.insert_canvas(key, id)?;
         Ok(key)
     }
 
-    fn insert_canvas(&self, key: i64, id: &CanvasId) -> StoreResult<usize> {
+    fn insert_canvas(&self, key: CanvasKey, id: &CanvasId) -> StoreResult<usize> {
         let epoch = Epoch::random().to_string();
         let ends_at = self.now_ms + millis(UNUSED_CANVAS);
         let mut create = self.conn.prepare_cached(sql::CREATE_CANVAS)?;
@@ -65,17 +69,21 @@ impl Txn<'_> {
 
     /// Whether there is such a canvas. One that has ended while this process was stopped comes back under its key, unless somebody else has made
     /// one of its name: rooms here know it by that key.
-    pub(in crate::sqlite) fn has_canvas(&mut self, key: i64, id: &CanvasId) -> StoreResult<bool> {
+    pub(in crate::sqlite) fn has_canvas(
+        &mut self,
+        key: CanvasKey,
+        id: &CanvasId,
+    ) -> StoreResult<bool> {
         if Rows::find(self, key)?.is_some() {
             return Ok(true);
         }
-        if key <= 0 || self.insert_canvas(key, id)? == 0 {
+        if key <= CanvasKey::BEFORE_ALL || self.insert_canvas(key, id)? == 0 {
             return Ok(false);
         }
         let totals = self.totals()?;
         totals.canvases += 1;
         totals.dirty = true;
-        totals.next_key = totals.next_key.max(key + 1);
+        totals.next_key = totals.next_key.max(key.next());
         // Rooms have its old numbers.
         self.canvas(key)?.renumber(Epoch::random())?;
         Ok(true)
@@ -84,7 +92,7 @@ impl Txn<'_> {
     /// Removes canvases whose time has come and that nobody is on, a bounded number of rows at a time.
     pub(in crate::sqlite) fn end_canvases(&mut self) -> StoreResult<()> {
         let mut due = self.conn.prepare_cached(sql::ENDING)?;
-        let keys: Vec<i64> = due
+        let keys: Vec<CanvasKey> = due
             .query_map(params![self.now_ms, ENDS_AT_ONCE], |row| row.get(0))?
             .collect::<Result<_, _>>()?;
         let mut went = 0;
@@ -116,7 +124,7 @@ impl Txn<'_> {
     }
 
     /// Empties a canvas that nobody was on since `before`, as a deletion does.
-    pub(in crate::sqlite) fn empty_idle(&mut self, key: i64, before: i64) -> StoreResult<()> {
+    pub(in crate::sqlite) fn empty_idle(&mut self, key: CanvasKey, before: i64) -> StoreResult<()> {
         let idle = match Rows::find(self, key)? {
             Some(rows) => {
                 let canvas = rows.into_canvas();
@@ -132,7 +140,7 @@ impl Txn<'_> {
     }
 
     /// Whether somebody is on it, or an instance has a room for it.
-    fn is_attended(&self, key: i64) -> StoreResult<bool> {
+    fn is_attended(&self, key: CanvasKey) -> StoreResult<bool> {
         Ok(self.conn.prepare_cached(sql::ATTENDED)?.exists([key])?)
     }
 }

@@ -6,7 +6,7 @@ use rusqlite::params;
 
 use super::Txn;
 use super::canvas::Rows;
-use crate::backplane::{Author, Delivery, Post};
+use crate::backplane::{Author, CanvasKey, Delivery, Post};
 use crate::canvas::quotas::charge;
 use crate::protocol::ids::{ClientId, ConnId};
 use crate::sqlite::carried::QueueRow;
@@ -19,7 +19,7 @@ impl Txn<'_> {
     /// Writes a row of the ephemeral lane.
     pub(in crate::sqlite) fn row(
         &mut self,
-        key: i64,
+        key: CanvasKey,
         row: &Ephemeral<'_>,
         delivery: Delivery,
     ) -> StoreResult<()> {
@@ -42,7 +42,12 @@ impl Txn<'_> {
         Ok(())
     }
 
-    pub(super) fn signal(&mut self, key: i64, author: &Author, body: &str) -> StoreResult<()> {
+    pub(super) fn signal(
+        &mut self,
+        key: CanvasKey,
+        author: &Author,
+        body: &str,
+    ) -> StoreResult<()> {
         let client = author.client.clone();
         let origin = author.conn;
         let delivery = Delivery::Signal {
@@ -67,14 +72,14 @@ impl Txn<'_> {
         self.row(key, &row, delivery)
     }
 
-    fn takes_signal(&mut self, key: i64, bytes: usize) -> StoreResult<bool> {
+    fn takes_signal(&mut self, key: CanvasKey, bytes: usize) -> StoreResult<bool> {
         let there = Rows::find(self, key)?.is_some();
         Ok(there && self.fits(key, charge(bytes))?.is_ok())
     }
 
     pub(super) fn cursors(
         &mut self,
-        key: i64,
+        key: CanvasKey,
         cursors: &[(ClientId, Arc<str>)],
     ) -> StoreResult<()> {
         let delivery = Delivery::Cursors {
@@ -102,7 +107,7 @@ impl Txn<'_> {
 
     /// A post for the instance that has the connection. It is lost if no other instance has the canvas, or if there is no
     /// room for the row. Then the client posts again.
-    pub(super) fn post(&mut self, key: i64, conn: ConnId, post: &Post) -> StoreResult<()> {
+    pub(super) fn post(&mut self, key: CanvasKey, conn: ConnId, post: &Post) -> StoreResult<()> {
         if !self.elsewhere(key)? {
             return Ok(());
         }
@@ -122,7 +127,7 @@ impl Txn<'_> {
 
     /// Whether another instance has a room for the canvas. A room has its watermark before it has members, so nobody
     /// who has joined is missed.
-    fn elsewhere(&self, key: i64) -> StoreResult<bool> {
+    fn elsewhere(&self, key: CanvasKey) -> StoreResult<bool> {
         let mut statement = self.conn.prepare_cached(sql::ELSEWHERE)?;
         Ok(statement.exists(params![key, self.setup.instance_id])?)
     }

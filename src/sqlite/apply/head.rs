@@ -5,13 +5,14 @@ use std::num::NonZeroI64;
 use rusqlite::OptionalExtension;
 
 use super::{OpenCanvas, Txn};
+use crate::backplane::CanvasKey;
 use crate::canvas::Head;
 use crate::canvas::bounds::Totals;
 use crate::sqlite::sql;
 use crate::sqlite::store_error::StoreResult;
 
 /// `None` if there is no such canvas any more.
-pub(super) fn read_canvas(txn: &Txn<'_>, key: i64) -> StoreResult<Option<OpenCanvas>> {
+pub(super) fn read_canvas(txn: &Txn<'_>, key: CanvasKey) -> StoreResult<Option<OpenCanvas>> {
     let mut statement = txn.conn.prepare_cached(sql::HEAD)?;
     let read = |row: &rusqlite::Row<'_>| {
         Ok(OpenCanvas {

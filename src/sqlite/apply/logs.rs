@@ -4,6 +4,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{OpenCanvas, Txn};
+use crate::backplane::CanvasKey;
 use crate::canvas::ObjectLog;
 use crate::canvas::bounds::entry_bytes;
 use crate::protocol::ids::Epoch;
@@ -11,7 +12,7 @@ use crate::sqlite::sql;
 use crate::sqlite::store_error::StoreResult;
 
 /// The epoch of a canvas, as the transaction has left it.
-pub(super) fn epoch(txn: &Txn<'_>, key: i64) -> StoreResult<Epoch> {
+pub(super) fn epoch(txn: &Txn<'_>, key: CanvasKey) -> StoreResult<Epoch> {
     let mut statement = txn.conn.prepare_cached(sql::EPOCH)?;
     let epoch = statement.query_row([key], |row| {
         Ok(Epoch::parse(row.get_ref(0)?.as_str()?).unwrap_or(Epoch(0)))

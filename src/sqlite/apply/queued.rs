@@ -95,13 +95,14 @@ fn bind(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backplane::CanvasKey;
 
     const COUNT: i64 = 3 * sql::ROWS_AT_ONCE as i64 + 2;
 
     fn push(queued: &mut Queued<'_>, seq: i64) -> i64 {
         let payload = format!("payload {seq}");
         let row = QueueRow {
-            key: 5,
+            key: CanvasKey(5),
             seq: Some(seq),
             kind: "chat",
             origin: 7,

@@ -7,8 +7,8 @@ use rusqlite::params;
 
 use super::Txn;
 use super::canvas::Rows;
-use crate::backplane::Refusal;
 use crate::backplane::intake::{Waiting, durable_of};
+use crate::backplane::{CanvasKey, Refusal};
 use crate::canvas::quotas::{Logs, Spare, charge, charge_of, room_in_log};
 use crate::limits::{CHAT_HISTORY, EPHEMERAL_BYTES, EPHEMERAL_CANVAS_BYTES, Quotas};
 use crate::sqlite::sql;
@@ -24,7 +24,7 @@ pub(super) struct OpenTotals {
     full_at: i64,
     stored_bytes: u64,
     pub(super) canvases: u64,
-    pub(super) next_key: i64,
+    pub(super) next_key: CanvasKey,
     ephemeral_bytes: u64,
     pub(super) dirty: bool,
 }
@@ -83,7 +83,7 @@ impl Txn<'_> {
     }
 
     /// Whether so much more may be kept in the canvas's log.
-    pub(super) fn fits(&mut self, key: i64, bytes: u64) -> StoreResult<Result<(), Refusal>> {
+    pub(super) fn fits(&mut self, key: CanvasKey, bytes: u64) -> StoreResult<Result<(), Refusal>> {
         let total = self.totals()?.log_bytes;
         let canvas = Rows::of(self, key)?.into_canvas();
         if let Some(refusal) = &canvas.full {
@@ -114,7 +114,7 @@ impl Txn<'_> {
 
     /// Whether a row of that many bytes may be kept that is in nobody's log: who is where, what changed, pointers. They have room of
     /// their own, shared as that of logs is, so that a flood of them costs nobody a message.
-    pub(super) fn takes_ephemeral(&mut self, key: i64, payload: usize) -> StoreResult<bool> {
+    pub(super) fn takes_ephemeral(&mut self, key: CanvasKey, payload: usize) -> StoreResult<bool> {
         let total = self.totals()?.ephemeral_bytes;
         let Some(rows) = Rows::find(self, key)? else {
             return Ok(false);
@@ -128,7 +128,7 @@ impl Txn<'_> {
     }
 
     /// Such a row is kept for the canvas.
-    pub(super) fn charge_ephemeral(&mut self, key: i64, payload: usize) -> StoreResult<()> {
+    pub(super) fn charge_ephemeral(&mut self, key: CanvasKey, payload: usize) -> StoreResult<()> {
         let bytes = charge(payload);
         if let Some(rows) = Rows::find(self, key)? {
             let canvas = rows.into_canvas();
@@ -142,7 +142,7 @@ impl Txn<'_> {
     }
 
     /// A row of that many bytes is kept for the canvas.
-    pub(super) fn charge(&mut self, key: i64, payload: usize) -> StoreResult<()> {
+    pub(super) fn charge(&mut self, key: CanvasKey, payload: usize) -> StoreResult<()> {
         let bytes = charge(payload);
         let canvas = Rows::of(self, key)?.into_canvas();
         canvas.log_bytes += bytes;
@@ -157,7 +157,7 @@ impl Txn<'_> {
     pub(in crate::sqlite) fn clean(&mut self, after: i64, upto: i64) -> StoreResult<()> {
         let mut delete = self.conn.prepare_cached(sql::DELETE_EXPIRED)?;
         let mut rows = delete.query(params![after, upto, self.now_ms])?;
-        let mut charged = HashMap::<i64, Vec<Went>>::new();
+        let mut charged = HashMap::<CanvasKey, Vec<Went>>::new();
         while let Some(row) = rows.next()? {
             let bytes = charge(row.get::<_, u32>(2)? as usize);
             let of_it = charged.entry(row.get(0)?).or_default();
@@ -173,7 +173,7 @@ impl Txn<'_> {
         Ok(())
     }
 
-    fn discharge(&mut self, key: i64, rows: &[Went]) -> StoreResult<()> {
+    fn discharge(&mut self, key: CanvasKey, rows: &[Went]) -> StoreResult<()> {
         let sum = |wanted: &dyn Fn(&Went) -> bool| -> u64 {
             let wanted = rows.iter().filter(|row| wanted(row));
             wanted.map(|row| row.bytes).sum()
@@ -206,7 +206,7 @@ impl Txn<'_> {
     }
 
     /// What the canvas's objects and chat have become counts in those of all.
-    pub(in crate::sqlite) fn count_stored(&mut self, key: i64) -> StoreResult<()> {
+    pub(in crate::sqlite) fn count_stored(&mut self, key: CanvasKey) -> StoreResult<()> {
         let Some(rows) = Rows::find(self, key)? else {
             return Ok(());
         };

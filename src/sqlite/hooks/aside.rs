@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::pace::Pace;
 use super::packed::{Share, Unpacked, pack, unpack};
 use super::{enqueue, versions};
+use crate::backplane::CanvasKey;
 use crate::hooks::told::Told;
 use crate::hooks::{Hook, Include, Stored};
 use crate::sqlite::jobs::Pusher;
@@ -85,7 +86,7 @@ pub(super) fn count(conn: &Connection) -> rusqlite::Result<u64> {
 
 /// Sets events aside, behind those that are. Gives how many had no room.
 pub(super) fn set_aside(
-    told: &[(i64, Told)],
+    told: &[(CanvasKey, Told)],
     stored: &Stored,
     conn: &Connection,
     push: &mut Pusher<'_>,
@@ -119,7 +120,12 @@ pub(super) fn set_aside(
 }
 
 /// Events without room become a gap of their canvas: after that row, or at once if the hook has none.
-fn miss(told: &[(i64, Told)], hook: &Hook, last: i64, conn: &Connection) -> rusqlite::Result<u64> {
+fn miss(
+    told: &[(CanvasKey, Told)],
+    hook: &Hook,
+    last: i64,
+    conn: &Connection,
+) -> rusqlite::Result<u64> {
     let (mut gaps, mut count) = (HashMap::new(), 0);
     for (key, told) in told {
         if hook.wants(&told.named.id, told.event) {
@@ -156,8 +162,8 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    fn put_all(&mut self, told: &[(i64, Told)]) -> rusqlite::Result<()> {
-        let mut row: Vec<&(i64, Told)> = Vec::new();
+    fn put_all(&mut self, told: &[(CanvasKey, Told)]) -> rusqlite::Result<()> {
+        let mut row: Vec<&(CanvasKey, Told)> = Vec::new();
         let mut shares = vec![(0, 0); self.roomy.len()];
         let (mut events, mut bytes) = (0, 0);
         for it in told {
@@ -185,7 +191,11 @@ impl Rows<'_> {
         self.put(&row, &mut shares)
     }
 
-    fn put(&mut self, row: &[&(i64, Told)], shares: &mut [(u64, u64)]) -> rusqlite::Result<()> {
+    fn put(
+        &mut self,
+        row: &[&(CanvasKey, Told)],
+        shares: &mut [(u64, u64)],
+    ) -> rusqlite::Result<()> {
         self.n += 1;
         let (mut all, mut sum) = (Vec::new(), (0, 0));
         let hooks = self.roomy.iter().zip(&mut self.of);
@@ -240,7 +250,7 @@ fn size(told: &Told, hook: &Hook) -> u64 {
 pub(super) fn quiet_after(
     conn: &Connection,
     hook: &str,
-    key: i64,
+    key: CanvasKey,
     epoch: &str,
     (from, to): (u64, u64),
 ) -> rusqlite::Result<bool> {

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::aside;
 use super::enqueue::{has_room, item, tell_gap};
+use crate::backplane::CanvasKey;
 use crate::hooks::told::Span;
 use crate::hooks::{Hook, Stored};
 use crate::jobs::op::Pushed;
@@ -95,7 +96,7 @@ pub(in crate::sqlite) struct Fired {
 /// A row of either table, with the canvas's name if it is still there.
 struct Row {
     hook: String,
-    key: i64,
+    key: CanvasKey,
     from: u64,
     to: u64,
     canvas: Option<String>,

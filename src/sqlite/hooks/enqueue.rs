@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::stage::Stage;
+use crate::backplane::CanvasKey;
 use crate::hooks::Hook;
 use crate::hooks::told::{Message, Named, Packer, Span, Told};
 use crate::jobs::op::{PushItem, Pushed};
@@ -25,7 +26,7 @@ const CHANGED: &str =
 
 /// Puts events of canvases into the queues of those hooks that hear of them. Gives how many had no room.
 pub(super) fn enqueue<'h>(
-    told: &[(i64, Told)],
+    told: &[(CanvasKey, Told)],
     hooks: impl Iterator<Item = &'h Hook>,
     conn: &Connection,
     push: &mut Pusher<'_>,
@@ -42,7 +43,7 @@ pub(super) fn enqueue<'h>(
             gapless: HashSet::new(),
             dropped: &mut dropped,
         };
-        let mut packers: HashMap<i64, Packer> = HashMap::new();
+        let mut packers: HashMap<CanvasKey, Packer> = HashMap::new();
         for (key, told) in told {
             if !hook.wants(&told.named.id, told.event) {
                 continue;
@@ -60,7 +61,7 @@ pub(super) fn enqueue<'h>(
             }
         }
         // In the order of their canvases' keys: that of a map changes from one run to the next.
-        let mut rest: Vec<(i64, Packer)> = packers.into_iter().collect();
+        let mut rest: Vec<(CanvasKey, Packer)> = packers.into_iter().collect();
         rest.sort_unstable_by_key(|(key, _)| *key);
         for (key, mut packer) in rest {
             if let Some(last) = packer.end() {
@@ -107,13 +108,13 @@ struct Out<'a, 'p> {
     queue: String,
     at_ms: i64,
     /// Canvases without a gap: it is looked for once.
-    gapless: HashSet<i64>,
+    gapless: HashSet<CanvasKey>,
     dropped: &'a mut u64,
 }
 
 impl Out<'_, '_> {
     /// Pushes a message of a canvas, or makes a gap of it.
-    fn send(&mut self, key: i64, message: Message) -> rusqlite::Result<()> {
+    fn send(&mut self, key: CanvasKey, message: Message) -> rusqlite::Result<()> {
         let named = message.named;
         let gap = match self.gapless.contains(&key) {
             true => None,
@@ -154,7 +155,7 @@ impl Out<'_, '_> {
     /// Events of a canvas, from one place to another, become a gap.
     fn miss(
         &mut self,
-        key: i64,
+        key: CanvasKey,
         named: &Named,
         (from, to): (u64, u64),
         count: u64,
@@ -169,7 +170,7 @@ impl Out<'_, '_> {
 pub(super) fn open_gap(
     conn: &Connection,
     hook: &str,
-    key: i64,
+    key: CanvasKey,
     named: &Named,
     (from, to): (u64, u64),
 ) -> rusqlite::Result<()> {
@@ -189,7 +190,11 @@ pub(super) fn has_room(push: &mut Pusher<'_>, hook: &Hook) -> rusqlite::Result<b
 }
 
 /// The gap of a hook on a canvas: its first and last place, and the epoch.
-fn gap_of(conn: &Connection, hook: &str, key: i64) -> rusqlite::Result<Option<(u64, u64, String)>> {
+fn gap_of(
+    conn: &Connection,
+    hook: &str,
+    key: CanvasKey,
+) -> rusqlite::Result<Option<(u64, u64, String)>> {
     let mut statement = conn.prepare_cached(FIND_GAP)?;
     let gap = statement.query_row(params![hook, key], |row| {
         let (from, to): (i64, i64) = (row.get(0)?, row.get(1)?);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::backplane::CanvasKey;
 use crate::hooks::event::EventType;
 use crate::hooks::told::{Missed, Named, Told};
 
@@ -30,7 +31,7 @@ struct Row<'a> {
 
 /// The key of a canvas, and how it was called.
 #[derive(PartialEq, Eq, Serialize, Deserialize)]
-struct Canvas<'a>(i64, &'a str, &'a str);
+struct Canvas<'a>(CanvasKey, &'a str, &'a str);
 
 /// An event of the canvas and the author with these places.
 #[derive(Serialize, Deserialize)]
@@ -57,7 +58,7 @@ fn place<T: PartialEq>(all: &mut Vec<T>, it: T) -> usize {
 }
 
 /// Puts events of canvases into a row, in their order.
-pub(super) fn pack(shares: Vec<Share>, told: &[&(i64, Told)]) -> Vec<u8> {
+pub(super) fn pack(shares: Vec<Share>, told: &[&(CanvasKey, Told)]) -> Vec<u8> {
     let mut row = Row {
         shares,
         canvases: Vec::new(),
@@ -85,7 +86,7 @@ pub(super) fn pack(shares: Vec<Share>, told: &[&(i64, Told)]) -> Vec<u8> {
 }
 
 /// What a row has for whom, and its events, each with the key of its canvas.
-pub(super) type Unpacked = (Vec<Share>, Vec<(i64, Told)>);
+pub(super) type Unpacked = (Vec<Share>, Vec<(CanvasKey, Told)>);
 
 /// Takes them out again; `None` if they are damaged.
 pub(super) fn unpack(bytes: &[u8]) -> Option<Unpacked> {
@@ -94,7 +95,8 @@ pub(super) fn unpack(bytes: &[u8]) -> Option<Unpacked> {
         id: Arc::from(canvas.1),
         epoch: Arc::from(canvas.2),
     };
-    let canvases: Vec<(i64, Named)> = row.canvases.iter().map(|it| (it.0, named(it))).collect();
+    let canvases: Vec<(CanvasKey, Named)> =
+        row.canvases.iter().map(|it| (it.0, named(it))).collect();
     let told = row.events.iter().map(|event| {
         let (key, named) = canvases.get(event.canvas)?;
         let (client, user) = row.authors.get(event.author)?;
@@ -119,7 +121,7 @@ pub(super) fn unpack(bytes: &[u8]) -> Option<Unpacked> {
 mod tests {
     use super::*;
 
-    fn told(canvas: i64, epoch: &str, seq: u64, client: Option<&str>) -> (i64, Told) {
+    fn told(canvas: i64, epoch: &str, seq: u64, client: Option<&str>) -> (CanvasKey, Told) {
         let told = Told {
             named: Named {
                 id: format!("board-{canvas}").into(),
@@ -136,7 +138,7 @@ mod tests {
                 .then(|| "{\"id\":\"größe\"}".to_owned()),
             missed: Missed::Nothing,
         };
-        (canvas, told)
+        (CanvasKey(canvas), told)
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
+use crate::backplane::CanvasKey;
 use crate::canvas::OpenObject;
 use crate::hooks::event::{EventSet, EventType, data_of};
 use crate::hooks::portion::Portion;
@@ -33,14 +34,14 @@ struct Known {
 pub(in crate::sqlite) struct Stage {
     pub(super) stored: Arc<Stored>,
     /// Each with its canvas's key.
-    pub(super) told: Vec<(i64, Told)>,
-    known: HashMap<i64, Known>,
+    pub(super) told: Vec<(CanvasKey, Told)>,
+    known: HashMap<CanvasKey, Known>,
     /// The canvas that was asked about last, and what its hooks hear.
-    latest: Option<(i64, EventSet)>,
+    latest: Option<(CanvasKey, EventSet)>,
     /// What was told of the message of a client that is being done.
     portion: Portion,
     /// The first and last place of each canvas's messages, for hooks that wait until it is quiet.
-    pub(super) changed: HashMap<i64, (u64, u64)>,
+    pub(super) changed: HashMap<CanvasKey, (u64, u64)>,
 }
 
 impl Stage {
@@ -65,11 +66,11 @@ impl Stage {
     }
 
     /// The canvas's name and epoch.
-    pub(super) fn named(&mut self, conn: &Connection, key: i64) -> rusqlite::Result<Named> {
+    pub(super) fn named(&mut self, conn: &Connection, key: CanvasKey) -> rusqlite::Result<Named> {
         Ok(self.known(conn, key)?.named.clone())
     }
 
-    fn known(&mut self, conn: &Connection, key: i64) -> rusqlite::Result<&Known> {
+    fn known(&mut self, conn: &Connection, key: CanvasKey) -> rusqlite::Result<&Known> {
         let entry = match self.known.entry(key) {
             Entry::Occupied(known) => return Ok(known.into_mut()),
             Entry::Vacant(entry) => entry,
@@ -92,9 +93,8 @@ impl Stage {
     }
 
     /// The canvas began a new epoch.
-    pub(in crate::sqlite) fn renumbered(&mut self, key: i64) {
+    pub(in crate::sqlite) fn renumbered(&mut self, key: CanvasKey) {
         self.known.remove(&key);
-        self.latest = None;
     }
 
     /// A message of a client is done. Gives what it was to tell of it, in bytes beyond its own.
@@ -106,26 +106,22 @@ impl Stage {
     fn wanted(
         &mut self,
         conn: &Connection,
-        key: i64,
+        key: CanvasKey,
         event: EventType,
     ) -> rusqlite::Result<Option<(Named, (usize, usize))>> {
         if !self.hooks().hear(event) {
             return Ok(None);
         }
         // Messages of one canvas come in a row. Most of them are nothing to any hook, which must cost next to nothing.
-        if self
-            .latest
-            .is_some_and(|(latest, events)| latest == key && !events.has(event))
-        {
+        let events = match self.latest {
+            Some((latest, events)) if latest == key => events,
+            _ => self.known(conn, key)?.events,
+        };
+        self.latest = Some((key, events));
+        if !events.has(event) {
             return Ok(None);
         }
-        let known = self.known(conn, key)?;
-        let events = known.events;
-        let named = events.has(event).then(|| known.named.clone());
-        self.latest = Some((key, events));
-        let Some(named) = named else {
-            return Ok(None);
-        };
+        let named = self.named(conn, key)?;
         let mut all = 0;
         let mut whole = 0;
         for hook in self.hooks().wanting(&named.id, event) {
@@ -139,7 +135,7 @@ impl Stage {
     pub(in crate::sqlite) fn logged(
         &mut self,
         conn: &Connection,
-        key: i64,
+        key: CanvasKey,
         message: &crate::canvas::Logged<'_>,
         open: &BTreeMap<String, OpenObject>,
     ) -> rusqlite::Result<()> {
@@ -180,7 +176,7 @@ impl Stage {
     fn object(
         &mut self,
         conn: &Connection,
-        key: i64,
+        key: CanvasKey,
         message: &crate::canvas::Logged<'_>,
         hooks: usize,
         open: &BTreeMap<String, OpenObject>,
@@ -213,7 +209,7 @@ impl Stage {
     pub(in crate::sqlite) fn presence(
         &mut self,
         conn: &Connection,
-        key: i64,
+        key: CanvasKey,
         (seq, version): (u64, u64),
         client: &str,
         joined: Option<&str>,
@@ -263,7 +259,7 @@ impl Stage {
     pub(in crate::sqlite) fn deleted(
         &mut self,
         conn: &Connection,
-        key: i64,
+        key: CanvasKey,
         seq: u64,
     ) -> rusqlite::Result<()> {
         if let Some((named, _)) = self.wanted(conn, key, EventType::CanvasDeleted)? {

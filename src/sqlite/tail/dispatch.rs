@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, Row, params};
 
 use super::{Logged, Room, State};
-use crate::backplane::{Delivery, LogBuilder};
+use crate::backplane::{CanvasKey, Delivery, LogBuilder};
 use crate::protocol::client_message::Kind;
 use crate::protocol::ids::ConnId;
 use crate::sqlite::carried::QueueRow;
@@ -66,7 +66,7 @@ impl State {
     /// Takes a row of the file or of a wake to its room; it is looked at only if there is one.
     pub(super) fn dispatch<'r>(
         &mut self,
-        key: i64,
+        key: CanvasKey,
         now_ms: i64,
         row: impl FnOnce() -> rusqlite::Result<QueueRow<'r>>,
     ) -> rusqlite::Result<()> {
@@ -107,7 +107,7 @@ impl State {
         }
     }
 
-    pub(super) fn deliver(&mut self, key: i64, delivery: Delivery) {
+    pub(super) fn deliver(&mut self, key: CanvasKey, delivery: Delivery) {
         if let Some(room) = self.rooms.get_mut(&key) {
             room.flush();
             match &delivery {
@@ -135,14 +135,19 @@ impl State {
 
 impl Room {
     /// Its watermark has to be written.
-    pub(super) fn moves(&mut self, key: i64, moved: &mut Vec<i64>) {
+    pub(super) fn moves(&mut self, key: CanvasKey, moved: &mut Vec<CanvasKey>) {
         if !std::mem::replace(&mut self.moved, true) {
             moved.push(key);
         }
     }
 
     /// The run that a message with this `seq` belongs to. A hole ends a run: the room sees it and reads.
-    fn run_at(&mut self, key: i64, seq: u64, running: &mut Vec<i64>) -> &mut LogBuilder {
+    fn run_at(
+        &mut self,
+        key: CanvasKey,
+        seq: u64,
+        running: &mut Vec<CanvasKey>,
+    ) -> &mut LogBuilder {
         if self.run.as_ref().is_some_and(|run| run.next_seq() != seq) {
             self.flush();
         }

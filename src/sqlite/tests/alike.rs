@@ -13,8 +13,8 @@ use super::super::apply::{Setup, Txn};
 use super::super::tail::{Logged, Step};
 use super::super::{reader, schema, sql};
 use super::*;
-use crate::backplane::LogBuilder;
 use crate::backplane::intake::Waiting;
+use crate::backplane::{CanvasKey, LogBuilder};
 use crate::canvas::{CanvasState, Command};
 use crate::limits::CLIENT_MEMORY;
 use crate::protocol::client_message::{ClientMessage, parse};
@@ -25,7 +25,7 @@ use words::{Random, copy};
 
 const STEPS: usize = 3_000;
 /// Keys of the canvases.
-const CANVASES: [i64; 2] = [7, 8];
+const CANVASES: [CanvasKey; 2] = [CanvasKey(7), CanvasKey(8)];
 const INSTANCES: [u32; 3] = [1, 2, 3];
 const CLIENTS: usize = 6;
 
@@ -54,7 +54,7 @@ impl World {
         let conn = schema::prepare(&config).unwrap().conn;
         conn.execute_batch("PRAGMA synchronous = OFF").unwrap();
         for key in CANVASES {
-            let epoch = Epoch(key.cast_unsigned()).to_string();
+            let epoch = Epoch(key.0.cast_unsigned()).to_string();
             conn.execute(
                 "INSERT INTO canvases (key, canvas_id, epoch, created_at) VALUES (?1, ?1, ?2, 1)",
                 params![key, epoch],
@@ -62,7 +62,7 @@ impl World {
             .unwrap();
         }
         let setup = |number: &u32| setup(&format!("instance-{number}"), *number, SMALL);
-        let model = |key: &i64| CanvasState::new(Epoch(key.cast_unsigned()), SMALL);
+        let model = |key: &CanvasKey| CanvasState::new(Epoch(key.0.cast_unsigned()), SMALL);
         let mut world = Self {
             random: Random(seed),
             conn,

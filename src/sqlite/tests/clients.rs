@@ -3,13 +3,13 @@
 use super::super::apply::Txn;
 use super::super::schema;
 use super::*;
-use crate::backplane::Refusal;
 use crate::backplane::intake::Waiting;
+use crate::backplane::{CanvasKey, Refusal};
 use crate::limits::{CLIENTS_COUNTED, CLIENTS_REMEMBERED};
 use crate::protocol::ids::CanvasId;
 use crate::time::millis;
 
-fn waiting(key: i64, entry: Entry) -> Waiting {
+fn waiting(key: CanvasKey, entry: Entry) -> Waiting {
     Waiting {
         key,
         canvas: CanvasId::parse("c").unwrap(),
@@ -55,7 +55,7 @@ fn a_canvas_remembers_only_so_many_clients_and_forgets_none_for_a_new_one() {
     let room = |now_ms: i64, key: i64, entry: Entry| -> Result<(), Refusal> {
         conn.execute_batch("BEGIN IMMEDIATE").unwrap();
         let mut txn = Txn::new(&conn, &setup, now_ms);
-        let waiting = waiting(key, entry);
+        let waiting = waiting(CanvasKey(key), entry);
         let room = txn.room_for(&waiting).unwrap();
         if room.is_ok() {
             txn.apply(&waiting).unwrap();

@@ -54,7 +54,7 @@ fn as_many_names_are_kept_as_may_be_and_older_states_need_the_whole() {
         let mut txn = Txn::new(&conn, &setup, 1_000);
         for op in ops {
             let waiting = Waiting {
-                key: 7,
+                key: CanvasKey(7),
                 canvas: CanvasId::parse("c").unwrap(),
                 entry: entry(&author, *op),
                 since: std::time::Instant::now(),
@@ -69,7 +69,7 @@ fn as_many_names_are_kept_as_may_be_and_older_states_need_the_whole() {
             "one stands for those before"
         );
     }
-    let snapshot = reader::snapshot(&conn, 7).unwrap();
+    let snapshot = reader::snapshot(&conn, CanvasKey(7)).unwrap();
     assert_eq!(snapshot.lately, model.snapshot().lately);
     assert_eq!(snapshot.lately.deleted.len() as u64, kept);
     assert_eq!(snapshot.lately.from, 200);

@@ -244,8 +244,8 @@ async fn a_client_that_is_here_keeps_its_name() {
         .unwrap();
     sink.wait(|got| presence(got).len() == 3);
     let command = Command::ForgetClients {
-        after: (i64::MIN, String::new()),
-        upto: (i64::MAX, String::new()),
+        after: (CanvasKey(i64::MIN), String::new()),
+        upto: (CanvasKey(i64::MAX), String::new()),
         old: i64::MAX,
     };
     let conn = rusqlite::Connection::open(&one.shared.files.db).unwrap();

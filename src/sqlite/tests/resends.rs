@@ -27,7 +27,7 @@ fn a_resent_op_finds_its_place_among_the_rows_of_its_own_transaction() {
     let mut txn = Txn::new(conn, &own.setup, prepared.clock.now_ms());
     for (author, op) in said.into_iter().chain(again) {
         let waiting = Waiting {
-            key: 7,
+            key: CanvasKey(7),
             canvas: CanvasId::parse("c").unwrap(),
             entry: durable(author, op, 10),
             since: Instant::now(),

@@ -44,9 +44,11 @@ const OBJECTS: &str = "SELECT count(*) FROM canvas_objects";
 /// Deletes the large one and sweeps it; gives the size of each piece in objects and bytes.
 fn swept(conn: &Connection) -> Vec<(i64, i64)> {
     let before = number(conn, OBJECTS);
-    within(conn, |txn| txn.delete_canvas(7, Epoch(9)).unwrap());
+    within(conn, |txn| {
+        txn.delete_canvas(CanvasKey(7), Epoch(9)).unwrap()
+    });
     assert_eq!(number(conn, OBJECTS), before, "none is touched");
-    let snapshot = reader::snapshot(conn, 7).unwrap();
+    let snapshot = reader::snapshot(conn, CanvasKey(7)).unwrap();
     assert!(snapshot.objects.is_empty() && snapshot.chat.is_empty());
     assert_eq!(snapshot.at.epoch, Epoch(9));
     let kept = "SELECT objects + object_bytes + chat_bytes FROM canvases WHERE key = 7";
@@ -71,8 +73,14 @@ fn swept(conn: &Connection) -> Vec<(i64, i64)> {
         assert!(pieces.len() < 1_000, "{pieces:?}");
     }
     assert_eq!(within(conn, |txn| txn.sweep_content().unwrap()), 0);
-    assert_eq!(texts(&reader::snapshot(conn, 7).unwrap()), ["{}"]);
-    assert_eq!(texts(&reader::snapshot(conn, 8).unwrap()), ["{}"]);
+    assert_eq!(
+        texts(&reader::snapshot(conn, CanvasKey(7)).unwrap()),
+        ["{}"]
+    );
+    assert_eq!(
+        texts(&reader::snapshot(conn, CanvasKey(8)).unwrap()),
+        ["{}"]
+    );
     assert_eq!(number(conn, OBJECTS), 2);
     assert_eq!(number(conn, "SELECT count(*) FROM canvas_chat"), 1);
     pieces
@@ -105,7 +113,9 @@ fn little_goes_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let conn = schema::prepare(&config(dir.path(), "one")).unwrap().conn;
     canvases(&conn, 50, 100);
-    within(&conn, |txn| txn.delete_canvas(7, Epoch(9)).unwrap());
+    within(&conn, |txn| {
+        txn.delete_canvas(CanvasKey(7), Epoch(9)).unwrap()
+    });
     assert_eq!(number(&conn, OBJECTS), 1);
     assert_eq!(number(&conn, "SELECT count(*) FROM canvas_sweeps"), 0);
 }

@@ -23,7 +23,7 @@ impl World {
         prepared.conn.execute(canvas, []).unwrap();
         let (tail, sink) = (Tail::new(), Arc::new(Recorder::default()));
         let opening = Opening {
-            key: 1,
+            key: CanvasKey(1),
             sink: sink.clone(),
             epoch: Epoch(0xaa),
         };
@@ -45,7 +45,7 @@ impl World {
     /// The opener has read the tables when nothing was written yet.
     fn opened(&self) {
         let (epoch, seq) = (Epoch(0xaa), 0);
-        self.tail.opened(1, Position { epoch, seq }, 0);
+        self.tail.opened(CanvasKey(1), Position { epoch, seq }, 0);
     }
 
     /// Another process writes a message.

@@ -77,7 +77,7 @@ fn an_object_that_several_ops_of_one_transaction_change_is_taken_apart_once() {
         let mut txn = Txn::new(conn, &own.setup, prepared.clock.now_ms());
         let work = texts.iter().map(|text| {
             txn.apply(&Waiting {
-                key: 7,
+                key: CanvasKey(7),
                 canvas: CanvasId::parse("c").unwrap(),
                 entry: message(&author, text),
                 since: Instant::now(),

@@ -3,6 +3,7 @@
 
 use std::num::NonZeroU32;
 
+use crate::backplane::CanvasKey;
 use crate::sqlite::carried::{self, MAX_BYTES, QueueRow};
 use crate::sqlite::tail::{Committed, Step};
 
@@ -33,7 +34,7 @@ pub(in crate::sqlite) enum Datagram<'a> {
     Rows {
         /// The length of the write-ahead log in pages, if its sender knows.
         wal_frames: Option<NonZeroU32>,
-        keys: Option<Vec<i64>>,
+        keys: Option<Vec<CanvasKey>>,
     },
     /// These rows were committed; the others' ids follow on the first one's.
     Carried {
@@ -63,7 +64,9 @@ impl<'a> Datagram<'a> {
         match tag {
             ROWS => {
                 let bytes = rest.as_chunks::<8>().0.iter();
-                let keys: Vec<_> = bytes.map(|key| i64::from_le_bytes(*key)).collect();
+                let keys: Vec<_> = bytes
+                    .map(|key| CanvasKey(i64::from_le_bytes(*key)))
+                    .collect();
                 Self::Rows {
                     wal_frames,
                     keys: (!keys.is_empty()).then_some(keys),
@@ -115,7 +118,7 @@ pub(in crate::sqlite) fn rows(committed: &Committed, wal_frames: Option<NonZeroU
     datagram.extend_from_slice(&frames);
     let keys = keys(&committed.steps);
     if keys.len() <= MAX_KEYS {
-        let keys = keys.iter().flat_map(|key| key.to_le_bytes());
+        let keys = keys.iter().flat_map(|key| key.0.to_le_bytes());
         datagram.extend(keys);
     }
     datagram
@@ -132,8 +135,8 @@ pub(in crate::sqlite) fn jobs(wakes: &[(u64, i64)]) -> Vec<u8> {
 }
 
 /// The canvases that got rows.
-fn keys(steps: &[Step]) -> Vec<i64> {
-    let mut keys: Vec<i64> = steps
+fn keys(steps: &[Step]) -> Vec<CanvasKey> {
+    let mut keys: Vec<CanvasKey> = steps
         .iter()
         .filter_map(|step| match step {
             Step::Log(logged) => Some(logged.key),
@@ -157,7 +160,7 @@ mod tests {
 
     fn row(key: i64, payload: &str) -> QueueRow<'_> {
         QueueRow {
-            key,
+            key: CanvasKey(key),
             seq: None,
             kind: "kick",
             origin: 1,
@@ -212,7 +215,7 @@ mod tests {
         let bytes = super::rows(&committed(&rows), frames);
         let received = Datagram::Rows {
             wal_frames: frames,
-            keys: Some(vec![-1, 7]),
+            keys: Some([-1, 7].map(CanvasKey).to_vec()),
         };
         assert_eq!(Datagram::read(&bytes), received);
         assert!(bytes.len() <= MAX_LEN);

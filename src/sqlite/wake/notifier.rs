@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use crate::backplane::CanvasKey;
 use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
@@ -17,7 +18,7 @@ pub(in crate::sqlite) enum WakeHint {
     /// Rows that came along, and are delivered.
     Delivered,
     /// Rows of these canvases.
-    Rows(Vec<i64>),
+    Rows(Vec<CanvasKey>),
     /// Rows of any canvas.
     Any,
 }
@@ -93,15 +94,16 @@ mod tests {
     #[test]
     fn what_was_said_is_heard_once() {
         let notifier = Notifier::new().unwrap();
+        let rows = |keys: &[i64]| WakeHint::Rows(keys.iter().copied().map(CanvasKey).collect());
         let wait = |limit| notifier.wait(None::<&UnixStream>, limit).unwrap();
         let (short, long) = (Duration::from_millis(1), Duration::from_secs(5));
         assert_eq!(wait(short), WakeHint::Nothing);
-        notifier.notify(WakeHint::Rows(vec![7]));
-        notifier.notify(WakeHint::Rows(vec![-1]));
-        assert_eq!(wait(long), WakeHint::Rows(vec![7, -1]));
+        notifier.notify(rows(&[7]));
+        notifier.notify(rows(&[-1]));
+        assert_eq!(wait(long), rows(&[7, -1]));
         assert_eq!(wait(short), WakeHint::Nothing);
         (0..100_000).for_each(|_| notifier.notify(WakeHint::Any));
-        notifier.notify(WakeHint::Rows(vec![7]));
+        notifier.notify(rows(&[7]));
         assert_eq!(
             wait(long),
             WakeHint::Any,

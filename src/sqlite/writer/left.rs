@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::{Done, Taken, Writer};
 use crate::backplane::intake::{Budget, Waiting, overloaded};
-use crate::backplane::{Entry, Refusal};
+use crate::backplane::{CanvasKey, Entry, Refusal};
 use crate::limits;
 use crate::sqlite::apply::Txn;
 use crate::sqlite::store_error::StoreResult;
@@ -16,7 +16,7 @@ pub(super) struct Left {
     /// They wait for another transaction.
     later: HashSet<usize>,
     /// They are refused, since there is no room for them on that canvas.
-    full: HashMap<i64, (Refusal, HashSet<usize>)>,
+    full: HashMap<CanvasKey, (Refusal, HashSet<usize>)>,
 }
 
 impl Writer {
@@ -30,7 +30,7 @@ impl Writer {
         }
         let batch = std::mem::take(&mut done.taken.batch);
         let mut waits = Vec::new();
-        let mut refused = HashMap::<i64, Vec<Waiting>>::new();
+        let mut refused = HashMap::<CanvasKey, Vec<Waiting>>::new();
         for (i, waiting) in batch.into_iter().enumerate() {
             let key = waiting.key;
             if later.contains(&i) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use scumble::backplane::{Canvas, Delivery, Entry, OpEnd, Opened, Unavailable};
+use scumble::backplane::{Canvas, CanvasKey, Delivery, Entry, OpEnd, Opened, Unavailable};
 use scumble::protocol::ids::{CanvasId, Position};
 use scumble::protocol::server_message::snapshot_parts;
 use scumble::room::inbox::Event;
@@ -47,7 +47,7 @@ impl World {
         instance.told = (head.seq, presence.version);
         let canvas = Canvas {
             id: CanvasId::parse("board").expect("an id"),
-            key: 1,
+            key: CanvasKey(1),
         };
         let opened = Opened {
             canvas,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use parking_lot::Mutex;
 
 use crate::backplane::{
-    Canvas, LogBuilder, Member, Opened, PresenceChange, PresenceEvent, PresenceTable,
+    Canvas, CanvasKey, LogBuilder, Member, Opened, PresenceChange, PresenceEvent, PresenceTable,
 };
 use crate::protocol::client_message::Kind;
 use crate::protocol::encoding::Form;
@@ -174,7 +174,7 @@ impl World {
         };
         let canvas = Canvas {
             id: CanvasId::parse("c").expect("id"),
-            key: 1,
+            key: CanvasKey(1),
         };
         let head = Position {
             epoch: EPOCH,

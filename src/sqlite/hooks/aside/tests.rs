@@ -65,7 +65,7 @@ impl World {
         self.dropped += done.unwrap();
     }
 
-    fn next(&mut self) -> (i64, Told) {
+    fn next(&mut self) -> (CanvasKey, Told) {
         self.seq += 1;
         let key = 1 + i64::from(self.seq.is_multiple_of(2));
         let told = Told {
@@ -82,7 +82,7 @@ impl World {
             object: None,
             missed: Missed::Nothing,
         };
-        (key, told)
+        (CanvasKey(key), told)
     }
 
     /// A turn of a writer that has nothing else to do.
