@@ -8,6 +8,7 @@ use rusqlite::{Connection, params};
 
 use super::SqliteBackplane;
 use super::commands::Command;
+use super::instances::InstanceNumber;
 use crate::analytics::{CanvasRow, Grain, Kept, Note, Sample, Search, Store};
 
 /// The table.
@@ -99,7 +100,11 @@ fn canvases(conn: &Connection, search: &Search) -> rusqlite::Result<Vec<CanvasRo
 }
 
 /// Writes what this process did.
-pub(super) fn write(conn: &Connection, instance: u32, rows: &Rows) -> rusqlite::Result<()> {
+pub(super) fn write(
+    conn: &Connection,
+    instance: InstanceNumber,
+    rows: &Rows,
+) -> rusqlite::Result<()> {
     for (step, before) in &rows.forget {
         conn.prepare_cached(FORGET)?.execute([step, before])?;
     }
@@ -166,8 +171,8 @@ mod tests {
                 (minute, 0, "not JSON".to_owned()),
             ],
         };
-        write(&conn, 7, &rows).unwrap();
-        write(&conn, 8, &rows).unwrap();
+        write(&conn, InstanceNumber(7), &rows).unwrap();
+        write(&conn, InstanceNumber(8), &rows).unwrap();
         let found = kept(&conn, Grain::Fine, 10_000).unwrap();
         assert_eq!(found.now, [("seven".to_owned(), Now::default())]);
         assert_eq!(
@@ -180,7 +185,7 @@ mod tests {
             forget: vec![(fine, 10_000)],
             put: Vec::new(),
         };
-        write(&conn, 7, &rows).unwrap();
+        write(&conn, InstanceNumber(7), &rows).unwrap();
         assert_eq!(kept(&conn, Grain::Fine, 0).unwrap().spans.len(), 2);
         let left: i64 = conn
             .query_row("SELECT count(*) FROM analytics WHERE step = 0", [], |row| {

@@ -20,6 +20,7 @@ use rusqlite::{Connection, params};
 
 use super::carried::QueueRow;
 use super::hooks::Stage;
+use super::instances::InstanceNumber;
 use super::sql;
 use super::tail::{Committed, Ids};
 use crate::backplane::intake::Waiting;
@@ -37,7 +38,7 @@ use quotas::OpenTotals;
 #[derive(Debug, Clone)]
 pub(super) struct Setup {
     pub(super) instance_id: String,
-    pub(super) number: u32,
+    pub(super) number: InstanceNumber,
     pub(super) cursor_ttl_ms: i64,
     pub(super) rules: Rules,
     pub(super) quotas: Quotas,

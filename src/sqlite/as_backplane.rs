@@ -23,13 +23,13 @@ impl Instance for SqliteBackplane {
 
     fn new_conn(&self) -> ConnId {
         ConnId::new(
-            self.shared.own.setup.number,
+            self.shared.own.setup.number.0,
             self.conns.fetch_add(1, Ordering::Relaxed),
         )
     }
 
     fn number(&self) -> u32 {
-        self.shared.own.setup.number
+        self.shared.own.setup.number.0
     }
 
     fn seal(&self, what: &[u8]) -> [u8; SEAL_BYTES] {

@@ -3,6 +3,7 @@
 use rusqlite::ToSql;
 use rusqlite::types::{FromSql, FromSqlResult, ToSqlOutput, ValueRef};
 
+use super::instances::InstanceNumber;
 use crate::backplane::CanvasKey;
 
 impl ToSql for CanvasKey {
@@ -14,5 +15,17 @@ impl ToSql for CanvasKey {
 impl FromSql for CanvasKey {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         i64::column_result(value).map(Self)
+    }
+}
+
+impl ToSql for InstanceNumber {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        self.0.to_sql()
+    }
+}
+
+impl FromSql for InstanceNumber {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        u32::column_result(value).map(Self)
     }
 }

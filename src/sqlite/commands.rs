@@ -7,6 +7,7 @@ use rusqlite::{Connection, params};
 
 use super::apply::{Held, Txn};
 use super::cleanup::Place;
+use super::instances::InstanceNumber;
 use super::stopped::Stopped;
 use super::{Fatal, Shared, analytics, cleanup, hooks, hosts, sql};
 use crate::backplane::CanvasKey;
@@ -31,7 +32,7 @@ pub(super) enum Command {
     Watermarks(Vec<(CanvasKey, Option<i64>)>),
     /// Removes a dead instance, unless another was first.
     Reap {
-        number: i64,
+        number: InstanceNumber,
         /// For one that is silent: only if it has not been heard since.
         silent_since: Option<i64>,
     },

@@ -188,7 +188,7 @@ impl Txn<'_> {
         let delivery = Delivery::Kick { conn };
         let row = Ephemeral {
             kind: rows::KICK,
-            origin: ConnId::new(self.setup.number, 0),
+            origin: self.setup.number.own_conn(),
             client: "",
             payload: &rows::kick(conn),
         };

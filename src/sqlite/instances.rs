@@ -22,6 +22,7 @@ use super::{hosts, sql};
 use crate::canvas::Rules;
 use crate::config::SqliteConfig;
 use crate::limits;
+use crate::protocol::ids::ConnId;
 use crate::time::millis;
 
 /// The longest path of a socket: 108 bytes on Linux with the zero at the end, 104 elsewhere.
@@ -29,6 +30,20 @@ const MAX_SOCKET_PATH: usize = 103;
 
 /// A lock file without a row is left alone for this long: its owner may be about to register.
 const ORPHAN_AGE: Duration = Duration::from_secs(60);
+
+/// The number of a process in the registry. None is given out again, since connections have it in theirs.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(super) struct InstanceNumber(pub(super) u32);
+
+impl InstanceNumber {
+    /// Of a process that is not in the registry yet.
+    const NOT_YET: Self = Self(0);
+
+    /// Stands for the process itself where a row names a connection.
+    pub(super) fn own_conn(self) -> ConnId {
+        ConnId::new(self.0, 0)
+    }
+}
 
 /// This instance in the registry.
 #[derive(Debug)]
@@ -49,9 +64,9 @@ impl Registration {
     pub(super) fn insert(
         &self,
         conn: &Connection,
-        number: Option<u32>,
+        number: Option<InstanceNumber>,
         now_ms: i64,
-    ) -> rusqlite::Result<i64> {
+    ) -> rusqlite::Result<InstanceNumber> {
         conn.execute(
             "INSERT INTO instances
              (number, instance_id, pid, wake_path, lock_path, started_at, heartbeat_at)
@@ -66,7 +81,8 @@ impl Registration {
                 now_ms
             ],
         )?;
-        Ok(conn.last_insert_rowid())
+        let number = u32::try_from(conn.last_insert_rowid());
+        Ok(InstanceNumber(number.unwrap_or(u32::MAX)))
     }
 
     /// Removes the socket and the lock.
@@ -86,7 +102,7 @@ fn file_name(path: &Path) -> String {
 fn setup(config: &SqliteConfig) -> Setup {
     Setup {
         instance_id: config.instance_id.as_str().to_owned(),
-        number: 0,
+        number: InstanceNumber::NOT_YET,
         cursor_ttl_ms: millis(config.file.cursor_ttl),
         rules: Rules::from(&config.rules),
         quotas: config.rules.quotas,
@@ -174,7 +190,11 @@ fn own_lock(path: &Path) -> io::Result<File> {
 }
 
 /// Takes the name; `None` if a live instance has it. One that died with it is reaped first.
-fn claim(conn: &mut Connection, own: &Registration, now_ms: i64) -> StoreResult<Option<u32>> {
+fn claim(
+    conn: &mut Connection,
+    own: &Registration,
+    now_ms: i64,
+) -> StoreResult<Option<InstanceNumber>> {
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let before = tx
         .query_row(
@@ -203,7 +223,7 @@ fn claim(conn: &mut Connection, own: &Registration, now_ms: i64) -> StoreResult<
         remove(&path);
         remove(&path.with_extension("sock"));
     }
-    Ok(Some(u32::try_from(number).unwrap_or(u32::MAX)))
+    Ok(Some(number))
 }
 
 /// Where sockets and locks live: beside the database, so that whoever has the one finds the others, wherever that is mounted.
@@ -320,14 +340,14 @@ pub(super) fn peers(conn: &Connection, own: &Registration) -> rusqlite::Result<V
     let mut rows = statement.query([])?;
     let mut peers = Vec::new();
     while let Some(row) = rows.next()? {
-        let number: i64 = row.get(0)?;
+        let number = row.get(0)?;
         let (socket, lock): (String, String) = (row.get(3)?, row.get(4)?);
         let Ok(wake) = SocketAddr::from_pathname(folder.short(&socket)) else {
             continue;
         };
         let wake_path = folder.path.join(socket);
         let lock_path = folder.path.join(lock);
-        if number != i64::from(own.setup.number) {
+        if number != own.setup.number {
             peers.push(Peer {
                 number,
                 wake,

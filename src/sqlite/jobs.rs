@@ -305,7 +305,7 @@ impl Engine for SqliteJobs {
 
     /// The oldest live instance does, as with all upkeep.
     fn sweeps(&self) -> bool {
-        let own = i64::from(self.0.shared.own.setup.number);
+        let own = self.0.shared.own.setup.number;
         let peers = self.0.shared.peers.list();
         peers.iter().all(|peer| peer.number > own)
     }

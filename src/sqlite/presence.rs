@@ -4,6 +4,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::apply::{Held, Txn};
+use super::instances::InstanceNumber;
 use super::sql;
 use crate::backplane::{CanvasKey, Member};
 use crate::protocol::ids::{ClientId, ConnId};
@@ -14,7 +15,11 @@ const SWEEP: u32 = 1_000;
 
 impl Txn<'_> {
     /// Removes a dead instance and turns its clients away. `false` if it is not there any more, or is heard of again.
-    pub(super) fn reap(&mut self, number: i64, silent_since: Option<i64>) -> StoreResult<bool> {
+    pub(super) fn reap(
+        &mut self,
+        number: InstanceNumber,
+        silent_since: Option<i64>,
+    ) -> StoreResult<bool> {
         let gone = self
             .conn
             .query_row(
@@ -26,15 +31,15 @@ impl Txn<'_> {
         let Some(instance) = gone else {
             return Ok(false);
         };
-        self.lose_all(u32::try_from(number).unwrap_or(u32::MAX), true)?;
+        self.lose_all(number, true)?;
         tracing::info!(instance, "a dead instance was removed");
         Ok(true)
     }
 
     /// All clients of an instance that is not registered any more are lost, and it has processed nothing more. `died`: it did not end
     /// in order.
-    pub(super) fn lose_all(&mut self, number: u32, died: bool) -> StoreResult<()> {
-        let (first, last) = ConnId::all_of(number);
+    pub(super) fn lose_all(&mut self, number: InstanceNumber, died: bool) -> StoreResult<()> {
+        let (first, last) = ConnId::all_of(number.0);
         let mut statement = self
             .conn
             .prepare("SELECT DISTINCT canvas_id FROM presence WHERE conn BETWEEN ?1 AND ?2")?;
@@ -45,7 +50,7 @@ impl Txn<'_> {
             )?
             .collect::<Result<_, _>>()?;
         for key in keys {
-            self.canvas(key)?.lose_instance(number, died)?;
+            self.canvas(key)?.lose_instance(number.0, died)?;
         }
         // Another may have started under its name.
         self.conn.execute(

@@ -77,7 +77,7 @@ pub(super) const SMALL: Rules = Rules {
 pub(super) fn setup(instance: &str, number: u32, rules: Rules) -> apply::Setup {
     apply::Setup {
         instance_id: instance.to_owned(),
-        number,
+        number: super::instances::InstanceNumber(number),
         cursor_ttl_ms: 5_000,
         rules,
         quotas: Quotas::default(),

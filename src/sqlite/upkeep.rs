@@ -191,7 +191,7 @@ impl Upkeep {
     /// The oldest live instance leads. No lock says so: one that is stopped would keep it. Two that both believe it
     /// for a moment do no harm, since every command looks again within its transaction.
     fn leads(&self) -> bool {
-        let own = i64::from(self.shared.own.setup.number);
+        let own = self.shared.own.setup.number;
         self.shared
             .peers
             .list()

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::RwLock;
 
+use super::instances::InstanceNumber;
 use super::tail::Committed;
 use crate::backplane::SEAL_BYTES;
 use datagram::Datagram;
@@ -22,7 +23,7 @@ use seal::Seal;
 /// Another instance.
 #[derive(Debug, Clone)]
 pub(super) struct Peer {
-    pub(super) number: i64,
+    pub(super) number: InstanceNumber,
     pub(super) wake: SocketAddr,
     pub(super) lock_path: PathBuf,
     pub(super) wake_path: PathBuf,
@@ -119,7 +120,7 @@ impl Peers {
                 // Full: it is awake already.
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => {
-                    tracing::debug!(peer = peer.number, %error, "a peer could not be woken");
+                    tracing::debug!(peer = peer.number.0, %error, "a peer could not be woken");
                     alive = false;
                 }
             }

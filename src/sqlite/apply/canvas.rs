@@ -413,7 +413,7 @@ impl Store for Rows<'_, '_> {
         let Position { epoch, seq } = head;
         let row = Ephemeral {
             kind: rows::RESET,
-            origin: ConnId::new(self.txn.setup.number, 0),
+            origin: self.txn.setup.number.own_conn(),
             client: "",
             payload: &rows::reset(head),
         };

@@ -83,7 +83,7 @@ impl Txn<'_> {
         cursors: &[(ClientId, Arc<str>)],
     ) -> StoreResult<()> {
         let delivery = Delivery::Cursors {
-            instance: self.setup.number,
+            instance: self.setup.number.0,
             cursors: cursors.to_vec(),
         };
         let payload = match self.elsewhere(key)? {
@@ -95,7 +95,7 @@ impl Txn<'_> {
             self.out.steps.push(Step::Answer { key, delivery });
             return Ok(());
         }
-        let origin = ConnId::new(self.setup.number, 0);
+        let origin = self.setup.number.own_conn();
         let row = Ephemeral {
             kind: rows::CURSORS,
             origin,
@@ -117,7 +117,7 @@ impl Txn<'_> {
         }
         let row = Ephemeral {
             kind: rows::POST,
-            origin: ConnId::new(self.setup.number, 0),
+            origin: self.setup.number.own_conn(),
             client: "",
             payload: &payload,
         };

@@ -10,6 +10,7 @@ use std::time::Instant;
 use rusqlite::{Connection, params};
 
 use super::super::apply::{Setup, Txn};
+use super::super::instances::InstanceNumber;
 use super::super::tail::{Logged, Step};
 use super::super::{reader, schema, sql};
 use super::*;
@@ -247,11 +248,11 @@ impl World {
         let (number, died) = (*self.random.of(&INSTANCES), self.random.one_in(2));
         let told = self.transact(number, |txn| {
             if died {
-                assert!(txn.reap(number.into(), None).unwrap());
+                assert!(txn.reap(InstanceNumber(number), None).unwrap());
             } else {
                 let leave = "DELETE FROM instances WHERE number = ?1";
                 txn.conn.execute(leave, [number]).unwrap();
-                txn.lose_all(number, false).unwrap();
+                txn.lose_all(InstanceNumber(number), false).unwrap();
             }
         });
         self.register(number);

@@ -153,7 +153,7 @@ async fn who_was_taken_for_dead_comes_back() {
     one.append(&opened.canvas, state).unwrap();
     sink.wait(|got| presence(got).len() == 4);
 
-    let number = i64::from(one.shared.own.setup.number);
+    let number = one.shared.own.setup.number;
     two.commit(Command::Reap {
         number,
         silent_since: None,
@@ -208,7 +208,7 @@ async fn a_successor_of_the_same_name_keeps_its_clients() {
     let dir = tempfile::tempdir().unwrap();
     let (one, two) = (start(dir.path(), "one"), start(dir.path(), "two"));
     two.commit(Command::Reap {
-        number: i64::from(one.shared.own.setup.number),
+        number: one.shared.own.setup.number,
         silent_since: None,
     })
     .await
