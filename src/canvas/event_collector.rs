@@ -140,16 +140,16 @@ impl EventCollector {
             object: None,
             missed: Missed::Event,
         };
-        let size = message.text.len() + author.user.len() + EVENT_BYTES;
+        let size = message.body.len() + author.user.len() + EVENT_BYTES;
         let hooks = if self.pushes { all } else { 1 };
         if self.portion.takes_event(size, hooks) {
             told.user = Some(user_of(&author.user, &author.subject));
-            told.data = data_of(message.text);
+            told.data = data_of(&message.body);
             told.missed = Missed::Nothing;
             let of_objects = matches!(event, EventType::ObjectCreated | EventType::ObjectUpdated);
             if objects > 0
                 && of_objects
-                && let Some(id) = object_id(message.text)
+                && let Some(id) = object_id(&message.body)
             {
                 let size = bytes(&id).unwrap_or_default();
                 match self.portion.takes_object(size, objects) {

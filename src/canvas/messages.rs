@@ -1,6 +1,6 @@
 //! Durable messages: which is a duplicate, what each does to the canvas, and how it ends.
 
-use bytes::Bytes;
+use bytestring::ByteString;
 use serde_json::Value;
 
 use super::RESENT_STEPS;
@@ -108,9 +108,7 @@ impl<S: Store> Moment<'_, S> {
 
     /// Changes the canvas as the message says.
     fn change(&mut self, author: &Author, message: &Durable) -> Result<End, S::Error> {
-        let Ok(text) = std::str::from_utf8(&message.body) else {
-            return Ok(End::Refused(refusals::not_utf8()));
-        };
+        let text = &message.body;
         match &message.change {
             // A batch is done message by message, and none of them is one.
             Change::None | Change::Batch(_) => {}
@@ -144,7 +142,7 @@ impl<S: Store> Moment<'_, S> {
                 }
             }
         }
-        self.log(author, message, message.body.clone(), text)
+        self.log(author, message, message.body.clone())
     }
 
     /// Gives the message the next place.
@@ -152,8 +150,7 @@ impl<S: Store> Moment<'_, S> {
         &mut self,
         author: &Author,
         message: &Durable,
-        body: Bytes,
-        text: &str,
+        body: ByteString,
     ) -> Result<End, S::Error> {
         let seq = self.next_seq();
         self.store.head_mut().seq = seq;
@@ -163,7 +160,6 @@ impl<S: Store> Moment<'_, S> {
             author,
             op: message.op,
             body,
-            text,
         })?;
         Ok(End::Logged(seq))
     }
@@ -261,7 +257,7 @@ impl<S: Store> Moment<'_, S> {
             Err(refusal) => return Ok(End::Refused(refusal)),
         }
         self.store.push_chat(seq, entry)?;
-        self.log(author, message, Bytes::from(body.clone()), &body)
+        self.log(author, message, ByteString::from(body))
     }
 }
 

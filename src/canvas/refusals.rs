@@ -62,8 +62,3 @@ pub(super) fn not_yet(upto: u64, head: u64) -> Refusal {
     let message = format!("upto must be at most {head}, the canvas's seq, not {upto}");
     refusal(ErrorCode::BadMessage, &message)
 }
-
-/// Only what another program has put into a log can be so: the parser sees to it.
-pub(super) fn not_utf8() -> Refusal {
-    refusal(ErrorCode::BadMessage, "the message is not UTF-8")
-}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytestring::ByteString;
 
 use super::bounds::Totals;
 use super::open_object::OpenObject;
@@ -100,9 +100,7 @@ pub struct Logged<'a> {
     /// The author's own number for it.
     pub op: u64,
     /// What is told, a JSON object.
-    pub body: Bytes,
-    /// The same.
-    pub text: &'a str,
+    pub body: ByteString,
 }
 
 /// The rows of one canvas at one moment, and where what happens is told. Everything is read as the rules last wrote it.

@@ -20,7 +20,7 @@
 
 use std::ops::Range;
 
-use bytes::Bytes;
+use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -174,7 +174,7 @@ pub struct Durable {
     /// The client's own number for it, 1 to [`MAX_OP`].
     pub op: u64,
     /// The known fields of the message, `op` first, as one JSON object without `type`.
-    pub body: Bytes,
+    pub body: ByteString,
     /// What it does to the canvas's state.
     pub change: Change,
 }

@@ -157,7 +157,7 @@ impl Import {
         let mut head_id = 0;
         let mut bytes = 0;
         for (seq, message) in (first..).zip(&it.messages) {
-            let text = String::from_utf8_lossy(&message.body);
+            let text: &str = &message.body;
             put.execute(params![
                 key,
                 seq,

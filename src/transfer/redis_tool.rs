@@ -357,7 +357,7 @@ impl Followed {
             kind: message.kind.as_str(),
             client: message.client.to_string(),
             at_ms: message.at_ms,
-            payload: String::from_utf8_lossy(&message.body).into_owned(),
+            payload: message.body.to_string(),
         });
         told.collect()
     }

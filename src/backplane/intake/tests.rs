@@ -2,7 +2,7 @@
 
 mod refusals;
 
-use bytes::Bytes;
+use bytestring::ByteString;
 
 use super::*;
 use crate::backplane::{CanvasKey, End};
@@ -29,7 +29,7 @@ pub(crate) fn durable(author: &Arc<Author>, op: u64, bytes: usize) -> Entry {
     let message = Durable {
         kind: Kind::Broadcast,
         op,
-        body: Bytes::from(body),
+        body: ByteString::from(body),
         change: Change::None,
     };
     Entry::Durable {

@@ -1,7 +1,7 @@
 //! Batches and states as bytes: a version, then postcard. Bytes of another process are checked: wrong ones are
 //! [`Damaged`].
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::Command;
@@ -196,9 +196,4 @@ fn put(out: &mut Vec<u8>, value: &impl Serialize) {
 
 fn unreadable(why: impl std::fmt::Display) -> Damaged {
     Damaged::Unreadable(why.to_string())
-}
-
-/// Bytes in one piece: serde writes a slice one by one.
-fn in_one<S: Serializer>(bytes: &&[u8], to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_bytes(bytes)
 }

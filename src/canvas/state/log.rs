@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 
-use bytes::Bytes;
+use bytestring::ByteString;
 
 use super::sum::{self, Sum};
 use crate::backplane::{LogBatch, LogBuilder, Read};
@@ -30,7 +30,7 @@ pub struct Row {
     /// When it was committed, ms since the epoch.
     pub at_ms: i64,
     /// The sender's fields, a JSON object.
-    pub body: Bytes,
+    pub body: ByteString,
 }
 
 impl Row {
@@ -46,8 +46,7 @@ impl Row {
             self.op,
             self.at_ms.cast_unsigned(),
         ];
-        let body = String::from_utf8_lossy(&self.body);
-        sum::row(&numbers, &[self.client.as_str(), &body])
+        sum::row(&numbers, &[self.client.as_str(), &self.body])
     }
 
     fn push_to(&self, run: &mut LogBuilder) {
@@ -57,7 +56,7 @@ impl Row {
             self.op,
             self.client.as_str(),
             self.at_ms,
-            &self.body,
+            self.body.as_bytes(),
         );
     }
 }
@@ -207,7 +206,7 @@ impl Log {
             let by = (row.origin, row.op);
             let when = (row.client.as_str(), row.at_ms);
             let object = |id: &str| Ok::<_, Infallible>(object(id));
-            let Ok(()) = run.push_for(understood, row.kind, by, when, &row.body, object);
+            let Ok(()) = run.push_for(understood, row.kind, by, when, row.body.as_bytes(), object);
         })
     }
 

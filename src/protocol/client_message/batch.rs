@@ -1,7 +1,5 @@
 //! `batch`: several durable messages that are committed as one, or not at all.
 
-use std::borrow::Cow;
-
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -75,9 +73,7 @@ impl Durable {
             list.push_str("{\"type\":\"");
             list.push_str(one.kind.as_str());
             list.push_str("\",");
-            // It was text when it was read.
-            let body = String::from_utf8_lossy(&one.body);
-            list.push_str(Cow::as_ref(&body).strip_prefix('{').unwrap_or_default());
+            list.push_str(one.body.strip_prefix('{').unwrap_or_default());
         }
         list.push(']');
         let mut body = Body::new(op, list.len());

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use bytes::Bytes;
+use bytestring::ByteString;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -65,9 +65,9 @@ impl Body {
     }
 
     /// The message's body.
-    pub(super) fn finish(mut self) -> Bytes {
+    pub(super) fn finish(mut self) -> ByteString {
         self.0.push('}');
-        Bytes::from(self.0)
+        ByteString::from(self.0)
     }
 
     /// The fields as text.

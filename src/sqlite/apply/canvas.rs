@@ -170,7 +170,7 @@ impl Store for Rows<'_, '_> {
             op: message.op,
             at_ms: now_ms,
             expires_at: now_ms + self.txn.setup.rules.message_ttl_ms,
-            payload: message.text,
+            payload: &message.body,
         };
         let previous = self.canvas().head_id;
         let id = self.txn.insert(&row, previous)?;
@@ -178,7 +178,7 @@ impl Store for Rows<'_, '_> {
         canvas.head_id = NonZeroI64::new(id);
         // Who writes on it has use for it.
         canvas.ends_set |= canvas.ends_at.take().is_some();
-        self.txn.charge(self.key, message.text.len())?;
+        self.txn.charge(self.key, message.body.len())?;
         if let Some(stage) = &mut self.txn.hooks {
             let open = &self.txn.canvases[self.at].objects;
             stage.logged(self.txn.conn, self.key, &message, open)?;
@@ -190,7 +190,7 @@ impl Store for Rows<'_, '_> {
             origin: author.conn,
             op: message.op,
             client: author.client.clone(),
-            body: message.body,
+            body: message.body.into_bytes(),
         }));
         Ok(())
     }

@@ -162,10 +162,10 @@ impl Stage {
             missed: Missed::Event,
         };
         let author = message.author;
-        let bytes = message.text.len() + author.user.len() + EVENT_BYTES;
+        let bytes = message.body.len() + author.user.len() + EVENT_BYTES;
         if self.portion.takes_event(bytes, hooks.0) {
             told.user = Some(user_of(&author.user, &author.subject));
-            told.data = data_of(message.text);
+            told.data = data_of(&message.body);
             (told.object, told.missed) = self.object(conn, key, message, hooks.1, open)?;
         }
         self.told.push((key, told));
@@ -186,12 +186,12 @@ impl Stage {
         if hooks == 0 || !of_objects {
             return Ok((None, Missed::Nothing));
         }
-        let Some(id) = object_id(message.text) else {
+        let Some(id) = object_id(&message.body) else {
             return Ok((None, Missed::Nothing));
         };
         let open = open.get(&id);
         // One that is written already was put as its message says.
-        let bytes = open.map_or(message.text.len(), OpenObject::bytes);
+        let bytes = open.map_or(message.body.len(), OpenObject::bytes);
         if !self.portion.takes_object(bytes, hooks) {
             return Ok((None, Missed::Object));
         }

@@ -42,8 +42,8 @@ pub(super) struct Record {
 impl Record {
     pub(super) fn of(canvas: &CanvasId, author: &Author, message: &Durable, at_ms: i64) -> Self {
         let kind = message.kind.as_str();
-        let body = String::from_utf8_lossy(&message.body);
-        let fields = body.strip_prefix('{').unwrap_or(&body);
+        let body = &message.body;
+        let fields = body.strip_prefix('{').unwrap_or(body);
         Self {
             canvas: canvas.as_str().to_owned(),
             conn: author.conn.0,

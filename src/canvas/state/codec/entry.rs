@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
 
 use super::{Damaged, unreadable};
@@ -51,8 +51,7 @@ pub(super) enum EntryWire<'a> {
 pub(super) struct DurableWire<'a> {
     kind: Kind,
     op: u64,
-    #[serde(serialize_with = "super::in_one")]
-    body: &'a [u8],
+    body: &'a str,
     #[serde(borrow)]
     change: ChangeWire<'a>,
 }
@@ -223,15 +222,14 @@ impl<'a> DurableWire<'a> {
         Ok(Durable {
             kind: self.kind,
             op: self.op,
-            body: Bytes::copy_from_slice(self.body),
+            body: ByteString::from(self.body),
             change,
         })
     }
 }
 
 /// A message read from its body.
-fn again(kind: Kind, body: &[u8]) -> Result<Durable, Damaged> {
-    let body = std::str::from_utf8(body).map_err(unreadable)?;
+fn again(kind: Kind, body: &str) -> Result<Durable, Damaged> {
     let fields = body.strip_prefix('{').unwrap_or(body);
     match parse(&format!("{{\"type\":\"{}\",{fields}", kind.as_str())) {
         Ok(ClientMessage::Durable(message)) => Ok(message),

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
 
 use super::entry::client;
@@ -70,8 +70,7 @@ struct RowWire<'a> {
     op: u64,
     client: &'a str,
     at_ms: i64,
-    #[serde(serialize_with = "super::in_one")]
-    body: &'a [u8],
+    body: &'a str,
 }
 
 /// By name, so that equal states are equal bytes.
@@ -358,7 +357,7 @@ impl<'a> RowWire<'a> {
             op: self.op,
             client: client(self.client)?,
             at_ms: self.at_ms,
-            body: Bytes::copy_from_slice(self.body),
+            body: ByteString::from(self.body),
         })
     }
 }

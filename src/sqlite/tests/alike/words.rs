@@ -86,7 +86,7 @@ pub(super) fn copy(entry: &Entry) -> Entry {
     let author = |author: &Arc<Author>| author.clone();
     match entry {
         Entry::Durable { author: a, message } => {
-            let body = std::str::from_utf8(&message.body).unwrap();
+            let body = &message.body;
             let text = format!("{{\"type\":\"{}\",{}", message.kind.as_str(), &body[1..]);
             match parse(&text) {
                 Ok(ClientMessage::Durable(message)) => Entry::Durable {
