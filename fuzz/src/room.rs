@@ -7,9 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use scumble::backplane::{
-    Author, Canvas, CanvasKey, Delivery, End, Entry, LogBatch, Opened, Unavailable,
-};
+use scumble::backplane::{Author, Canvas, Delivery, End, Entry, LogBatch, Opened, Unavailable};
 use scumble::canvas::{CanvasState, Rules, bounds::ObjectBounds};
 use scumble::protocol::client_message::{ClientMessage, parse};
 use scumble::protocol::ids::{CanvasId, ClientId, ConnId, Epoch, InstanceId, Position};
@@ -382,7 +380,7 @@ impl World {
     fn open(&self) -> Opened {
         let canvas = Canvas {
             id: CanvasId::parse("c").expect("an id"),
-            key: CanvasKey(1),
+            key: scumble::backplane::CanvasKey(1),
         };
         let head = self.canvas.head();
         Opened {
