@@ -1,13 +1,15 @@
 """What the documents tell their reader to type: fenced blocks, and commands quoted in a sentence."""
 
+import os
 import re
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 # A block in one of these is for a shell. In a console, a prompt ("$", for root "#") marks what is typed.
 SHELLS = ("sh", "console")
+# Folders with what is fetched or built.
+FOREIGN = ("target", "node_modules", ".git", ".build")
 
 
 @dataclass
@@ -39,8 +41,12 @@ class Command:
 
 def documents():
     """Every document that is handed on with the source, by its name."""
-    told = subprocess.run(["git", "ls-files", "--", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True)
-    return [name for name in told.stdout.split() if (ROOT / name).exists()]
+    # Not by git: a release's source has none.
+    found = []
+    for folder, folders, files in os.walk(ROOT):
+        folders[:] = [name for name in folders if name not in FOREIGN]
+        found += [Path(folder, name).relative_to(ROOT) for name in files if name.endswith(".md")]
+    return sorted(str(path) for path in found)
 
 
 def read(document):

@@ -10,7 +10,7 @@ import subprocess
 import unittest
 
 import tables
-from blocks import ROOT, commands, commented, documents, quoted
+from blocks import ROOT, commands, commented, documents, quoted, read
 from commands_test import entry
 from ground import program
 
@@ -21,6 +21,8 @@ PROGRAMS = {
 }
 OURS = re.compile(r"^(scripts|tests|packaging|nginx|examples|benches|docs|web|src|fuzz|\.ci|\.github)/[\w./-]+$")
 CARGO = {"bench", "build", "clippy", "deny", "doc", "fmt", "fuzz", "install", "nextest", "run", "test"}
+# Variables of scripts and tests.
+OF_SCRIPTS = {"SCUMBLE_BIN"}
 SHIPPED = ["packaging", "nginx"]
 
 
@@ -120,6 +122,20 @@ class Named(unittest.TestCase):
         files = [path for folder in SHIPPED for path in (ROOT / folder).rglob("*") if path.is_file()]
         names = [str(path.relative_to(ROOT)) for path in files if path.suffix != ".json"]
         self.assertGreater(sum(self.all_right(name, commented(name)) for name in names), 8)
+        used = {text.split()[0] for name in names for text in commented(name) if wrong(text) is not None}
+        self.assertEqual(used, set(tables.NOT_RUN_IN_COMMENTS))
+
+    def test_variables_in_what_is_shipped_and_in_the_documents_are_known(self):
+        known = set(re.findall(r"SCUMBLE_[A-Z_]+", help_of(program(), "serve") + help_of(program(), "cluster")))
+        files = [path for path in (ROOT / "packaging").rglob("*") if path.is_file()]
+        texts = [path.read_text() for path in files] + [read(name) for name in documents() if name != "CHANGELOG.md"]
+        named = {name for text in texts for name in re.findall(r"\bSCUMBLE_[A-Z_]*[A-Z]\b", text)}
+        self.assertEqual(named - known - OF_SCRIPTS, set())
+
+    def test_the_secret_of_the_manifest_has_what_the_manifest_reads(self):
+        text = read("packaging/kubernetes/scumble.yaml")
+        made = set(re.findall(r"--from-literal=([\w-]+)=", text))
+        self.assertEqual(made, set(re.findall(r"secretKeyRef: \{ name: scumble, key: ([\w-]+)", text)))
 
     def test_commands_that_are_not_run_name_what_is_there(self):
         for name in documents():

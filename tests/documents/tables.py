@@ -17,6 +17,17 @@ NOT_RUN = [
     ("docs/OPERATIONS.md", r"scripts/drill", "minutes; scripts/test runs the drills as a step of its own"),
 ]
 
+# Programs of commands in the comments of packaging/ and nginx/, and why those are not run here.
+NOT_RUN_IN_COMMENTS = {
+    "docker": "a container needs an engine; tests/packaging starts a relay with the settings of both files",
+    "kubectl": "needs a cluster; the variables and the secret of the manifest are checked in named_test.py",
+    "nginx": "tests/relay/nginx.rs and scripts/cluster.sh run these files, and this test the one with TLS",
+    "scumble": "its flags are checked; tests/packaging runs `check-config` on the file",
+    "scripts/cluster.sh": "it is named there; README's command of it is run",
+    "cd": "a document has the same command, and it is run", "head": "the same", "install": "the same",
+    "openssl": "the same",
+}
+
 
 def unit_command():
     """What `systemctl restart scumble` starts: the command of the unit, found by its name as a shell does."""
