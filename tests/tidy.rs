@@ -419,16 +419,18 @@ fn lines_of_documents_are_short() {
         for (number, line) in (1..).zip(text.lines()) {
             let start = line.trim_start();
             code ^= start.starts_with("```");
-            // A row of a table, a picture and a command are one line each.
-            let whole =
-                code || start.starts_with('|') || start.starts_with("![") || start.starts_with('`');
+            // A row of a table, a picture, a command and a message of the protocol are one line each.
+            let whole = code && path == "docs/PROTOCOL.md"
+                || start.starts_with('|')
+                || start.starts_with("![")
+                || start.starts_with('`');
             let length = line.chars().count();
             if !whole && length > 120 {
                 wrong.push(format!("{path}:{number}: {length} characters"));
             }
         }
     }
-    none(wrong, "a line has at most 120 characters outside of tables");
+    none(wrong, "a line has at most 120 characters outside of tables, also one of code");
 }
 
 /// The sentences of a document, by the line that its paragraph begins on: no headings, no code. A cell of a table is a

@@ -6,7 +6,6 @@ mod cluster;
 mod documents;
 mod examples;
 mod file;
-mod guides;
 mod loads;
 mod names;
 mod redis;
