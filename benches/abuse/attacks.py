@@ -126,7 +126,7 @@ class HookedBatches(HookedPatches):
 
 
 class LogAppends(Attack):
-    what = "entries of 3 bytes to an object's log, compacted after 5,000; another attacker reads the log again and again"
+    what = "entries of 3 bytes to an object's log, compacted after 5,000; another attacker reads it again and again"
     attackers = 2
 
     def prepare(self, port):
@@ -339,6 +339,6 @@ class Metrics(Attack):
 
 
 ALL = [
-    Continuations, SmallPatches, HookedPatches, HookedBatches, LogAppends, LargeEntries, Joins, Duplicates, Cursors, Presence, Signals,
-    Pings, Writes, Canvases, Away, SlowBodies, Metrics,
+    Continuations, SmallPatches, HookedPatches, HookedBatches, LogAppends, LargeEntries, Joins, Duplicates, Cursors,
+    Presence, Signals, Pings, Writes, Canvases, Away, SlowBodies, Metrics,
 ]

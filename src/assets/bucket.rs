@@ -270,6 +270,7 @@ fn told(error: &str) -> String {
         return error.to_owned();
     };
     let message = within("Message").unwrap_or("without a reason");
+    let message = message.trim_end_matches('.');
     let hint = match code {
         "SignatureDoesNotMatch" => "; see whether AWS_SECRET_ACCESS_KEY is right",
         "InvalidAccessKeyId" => "; see whether AWS_ACCESS_KEY_ID is right",
@@ -291,9 +292,11 @@ mod tests {
 
     #[test]
     fn what_a_bucket_refuses_is_told_with_what_to_look_at() {
-        let answer = "Error performing PUT http://s3/b/k in 20ms - Server returned non-2xx status code: 403 Forbidden: <?xml?>\n\
-                      <Error><Code>SignatureDoesNotMatch</Code><Message>It is not the one.</Message><AWSAccessKeyId>AKIA</AWSAccessKeyId>";
-        let expected = "the bucket says SignatureDoesNotMatch: It is not the one.; see whether AWS_SECRET_ACCESS_KEY is right";
+        let answer = "Error performing PUT http://s3/b/k in 20ms - status code: 403 Forbidden: <?xml?>\n\
+                      <Error><Code>SignatureDoesNotMatch</Code><Message>It is not the one.</Message>\
+                      <AWSAccessKeyId>AKIA</AWSAccessKeyId>";
+        let expected = "the bucket says SignatureDoesNotMatch: It is not the one; \
+                        see whether AWS_SECRET_ACCESS_KEY is right";
         assert_eq!(told(answer), expected);
         assert_eq!(
             told("<Code>SlowDown</Code>"),

@@ -1,5 +1,5 @@
-"""Assets in a bucket of moto, a server that speaks S3, and here checks signatures and rights. Processes of the relay reach it through a
-door that can be closed."""
+"""Assets in a bucket of moto, a server that speaks S3, and here checks signatures and rights. Processes of the relay reach
+it through a door that can be closed."""
 
 import hashlib
 import http.client

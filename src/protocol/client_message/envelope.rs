@@ -148,7 +148,7 @@ fn only_op(text: &str) -> Option<u64> {
 fn dispatch(text: &str, m: &Envelope<'_>, max_depth: usize) -> Parsed<ClientMessage> {
     let is_batch = m.ops.is_some() && m.kind.as_ref().is_some_and(|kind| kind.0 == "batch");
     let most = match is_batch {
-        // Its messages are looked at one by one, and it is said which is too deep. They are read within this, if they are batches, too.
+        // Its messages are looked at one by one, and it is said which is too deep. This is for batches in batches.
         true => MAX_DEPTH + AROUND_OPS,
         false => max_depth,
     };

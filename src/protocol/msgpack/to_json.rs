@@ -7,8 +7,8 @@ use super::read::{Head, Read, Source, Wrong, no_msgpack, no_word, wrong};
 use crate::protocol::client_message::{AROUND_OPS, MAX_DEPTH, Refused};
 use crate::protocol::server_message::ErrorCode;
 
-/// The JSON of a binary frame: of at most `max_bytes` bytes, and `max_depth` levels. Messages of a batch may be deeper here: whoever reads
-/// the JSON looks at each, and can say which it is.
+/// The JSON of a binary frame: of at most `max_bytes` bytes, and `max_depth` levels. Messages of a batch may be deeper
+/// here: whoever reads the JSON looks at each, and can say which it is.
 ///
 /// # Errors
 /// `bad-msgpack` for what is no MessagePack, `bad-message` for what JSON has no word for, `too-large`. The message names the place, and
