@@ -199,6 +199,18 @@ impl Assets {
         Blobs::of(&self.settings.place, relay)?.ok_or_else(off)
     }
 
+    /// Asks a bucket for something at the start: wrong keys are to be heard of before the first upload.
+    ///
+    /// # Errors
+    /// [`AssetError`]
+    async fn look(&self) -> Result<(), AssetError> {
+        if matches!(self.settings.place, AssetPlace::Bucket(_)) {
+            let blobs = &self.begun().await?.blobs;
+            self.noted(blobs.shelf(*SHELVES.start()).await)?;
+        }
+        Ok(())
+    }
+
     /// Whether bytes could not be kept or read when it was last tried.
     pub fn are_failing(&self) -> bool {
         self.failing.load(Ordering::Relaxed)

@@ -55,6 +55,10 @@ def fill(port, canvas, count):
 class Attack:
     attackers = 1
 
+    def flags(self, folder):
+        """Of the relay, whose folder may have files for it."""
+        return []
+
     def prepare(self, port):
         pass
 
@@ -93,6 +97,84 @@ class SmallPatches(Attack):
             return b"".join(ops)
 
         return pump(some, [Socket(port, "large").join()], end)
+
+
+class HookedPatches(SmallPatches):
+    what = "the same, told with whole objects to a hook's queue that nobody empties"
+
+    def flags(self, folder):
+        hook = 'name = "told"\ncanvases = ["large"]\nevents = ["object.*"]\ninclude = "object"\nqueue = "told"\n'
+        (folder / "hooks.toml").write_text(f"[[hook]]\n{hook}")
+        return ["--hooks", folder / "hooks.toml"]
+
+
+class HookedBatches(HookedPatches):
+    what = "batches of 900 such patches, told likewise"
+
+    def run(self, port, end, _):
+        op = 0
+
+        def batch():
+            nonlocal op
+            ops = []
+            for _ in range(900):
+                op += 1
+                ops.append(b'{"type":"object-update","op":%d,"id":"o%d","patch":{"a":%d}}' % (op, op % 8, op))
+            return text(b'{"type":"batch","ops":[%s]}' % b",".join(ops))
+
+        return pump(batch, [Socket(port, "large").join()], end)
+
+
+class LogAppends(Attack):
+    what = "entries of 3 bytes to an object's log, compacted after 5,000; another attacker reads it again and again"
+    attackers = 2
+
+    def prepare(self, port):
+        fill(port, "logs", 1)
+
+    def run(self, port, end, number):
+        if number:
+            got = 0
+            while time.monotonic() < end:
+                s = Socket(port, "logs").hello(features=["log"])
+                got += len(str(s.until("snapshot")))
+                s.close()
+            return 0, got
+        op = 0
+
+        def some():
+            nonlocal op
+            ops = []
+            for _ in range(50):
+                op += 1
+                ops.append(text(b'{"type":"log-append","op":%d,"id":"o0","data":"AAAA"}' % op))
+            if op % 5_000 == 0:
+                op += 1
+                # As the entries come one after the other, those up to it are there.
+                ops.append(text(b'{"type":"log-compact","op":%d,"id":"o0","upto":%d,"data":"AAAA"}' % (op, op)))
+            return b"".join(ops)
+
+        return pump(some, [Socket(port, "logs").join()], end)
+
+
+class LargeEntries(Attack):
+    what = "entries of 140 KiB to the logs of objects, without a pause"
+
+    def prepare(self, port):
+        fill(port, "entries", 8)
+
+    def run(self, port, end, _):
+        op, data = 0, b"A" * 190_000
+
+        def one():
+            nonlocal op
+            op += 1
+            # The logs stay below their bound.
+            if op % 200 == 0:
+                return text(b'{"type":"log-compact","op":%d,"id":"o%d","upto":%d}' % (op, op // 200 % 8, op))
+            return text(b'{"type":"log-append","op":%d,"id":"o%d","data":"%s"}' % (op, op % 8, data))
+
+        return pump(one, [Socket(port, "entries").join()], end)
 
 
 class Joins(Attack):
@@ -257,5 +339,6 @@ class Metrics(Attack):
 
 
 ALL = [
-    Continuations, SmallPatches, Joins, Duplicates, Cursors, Presence, Signals, Pings, Writes, Canvases, Away, SlowBodies, Metrics,
+    Continuations, SmallPatches, HookedPatches, HookedBatches, LogAppends, LargeEntries, Joins, Duplicates, Cursors,
+    Presence, Signals, Pings, Writes, Canvases, Away, SlowBodies, Metrics,
 ]

@@ -1,4 +1,4 @@
-"""What the attacks and their victim need: a relay of their own, and a WebSocket client that may send anything."""
+"""What the attacks and their victim need: a relay of their own, and clients that may send anything."""
 
 import json
 import os
@@ -60,8 +60,8 @@ class Socket:
             raise ConnectionError("closed")
         self.buffer += data
 
-    def hello(self, client=None):
-        self.send({"type": "hello", "v": 1, "client": client or uuid.uuid4().hex})
+    def hello(self, client=None, **more):
+        self.send({"type": "hello", "v": 1, "client": client or uuid.uuid4().hex, **more})
         return self
 
     def join(self, client=None):
@@ -104,13 +104,38 @@ class Socket:
         self.socket.close()
 
 
-class Relay:
-    """A `scumble serve` on a file of its own."""
+class Plain:
+    """A connection for HTTP of which nothing is checked."""
 
-    def __init__(self, program, flags):
+    def __init__(self, port, timeout=10):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def request(method, path, body=b"", headers=""):
+    """The bytes of a request. Headers end with a line break each."""
+    if not isinstance(body, bytes):
+        body = json.dumps(body, separators=(",", ":")).encode()
+    head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def answer(port, data):
+    """Sends a request on a connection of its own; the answer's status."""
+    s = Plain(port).socket
+    s.sendall(data)
+    status = int(s.recv(64).split()[1])
+    s.close()
+    return status
+
+
+class Relay:
+    """A `scumble serve` on a file of its own. `more` gives flags for its folder."""
+
+    def __init__(self, program, flags, more):
         self.folder = Path(tempfile.mkdtemp(prefix="scumble-abuse-"))
         self.log = self.folder / "log"
-        command = [program, "serve", "--listen", "127.0.0.1:0", "--db", self.folder / "relay.db", *flags]
+        command = [program, "serve", "--listen", "127.0.0.1:0", "--db", self.folder / "relay.db", *more(self.folder), *flags]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         until = time.monotonic() + 15

@@ -255,7 +255,56 @@ impl From<Error> for BlobError {
             Error::NotFound { source, .. } if !source.to_string().contains("NoSuchBucket") => {
                 Self::Gone
             }
-            _ => Self::Failed(error.to_string()),
+            _ => Self::Failed(told(&error.to_string())),
+        }
+    }
+}
+
+/// What the bucket's answer says, without its keys and other ballast, and what to do about it.
+fn told(error: &str) -> String {
+    let within = |tag: &str| {
+        let (_, rest) = error.split_once(&format!("<{tag}>"))?;
+        rest.split_once("</").map(|(word, _)| word)
+    };
+    let Some(code) = within("Code") else {
+        return error.to_owned();
+    };
+    let message = within("Message").unwrap_or("without a reason");
+    let message = message.trim_end_matches('.');
+    let hint = match code {
+        "SignatureDoesNotMatch" => "; see whether AWS_SECRET_ACCESS_KEY is right",
+        "InvalidAccessKeyId" => "; see whether AWS_ACCESS_KEY_ID is right",
+        "InvalidToken" | "ExpiredToken" => "; see whether AWS_SESSION_TOKEN is right",
+        "AccessDenied" => "; see whether the keys have the rights that docs/OPERATIONS.md lists",
+        "NoSuchBucket" => "; see whether --assets-url is right",
+        "AuthorizationHeaderMalformed" | "PermanentRedirect" => {
+            "; see whether --assets-region is right"
+        }
+        "RequestTimeTooSkewed" => "; see whether this host's clock is right",
+        _ => "",
+    };
+    format!("the bucket says {code}: {message}{hint}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::told;
+
+    #[test]
+    fn what_a_bucket_refuses_is_told_with_what_to_look_at() {
+        let answer = "Error performing PUT http://s3/b/k in 20ms - status code: 403 Forbidden: <?xml?>\n\
+                      <Error><Code>SignatureDoesNotMatch</Code><Message>It is not the one.</Message>\
+                      <AWSAccessKeyId>AKIA</AWSAccessKeyId>";
+        let expected = "the bucket says SignatureDoesNotMatch: It is not the one; \
+                        see whether AWS_SECRET_ACCESS_KEY is right";
+        assert_eq!(told(answer), expected);
+        assert_eq!(
+            told("<Code>SlowDown</Code>"),
+            "the bucket says SlowDown: without a reason"
+        );
+        // A HEAD has no words, and a proxy has others.
+        for other in ["403 Forbidden", "<Code>cut"] {
+            assert_eq!(told(other), other);
         }
     }
 }

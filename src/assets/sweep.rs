@@ -30,9 +30,12 @@ const ORPHANS_AT_ONCE: usize = 256;
 /// What a canvas that is not there was seen at.
 const NO_CANVAS: &str = "-";
 
-/// Sweeps, as long as the process runs.
+/// Looks whether the place of assets can be used, then sweeps, as long as the process runs.
 pub async fn run(assets: Arc<Assets>, directory: Arc<dyn Directory>) {
     let every = (assets.settings.ttl / SWEEPS_PER_TTL).min(ASSET_SWEEP);
+    if let Err(error) = assets.look().await {
+        tracing::error!(%error, "assets can't be kept or read");
+    }
     let mut sweeper = Sweeper {
         holder: uuid::Uuid::new_v4().simple().to_string(),
         every,

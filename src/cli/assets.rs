@@ -87,7 +87,9 @@ pub(super) fn missing(listed: &Listed, place: &AssetPlace) -> anyhow::Result<Opt
         let until = at + named.count();
         let named = &listed.blobs[at..until];
         at = until;
-        if named.is_empty() {
+        // A bucket may refuse the keys also when it has nothing.
+        let asked = shelf == *SHELVES.start() && matches!(place, AssetPlace::Bucket(_));
+        if named.is_empty() && !asked {
             continue;
         }
         let found = runtime.block_on(blobs.shelf(shelf))?.into_iter();

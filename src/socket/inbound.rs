@@ -55,9 +55,6 @@ pub enum Turn {
     Ended(End),
 }
 
-/// Levels around the messages of a batch: what is one of them may be as deep as others.
-const AROUND_OPS: usize = 2;
-
 /// Signals of one turn: framed for this instance's members, and where each stands, for others.
 #[derive(Default)]
 struct Signals {
@@ -318,7 +315,7 @@ impl Inbound {
         let depth = config.limits.max_json_depth;
         match self.out.encoding() {
             Encoding::Json => self.refuse_frame("messages are text frames"),
-            Encoding::Msgpack => match msgpack::to_json(bytes, max, depth + AROUND_OPS) {
+            Encoding::Msgpack => match msgpack::to_json(bytes, max, depth) {
                 Ok(json) => self.json(&json),
                 Err(refused) => self.refuse(&refused),
             },

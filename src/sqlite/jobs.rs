@@ -23,7 +23,7 @@ use crate::jobs::look::{self, Query};
 use crate::jobs::op::{Answer, Op, PushItem, Pushed, Refusal};
 use crate::jobs::service::{Engine, later};
 use crate::jobs::work::{Effects, Work};
-use crate::limits::JobLimits;
+use crate::limits::{BATCH_BYTES, JobLimits};
 use store::SqlStore;
 
 /// The tables of the work queue, and of assets.
@@ -51,6 +51,30 @@ struct Waiting {
     op: Op,
     bytes: usize,
     answer: Option<oneshot::Sender<Answer>>,
+}
+
+/// The jobs' share of one transaction, as far as it is used. It may have as many bytes as canvases may: what is committed
+/// at once is written at once, and others wait for it. The first op has room whatever it is.
+struct Turn {
+    began: Instant,
+    ops: usize,
+    bytes: usize,
+}
+
+impl Turn {
+    fn new() -> Self {
+        Self {
+            began: Instant::now(),
+            ops: 0,
+            bytes: 0,
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        let over =
+            self.ops >= TURN_OPS || self.bytes >= BATCH_BYTES || self.began.elapsed() >= TURN_TIME;
+        self.ops > 0 && over
+    }
 }
 
 /// What was done in the transaction that is open.
@@ -167,16 +191,12 @@ impl Lane {
     ) -> rusqlite::Result<i64> {
         // Before it is looked: who comes later rings again.
         self.rung.store(false, Ordering::Release);
-        let began = Instant::now();
+        let mut turn = Turn::new();
         let mut store = SqlStore(conn);
         let mut random = random;
         let mut work = Work::new(&mut store, now_ms, &shared.config.jobs, &mut random);
         let mut answers = Vec::new();
-        for done in 0..TURN_OPS {
-            if done > 0 && began.elapsed() >= TURN_TIME {
-                break;
-            }
-            let Some(waiting) = self.next() else { break };
+        while let Some(waiting) = self.next(&mut turn) {
             // Who has given up gets nothing, above all no lease.
             if waiting
                 .answer
@@ -196,10 +216,15 @@ impl Lane {
         Ok(count)
     }
 
-    fn next(&self) -> Option<Waiting> {
+    fn next(&self, turn: &mut Turn) -> Option<Waiting> {
+        if turn.is_over() {
+            return None;
+        }
         let mut state = self.state.lock();
         let waiting = state.waiting.pop_front()?;
         state.bytes -= waiting.bytes;
+        turn.ops += 1;
+        turn.bytes += waiting.bytes;
         Some(waiting)
     }
 
@@ -374,6 +399,29 @@ mod tests {
             wakes.into_keys().collect::<Vec<_>>(),
             [crate::jobs::work::hash("canvas-events")]
         );
+    }
+
+    #[test]
+    fn a_transaction_has_no_more_bytes_of_jobs_than_of_canvases() {
+        let lane = Lane::default();
+        for bytes in [BATCH_BYTES / 2, BATCH_BYTES / 2, 1, 4 * BATCH_BYTES, 1] {
+            let waiting = Waiting {
+                op: Op::Push(Vec::new()),
+                bytes,
+                answer: None,
+            };
+            let mut state = lane.state.lock();
+            state.bytes += bytes;
+            state.waiting.push_back(waiting);
+        }
+        let taken = |()| {
+            let mut turn = Turn::new();
+            // However slow the machine is.
+            turn.began += Duration::from_secs(60);
+            std::iter::from_fn(|| lane.next(&mut turn)).count()
+        };
+        assert_eq!([(); 4].map(taken), [2, 2, 1, 0]);
+        assert_eq!(lane.state.lock().bytes, 0);
     }
 
     #[tokio::test]

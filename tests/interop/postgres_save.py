@@ -8,10 +8,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 import urllib.request
 from pathlib import Path
+
+from waiting import until
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "save-to-postgres"
 
@@ -56,14 +57,6 @@ class Postgres:
     def end(self):
         self.stop()
         shutil.rmtree(self.folder)
-
-
-def until(what, seconds=60):
-    end = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < end, "not in time"
-        time.sleep(0.1)
-    return found
 
 
 class SaveToPostgres(unittest.TestCase):

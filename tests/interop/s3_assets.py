@@ -1,4 +1,5 @@
-"""Assets in a bucket of moto, a server that speaks S3. Processes of the relay reach it through a door that can be closed."""
+"""Assets in a bucket of moto, a server that speaks S3, and here checks signatures and rights. Processes of the relay reach
+it through a door that can be closed."""
 
 import hashlib
 import http.client
@@ -17,11 +18,14 @@ import urllib.request
 
 import boto3
 from moto.server import ThreadedMotoServer
+from waiting import until
 
 # Of each request.
 logging.getLogger("werkzeug").disabled = True
 
-BUCKET, KEYS = "pictures", {"AWS_ACCESS_KEY_ID": "AKIATEST", "AWS_SECRET_ACCESS_KEY": "sEcReT-of-the-test"}
+BUCKET, REGION = "pictures", "us-east-1"
+# What docs/OPERATIONS.md says that the relay needs.
+RIGHTS = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListBucket"]
 # Larger than two parts of an upload, and not by a whole one.
 LARGE = bytes(range(256)) * 4 * 1024 * 11
 
@@ -131,26 +135,42 @@ def place(body, canvas="board"):
     return f"/assets/{canvas}/{hashlib.sha256(body).hexdigest()}"
 
 
-def until(what, seconds=60):
-    end = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < end, "not in time"
-        time.sleep(0.1)
-    return found
-
-
 class Assets(unittest.TestCase):
+    # Until it has keys, anybody may do anything.
+    owner = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
+
     @classmethod
     def setUpClass(cls):
         cls.moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
         cls.moto.start()
         cls.port = cls.moto.get_host_and_port()[1]
         cls.addClassCleanup(cls.moto.stop)
+        cls.owner = cls.user("owner", ["*"])
+        cls.keys_of_relay = cls.user("relay", RIGHTS)
+        # From here on it looks at signatures and rights.
+        url = f"http://127.0.0.1:{cls.port}/moto-api/reset-auth"
+        urllib.request.urlopen(urllib.request.Request(url, b"0", {"Content-Type": "text/plain"})).close()
+
+    @classmethod
+    def client(cls, service, keys):
+        names = {"aws_access_key_id": keys["AWS_ACCESS_KEY_ID"], "aws_secret_access_key": keys["AWS_SECRET_ACCESS_KEY"]}
+        return boto3.client(service, endpoint_url=f"http://127.0.0.1:{cls.port}", region_name=REGION, **names)
+
+    @classmethod
+    def user(cls, name, rights):
+        """The variables with the keys of somebody who may do that."""
+        iam = cls.client("iam", cls.owner)
+        iam.create_user(UserName=name)
+        statement = {"Effect": "Allow", "Action": rights, "Resource": "*"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        iam.put_user_policy(UserName=name, PolicyName="rights", PolicyDocument=document)
+        key = iam.create_access_key(UserName=name)["AccessKey"]
+        iam.close()
+        return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
 
     def setUp(self):
-        endpoint = f"http://127.0.0.1:{self.port}"
-        keys = {"aws_access_key_id": "x", "aws_secret_access_key": "x", "region_name": "us-east-1"}
-        self.s3 = boto3.client("s3", endpoint_url=endpoint, **keys)
+        self.variables = dict(self.keys_of_relay)
+        self.s3 = self.client("s3", self.owner)
         self.addCleanup(self.s3.close)
         self.s3.create_bucket(Bucket=BUCKET)
         self.addCleanup(self.empty)
@@ -174,16 +194,16 @@ class Assets(unittest.TestCase):
         return self.s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])
 
     def start(self, *more):
-        process = Process(["--db", self.db, *self.place, *more], KEYS)
+        process = Process(["--db", self.db, *self.place, *more], self.variables)
         self.addCleanup(process.end)
         return process
 
     def tool(self, *arguments):
         done = subprocess.run(
-            [os.environ["SCUMBLE"], *arguments], capture_output=True, text=True, env=KEYS, timeout=120
+            [os.environ["SCUMBLE"], *arguments], capture_output=True, text=True, env=self.variables, timeout=120
         )
         said = done.stdout + done.stderr
-        self.assertNotIn(KEYS["AWS_SECRET_ACCESS_KEY"], said)
+        self.assertNotIn(self.variables["AWS_SECRET_ACCESS_KEY"], said)
         return done.returncode, said
 
     def test_processes_share_a_bucket(self):
@@ -259,7 +279,7 @@ class Assets(unittest.TestCase):
         code, said = self.tool("doctor", "--db", self.db, *self.place)
         self.assertIn(f"all files are in s3://{BUCKET}/relays/one", said)
         one.end()
-        self.assertNotIn(KEYS["AWS_SECRET_ACCESS_KEY"], "".join(one.log))
+        self.assertNotIn(self.variables["AWS_SECRET_ACCESS_KEY"], "".join(one.log))
 
     def test_a_bucket_that_is_silent_is_given_up(self):
         one = self.start()
@@ -297,8 +317,33 @@ class Assets(unittest.TestCase):
         self.place[1] = "s3://no-such-bucket"
         one = self.start()
         self.assertEqual(one.put(b"x")[0], 503)
-        one.end()
-        self.assertRegex("".join(one.log), "(?i)no.?such.?bucket")
+        until(lambda: re.search("(?i)no.?such.?bucket", "".join(one.log)))
+
+    def test_wrong_keys_are_refused_and_said(self):
+        for name, wrong, told in (
+            ("AWS_SECRET_ACCESS_KEY", "anothersEcReT", "SignatureDoesNotMatch"),
+            ("AWS_ACCESS_KEY_ID", "AKIAANOTHER", "InvalidAccessKeyId"),
+        ):
+            self.variables = {**self.keys_of_relay, name: wrong}
+            one = self.start()
+            # At the start already.
+            until(lambda: f"the bucket says {told}: " in "".join(one.log))
+            self.assertIn(f"; see whether {name} is right", "".join(one.log))
+            for body in (b"small", LARGE):
+                self.assertEqual(one.put(body)[0], 503)
+            self.assertIn("assets", json.loads(one.ask("GET", "/readyz")[2]))
+            code, said = self.tool("doctor", "--db", self.db, *self.place)
+            self.assertEqual(code, 1, said)
+            self.assertIn(f"s3://{BUCKET}/relays/one can't be looked at: the bucket says {told}: ", said)
+            one.end()
+            self.assertNotIn(self.variables["AWS_SECRET_ACCESS_KEY"], "".join(one.log))
+        self.assertEqual((self.keys(), self.unfinished()), ([], []))
+
+    def test_keys_that_lack_a_right_are_said(self):
+        self.variables = self.user("reader", ["s3:GetObject", "s3:ListBucket"])
+        one = self.start()
+        self.assertEqual(one.put(b"small")[0], 503)
+        until(lambda: "the bucket says AccessDenied: " in "".join(one.log))
 
 
 if __name__ == "__main__":

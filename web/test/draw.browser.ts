@@ -2,21 +2,11 @@
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { after, before, test } from "node:test";
-import type { Browser } from "playwright-core";
-import { Cluster, eventually, LIMITED } from "./cluster.js";
-import { launch, pair, pasteMany, Person } from "./person.js";
+import { test } from "node:test";
+import { eventually, LIMITED } from "./cluster.js";
+import { pair, pasteMany, Person, stage } from "./person.js";
 
-let browser: Browser;
-let cluster: Cluster;
-before(async () => {
-  cluster = await Cluster.start(2);
-  browser = await launch();
-});
-after(async () => {
-  await browser?.close();
-  await cluster?.stop();
-});
+const { browser, cluster } = await stage(2);
 
 const selected = (who: Person): Promise<string[]> => who.page.evaluate(() => [...window.scumbleDemo!.selection.ids]);
 interface Ends {

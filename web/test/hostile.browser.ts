@@ -1,23 +1,13 @@
 /** A member that sends what it likes: the page of somebody else goes on, and shows everybody else. */
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import type { Browser } from "playwright-core";
+import { test } from "node:test";
 import WebSocket from "ws";
-import { Cluster, eventually, LIMITED } from "./cluster.js";
+import { eventually, LIMITED } from "./cluster.js";
 import { guest } from "./drawing.js";
-import { launch, Person } from "./person.js";
+import { Person, stage } from "./person.js";
 
-let browser: Browser;
-let cluster: Cluster;
-before(async () => {
-  cluster = await Cluster.start(2);
-  browser = await launch();
-});
-after(async () => {
-  await browser?.close();
-  await cluster?.stop();
-});
+const { browser, cluster } = await stage(2);
 
 /** Speaks the bare protocol, and says anything. */
 class Stranger {

@@ -1,24 +1,12 @@
 /** Two pages draw together behind an nginx that lets no WebSocket through, whatever process gets their posts. */
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import type { Browser } from "playwright-core";
-import { Cluster, eventually, LIMITED } from "./cluster.js";
-import { assertTruthful, launch, Person } from "./person.js";
+import { test } from "node:test";
+import { eventually, LIMITED } from "./cluster.js";
+import { assertTruthful, Person, stage } from "./person.js";
 
-let browser: Browser;
-let cluster: Cluster;
-let url: string;
-
-before(async () => {
-  cluster = await Cluster.start(2);
-  url = await cluster.behindNginx((conf) => conf.replaceAll(/^ *proxy_set_header Upgrade .*\n/gm, ""));
-  browser = await launch();
-});
-after(async () => {
-  await browser?.close();
-  await cluster?.stop();
-});
+const { browser, cluster } = await stage(2);
+const url = await cluster.behindNginx((conf) => conf.replaceAll(/^ *proxy_set_header Upgrade .*\n/gm, ""));
 
 const way = (who: Person): Promise<string | undefined> => who.page.evaluate(() => window.scumbleDemo!.room.transport);
 

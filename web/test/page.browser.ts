@@ -1,21 +1,12 @@
 /** The page itself: what it weighs and fetches, what its policy allows, and every way to work on it. */
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import type { Browser, CDPSession } from "playwright-core";
-import { Cluster, eventually, LIMITED } from "./cluster.js";
-import { launch, Person, watchRequests } from "./person.js";
+import { test } from "node:test";
+import type { CDPSession } from "playwright-core";
+import { eventually, LIMITED } from "./cluster.js";
+import { Person, stage, watchRequests } from "./person.js";
 
-let browser: Browser;
-let cluster: Cluster;
-before(async () => {
-  cluster = await Cluster.start(1);
-  browser = await launch();
-});
-after(async () => {
-  await browser?.close();
-  await cluster?.stop();
-});
+const { browser, cluster } = await stage(1);
 
 test("the page is below 150 KB on the wire, from this server alone", LIMITED, async (t) => {
   const context = await browser.newContext();

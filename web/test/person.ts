@@ -2,10 +2,11 @@
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { after } from "node:test";
 import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Locator, type Page } from "playwright-core";
 import type {} from "../demo/src/main.js";
 import { PEOPLE } from "../demo/src/palette.js";
-import { type Cluster, eventually, WITHIN_MS } from "./cluster.js";
+import { Cluster, eventually, WITHIN_MS } from "./cluster.js";
 
 export function launch(): Promise<Browser> {
   return chromium.launch({
@@ -15,6 +16,17 @@ export function launch(): Promise<Browser> {
       // A page that a test hands over comes from nowhere, as the browser sees it, and might not ask loopback for anything.
       ...(process.env.SCUMBLE_DIST ? ["--disable-features=LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests"] : [])],
   });
+}
+
+/** So many processes and a browser, until the tests of the file have ended. */
+export async function stage(count: number, ...flags: string[]): Promise<{ browser: Browser; cluster: Cluster }> {
+  const cluster = await Cluster.start(count, ...flags);
+  const browser = await launch();
+  after(async () => {
+    await browser.close();
+    await cluster.stop();
+  });
+  return { browser, cluster };
 }
 
 /** Files to serve in place of those in the binary, so that a change of the page needs no new one: `SCUMBLE_DIST=yes`. */

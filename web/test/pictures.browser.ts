@@ -2,21 +2,12 @@
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { after, before, test } from "node:test";
-import type { Browser, Page } from "playwright-core";
-import { Cluster, eventually, LIMITED } from "./cluster.js";
-import { launch, pair, type Person } from "./person.js";
+import { test } from "node:test";
+import type { Page } from "playwright-core";
+import { eventually, LIMITED } from "./cluster.js";
+import { pair, type Person, stage } from "./person.js";
 
-let browser: Browser;
-let cluster: Cluster;
-before(async () => {
-  cluster = await Cluster.start(2);
-  browser = await launch();
-});
-after(async () => {
-  await browser?.close();
-  await cluster?.stop();
-});
+const { browser, cluster } = await stage(2);
 
 type Way = "paste" | "drop";
 

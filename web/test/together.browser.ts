@@ -1,22 +1,11 @@
 /** Two pages on two real processes over one file: each sees what the other does. */
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import type { Browser } from "playwright-core";
-import { Cluster, eventually, LIMITED } from "./cluster.js";
-import { launch, pair, Person } from "./person.js";
+import { test } from "node:test";
+import { eventually, LIMITED } from "./cluster.js";
+import { pair, Person, stage } from "./person.js";
 
-let browser: Browser;
-let cluster: Cluster;
-
-before(async () => {
-  cluster = await Cluster.start(2);
-  browser = await launch();
-});
-after(async () => {
-  await browser?.close();
-  await cluster?.stop();
-});
+const { browser, cluster } = await stage(2);
 
 test("pages on two processes see each other's objects, cursors, chat and presence", LIMITED, async () => {
   const [ada, ben] = await pair(browser, cluster, "together");

@@ -1,21 +1,11 @@
 /** Words on the canvas: two people in one text, keyboards of all sorts, and where words stand. */
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import type { Browser } from "playwright-core";
-import { Cluster, eventually, LIMITED } from "./cluster.js";
-import { launch, pair, Person } from "./person.js";
+import { test } from "node:test";
+import { eventually, LIMITED } from "./cluster.js";
+import { pair, Person, stage } from "./person.js";
 
-let browser: Browser;
-let cluster: Cluster;
-before(async () => {
-  cluster = await Cluster.start(2);
-  browser = await launch();
-});
-after(async () => {
-  await browser?.close();
-  await cluster?.stop();
-});
+const { browser, cluster } = await stage(2);
 
 const text = async (who: Person, id: string): Promise<unknown> => (await who.object(id))?.text;
 

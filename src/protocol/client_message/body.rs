@@ -79,7 +79,17 @@ impl Body {
 /// Reads a field. As a `Value`, or as [`Usable`] where that is not wanted, it is what every reader can hold: numbers in range,
 /// strings of whole characters.
 pub(super) fn read<'a, T: Deserialize<'a>>(name: &str, text: &'a str) -> Parsed<T> {
-    serde_json::from_str(text).or_else(|e| bad(format!("{name} is not usable: {e}")))
+    serde_json::from_str(text).or_else(|e| {
+        let e = e.to_string();
+        // The field is valid JSON. What can be wrong in an escape there is half of a character.
+        let half = ["hex escape", "surrogate"]
+            .iter()
+            .any(|word| e.contains(word));
+        bad(match half {
+            true => format!("{name} has half of a character: a surrogate without its other half"),
+            false => format!("{name} is not usable: {e}"),
+        })
+    })
 }
 
 /// Whether a field that is passed on as it came is what every reader can hold.

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::fields::{cursor, durable, hello, ping, presence, signal, string};
-use super::{ClientMessage, Kind, MAX_DEPTH, MAX_REFUSAL_CHARS, Refused};
+use super::{AROUND_OPS, ClientMessage, Kind, MAX_DEPTH, MAX_REFUSAL_CHARS, Refused};
 use crate::protocol::server_message::ErrorCode;
 
 /// A string, where it stands unless it has escapes.
@@ -104,23 +104,22 @@ pub fn parse(text: &str) -> Parsed<ClientMessage> {
 /// name for everything else. The size of the frame is the socket's business.
 pub fn parse_within(text: &str, max_depth: usize) -> Parsed<ClientMessage> {
     let envelope: Envelope<'_> = match serde_json::from_str(text) {
+        Err(e) if !e.is_data() => return refused(ErrorCode::BadJson, e.to_string()),
         // serde would take an array for the fields in their order.
-        Ok(_) if !text.trim_start().starts_with('{') => return bad("a message is one JSON object"),
+        _ if !text.trim_start().starts_with('{') => return bad("a message is one JSON object"),
         Ok(envelope) => envelope,
-        Err(e) if e.is_data() => {
-            let code = ErrorCode::BadMessage;
-            let message = format!("a message is one JSON object: {e}");
-            let message = cut(message, MAX_REFUSAL_CHARS);
-            let op = only_op(text);
-            let others = Vec::new();
-            return Err(Refused {
-                code,
-                message,
-                op,
-                others,
+        Err(e) => {
+            let e = e.to_string();
+            // All other fields are taken as they come.
+            let wrong = match e.starts_with("invalid type") {
+                true => bad("type must be a string"),
+                false => bad(format!("a message is one JSON object: {e}")),
+            };
+            return wrong.map_err(|refused| Refused {
+                op: only_op(text),
+                ..refused
             });
         }
-        Err(e) => return refused(ErrorCode::BadJson, e.to_string()),
     };
     let op = envelope.op.and_then(|raw| raw.get().parse::<u64>().ok());
     dispatch(text, &envelope, max_depth.min(MAX_DEPTH)).map_err(|refused| Refused {
@@ -147,10 +146,13 @@ fn only_op(text: &str) -> Option<u64> {
 }
 
 fn dispatch(text: &str, m: &Envelope<'_>, max_depth: usize) -> Parsed<ClientMessage> {
-    // The messages of a batch may be as deep as others, and are looked at one by one.
-    let around =
-        2 * usize::from(m.ops.is_some() && m.kind.as_ref().is_some_and(|k| k.0 == "batch"));
-    if is_deeper(text.as_bytes(), max_depth + around) {
+    let is_batch = m.ops.is_some() && m.kind.as_ref().is_some_and(|kind| kind.0 == "batch");
+    let most = match is_batch {
+        // Its messages are looked at one by one, and it is said which is too deep. This is for batches in batches.
+        true => MAX_DEPTH + AROUND_OPS,
+        false => max_depth,
+    };
+    if is_deeper(text.as_bytes(), most) {
         return bad(format!(
             "nesting is at most {max_depth} levels (max_json_depth)"
         ));

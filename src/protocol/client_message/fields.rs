@@ -18,10 +18,11 @@ pub(super) fn need<'a>(name: &str, raw: Option<&'a RawValue>) -> Parsed<&'a str>
 }
 
 pub(super) fn text<'a>(name: &str, raw: Option<&'a RawValue>) -> Parsed<Cow<'a, str>> {
-    match serde_json::from_str(need(name, raw)?) {
-        Ok(Text(text)) => Ok(text),
-        Err(_) => bad(format!("{name} must be a string")),
+    let raw = need(name, raw)?;
+    if !raw.starts_with('"') {
+        return bad(format!("{name} must be a string"));
     }
+    read(name, raw).map(|Text(text)| text)
 }
 
 pub(super) fn string(name: &str, raw: Option<&RawValue>) -> Parsed<String> {

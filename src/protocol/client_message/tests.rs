@@ -41,6 +41,30 @@ fn refusals_name_the_field_and_the_op() {
 }
 
 #[test]
+fn what_is_no_message_is_told_in_words_of_the_protocol() {
+    for (text, message) in [
+        ("[]", "a message is one JSON object"),
+        ("5", "a message is one JSON object"),
+        ("null", "a message is one JSON object"),
+        (r#"{"type":5}"#, "type must be a string"),
+        (
+            r#"{"type":"chat","op":1,"text":5}"#,
+            "text must be a string",
+        ),
+        (
+            r#"{"type":"chat","op":1,"text":"\ud83d"}"#,
+            "text has half of a character: a surrogate without its other half",
+        ),
+        (
+            r#"{"type":"signal","event":"e","data":["\udc00"]}"#,
+            "data has half of a character: a surrogate without its other half",
+        ),
+    ] {
+        assert_eq!(parse(text).expect_err(text).message, message, "{text}");
+    }
+}
+
+#[test]
 fn an_op_is_named_whatever_else_is_wrong() {
     for text in [
         r#"{"type":5,"op":7}"#,
@@ -183,6 +207,23 @@ fn nesting_is_bounded_as_configured_and_never_above_what_is_safe() {
         assert_eq!(refused.message, hint);
     }
     assert!(parse_within(&nested(MAX_DEPTH + 1), usize::MAX).is_err());
+    // One of a batch may be as deep as alone. Else it is told which it is, and all have an answer.
+    let batch = |levels: usize| {
+        let data = format!("{}{}", "[".repeat(levels - 1), "]".repeat(levels - 1));
+        let deep = format!(r#"{{"type":"broadcast","op":2,"event":"e","data":{data}}}"#);
+        format!(r#"{{"type":"batch","ops":[{{"type":"chat","op":1,"text":"x"}},{deep}]}}"#)
+    };
+    assert!(parse_within(&batch(8), 8).is_ok());
+    let refused = parse_within(&batch(9), 8).expect_err("too deep");
+    let hint = "ops[1]: nesting is at most 8 levels (max_json_depth)";
+    assert_eq!(refused.message, hint);
+    assert_eq!((refused.op, refused.others), (Some(2), vec![1]));
+    // Batches in batches take no stack.
+    let batches = 10_000;
+    let within = r#"{"type":"batch","ops":["#.repeat(batches) + &"]}".repeat(batches);
+    let refused = parse_within(&within, 8).expect_err("too deep");
+    let hint = "nesting is at most 8 levels (max_json_depth)";
+    assert_eq!(refused.message, hint);
     assert!(parse(&nested(MAX_DEPTH)).is_ok());
 }
 

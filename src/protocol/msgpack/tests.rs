@@ -299,6 +299,21 @@ fn a_message_is_bounded_as_the_json_that_others_read() {
         deep.message,
         "nesting is at most 16 levels (max_json_depth)"
     );
+    // Of a batch each is looked at where the JSON is read.
+    let ops = |levels: usize| {
+        let ops = [
+            vec![0x81, 0xa3, b'o', b'p', b's'],
+            vec![0x91; levels - 1],
+            vec![0xc0],
+        ];
+        to_json(&ops.concat(), 1_000_000, 16)
+    };
+    assert!(ops(MAX_DEPTH + 2).is_ok());
+    let deep = ops(MAX_DEPTH + 3).expect_err("too deep");
+    assert_eq!(
+        deep.message,
+        "nesting is at most 16 levels (max_json_depth)"
+    );
     assert!(to_json(&nested(60_000), 1_000_000, usize::MAX).is_err());
     assert!(to_json(&nested(MAX_DEPTH), 1_000, usize::MAX).is_ok());
 }

@@ -4,10 +4,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::read::{Head, Read, Source, Wrong, no_msgpack, no_word, wrong};
-use crate::protocol::client_message::{MAX_DEPTH, Refused};
+use crate::protocol::client_message::{AROUND_OPS, MAX_DEPTH, Refused};
 use crate::protocol::server_message::ErrorCode;
 
-/// The JSON of a binary frame: of at most `max_bytes` bytes, and `max_depth` levels.
+/// The JSON of a binary frame: of at most `max_bytes` bytes, and `max_depth` levels. Messages of a batch may be deeper
+/// here: whoever reads the JSON looks at each, and can say which it is.
 ///
 /// # Errors
 /// `bad-msgpack` for what is no MessagePack, `bad-message` for what JSON has no word for, `too-large`. The message names the place, and
@@ -161,7 +162,11 @@ impl Reader<'_> {
 
     fn deeper(&self, depth: usize) -> Read<()> {
         let max = self.max_depth;
-        match depth > max {
+        let here = match self.in_ops {
+            true => MAX_DEPTH + AROUND_OPS,
+            false => max,
+        };
+        match depth > here {
             true => no_word(&format!("nesting is at most {max} levels (max_json_depth)")),
             false => Ok(()),
         }

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::{Inbound, MESSAGES_PER_TURN, Source, Turn};
 use crate::counts;
+use crate::protocol::close_code::CloseCode;
 use crate::protocol::frame;
 use crate::protocol::ids::CanvasId;
 use crate::socket::connection::Hub;
@@ -36,6 +37,10 @@ impl Inbound {
     pub fn greeted(&mut self, hello: &str) {
         counts::BYTES_IN.add(hello.len() as u64);
         self.json(hello);
+        // Another can't follow: there is no session to post it to.
+        if self.peer.is_none() && !self.closing() {
+            self.out.close(CloseCode::Malformed, "no hello");
+        }
         self.flush();
     }
 
