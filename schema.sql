@@ -1,4 +1,4 @@
--- The queue file of scumble, version 6 (PRAGMA user_version). Times are integer milliseconds of the relay's clock.
+-- The queue file of scumble, version 8 (PRAGMA user_version). Times are integer milliseconds of the relay's clock.
 -- Applied once, by the first process that finds no tables.
 
 -- Facts about the file itself: boot_id, clean, synchronous, clock_offset_ms.

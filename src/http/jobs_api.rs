@@ -12,6 +12,7 @@ mod params;
 mod pop;
 mod push;
 mod queues;
+mod text;
 mod transaction;
 
 use std::sync::Arc;

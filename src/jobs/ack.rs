@@ -1,15 +1,18 @@
 //! Acks, extensions, and operations on single messages. A lease is a fence: a consumer that has lost it changes
 //! nothing.
 
+mod together;
+
 use std::collections::BTreeMap;
 
 use super::fifo::{self, Spot};
 use super::finish::{End, bury, no_message};
 use super::op::{AckItem, Acked, Answer, LeaseId, Refusal, Settled, Verdict};
+use super::removal::{Known, known, replayed};
 use super::retry::{self, end};
-use super::rows::{Lease, Message, Named, State};
+use super::rows::{Lease, Message, State};
 use super::store::Store;
-use super::work::{Res, Work, digest, digest_for, kind, parse_partition_id, standing};
+use super::work::{Res, Work, kind, parse_partition_id, standing};
 use super::{finish, pop, unordered};
 
 /// Leases that acks of one request have touched, and whether something of them is to come again.
@@ -19,7 +22,10 @@ pub(crate) struct Touched(BTreeMap<Spot, bool>);
 pub(crate) fn ack<S: Store>(w: &mut Work<'_, S>, items: &[AckItem]) -> Res<Vec<Acked>, S> {
     let mut touched = Touched::default();
     let mut acked = Vec::with_capacity(items.len());
-    for item in items {
+    while let Some(item) = items.get(acked.len()) {
+        if together::together(w, &items[acked.len()..], &mut touched, &mut acked)? > 0 {
+            continue;
+        }
         let result = ack_one(w, item, &[], &mut touched)?;
         acked.push(Acked {
             name: item.name.clone(),
@@ -63,12 +69,12 @@ pub(crate) struct Place {
     pub(crate) message: Message,
 }
 
-pub(crate) fn find<S: Store>(
+/// The partition and the group that an ack speaks of.
+fn spot_of<S: Store>(
     w: &mut Work<'_, S>,
     partition_id: &str,
-    name: &str,
     group: &str,
-) -> Res<Result<Place, Refusal>, S> {
+) -> Res<Result<Spot, Refusal>, S> {
     let wrong = || {
         Refusal::not_found(
             "there is no partition of this partitionId; it is in each message that was popped",
@@ -77,36 +83,49 @@ pub(crate) fn find<S: Store>(
     let Some((partition, tag)) = parse_partition_id(partition_id) else {
         return Ok(Err(wrong()));
     };
-    let row = w.see_partition(partition)?.cloned();
-    let Some(row) = row.filter(|row| row.tag == tag) else {
+    let row = w.see_partition(partition)?.filter(|row| row.tag == tag);
+    let Some(queue) = row.map(|row| row.queue) else {
         return Ok(Err(wrong()));
     };
-    let cleared = w.see_queue(row.queue)?.map(|queue| queue.cleared);
+    let cleared = w.see_queue(queue)?.map(|queue| queue.cleared);
     if cleared.is_none_or(|cleared| partition < cleared) {
         return Ok(Err(wrong()));
     }
-    let Some(at) = w.group_named(row.queue, group)? else {
+    let Some(at) = w.group_named(queue, group)? else {
         return Ok(Err(Refusal::not_found(format!(
             "the queue has no consumer group {group}"
         ))));
     };
-    let grp = w.see_group_at(row.queue, at).map_or(0, |group| group.key);
-    let spot = Spot {
-        queue: row.queue,
+    let grp = w.see_group_at(queue, at).map_or(0, |group| group.key);
+    Ok(Ok(Spot {
+        queue,
         at,
         grp,
         partition,
+    }))
+}
+
+pub(crate) fn find<S: Store>(
+    w: &mut Work<'_, S>,
+    partition_id: &str,
+    name: &str,
+    group: &str,
+) -> Res<Result<Place, Refusal>, S> {
+    let spot = match spot_of(w, partition_id, group)? {
+        Ok(spot) => spot,
+        Err(refusal) => return Ok(Err(refusal)),
     };
-    let mut gone = false;
-    for digest in [digest_for(name, grp), digest(name)] {
-        if let Some(named) = w.store.get::<Named>(&(partition, digest))? {
-            let message: Option<Message> = w.store.get(&(partition, named.seq))?;
-            match message {
-                Some(message) => return Ok(Ok(Place { spot, message })),
-                None => gone = true,
-            }
-        }
+    // One that was replayed to the group comes first.
+    let replay = replayed(w, spot.partition, name, spot.grp)?;
+    let mut gone = replay.is_some();
+    let found = match replay {
+        there @ Some(Known::There(_)) => there,
+        _ => known(w, spot.partition, name)?,
+    };
+    if let Some(Known::There(message)) = found {
+        return Ok(Ok(Place { spot, message }));
     }
+    gone |= found.is_some();
     Ok(Err(if gone {
         done_already()
     } else {

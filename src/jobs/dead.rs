@@ -4,9 +4,10 @@ use serde_json::json;
 
 use super::finish::{review_place, unbury};
 use super::groups;
-use super::op::{Answer, DEFAULT_GROUP, PushItem, Pushed, Refusal, Start};
+use super::op::{Answer, DEFAULT_GROUP, Pushed, Refusal, Start};
 use super::push::{self, New, arrived_for, insert};
-use super::rows::{Dead, DeadIndex, Named};
+use super::removal::{Known, replayed};
+use super::rows::{Dead, DeadIndex};
 use super::store::Store;
 use super::work::{Res, Work, digest_for, partition_id};
 
@@ -67,30 +68,23 @@ pub(crate) fn replay<S: Store>(w: &mut Work<'_, S>, id: i64) -> Res<Answer, S> {
         Err(refusal) => return Ok(Answer::Refused(refusal)),
     };
     let grp = w.see_group_at(queue, at).map_or(0, |group| group.key);
-    let digest = digest_for(&dead.name, grp);
-    let known: Option<Named> = w.store.get(&(partition, digest))?;
-    if known.is_some_and(|known| known.seq > 0) {
+    if let Some(Known::There(_)) = replayed(w, partition, &dead.name, grp)? {
         let message = "a replay of this message waits already";
         return Ok(Answer::Refused(Refusal::conflict("duplicate", message)));
     }
     // The bytes of the dead become free before those of the message are counted.
     unbury(w, &dead)?;
-    let item = PushItem {
-        payload: dead.payload.clone(),
-        trace: dead.trace.clone(),
-        ..PushItem::default()
-    };
-    let bytes = push::size(&item, &dead.name);
+    let bytes = push::size(&dead.payload, dead.name.len(), dead.trace.as_deref());
     let new = New {
-        name: &dead.name,
-        digest,
+        name: Some(&dead.name),
+        digest: Some(digest_for(&dead.name, grp)),
         payload: &dead.payload,
         trace: dead.trace.clone(),
         priority: dead.priority,
         only: grp,
         bytes,
     };
-    let (_, seq) = insert(w, queue, partition, new)?;
+    let (_, _, seq) = insert(w, queue, partition, new)?;
     arrived_for(w, queue, at, partition, seq, dead.priority)?;
     let tag = w.see_partition(partition)?.map_or(0, |row| row.tag);
     Ok(Answer::Json(json!({

@@ -8,12 +8,13 @@ use std::ops::ControlFlow;
 use super::finish::{Death, End, bury, finish};
 use super::op::{Delivered, LeaseId};
 use super::options::Options;
+use super::removal::Leaving;
 use super::rows::{Cursor, Lease, Message, State};
 use super::store::{Order, Store};
-use super::work::{Res, Work, digest, digest_for, kind, standing};
+use super::work::{Res, Work, kind, standing};
 
 use ends::drop_states;
-pub(crate) use ends::{close, done, is_out, put_off, put_state, restand, settle};
+pub(crate) use ends::{close, done, done_run, is_out, put_off, put_state, restand, settle};
 
 /// Messages of others, or done ones, that are passed at once.
 const PASS: usize = 512;
@@ -203,7 +204,6 @@ fn pass<S: Store>(w: &mut Work<'_, S>, spot: Spot, passed: Vec<(Message, Pass)>)
             cursor.next = seq + 1;
         }
         drop_states(w, spot, seq, seq + 1)?;
-        let name = name_of(&message);
         let end = match pass {
             Pass::Skip => continue,
             Pass::Drop => End::Dropped,
@@ -214,18 +214,10 @@ fn pass<S: Store>(w: &mut Work<'_, S>, spot: Spot, passed: Vec<(Message, Pass)>)
                 End::Died
             }
         };
-        finish(w, spot.queue, spot.at, spot.partition, seq, name, end)?;
+        let leaving = [Leaving::from(&message)];
+        finish(w, spot.queue, spot.at, spot.partition, &leaving, end)?;
     }
     Ok(())
-}
-
-/// What the message is found by.
-pub(crate) fn name_of(message: &Message) -> [u8; 16] {
-    if message.only == 0 {
-        digest(&message.name)
-    } else {
-        digest_for(&message.name, message.only)
-    }
 }
 
 fn deliver<S: Store>(
@@ -242,10 +234,9 @@ fn deliver<S: Store>(
     let first = take.first().map_or(0, |(message, _)| message.seq);
     let last = take.last().map_or(0, |(message, _)| message.seq);
     let until = now + options.lease_ms;
-    let names: Vec<_> = take
-        .iter()
-        .map(|(message, _)| (message.seq, name_of(message)))
-        .collect();
+    let at_once = lease.is_none();
+    let all = take.iter().filter(|_| at_once);
+    let leaving: Vec<Leaving> = all.map(|(message, _)| message.into()).collect();
     for (message, state) in take {
         out.push(delivered(w, spot, message, state.as_ref(), until)?);
     }
@@ -272,8 +263,15 @@ fn deliver<S: Store>(
     }
     // Acked as it is given out; others have their turn before it has another.
     w.stand(spot.partition, spot.grp, standing::IDLE, 0)?;
-    for (seq, name) in names {
-        done(w, spot, seq, name, End::Completed)?;
+    let states = w
+        .see_cursor(spot.partition, spot.grp)?
+        .map_or(0, |cursor| cursor.states);
+    if states == 0 && first + count == last + 1 {
+        done_run(w, spot, &leaving)?;
+    } else {
+        for message in leaving {
+            done(w, spot, message, End::Completed)?;
+        }
     }
     close(w, spot, false)
 }

@@ -1,12 +1,11 @@
 //! The end of a message for one group, and for all.
 
 use super::op::Refusal;
-use super::rows::{Dead, DeadIndex, Mark, Message, Named, Ready, State};
+use super::removal::{self, Leaving};
+use super::rows::{Dead, DeadIndex, Message, Ready, State};
 use super::store::Store;
 use super::work::{Res, Work, kind};
 
-/// What a mark takes, with its index.
-pub(crate) const MARK_BYTES: i64 = 112;
 /// What a dead message takes beside its payload.
 const DEAD_OVERHEAD: usize = 200;
 
@@ -18,50 +17,58 @@ pub(crate) enum End {
     Dropped,
 }
 
-/// The message is done for the group at `at` of its queue; when nobody else needs it, it goes. The group's own rows are the caller's.
+/// The messages are done for the group at `at` of its queue; those that nobody else needs go. They are all that is there from the first
+/// of them to the last, in their order. The group's own rows are the caller's.
 pub(crate) fn finish<S: Store>(
     w: &mut Work<'_, S>,
     queue: i64,
     at: usize,
     partition: i64,
-    seq: i64,
-    digest: [u8; 16],
+    messages: &[Leaving],
     end: End,
 ) -> Res<(), S> {
+    let count = i64::try_from(messages.len()).unwrap_or(0);
     let mut own = 0;
     if let Some(group) = w.group_at(queue, at) {
-        group.waiting -= 1;
+        group.waiting -= count;
         own = group.key;
         if end == End::Completed {
-            group.completed += 1;
+            group.completed += count;
         }
     }
+    let mut kept_ms = 0;
     if let Some(row) = w.queue(queue)? {
         match end {
-            End::Completed => row.completed += 1,
+            End::Completed => row.completed += count,
             End::Died => {}
-            End::Dropped => row.dropped += 1,
+            End::Dropped => row.dropped += count,
         }
+        kept_ms = row.options.completed_retention_ms;
     }
+    let told = messages.len() as u64;
     w.count(queue, |counts| match end {
-        End::Completed => counts.completed += 1,
-        End::Died => counts.dead += 1,
-        End::Dropped => counts.dropped += 1,
+        End::Completed => counts.completed += told,
+        End::Died => counts.dead += told,
+        End::Dropped => counts.dropped += told,
     })?;
-    if needed(w, queue, own, partition, seq)? {
-        return Ok(());
-    }
-    let kept_ms = w
-        .see_queue(queue)?
-        .map_or(0, |row| row.options.completed_retention_ms);
-    if kept_ms > 0 && end == End::Completed {
-        if let Some(row) = w.queue(queue)? {
-            row.kept += 1;
+    let completed = end == End::Completed;
+    let mut free = vec![false; messages.len()];
+    for (message, free) in messages.iter().zip(&mut free) {
+        *free = !needed(w, queue, own, partition, message)?;
+        if *free && kept_ms > 0 && completed {
+            *free = false;
+            removal::keep(w, queue, partition, message.seq, w.now + kept_ms)?;
         }
-        let at = w.now + kept_ms;
-        return add_mark(w, queue, 1, at, partition, digest);
     }
-    remove(w, queue, partition, digest, end == End::Completed)
+    let mut from = 0;
+    for same in free.chunk_by(|a, b| a == b) {
+        let run = &messages[from..from + same.len()];
+        from += same.len();
+        if same[0] {
+            removal::remove_run(w, queue, partition, run, completed)?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether a group beside `own` has the message still before it.
@@ -70,20 +77,15 @@ fn needed<S: Store>(
     queue: i64,
     own: i64,
     partition: i64,
-    seq: i64,
+    message: &Leaving,
 ) -> Res<bool, S> {
     let count = w.group_count(queue)?;
-    if count <= 1 {
-        return Ok(false);
-    }
-    let message: Option<Message> = w.store.get(&(partition, seq))?;
-    let only = message.map_or(0, |message| message.only);
     for at in 0..count {
         let Some(group) = w.see_group_at(queue, at) else {
             continue;
         };
-        let theirs = only == 0 || only == group.key;
-        if theirs && group.key != own && has_before_it(w, queue, at, partition, seq)? {
+        let theirs = message.only == 0 || message.only == group.key;
+        if theirs && group.key != own && has_before_it(w, queue, at, partition, message.seq)? {
             return Ok(true);
         }
     }
@@ -123,103 +125,6 @@ pub(crate) fn has_before_it<S: Store>(
     let rank = super::options::Options::rank(message.created_at, message.priority);
     let ready: Option<Ready> = w.store.get(&(partition, grp, kind::PENDING, rank, seq))?;
     Ok(ready.is_some())
-}
-
-/// Deletes the message. With a mark, so that who pushes it again hears that it was there.
-pub(crate) fn remove<S: Store>(
-    w: &mut Work<'_, S>,
-    queue: i64,
-    partition: i64,
-    digest: [u8; 16],
-    mark: bool,
-) -> Res<(), S> {
-    let Some(named) = w.store.get::<Named>(&(partition, digest))? else {
-        return Ok(());
-    };
-    if named.seq == 0 || !w.store.delete::<Message>(&(partition, named.seq))? {
-        return Ok(());
-    }
-    if let Some(row) = w.partition(partition)? {
-        row.messages -= 1;
-        row.bytes -= named.bytes;
-    }
-    let mut dedup_ms = 0;
-    if let Some(row) = w.queue(queue)? {
-        row.messages -= 1;
-        dedup_ms = row.options.dedup_ms;
-    }
-    w.add_bytes(queue, -named.bytes)?;
-    if !mark || dedup_ms == 0 {
-        w.store.delete::<Named>(&(partition, digest))?;
-        return Ok(());
-    }
-    let until = w.now + dedup_ms;
-    w.store.put(&Named {
-        seq: 0,
-        until,
-        ..named
-    })?;
-    add_mark(w, queue, 0, until, partition, digest)
-}
-
-fn add_mark<S: Store>(
-    w: &mut Work<'_, S>,
-    queue: i64,
-    kind: i64,
-    at: i64,
-    partition: i64,
-    digest: [u8; 16],
-) -> Res<(), S> {
-    let n = w.next_id()?;
-    w.store.put(&Mark {
-        queue,
-        kind,
-        at,
-        n,
-        partition,
-        digest,
-    })?;
-    if let Some(row) = w.queue(queue)? {
-        row.marks += 1;
-    }
-    w.add_bytes(queue, MARK_BYTES)
-}
-
-/// Forgets a mark, and does what was to be done at its time.
-pub(crate) fn end_mark<S: Store>(w: &mut Work<'_, S>, mark: &Mark) -> Res<(), S> {
-    let key = (mark.queue, mark.kind, mark.at, mark.n);
-    if !w.store.delete::<Mark>(&key)? {
-        return Ok(());
-    }
-    if let Some(row) = w.queue(mark.queue)? {
-        row.marks -= 1;
-    }
-    w.add_bytes(mark.queue, -MARK_BYTES)?;
-    let named: Option<Named> = w.store.get(&(mark.partition, mark.digest))?;
-    match named {
-        Some(named) if mark.kind == 0 && named.seq == 0 && named.until <= mark.at => {
-            w.store.delete::<Named>(&(mark.partition, mark.digest))?;
-        }
-        Some(named) if mark.kind == 1 && named.seq > 0 => {
-            if let Some(row) = w.queue(mark.queue)? {
-                row.kept -= 1;
-            }
-            remove(w, mark.queue, mark.partition, mark.digest, true)?;
-        }
-        _ => {}
-    }
-    Ok(())
-}
-
-/// Forgets the oldest marks of a queue before their time, up to a thousand, until so many bytes are free.
-pub(crate) fn drop_marks<S: Store>(w: &mut Work<'_, S>, queue: i64, bytes: i64) -> Res<(), S> {
-    let wanted = usize::try_from(bytes / MARK_BYTES + 1).unwrap_or(usize::MAX);
-    let from = (queue, 0, i64::MIN, 0);
-    let to = (queue, 1, i64::MIN, 0);
-    for mark in w.store.scan::<Mark>(&from, &to, wanted.min(1_000))? {
-        end_mark(w, &mark)?;
-    }
-    Ok(())
 }
 
 /// Why a message goes to the dead, and after how many attempts.

@@ -3,6 +3,7 @@
 use super::fifo::{self, Spot};
 use super::op::{Refusal, Start};
 use super::options::Options;
+use super::removal::{Leaving, remove};
 use super::rows::{Cursor, Gone, Group, Message, PartitionName, Ready};
 use super::store::Store;
 use super::work::{Res, Work, check_name, standing};
@@ -304,8 +305,7 @@ pub(crate) fn trim<S: Store>(
                 return Ok(true);
             }
         }
-        let name = fifo::name_of(message);
-        finish::remove(w, queue, partition, name, true)?;
+        remove(w, queue, partition, &Leaving::from(message), true)?;
     }
     Ok(messages.len() < limit)
 }

@@ -14,9 +14,10 @@ use super::fifo;
 use super::finish::has_before_it;
 use super::look::iso;
 use super::op::{Answer, DEFAULT_GROUP, Refusal};
-use super::rows::{Dead, DeadIndex, Message, Named, State};
+use super::removal::{Known, known, replayed};
+use super::rows::{Dead, DeadIndex, Message, State};
 use super::store::{Order, Store};
-use super::work::{Res, Work, digest, kind, parse_partition_id, partition_id, standing};
+use super::work::{Res, Work, kind, parse_partition_id, partition_id, standing};
 use page::Page;
 
 #[derive(Debug, Clone)]
@@ -342,23 +343,18 @@ fn place<S: Store>(w: &mut Work<'_, S>, id: &str, name: &str) -> Res<Option<(i64
     let Some(row) = row.filter(|row| row.tag == tag) else {
         return Ok(None);
     };
-    let named: Option<Named> = w.store.get(&(partition, digest(name)))?;
-    let message: Option<Message> = match named {
-        Some(named) => w.store.get(&(partition, named.seq))?,
-        None => None,
-    };
-    let mut found = message;
+    let mut found = known(w, partition, name)?;
     for at in 0..w.group_count(row.queue)? {
-        if found.is_some() {
+        if matches!(found, Some(Known::There(_))) {
             break;
         }
         let grp = w.see_group_at(row.queue, at).map_or(0, |group| group.key);
-        let replayed = super::work::digest_for(name, grp);
-        if let Some(named) = w.store.get::<Named>(&(partition, replayed))? {
-            found = w.store.get(&(partition, named.seq))?;
-        }
+        found = replayed(w, partition, name, grp)?;
     }
-    Ok(found.map(|message| (row.queue, message)))
+    Ok(match found {
+        Some(Known::There(message)) => Some((row.queue, message)),
+        _ => None,
+    })
 }
 
 /// The group of those who name none.

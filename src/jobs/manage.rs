@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use super::finish::MARK_BYTES;
 use super::op::{Answer, Configure, Refusal, Start};
 use super::options::Options;
 use super::push::create;
+use super::removal::MARK_BYTES;
 use super::rows::{Gone, PartitionName, Queue, QueueName};
 use super::store::Store;
 use super::work::{Res, Work, check_name};

@@ -1,6 +1,7 @@
 //! Names of queues in wakes, of messages in tables, of partitions and leases on the wire; and which names are allowed.
 
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::op::{LeaseId, Refusal};
 
@@ -26,6 +27,42 @@ pub(crate) fn digest_for(name: &str, grp: i64) -> [u8; 16] {
     )
 }
 
+/// Bits of a place that a name has room for.
+const PLACE_BITS: u32 = 40;
+
+/// A name that the relay makes: a UUID of version 7 whose end is the message's place in its partition. So nothing else needs to be kept
+/// to find the message by it. `salt` tells names of one moment and place apart, which other partitions may have.
+pub(crate) fn name_at(now: i64, seq: i64, salt: u64) -> String {
+    let place = seq.cast_unsigned() & ((1 << PLACE_BITS) - 1);
+    let tail = (u128::from(salt) << PLACE_BITS) | u128::from(place);
+    let [_, _, _, _, _, _, tail @ ..] = tail.to_be_bytes();
+    uuid::Builder::from_unix_timestamp_millis(now.max(0).cast_unsigned(), &tail)
+        .into_uuid()
+        .to_string()
+}
+
+/// A name that may be one of those: its place, and what sets it apart from others of that place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Placed {
+    pub(crate) seq: i64,
+    pub(crate) mark: [u8; 11],
+}
+
+/// What a name of that form says. Names of producers may have it, too: then another message is at the place, or none.
+pub(crate) fn placed(name: &str) -> Option<Placed> {
+    let id = Uuid::try_parse(name).ok()?;
+    let mut text = Uuid::encode_buffer();
+    // Another way to write it is another name.
+    if id.get_version_num() != 7 || *id.hyphenated().encode_lower(&mut text) != *name {
+        return None;
+    }
+    let (mark, place) = id.as_bytes().split_first_chunk::<11>()?;
+    let seq = place
+        .iter()
+        .fold(0, |seq, byte| (seq << 8) | i64::from(*byte));
+    Some(Placed { seq, mark: *mark })
+}
+
 fn first_half(digest: &[u8]) -> [u8; 16] {
     std::array::from_fn(|i| digest.get(i).copied().unwrap_or_default())
 }
@@ -45,7 +82,7 @@ pub(crate) fn partition_id(key: i64, tag: i64) -> String {
 
 /// The number and the tag, or nothing if it is no such name.
 pub(crate) fn parse_partition_id(text: &str) -> Option<(i64, i64)> {
-    let id = uuid::Uuid::try_parse(text).ok()?.as_u128();
+    let id = Uuid::try_parse(text).ok()?.as_u128();
     let part = |shift: u32, bits: u32| i64::try_from((id >> shift) & ((1 << bits) - 1)).ok();
     let tag = part(96, 32)? | (part(80, 16)? << 32) | (part(64, 12)? << 48);
     let key = part(0, 48)? | (part(48, 12)? << 48);
@@ -59,11 +96,11 @@ pub(crate) fn tag(random: [u8; 16]) -> i64 {
 }
 
 pub(crate) fn lease_text(lease: &LeaseId) -> String {
-    uuid::Uuid::from_bytes(*lease).to_string()
+    Uuid::from_bytes(*lease).to_string()
 }
 
 pub(crate) fn parse_lease(text: &str) -> Option<LeaseId> {
-    uuid::Uuid::try_parse(text).ok().map(|id| *id.as_bytes())
+    Uuid::try_parse(text).ok().map(|id| *id.as_bytes())
 }
 
 /// Names of queues, partitions, groups: 1 to 128 characters, none of them a control character.
@@ -89,11 +126,37 @@ mod tests {
             (0x0fff_ffff_ffff_ffff, 0x0fff_ffff_ffff_ffff),
         ] {
             let text = partition_id(key, tag_);
-            assert!(uuid::Uuid::try_parse(&text).is_ok(), "{text}");
+            assert!(Uuid::try_parse(&text).is_ok(), "{text}");
             assert_eq!(parse_partition_id(&text), Some((key, tag_)), "{text}");
         }
         for bad in ["", "x", "936da01f-9abd-4d9d-80c7-02af85c822a8"] {
             assert_eq!(parse_partition_id(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_the_relay_makes_says_its_place() {
+        for seq in [1, 2, 255, 256, (1 << PLACE_BITS) - 1] {
+            for salt in [0, 1, u64::MAX] {
+                let name = name_at(1_700_000_000_000, seq, salt);
+                let placed = placed(&name).unwrap();
+                assert_eq!(placed.seq, seq, "{name}");
+                let other = super::placed(&name_at(1_700_000_000_001, seq, salt)).unwrap();
+                assert_ne!(placed.mark, other.mark);
+            }
+        }
+        let first = name_at(1, 7, 1);
+        assert_ne!(first, name_at(1, 7, 2));
+        // One that does not fit says another place, where another message is.
+        assert_eq!(placed(&name_at(1, 1 << PLACE_BITS, 1)).unwrap().seq, 0);
+        for other in [
+            "",
+            "a",
+            "936da01f-9abd-4d9d-80c7-02af85c822a8",
+            &first.to_uppercase(),
+            &first.replace('-', ""),
+        ] {
+            assert_eq!(placed(other), None, "{other}");
         }
     }
 

@@ -3,14 +3,17 @@
 use super::fifo::due_of;
 use super::op::{Configure, DEFAULT_PARTITION, PushItem, Pushed, Queued, Refusal};
 use super::options::{MAX_PRIORITY, Options};
+use super::removal::{self, Known, known};
 use super::rows::{Message, Named, Partition, Queue};
 use super::store::Store;
-use super::work::{Res, Work, check_name, digest, standing, tag};
-use super::{finish, manage, unordered};
+use super::work::{Res, Work, check_name, digest, placed, standing, tag};
+use super::{manage, unordered};
 use crate::limits;
 
 /// What a message takes beside its payload and its name: its rows' other columns, and the pages' share.
 const MESSAGE_OVERHEAD: usize = 96;
+/// Bytes of a name that the relay makes.
+const NAME_LENGTH: usize = 36;
 
 pub(crate) fn push<S: Store>(w: &mut Work<'_, S>, items: &[PushItem]) -> Res<Vec<Pushed>, S> {
     let mut pushed = Vec::with_capacity(items.len());
@@ -47,26 +50,23 @@ pub(crate) fn push_one<S: Store>(
         return Ok(Err(Refusal::bad(message)));
     }
     let partition_name = name_or(&item.partition, DEFAULT_PARTITION);
-    let known = w.partition_key(queue, partition_name)?;
-    let name = if item.name.is_empty() {
-        fresh_name(w)
-    } else {
-        item.name.clone()
-    };
-    let digest = digest(&name);
-    if let Some(partition) = known
-        && let Some(named) = w.store.get::<Named>(&(partition, digest))?
-        && (named.seq > 0 || named.until > w.now)
+    let there = w.partition_key(queue, partition_name)?;
+    // A name that the relay makes is new.
+    let given = (!item.name.is_empty()).then_some(item.name.as_str());
+    if let Some(partition) = there
+        && let Some(name) = given
+        && let Some((id, seq)) = duplicate(w, partition, name)?
     {
         w.count(queue, |counts| counts.duplicates += 1)?;
-        let queued = queued(w, queue, partition, name, named.id, named.seq)?;
+        let queued = queued(w, queue, partition, name.to_owned(), id, seq)?;
         return Ok(Ok(Pushed::Duplicate(queued)));
     }
-    let bytes = size(item, &name);
+    let trace = item.trace.as_deref();
+    let bytes = size(&item.payload, given.map_or(NAME_LENGTH, str::len), trace);
     if let Err(refusal) = room(w, queue, bytes)? {
         return Ok(Err(refusal));
     }
-    let (partition, fresh) = match known {
+    let (partition, fresh) = match there {
         Some(partition) => (partition, false),
         None => match add_partition(w, queue, partition_name)? {
             Ok(partition) => (partition, true),
@@ -74,13 +74,13 @@ pub(crate) fn push_one<S: Store>(
         },
     };
     let priority = item.priority.unwrap_or(options.priority);
-    let (id, seq) = insert(
+    let (name, id, seq) = insert(
         w,
         queue,
         partition,
         New {
-            name: &name,
-            digest,
+            name: given,
+            digest: given.map(digest),
             payload: &item.payload,
             trace: item.trace.clone(),
             priority,
@@ -101,10 +101,25 @@ pub(crate) fn push_one<S: Store>(
     Ok(Ok(Pushed::Queued(queued)))
 }
 
+/// The number and the place of the message that has the name, if it can't be pushed again yet.
+fn duplicate<S: Store>(
+    w: &mut Work<'_, S>,
+    partition: i64,
+    name: &str,
+) -> Res<Option<(i64, i64)>, S> {
+    Ok(match known(w, partition, name)? {
+        Some(Known::There(message)) => Some((message.id, message.seq)),
+        Some(Known::Gone { id, until }) if until > w.now => Some((id, 0)),
+        _ => None,
+    })
+}
+
 /// A message that is about to be there.
 pub(crate) struct New<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) digest: [u8; 16],
+    /// `None`: it gets one.
+    pub(crate) name: Option<&'a str>,
+    /// What it is found by, if its name does not say its place.
+    pub(crate) digest: Option<[u8; 16]>,
     pub(crate) payload: &'a str,
     pub(crate) trace: Option<String>,
     pub(crate) priority: i64,
@@ -112,13 +127,13 @@ pub(crate) struct New<'a> {
     pub(crate) bytes: i64,
 }
 
-/// Puts the message into its partition; gives its number and place.
+/// Puts the message into its partition; gives its name, number and place.
 pub(crate) fn insert<S: Store>(
     w: &mut Work<'_, S>,
     queue: i64,
     partition: i64,
     new: New<'_>,
-) -> Res<(i64, i64), S> {
+) -> Res<(String, i64, i64), S> {
     let id = w.next_id()?;
     let now = w.now;
     let mut seq = 1;
@@ -129,7 +144,12 @@ pub(crate) fn insert<S: Store>(
         row.bytes += new.bytes;
         row.used_at = now;
     }
-    w.store.put(&Message {
+    let name = match new.name {
+        Some(name) => name.to_owned(),
+        None => w.fresh_name(seq),
+    };
+    let says_place = new.only == 0 && placed(&name).is_some_and(|placed| placed.seq == seq);
+    let message = Message {
         partition,
         seq,
         id,
@@ -137,23 +157,27 @@ pub(crate) fn insert<S: Store>(
         priority: new.priority,
         only: new.only,
         trace: new.trace,
-        name: new.name.to_owned(),
+        name,
         payload: new.payload.to_owned(),
-    })?;
-    w.store.put(&Named {
-        partition,
-        digest: new.digest,
-        seq,
-        bytes: new.bytes,
-        id,
-        until: 0,
-    })?;
+    };
+    w.store.put(&message)?;
+    if !says_place {
+        let digest = new.digest.unwrap_or_else(|| digest(&message.name));
+        w.store.put(&Named {
+            partition,
+            digest,
+            seq,
+            bytes: new.bytes,
+            id,
+            until: 0,
+        })?;
+    }
     if let Some(row) = w.queue(queue)? {
         row.messages += 1;
         row.pushed += i64::from(new.only == 0);
     }
     w.add_bytes(queue, new.bytes)?;
-    Ok((id, seq))
+    Ok((message.name, id, seq))
 }
 
 /// A group hears of a message, unless it has yet to take in what was there before.
@@ -328,19 +352,16 @@ fn name_or<'a>(name: &'a str, default: &'a str) -> &'a str {
     if name.is_empty() { default } else { name }
 }
 
-/// A UUID of version 7: names that come one after the other stand side by side.
-fn fresh_name<S: Store>(w: &mut Work<'_, S>) -> String {
-    let random = (w.random)();
-    let tail: [u8; 10] = std::array::from_fn(|i| random[i]);
-    uuid::Builder::from_unix_timestamp_millis(w.now.max(0).cast_unsigned(), &tail)
-        .into_uuid()
-        .to_string()
+/// What the message takes.
+pub(crate) fn size(payload: &str, name: usize, trace: Option<&str>) -> i64 {
+    let trace = trace.map_or(0, str::len);
+    i64::try_from(payload.len() + name + trace + MESSAGE_OVERHEAD).unwrap_or(i64::MAX)
 }
 
-/// What the message takes.
-pub(crate) fn size(item: &PushItem, name: &str) -> i64 {
-    let trace = item.trace.as_ref().map_or(0, String::len);
-    i64::try_from(item.payload.len() + name.len() + trace + MESSAGE_OVERHEAD).unwrap_or(i64::MAX)
+/// The same of one that is there.
+pub(crate) fn bytes_of(message: &Message) -> i64 {
+    let trace = message.trace.as_deref();
+    size(&message.payload, message.name.len(), trace)
 }
 
 /// Whether there is room for so many bytes.
@@ -354,7 +375,7 @@ pub(crate) fn room<S: Store>(
     if w.see_queue(queue)?
         .is_some_and(|row| row.bytes + bytes > most)
     {
-        finish::drop_marks(w, queue, bytes)?;
+        removal::drop_marks(w, queue, bytes)?;
     }
     let Some(row) = w.see_queue(queue)? else {
         return Ok(Ok(()));

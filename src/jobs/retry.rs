@@ -23,7 +23,7 @@ pub(crate) fn end<S: Store>(
     end: End,
 ) -> Res<(), S> {
     if fifo {
-        fifo::done(w, spot, message.seq, fifo::name_of(message), end)
+        fifo::done(w, spot, message.into(), end)
     } else {
         unordered::done(w, spot, message, end)
     }

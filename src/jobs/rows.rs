@@ -107,7 +107,7 @@ tables! {
         bytes: i64,
         marks: i64,
         dead: i64,
-        /// Of the dead and of traces.
+        /// Of the dead, of traces, and of the names in runs.
         other_bytes: i64,
         pushed: i64,
         completed: i64,
@@ -152,7 +152,7 @@ tables! {
         payload: String,
     }
 
-    /// A message's name in its partition: whether it is there, or was a short while ago.
+    /// A message's name in its partition: whether it is there, or was a short while ago. A name that says the message's place has no row.
     6 Named "job_named" named (partition: i64, digest: [u8; 16]) {
         /// 0: it is completed, and this is a mark of it.
         seq: i64,
@@ -164,9 +164,10 @@ tables! {
         until: i64,
     }
 
-    /// What ends by itself, in the order of time. Kind 0: a mark of a name; 1: a completed message that is kept; 2: a trace, whose number is `n`.
+    /// What ends by itself, in the order of time. The kinds are those of `kinds::ends`; the number of a note is `n`.
     7 Mark "job_marks" marks (queue: i64, kind: i64, at: i64, n: i64) {
         partition: i64,
+        /// Of the name; or a place, and the bytes of its run.
         digest: [u8; 16],
     }
 
@@ -364,6 +365,15 @@ tables! {
         /// Who sweeps, and until when nobody else does.
         holder: String,
         held_until: i64,
+    }
+
+    /// Messages side by side that were completed together and whose names said their places: marks of all of them. Runs do not overlap.
+    27 Run "job_runs" runs (partition: i64, last: i64) {
+        first: i64,
+        /// How long they count.
+        until: i64,
+        /// For each message its number, and what sets its name apart: see `removal`.
+        names: Vec<u8>,
     }
 }
 

@@ -13,6 +13,13 @@ pub(crate) trait Store {
     fn put<R: Row>(&mut self, row: &R) -> Result<(), Self::Error>;
     /// Whether it was there.
     fn delete<R: Row>(&mut self, key: &R::Key) -> Result<bool, Self::Error>;
+    /// Deletes rows that are there: all from the first of these keys to the last, in their order.
+    fn delete_run<R: Row>(&mut self, keys: &[R::Key]) -> Result<(), Self::Error> {
+        for key in keys {
+            self.delete::<R>(key)?;
+        }
+        Ok(())
+    }
     /// Rows with `from <= key < to`, in the order of keys or against it, until `visit` breaks or `limit` were seen.
     fn each<R: Row>(
         &self,

@@ -1,15 +1,16 @@
 //! The periodic deletion, a bounded part at a time: nothing grows for ever.
 
 use super::fifo::{self, Spot};
-use super::finish::{self, end_mark, unbury};
+use super::finish::unbury;
 use super::op::{Answer, Refusal, Sweep};
 use super::options::Options;
+use super::removal::{Leaving, end_mark, remove};
 use super::rows::{
     Cursor, Dead, DeadIndex, Gone, Group, Mark, Message, Named, Partition, PartitionName, Queue,
-    Trace,
+    Run, Trace,
 };
 use super::store::Store;
-use super::work::{Res, Work, standing};
+use super::work::{Res, Work, ends, standing};
 use super::{deliveries, groups, pop, traces, unordered};
 use crate::limits;
 
@@ -58,7 +59,7 @@ pub(crate) fn sweep<S: Store>(w: &mut Work<'_, S>, from: &Sweep) -> Res<Answer, 
 
 /// Marks, notes, groups that nobody asks for, the dead that were looked at, leases that have run out.
 fn of_queue<S: Store>(w: &mut Work<'_, S>, queue: i64, rows: &mut usize) -> Res<(), S> {
-    for kind in [0, 1, traces::ENDS] {
+    for kind in ends::ALL {
         let to = (queue, kind, w.now + 1, 0);
         let marks = w
             .store
@@ -66,8 +67,10 @@ fn of_queue<S: Store>(w: &mut Work<'_, S>, queue: i64, rows: &mut usize) -> Res<
         *rows -= marks.len();
         for mark in marks {
             match mark.kind {
-                traces::ENDS => traces::end(w, &mark)?,
-                _ => end_mark(w, &mark)?,
+                ends::NOTE => traces::end(w, &mark)?,
+                _ => {
+                    end_mark(w, &mark)?;
+                }
             }
         }
     }
@@ -196,8 +199,7 @@ fn old_messages<S: Store>(
             w.store
                 .scan::<Message>(&(row.key, 0), &(row.key + 1, 0), (*rows).min(64))?;
         for message in messages.iter().filter(|message| old(message)) {
-            let name = fifo::name_of(message);
-            finish::remove(w, row.queue, row.key, name, false)?;
+            remove(w, row.queue, row.key, &Leaving::from(message), false)?;
             *rows = rows.saturating_sub(1);
         }
     }
@@ -323,6 +325,11 @@ fn partition_gone<S: Store>(w: &mut Work<'_, S>, key: i64, rows: &mut usize) -> 
     *rows -= named.len();
     for named in named {
         w.store.delete::<Named>(&(key, named.digest))?;
+    }
+    let runs = w.store.scan::<Run>(&(key, 0), &(key + 1, 0), *rows)?;
+    *rows -= runs.len();
+    for run in runs {
+        w.store.delete::<Run>(&(key, run.last))?;
     }
     let from = (key, [0; 16], 0);
     let to = (key + 1, [0; 16], 0);

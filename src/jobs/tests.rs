@@ -6,6 +6,7 @@ mod deliveries;
 mod groups;
 mod leases;
 mod managing;
+mod names_of_ours;
 mod order;
 mod pushing;
 mod retention;
@@ -126,6 +127,7 @@ where
             + count::<r::Message, S>(s, (low, 0), (high, 0))
             + count::<r::Named, S>(s, (low, z), (high, z))
             + count::<r::Mark, S>(s, (low, 0, 0, 0), (high, 0, 0, 0))
+            + count::<r::Run, S>(s, (low, 0), (high, 0))
             + count::<r::Group, S>(s, (low, String::new()), (high, String::new()))
             + count::<r::Cursor, S>(s, (low, 0), (high, 0))
             + count::<r::Turn, S>(s, (low, 0, 0, 0, 0), (high, 0, 0, 0, 0))

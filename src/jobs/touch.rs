@@ -4,11 +4,12 @@ use super::ack::{Attempt, Place, attempt, done_already, find};
 use super::fifo::{self, Spot};
 use super::finish::{End, bury, no_message};
 use super::op::{Answer, Refusal, Touch, What};
+use super::removal::{Known, Leaving, known, remove};
 use super::retry::end;
 use super::retry::fresh;
 use super::rows::{Message, State};
 use super::store::Store;
-use super::work::{Res, Work, digest, kind, parse_partition_id};
+use super::work::{Res, Work, kind, parse_partition_id};
 use super::{finish, unordered};
 
 /// Does something to one message, for one group or for all that have it before them.
@@ -121,12 +122,10 @@ fn delete_unread<S: Store>(w: &mut Work<'_, S>, touch: &Touch) -> Res<Answer, S>
     let Some(row) = row else {
         return Ok(Answer::Refused(no_message(&touch.name)));
     };
-    let before = row.messages;
-    finish::remove(w, row.queue, row.key, digest(&touch.name), false)?;
-    let after = w.see_partition(row.key)?.map_or(0, |row| row.messages);
-    if after == before {
+    let Some(Known::There(message)) = known(w, row.key, &touch.name)? else {
         return Ok(Answer::Refused(no_message(&touch.name)));
-    }
+    };
+    remove(w, row.queue, row.key, &Leaving::from(&message), false)?;
     Ok(Answer::Json(serde_json::json!({
         "success": true, "partitionId": touch.partition_id, "transactionId": touch.name, "groups": 0,
     })))

@@ -3,15 +3,12 @@
 
 use serde_json::json;
 
-use super::finish::MARK_BYTES;
 use super::op::{Answer, Refusal, TraceItem};
-use super::rows::{Mark, Named, Trace, TraceName};
+use super::removal::{MARK_BYTES, known};
+use super::rows::{Mark, Trace, TraceName};
 use super::store::Store;
-use super::work::{Res, Work, digest, parse_partition_id};
+use super::work::{Res, Work, digest, ends, parse_partition_id};
 use crate::limits;
-
-/// Among the kinds of [`Mark`]: a note ends.
-pub(crate) const ENDS: i64 = 2;
 
 /// Keeps a note. The oldest ones of a message make room.
 pub(crate) fn trace<S: Store>(w: &mut Work<'_, S>, item: &TraceItem) -> Res<Answer, S> {
@@ -24,8 +21,8 @@ pub(crate) fn trace<S: Store>(w: &mut Work<'_, S>, item: &TraceItem) -> Res<Answ
             .cloned(),
         None => None,
     };
-    let named: Option<Named> = match &row {
-        Some(row) => w.store.get(&(row.key, digest))?,
+    let named = match &row {
+        Some(row) => known(w, row.key, &item.name)?,
         None => None,
     };
     let (Some(row), Some(_)) = (row, named) else {
@@ -101,7 +98,7 @@ pub(crate) fn is_over(note: &Trace, now: i64) -> bool {
 /// The place of its end among the marks.
 fn end_of(note: &Trace) -> (i64, i64, i64, i64) {
     let at = note.created_at + limits::JOB_TRACES_MS;
-    (note.queue, ENDS, at, note.id)
+    (note.queue, ends::NOTE, at, note.id)
 }
 
 fn marks<S: Store>(w: &mut Work<'_, S>, queue: i64, more: i64) -> Res<(), S> {

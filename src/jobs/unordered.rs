@@ -1,9 +1,10 @@
 //! Queues without an order (`fifo: false`): every message is leased by itself, by priority, then by age.
 
-use super::fifo::{Spot, delivered, name_of};
+use super::fifo::{Spot, delivered};
 use super::finish::{Death, End, bury, finish};
 use super::op::{Delivered, LeaseId};
 use super::options::Options;
+use super::removal::Leaving;
 use super::retry::{again, fresh};
 use super::rows::{Lease, Message, Ready, State};
 use super::store::Store;
@@ -154,17 +155,14 @@ pub(crate) fn take<S: Store>(
                     .delete::<State>(&(spot.partition, spot.grp, ready.seq))?;
             }
         }
-        let name = name_of(&message);
+        let leaving = lease.is_none().then(|| Leaving::from(&message));
         out.push(delivered(w, spot, message, state.as_ref(), until)?);
         if let Some(group) = w.group_at(spot.queue, spot.at) {
             group.delivered += 1;
             group.out += i64::from(lease.is_some());
         }
-        if lease.is_none() {
-            let queue = spot.queue;
-            let at = spot.at;
-            let partition = spot.partition;
-            finish(w, queue, at, partition, ready.seq, name, End::Completed)?;
+        if let Some(leaving) = leaving {
+            finish_one(w, spot, leaving, End::Completed)?;
         }
     }
     // Others have their turn before it has another.
@@ -282,9 +280,11 @@ pub(crate) fn done<S: Store>(
         let worked = w.now - state.leased_at;
         w.effects.times.push((spot.queue, false, worked));
     }
-    let seq = message.seq;
-    let name = name_of(message);
-    finish(w, spot.queue, spot.at, spot.partition, seq, name, end)
+    finish_one(w, spot, message.into(), end)
+}
+
+fn finish_one<S: Store>(w: &mut Work<'_, S>, spot: Spot, message: Leaving, end: End) -> Res<(), S> {
+    finish(w, spot.queue, spot.at, spot.partition, &[message], end)
 }
 
 /// The message comes again at the state's time.

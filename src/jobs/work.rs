@@ -1,43 +1,20 @@
 //! One call of the rules: its rows, read once and written back at its end, and the notifications that follow its
 //! commit.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::rows::{Cursor, Group, Partition, PartitionName, Queue, QueueName, Totals, Turn};
 use super::store::Store;
 use crate::limits::JobLimits;
 
 pub(crate) use super::effects::{Counts, Effects};
+pub(crate) use super::kinds::{ends, kind, standing};
 pub(crate) use super::names::{
-    check_name, digest, digest_for, hash, lease_text, parse_lease, parse_partition_id,
-    partition_id, tag,
+    check_name, digest, digest_for, hash, lease_text, name_at, parse_lease, parse_partition_id,
+    partition_id, placed, tag,
 };
 
 pub(crate) type Res<T, S> = Result<T, <S as Store>::Error>;
-
-/// How a cursor stands.
-pub(crate) mod standing {
-    /// Nothing is there.
-    pub(crate) const IDLE: i64 = 0;
-    /// Something can be popped; `at` is its turn.
-    pub(crate) const READY: i64 = 1;
-    /// Something can be popped from `at` on.
-    pub(crate) const WAITING: i64 = 2;
-    /// It is leased until `at`: queues in order only.
-    pub(crate) const LEASED: i64 = 3;
-}
-
-/// What a state says of a message.
-pub(crate) mod kind {
-    /// It waits, and was delivered before.
-    pub(crate) const PENDING: i64 = 0;
-    /// It is done, before others that come first.
-    pub(crate) const DONE: i64 = 1;
-    /// It is due later: unordered queues only.
-    pub(crate) const DELAYED: i64 = 2;
-    /// It is leased: unordered queues only.
-    pub(crate) const LEASED: i64 = 3;
-}
 
 /// A row, and whether it is to be written.
 struct Held<T> {
@@ -60,12 +37,14 @@ pub(crate) struct Work<'a, S: Store> {
     pub(crate) random: &'a mut dyn FnMut() -> [u8; 16],
     pub(crate) effects: Effects,
     totals: Option<Held<Totals>>,
+    /// Sets the names that are made here apart.
+    salt: Option<u64>,
     names: HashMap<String, Option<i64>>,
-    queues: HashMap<i64, Held<Queue>>,
-    groups: HashMap<i64, Vec<Held<Group>>>,
-    partition_names: HashMap<(i64, String), Option<i64>>,
-    partitions: HashMap<i64, Held<Partition>>,
-    cursors: HashMap<(i64, i64), Held<Option<Cursor>>>,
+    queues: BTreeMap<i64, Held<Queue>>,
+    groups: BTreeMap<i64, Vec<Held<Group>>>,
+    partition_names: BTreeMap<i64, HashMap<String, Option<i64>>>,
+    partitions: BTreeMap<i64, Held<Partition>>,
+    cursors: BTreeMap<(i64, i64), Held<Option<Cursor>>>,
 }
 
 impl<'a, S: Store> Work<'a, S> {
@@ -82,12 +61,13 @@ impl<'a, S: Store> Work<'a, S> {
             random,
             effects: Effects::default(),
             totals: None,
+            salt: None,
             names: HashMap::new(),
-            queues: HashMap::new(),
-            groups: HashMap::new(),
-            partition_names: HashMap::new(),
-            partitions: HashMap::new(),
-            cursors: HashMap::new(),
+            queues: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            partition_names: BTreeMap::new(),
+            partitions: BTreeMap::new(),
+            cursors: BTreeMap::new(),
         }
     }
 
@@ -156,6 +136,19 @@ impl<'a, S: Store> Work<'a, S> {
         let totals = self.totals()?;
         totals.next_id += 1;
         Ok(totals.next_id - 1)
+    }
+
+    /// A name for the message at that place.
+    pub(crate) fn fresh_name(&mut self, seq: i64) -> String {
+        let salt = match self.salt {
+            Some(salt) => salt.wrapping_add(1),
+            None => {
+                let random = (self.random)();
+                u64::from_le_bytes(random.first_chunk().copied().unwrap_or_default())
+            }
+        };
+        self.salt = Some(salt);
+        name_at(self.now, seq, salt)
     }
 
     pub(crate) fn queue_key(&mut self, name: &str) -> Res<Option<i64>, S> {
@@ -265,15 +258,20 @@ impl<'a, S: Store> Work<'a, S> {
     }
 
     pub(crate) fn partition_key(&mut self, queue: i64, name: &str) -> Res<Option<i64>, S> {
-        let place = (queue, name.to_owned());
-        if let Some(key) = self.partition_names.get(&place) {
+        let known = self.partition_names.get(&queue);
+        if let Some(key) = known.and_then(|names| names.get(name)) {
             return Ok(*key);
         }
-        let row: Option<PartitionName> = self.store.get(&place)?;
+        let row: Option<PartitionName> = self.store.get(&(queue, name.to_owned()))?;
         let cleared = self.see_queue(queue)?.map_or(0, |row| row.cleared);
         let key = row.map(|row| row.key).filter(|key| *key >= cleared);
-        self.partition_names.insert(place, key);
+        self.name_partition(queue, name.to_owned(), key);
         Ok(key)
+    }
+
+    fn name_partition(&mut self, queue: i64, name: String, key: Option<i64>) {
+        let names = self.partition_names.entry(queue).or_default();
+        names.insert(name, key);
     }
 
     pub(crate) fn add_partition(&mut self, row: Partition) -> Res<(), S> {
@@ -285,7 +283,7 @@ impl<'a, S: Store> Work<'a, S> {
             name: name.clone(),
             key,
         })?;
-        self.partition_names.insert((queue, name), Some(key));
+        self.name_partition(queue, name, Some(key));
         self.partitions.insert(key, Held { row, dirty: true });
         Ok(())
     }
@@ -299,7 +297,7 @@ impl<'a, S: Store> Work<'a, S> {
         let place = (row.queue, row.name);
         if self.partition_key(place.0, &place.1)? == Some(key) {
             self.store.delete::<PartitionName>(&place)?;
-            self.partition_names.insert(place, None);
+            self.name_partition(place.0, place.1, None);
         }
         Ok(())
     }
@@ -438,10 +436,15 @@ impl<'a, S: Store> Work<'a, S> {
     }
 
     pub(crate) fn count(&mut self, queue: i64, add: impl FnOnce(&mut Counts)) -> Res<(), S> {
-        let Some(name) = self.see_queue(queue)?.map(|row| row.name.clone()) else {
+        self.load_queue(queue)?;
+        let Some(held) = self.queues.get(&queue) else {
             return Ok(());
         };
-        add(self.effects.counts.entry(name).or_default());
+        let name = &held.row.name;
+        match self.effects.counts.get_mut(name) {
+            Some(counts) => add(counts),
+            None => add(self.effects.counts.entry(name.clone()).or_default()),
+        }
         Ok(())
     }
 }

@@ -30,7 +30,8 @@ use store::SqlStore;
 pub(super) const SCHEMA: &str = concat!(
     include_str!("jobs/schema.sql"),
     include_str!("jobs/deliveries.sql"),
-    include_str!("jobs/assets.sql")
+    include_str!("jobs/assets.sql"),
+    include_str!("jobs/runs.sql")
 );
 
 /// Ops that may wait: each is a request.

@@ -86,6 +86,11 @@ pub(super) const STEPS: &[Step] = &[
         // What hooks are told of large transactions.
         sql: include_str!("hooks/aside.sql"),
     },
+    Step {
+        from: 7,
+        // Marks of completed messages side by side.
+        sql: include_str!("jobs/runs.sql"),
+    },
 ];
 
 /// Why a file stays as it is.

@@ -22,7 +22,7 @@ use crate::time::{millis, wall_ms};
 use found::Found;
 
 /// The version of `schema.sql`, in `PRAGMA user_version`.
-pub const VERSION: i64 = 7;
+pub const VERSION: i64 = 8;
 
 /// What another process may take to let this one in at start.
 const START_WAIT: std::time::Duration = std::time::Duration::from_secs(10);

@@ -4,10 +4,11 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use super::{Answered, ApiState, answer, body};
+use super::text::text;
+use super::{Answered, ApiState, answer, body, raw};
 use crate::http::json_response;
 use crate::http::server_api::Names;
 use crate::jobs::ack::lease_over;
@@ -85,18 +86,19 @@ async fn acked(state: &ApiState, acks: Vec<Ack>, group: Option<String>) -> Answe
         return Err(Refusal::bad(message));
     }
     // What is wrong by itself has its error at its place; the others are taken.
-    let (mut results, mut items, mut places) =
-        (vec![Value::Null; acks.len()], Vec::new(), Vec::new());
-    for (index, ack) in acks.into_iter().enumerate() {
-        let name = ack.transaction_id.clone();
+    let mut results: Vec<Option<Acked>> = acks.iter().map(|_| None).collect();
+    let mut items = Vec::with_capacity(acks.len());
+    let mut places = Vec::with_capacity(acks.len());
+    for (index, mut ack) in acks.into_iter().enumerate() {
+        let name = std::mem::take(&mut ack.transaction_id);
         match item(ack, group.as_ref()) {
             Ok(item) => {
-                items.push(item);
+                items.push(AckItem { name, ..item });
                 places.push(index);
             }
             Err(refusal) => {
                 let result = Err(refusal);
-                results[index] = self::result(index, &Acked { name, result });
+                results[index] = Some(Acked { name, result });
             }
         }
     }
@@ -104,36 +106,65 @@ async fn acked(state: &ApiState, acks: Vec<Ack>, group: Option<String>) -> Answe
         let Answer::Acked(acked) = state.jobs()?.run(Op::Ack(items)).await? else {
             return Err(Refusal::new(500, "internal", "the queue gave no answer"));
         };
-        for (index, acked) in places.into_iter().zip(&acked) {
-            results[index] = result(index, acked);
+        for (index, acked) in places.into_iter().zip(acked) {
+            results[index] = Some(acked);
         }
     }
-    Ok(json_response(StatusCode::OK, &Value::Array(results)))
+    let shown = results.iter().flatten().enumerate();
+    let shown: Vec<_> = shown.map(|(index, acked)| result(index, acked)).collect();
+    Ok(raw(StatusCode::OK, text(&shown)))
 }
 
-pub(super) fn result(index: usize, acked: &Acked) -> Value {
+/// What became of an ack, on the wire.
+#[derive(Serialize)]
+#[serde(untagged, rename_all_fields = "camelCase")]
+pub(super) enum Shown<'a> {
+    Done {
+        index: usize,
+        transaction_id: &'a str,
+        success: bool,
+        error: Option<&'a str>,
+        queue_name: &'a str,
+        partition_name: &'a str,
+        lease_released: bool,
+        dlq: bool,
+        retry_at: Option<String>,
+    },
+    Refused {
+        index: usize,
+        transaction_id: &'a str,
+        success: bool,
+        error: &'a str,
+        code: &'static str,
+        status: u16,
+        dlq: bool,
+        lease_released: bool,
+    },
+}
+
+pub(super) fn result(index: usize, acked: &Acked) -> Shown<'_> {
     match &acked.result {
-        Ok(done) => json!({
-            "index": index,
-            "transactionId": acked.name,
-            "success": true,
-            "error": null,
-            "queueName": done.queue,
-            "partitionName": done.partition,
-            "leaseReleased": done.lease_released,
-            "dlq": done.dead,
-            "retryAt": done.retry_at.map(iso),
-        }),
-        Err(refusal) => json!({
-            "index": index,
-            "transactionId": acked.name,
-            "success": false,
-            "error": refusal.message,
-            "code": refusal.code,
-            "status": refusal.status,
-            "dlq": false,
-            "leaseReleased": false,
-        }),
+        Ok(done) => Shown::Done {
+            index,
+            transaction_id: &acked.name,
+            success: true,
+            error: None,
+            queue_name: &done.queue,
+            partition_name: &done.partition,
+            lease_released: done.lease_released,
+            dlq: done.dead,
+            retry_at: done.retry_at.map(iso),
+        },
+        Err(refusal) => Shown::Refused {
+            index,
+            transaction_id: &acked.name,
+            success: false,
+            error: &refusal.message,
+            code: refusal.code,
+            status: refusal.status,
+            dlq: false,
+            lease_released: false,
+        },
     }
 }
 

@@ -6,14 +6,16 @@ use std::time::{Duration, Instant};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 use serde_json::json;
 
 use super::params::{Params, not_a_time};
+use super::text::{PartitionIds, Text, Times, as_text, text};
 use super::{Answered, ApiState, answer, raw};
 use crate::http::long;
 use crate::http::server_api::Names;
 use crate::jobs::lists::group_or_default;
-use crate::jobs::look::{iso, parse_iso};
+use crate::jobs::look::parse_iso;
 use crate::jobs::op::{PopRequest, Popped, Refusal, Source, Start};
 use crate::jobs::work::{check_name, lease_text, partition_id};
 use crate::limits::{JOB_BATCH, JOB_WAIT_MS, LONG_ANSWER_PIECE};
@@ -145,6 +147,28 @@ fn start(mode: Option<&str>, from: Option<&str>, now: i64) -> Result<Start, Refu
     }
 }
 
+/// A message on the wire, without its payload.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown<'a> {
+    #[serde(serialize_with = "as_text")]
+    id: i64,
+    transaction_id: &'a str,
+    partition_id: Text,
+    lease_id: &'a str,
+    queue: &'a str,
+    partition: &'a str,
+    consumer_group: &'a str,
+    trace_id: Option<&'a str>,
+    created_at: Text,
+    position: i64,
+    priority: i64,
+    retry_count: i64,
+    attempt: i64,
+    error_message: Option<&'a str>,
+    lease_expires_at: Option<Text>,
+}
+
 /// The answer; payloads are in it as they were pushed.
 fn write(popped: &Popped, group: &str) -> String {
     let lease = popped.lease.as_ref().map(lease_text).unwrap_or_default();
@@ -153,32 +177,34 @@ fn write(popped: &Popped, group: &str) -> String {
         .iter()
         .map(|message| message.payload.len() + 512)
         .sum();
-    let mut text = String::with_capacity(bytes);
-    text.push_str("{\"success\":true,\"messages\":[");
+    let mut all = String::with_capacity(bytes);
+    all.push_str("{\"success\":true,\"messages\":[");
+    let mut ids = PartitionIds::new();
+    let mut times = Times::new();
+    let mut ends = Times::new();
     for (i, message) in popped.messages.iter().enumerate() {
-        let object = json!({
-            "id": message.id.to_string(),
-            "transactionId": message.name,
-            "partitionId": partition_id(message.partition, message.partition_tag),
-            "leaseId": lease,
-            "queue": message.queue,
-            "partition": message.partition_name,
-            "consumerGroup": group,
-            "traceId": message.trace,
-            "createdAt": iso(message.created_at),
-            "position": message.seq,
-            "priority": message.priority,
-            "retryCount": message.retries,
-            "attempt": message.retries + 1,
-            "errorMessage": message.error,
-            "leaseExpiresAt": popped.lease.map(|_| iso(message.until)),
+        let object = text(&Shown {
+            id: message.id,
+            transaction_id: &message.name,
+            partition_id: ids.of(message.partition, message.partition_tag),
+            lease_id: &lease,
+            queue: &message.queue,
+            partition: &message.partition_name,
+            consumer_group: group,
+            trace_id: message.trace.as_deref(),
+            created_at: times.of(message.created_at),
+            position: message.seq,
+            priority: message.priority,
+            retry_count: message.retries,
+            attempt: message.retries + 1,
+            error_message: message.error.as_deref(),
+            lease_expires_at: popped.lease.map(|_| ends.of(message.until)),
         });
-        let object = object.to_string();
-        text.push_str(if i == 0 { "" } else { "," });
-        text.push_str(&object[..object.len() - 1]);
-        text.push_str(",\"data\":");
-        text.push_str(&message.payload);
-        text.push('}');
+        all.push_str(if i == 0 { "" } else { "," });
+        all.push_str(&object[..object.len() - 1]);
+        all.push_str(",\"data\":");
+        all.push_str(&message.payload);
+        all.push('}');
     }
     let first = &popped.messages[0];
     let rest = json!({
@@ -189,6 +215,6 @@ fn write(popped: &Popped, group: &str) -> String {
         "consumerGroup": group,
     })
     .to_string();
-    let _ = write!(text, "],{}", &rest[1..]);
-    text
+    let _ = write!(all, "],{}", &rest[1..]);
+    all
 }

@@ -4,14 +4,13 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 
-use super::{Answered, ApiState, answer, body, refused};
-use crate::http::json_response;
-use crate::jobs::op::{Answer, Op, PushItem, Pushed, Queued, Refusal};
-use crate::jobs::work::partition_id;
+use super::text::{PartitionIds, Text, as_text, text};
+use super::{Answered, ApiState, answer, body, raw, refused};
+use crate::jobs::op::{Answer, Op, PushItem, Pushed, Refusal};
 use crate::limits::JOB_BATCH;
 
 #[derive(Deserialize)]
@@ -64,11 +63,7 @@ async fn pushed(state: &ApiState, body: Body) -> Answered {
     let Answer::Pushed(pushed) = state.jobs()?.run(Op::Push(items)).await? else {
         return Err(Refusal::new(500, "internal", "the queue gave no answer"));
     };
-    let results: Vec<Value> = pushed
-        .iter()
-        .enumerate()
-        .map(|(i, done)| result(i, done))
-        .collect();
+    let results = results(&pushed);
     let mut refusals = pushed.iter().map(|done| match done {
         Pushed::Failed { refusal, .. } => Some(refusal),
         _ => None,
@@ -78,39 +73,84 @@ async fn pushed(state: &ApiState, body: Body) -> Answered {
         Some(first) if refusals.all(|refusal| refusal.is_some()) => {
             Ok(refused(first, json!({"results": results})))
         }
-        _ => Ok(json_response(StatusCode::CREATED, &Value::Array(results))),
+        _ => Ok(raw(StatusCode::CREATED, text(&results))),
     }
 }
 
-pub(super) fn result(index: usize, pushed: &Pushed) -> Value {
-    match pushed {
-        Pushed::Queued(queued) => there(index, "queued", queued),
-        Pushed::Duplicate(queued) => there(index, "duplicate", queued),
-        Pushed::Failed { name, refusal } => json!({
-            "index": index,
-            "status": "failed",
-            "transaction_id": name,
-            "transactionId": name,
-            "error": refusal.message,
-            "code": refusal.code,
-            "httpStatus": refusal.status,
-        }),
-    }
+/// What became of a message, on the wire.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum Shown<'a> {
+    There(There<'a>),
+    Failed(Failed<'a>),
 }
 
-fn there(index: usize, status: &str, queued: &Queued) -> Value {
-    let partition = partition_id(queued.partition, queued.partition_tag);
-    let id = queued.id.to_string();
-    json!({
-        "index": index,
-        "status": status,
-        "transaction_id": queued.name,
-        "transactionId": queued.name,
-        "message_id": id,
-        "messageId": id,
-        "partition_id": partition,
-        "partitionId": partition,
-        "position": queued.position,
-        "depth": queued.depth,
+#[derive(Serialize)]
+pub(super) struct There<'a> {
+    index: usize,
+    status: &'static str,
+    transaction_id: &'a str,
+    #[serde(rename = "transactionId")]
+    transaction: &'a str,
+    #[serde(serialize_with = "as_text")]
+    message_id: i64,
+    #[serde(rename = "messageId", serialize_with = "as_text")]
+    message: i64,
+    partition_id: Text,
+    #[serde(rename = "partitionId")]
+    partition: Text,
+    position: i64,
+    depth: i64,
+}
+
+#[derive(Serialize)]
+pub(super) struct Failed<'a> {
+    index: usize,
+    status: &'static str,
+    transaction_id: &'a str,
+    #[serde(rename = "transactionId")]
+    transaction: &'a str,
+    error: &'a str,
+    code: &'static str,
+    #[serde(rename = "httpStatus")]
+    http_status: u16,
+}
+
+/// What became of all of them.
+pub(super) fn results(pushed: &[Pushed]) -> Vec<Shown<'_>> {
+    let mut ids = PartitionIds::new();
+    let all = pushed.iter().enumerate();
+    all.map(|(index, done)| result(index, done, &mut ids))
+        .collect()
+}
+
+fn result<'a>(index: usize, pushed: &'a Pushed, ids: &mut PartitionIds) -> Shown<'a> {
+    let (status, queued) = match pushed {
+        Pushed::Queued(queued) => ("queued", queued),
+        Pushed::Duplicate(queued) => ("duplicate", queued),
+        Pushed::Failed { name, refusal } => {
+            return Shown::Failed(Failed {
+                index,
+                status: "failed",
+                transaction_id: name,
+                transaction: name,
+                error: &refusal.message,
+                code: refusal.code,
+                http_status: refusal.status,
+            });
+        }
+    };
+    let partition = ids.of(queued.partition, queued.partition_tag);
+    Shown::There(There {
+        index,
+        status,
+        transaction_id: &queued.name,
+        transaction: &queued.name,
+        message_id: queued.id,
+        message: queued.id,
+        partition_id: partition.clone(),
+        partition,
+        position: queued.position,
+        depth: queued.depth,
     })
 }

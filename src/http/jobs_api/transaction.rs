@@ -82,13 +82,10 @@ async fn done(state: &ApiState, body: Body) -> Answered {
     let mut results = Vec::new();
     for step in &steps {
         let (kind, values) = match step {
-            StepDone::Ack(acked) => ("ack", vec![ack::result(0, acked)]),
-            StepDone::Push(all) => (
-                "push",
-                all.iter().map(|done| push::result(0, done)).collect(),
-            ),
+            StepDone::Ack(acked) => ("ack", json!([ack::result(0, acked)])),
+            StepDone::Push(all) => ("push", json!(push::results(all))),
         };
-        for mut value in values {
+        for mut value in values.as_array().cloned().unwrap_or_default() {
             value["index"] = json!(results.len());
             value["type"] = json!(kind);
             value["success"] = json!(true);

@@ -2,6 +2,7 @@
 
 use super::{Pass, STATES, Spot, Stop, look};
 use crate::jobs::finish::{End, finish};
+use crate::jobs::removal::Leaving;
 use crate::jobs::retry::again;
 use crate::jobs::rows::{Cursor, Lease, Message, State};
 use crate::jobs::store::Store;
@@ -11,12 +12,12 @@ use crate::jobs::work::{Res, Work, kind, standing};
 pub(crate) fn done<S: Store>(
     w: &mut Work<'_, S>,
     spot: Spot,
-    seq: i64,
-    name: [u8; 16],
+    message: Leaving,
     end: End,
 ) -> Res<(), S> {
     let partition = spot.partition;
     let grp = spot.grp;
+    let seq = message.seq;
     let Some(cursor) = w.see_cursor(partition, grp)?.cloned() else {
         return Ok(());
     };
@@ -53,7 +54,31 @@ pub(crate) fn done<S: Store>(
         };
         put_state(w, spot, &state)?;
     }
-    finish(w, spot.queue, spot.at, partition, seq, name, end)
+    finish(w, spot.queue, spot.at, partition, &[message], end)
+}
+
+/// The same of the first messages that a lease holds, in their order, where its cursor counts no states.
+pub(crate) fn done_run<S: Store>(
+    w: &mut Work<'_, S>,
+    spot: Spot,
+    messages: &[Leaving],
+) -> Res<(), S> {
+    let partition = spot.partition;
+    let Some(last) = messages.last() else {
+        return Ok(());
+    };
+    let count = i64::try_from(messages.len()).unwrap_or(0);
+    let now = w.now;
+    let mut worked = 0;
+    if let Some(cursor) = w.cursor(partition, spot.grp)? {
+        worked = now - cursor.leased_at;
+        cursor.single = false;
+        cursor.next = last.seq + 1;
+    }
+    give_out(w, spot, count)?;
+    let times = messages.iter().map(|_| (spot.queue, false, worked));
+    w.effects.times.extend(times);
+    finish(w, spot.queue, spot.at, partition, messages, End::Completed)
 }
 
 /// The first place from `next` on that is not done.

@@ -189,6 +189,13 @@ impl<B: Base> Store for RowStore<B> {
         Ok(was_there)
     }
 
+    fn delete_run<R: Row>(&mut self, keys: &[R::Key]) -> Result<(), Self::Error> {
+        for key_of in keys {
+            self.set((R::NUMBER, key(key_of)), None);
+        }
+        Ok(())
+    }
+
     fn each<R: Row>(
         &self,
         from: &R::Key,

@@ -17,6 +17,7 @@ struct Statements {
     get: String,
     put: String,
     delete: String,
+    delete_run: String,
     up: String,
     down: String,
 }
@@ -60,6 +61,10 @@ fn statements(table: &str, columns: &[&str], keys: usize) -> Statements {
         get: format!("SELECT {all} FROM {table} WHERE ({key}) = ({is})"),
         put: format!("INSERT OR REPLACE INTO {table} ({all}) VALUES ({places})"),
         delete: format!("DELETE FROM {table} WHERE ({key}) = ({is})"),
+        delete_run: format!(
+            "DELETE FROM {table} WHERE ({key}) >= ({is}) AND ({key}) <= ({})",
+            numbers(keys + 1, keys)
+        ),
         up: select(""),
         down: select(" DESC"),
     }
@@ -68,7 +73,7 @@ fn statements(table: &str, columns: &[&str], keys: usize) -> Statements {
 /// All that the queue ever asks of the file.
 #[cfg(test)]
 pub(crate) fn all_statements() -> Vec<&'static str> {
-    let texts = |s: &'static Statements| [&s.get, &s.put, &s.delete, &s.up, &s.down];
+    let texts = |s: &'static Statements| [&s.get, &s.put, &s.delete, &s.delete_run, &s.up, &s.down];
     STATEMENTS
         .iter()
         .enumerate()
@@ -214,6 +219,21 @@ impl Store for SqlStore<'_> {
         Ok(statement.raw_execute()? > 0)
     }
 
+    fn delete_run<R: Row>(&mut self, keys: &[R::Key]) -> rusqlite::Result<()> {
+        let (Some(first), Some(last)) = (keys.first(), keys.last()) else {
+            return Ok(());
+        };
+        if keys.len() == 1 {
+            return self.delete::<R>(first).map(|_| ());
+        }
+        let sql = &STATEMENTS[R::NUMBER].delete_run;
+        let mut statement = self.bound(sql, |binder| {
+            first.put(binder);
+            last.put(binder);
+        })?;
+        statement.raw_execute().map(|_| ())
+    }
+
     fn each<R: Row>(
         &self,
         from: &R::Key,
@@ -290,7 +310,7 @@ mod tests {
                     "{sql}\n{line}"
                 );
                 // Both ends of a range are found by the key.
-                let range = sql.contains("LIMIT");
+                let range = sql.contains(">=");
                 assert!(
                     !range || (line.contains('>') && line.contains('<')),
                     "{sql}\n{line}"
