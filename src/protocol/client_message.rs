@@ -45,8 +45,6 @@ pub const MIN_DEPTH: usize = 2;
 /// The most. Merging, comparing and dropping a value recurse as deep as it goes, on stacks of 1 MiB; and serde_json reads
 /// 127 levels, some of which are the envelopes that messages are told and stored in.
 pub const MAX_DEPTH: usize = 64;
-/// Levels around the messages of a batch.
-pub const AROUND_OPS: usize = 2;
 /// Characters of `chat.text`.
 pub const MAX_CHAT_CHARS: usize = 4_000;
 /// Bytes of one cursor's fields: "other small fields" means small.

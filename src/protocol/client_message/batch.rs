@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::body::Body;
-use super::envelope::{Envelope, Parsed, bad, parse_within, refused};
+use super::envelope::{Envelope, NOT_IN_A_BATCH, Parsed, bad, parse_one, refused};
 use super::{Change, ClientMessage, Durable, Kind, MAX_BATCH_OPS, Refused};
 use crate::protocol::server_message::ErrorCode;
 
@@ -43,9 +43,8 @@ pub(super) fn read(m: &Envelope<'_>, bytes: usize, max_depth: usize) -> Parsed<D
 }
 
 fn one(raw: &RawValue, max_depth: usize, before: Option<&Durable>) -> Parsed<Durable> {
-    let message = match parse_within(raw.get(), max_depth)? {
-        ClientMessage::Durable(message) if message.kind != Kind::Batch => message,
-        _ => return bad("only messages that are acknowledged can be in a batch, and no batch"),
+    let ClientMessage::Durable(message) = parse_one(raw.get(), max_depth, true)? else {
+        return bad(NOT_IN_A_BATCH);
     };
     match before {
         Some(before) if before.op >= message.op => refused(

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::fields::{cursor, durable, hello, ping, presence, signal, string};
-use super::{AROUND_OPS, ClientMessage, Kind, MAX_DEPTH, MAX_REFUSAL_CHARS, Refused};
+use super::{ClientMessage, Kind, MAX_DEPTH, MAX_REFUSAL_CHARS, Refused};
 use crate::protocol::server_message::ErrorCode;
 
 /// A string, where it stands unless it has escapes.
@@ -71,6 +71,9 @@ pub(super) struct Envelope<'a> {
     pub(super) ts: Option<&'a RawValue>,
 }
 
+pub(super) const NOT_IN_A_BATCH: &str =
+    "only messages that are acknowledged can be in a batch, and no batch";
+
 pub(super) type Parsed<T> = Result<T, Refused>;
 
 pub(super) fn refused<T>(code: ErrorCode, message: impl Into<String>) -> Parsed<T> {
@@ -103,6 +106,11 @@ pub fn parse(text: &str) -> Parsed<ClientMessage> {
 /// `bad-json` for what is no JSON object, `unknown-type`, `bad-op`, and `bad-message` with the field's
 /// name for everything else. The size of the frame is the socket's business.
 pub fn parse_within(text: &str, max_depth: usize) -> Parsed<ClientMessage> {
+    parse_one(text, max_depth, false)
+}
+
+/// Reads a message, or one of a batch.
+pub(super) fn parse_one(text: &str, max_depth: usize, in_batch: bool) -> Parsed<ClientMessage> {
     let envelope: Envelope<'_> = match serde_json::from_str(text) {
         Err(e) if !e.is_data() => return refused(ErrorCode::BadJson, e.to_string()),
         // serde would take an array for the fields in their order.
@@ -122,7 +130,8 @@ pub fn parse_within(text: &str, max_depth: usize) -> Parsed<ClientMessage> {
         }
     };
     let op = envelope.op.and_then(|raw| raw.get().parse::<u64>().ok());
-    dispatch(text, &envelope, max_depth.min(MAX_DEPTH)).map_err(|refused| Refused {
+    let max_depth = max_depth.min(MAX_DEPTH);
+    dispatch(text, &envelope, max_depth, in_batch).map_err(|refused| Refused {
         // Of a batch: that of the message which can't be done.
         op: refused.op.or(op),
         ..refused
@@ -145,14 +154,18 @@ fn only_op(text: &str) -> Option<u64> {
         .flatten()
 }
 
-fn dispatch(text: &str, m: &Envelope<'_>, max_depth: usize) -> Parsed<ClientMessage> {
-    let is_batch = m.ops.is_some() && m.kind.as_ref().is_some_and(|kind| kind.0 == "batch");
-    let most = match is_batch {
-        // Its messages are looked at one by one, and it is said which is too deep. This is for batches in batches.
-        true => MAX_DEPTH + AROUND_OPS,
-        false => max_depth,
-    };
-    if is_deeper(text.as_bytes(), most) {
+fn dispatch(
+    text: &str,
+    m: &Envelope<'_>,
+    max_depth: usize,
+    in_batch: bool,
+) -> Parsed<ClientMessage> {
+    let is_batch = m.kind.as_ref().is_some_and(|kind| kind.0 == "batch");
+    if is_batch && in_batch {
+        return bad(NOT_IN_A_BATCH);
+    }
+    // The messages of a batch may be as deep as others. They are looked at one by one, and it is said which is too deep.
+    if !is_batch && is_deeper(text.as_bytes(), max_depth) {
         return bad(format!(
             "nesting is at most {max_depth} levels (max_json_depth)"
         ));

@@ -218,11 +218,11 @@ fn nesting_is_bounded_as_configured_and_never_above_what_is_safe() {
     let hint = "ops[1]: nesting is at most 8 levels (max_json_depth)";
     assert_eq!(refused.message, hint);
     assert_eq!((refused.op, refused.others), (Some(2), vec![1]));
-    // Batches in batches take no stack.
+    // However many are in one another, only the first is read.
     let batches = 10_000;
     let within = r#"{"type":"batch","ops":["#.repeat(batches) + &"]}".repeat(batches);
-    let refused = parse_within(&within, 8).expect_err("too deep");
-    let hint = "nesting is at most 8 levels (max_json_depth)";
+    let refused = parse_within(&within, 8).expect_err("a batch in a batch");
+    let hint = "ops[0]: only messages that are acknowledged can be in a batch, and no batch";
     assert_eq!(refused.message, hint);
     assert!(parse(&nested(MAX_DEPTH)).is_ok());
 }

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::read::{Head, Read, Source, Wrong, no_msgpack, no_word, wrong};
-use crate::protocol::client_message::{AROUND_OPS, MAX_DEPTH, Refused};
+use crate::protocol::client_message::{MAX_DEPTH, Refused};
 use crate::protocol::server_message::ErrorCode;
 
 /// The JSON of a binary frame: of at most `max_bytes` bytes, and `max_depth` levels. Messages of a batch may be deeper
@@ -58,6 +58,8 @@ struct Reader<'a> {
     in_ops: bool,
 }
 
+/// Levels around the messages of a batch.
+const AROUND_OPS: usize = 2;
 /// Only entries of logs are bytes in both encodings.
 const NO_BINARY: &str = "binary values can't be sent to clients that read JSON";
 /// The types of messages whose `data` is bytes.
