@@ -7,6 +7,7 @@ pub mod api_tokens;
 pub mod claims;
 pub mod keys;
 pub mod mint;
+pub mod refusals;
 pub mod revoked;
 pub mod secret;
 pub mod sessions;

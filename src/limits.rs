@@ -70,6 +70,8 @@ pub const ADMIN_SESSION: Duration = Duration::from_secs(8 * 3600);
 pub const ADMIN_LOGIN_DELAY: Duration = Duration::from_secs(1);
 /// Refused logins that wait at once: more are told to come again, whoever has a right token is let in all the same.
 pub const ADMIN_LOGINS_WAITING: usize = 8;
+/// At most one line in the log about refused tokens in this time: clients that come again and again do not fill the disk.
+pub const REFUSED_TOKEN_LINE: Duration = Duration::from_secs(1);
 
 /// What an asset counts as at least, in bytes: a block of the file system. So their number has a bound where their bytes have.
 pub const ASSET_CHARGE: i64 = 4_096;

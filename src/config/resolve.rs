@@ -17,11 +17,13 @@ use crate::protocol::ids::InstanceId;
 
 /// Flags that are right each by itself, but not together or not here.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("invalid value {value} for '--{flag}': {hint}")]
+#[error("invalid value {value} for '--{flag}': {hint}{others}")]
 pub struct ConfigError {
     flag: &'static str,
     value: String,
     hint: String,
+    /// What else is wrong, a line each.
+    others: String,
 }
 
 impl ConfigError {
@@ -30,7 +32,20 @@ impl ConfigError {
             flag,
             value: format!("'{value}'"),
             hint: hint.into(),
+            others: String::new(),
         }
+    }
+
+    /// All of these as one, so that they are mended in one go.
+    pub(super) fn together(all: impl IntoIterator<Item = Self>) -> Result<(), Self> {
+        let mut all = all.into_iter();
+        let Some(mut first) = all.next() else {
+            return Ok(());
+        };
+        for other in all {
+            first.others += &format!("\nerror: {other}");
+        }
+        Err(first)
     }
 
     /// The same in the form of every other usage error: exits with code 2.
@@ -56,7 +71,15 @@ impl Config {
         let local_broadcast = args
             .local_broadcast
             .map_or(column.local_broadcast, Switch::is_on);
-        let security = args.security.resolve()?;
+        let security = args.security.resolve();
+        let hooks = args.hooks.as_deref().map_or(Ok(()), check_hooks);
+        ConfigError::together(
+            [security.as_ref().err(), hooks.as_ref().err()]
+                .into_iter()
+                .flatten()
+                .cloned(),
+        )?;
+        let security = security?;
         let file = SqliteSettings {
             db: args.db,
             poll_interval: args.poll_interval.unwrap_or(column.poll_interval),
@@ -139,9 +162,6 @@ impl Config {
             ));
         }
         self.security.check(self.listen)?;
-        if let Some(file) = &self.hooks_file {
-            self.check_hooks(file)?;
-        }
         let passed = |point: &&super::FailPoint| match &self.store {
             Store::Memory => false,
             Store::Sqlite(_) => point.step.is_over_file(),
@@ -222,12 +242,10 @@ impl SqliteSettings {
     }
 }
 
-impl Config {
-    fn check_hooks(&self, file: &Path) -> Result<(), ConfigError> {
-        match crate::hooks::file::read(file) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(ConfigError::new("hooks", file.display(), &error)),
-        }
+fn check_hooks(file: &Path) -> Result<(), ConfigError> {
+    match crate::hooks::file::read(file) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(ConfigError::new("hooks", file.display(), &error)),
     }
 }
 

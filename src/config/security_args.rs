@@ -116,7 +116,19 @@ impl SecurityArgs {
             &self.auth_secret_file,
             &self.auth_public_key_file,
             with_environment,
-        )?;
+        );
+        let file = self.revoked_file.clone().unwrap_or_default();
+        let revoked = Revoked::read(self.revoked_file.clone());
+        let revoked = revoked.map_err(at("revoked-file", file.display()));
+        let api_tokens = api_tokens(self.api_token_file.as_deref());
+        let wrong = [
+            keys.as_ref().err(),
+            revoked.as_ref().err(),
+            api_tokens.as_ref().err(),
+        ];
+        ConfigError::together(wrong.into_iter().flatten().cloned())?;
+        let keys = keys?;
+        let api_tokens = api_tokens?;
         match self.auth {
             Some(AuthMode::None) if !keys.is_empty() => {
                 let hint = "contradicts --auth-secret-file and --auth-public-key-file";
@@ -134,9 +146,7 @@ impl SecurityArgs {
                     "is of no use without tokens: --auth-secret-file or --auth-public-key-file";
                 return Err(ConfigError::new("revoked-file", file.display(), hint));
             }
-            Revoked::read(Some(file.clone())).map_err(at("revoked-file", file.display()))?;
         }
-        let api_tokens = api_tokens(self.api_token_file.as_deref())?;
         Ok(Security {
             keys,
             secret_files: self.auth_secret_file,
@@ -219,11 +229,15 @@ fn read_keys(
     with_environment: bool,
 ) -> Result<Keys, ConfigError> {
     let mut secrets = Vec::new();
+    let mut wrong = Vec::new();
     for file in secret_files {
         let read = Secret::read(file).and_then(signing);
-        secrets.push(read.map_err(at("auth-secret-file", file.display()))?);
+        match read.map_err(at("auth-secret-file", file.display())) {
+            Ok(secret) => secrets.push(secret),
+            Err(error) => wrong.push(error),
+        }
     }
-    if secrets.is_empty() && with_environment {
+    if secret_files.is_empty() && with_environment {
         let variable = "SCUMBLE_AUTH_SECRET";
         let flag = "auth-secret-file";
         if let Some(secret) = from_environment(variable, flag)? {
@@ -232,9 +246,13 @@ fn read_keys(
     }
     let mut keys = Keys::of_secrets(secrets);
     for file in public_key_files {
-        keys.add_public_key(file)
-            .map_err(at("auth-public-key-file", file.display()))?;
+        let read = keys.add_public_key(file);
+        wrong.extend(
+            read.map_err(at("auth-public-key-file", file.display()))
+                .err(),
+        );
     }
+    ConfigError::together(wrong)?;
     Ok(keys)
 }
 
@@ -351,6 +369,28 @@ mod tests {
         }
         let config = Config::from_flags(["--auth-secret-file", &secret]).unwrap();
         assert!(!format!("{config:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn all_wrong_files_are_told_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let everybodys = dir.path().join("everybodys");
+        std::fs::write(&everybodys, "x".repeat(32)).unwrap();
+        std::fs::set_permissions(&everybodys, PermissionsExt::from_mode(0o644)).unwrap();
+        let everybodys = everybodys.display().to_string();
+        let told = refused(&[
+            "--auth-secret-file=/no/secret",
+            &format!("--auth-secret-file={everybodys}"),
+            "--auth-public-key-file=/no/key",
+            "--revoked-file=/no/revoked",
+            &format!("--api-token-file={everybodys}"),
+            "--hooks=/no/hooks",
+        ]);
+        let begins = told.lines().map(|line| line.trim_start_matches("error: "));
+        let lines = begins.filter(|line| line.starts_with("invalid value '/"));
+        assert_eq!(lines.count(), 6, "{told}");
+        assert_eq!(told.matches("(mode 0644): chmod 600").count(), 2, "{told}");
+        assert_eq!(told.matches("No such file").count(), 4, "{told}");
     }
 
     #[test]

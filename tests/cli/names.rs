@@ -135,3 +135,38 @@ fn a_file_that_belongs_to_somebody_else_is_named() {
     as_relay(doctor.args(["doctor", "--db", db]));
     assert!(stdout(&output_of(&mut doctor)).contains("ok       files"));
 }
+
+#[test]
+fn a_process_that_runs_as_another_user_than_the_owner_is_named() {
+    // Nobody else may give a file away.
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let db = folder.path().join("relay.db");
+    let mut relay = scumble()
+        .args(["serve", "--listen=127.0.0.1:0", "--db"])
+        .arg(&db)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(relay.stderr.take().unwrap()).lines();
+    assert!(
+        lines
+            .by_ref()
+            .map_while(Result::ok)
+            .any(|line| line.contains("ready on"))
+    );
+    chown(&db, Some(5_001), Some(5_001)).unwrap();
+    let doctor = output_of(scumble().arg("doctor").arg("--db").arg(&db));
+    kill_process(Pid::from_child(&relay), Signal::TERM).unwrap();
+    lines.for_each(drop);
+    relay.wait().unwrap();
+    let told = stdout(&doctor);
+    let finding = format!(
+        "(pid {}) runs as user 0, and the database belongs to user 5001",
+        relay.id()
+    );
+    assert!(told.contains(&finding), "{told}");
+    assert!(told.contains("chown USER: DB*"), "{told}");
+}

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::harness::socket::Gone;
-use crate::harness::{Client, Relay, Socket, soon};
+use crate::harness::{Client, Relay, Socket, http, soon};
 
 const SECRET: &str = "what the tests share with the relay";
 
@@ -443,4 +443,58 @@ async fn a_minted_token_opens_the_door() {
     assert_eq!(ada.welcome["role"], "write");
     let user = json!({"name": "Ada", "color": "#c03", "vouched": ["name", "color"]});
     assert_eq!(ada.welcome["user"], user);
+}
+
+#[tokio::test]
+async fn a_refused_token_leaves_a_line_with_the_reason_and_the_address_and_many_leave_few() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let api = file(dir.path(), "api-token", "shop read 0123456789abcdef0123\n");
+    let (relay, _dir) = guarded(1, &["--api-token-file", &api]).await;
+    let began = Instant::now();
+    let wrong = "eyJ.this-is-wrong.and-secret";
+    for _ in 0..40 {
+        refused(
+            &relay,
+            0,
+            "board",
+            json!({"client": "client-ada", "token": wrong}),
+        )
+        .await;
+    }
+    let lines = |log: &str, door: &str| {
+        log.matches(&format!("door=\"{door}\" from=\"127.0.0.1\""))
+            .count()
+    };
+    let log = soon("a line in the log", async {
+        loop {
+            let log = relay.log(0);
+            if lines(&log, "canvas") > 0 {
+                return log;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    let most = 1 + began.elapsed().as_secs() as usize;
+    assert!(lines(&log, "canvas") <= most, "more than {most}: {log}");
+    assert!(!log.contains("this-is-wrong"), "{log}");
+
+    let address = relay.address(0);
+    for (token, why) in [
+        ("no-such-token-of-anybody", "it is none of --api-token-file"),
+        ("0123456789abcdef0123", "the token shop has no scope manage"),
+    ] {
+        let headers = format!("Host: test\r\nAuthorization: Bearer {token}\r\n");
+        soon(why, async {
+            loop {
+                http::ask(address, "DELETE", "/api/v1/canvases/board", &headers, "").await;
+                let log = relay.log(0);
+                assert!(!log.contains(token), "{log}");
+                if lines(&log, "server API") > 0 && log.contains(why) {
+                    break;
+                }
+            }
+        })
+        .await;
+    }
 }

@@ -145,6 +145,7 @@ class Operator {
 
 test("a wrong token is refused in words, a right one opens all of it, and a logout closes it", LIMITED, async () => {
   const ops = await Operator.at();
+  await ops.page.getByText("“NAME admin TOKEN”").waitFor();
   await ops.see("token").fill("a token that is none of ours");
   await ops.see("login").click();
   await ops.see("wrong").getByText("no token of --api-token-file").waitFor();

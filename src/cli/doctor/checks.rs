@@ -117,11 +117,11 @@ pub(super) fn disk(patient: &Patient<'_>) -> Verdicts {
     }])
 }
 
-struct Instance {
-    id: String,
-    pid: u32,
+pub(super) struct Instance {
+    pub(super) id: String,
+    pub(super) pid: u32,
     lock_path: PathBuf,
-    wake_path: PathBuf,
+    pub(super) wake_path: PathBuf,
     age_ms: i64,
 }
 
@@ -136,7 +136,7 @@ impl Instance {
         self.age_ms > millis(HEARTBEAT_STALE)
     }
 
-    fn lives(&self) -> bool {
+    pub(super) fn lives(&self) -> bool {
         match self.sign() {
             Sign::Alive => true,
             Sign::Dead => false,
@@ -177,7 +177,7 @@ impl Instance {
     }
 }
 
-fn registered(patient: &Patient<'_>) -> anyhow::Result<Vec<Instance>> {
+pub(super) fn registered(patient: &Patient<'_>) -> anyhow::Result<Vec<Instance>> {
     let sql = "SELECT instance_id, pid, lock_path, wake_path, heartbeat_at FROM instances ORDER BY number";
     let folder = wake_folder(&patient.conn);
     let mut statement = patient.conn.prepare(sql)?;

@@ -7,8 +7,10 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::middleware::Next;
 use axum::response::Response;
 
+use super::super::forwarded::client_address;
 use super::super::{HttpState, error};
 use crate::auth::api_tokens::{ApiToken, Scope};
+use crate::auth::refusals;
 use crate::config::Config;
 
 /// Headers that tell of a proxy: the real caller is somebody else. So do all that begin with `x-forwarded-`.
@@ -54,9 +56,17 @@ fn refusal(state: &HttpState, request: &Request, needed: Scope) -> Option<Respon
     match &state.config.security.api_tokens {
         Some(tokens) => {
             let given = bearer(request.headers());
+            let tell = |why: &str| refusals::tell("server API", caller_address(state, request), why);
             match given.and_then(|given| tokens.find(given)) {
-                None => Some(unauthorized()),
-                Some(token) => out_of_scope(token, needed),
+                None => {
+                    tell(given.map_or("there is none", |_| "it is none of --api-token-file"));
+                    Some(unauthorized())
+                }
+                Some(token) => {
+                    let message = out_of_scope(token, needed)?;
+                    tell(&message);
+                    Some(error(StatusCode::FORBIDDEN, "forbidden", &message))
+                }
             }
         }
         None => (!is_local(request)).then(|| {
@@ -87,14 +97,19 @@ pub(super) fn caller(config: &Config, headers: &HeaderMap) -> String {
     )
 }
 
-fn out_of_scope(token: &ApiToken, needed: Scope) -> Option<Response> {
-    if token.allows(needed) {
-        return None;
-    }
+/// Why the token is not enough; `None` if it is.
+fn out_of_scope(token: &ApiToken, needed: Scope) -> Option<String> {
     let name = &token.name;
     let scope = needed.word();
-    let message = format!("the token {name} has no scope {scope} (--api-token-file)");
-    Some(error(StatusCode::FORBIDDEN, "forbidden", &message))
+    let told = || format!("the token {name} has no scope {scope} (--api-token-file)");
+    (!token.allows(needed)).then(told)
+}
+
+/// Who asks, as far as the proxies that are trusted tell.
+fn caller_address(state: &HttpState, request: &Request) -> Option<IpAddr> {
+    let peer = request.extensions().get::<SocketAddr>()?;
+    let trusted = &state.config.limits.trusted_proxies;
+    Some(client_address(peer.ip(), trusted, request.headers()))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

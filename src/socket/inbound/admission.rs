@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Inbound, Peer};
+use crate::auth::refusals;
 use crate::backplane::Refusal;
 use crate::protocol::client_message::Durable;
 use crate::protocol::server_message::{self as say, ErrorCode};
@@ -22,7 +23,10 @@ impl Inbound {
                     peer.revoke();
                 }
             }
-            Err(denied) => self.out.deny(&denied),
+            Err(denied) => {
+                refusals::tell("canvas", self.address, &denied.message);
+                self.out.deny(&denied);
+            }
         }
     }
 

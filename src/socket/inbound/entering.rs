@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Inbound, Peer};
+use crate::auth::refusals;
 use crate::backplane::Author;
 use crate::protocol::VERSION;
 use crate::protocol::client_message::{ClientMessage, Hello, Refused};
@@ -46,7 +47,10 @@ impl Inbound {
     fn enter(&mut self, hello: Hello) {
         let grant = match self.hub.gate.admit(hello.token.as_deref(), &self.canvas) {
             Ok(grant) => grant,
-            Err(denied) => return self.out.deny(&denied),
+            Err(denied) => {
+                refusals::tell("canvas", self.address, &denied.message);
+                return self.out.deny(&denied);
+            }
         };
         let conn = self.hub.backplane.new_conn();
         let (user, subject) = match &grant {

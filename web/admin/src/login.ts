@@ -11,7 +11,8 @@ export function logIn(session: Session | undefined, refusal: string | undefined,
   const wrong = el("p", { class: "wrong", testid: "wrong", attrs: { role: "alert", id: "wrong" } });
   const form = el("form", {},
     el("label", { attrs: { for: "token" } }, "API token of scope admin"), input, wrong, button,
-    el("p", { class: "hint" }, "A line of the server's --api-token-file. It is sent once, and this browser keeps a session of eight hours instead of it."));
+    el("p", { class: "hint" }, "It is in the server's --api-token-file: the token of a line “NAME admin TOKEN”, or all of the file if it has nothing else. " +
+      "“head -c 24 /dev/urandom | base64” makes a new one. It is sent once, and this browser keeps a session of eight hours instead of it."));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     wrong.textContent = "";
