@@ -145,8 +145,8 @@ mod tests {
                 assert_ne!(placed.mark, other.mark);
             }
         }
-        let first = name_at(1, 7, 1);
-        assert_ne!(first, name_at(1, 7, 2));
+        let first = name_at(0xabc, 7, 1);
+        assert_ne!(first, name_at(0xabc, 7, 2));
         // One that does not fit says another place, where another message is.
         assert_eq!(placed(&name_at(1, 1 << PLACE_BITS, 1)).unwrap().seq, 0);
         for other in [

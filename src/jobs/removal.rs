@@ -85,6 +85,7 @@ pub(crate) fn known<S: Store>(
     name: &str,
 ) -> Res<Option<Known>, S> {
     let next_seq = w.see_partition(partition)?.map_or(0, |row| row.next_seq);
+    let mut marked = None;
     if let Some(placed) = placed(name).filter(|placed| placed.seq < next_seq) {
         let key = (partition, placed.seq);
         let message: Option<Message> = w.store.get(&key)?;
@@ -93,11 +94,13 @@ pub(crate) fn known<S: Store>(
         }
         let run: Option<Run> = w.store.first(&key, &(partition + 1, 0))?;
         let run = run.filter(|run| run.first <= placed.seq);
-        if let Some(gone) = run.and_then(|run| in_run(&run, placed.seq, placed.mark)) {
-            return Ok(Some(gone));
+        marked = run.and_then(|run| in_run(&run, placed.seq, placed.mark));
+        if matches!(marked, Some(Known::Gone { until, .. }) if until > w.now) {
+            return Ok(marked);
         }
     }
-    by_digest(w, partition, digest(name))
+    // Once its mark counts no more, a producer may have given the name again.
+    Ok(by_digest(w, partition, digest(name))?.or(marked))
 }
 
 fn in_run(run: &Run, seq: i64, mark: [u8; IN_RUN - ID]) -> Option<Known> {

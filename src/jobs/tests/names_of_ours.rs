@@ -163,6 +163,8 @@ fn a_batch_that_is_acked_in_parts_and_out_of_order_ends_all_the_same() {
         // The other group has all of them still.
         assert_eq!(status["depth"], 10);
         q.wait(300_001);
+        q.pop_of("other", 10);
+        q.wait(2_000);
         let popped = q.pop_of("other", 10);
         assert_eq!(
             names(&popped),
