@@ -158,7 +158,9 @@ pub trait Batches: Send + Sync {
     fn unsubscribe<'a>(&'a self, canvas: &'a CanvasId) -> Reply<'a, ()>;
 
     /// Finds out where a canvas is, creating it if it is new; with a small snapshot, if `whole`. The canvas counts as one that this instance
-    /// has. Where something was lost since it was opened last, it begins anew.
+    /// has. Where something was lost since it was opened last, it begins anew. A canvas that is gone and that another instance has is not
+    /// new: those who have it are told, and until it is put back there is [`Fault::NotNow`]. Whoever has it and looks for its head only
+    /// is told with [`Fault::Canvas`].
     fn open<'a>(
         &'a self,
         canvas: &'a CanvasId,
@@ -244,6 +246,9 @@ pub trait Snapshots: Send + Sync {
 
     /// Tells those who have the canvas that its snapshot of that name can't be read here.
     fn report_unreadable<'a>(&'a self, canvas: &'a CanvasId, snapshot: &'a str) -> Reply<'a, ()>;
+
+    /// Tells those who have the canvas that it is not here, with a word by which its sender knows it again.
+    fn report_gone<'a>(&'a self, canvas: &'a CanvasId, word: &'a str) -> Reply<'a, ()>;
 }
 
 /// What is on canvases, for those who list canvases without having them.
@@ -277,6 +282,9 @@ pub trait Registry: Send + Sync {
 
     /// Says that this instance has those canvases.
     fn holds<'a>(&'a self, canvases: &'a [CanvasId]) -> Reply<'a, ()>;
+
+    /// Says that this instance does not have that canvas.
+    fn holds_not<'a>(&'a self, canvas: &'a CanvasId) -> Reply<'a, ()>;
 
     /// Gives a dead instance to this one for a while; `false` if another one has it.
     fn lease(&self, dead: u32) -> Reply<'_, bool>;

@@ -63,6 +63,7 @@ struct Link {
     listener: Arc<dyn Listener>,
     canvases: HashSet<String>,
     late: Vec<(String, Published)>,
+    held_back: bool,
     /// It lost something, and breaks at its next request.
     lossy: bool,
 }
@@ -140,6 +141,32 @@ impl MemoryEngine {
         }
     }
 
+    /// Somebody removes a canvas behind the relay's back. `known`: but not who has it.
+    pub fn lose(&self, name: &str, known: bool) {
+        let state = &mut self.world.lock().state;
+        state.canvases.remove(name);
+        for instance in state.instances.values_mut().filter(|_| !known) {
+            instance.canvases.remove(name);
+        }
+    }
+
+    /// From now on an instance hears nothing of what is published, until it is let: then it hears all of it.
+    pub fn hold_back(&self, name: &str, back: bool) {
+        let mut world = self.world.lock();
+        let mut heard = Heard::new();
+        let instances = world.state.instances.iter();
+        let named = instances.filter(|(_, instance)| instance.name == name);
+        let numbers: Vec<u32> = named.map(|(number, _)| *number).collect();
+        for link in world.links.values_mut() {
+            if numbers.contains(&link.number) {
+                link.held_back = back;
+                heard.extend(link.take_late().into_iter().rev());
+            }
+        }
+        drop(world);
+        hear(heard);
+    }
+
     /// From now on the replica gets what is written, or does not.
     pub fn set_replicates(&self, replicates: bool) {
         let mut world = self.world.lock();
@@ -201,7 +228,7 @@ impl World {
             };
             if lost {
                 link.lossy = true;
-            } else if late {
+            } else if late || link.held_back {
                 link.late.push((canvas.to_owned(), published.clone()));
             } else {
                 let sound = || Sound::Of(canvas.to_owned(), published.clone());
@@ -243,6 +270,9 @@ impl World {
 
 impl Link {
     fn take_late(&mut self) -> Heard {
+        if self.held_back {
+            return Heard::new();
+        }
         let late = std::mem::take(&mut self.late).into_iter().rev();
         let listener = &self.listener;
         let id = self.id;
@@ -323,6 +353,7 @@ impl Engine for Member {
                 listener,
                 canvases: HashSet::new(),
                 late: Vec::new(),
+                held_back: false,
                 lossy: false,
             };
             world.links.insert(key, opened);

@@ -17,6 +17,8 @@ pub enum Published {
     SummaryWanted,
     /// Somebody can't read the snapshot of that name.
     Unreadable(String),
+    /// Somebody does not find the canvas; with what that one said, or nothing.
+    Gone(String),
 }
 
 /// One canvas's part of what is appended at once.

@@ -111,7 +111,8 @@ impl Batches for RedisLog {
                 .arg(&self.me.canvas_rules)
                 .arg(aside())
                 .arg(if whole { "whole" } else { "head" })
-                .arg(or_empty(self.me.quotas.canvases));
+                .arg(or_empty(self.me.quotas.canvases))
+                .arg(keys.instance_prefix());
             let Head(head) = done(&open, &self.bulk).await?;
             Ok(head)
         }

@@ -188,6 +188,16 @@ impl Registry for RedisLog {
         .boxed()
     }
 
+    fn holds_not<'a>(&'a self, canvas: &'a CanvasId) -> Reply<'a, ()> {
+        async move {
+            let mut list = redis::cmd("SREM");
+            list.arg(self.keys.canvases_of(self.number));
+            list.arg(canvas.as_str());
+            Ok(list.query_async::<()>(&mut self.short.clone()).await?)
+        }
+        .boxed()
+    }
+
     fn lease(&self, dead: u32) -> Reply<'_, bool> {
         async move {
             let lock = redis::cmd("SET")

@@ -115,6 +115,7 @@ pub(super) fn published(message: &[u8]) -> Option<Published> {
         b'e' => Published::Ephemeral(rest.to_vec()),
         b's' => Published::Saved(text(rest).parse().ok()?),
         b'n' => Published::SummaryWanted,
+        b'm' if rest.starts_with(b"-") => Published::Gone(text(&rest[1..])),
         b'm' => Published::Unreadable(text(rest)),
         _ => return None,
     })

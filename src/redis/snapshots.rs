@@ -186,4 +186,9 @@ impl Snapshots for RedisLog {
         }
         .boxed()
     }
+
+    fn report_gone<'a>(&'a self, canvas: &'a CanvasId, word: &'a str) -> Reply<'a, ()> {
+        // No snapshot has such a name.
+        async move { self.report_unreadable(canvas, &format!("-{word}")).await }.boxed()
+    }
 }

@@ -146,6 +146,7 @@ impl Shared {
             }
             Published::SummaryWanted => self.canvases.notes_wanted.notify_one(),
             Published::Unreadable(name) => self.put_back_snapshot(&replica, name),
+            Published::Gone(word) => self.hear_gone(replica, &word),
         }
     }
 

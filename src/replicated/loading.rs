@@ -11,7 +11,8 @@ use tokio::sync::Semaphore;
 
 use super::Shared;
 use super::link::Session;
-use super::replica::{Needs, Replica, rebuilt};
+use super::mending::Needs;
+use super::replica::{Replica, rebuilt};
 use crate::canvas::Command;
 use crate::canvas::codec::{Reading, encode_batch};
 use crate::limits::READ_RETRY;
@@ -345,6 +346,7 @@ impl Shared {
         let needs = replica.inner.lock().needs();
         let done = match needs {
             Needs::Nothing => Ok(()),
+            Needs::Leaving => session.log.holds_not(&replica.id).await,
             Needs::Mending => self.mend(&session, &replica).await,
             Needs::Batches => self.fill(&session, &replica).await,
             Needs::Everything => self.reload(&session, &replica).await,

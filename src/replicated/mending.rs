@@ -2,7 +2,7 @@
 //! An instance that has a copy writes it back.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Shared;
 use super::link::Session;
@@ -20,11 +20,31 @@ use crate::time;
 /// Commands that wait for a canvas to be put back. More are refused.
 const MOST_PARKED: usize = 8_192;
 
+/// What is wrong with a canvas that somebody else did not find.
+const HEARSAY: &str = "another process did not find it";
+/// How long what was published before is waited for.
+const HEARD: Duration = Duration::from_secs(1);
+/// How long a copy that lacks something leaves it to others to put theirs back.
+const OTHERS: Duration = Duration::from_millis(300);
+
 /// What waits for a canvas that takes nothing now, in its order.
 #[derive(Default)]
 pub(super) struct Parked {
     since: Option<Instant>,
     pub(super) commands: Vec<Command>,
+}
+
+/// What a copy lacks.
+pub(super) enum Needs {
+    Nothing,
+    /// It counts as here, and is not.
+    Leaving,
+    /// The engine lacks something that is here.
+    Mending,
+    /// Batches that were missed.
+    Batches,
+    /// It is of another era.
+    Everything,
 }
 
 impl Shared {
@@ -134,12 +154,87 @@ impl Shared {
         self.canvases.fell_behind(replica.clone());
     }
 
+    /// Somebody does not find the canvas. Whoever has it puts it back, and whoever has nothing of it says so.
+    pub(super) fn hear_gone(&self, replica: Arc<Replica>, word: &str) {
+        let mut inner = replica.inner.lock();
+        if inner.gone_word.as_deref() == Some(word) {
+            inner.gone_word = None;
+        }
+        let here = inner.state.is_some();
+        if here && (inner.stale || inner.era != Some(self.canvases.era())) {
+            // It is read anew, and then found out.
+            drop(inner);
+            replica.moved.notify_waiters();
+            return;
+        }
+        inner.asked_in_vain = !here;
+        let news = inner.damage.is_none();
+        if here {
+            inner.damage.get_or_insert_with(|| HEARSAY.to_owned());
+        }
+        drop(inner);
+        replica.moved.notify_waiters();
+        if news {
+            self.canvases.watch(&replica);
+            self.canvases.fell_behind(replica);
+        }
+    }
+
+    /// Somebody did not find it, and it was put back since. Whoever finds that it takes nothing puts it back itself.
+    async fn is_there_after_all(
+        &self,
+        session: &Session,
+        replica: &Replica,
+    ) -> Result<bool, Fault> {
+        if replica.inner.lock().damage.as_deref() != Some(HEARSAY) {
+            return Ok(false);
+        }
+        let there = match session.log.ends(std::slice::from_ref(&replica.id)).await {
+            Err(Fault::Canvas(_)) => false,
+            ends => ends?.first().is_some_and(|(n, _)| n.is_some()),
+        };
+        let mut inner = replica.inner.lock();
+        let only_heard = inner.damage.as_deref() == Some(HEARSAY);
+        if there && only_heard {
+            inner.damage = None;
+        }
+        Ok(there && only_heard)
+    }
+
+    /// What others were told of the canvas is to be in the copy that is put back. So all who have it are told that it is gone. Whoever hears
+    /// its own word has heard what was published before. A copy that lacks something all the same waits for the others to put theirs back.
+    async fn hear_all(&self, session: &Session, replica: &Arc<Replica>) -> Result<(), Fault> {
+        let word = format!("{} {}", self.number(), self.next_serial());
+        replica.inner.lock().gone_word = Some(word.clone());
+        session.log.report_gone(&replica.id, &word).await?;
+        let heard = async {
+            loop {
+                let moved = replica.moved.notified();
+                if replica.inner.lock().gone_word.is_none() {
+                    break;
+                }
+                moved.await;
+            }
+        };
+        let heard = time::timeout(HEARD, heard).await;
+        heard.map_err(|_| Fault::NotNow("what was published is late".to_owned()))?;
+        if replica.inner.lock().is_behind() {
+            time::sleep(OTHERS).await;
+        }
+        Ok(())
+    }
+
     /// Puts a canvas back from the copy here, if that is what it needs. The caller holds `loading`.
     pub(super) async fn mend(
         &self,
         session: &Session,
         replica: &Arc<Replica>,
     ) -> Result<(), Fault> {
+        if self.is_there_after_all(session, replica).await? {
+            self.ask(replica.id.clone(), Command::Tick);
+            return Ok(());
+        }
+        self.hear_all(session, replica).await?;
         let (n, frozen, bad) = {
             let inner = replica.inner.lock();
             let damaged = inner.damage.is_some();
@@ -170,6 +265,23 @@ impl Shared {
 }
 
 impl Inner {
+    /// What has to be done before it is a copy of what the log has.
+    pub(super) fn needs(&mut self) -> Needs {
+        match () {
+            () if self.state.is_none() && std::mem::take(&mut self.asked_in_vain) => Needs::Leaving,
+            () if self.state.is_none() => Needs::Nothing,
+            () if self.damage.is_some() => Needs::Mending,
+            () if self.stale => Needs::Everything,
+            () if self.is_behind() => Needs::Batches,
+            () => Needs::Nothing,
+        }
+    }
+
+    /// In that era, which is this copy's, the log is not so far: the canvas is not the one that was here.
+    pub(super) fn begun_anew(&mut self, era: &Arc<str>) {
+        self.stale |= self.state.is_some() && self.era.as_ref() == Some(era);
+    }
+
     /// Whether what is committed now is what follows from this copy.
     fn takes_commands(&self) -> bool {
         self.damage.is_none() && !self.stale

@@ -72,14 +72,16 @@ impl Shared {
             counts,
             ..asks_of(&commands)
         };
+        let serial = self.next_serial();
         Pending {
             piece: Piece {
                 canvas,
                 kept: true,
-                bytes: encode_batch(self.number(), self.next_serial(), seen, &commands),
+                bytes: encode_batch(self.number(), serial, seen, &commands),
                 asks,
             },
             commands,
+            serial,
             within,
         }
     }
@@ -104,6 +106,7 @@ impl Shared {
             piece,
             commands,
             within,
+            ..
         } = pending;
         let replica = self.canvases.named(piece.canvas.as_str());
         let mut full = None::<Refusal>;
@@ -155,6 +158,7 @@ impl Shared {
             piece,
             mut commands,
             within,
+            ..
         } = pending;
         let max = self.config.rules.quotas.total_bytes.unwrap_or(u64::MAX);
         commands.insert(0, Command::Room { left, max });

@@ -46,6 +46,9 @@ pub(super) struct Inner {
     pub(super) state: Option<CanvasState>,
     /// Batches applied, and what the last is chained to.
     pub(super) n: u64,
+    /// The last of this instance's own batches that was run here, by its number among those: its clients have their answers. It holds
+    /// whatever becomes of the copy.
+    pub(super) own_serial: u64,
     /// The last batch that the log is known to have.
     pub(super) last_known: u64,
     pub(super) chain: String,
@@ -77,6 +80,10 @@ pub(super) struct Inner {
     /// Why the engine takes nothing for it, or a snapshot there that can't be read; it is being put back.
     pub(super) damage: Option<String>,
     pub(super) bad_snapshot: Option<String>,
+    /// What this instance said when it did not find the canvas, until it has heard that itself.
+    pub(super) gone_word: Option<String>,
+    /// Somebody did not find the canvas, of which nothing is here.
+    pub(super) asked_in_vain: bool,
     /// What waits for that.
     pub(super) parked: Parked,
     /// Why it could not be read, as it was told.
@@ -85,17 +92,6 @@ pub(super) struct Inner {
     pub(super) untold: Untold,
     /// A snapshot that waits for hooks to be told of what is in it.
     pub(super) held: Option<Held>,
-}
-
-/// What a copy lacks.
-pub(super) enum Needs {
-    Nothing,
-    /// The engine lacks something that is here.
-    Mending,
-    /// Batches that were missed.
-    Batches,
-    /// It is of another era.
-    Everything,
 }
 
 /// What came of a message.
@@ -118,6 +114,7 @@ impl Replica {
             inner: Mutex::new(Inner {
                 state: None,
                 n: 0,
+                own_serial: 0,
                 last_known: 0,
                 chain: String::new(),
                 marks: Marks::default(),
@@ -137,6 +134,8 @@ impl Replica {
                 snapshot_bytes: 0,
                 used: time::now(),
                 damage: None,
+                gone_word: None,
+                asked_in_vain: false,
                 parked: Parked::default(),
                 told: None,
                 untold,
@@ -304,17 +303,6 @@ pub(super) fn rebuilt(parts: Parts, rules: Rules, hearing: &Hearing) -> Result<B
 }
 
 impl Inner {
-    /// What has to be done before it is a copy of what the log has.
-    pub(super) fn needs(&self) -> Needs {
-        match () {
-            () if self.state.is_none() => Needs::Nothing,
-            () if self.damage.is_some() => Needs::Mending,
-            () if self.stale => Needs::Everything,
-            () if self.is_behind() => Needs::Batches,
-            () => Needs::Nothing,
-        }
-    }
-
     /// The log has batches up to that one. What is not here was missed.
     pub(super) fn compared(&mut self, upto: u64) {
         self.last_known = upto;
@@ -377,6 +365,9 @@ impl Inner {
         }
         let Some(state) = &mut self.state else { return };
         let own = batch.from == shared.number();
+        if own {
+            self.own_serial = self.own_serial.max(batch.serial);
+        }
         if kept.hooks > 0 {
             shared.telling.note(key);
             self.untold.listen(kept, state, &shared.telling);

@@ -61,13 +61,17 @@ impl Shared {
         session.log.subscribe(&canvases).await?;
         // The others may have taken this instance for dead, and have forgotten what it had.
         session.log.holds(&canvases).await?;
+        let here: Vec<u64> = chunk.iter().map(|r| r.inner.lock().n).collect();
         let found = match session.log.ends(&canvases).await {
             // Which of them it is, shows later.
             Err(Fault::Canvas(_)) => vec![(None, None); chunk.len()],
             found => found?,
         };
         let mut whole = true;
-        for (replica, (n, chain)) in chunk.iter().zip(found) {
+        for ((replica, here), (n, chain)) in chunk.iter().zip(here).zip(found) {
+            if n.is_some_and(|n| n < here) {
+                replica.inner.lock().begun_anew(session.log.era());
+            }
             whole &= self.compare(session, replica, n, chain).await?;
         }
         Ok(whole)

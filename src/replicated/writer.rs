@@ -29,6 +29,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Pending {
     pub(super) piece: Piece,
     pub(super) commands: Vec<Command>,
+    /// The batch's number among this instance's; 0 for what is told only.
+    pub(super) serial: u64,
     pub(super) within: Within,
 }
 
@@ -163,6 +165,7 @@ impl Shared {
                         asks: Asks::default(),
                     },
                     commands: Vec::new(),
+                    serial: 0,
                     within: ALL,
                 });
             }
@@ -179,8 +182,12 @@ impl Shared {
 
     async fn commit(&self, mut commit: Commit) {
         let mut pause = READ_RETRY;
+        let mut unknown = false;
         while !commit.pieces.is_empty() {
             let session = self.link.session().await;
+            if unknown {
+                self.leave_out_heard(&mut commit);
+            }
             self.park_stale(&mut commit.pieces);
             let began = time::now();
             match self.append_and_publish(&session, &commit.pieces).await {
@@ -194,6 +201,7 @@ impl Shared {
                 Err(fault @ Fault::Link(_)) => {
                     self.link.failed(session.id, &fault);
                     pause = READ_RETRY;
+                    unknown = true;
                     // It may be there already. Then it has its room.
                     for asks in commit.pieces.iter_mut().map(|p| &mut p.piece.asks) {
                         asks.within_logs = false;
@@ -210,6 +218,24 @@ impl Shared {
             commit.pieces.retain(|pending| pending.piece.kept);
             if !commit.pieces.is_empty() {
                 time::sleep(pause).await;
+            }
+        }
+    }
+
+    /// What the copy here has heard was committed, and its clients have their answers. Where the engine has lost it since, they were told
+    /// that, too. If it were committed again, they would be answered twice.
+    fn leave_out_heard(&self, commit: &mut Commit) {
+        let heard = |pending: &mut Pending| {
+            let replica = self.canvases.named(pending.piece.canvas.as_str());
+            let heard = replica.map_or(0, |replica| replica.inner.lock().own_serial);
+            pending.piece.kept && pending.serial <= heard
+        };
+        for done in commit.pieces.extract_if(.., heard) {
+            decided(done.commands.iter().filter_map(Command::entry));
+            let of_this = |(canvas, _): &mut (CanvasId, _)| *canvas == done.piece.canvas;
+            for (_, heard) in commit.heard.extract_if(.., of_this) {
+                // Whoever asked may have given up.
+                let _ = heard.send(());
             }
         }
     }

@@ -46,6 +46,11 @@ impl<C: Cluster> Relay<C> {
         }
     }
 
+    /// What the instances share.
+    pub fn cluster(&self) -> &C {
+        &self.cluster
+    }
+
     /// The number of instances.
     pub fn len(&self) -> usize {
         self.instances.len()

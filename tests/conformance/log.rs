@@ -1,5 +1,6 @@
 //! One suite for every engine: each sentence of the contract in `src/log.rs` has a test here that is named for it.
 
+mod gone;
 mod looking;
 mod quotas;
 
@@ -19,6 +20,7 @@ use scumble::protocol::ids::{CanvasId, Epoch};
 use scumble::redis::{Redis, RedisConfig};
 
 use crate::redis_server::RedisServer;
+use gone::what_another_instance_has_is_not_begun_anew;
 use looking::who_looks_sees_a_canvas_and_changes_nothing;
 use quotas::{
     a_log_has_room_by_the_rule_of_quotas, one_canvas_too_many_is_not_made, parting,
@@ -40,6 +42,9 @@ trait Kind {
 
     /// It runs anew, and has lost nothing.
     fn run_anew(&mut self);
+
+    /// Somebody removes a canvas.
+    fn lose(&self, name: &str);
 }
 
 struct InMemory(Arc<MemoryEngine>);
@@ -55,6 +60,10 @@ impl Kind for InMemory {
 
     fn run_anew(&mut self) {
         self.0.fail_over();
+    }
+
+    fn lose(&self, name: &str) {
+        self.0.lose(name, true);
     }
 }
 
@@ -77,6 +86,11 @@ impl Kind for OverRedis {
     fn run_anew(&mut self) {
         self.0.kill();
         self.0.run();
+    }
+
+    fn lose(&self, name: &str) {
+        let keys = ["canvas", "log"].map(|kind| format!("scumble:{kind}:{name}"));
+        self.0.ask(&["DEL", &keys[0], &keys[1]]);
     }
 }
 
@@ -824,6 +838,7 @@ macro_rules! engines {
                 a_dead_instance_is_leased_to_one what_was_never_used_leaves_nothing
                 an_older_summary_takes_no_newer_ones_place
                 what_was_lost_is_put_back_far_from_where_it_was
+                what_another_instance_has_is_not_begun_anew
                 rows_are_committed_by_whoever_comes_first
                 hooks_are_told_of_a_batch_by_whoever_comes_first
                 samples_of_all_are_kept_for_a_while

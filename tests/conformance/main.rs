@@ -83,6 +83,7 @@ mod memory_peers {
 }
 
 mod log;
+mod mending;
 mod redis;
 mod replicated;
 mod sqlite;

@@ -15,7 +15,7 @@ use crate::harness::eventually;
 
 /// Three instances over an engine that behaves.
 pub struct Replicated {
-    engine: Arc<MemoryEngine>,
+    pub engine: Arc<MemoryEngine>,
     options: Options,
     started: usize,
 }

@@ -175,13 +175,21 @@ impl Batches for MemoryLog {
         opening: Opening,
         whole: bool,
     ) -> Reply<'a, CanvasHead> {
-        self.step(move |world, now_ms| {
+        let opened = self.step(move |world, now_ms| {
             let rules = &self.me.canvas_rules;
             let canvases = &world.state.canvases;
             let there = canvases.len() as u64;
             let max = self.me.quotas.canvases;
             if !canvases.contains_key(canvas.as_str()) && max.is_some_and(|max| there >= max) {
                 return Err(Fault::Many(there, format!("there are {there} canvases")));
+            }
+            if !canvases.contains_key(canvas.as_str()) {
+                let gone = || Fault::Canvas("it is gone".to_owned());
+                let missed = world.state.missed(canvas, self.number, whole);
+                if missed.ok_or_else(gone)? {
+                    let heard = world.publish(canvas.as_str(), &Published::Gone(String::new()));
+                    return Ok((Err(Fault::NotNow("another puts it back".to_owned())), heard));
+                }
             }
             let opened = world
                 .state
@@ -194,8 +202,9 @@ impl Batches for MemoryLog {
             if !whole {
                 head.whole.clear();
             }
-            Ok((head, heard))
-        })
+            Ok((Ok(head), heard))
+        });
+        async move { opened.await? }.boxed()
     }
 
     fn look<'a>(&'a self, canvas: &'a CanvasId) -> Reply<'a, Option<Looked>> {
@@ -331,6 +340,13 @@ impl Snapshots for MemoryLog {
     fn report_unreadable<'a>(&'a self, canvas: &'a CanvasId, snapshot: &'a str) -> Reply<'a, ()> {
         self.step(move |world, _| {
             let published = Published::Unreadable(snapshot.to_owned());
+            Ok(((), world.publish(canvas.as_str(), &published)))
+        })
+    }
+
+    fn report_gone<'a>(&'a self, canvas: &'a CanvasId, word: &'a str) -> Reply<'a, ()> {
+        self.step(move |world, _| {
+            let published = Published::Gone(word.to_owned());
             Ok(((), world.publish(canvas.as_str(), &published)))
         })
     }

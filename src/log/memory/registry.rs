@@ -78,6 +78,13 @@ impl Registry for MemoryLog {
         })
     }
 
+    fn holds_not<'a>(&'a self, canvas: &'a CanvasId) -> Reply<'a, ()> {
+        self.ask(move |world, _| {
+            let me = world.state.instances.entry(self.number).or_default();
+            me.canvases.remove(canvas.as_str());
+        })
+    }
+
     fn lease(&self, dead: u32) -> Reply<'_, bool> {
         self.ask(move |world, _| world.state.lease(dead, self.engine.now_ms()))
     }

@@ -292,6 +292,16 @@ impl State {
         }
     }
 
+    /// Whether another instance has that canvas, which is gone; `None` if this one has it itself.
+    pub(super) fn missed(&mut self, id: &CanvasId, number: u32, whole: bool) -> Option<bool> {
+        let instance = self.instances.entry(number).or_default();
+        if instance.canvases.remove(id.as_str()) && !whole {
+            instance.canvases.insert(id.to_string());
+            return None;
+        }
+        Some(self.held(id.as_str(), number))
+    }
+
     /// Opens a canvas. Gives what is published, if it begins anew.
     pub(super) fn open(
         &mut self,

@@ -1,7 +1,7 @@
 -- Gives a canvas to an instance, creating it if it is new: where it is, and its snapshot if that is small.
 -- KEYS: relay, canvas, log, the instance's canvases, instances, totals, names of canvases
 -- ARGV: era, time, name, the epoch of a new canvas, a batch that begins a new epoch, channel, rules, a name to set aside under,
--- 'whole' or 'head', how many canvases there may be ('': any number)
+-- 'whole' or 'head', how many canvases there may be ('': any number), what instances' names begin with
 local now, canvas, log = clock(), KEYS[2], KEYS[3]
 if ARGV[10] ~= '' and redis.call('EXISTS', canvas) == 0 and not redis.call('ZSCORE', KEYS[7], ARGV[3]) then
   local there = redis.call('ZCARD', KEYS[7])
@@ -10,12 +10,23 @@ if ARGV[10] ~= '' and redis.call('EXISTS', canvas) == 0 and not redis.call('ZSCO
   end
 end
 even_if_full()
-redis.call('SADD', KEYS[4], ARGV[3])
 local function known()
   return redis.call('HMGET', canvas, 'n', 'h', 't', 'base', 'epoch', 'saved', 'rules', 'pieces', 'snap', 'rows', 'told', 'takes')
 end
 local it = known()
 if not it[1] then
+  if ARGV[9] == 'head' and redis.call('SISMEMBER', KEYS[4], ARGV[3]) == 1 then
+    return redis.error_reply('ERR its hash is gone')
+  end
+  -- Somebody removed its hash, if another instance has it: that puts it back. Of what this one has of it, it says itself that it is of no use.
+  redis.call('SREM', KEYS[4], ARGV[3])
+  -- Of a dead one nothing is waited for: its clients can't be turned away before the canvas is there.
+  for _, instance in ipairs(redis.call('ZRANGEBYSCORE', KEYS[5], number(now - 10000), '+inf')) do
+    if redis.call('SISMEMBER', ARGV[11] .. instance .. ':canvases', ARGV[3]) == 1 then
+      redis.call('PUBLISH', ARGV[6], 'm-')
+      return redis.error_reply('TRYAGAIN its keys are gone, and another process puts them back')
+    end
+  end
   local n, t = '0', number(now)
   local first = redis.pcall('XRANGE', log, '-', '+', 'COUNT', 1)
   if not first.err and first[1] and first[1][1] == '1-0' then
@@ -35,6 +46,7 @@ if not it[1] then
   redis.call('HSET', canvas, 'takes', takes_out(takes), 'walk', redis.call('HGET', KEYS[6], 'walk') or '')
   it = known()
 end
+redis.call('SADD', KEYS[4], ARGV[3])
 redis.call('ZADD', KEYS[7], 0, ARGV[3])
 if it[4] ~= base then
   local why, n, t = keep(canvas, log, now, ARGV[5])

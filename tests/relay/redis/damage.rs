@@ -62,6 +62,20 @@ async fn a_canvas_whose_keys_are_gone_is_put_back_and_harms_no_other() {
     }
 }
 
+/// A process that has no copy does not begin a canvas anew while another one has it.
+#[tokio::test]
+async fn whoever_comes_to_a_canvas_whose_keys_are_gone_waits_for_it() {
+    let over = Over::start(2, &["--presence-grace", "60s"]).await;
+    let mut ada = over.relay.join(0, "victim").await;
+    for n in 0..20 {
+        ada.commit(create(&format!("o{n}"), "x")).await;
+    }
+    over.server
+        .ask(&["DEL", "scumble:canvas:victim", "scumble:log:victim"]);
+    let late = over.relay.join(1, "victim").await;
+    assert_eq!(late.model.objects.len(), 20);
+}
+
 /// A canvas that nobody has open can't be read. The clients of a dead process are away on all others nevertheless, and the
 /// process is out of the registry.
 #[tokio::test]

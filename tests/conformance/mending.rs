@@ -1,0 +1,118 @@
+//! Copies over the engine in memory, of which the engine loses something.
+
+use scumble::log::memory::Trouble;
+use serde_json::{Value, json};
+
+use crate::harness::{Relay, Seat, eventually};
+use crate::recorder::Recorder;
+use crate::replicated::Replicated;
+
+fn object(id: &str) -> Value {
+    json!({"type": "object-create", "object": {"id": id, "kind": "box"}})
+}
+
+fn seat(relay: &Relay<Replicated>, instance: usize) -> Seat {
+    relay.seat_with(instance, "board", Recorder::starting_over())
+}
+
+/// The ids of what is on the canvas.
+fn objects(seat: &Seat) -> Vec<String> {
+    let objects = seat.snapshot().objects;
+    let ids = objects.iter().map(|text| {
+        let object: Value = serde_json::from_str(text).expect("an object");
+        object["id"].as_str().expect("an id").to_owned()
+    });
+    let mut ids: Vec<_> = ids.collect();
+    ids.sort();
+    ids
+}
+
+/// The answer of the engine is lost, but its batch is heard; and then the batch is lost. Its author was answered, and is told that it
+/// is gone: a second answer, to another place, would be one too many.
+#[test]
+fn what_was_answered_is_not_committed_again_where_it_was_lost() {
+    let relay = Relay::<Replicated>::start();
+    let engine = &relay.cluster().engine;
+    let board = seat(&relay, 0);
+    let mut ada = board.client("ada");
+    board.ask(&mut ada, &object("a"));
+    engine.set_replicates(false);
+    let forget = 1_000;
+    engine.set_trouble(Trouble {
+        forget,
+        ..Trouble::default()
+    });
+    board.ask(&mut ada, &object("b"));
+    engine.fail_over();
+    engine.set_trouble(Trouble::default());
+    board.send(&mut ada, &object("c"));
+    eventually("what is left", || {
+        (objects(&board) == ["a", "c"]).then_some(())
+    });
+    let answers = board.recorder.look(|seen| {
+        let of_second = seen.ended.get(&(ada.author.conn, 2));
+        of_second.cloned().unwrap_or_default()
+    });
+    assert_eq!(answers.len(), 1, "{answers:?}");
+}
+
+/// Whoever comes to a canvas whose keys are gone waits until those put it back who have it.
+#[test]
+fn a_canvas_that_is_gone_is_not_begun_anew_beside_a_copy() {
+    let relay = Relay::<Replicated>::start();
+    let here = seat(&relay, 0);
+    let mut ada = here.client("ada");
+    here.ask(&mut ada, &object("a"));
+    relay.cluster().engine.lose("board", true);
+    let there = seat(&relay, 1);
+    assert_eq!(objects(&there), ["a"]);
+    here.send(&mut ada, &object("b"));
+    eventually("both see both", || {
+        let see = |seat| objects(seat) == ["a", "b"];
+        (see(&here) && see(&there)).then_some(())
+    });
+}
+
+/// A process that lags finds the keys gone first. What the others were told is there all the same.
+#[test]
+fn a_copy_that_lags_is_not_what_is_put_back() {
+    let relay = Relay::<Replicated>::start();
+    let engine = &relay.cluster().engine;
+    let (here, there) = (seat(&relay, 0), seat(&relay, 1));
+    let (mut ada, mut ben) = (here.client("ada"), there.client("ben"));
+    here.ask(&mut ada, &object("a"));
+    there.ask(&mut ben, &object("b"));
+    engine.hold_back("instance-2", true);
+    here.ask(&mut ada, &object("c"));
+    engine.lose("board", true);
+    there.send(&mut ben, &object("d"));
+    let third = seat(&relay, 2);
+    let found = objects(&third);
+    assert!(
+        found.starts_with(&["a".to_owned(), "b".to_owned(), "c".to_owned()]),
+        "{found:?}"
+    );
+    engine.hold_back("instance-2", false);
+    eventually("all of it", || (objects(&third).len() == 4).then_some(()));
+}
+
+/// Whoever comes back and finds fewer batches than it has, in the same era, has another canvas.
+#[test]
+fn a_canvas_that_was_begun_anew_meanwhile_is_read_anew() {
+    let relay = Relay::<Replicated>::start();
+    let engine = &relay.cluster().engine;
+    let here = seat(&relay, 0);
+    let mut ada = here.client("ada");
+    for id in ["a", "b", "c", "d"] {
+        here.ask(&mut ada, &object(id));
+    }
+    engine.cut_off("instance-1", true);
+    engine.lose("board", false);
+    let there = seat(&relay, 1);
+    let mut ben = there.client("ben");
+    there.ask(&mut ben, &object("x"));
+    engine.cut_off("instance-1", false);
+    eventually("the other canvas", || {
+        (objects(&here) == ["x"]).then_some(())
+    });
+}
