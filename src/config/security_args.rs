@@ -140,12 +140,11 @@ impl SecurityArgs {
             }
             _ => {}
         }
-        if let Some(file) = &self.revoked_file {
-            if keys.is_empty() {
-                let hint =
-                    "is of no use without tokens: --auth-secret-file or --auth-public-key-file";
-                return Err(ConfigError::new("revoked-file", file.display(), hint));
-            }
+        if let Some(file) = &self.revoked_file
+            && keys.is_empty()
+        {
+            let hint = "is of no use without tokens: --auth-secret-file or --auth-public-key-file";
+            return Err(ConfigError::new("revoked-file", file.display(), hint));
         }
         Ok(Security {
             keys,

@@ -475,7 +475,7 @@ async fn a_refused_token_leaves_a_line_with_the_reason_and_the_address_and_many_
         }
     })
     .await;
-    let most = 1 + began.elapsed().as_secs() as usize;
+    let most = 1 + usize::try_from(began.elapsed().as_secs()).expect("a short test");
     assert!(lines(&log, "canvas") <= most, "more than {most}: {log}");
     assert!(!log.contains("this-is-wrong"), "{log}");
 

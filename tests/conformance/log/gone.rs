@@ -23,10 +23,10 @@ pub(super) async fn what_another_instance_has_is_not_begun_anew<K: Kind>() {
     let opened = ben.log.open(&board, opening(), true).await;
     assert!(matches!(opened, Err(Fault::NotNow(_))), "{opened:?}");
     let gone = |word: &str| Published::Gone(word.to_owned());
-    ada.ears.until(|it| *it == gone("")).await;
+    ada.received.until(|it| *it == gone("")).await;
     let said = ada.log.report_gone(&board, "a word").await;
     said.expect("an answer");
-    ada.ears.until(|it| *it == gone("a word")).await;
+    ada.received.until(|it| *it == gone("a word")).await;
     let looked = ada.log.open(&board, opening(), false).await;
     assert!(matches!(looked, Err(Fault::Canvas(_))), "{looked:?}");
     let copy = whole(1, b"all of it");
@@ -34,7 +34,7 @@ pub(super) async fn what_another_instance_has_is_not_begun_anew<K: Kind>() {
     assert!(at.expect("an answer").is_some(), "it was not put back");
     assert_eq!(&ben.open(&board).await.whole[..], b"all of it");
 
-    // Who says that it has nothing of a canvas is not waited for.
+    // An instance that says that it has nothing of a canvas is not waited for.
     ada.log.holds_not(&other).await.expect("an answer");
     assert_eq!(ben.open(&other).await.n, 0);
 }
