@@ -159,8 +159,9 @@ pub trait Batches: Send + Sync {
 
     /// Finds out where a canvas is, creating it if it is new; with a small snapshot, if `whole`. The canvas counts as one that this instance
     /// has. Where something was lost since it was opened last, it begins anew. A canvas that is gone and that another instance has is not
-    /// new: those who have it are told, and until it is put back there is [`Fault::NotNow`]. Whoever has it and looks for its head only
-    /// is told with [`Fault::Canvas`].
+    /// new: those who have it are told, and until it is put back there is [`Fault::NotNow`]. An instance that was not heard for
+    /// [`HEARTBEAT_STALE`](crate::limits::HEARTBEAT_STALE) is dead, and nobody waits for it. Whoever has the canvas and looks for its head
+    /// only is told with [`Fault::Canvas`].
     fn open<'a>(
         &'a self,
         canvas: &'a CanvasId,

@@ -12,7 +12,7 @@ use super::removal::{Known, known, replayed};
 use super::retry::{self, end};
 use super::rows::{Lease, Message, State};
 use super::store::Store;
-use super::work::{Res, Work, kind, parse_partition_id, standing};
+use super::work::{ENDED, Res, Work, kind, parse_partition_id, standing};
 use super::{finish, pop, unordered};
 
 /// Leases that acks of one request have touched, and whether something of them is to come again.
@@ -287,6 +287,12 @@ fn live_row<S: Store>(w: &mut Work<'_, S>, row: &Lease) -> Res<Option<(Spot, i64
     let Some(at) = w.group_keyed(row.queue, row.grp)? else {
         return Ok(None);
     };
+    // A partition that was deleted has its rows for a while.
+    if w.see_partition(row.partition)?
+        .is_none_or(|row| row.tag == ENDED)
+    {
+        return Ok(None);
+    }
     let spot = Spot {
         queue: row.queue,
         at,

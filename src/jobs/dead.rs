@@ -72,6 +72,10 @@ pub(crate) fn replay<S: Store>(w: &mut Work<'_, S>, id: i64) -> Res<Answer, S> {
         let message = "a replay of this message waits already";
         return Ok(Answer::Refused(Refusal::conflict("duplicate", message)));
     }
+    if w.see_cursor(partition, grp)?.is_none() {
+        // What was there before the group comes before the replay.
+        groups::join_partition(w, queue, at, partition)?;
+    }
     // The bytes of the dead become free before those of the message are counted.
     unbury(w, &dead)?;
     let bytes = push::size(&dead.payload, dead.name.len(), dead.trace.as_deref());

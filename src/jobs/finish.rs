@@ -72,7 +72,7 @@ pub(crate) fn finish<S: Store>(
 }
 
 /// Whether a group beside `own` has the message still before it.
-fn needed<S: Store>(
+pub(crate) fn needed<S: Store>(
     w: &mut Work<'_, S>,
     queue: i64,
     own: i64,

@@ -148,7 +148,7 @@ pub(crate) fn join_partition<S: Store>(
         let there = if group.mode == 0 {
             row.messages
         } else {
-            row.next_seq - next
+            (row.next_seq - next).min(row.messages)
         };
         if fifo && let Some(group) = w.group_at(queue, at) {
             group.waiting += there;

@@ -8,7 +8,7 @@ use super::push::create;
 use super::removal::MARK_BYTES;
 use super::rows::{Gone, PartitionName, Queue, QueueName};
 use super::store::Store;
-use super::work::{Res, Work, check_name};
+use super::work::{ENDED, Res, Work, check_name};
 use super::{groups, sweep};
 
 /// A queue gets these settings; those that are not given stay, or are the defaults of a new one.
@@ -191,7 +191,7 @@ pub(crate) fn end_partition<S: Store>(w: &mut Work<'_, S>, queue: i64, key: i64)
     w.store.delete::<PartitionName>(&place)?;
     if let Some(found) = w.partition(key)? {
         // Whoever still names it by its number finds another tag.
-        found.tag = -1;
+        found.tag = ENDED;
     }
     if let Some(found) = w.queue(queue)? {
         found.partitions -= 1;

@@ -89,6 +89,9 @@ pub(crate) fn parse_partition_id(text: &str) -> Option<(i64, i64)> {
     (part(76, 4)? == 8 && part(60, 4)? == 8).then_some((key, tag))
 }
 
+/// The tag of a partition that was deleted and goes row by row: no name has it.
+pub(crate) const ENDED: i64 = -1;
+
 /// Bits of a tag.
 pub(crate) fn tag(random: [u8; 16]) -> i64 {
     let bytes = random.first_chunk().copied().unwrap_or_default();

@@ -1,10 +1,11 @@
 //! How messages leave their partition, and what is known of their names afterwards: marks, so that who pushes one again
 //! hears that it was there. Messages side by side that end together leave in one step, with one mark.
 
+use super::finish;
 use super::push::bytes_of;
 use super::rows::{Mark, Message, Named, Run};
 use super::store::Store;
-use super::work::{Res, Work, digest, digest_for, ends, placed};
+use super::work::{ENDED, Res, Work, digest, digest_for, ends, placed};
 
 /// What a mark takes, with its index.
 pub(crate) const MARK_BYTES: i64 = 112;
@@ -245,7 +246,7 @@ fn place_of(seq: i64, bytes: i64) -> [u8; 16] {
 }
 
 /// The two numbers of a mark of a place.
-fn place_in(mark: &Mark) -> (i64, i64) {
+pub(super) fn place_in(mark: &Mark) -> (i64, i64) {
     let (halves, _) = mark.digest.as_chunks::<8>();
     let half = |at: usize| halves.get(at).copied().unwrap_or_default();
     (i64::from_be_bytes(half(0)), i64::from_be_bytes(half(1)))
@@ -314,24 +315,31 @@ pub(crate) fn end_mark<S: Store>(w: &mut Work<'_, S>, mark: &Mark) -> Res<i64, S
         ends::KEPT => end_kept(w, mark.queue, (partition, seq))?,
         ends::KEPT_NAME => {
             let named: Option<Named> = w.store.get(&(partition, mark.digest))?;
-            if let Some(named) = named.filter(|named| named.seq > 0) {
-                end_kept(w, mark.queue, (partition, named.seq))?;
-            }
+            let seq = named.map_or(0, |named| named.seq);
+            end_kept(w, mark.queue, (partition, seq))?;
         }
         _ => {}
     }
     Ok(MARK_BYTES)
 }
 
-/// A completed message has been kept for long enough.
+/// A completed message has been kept for long enough. A group that came back to it may have it before it again: then it
+/// stays until that group is done with it.
 fn end_kept<S: Store>(w: &mut Work<'_, S>, queue: i64, key: (i64, i64)) -> Res<(), S> {
-    let Some(message) = w.store.get::<Message>(&key)? else {
+    match w.queue(queue)? {
+        // Each mark counts once, whatever has become of its message.
+        Some(row) if key.0 >= row.cleared => row.kept -= 1,
+        _ => return Ok(()),
+    }
+    let ended = w.see_partition(key.0)?.is_none_or(|row| row.tag == ENDED);
+    let Some(message) = w.store.get::<Message>(&key)?.filter(|_| !ended) else {
         return Ok(());
     };
-    if let Some(row) = w.queue(queue)? {
-        row.kept -= 1;
+    let leaving = Leaving::from(&message);
+    if finish::needed(w, queue, 0, key.0, &leaving)? {
+        return Ok(());
     }
-    remove(w, queue, key.0, &Leaving::from(&message), true)
+    remove(w, queue, key.0, &leaving, true)
 }
 
 /// Forgets the oldest marks of a queue before their time, up to a thousand, until so many bytes are free.

@@ -133,8 +133,8 @@ fn partitions<S: Store>(
         if row.key < cleared {
             continue;
         }
-        let rest_ms = options.dedup_ms.max(limits::JOB_EMPTY_MS);
-        if row.messages == 0 && w.now - row.used_at > rest_ms {
+        let unused = row.messages == 0 && w.now - row.used_at > limits::JOB_EMPTY_MS;
+        if unused && !remembers(w, row.key)? {
             remove_empty(w, &row)?;
             *rows = rows.saturating_sub(4);
         } else if row.messages > 0 {
@@ -145,6 +145,15 @@ fn partitions<S: Store>(
         }
     }
     Ok(more.then_some(last))
+}
+
+/// Whether it knows the name of a message that was completed: a push of that name is a duplicate for a while.
+fn remembers<S: Store>(w: &mut Work<'_, S>, partition: i64) -> Res<bool, S> {
+    let named: Option<Named> = w
+        .store
+        .first(&(partition, [0; 16]), &(partition + 1, [0; 16]))?;
+    let run: Option<Run> = w.store.first(&(partition, 0), &(partition + 1, 0))?;
+    Ok(run.is_some() || named.is_some_and(|named| named.seq == 0))
 }
 
 /// Nothing is in it, and nobody would miss it.
@@ -371,7 +380,9 @@ fn group_gone<S: Store>(w: &mut Work<'_, S>, one: &mut Gone, rows: &mut usize) -
                 return Ok(false);
             }
         }
-        if w.see_queue(queue)?.is_some() && !groups::trim(w, queue, name.key, 256)? {
+        // What was cleared is no longer counted, and goes with its partition.
+        let stands = |row: &Queue| name.key >= row.cleared;
+        if w.see_queue(queue)?.is_some_and(stands) && !groups::trim(w, queue, name.key, 256)? {
             *rows = rows.saturating_sub(256);
             return Ok(false);
         }

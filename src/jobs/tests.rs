@@ -1,6 +1,7 @@
 //! The contract of the queue, on every store: each test is a sentence of it, played in virtual time over memory, SQLite and Redis.
 
 mod assets;
+mod books;
 mod bounds;
 mod deliveries;
 mod groups;

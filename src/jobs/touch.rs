@@ -119,7 +119,11 @@ fn delete_unread<S: Store>(w: &mut Work<'_, S>, touch: &Touch) -> Res<Answer, S>
             .cloned(),
         None => None,
     };
-    let Some(row) = row else {
+    let cleared = match &row {
+        Some(row) => w.see_queue(row.queue)?.map(|queue| queue.cleared),
+        None => None,
+    };
+    let Some(row) = row.filter(|row| cleared.is_some_and(|cleared| row.key >= cleared)) else {
         return Ok(Answer::Refused(no_message(&touch.name)));
     };
     let Some(Known::There(message)) = known(w, row.key, &touch.name)? else {

@@ -123,7 +123,7 @@ pub(crate) fn end<S: Store>(w: &mut Work<'_, S>, mark: &Mark) -> Res<(), S> {
     }
 }
 
-fn bytes(note: &Trace) -> i64 {
+pub(super) fn bytes(note: &Trace) -> i64 {
     let bytes = note.data.len() + note.names.len() + note.message.len() + 128;
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }

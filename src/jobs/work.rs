@@ -10,8 +10,8 @@ use crate::limits::JobLimits;
 pub(crate) use super::effects::{Counts, Effects};
 pub(crate) use super::kinds::{ends, kind, standing};
 pub(crate) use super::names::{
-    check_name, digest, digest_for, hash, lease_text, name_at, parse_lease, parse_partition_id,
-    partition_id, placed, tag,
+    ENDED, check_name, digest, digest_for, hash, lease_text, name_at, parse_lease,
+    parse_partition_id, partition_id, placed, tag,
 };
 
 pub(crate) type Res<T, S> = Result<T, <S as Store>::Error>;

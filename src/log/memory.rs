@@ -150,6 +150,14 @@ impl MemoryEngine {
         }
     }
 
+    /// Nothing was heard of an instance for so much longer.
+    pub fn forget_beats(&self, number: u32, longer_ms: i64) {
+        let instances = &mut self.world.lock().state.instances;
+        if let Some(instance) = instances.get_mut(&number) {
+            instance.beat -= longer_ms;
+        }
+    }
+
     /// From now on an instance hears nothing of what is published, until it is let: then it hears all of it.
     pub fn hold_back(&self, name: &str, back: bool) {
         let mut world = self.world.lock();

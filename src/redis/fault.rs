@@ -42,7 +42,9 @@ impl From<RedisError> for Fault {
             }
             (Some(code), _) if LEAVE.contains(&code) => Self::Link(text),
             (Some(code), _) if LATER.contains(&code) => Self::NotNow(text),
-            (Some(_), _) | (None, ErrorKind::Server(_) | ErrorKind::UnexpectedReturnType) => {
+            // Where the connection itself said nonsense, it ends, and the next request finds that.
+            (Some(_), _)
+            | (None, ErrorKind::Server(_) | ErrorKind::UnexpectedReturnType | ErrorKind::Parse) => {
                 Self::Canvas(text)
             }
             (None, _) => Self::Link(text),
@@ -118,6 +120,10 @@ mod tests {
         assert!(matches!(said("MANY 17"), Fault::Many(17, _)));
         let wrong = said("WRONGTYPE Operation against a key");
         assert!(matches!(wrong, Fault::Canvas(_)), "{wrong:?}");
+        let many = redis::Value::BulkString(b"many".to_vec());
+        let number = redis::from_redis_value::<u64>(many).map_err(RedisError::from);
+        let overwritten = Fault::from(number.expect_err("no number"));
+        assert!(matches!(overwritten, Fault::Canvas(_)), "{overwritten:?}");
         let cut = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
         assert!(matches!(Fault::from(RedisError::from(cut)), Fault::Link(_)));
     }

@@ -243,6 +243,11 @@ impl Replica {
         inner.state.is_some() && !inner.stale
     }
 
+    /// Whether it has something of the canvas, current or not. Without it the canvas counts as one that is not here.
+    pub(super) fn has_copy(&self) -> bool {
+        self.inner.lock().state.is_some()
+    }
+
     pub(super) fn is_unused(&self) -> bool {
         self.inner.lock().is_unused()
     }

@@ -95,9 +95,11 @@ impl Shared {
         self.others.store(connected, Ordering::Relaxed);
     }
 
-    /// Says which canvases this instance has, for whoever will have to turn its clients away.
-    pub(super) async fn list(&self, session: &Session) -> Result<(), Fault> {
-        let all = self.canvases.all();
+    /// Says which canvases this instance has, for whoever will have to turn its clients away. What is being read counts: it was opened
+    /// already.
+    async fn list(&self, session: &Session) -> Result<(), Fault> {
+        let mut all = self.canvases.all();
+        all.retain(|replica| replica.has_copy() || replica.loading.try_lock().is_err());
         let canvases: Vec<CanvasId> = all.iter().map(|replica| replica.id.clone()).collect();
         session.log.holds(&canvases).await
     }

@@ -60,7 +60,9 @@ impl Shared {
         let canvases: Vec<CanvasId> = chunk.iter().map(|r| r.id.clone()).collect();
         session.log.subscribe(&canvases).await?;
         // The others may have taken this instance for dead, and have forgotten what it had.
-        session.log.holds(&canvases).await?;
+        let with_copies = chunk.iter().filter(|replica| replica.has_copy());
+        let held: Vec<CanvasId> = with_copies.map(|r| r.id.clone()).collect();
+        session.log.holds(&held).await?;
         let here: Vec<u64> = chunk.iter().map(|r| r.inner.lock().n).collect();
         let found = match session.log.ends(&canvases).await {
             // Which of them it is, shows later.

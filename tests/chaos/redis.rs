@@ -14,7 +14,8 @@ use tokio::task::JoinSet;
 use super::crowd::{Crowd, come_back};
 use super::fleet::Fleet;
 use crate::harness::history::{self, Record, check_agreement};
-use crate::harness::{Client, PATIENCE, Random, eventually, roster, soon};
+use crate::harness::{Client, PATIENCE, Random, roster, soon};
+use crate::redis_server::RedisServer;
 use place::Place;
 
 const PROCESSES: usize = 3;
@@ -192,23 +193,23 @@ async fn havoc(
             4 => place.cut(),
             5 => place.hang(random),
             _ => {
-                let gone_on = mended(fleet, crowd);
-                forgotten.extend(place.suffer(random, gone_on).await);
+                let mended = mended(fleet, crowd);
+                forgotten.extend(place.suffer(random, mended).await);
             }
         }
     }
     forgotten
 }
 
-/// Waits until a process says that it put a canvas back, or until it is clear that nothing was to be put back.
-fn mended(fleet: &Fleet, crowd: &Crowd) -> impl Future<Output = ()> {
+/// Whether a process says that it put a canvas back, or it is clear that nothing was to be put back. What was on its way before comes
+/// also where the keys are damaged; whoever has a copy must not end then.
+fn mended(fleet: &Fleet, crowd: &Crowd) -> impl Fn(&RedisServer) -> bool {
     let before = (fleet.said("was put back"), *crowd.progress.borrow());
-    let gone_on = move || {
+    move |server| {
         let (said, placed) = (fleet.said("was put back"), *crowd.progress.borrow());
-        said > before.0 || placed > before.1 + GONE_ON || crowd.busy.load(Ordering::Acquire) == 0
-    };
-    async move {
-        eventually("keys that are put right", async || gone_on().then_some(())).await;
+        said > before.0
+            || placed > before.1 + GONE_ON && place::are_sound(server)
+            || crowd.busy.load(Ordering::Acquire) == 0
     }
 }
 

@@ -51,6 +51,11 @@ impl<C: Cluster> Relay<C> {
         &self.cluster
     }
 
+    /// What comes of it.
+    pub fn wait_for<T>(&self, future: impl Future<Output = T>) -> T {
+        bounded(self.runtime.handle(), future)
+    }
+
     /// The number of instances.
     pub fn len(&self) -> usize {
         self.instances.len()

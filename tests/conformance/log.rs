@@ -20,7 +20,7 @@ use scumble::protocol::ids::{CanvasId, Epoch};
 use scumble::redis::{Redis, RedisConfig};
 
 use crate::redis_server::RedisServer;
-use gone::what_another_instance_has_is_not_begun_anew;
+use gone::{for_a_dead_instance_nobody_waits, what_another_instance_has_is_not_begun_anew};
 use looking::who_looks_sees_a_canvas_and_changes_nothing;
 use quotas::{
     a_log_has_room_by_the_rule_of_quotas, one_canvas_too_many_is_not_made, parting,
@@ -45,6 +45,9 @@ trait Kind {
 
     /// Somebody removes a canvas.
     fn lose(&self, name: &str);
+
+    /// Nothing was heard of an instance for so much longer.
+    fn forget_beats(&self, number: u32, longer_ms: i64);
 }
 
 struct InMemory(Arc<MemoryEngine>);
@@ -64,6 +67,10 @@ impl Kind for InMemory {
 
     fn lose(&self, name: &str) {
         self.0.lose(name, true);
+    }
+
+    fn forget_beats(&self, number: u32, longer_ms: i64) {
+        self.0.forget_beats(number, longer_ms);
     }
 }
 
@@ -91,6 +98,11 @@ impl Kind for OverRedis {
     fn lose(&self, name: &str) {
         let keys = ["canvas", "log"].map(|kind| format!("scumble:{kind}:{name}"));
         self.0.ask(&["DEL", &keys[0], &keys[1]]);
+    }
+
+    fn forget_beats(&self, number: u32, longer_ms: i64) {
+        let (by, number) = (format!("-{longer_ms}"), number.to_string());
+        self.0.ask(&["ZINCRBY", "scumble:instances", &by, &number]);
     }
 }
 
@@ -838,7 +850,7 @@ macro_rules! engines {
                 a_dead_instance_is_leased_to_one what_was_never_used_leaves_nothing
                 an_older_summary_takes_no_newer_ones_place
                 what_was_lost_is_put_back_far_from_where_it_was
-                what_another_instance_has_is_not_begun_anew
+                what_another_instance_has_is_not_begun_anew for_a_dead_instance_nobody_waits
                 rows_are_committed_by_whoever_comes_first
                 hooks_are_told_of_a_batch_by_whoever_comes_first
                 samples_of_all_are_kept_for_a_while

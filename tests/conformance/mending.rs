@@ -1,6 +1,10 @@
 //! Copies over the engine in memory, of which the engine loses something.
 
+use std::sync::Arc;
+
 use scumble::log::memory::Trouble;
+use scumble::log::{Introduction, Listener, Log, Published, StoredSnapshot};
+use scumble::protocol::ids::CanvasId;
 use serde_json::{Value, json};
 
 use crate::harness::{Relay, Seat, eventually};
@@ -115,4 +119,71 @@ fn a_canvas_that_was_begun_anew_meanwhile_is_read_anew() {
     eventually("the other canvas", || {
         (objects(&here) == ["x"]).then_some(())
     });
+}
+
+/// Hears nothing.
+struct Deaf;
+
+impl Listener for Deaf {
+    fn heard(&self, _link: u64, _canvas: &str, _published: Published) {}
+
+    fn heard_rows(&self, _link: u64, _message: &[u8]) {}
+
+    fn broke(&self, _link: u64, _why: &str) {}
+}
+
+/// A link of another instance, which has nothing.
+fn link(relay: &Relay<Replicated>) -> Arc<dyn Log> {
+    let cluster = relay.cluster();
+    let me = Introduction {
+        instance_id: "outside".to_owned(),
+        ..cluster.introduced.clone().expect("instances")
+    };
+    let member = cluster.engine.member(me);
+    let link = relay.wait_for(member.connect(1, 0, Arc::new(Deaf)));
+    link.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Where nothing could be read, nothing is. Who said that it has it would be waited for.
+#[test]
+fn an_instance_without_a_copy_does_not_say_that_it_has_the_canvas() {
+    let relay = Relay::<Replicated>::start();
+    let engine = &relay.cluster().engine;
+    let other = seat(&relay, 1);
+    let broken = CanvasId::parse("broken").expect("a name");
+    let outside = link(&relay);
+    let nonsense = StoredSnapshot {
+        n: 1,
+        name: String::new(),
+        parts: 0,
+        whole: b"nonsense".to_vec(),
+    };
+    let put = relay.wait_for(outside.restore(&broken, &nonsense, None));
+    put.expect("an answer");
+    let opened = other.backplane.open(&broken, Arc::new(Recorder::default()));
+    assert!(relay.wait_for(opened).is_err(), "it can't be read");
+    let members = relay.wait_for(outside.members()).expect("an answer");
+    let named = members
+        .iter()
+        .find(|it| it.name.as_deref() == Some("instance-2"));
+    let number = named.expect("it is there").number;
+    let lists_again = |outside: &Arc<dyn Log>| {
+        eventually("its list", || {
+            let names = relay.wait_for(outside.canvases_of(number));
+            let names = names.expect("an answer");
+            (!names.is_empty()).then_some(names)
+        })
+    };
+
+    // The others took it for dead, and it goes on.
+    let left = relay.wait_for(outside.leave(number, None));
+    left.expect("an answer");
+    assert_eq!(lists_again(&outside), ["board"]);
+
+    // It comes back.
+    let left = relay.wait_for(outside.leave(number, None));
+    left.expect("an answer");
+    engine.break_links();
+    let outside = link(&relay);
+    assert_eq!(lists_again(&outside), ["board"]);
 }

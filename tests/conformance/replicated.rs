@@ -18,6 +18,8 @@ pub struct Replicated {
     pub engine: Arc<MemoryEngine>,
     options: Options,
     started: usize,
+    /// How the last one that was started makes itself known.
+    pub introduced: Option<Introduction>,
 }
 
 impl Cluster for Replicated {
@@ -29,12 +31,16 @@ impl Cluster for Replicated {
             engine: MemoryEngine::new(7),
             options: options.clone(),
             started: 0,
+            introduced: None,
         }
     }
 
     fn add(&mut self) -> Arc<dyn Backplane> {
         self.started += 1;
-        start_instance(&self.options, self.started, |me| Ok(self.engine.member(me)))
+        start_instance(&self.options, self.started, |me| {
+            self.introduced = Some(me.clone());
+            Ok(self.engine.member(me))
+        })
     }
 }
 

@@ -222,6 +222,10 @@ pub(crate) fn restand<S: Store>(w: &mut Work<'_, S>, spot: Spot) -> Res<(), S> {
     let Some(cursor) = w.see_cursor(partition, grp)?.cloned() else {
         return Ok(());
     };
+    // While it is leased, nothing else says how it stands: what is leased would be given out again.
+    if cursor.lease.is_some() {
+        return Ok(());
+    }
     let next_seq = w.see_partition(partition)?.map_or(0, |row| row.next_seq);
     if cursor.next >= next_seq {
         return w.stand(partition, grp, standing::IDLE, 0);

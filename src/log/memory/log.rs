@@ -185,7 +185,7 @@ impl Batches for MemoryLog {
             }
             if !canvases.contains_key(canvas.as_str()) {
                 let gone = || Fault::Canvas("it is gone".to_owned());
-                let missed = world.state.missed(canvas, self.number, whole);
+                let missed = world.state.missed(canvas, self.number, whole, now_ms);
                 if missed.ok_or_else(gone)? {
                     let heard = world.publish(canvas.as_str(), &Published::Gone(String::new()));
                     return Ok((Err(Fault::NotNow("another puts it back".to_owned())), heard));

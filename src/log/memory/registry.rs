@@ -1,8 +1,32 @@
 //! The engine's registry of instances.
 
 use super::super::{Heartbeat, NOBODY, OtherInstance, Proof, Registered, Registry, Reply};
+use super::state::State;
 use super::{Heard, MemoryLog, batch};
+use crate::limits::HEARTBEAT_STALE;
 use crate::protocol::ids::CanvasId;
+
+const STALE_MS: i64 = HEARTBEAT_STALE.as_secs().cast_signed() * 1_000;
+
+impl State {
+    /// Whether another instance that lives has that canvas, which is gone; `None` if this one has it itself.
+    pub(super) fn missed(
+        &mut self,
+        id: &CanvasId,
+        number: u32,
+        whole: bool,
+        now_ms: i64,
+    ) -> Option<bool> {
+        let me = self.instances.entry(number).or_default();
+        if !whole && me.canvases.contains(id.as_str()) {
+            return None;
+        }
+        me.canvases.remove(id.as_str());
+        let since_ms = now_ms - STALE_MS;
+        let mut living = self.instances.values().filter(|it| it.beat >= since_ms);
+        Some(living.any(|it| it.canvases.contains(id.as_str())))
+    }
+}
 
 impl Registry for MemoryLog {
     fn prove(&self, whole: bool, commits: u64) -> Reply<'_, Proof> {

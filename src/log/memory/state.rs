@@ -292,16 +292,6 @@ impl State {
         }
     }
 
-    /// Whether another instance has that canvas, which is gone; `None` if this one has it itself.
-    pub(super) fn missed(&mut self, id: &CanvasId, number: u32, whole: bool) -> Option<bool> {
-        let instance = self.instances.entry(number).or_default();
-        if instance.canvases.remove(id.as_str()) && !whole {
-            instance.canvases.insert(id.to_string());
-            return None;
-        }
-        Some(self.held(id.as_str(), number))
-    }
-
     /// Opens a canvas. Gives what is published, if it begins anew.
     pub(super) fn open(
         &mut self,
@@ -414,7 +404,7 @@ impl State {
         }
     }
 
-    /// Whether an instance other than that one has it.
+    /// Whether an instance other than that one has it, dead or alive.
     pub(super) fn held(&self, name: &str, but: u32) -> bool {
         let mut others = self.instances.iter().filter(|(number, _)| **number != but);
         others.any(|(_, instance)| instance.canvases.contains(name))

@@ -20,7 +20,7 @@ if not it[1] then
   end
   -- Somebody removed its hash, if another instance has it: that puts it back. Of what this one has of it, it says itself that it is of no use.
   redis.call('SREM', KEYS[4], ARGV[3])
-  -- Of a dead one nothing is waited for: its clients can't be turned away before the canvas is there.
+  -- For a dead one nobody waits: its clients can't be turned away before the canvas is there. 10 s: HEARTBEAT_STALE.
   for _, instance in ipairs(redis.call('ZRANGEBYSCORE', KEYS[5], number(now - 10000), '+inf')) do
     if redis.call('SISMEMBER', ARGV[11] .. instance .. ':canvases', ARGV[3]) == 1 then
       redis.call('PUBLISH', ARGV[6], 'm-')

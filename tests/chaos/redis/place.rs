@@ -104,12 +104,12 @@ impl Place {
         self.server().ask(&["CLIENT", "PAUSE", &pause]);
     }
 
-    /// What becomes of it in this kind of round. Gives what it forgets by that. `mended` waits until what was done to a canvas's
-    /// keys is put right.
+    /// What becomes of it in this kind of round. Gives what it forgets by that. `mended` says whether what was done to a canvas's keys
+    /// was put right.
     pub async fn suffer(
         &mut self,
         random: &mut Random,
-        mended: impl Future<Output = ()>,
+        mended: impl Fn(&RedisServer) -> bool,
     ) -> Option<Record> {
         match self.kind {
             Kind::Lives => {}
@@ -120,7 +120,10 @@ impl Place {
             Kind::Meddled => {
                 let which = usize::try_from(random.below(MEDDLING.len() as u64)).expect("small");
                 self.server().ask(MEDDLING[which]);
-                mended.await;
+                eventually("keys that are put right", async || {
+                    mended(self.server()).then_some(())
+                })
+                .await;
             }
             Kind::Full => self.fill(random).await,
         }
@@ -214,6 +217,12 @@ impl Place {
         self.follow(old).await;
         loses.then(|| forgotten(to))
     }
+}
+
+/// Whether the canvas's keys are of the kinds that they should be.
+pub fn are_sound(server: &RedisServer) -> bool {
+    let n = server.ask(&["HGET", "scumble:canvas:board", "n"]);
+    n.parse::<u64>().is_ok() && server.ask(&["TYPE", "scumble:log:board"]) == "stream"
 }
 
 /// What came after that moment may be gone.

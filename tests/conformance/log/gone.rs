@@ -38,3 +38,17 @@ pub(super) async fn what_another_instance_has_is_not_begun_anew<K: Kind>() {
     ada.log.holds_not(&other).await.expect("an answer");
     assert_eq!(ben.open(&other).await.n, 0);
 }
+
+pub(super) async fn for_a_dead_instance_nobody_waits<K: Kind>() {
+    let kind = K::start();
+    let ada = Instance::enter(&kind, "ada").await;
+    let ben = Instance::enter(&kind, "ben").await;
+    let board = id("board");
+    ada.open(&board).await;
+    kind.lose("board");
+    kind.forget_beats(ada.log.number(), 9_000);
+    let opened = ben.log.open(&board, opening(), true).await;
+    assert!(matches!(opened, Err(Fault::NotNow(_))), "{opened:?}");
+    kind.forget_beats(ada.log.number(), 1_001);
+    assert_eq!(ben.open(&board).await.n, 0);
+}
