@@ -286,26 +286,37 @@ pub(crate) fn remove_cursor<S: Store>(
     Ok(true)
 }
 
-/// After a group has ended: messages of a partition that no other needs go. Up to `limit`, from the first on; says whether that was all.
+/// After the group `ended`: messages of a partition that no other needs go, from the place `from` on. Looks at up to `limit`,
+/// and gives the place to go on from if there are more. Where completed messages are kept, only those before the first
+/// that is needed go, since nothing says of a message whether it is one of those that are kept. What was replayed to a
+/// group that is no more goes from anywhere.
 pub(crate) fn trim<S: Store>(
     w: &mut Work<'_, S>,
     queue: i64,
-    partition: i64,
+    (partition, ended): (i64, i64),
+    from: i64,
     limit: usize,
-) -> Res<bool, S> {
+) -> Res<Option<i64>, S> {
     if w.group_count(queue)? == 0 {
-        return Ok(true);
+        return Ok(None);
     }
-    let from = (partition, 0);
+    let kept = w
+        .see_queue(queue)?
+        .is_some_and(|row| row.options.completed_retention_ms > 0);
     let to = (partition + 1, 0);
-    let messages = w.store.scan::<Message>(&from, &to, limit)?;
+    let messages = w.store.scan::<Message>(&(partition, from), &to, limit)?;
+    let mut first = from == 0;
     for message in &messages {
-        for at in 0..w.group_count(queue)? {
-            if finish::has_before_it(w, queue, at, partition, message.seq)? {
-                return Ok(true);
-            }
+        let leaving = Leaving::from(message);
+        let needed = finish::needed(w, queue, ended, partition, &leaving)?;
+        let orphan = !needed && message.only != 0;
+        if orphan || (!needed && (first || !kept)) {
+            remove(w, queue, partition, &leaving, true)?;
+        } else {
+            first = false;
         }
-        remove(w, queue, partition, &Leaving::from(message), true)?;
     }
-    Ok(messages.len() < limit)
+    let more = messages.last().filter(|_| messages.len() == limit);
+    // If all of them went, what comes next is the first.
+    Ok(more.map(|last| if first { 0 } else { last.seq + 1 }))
 }

@@ -261,7 +261,7 @@ tables! {
         kind: i64,
         key: i64,
         other: i64,
-        /// The last partition (by name) that is done.
+        /// The last partition (by name) that is done; for a group also how far the next one is, behind a `\0`.
         after: String,
     }
 

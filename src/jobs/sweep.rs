@@ -367,7 +367,8 @@ fn partition_gone<S: Store>(w: &mut Work<'_, S>, key: i64, rows: &mut usize) -> 
 fn group_gone<S: Store>(w: &mut Work<'_, S>, one: &mut Gone, rows: &mut usize) -> Res<bool, S> {
     let queue = one.other;
     let grp = one.key;
-    let names = next_names(w, queue, &one.after)?;
+    let (mut done, begun) = half_done(&one.after);
+    let names = next_names(w, queue, &done)?;
     if names.is_empty() {
         return Ok(true);
     }
@@ -382,16 +383,34 @@ fn group_gone<S: Store>(w: &mut Work<'_, S>, one: &mut Gone, rows: &mut usize) -
         }
         // What was cleared is no longer counted, and goes with its partition.
         let stands = |row: &Queue| name.key >= row.cleared;
-        if w.see_queue(queue)?.is_some_and(stands) && !groups::trim(w, queue, name.key, 256)? {
-            *rows = rows.saturating_sub(256);
-            return Ok(false);
+        if w.see_queue(queue)?.is_some_and(stands) {
+            let from = begun.filter(|begun| begun.0 == name.key);
+            let from = from.map_or(0, |begun| begun.1);
+            if let Some(place) = groups::trim(w, queue, (name.key, grp), from, 256)? {
+                *rows = rows.saturating_sub(256);
+                one.after = format!("{done}\0{} {place}", name.key);
+                return Ok(false);
+            }
         }
+        done.clone_from(&name.name);
         one.after = name.name;
         if *rows == 0 {
             break;
         }
     }
     Ok(false)
+}
+
+/// The last partition that is done, and how far the next one is: its key, and a place. No name has a character of value 0.
+fn half_done(after: &str) -> (String, Option<(i64, i64)>) {
+    let Some((done, begun)) = after.split_once('\0') else {
+        return (after.to_owned(), None);
+    };
+    let begun = begun.split_once(' ').and_then(|(key, place)| {
+        let key = key.parse().ok()?;
+        Some((key, place.parse().ok()?))
+    });
+    (done.to_owned(), begun)
 }
 
 fn cleared_gone<S: Store>(w: &mut Work<'_, S>, one: &mut Gone, rows: &mut usize) -> Res<bool, S> {

@@ -3,6 +3,7 @@
 mod assets;
 mod books;
 mod bounds;
+mod by_hand;
 mod deliveries;
 mod groups;
 mod leases;
