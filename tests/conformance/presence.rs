@@ -120,6 +120,9 @@ pub fn presence_tables_converge<C: Cluster>() {
             });
         }
     });
+    // A copy may lag behind what the clients of another instance were answered.
+    let latest = seats.iter().map(|seat| seat.members().0).max();
+    seats[0].wait_version(latest.expect("there are seats"));
     let (version, members) = seats[0].members();
     for (i, seat) in seats.iter().enumerate() {
         seat.wait_version(version);
