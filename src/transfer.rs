@@ -1,7 +1,7 @@
 //! A relay as tools see it: looked at from outside, copied, or moved between a file and Redis.
 //!
 //! - [`assets`]: what its list of assets names.
-//! - [`outside`]: a relay in Redis that is looked at.
+//! - [`redis_tool`]: a relay in Redis that is looked at.
 //! - [`queues`]: its work queue in numbers.
 //! - [`to_file`]: its contents into a new file, for a backup and for a move.
 //! - [`to_redis`]: a file's contents into a Redis where no relay is yet.
