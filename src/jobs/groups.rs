@@ -288,8 +288,8 @@ pub(crate) fn remove_cursor<S: Store>(
 
 /// After the group `ended`: messages of a partition that no other needs go, from the place `from` on. Looks at up to `limit`,
 /// and gives the place to go on from if there are more. Where completed messages are kept, only those before the first
-/// that is needed go, since nothing says of a message whether it is one of those that are kept. What was replayed to a
-/// group that is no more goes from anywhere.
+/// that is needed go, since nothing says of a message whether it is one of those that are kept. What was replayed to
+/// `ended` goes from anywhere.
 pub(crate) fn trim<S: Store>(
     w: &mut Work<'_, S>,
     queue: i64,
@@ -308,9 +308,9 @@ pub(crate) fn trim<S: Store>(
     let mut first = from == 0;
     for message in &messages {
         let leaving = Leaving::from(message);
-        let needed = finish::needed(w, queue, ended, partition, &leaving)?;
-        let orphan = !needed && message.only != 0;
-        if orphan || (!needed && (first || !kept)) {
+        let goes = message.only == ended
+            || ((first || !kept) && !finish::needed(w, queue, ended, partition, &leaving)?);
+        if goes {
             remove(w, queue, partition, &leaving, true)?;
         } else {
             first = false;
