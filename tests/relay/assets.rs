@@ -67,7 +67,11 @@ pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn kept(relay: &Relay) -> Vec<PathBuf> {
-    files(&relay.dir().join("relay.db.assets"))
+    files(&folder_of(relay))
+}
+
+fn folder_of(relay: &Relay) -> PathBuf {
+    relay.dir().join("relay.db.assets")
 }
 
 fn token(canvases: &Value, seconds: i64) -> String {
@@ -447,9 +451,9 @@ async fn until_status(address: SocketAddr, place: &str, status: u16) {
 }
 
 /// The bytes go behind the name.
-async fn until_kept(relay: &Relay, count: usize) {
+async fn until_files(folder: &Path, count: usize) {
     eventually("the bytes are gone", async || {
-        (kept(relay).len() == count).then_some(())
+        (files(folder).len() == count).then_some(())
     })
     .await;
 }
@@ -474,7 +478,7 @@ async fn what_no_object_names_goes_and_what_one_names_stays() {
         200,
         "an object names it"
     );
-    until_kept(&relay, 1).await;
+    until_files(&folder_of(&relay), 1).await;
     // The process that swept is gone: the other one does.
     relay.process(0).kill().await;
     let address = relay.address(1);
@@ -519,7 +523,7 @@ async fn a_canvas_that_is_deleted_takes_its_assets_along() {
     .await;
     assert_eq!(deleted.expect("an answer").status, 200);
     until_status(address, &path("board", &body), 404).await;
-    until_kept(&relay, 0).await;
+    until_files(&folder_of(&relay), 0).await;
 }
 
 #[tokio::test]
@@ -680,7 +684,7 @@ async fn over_redis_hosts_share_a_folder() {
     ada.commit(json!({"type": "object-delete", "id": "a"}))
         .await;
     until_status(relay.address(0), &path("board", &named), 404).await;
-    assert!(files(folder.path()).is_empty());
+    until_files(folder.path(), 0).await;
 }
 
 #[tokio::test]

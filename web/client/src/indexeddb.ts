@@ -6,6 +6,7 @@
 import type { Entry } from "./entry.js";
 import { beginningWith, done, ended, openDatabase, reasonOf, type Release, takeLock, within, withinFor } from "./idb.js";
 import { forgetKept, Keeper, loadKept } from "./kept.js";
+import { keepLastWrites, readLastWrites } from "./last-writes.js";
 import { findSeat, lockName, newSeat, type Seat, type SeatOptions } from "./seats.js";
 import type { Ground, Identity, KeptCanvas, Loaded, Store } from "./store.js";
 
@@ -32,11 +33,16 @@ export interface OpenOptions extends SeatOptions {
   readonly changed: () => void;
 }
 
+/** What is to be written, by table and key; `undefined` deletes. */
+type Batch = Map<string, { table: "seats" | "ops"; key: IDBValidKey; value: unknown }>;
+
 interface Opened {
   readonly db: IDBDatabase | undefined;
   readonly identity: Identity;
   readonly release: Release;
   readonly entries: readonly Entry[];
+  /** Those among them that a former page may not have had on disk. */
+  readonly last: readonly Entry[];
   readonly kept: KeptCanvas | undefined;
 }
 
@@ -51,9 +57,10 @@ export async function openIndexedDb(options: OpenOptions): Promise<{ store: Stor
   } catch (error) {
     failure = error;
     // Nobody knows which numbers a former page has used: those of a new client id are free.
-    opened = { db: undefined, entries: [], kept: undefined, ...(await newSeat(options)) };
+    opened = { db: undefined, entries: [], last: [], kept: undefined, ...(await newSeat(options)) };
   }
-  const store = new IndexedDbStore(options, opened);
+  // What the tab's former page left on the shelf stays there for a page that can read it.
+  const store = new IndexedDbStore(failure === undefined ? options : { ...options, shelf: undefined }, opened);
   const { identity: { client, nextOp }, entries, kept } = opened;
   if (failure === undefined) await store.written();
   else store.failed(failure, opening);
@@ -65,14 +72,18 @@ async function read(db: IDBDatabase, options: OpenOptions): Promise<Opened> {
   const { identity, release } = await findSeat(db, options);
   const { client } = identity;
   const [known, stored] = await readSeat(db, room, client).catch((error: unknown) => {
-    // Another tab may do better.
+    // Another page may do better.
+    options.shelf?.put(identity);
     release();
     throw error;
   });
-  const nextOp = Math.max(identity.nextOp, known?.nextOp ?? 1);
+  const last = readLastWrites(room, client);
+  const nextOp = Math.max(identity.nextOp, known?.nextOp ?? 1, last?.nextOp ?? 1);
   // A large canvas may take long to read; it is only in the way then.
   const kept = await within(loadKept(db, room), "IndexedDB").catch(() => undefined);
-  return { db, identity: { client, nextOp }, release, entries: stored.map((op) => op.entry), kept };
+  const entries = new Map([...stored.map((op) => op.entry), ...(last?.entries ?? [])].map((entry) => [entry.key, entry]));
+  const inOrder = [...entries.values()].sort((one, other) => one.key - other.key);
+  return { db, identity: { client, nextOp }, release, entries: inOrder, last: last?.entries ?? [], kept };
 }
 
 async function readSeat(db: IDBDatabase, room: string, client: string): Promise<[Seat | undefined, StoredOp[]]> {
@@ -93,19 +104,23 @@ class IndexedDbStore implements Store {
   /** Everything that is to be there, by key: for writing it anew. */
   private readonly held = new Map<number, Entry>();
   /** What is to be written: the latest state of each op, `undefined` to delete it. */
-  private writes = new Map<string, { table: "seats" | "ops"; key: IDBValidKey; value: unknown }>();
+  private writes: Batch = new Map();
   /** Whether something among them must not wait. */
   private urgent = false;
   /** A batch begins at the end of this turn. */
   private begun = false;
   /** Batches under way, and the end of the latest; IndexedDB keeps their order. */
-  private underWay = 0;
+  private readonly underWay = new Set<Batch>();
   private latest: Promise<void> = Promise.resolve();
   private keeper: Keeper | undefined;
   private opening = 0;
   private reopenMs = REOPEN_MS;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private closed = false;
+  /** The page is hidden and may never come back: what it writes may never get to the disk. */
+  private left = false;
+  /** Something may lie in localStorage. */
+  private keepsLast = false;
 
   constructor(private readonly options: OpenOptions, opened: Opened) {
     this.identity = opened.identity;
@@ -114,6 +129,8 @@ class IndexedDbStore implements Store {
     this.durable = opened.db !== undefined;
     for (const entry of opened.entries) this.held.set(entry.key, entry);
     if (opened.db) this.attach(opened.db);
+    for (const entry of opened.last) this.save(entry);
+    this.keepsLast = opened.last.length > 0;
     this.writeSeat();
   }
 
@@ -215,6 +232,7 @@ class IndexedDbStore implements Store {
 
   numbered(nextOp: number): void {
     this.identity = { client: this.identity.client, nextOp };
+    if (this.left) this.options.shelf?.put(this.identity);
     if (nextOp < this.reserve - RESERVE / 2) return;
     this.reserve = nextOp + RESERVE;
     this.writeSeat();
@@ -227,12 +245,13 @@ class IndexedDbStore implements Store {
   }
 
   private write(table: "seats" | "ops", key: string[] | (string | number)[], value: unknown): void {
+    if (this.db) this.writes.set(`${table}/${key.join("/")}`, { table, key, value });
+    if (this.left) this.keepLast();
     if (!this.db) return;
-    this.writes.set(`${table}/${key.join("/")}`, { table, key, value });
     // The page may go at any moment. What is to be kept must not wait for an earlier write; what is to be forgotten may,
     // since the server recognises an op that it is sent again.
     this.urgent ||= value !== undefined;
-    if (this.begun || (this.underWay > 0 && !this.urgent)) return;
+    if (this.begun || (this.underWay.size > 0 && !this.urgent)) return;
     this.begun = true;
     // Everything that one call or message changes goes into one transaction.
     void Promise.resolve().then(() => this.begin());
@@ -242,18 +261,38 @@ class IndexedDbStore implements Store {
     this.begun = this.urgent = false;
     const { db } = this;
     if (this.writes.size === 0 || !db) return;
-    this.underWay++;
-    this.latest = this.writeBatch(db).catch((error) => {
+    const batch = this.writes;
+    this.writes = new Map();
+    this.underWay.add(batch);
+    this.latest = this.writeBatch(db, batch).catch((error) => {
       if (this.db === db) this.failed(error);
     }).then(() => {
-      this.underWay--;
-      if (this.underWay === 0) this.begin();
+      this.underWay.delete(batch);
+      this.keepLast();
+      if (this.underWay.size === 0) this.begin();
     });
   }
 
-  private async writeBatch(db: IDBDatabase): Promise<void> {
-    const batch = this.writes;
-    this.writes = new Map();
+  /** A page that may be gone in a moment keeps what is not on disk elsewhere, too, for as long as it is not. */
+  private keepLast(): void {
+    if (!this.left && !this.keepsLast) return;
+    const { room } = this.options;
+    const { client } = this.identity;
+    const unsure = this.unsure().filter((entry) => entry.client === client).sort((one, other) => one.key - other.key);
+    keepLastWrites(room, client, { nextOp: this.identity.nextOp, entries: unsure });
+    this.keepsLast = unsure.length > 0;
+  }
+
+  private unsure(): Entry[] {
+    if (!this.durable) return [...this.held.values()];
+    const entries = new Map<string, Entry | undefined>();
+    for (const batch of [...this.underWay, this.writes]) {
+      for (const [name, { table, value }] of batch) if (table === "ops") entries.set(name, (value as StoredOp | undefined)?.entry);
+    }
+    return [...entries.values()].filter((entry) => entry !== undefined);
+  }
+
+  private async writeBatch(db: IDBDatabase, batch: Batch): Promise<void> {
     const transaction = db.transaction(["seats", "ops"], "readwrite");
     for (const { table, key, value } of batch.values()) {
       const store = transaction.objectStore(table);
@@ -297,11 +336,14 @@ class IndexedDbStore implements Store {
   }
 
   leave(): void {
+    this.left = true;
     this.keeper?.leave();
     this.options.shelf?.put(this.identity);
+    this.keepLast();
   }
 
   comeBack(): void {
+    this.left = false;
     this.options.shelf?.take();
   }
 

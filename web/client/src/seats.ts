@@ -5,6 +5,7 @@
  */
 
 import { beginningWith, done, hasLocks, type Release, STEP_WITHIN_MS, takeLock, within } from "./idb.js";
+import { clientsWithLastWrites, keepLastWrites, readLastWrites } from "./last-writes.js";
 import type { Identity, IdentityShelf } from "./store.js";
 
 export interface Seat {
@@ -56,12 +57,15 @@ export async function findSeat(db: IDBDatabase, options: SeatOptions): Promise<T
 
 async function adoptSeat(db: IDBDatabase, room: string): Promise<Taken | undefined> {
   const seats = (await done(db.transaction("seats").objectStore("seats").getAll(beginningWith(room)))) as Seat[];
-  for (const { client, nextOp } of seats) {
+  const known = new Set(seats.map(({ client }) => client));
+  const others = clientsWithLastWrites(room).filter((client) => !known.has(client));
+  for (const { client, nextOp } of [...seats, ...others.map((client) => ({ client, nextOp: 1 }))]) {
     const release = await takeLock(lockName(room, client), { ifAvailable: true });
     if (!release) continue;
     const count = await done(db.transaction("ops").objectStore("ops").count(beginningWith(room, client)));
-    if (count > 0) return { identity: { client, nextOp }, release };
+    if (count > 0 || readLastWrites(room, client)) return { identity: { client, nextOp }, release };
     // Nobody's, and nothing in it.
+    keepLastWrites(room, client, { nextOp, entries: [] });
     await done(db.transaction("seats", "readwrite").objectStore("seats").delete([room, client]));
     release();
   }

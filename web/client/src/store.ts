@@ -123,6 +123,8 @@ export function sessionShelf(name: string): IdentityShelf {
 export class MemoryStore implements Store {
   readonly durable = false;
   private identity: Identity;
+  /** The page is hidden, and the identity lies on the shelf. */
+  private left = false;
 
   constructor(
     loaded: Identity,
@@ -136,6 +138,8 @@ export class MemoryStore implements Store {
 
   numbered(nextOp: number): void {
     this.identity = { client: this.identity.client, nextOp };
+    // A number that is used after that must not be used again by the next page.
+    if (this.left) this.shelf?.put(this.identity);
   }
 
   changeClient(client: string): Promise<void> {
@@ -144,10 +148,12 @@ export class MemoryStore implements Store {
   }
 
   leave(): void {
+    this.left = true;
     this.shelf?.put(this.identity);
   }
 
   comeBack(): void {
+    this.left = false;
     this.shelf?.take();
   }
 
