@@ -1,21 +1,9 @@
 /** A page whose last transactions the browser never commits leaves what it had to the next one. The built library in Chromium. */
 
 import assert from "node:assert/strict";
-import { after, before, beforeEach, test } from "node:test";
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
-import { RealServer } from "./real-server.js";
-
-let browser: Browser;
-let server: RealServer;
-
-before(async () => {
-  browser = await chromium.launch({ executablePath: process.env.SCUMBLE_CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
-});
-after(() => browser.close());
-beforeEach(async (t) => {
-  server = await RealServer.start(process.cwd());
-  (t as { after?: (task: () => void) => void }).after?.(() => server.stop());
-});
+import { test } from "node:test";
+import type { BrowserContext, Page } from "playwright-core";
+import { browser, server } from "./in-chromium.js";
 
 type Win = { room: import("../src/types.js").Room; lossy: boolean; hangs: boolean };
 

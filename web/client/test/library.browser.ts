@@ -1,23 +1,11 @@
 /** The built library in a real browser and in Node over real sockets: IndexedDB, Web Locks, sessionStorage, `ws`. */
 
 import assert from "node:assert/strict";
-import { after, before, beforeEach, test } from "node:test";
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import { test } from "node:test";
+import type { BrowserContext, Page } from "playwright-core";
 import WebSocket from "ws";
 import { connect } from "../src/client.js";
-import { RealServer } from "./real-server.js";
-
-let browser: Browser;
-let server: RealServer;
-
-before(async () => {
-  browser = await chromium.launch({ executablePath: process.env.SCUMBLE_CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
-});
-after(() => browser.close());
-beforeEach(async (t) => {
-  server = await RealServer.start(process.cwd());
-  (t as { after?: (task: () => void) => void }).after?.(() => server.stop());
-});
+import { browser, server } from "./in-chromium.js";
 
 /** Opens the room in a page as `window.room`. */
 async function join(page: Page, persist: string): Promise<void> {

@@ -3,22 +3,10 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, beforeEach, test } from "node:test";
+import { test } from "node:test";
 import { build, type Plugin } from "esbuild";
-import { type Browser, chromium, type Page } from "playwright-core";
-import { RealServer } from "./real-server.js";
-
-let browser: Browser;
-let server: RealServer;
-
-before(async () => {
-  browser = await chromium.launch({ executablePath: process.env.SCUMBLE_CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
-});
-after(() => browser.close());
-beforeEach(async (t) => {
-  server = await RealServer.start(process.cwd());
-  (t as { after?: (task: () => void) => void }).after?.(() => server.stop());
-});
+import type { Page } from "playwright-core";
+import { browser, server } from "./in-chromium.js";
 
 const eventually = async (what: string, done: () => boolean | Promise<boolean>): Promise<void> => {
   for (let i = 0; !(await done()); i++) {
