@@ -21,6 +21,7 @@ use serde_json::json;
 use self::upload::Uploads;
 use super::upgrade::wrong_origin;
 use super::{error, json_response};
+use access::Asking;
 use crate::assets::link::Link;
 use crate::assets::named::is_hash;
 use crate::assets::{AssetError, Assets, BlobError};
@@ -74,12 +75,12 @@ pub fn router(hub: Arc<Hub>, assets: Option<Arc<Assets>>, spawner: Spawner) -> R
 type Names = Result<Path<(String, String)>, PathRejection>;
 
 async fn asset(State(state): State<AssetState>, names: Names, request: Request) -> Response {
-    let asked = request.headers().clone();
+    let asking = Asking::of(&state.hub, &request);
     let method = request.method().clone();
     let answered = match method {
         Method::GET | Method::HEAD => {
             let query = request.uri().query().unwrap_or_default().to_owned();
-            given(&state, names, &asked, &query).await
+            given(&state, names, &asking, &query).await
         }
         Method::PUT => upload::put(&state, names, request).await,
         Method::OPTIONS => Ok(preflight()),
@@ -88,17 +89,17 @@ async fn asset(State(state): State<AssetState>, names: Names, request: Request) 
             "GET, HEAD, PUT, OPTIONS",
         )),
     };
-    finished(&state, &asked, answered)
+    finished(&state, &asking.headers, answered)
 }
 
 async fn link(State(state): State<AssetState>, names: Names, request: Request) -> Response {
-    let asked = request.headers().clone();
+    let asking = Asking::of(&state.hub, &request);
     let answered = match *request.method() {
-        Method::POST => linked(&state, names, &asked).await,
+        Method::POST => linked(&state, names, &asking).await,
         Method::OPTIONS => Ok(preflight()),
         _ => Err(other_method("a link is made with POST", "POST, OPTIONS")),
     };
-    finished(&state, &asked, answered)
+    finished(&state, &asking.headers, answered)
 }
 
 fn preflight() -> Response {
@@ -235,10 +236,10 @@ fn whole_s(seconds: f64) -> u64 {
 async fn given(
     state: &AssetState,
     names: Names,
-    asked: &HeaderMap,
+    asking: &Asking,
     query: &str,
 ) -> Result<Response, Refused> {
-    let place = state.place(names, asked)?;
+    let place = state.place(names, &asking.headers)?;
     let assets = state.assets()?;
     let bad = |message| refusal(StatusCode::BAD_REQUEST, "bad-request", message);
     match Link::parse(query).map_err(bad)? {
@@ -251,12 +252,12 @@ async fn given(
             }
         }
         None => {
-            access::granted(&state.hub, asked, &place.canvas, Access::Read)?;
+            access::granted(&state.hub, asking, &place.canvas, Access::Read)?;
         }
     }
     let found = assets.find(&place.canvas, &place.sha256).await;
     let asset = found.map_err(|e| failed(&e))?.ok_or_else(no_asset)?;
-    answer::give(assets, &asset, asked).await
+    answer::give(assets, &asset, &asking.headers).await
 }
 
 fn no_asset() -> Refused {
@@ -268,11 +269,11 @@ fn no_asset() -> Refused {
 async fn linked(
     state: &AssetState,
     names: Names,
-    headers: &HeaderMap,
+    asking: &Asking,
 ) -> Result<Response, Refused> {
-    let place = state.place(names, headers)?;
+    let place = state.place(names, &asking.headers)?;
     let assets = state.assets()?;
-    let latest_s = access::granted(&state.hub, headers, &place.canvas, Access::Read)?;
+    let latest_s = access::granted(&state.hub, asking, &place.canvas, Access::Read)?;
     let found = assets.find(&place.canvas, &place.sha256).await;
     found.map_err(|e| failed(&e))?.ok_or_else(no_asset)?;
     let body = told(assets, &place, latest_s).await?;

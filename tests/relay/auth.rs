@@ -480,6 +480,16 @@ async fn a_refused_token_leaves_a_line_with_the_reason_and_the_address_and_many_
     assert!(!log.contains("this-is-wrong"), "{log}");
 
     let address = relay.address(0);
+    let asset = format!("/assets/board/{}", "0".repeat(64));
+    let headers = format!("Host: test\r\nAuthorization: Bearer {wrong}\r\n");
+    soon("a line about an asset", async {
+        while lines(&relay.log(0), "assets") == 0 {
+            let got = http::ask(address, "GET", &asset, &headers, "").await;
+            assert_eq!(got.expect("an answer").status, 401);
+        }
+    })
+    .await;
+    assert!(!relay.log(0).contains("this-is-wrong"));
     for (token, why) in [
         ("no-such-token-of-anybody", "it is none of --api-token-file"),
         ("0123456789abcdef0123", "the token shop has no scope manage"),

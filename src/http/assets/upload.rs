@@ -17,8 +17,8 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::super::passing::pass;
-use super::super::upgrade::address;
-use super::{AssetState, Names, Place, Refused, access, failed, json_response, refusal, told};
+use super::access::{self, Asking};
+use super::{AssetState, Names, Place, Refused, failed, json_response, refusal, told};
 use crate::assets::Assets;
 use crate::assets::kinds::Kind;
 use crate::auth::claims::Access;
@@ -132,7 +132,8 @@ fn admitted(
     let headers = request.headers();
     let place = state.place(names, headers)?;
     let assets = state.assets()?.clone();
-    let latest_s = access::granted(&state.hub, headers, &place.canvas, Access::Write)?;
+    let asking = Asking::of(&state.hub, request);
+    let latest_s = access::granted(&state.hub, &asking, &place.canvas, Access::Write)?;
     if state.hub.draining() {
         return Err(super::later("draining", "this instance is shutting down"));
     }
@@ -141,8 +142,7 @@ fn admitted(
     if request.body().size_hint().lower() > most {
         return Err(too_large(most));
     }
-    let from = address(&state.hub, headers, request.extensions());
-    let seat = state.uploads.enter(from).map_err(|message| {
+    let seat = state.uploads.enter(asking.from).map_err(|message| {
         let status = StatusCode::TOO_MANY_REQUESTS;
         let mut response = refusal(status, "rate-limited", message);
         let soon = HeaderValue::from_static("1");
