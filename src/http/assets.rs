@@ -18,10 +18,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use serde_json::json;
 
+use self::access::Asking;
 use self::upload::Uploads;
 use super::upgrade::wrong_origin;
 use super::{error, json_response};
-use access::Asking;
 use crate::assets::link::Link;
 use crate::assets::named::is_hash;
 use crate::assets::{AssetError, Assets, BlobError};
@@ -266,11 +266,7 @@ fn no_asset() -> Refused {
     refusal(StatusCode::NOT_FOUND, "not-found", message)
 }
 
-async fn linked(
-    state: &AssetState,
-    names: Names,
-    asking: &Asking,
-) -> Result<Response, Refused> {
+async fn linked(state: &AssetState, names: Names, asking: &Asking) -> Result<Response, Refused> {
     let place = state.place(names, &asking.headers)?;
     let assets = state.assets()?;
     let latest_s = access::granted(&state.hub, asking, &place.canvas, Access::Read)?;
