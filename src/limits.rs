@@ -39,6 +39,11 @@ pub const RETRY_AFTER_MS: u64 = 250;
 
 /// The write-ahead log's size from which a checkpoint takes the turnstile.
 pub const WAL_RESTART_BYTES: u64 = 16 * 1024 * 1024;
+/// The same in pages: from here on, requests with large jobs wait until the log is copied. A restart keeps everybody
+/// waiting until the rest is copied and on the disk: 20 MB take a tenth of a second.
+pub const WAL_LONG_FRAMES: u32 = (WAL_RESTART_BYTES / 4_096) as u32;
+/// A restart waits for more than this to be copied before: some 10 ms.
+pub const WAL_TAIL_FRAMES: u32 = 512;
 /// Rows that cleanup deletes in one transaction, so that no writer waits long.
 pub const CLEANUP_CHUNK: u32 = 1_000;
 /// Bytes of objects that go in one transaction when a large canvas is deleted: a few milliseconds.
@@ -256,6 +261,8 @@ pub const CURSOR_AGE: Duration = Duration::from_secs(60);
 pub const JOB_PAYLOAD_BYTES: usize = 1024 * 1024;
 /// Bytes of one request of the jobs API, and of the messages that one pop gives.
 pub const JOB_REQUEST_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes from which a request counts as large: it waits behind those that are not.
+pub const JOB_LARGE_BYTES: usize = 64 * 1024;
 /// Messages in one request: a transaction holds up all others for as long as it takes.
 pub const JOB_BATCH: usize = 1_000;
 /// Queues: a pop by namespace looks at each.
