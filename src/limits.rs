@@ -238,6 +238,13 @@ pub const HOOKS_BYTES: usize = 2 * 1024 * 1024;
 pub const HTTP_HEAD_BYTES: usize = 16 * 1024;
 /// Answers of fewer bytes are not worth compressing.
 pub const GZIP_FROM_BYTES: u64 = 1024;
+/// Bodies of requests up to this count as nothing: every WebSocket may hold as much.
+pub const SMALL_BODY_BYTES: usize = 64 * 1024;
+/// Bytes that all larger ones hold together, in a process: eight of the largest.
+pub const BODIES_BYTES: usize = 64 * 1024 * 1024;
+/// A larger one that comes more slowly gives way when there is no room. The largest has to be faster anyway, since it
+/// must come in time.
+pub const BODY_BYTES_A_SECOND: usize = 256 * 1024;
 /// The body of a request must come within this.
 pub const HTTP_BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often the event loop's lag is measured.
