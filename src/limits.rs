@@ -39,6 +39,11 @@ pub const RETRY_AFTER_MS: u64 = 250;
 
 /// The write-ahead log's size from which a checkpoint takes the turnstile.
 pub const WAL_RESTART_BYTES: u64 = 16 * 1024 * 1024;
+/// The same in pages: from here on, requests with large jobs wait until the log is copied. A restart keeps everybody
+/// waiting until the rest is copied and on the disk: 20 MB take a tenth of a second.
+pub const WAL_LONG_FRAMES: u32 = (WAL_RESTART_BYTES / 4_096) as u32;
+/// A restart waits for more than this to be copied before: some 10 ms.
+pub const WAL_TAIL_FRAMES: u32 = 512;
 /// Rows that cleanup deletes in one transaction, so that no writer waits long.
 pub const CLEANUP_CHUNK: u32 = 1_000;
 /// Bytes of objects that go in one transaction when a large canvas is deleted: a few milliseconds.
@@ -233,6 +238,13 @@ pub const HOOKS_BYTES: usize = 2 * 1024 * 1024;
 pub const HTTP_HEAD_BYTES: usize = 16 * 1024;
 /// Answers of fewer bytes are not worth compressing.
 pub const GZIP_FROM_BYTES: u64 = 1024;
+/// Bodies of requests up to this count as nothing: every WebSocket may hold as much.
+pub const SMALL_BODY_BYTES: usize = 64 * 1024;
+/// Bytes that all larger ones hold together, in a process: eight of the largest.
+pub const BODIES_BYTES: usize = 64 * 1024 * 1024;
+/// A larger one that comes more slowly gives way when there is no room. The largest has to be faster anyway, since it
+/// must come in time.
+pub const BODY_BYTES_A_SECOND: usize = 256 * 1024;
 /// The body of a request must come within this.
 pub const HTTP_BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often the event loop's lag is measured.
@@ -256,6 +268,8 @@ pub const CURSOR_AGE: Duration = Duration::from_secs(60);
 pub const JOB_PAYLOAD_BYTES: usize = 1024 * 1024;
 /// Bytes of one request of the jobs API, and of the messages that one pop gives.
 pub const JOB_REQUEST_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes from which a request counts as large: it waits behind those that are not.
+pub const JOB_LARGE_BYTES: usize = 64 * 1024;
 /// Messages in one request: a transaction holds up all others for as long as it takes.
 pub const JOB_BATCH: usize = 1_000;
 /// Queues: a pop by namespace looks at each.

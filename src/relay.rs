@@ -279,7 +279,10 @@ impl Relay {
             loop {
                 tokio::select! {
                     _ = hangup.recv() => {
-                        hub.reload();
+                        // A list of many names takes a while, and so may the disk.
+                        let hub = hub.clone();
+                        // It says itself what it could not read.
+                        let _ = tokio::task::spawn_blocking(move || hub.reload()).await;
                         if let Some(file) = &hooks_file {
                             hooks::take(&*hooks, file, true).await;
                         }

@@ -64,6 +64,50 @@ class LargePushes(OfJobs):
         return pump(lambda: data, [Plain(port) for _ in range(4)], end)
 
 
+class LargestPushes(OfJobs):
+    what = "jobs: requests of seven messages of 1 MB, 4 connections"
+
+    def run(self, port, end, _):
+        items = [{"queue": "large", "payload": "x" * 1_000_000}] * 7
+        data = request("POST", "/api/v1/push", {"items": items}, BEARER)
+        return pump(lambda: data, [Plain(port) for _ in range(4)], end)
+
+
+class Chunks(OfJobs):
+    what = "jobs: bodies of 8 MB in chunks of one byte, 20 connections"
+
+    def run(self, port, end, _):
+        head = f"POST /api/v1/push HTTP/1.1\r\nHost: x\r\n{BEARER}Transfer-Encoding: chunked\r\n\r\n".encode()
+        piece = b"1\r\n \r\n" * 10_000
+        sockets = [Plain(port) for _ in range(20)]
+        for s in sockets:
+            s.socket.sendall(head)
+        return pump(lambda: piece, sockets, end)
+
+
+class StalledPushes(OfJobs):
+    what = "jobs: bodies of 8 MB that stop before their end, 100 connections"
+
+    def run(self, port, end, _):
+        head = f"POST /api/v1/push HTTP/1.1\r\nHost: x\r\n{BEARER}Content-Length: 8000000\r\n\r\n".encode()
+        sent, left, body = 0, [], b" " * 7_900_000
+        for _ in range(100):
+            s = Plain(port).socket
+            s.sendall(head)
+            s.setblocking(False)
+            left.append([s, 0])
+        while time.monotonic() < end:
+            for one in left:
+                s, at = one
+                try:
+                    n = s.send(body[at : at + (1 << 18)]) if at < len(body) else 0
+                except OSError:
+                    n = 0
+                one[1], sent = at + n, sent + n
+            time.sleep(0.001)
+        return sent, 0
+
+
 class Pops(OfJobs):
     what = "jobs: 800 waiting pops on 10 queues, into which another attacker pushes; nothing is acked"
     attackers = 2
@@ -164,4 +208,4 @@ class Ranges(Attack):
         return ask(one, [Plain(port) for _ in range(100)], end)
 
 
-ALL = [Pushes, LargePushes, Pops, Acks, StalledUploads, Uploads, Ranges]
+ALL = [Pushes, LargePushes, LargestPushes, Chunks, StalledPushes, Pops, Acks, StalledUploads, Uploads, Ranges]

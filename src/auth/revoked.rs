@@ -11,6 +11,10 @@ use parking_lot::RwLock;
 use serde::Deserialize;
 
 use super::claims::is_id;
+use super::secret::read_plain;
+
+/// The most bytes of the list: 100,000 names of the greatest length, and some.
+const MAX_FILE_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Who is named.
 #[derive(Debug, Default)]
@@ -81,7 +85,7 @@ impl Revoked {
 }
 
 fn read(file: &Path) -> io::Result<Names> {
-    let bytes = std::fs::read(file)?;
+    let bytes = read_plain(file, MAX_FILE_BYTES)?;
     // Editors of Windows begin a file so.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     let mut names = Names::default();
@@ -161,6 +165,18 @@ mod tests {
         assert!(revoked.reload().is_err());
         assert!(revoked.names("ben", None));
         assert!(Revoked::read(Some(path)).is_err());
+    }
+
+    #[test]
+    fn what_is_no_plain_file_or_too_large_is_refused_and_not_read_for_ever() {
+        let endless = Revoked::read(Some("/dev/zero".into())).unwrap_err();
+        assert_eq!(endless.to_string(), "it is not a plain file");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("revoked");
+        let file = std::fs::File::create(&path).unwrap();
+        file.set_len(MAX_FILE_BYTES + 1).unwrap();
+        let large = Revoked::read(Some(path)).unwrap_err().to_string();
+        assert_eq!(large, format!("it has more than {MAX_FILE_BYTES} bytes"));
     }
 
     fn names(bytes: impl AsRef<[u8]>) -> io::Result<Revoked> {

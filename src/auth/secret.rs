@@ -90,6 +90,21 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// A file that is read again while the relay runs. It must be a plain one: opening anything else may wait for ever.
+pub(super) fn read_plain(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    use std::io::Read;
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a plain file"));
+    }
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path)?;
+    let read = file.take(most + 1).read_to_end(&mut bytes)?;
+    if read as u64 > most {
+        return Err(io::Error::other(format!("it has more than {most} bytes")));
+    }
+    Ok(bytes)
+}
+
 /// A file that must be small.
 pub(super) fn read_small(path: &Path) -> io::Result<Vec<u8>> {
     use std::io::Read;

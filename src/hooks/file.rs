@@ -91,9 +91,12 @@ const MAX_FILE_BYTES: u64 = 1024 * 1024;
 /// # Errors
 /// Why the file can't be read, or what is wrong in it.
 pub fn read(path: &Path) -> Result<Vec<HookText>, String> {
-    let size = std::fs::metadata(path)
-        .map_err(|error| error.to_string())?
-        .len();
+    let found = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    // Opening anything else may wait for ever, and what it gives has no end.
+    if !found.is_file() {
+        return Err("is not a plain file".to_owned());
+    }
+    let size = found.len();
     if size > MAX_FILE_BYTES {
         return Err(format!(
             "has {size} bytes: a file of hooks has at most {MAX_FILE_BYTES}"

@@ -23,7 +23,7 @@ use axum::routing::{get, post};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::body::NoBody;
+use super::body::{CROWDED, NoBody};
 use super::{HttpState, error, json_response};
 use crate::backplane::{Found, Refusal, Unavailable};
 use crate::limits::HTTP_BODY_TIMEOUT;
@@ -132,6 +132,7 @@ fn no_body(why: NoBody, too_large: impl FnOnce() -> Box<Response>) -> Box<Respon
             let status = StatusCode::REQUEST_TIMEOUT;
             Box::new(error(status, "timeout", &message))
         }
+        NoBody::Crowded => Box::new(later(CROWDED, crate::limits::RETRY_AFTER_MS)),
     }
 }
 

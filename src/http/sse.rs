@@ -14,7 +14,7 @@ use futures::StreamExt as _;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::body::{Announced, NoBody, whole};
+use super::body::{Announced, CROWDED, NoBody, whole};
 use super::lobby::Door;
 use super::upgrade::{UpgradeState, address, wrong_origin};
 use super::{error, json_response};
@@ -276,8 +276,12 @@ async fn text(body: Body, most: usize, within: Duration) -> Result<String, Refus
             let message = format!("the body must come within {} s", within.as_secs());
             return Err(refusal(StatusCode::REQUEST_TIMEOUT, "timeout", &message));
         }
+        Err(NoBody::Crowded) => {
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            return Err(refusal(status, "overloaded", CROWDED));
+        }
     };
-    String::from_utf8(bytes.into()).map_err(|_| {
+    String::from_utf8(bytes.into_bytes()).map_err(|_| {
         let message = "the body must be UTF-8";
         refusal(StatusCode::BAD_REQUEST, "bad-json", message)
     })

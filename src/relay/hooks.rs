@@ -6,7 +6,10 @@ use crate::hooks::{Change, HookStore, file};
 
 /// Has the hooks in the file be those of the relay, for all its processes. What is wrong with them is said, and changes nothing.
 pub(super) async fn take(store: &dyn HookStore, path: &Path, over: bool) {
-    let texts = match file::read(path) {
+    // The disk may be slow, and a file of many hooks takes a while to be checked.
+    let named = path.to_owned();
+    let read = tokio::task::spawn_blocking(move || file::read(&named)).await;
+    let texts = match read.unwrap_or_else(|error| Err(error.to_string())) {
         Ok(texts) => texts,
         Err(error) => {
             tracing::error!(file = %path.display(), error, "--hooks can't be read: the hooks stay as they are");

@@ -2,11 +2,11 @@
 //! transaction. So neither jobs nor canvases delay the other for long.
 
 pub(crate) mod store;
+mod waiting;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use super::checkpoint::PASSIVE_FRAMES;
 use super::commands::Command;
 use super::{Shared, SqliteBackplane};
 use crate::jobs::Jobs;
@@ -23,8 +24,9 @@ use crate::jobs::look::{self, Query};
 use crate::jobs::op::{Answer, Op, PushItem, Pushed, Refusal};
 use crate::jobs::service::{Engine, later};
 use crate::jobs::work::{Effects, Work};
-use crate::limits::{BATCH_BYTES, JobLimits};
+use crate::limits::{JobLimits, WAL_LONG_FRAMES};
 use store::SqlStore;
+use waiting::{Ops, Turn, Waiting};
 
 /// The tables of the work queue, and of assets.
 pub(super) const SCHEMA: &str = concat!(
@@ -34,69 +36,27 @@ pub(super) const SCHEMA: &str = concat!(
     include_str!("jobs/runs.sql")
 );
 
-/// Ops that may wait: each is a request.
-const MOST_OPS: usize = 4_096;
-/// Bytes of those.
-const MOST_BYTES: usize = 64 * 1024 * 1024;
 /// Looks that may read much, at a time: half of the connections that read.
 const LOOKS: usize = 2;
 /// How long such a look waits for its place.
 const LOOK_WAIT: Duration = Duration::from_secs(5);
-/// Ops of one transaction.
-const TURN_OPS: usize = 512;
-/// How long a transaction's share may take, but for its first op: what canvases wait for at most.
-const TURN_TIME: Duration = Duration::from_millis(10);
-
-/// An op, and who waits for its answer.
-struct Waiting {
-    op: Op,
-    bytes: usize,
-    answer: Option<oneshot::Sender<Answer>>,
-}
-
-/// The jobs' share of one transaction, as far as it is used. It may have as many bytes as canvases may: what is committed
-/// at once is written at once, and others wait for it. The first op has room whatever it is.
-struct Turn {
-    began: Instant,
-    ops: usize,
-    bytes: usize,
-}
-
-impl Turn {
-    fn new() -> Self {
-        Self {
-            began: Instant::now(),
-            ops: 0,
-            bytes: 0,
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        let over =
-            self.ops >= TURN_OPS || self.bytes >= BATCH_BYTES || self.began.elapsed() >= TURN_TIME;
-        self.ops > 0 && over
-    }
-}
-
 /// What was done in the transaction that is open.
 #[derive(Default)]
 struct Open {
+    /// Something was.
+    done: bool,
     answers: Vec<(oneshot::Sender<Answer>, Answer)>,
     effects: Effects,
-}
-
-#[derive(Default)]
-struct State {
-    waiting: VecDeque<Waiting>,
-    bytes: usize,
 }
 
 /// Ops that wait for the writer.
 #[derive(Default)]
 pub(super) struct Lane {
-    state: Mutex<State>,
+    ops: Mutex<Ops>,
     /// The writer is told already.
     rung: AtomicBool,
+    /// Large ones may have a turn though the log is long.
+    granted: AtomicBool,
     open: Mutex<Open>,
     looks: Looks,
     pub(super) hub: Arc<Hub>,
@@ -162,15 +122,10 @@ fn random() -> [u8; 16] {
 
 impl Lane {
     fn submit(&self, shared: &Shared, waiting: Waiting) -> Result<(), Refusal> {
-        {
-            let mut state = self.state.lock();
-            let full = state.waiting.len() >= MOST_OPS || state.bytes >= MOST_BYTES;
-            // What gives something back is small, and must not be lost.
-            if full && waiting.answer.is_some() {
-                return Err(later("too many requests wait for the queue"));
-            }
-            state.bytes += waiting.bytes;
-            state.waiting.push_back(waiting);
+        // What gives something back is small, and must not be lost.
+        let must = waiting.answer.is_none();
+        if !self.ops.lock().add(waiting, must) {
+            return Err(later("too many requests wait for the queue"));
         }
         self.ring(shared)
     }
@@ -192,7 +147,8 @@ impl Lane {
     ) -> rusqlite::Result<i64> {
         // Before it is looked: who comes later rings again.
         self.rung.store(false, Ordering::Release);
-        let mut turn = Turn::new();
+        let mut turn = Turn::new(self.may_be_large(shared));
+        self.granted.store(false, Ordering::Relaxed);
         let mut store = SqlStore(conn);
         let mut random = random;
         let mut work = Work::new(&mut store, now_ms, &shared.config.jobs, &mut random);
@@ -212,21 +168,39 @@ impl Lane {
         work.flush()?;
         let count = i64::try_from(answers.len()).unwrap_or(0);
         let mut open = self.open.lock();
+        open.done |= !answers.is_empty();
         open.effects.absorb(work.effects);
         open.answers.extend(answers);
         Ok(count)
     }
 
     fn next(&self, turn: &mut Turn) -> Option<Waiting> {
-        if turn.is_over() {
-            return None;
+        self.ops.lock().next(turn)
+    }
+
+    /// Whether large ops may be done now. While the log is long they wait for a turn that is granted: everybody waits
+    /// while the log is begun anew, for as long as it takes to copy what was not copied before.
+    fn may_be_large(&self, shared: &Shared) -> bool {
+        let frames = shared.counters.wal_frames.load(Ordering::Relaxed);
+        frames < WAL_LONG_FRAMES || self.granted.load(Ordering::Relaxed) || shared.stopping()
+    }
+
+    /// One turn for large ops, if some wait: the log may be long for good, since somebody reads in it. The one that asks
+    /// is the one that copies the log, so nothing is granted while it does.
+    pub(super) fn grant(&self, shared: &Shared) {
+        if self.ops.lock().has_large() {
+            self.granted.store(true, Ordering::Relaxed);
+            // If the writer takes no more, it is stopping.
+            let _ = self.ring(shared);
         }
-        let mut state = self.state.lock();
-        let waiting = state.waiting.pop_front()?;
-        state.bytes -= waiting.bytes;
-        turn.ops += 1;
-        turn.bytes += waiting.bytes;
-        Some(waiting)
+    }
+
+    /// Whoever waits and may go on does.
+    fn go_on(&self, shared: &Shared) {
+        let large = self.may_be_large(shared);
+        if self.ops.lock().is_ready(large) {
+            let _ = self.ring(shared);
+        }
     }
 
     /// Pushes within the transaction that the writer has open on `conn`: what `with` pushes is there if and only if it is committed.
@@ -249,11 +223,14 @@ impl Lane {
     /// The transaction is committed: whoever waits hears of it, on every process, and whoever asked gets the answer.
     pub(super) fn committed(&self, shared: &Shared) {
         let open = std::mem::take(&mut *self.open.lock());
-        if !open.effects.wakes.is_empty() {
-            let wakes: Vec<(u64, i64)> = open.effects.wakes.into_iter().collect();
-            if !shared.peers.is_empty() && !shared.peers.notify_jobs(&wakes) {
-                shared.waker.notify();
-            }
+        let wakes: Vec<(u64, i64)> = open.effects.wakes.into_iter().collect();
+        let frames = shared.counters.wal_frames.load(Ordering::Relaxed);
+        // Who copies the log has to know how long it is, also if nothing else happens.
+        let tell = !wakes.is_empty() || (open.done && frames >= PASSIVE_FRAMES);
+        if tell && !shared.peers.is_empty() && !shared.peers.notify_jobs(&wakes, frames) {
+            shared.waker.notify();
+        }
+        if !wakes.is_empty() {
             self.hub.wake(wakes, shared.clock.now_ms());
         }
         crate::jobs::metrics::count(&open.effects.counts);
@@ -263,27 +240,18 @@ impl Lane {
             };
             // Nobody is there to get it.
             if let Some(lease) = popped.lease {
-                let op = Op::Release(lease);
-                let waiting = Waiting {
-                    op,
-                    bytes: 0,
-                    answer: None,
-                };
+                let waiting = Waiting::new(Op::Release(lease), None);
                 // If the writer stops, the lease runs out.
                 let _ = self.submit(shared, waiting);
             }
         }
-        if !self.state.lock().waiting.is_empty() {
-            let _ = self.ring(shared);
-        }
+        self.go_on(shared);
     }
 
     /// The transaction was not committed: who asked hears that from the dropped answer.
     pub(super) fn failed(&self, shared: &Shared) {
         *self.open.lock() = Open::default();
-        if !self.state.lock().waiting.is_empty() {
-            let _ = self.ring(shared);
-        }
+        self.go_on(shared);
     }
 }
 
@@ -299,11 +267,7 @@ struct SqliteJobs(Arc<SqliteBackplane>);
 impl Engine for SqliteJobs {
     fn submit(&self, op: Op, answer: oneshot::Sender<Answer>) -> Result<(), Refusal> {
         let shared = &self.0.shared;
-        let waiting = Waiting {
-            bytes: op.size(),
-            op,
-            answer: Some(answer),
-        };
+        let waiting = Waiting::new(op, Some(answer));
         shared.jobs.submit(shared, waiting)
     }
 
@@ -400,29 +364,6 @@ mod tests {
             wakes.into_keys().collect::<Vec<_>>(),
             [crate::jobs::work::hash("canvas-events")]
         );
-    }
-
-    #[test]
-    fn a_transaction_has_no_more_bytes_of_jobs_than_of_canvases() {
-        let lane = Lane::default();
-        for bytes in [BATCH_BYTES / 2, BATCH_BYTES / 2, 1, 4 * BATCH_BYTES, 1] {
-            let waiting = Waiting {
-                op: Op::Push(Vec::new()),
-                bytes,
-                answer: None,
-            };
-            let mut state = lane.state.lock();
-            state.bytes += bytes;
-            state.waiting.push_back(waiting);
-        }
-        let taken = |()| {
-            let mut turn = Turn::new();
-            // However slow the machine is.
-            turn.began += Duration::from_secs(60);
-            std::iter::from_fn(|| lane.next(&mut turn)).count()
-        };
-        assert_eq!([(); 4].map(taken), [2, 2, 1, 0]);
-        assert_eq!(lane.state.lock().bytes, 0);
     }
 
     #[tokio::test]

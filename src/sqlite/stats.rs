@@ -19,6 +19,8 @@ pub(super) struct Counters {
     pub(super) last_commit_us: AtomicU64,
     /// The write-ahead log's length in pages at the last commit that this process knows of.
     pub(super) wal_frames: AtomicU32,
+    /// How often this process started it anew.
+    pub(super) wal_restarts: AtomicU64,
     /// The last transaction failed.
     pub(super) failing: AtomicBool,
     /// When the last transaction was committed, on the relay's clock.

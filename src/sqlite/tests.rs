@@ -4,6 +4,7 @@ mod alike;
 mod clients;
 mod deletions;
 mod instances;
+mod jobs;
 mod log;
 mod resends;
 mod sweeps;

@@ -151,6 +151,7 @@ impl Upkeep {
             self.shared.intake.submit(Command::TellAside, None);
         }
         if !self.leads() {
+            self.shared.jobs.grant(&self.shared);
             return Ok(false);
         }
         if beat {
@@ -159,6 +160,9 @@ impl Upkeep {
                 .settle(&self.conn, &self.shared.files.db)?;
         }
         let busy = self.checkpoints.round(&self.conn, &self.shared)?;
+        if !self.checkpoints.restarts_now() {
+            self.shared.jobs.grant(&self.shared);
+        }
         self.sweep()?;
         let now_ms = self.shared.clock.now_ms();
         if self.shared.hooks.is_due(&self.conn, now_ms)? {

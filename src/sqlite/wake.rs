@@ -83,11 +83,12 @@ impl Peers {
         self.send(datagram::rows(committed, wal_frames))
     }
 
-    /// Tells all peers of jobs. `false` if one of them seems dead.
-    pub(super) fn notify_jobs(&self, wakes: &[(u64, i64)]) -> bool {
-        let mut alive = true;
-        for wakes in wakes.chunks(datagram::MAX_JOBS) {
-            alive &= self.send(datagram::jobs(wakes));
+    /// Tells all peers of jobs, and how long the write-ahead log is. `false` if one of them seems dead.
+    pub(super) fn notify_jobs(&self, wakes: &[(u64, i64)], wal_frames: u32) -> bool {
+        let (first, more) = wakes.split_at(wakes.len().min(datagram::MAX_JOBS));
+        let mut alive = self.send(datagram::jobs(first, wal_frames));
+        for wakes in more.chunks(datagram::MAX_JOBS) {
+            alive &= self.send(datagram::jobs(wakes, wal_frames));
         }
         alive
     }

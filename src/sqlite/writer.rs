@@ -28,7 +28,7 @@ use left::{Left, apply_batch};
 /// The longest pause after a failed transaction.
 const MAX_BACKOFF: Duration = Duration::from_secs(1);
 /// A restart of the log waits for readers at most this long, since everybody waits for it.
-const RESTART_WAIT: Duration = Duration::from_millis(100);
+const RESTART_WAIT: Duration = Duration::from_millis(50);
 
 thread_local! {
     /// What SQLite says after each commit: the write-ahead log's length in pages.
@@ -398,6 +398,8 @@ impl Writer {
         match restart() {
             Ok(0) => {
                 WAL_FRAMES.set(0);
+                let restarts = &self.shared.counters.wal_restarts;
+                restarts.fetch_add(1, Ordering::Relaxed);
                 tracing::debug!(frames, took = ?started.elapsed(), "the write-ahead log begins anew");
             }
             Ok(_) => tracing::debug!(frames, "somebody reads in the write-ahead log: it goes on"),

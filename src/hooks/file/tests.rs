@@ -231,3 +231,9 @@ fn a_field_that_does_not_exist_is_an_error_with_its_line() {
     let error = parse("[[hook]]\nname = \"a\"\nevent = [\"chat.sent\"]\n").unwrap_err();
     assert!(error.contains("event") && error.contains('3'), "{error}");
 }
+
+#[test]
+fn what_is_no_plain_file_is_refused_and_not_read_for_ever() {
+    let endless = super::read(std::path::Path::new("/dev/zero"));
+    assert_eq!(endless.unwrap_err(), "is not a plain file");
+}

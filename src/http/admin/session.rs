@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
@@ -72,7 +71,7 @@ pub(super) async fn log_in(State(state): State<AdminState>, request: Request) ->
     };
     let (parts, body) = request.into_parts();
     let body = whole(body, LOGIN_BYTES, HTTP_BODY_TIMEOUT, Announced::Refuse).await;
-    if body == Err(NoBody::Late) {
+    if matches!(body, Err(NoBody::Late)) {
         let seconds = HTTP_BODY_TIMEOUT.as_secs();
         let message = format!("the body must come within {seconds} s");
         return error(StatusCode::REQUEST_TIMEOUT, "timeout", &message);
@@ -98,7 +97,7 @@ pub(super) async fn log_in(State(state): State<AdminState>, request: Request) ->
     }
 }
 
-fn read(body: &Bytes) -> Option<Login> {
+fn read(body: &[u8]) -> Option<Login> {
     serde_json::from_slice(body).ok()
 }
 

@@ -1,9 +1,9 @@
 //! Bodies of requests: bounded in bytes and in time, and parsed beside the event loop if they are large.
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use serde::de::DeserializeOwned;
 
-use crate::http::body::{self, Announced, NoBody};
+use crate::http::body::{self, Announced, CROWDED, NoBody, Whole};
 use crate::jobs::op::Refusal;
 use crate::limits::{HTTP_BODY_TIMEOUT, JOB_REQUEST_BYTES};
 
@@ -16,7 +16,7 @@ fn too_large() -> Refusal {
 }
 
 /// All of a body.
-async fn whole(body: Body) -> Result<Bytes, Refusal> {
+async fn whole(body: Body) -> Result<Whole, Refusal> {
     let whole = body::whole(body, JOB_REQUEST_BYTES, HTTP_BODY_TIMEOUT, Announced::Pass);
     whole.await.map_err(|why| match why {
         NoBody::TooLarge => too_large(),
@@ -26,6 +26,7 @@ async fn whole(body: Body) -> Result<Bytes, Refusal> {
             let message = format!("the body must come within {seconds} s");
             Refusal::new(408, "timeout", message)
         }
+        NoBody::Crowded => Refusal::new(503, "overloaded", CROWDED),
     })
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::{ApiState, Names, access, answer, bad, canvas_id, no_body, refused, unavailable};
 use crate::backplane::{Author, Canvas, Directory, Outcome, Unavailable};
-use crate::http::body::{self, Announced};
+use crate::http::body::{self, Announced, Whole};
 use crate::http::{error, json_response};
 use crate::limits::HTTP_BODY_TIMEOUT;
 use crate::protocol::client_message::{ClientMessage, Durable, Hello, MIN_DEPTH, parse_within};
@@ -252,7 +252,7 @@ fn user(raw: Option<Box<RawValue>>) -> Result<Box<str>, Box<Response>> {
 }
 
 /// All of a body, as long as it comes in time and can hold a message of at most `max` bytes.
-async fn whole(body: Body, max: usize) -> Result<Bytes, Box<Response>> {
+async fn whole(body: Body, max: usize) -> Result<Whole, Box<Response>> {
     let most = max + ENVELOPE_BYTES;
     let whole = body::whole(body, most, HTTP_BODY_TIMEOUT, Announced::Refuse);
     whole.await.map_err(|why| no_body(why, || too_large(max)))

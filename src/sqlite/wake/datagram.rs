@@ -43,7 +43,10 @@ pub(in crate::sqlite) enum Datagram<'a> {
         rows: Vec<QueueRow<'a>>,
     },
     /// Jobs can be popped from queues of these names (hashed), from these times on.
-    Jobs(Vec<(u64, i64)>),
+    Jobs {
+        wal_frames: Option<NonZeroU32>,
+        wakes: Vec<(u64, i64)>,
+    },
     /// A peer has come or gone, or says what this version does not know.
     Hello,
 }
@@ -81,7 +84,8 @@ impl<'a> Datagram<'a> {
                         i64::from_le_bytes(number(at)),
                     )
                 });
-                Self::Jobs(wakes.collect())
+                let wakes = wakes.collect();
+                Self::Jobs { wal_frames, wakes }
             }
             CARRIED => Self::read_carried(wal_frames, rest).unwrap_or(Self::Hello),
             _ => Self::Hello,
@@ -125,8 +129,9 @@ pub(in crate::sqlite) fn rows(committed: &Committed, wal_frames: Option<NonZeroU
 }
 
 /// The wake for jobs; [`MAX_JOBS`] at most.
-pub(in crate::sqlite) fn jobs(wakes: &[(u64, i64)]) -> Vec<u8> {
-    let mut datagram = vec![JOBS, 0, 0, 0, 0];
+pub(in crate::sqlite) fn jobs(wakes: &[(u64, i64)], wal_frames: u32) -> Vec<u8> {
+    let mut datagram = vec![JOBS];
+    datagram.extend_from_slice(&wal_frames.to_le_bytes());
     for (name, at) in wakes {
         datagram.extend_from_slice(&name.to_le_bytes());
         datagram.extend_from_slice(&at.to_le_bytes());
@@ -189,9 +194,10 @@ mod tests {
     #[test]
     fn wakes_for_jobs_are_read_as_they_were_written() {
         let wakes: Vec<_> = (0..MAX_JOBS as u64).map(|n| (u64::MAX - n, -1)).collect();
-        let bytes = super::jobs(&wakes);
+        let bytes = super::jobs(&wakes, 77);
         assert!(bytes.len() <= MAX_LEN);
-        assert_eq!(Datagram::read(&bytes), Datagram::Jobs(wakes));
+        let wal_frames = NonZeroU32::new(77);
+        assert_eq!(Datagram::read(&bytes), Datagram::Jobs { wal_frames, wakes });
     }
 
     #[test]

@@ -131,7 +131,8 @@ fn take(shared: &Shared, datagram: Datagram<'_>) -> WakeHint {
             wal(wal_frames);
             keys.map_or(WakeHint::Any, WakeHint::Rows)
         }
-        Datagram::Jobs(wakes) => {
+        Datagram::Jobs { wal_frames, wakes } => {
+            wal(wal_frames);
             shared.jobs.hub.wake(wakes, shared.clock.now_ms());
             WakeHint::Nothing
         }
