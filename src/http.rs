@@ -40,6 +40,7 @@ mod long;
 mod look;
 mod metrics;
 mod monitor;
+mod named_json;
 mod passing;
 mod patient;
 mod server_api;

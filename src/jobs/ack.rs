@@ -10,7 +10,7 @@ use super::finish::{End, bury, no_message};
 use super::op::{AckItem, Acked, Answer, LeaseId, Refusal, Settled, Verdict};
 use super::removal::{Known, known, replayed};
 use super::retry::{self, end};
-use super::rows::{Lease, Message, State};
+use super::rows::{Lease, Message, Queue, State};
 use super::store::Store;
 use super::work::{ENDED, Res, Work, kind, parse_partition_id, standing};
 use super::{finish, pop, unordered};
@@ -287,9 +287,11 @@ fn live_row<S: Store>(w: &mut Work<'_, S>, row: &Lease) -> Res<Option<(Spot, i64
     let Some(at) = w.group_keyed(row.queue, row.grp)? else {
         return Ok(None);
     };
-    // A partition that was deleted has its rows for a while.
-    if w.see_partition(row.partition)?
-        .is_none_or(|row| row.tag == ENDED)
+    // What was deleted or cleared has its rows for a while.
+    let stands = |queue: &Queue| row.partition >= queue.cleared;
+    if !w.see_queue(row.queue)?.is_some_and(stands)
+        || w.see_partition(row.partition)?
+            .is_none_or(|row| row.tag == ENDED)
     {
         return Ok(None);
     }

@@ -1,12 +1,14 @@
 //! Consumer groups: where they begin, which earlier messages they get, and how they end.
 
+use std::ops::ControlFlow;
+
 use super::fifo::{self, Spot};
 use super::op::{Refusal, Start};
 use super::options::Options;
-use super::removal::{Leaving, remove};
+use super::removal::{self, Leaving, remove};
 use super::rows::{Cursor, Gone, Group, Message, PartitionName, Ready};
-use super::store::Store;
-use super::work::{Res, Work, check_name, standing};
+use super::store::{Order, Store};
+use super::work::{Res, Work, check_name, kind, standing};
 use super::{finish, unordered};
 use crate::limits;
 
@@ -14,6 +16,9 @@ use crate::limits;
 const JOIN_PARTITIONS: usize = 256;
 /// Messages of a queue without an order that it takes in at once.
 const JOIN_MESSAGES: usize = 1_000;
+/// Messages of a partition in order that it counts one by one as it comes to it, and bytes of all that it counts at once.
+const COUNTED: usize = 1_000;
+const COUNTED_BYTES: usize = 2 * 1024 * 1024;
 /// How old a group's last sign of life may get before it is written anew.
 const SEEN_EVERY_MS: i64 = 30_000;
 
@@ -103,11 +108,15 @@ pub(crate) fn join<S: Store>(w: &mut Work<'_, S>, queue: i64, at: usize) -> Res<
     let names = w.store.scan::<PartitionName>(&from, &to, JOIN_PARTITIONS)?;
     let all = names.len() < JOIN_PARTITIONS;
     let cleared = w.see_queue(queue)?.map_or(0, |row| row.cleared);
+    let mut counts = Counts::new();
     for name in names {
+        if counts.left == 0 {
+            return Ok(true);
+        }
         if name.key < cleared {
             continue;
         }
-        if !join_partition(w, queue, at, name.key)? {
+        if !take_in_partition(w, queue, at, name.key, &mut counts)? {
             return Ok(true);
         }
         if let Some(group) = w.group_at(queue, at) {
@@ -120,12 +129,69 @@ pub(crate) fn join<S: Store>(w: &mut Work<'_, S>, queue: i64, at: usize) -> Res<
     Ok(!all)
 }
 
+/// What may be counted of messages that a group finds in partitions in order.
+struct Counts {
+    /// Messages, of all partitions.
+    left: usize,
+    /// Bytes of their payloads.
+    bytes: usize,
+}
+
+impl Counts {
+    fn new() -> Self {
+        Self {
+            left: 2 * COUNTED,
+            bytes: COUNTED_BYTES,
+        }
+    }
+
+    /// Messages from that place on that are the group's. `most` if there are more than are counted one by one: then it
+    /// may be too high, by what is done already behind others, or was replayed to another group.
+    fn of<S: Store>(
+        &mut self,
+        w: &Work<'_, S>,
+        from: (i64, i64),
+        grp: i64,
+        most: i64,
+    ) -> Res<i64, S> {
+        let to = (from.0 + 1, 0);
+        let (mut seen, mut theirs) = (0, 0);
+        let limit = COUNTED.min(self.left) + 1;
+        w.store
+            .each::<Message>(&from, &to, Order::Up, limit, &mut |message| {
+                seen += 1;
+                theirs += i64::from(message.only == 0 || message.only == grp);
+                self.bytes = self.bytes.saturating_sub(message.payload.len());
+                match self.bytes {
+                    0 => ControlFlow::Break(()),
+                    _ => ControlFlow::Continue(()),
+                }
+            })?;
+        let all = seen < limit && self.bytes > 0;
+        self.left = match self.bytes {
+            0 => 0,
+            _ => self.left.saturating_sub(seen),
+        };
+        Ok(if all { theirs } else { most })
+    }
+}
+
 /// Takes in what is in a partition. Says whether that is all of it.
 pub(crate) fn join_partition<S: Store>(
     w: &mut Work<'_, S>,
     queue: i64,
     at: usize,
     partition: i64,
+) -> Res<bool, S> {
+    take_in_partition(w, queue, at, partition, &mut Counts::new())
+}
+
+fn take_in_partition<S: Store>(
+    w: &mut Work<'_, S>,
+    queue: i64,
+    at: usize,
+    partition: i64,
+    counts: &mut Counts,
 ) -> Res<bool, S> {
     let Some(group) = w.see_group_at(queue, at).cloned() else {
         return Ok(true);
@@ -145,13 +211,12 @@ pub(crate) fn join_partition<S: Store>(
         if let Some(cursor) = w.cursor(partition, grp)? {
             cursor.upto = row.next_seq;
         }
-        let there = if group.mode == 0 {
-            row.messages
-        } else {
-            (row.next_seq - next).min(row.messages)
-        };
-        if fifo && let Some(group) = w.group_at(queue, at) {
-            group.waiting += there;
+        let most = (row.next_seq - next).min(row.messages);
+        if fifo && most > 0 {
+            let there = counts.of(w, (partition, next), grp, most)?;
+            if let Some(group) = w.group_at(queue, at) {
+                group.waiting += there;
+            }
         }
     }
     let spot = Spot {
@@ -262,6 +327,8 @@ pub(crate) fn remove_cursor<S: Store>(
     let from = (partition, grp, 0);
     let to = (partition, grp + 1, 0);
     let states = w.store.scan::<State>(&from, &to, limit)?;
+    let leased = |state: &&State| state.kind == kind::LEASED;
+    let out = states.iter().filter(leased).count();
     for state in &states {
         if let Some(lease) = state.lease {
             w.store
@@ -276,6 +343,8 @@ pub(crate) fn remove_cursor<S: Store>(
         w.store
             .delete::<Ready>(&(partition, grp, row.kind, row.at, row.seq))?;
     }
+    // A group that is still there has lost them with their partition.
+    lost(w, cursor.queue, grp, (ready.len(), out))?;
     if states.len() == limit || ready.len() == limit {
         return Ok(false);
     }
@@ -286,10 +355,27 @@ pub(crate) fn remove_cursor<S: Store>(
     Ok(true)
 }
 
-/// After the group `ended`: messages of a partition that no other needs go, from the place `from` on. Looks at up to `limit`,
-/// and gives the place to go on from if there are more. Where completed messages are kept, only those before the first
-/// that is needed go, since nothing says of a message whether it is one of those that are kept. What was replayed to
-/// `ended` goes from anywhere.
+/// The group waits for so many messages less, and has leased so many less: their partition was cleared.
+pub(crate) fn lost<S: Store>(
+    w: &mut Work<'_, S>,
+    queue: i64,
+    grp: i64,
+    (waiting, out): (usize, usize),
+) -> Res<(), S> {
+    // Groups of a queue that was deleted go as they are.
+    if waiting + out > 0
+        && w.see_queue(queue)?.is_some()
+        && let Some(at) = w.group_keyed(queue, grp)?
+        && let Some(group) = w.group_at(queue, at)
+    {
+        group.waiting -= i64::try_from(waiting).unwrap_or(0);
+        group.out -= i64::try_from(out).unwrap_or(0);
+    }
+    Ok(())
+}
+
+/// After the group `ended`: messages of a partition that no other needs and that are not kept go, from the place `from` on.
+/// Looks at up to `limit`, and gives the place to go on from if there are more.
 pub(crate) fn trim<S: Store>(
     w: &mut Work<'_, S>,
     queue: i64,
@@ -297,26 +383,20 @@ pub(crate) fn trim<S: Store>(
     from: i64,
     limit: usize,
 ) -> Res<Option<i64>, S> {
-    if w.group_count(queue)? == 0 {
-        return Ok(None);
-    }
-    let kept = w
-        .see_queue(queue)?
-        .is_some_and(|row| row.options.completed_retention_ms > 0);
+    // Without any group the rest waits for those to come.
+    let groups = w.group_count(queue)?;
+    let kept = w.see_queue(queue)?.is_some_and(|row| row.kept > 0);
     let to = (partition + 1, 0);
     let messages = w.store.scan::<Message>(&(partition, from), &to, limit)?;
-    let mut first = from == 0;
     for message in &messages {
         let leaving = Leaving::from(message);
-        let goes = message.only == ended
-            || ((first || !kept) && !finish::needed(w, queue, ended, partition, &leaving)?);
-        if goes {
+        let stays = groups == 0
+            || finish::needed(w, queue, ended, partition, &leaving)?
+            || (kept && removal::is_kept(w, (partition, message.seq))?);
+        if message.only == ended || !stays {
             remove(w, queue, partition, &leaving, true)?;
-        } else {
-            first = false;
         }
     }
     let more = messages.last().filter(|_| messages.len() == limit);
-    // If all of them went, what comes next is the first.
-    Ok(more.map(|last| if first { 0 } else { last.seq + 1 }))
+    Ok(more.map(|last| last.seq + 1))
 }

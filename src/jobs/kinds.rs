@@ -24,6 +24,9 @@ pub(crate) mod kind {
     pub(crate) const LEASED: i64 = 3;
 }
 
+/// The group whose states say that a message is completed and kept, and until when. No group of a queue has this number.
+pub(crate) const KEEPER: i64 = 0;
+
 /// What ends by itself.
 pub(crate) mod ends {
     /// A mark of a name.
@@ -34,8 +37,10 @@ pub(crate) mod ends {
     pub(crate) const NOTE: i64 = 2;
     /// A run of completed messages, by its last place.
     pub(crate) const RUN: i64 = 3;
-    /// A completed message that is kept, by its place.
-    pub(crate) const KEPT: i64 = 4;
+    /// The same, by its place: of an older version, too.
+    pub(crate) const KEPT_PLACE: i64 = 4;
+    /// A completed message that is kept, by its place: a state of [`super::KEEPER`] says until when.
+    pub(crate) const KEPT: i64 = 5;
     /// All of them.
-    pub(crate) const ALL: [i64; 5] = [NAME, KEPT_NAME, NOTE, RUN, KEPT];
+    pub(crate) const ALL: [i64; 6] = [NAME, KEPT_NAME, NOTE, RUN, KEPT_PLACE, KEPT];
 }

@@ -15,7 +15,7 @@ use super::finish::has_before_it;
 use super::look::iso;
 use super::op::{Answer, DEFAULT_GROUP, Refusal};
 use super::removal::{Known, known, replayed};
-use super::rows::{Dead, DeadIndex, Message, State};
+use super::rows::{Dead, DeadIndex, Message, Queue, State};
 use super::store::{Order, Store};
 use super::work::{Res, Work, kind, parse_partition_id, partition_id, standing};
 use page::Page;
@@ -41,10 +41,15 @@ pub(crate) enum Query {
     },
     TracesNamed {
         name: String,
+        /// Of this span of time.
+        from: Option<i64>,
+        to: Option<i64>,
         limit: usize,
         offset: usize,
     },
     TraceNames {
+        /// A part of them.
+        search: Option<String>,
         limit: usize,
     },
     /// Attempts to deliver messages of a queue, the latest first.
@@ -61,6 +66,8 @@ pub(crate) struct DeadQuery {
     pub(crate) queue: Option<String>,
     pub(crate) group: Option<String>,
     pub(crate) partition: Option<String>,
+    pub(crate) namespace: Option<String>,
+    pub(crate) task: Option<String>,
     pub(crate) reviewed: Option<bool>,
     pub(crate) from: Option<i64>,
     pub(crate) to: Option<i64>,
@@ -93,10 +100,15 @@ pub(crate) fn answer<S: Store>(w: &mut Work<'_, S>, query: &Query) -> Res<Answer
         Query::Traces { partition_id, name } => notes::of_message(w, partition_id, name),
         Query::TracesNamed {
             name,
+            from,
+            to,
             limit,
             offset,
-        } => notes::named(w, name, *limit, *offset),
-        Query::TraceNames { limit } => notes::names(w, *limit),
+        } => {
+            let span = from.unwrap_or(i64::MIN)..=to.unwrap_or(i64::MAX);
+            notes::named(w, name, &span, (*offset, *limit))
+        }
+        Query::TraceNames { search, limit } => notes::names(w, search.as_deref(), *limit),
         Query::Deliveries {
             queue,
             before,
@@ -161,7 +173,11 @@ fn dead<S: Store>(w: &mut Work<'_, S>, query: &DeadQuery) -> Res<Answer, S> {
     let counted =
         unfiltered && query.reviewed.is_none() && query.from.is_none() && query.to.is_none();
     let mut total = 0;
+    let filter = (query.namespace.as_ref(), query.task.as_ref());
     'queues: for queue in queues {
+        if !waiting::is_of(w, queue, filter)? {
+            continue;
+        }
         let before = total;
         let all = w.see_queue(queue)?.map_or(0, |row| row.dead);
         let most = match counted {
@@ -343,6 +359,10 @@ fn place<S: Store>(w: &mut Work<'_, S>, id: &str, name: &str) -> Res<Option<(i64
     let Some(row) = row.filter(|row| row.tag == tag) else {
         return Ok(None);
     };
+    let stands = |queue: &Queue| partition >= queue.cleared;
+    if !w.see_queue(row.queue)?.is_some_and(stands) {
+        return Ok(None);
+    }
     let mut found = known(w, partition, name)?;
     for at in 0..w.group_count(row.queue)? {
         if matches!(found, Some(Known::There(_))) {

@@ -162,24 +162,19 @@ pub(crate) fn clear<S: Store>(
     })))
 }
 
+/// Rows of a partition that go with the request that clears it.
+const AT_ONCE: usize = 500;
+
 /// The partition's name is free at once; its rows go bit by bit.
 pub(crate) fn end_partition<S: Store>(w: &mut Work<'_, S>, queue: i64, key: i64) -> Res<(), S> {
     for at in 0..w.group_count(queue)? {
         let Some(grp) = w.see_group_at(queue, at).map(|group| group.key) else {
             continue;
         };
-        let next_seq = w.see_partition(key)?.map_or(0, |row| row.next_seq);
         let Some(cursor) = w.see_cursor(key, grp)?.cloned() else {
             continue;
         };
-        let fifo = w.see_queue(queue)?.is_some_and(|row| row.options.fifo);
-        let waiting = if fifo {
-            (next_seq - cursor.next).max(0)
-        } else {
-            0
-        };
         if let Some(group) = w.group_at(queue, at) {
-            group.waiting = (group.waiting - waiting).max(0);
             group.out = (group.out - cursor.out).max(0);
         }
         w.stand(key, grp, super::work::standing::IDLE, 0)?;
@@ -198,7 +193,13 @@ pub(crate) fn end_partition<S: Store>(w: &mut Work<'_, S>, queue: i64, key: i64)
         found.messages -= row.messages;
     }
     w.add_bytes(queue, -row.bytes)?;
-    gone(w, 1, key, queue)?;
+    w.flush()?;
+    w.forget();
+    // A small partition is gone at once, and what groups wait for with it.
+    let mut rows = AT_ONCE;
+    if !sweep::partition_gone(w, key, &mut rows)? {
+        gone(w, 1, key, queue)?;
+    }
     w.flush()?;
     w.forget();
     Ok(())

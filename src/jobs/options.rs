@@ -52,6 +52,9 @@ pub(crate) const MAX_PRIORITY: i64 = 100;
 /// The longest lease, in seconds: half a day. A longer one would keep a partition for as long after its worker died.
 const MAX_LEASE: i64 = 43_200;
 
+/// The largest whole number that every reader of JSON keeps as it is.
+const MAX_NUMBER: i64 = (1 << 53) - 1;
+
 /// An option's name, its least and largest value, and its unit in milliseconds (0: it is no time).
 const NUMBERS: &[(&str, i64, i64, i64)] = &[
     ("leaseTime", 1, MAX_LEASE, 1_000),
@@ -61,7 +64,7 @@ const NUMBERS: &[(&str, i64, i64, i64)] = &[
     ("priority", -MAX_PRIORITY, MAX_PRIORITY, 0),
     ("delayedProcessing", 0, MAX_SECONDS, 1_000),
     ("windowBuffer", 0, 86_400, 1_000),
-    ("maxSize", 0, i64::MAX, 0),
+    ("maxSize", 0, MAX_NUMBER, 0),
     ("retentionSeconds", 0, MAX_SECONDS, 1_000),
     ("completedRetentionSeconds", 0, MAX_SECONDS, 1_000),
     ("maxWaitTimeSeconds", 0, MAX_SECONDS, 1_000),

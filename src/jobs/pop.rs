@@ -3,7 +3,7 @@
 use super::fifo::{self, Spot};
 use super::op::{Answer, Delivered, LeaseId, PopRequest, Popped, Refusal, Source, Start};
 use super::push::queue_for;
-use super::rows::{Queue, Turn};
+use super::rows::{Group, Queue, Turn};
 use super::store::Store;
 use super::work::{Res, Work, standing};
 use super::{groups, unordered};
@@ -193,15 +193,30 @@ fn of_turns<S: Store>(
     let unjoined = w
         .see_group_at(queue, at)
         .is_some_and(|group| group.join_after.is_some());
+    let mut idle = !more;
     basket.popped.more |= more || (unjoined && !basket.popped.messages.is_empty());
     for state in [standing::WAITING, standing::LEASED] {
         let next = first_turn(w, queue, grp, state)?.map(|turn| turn.at);
+        idle &= next.is_none();
         basket.popped.next_at = match (basket.popped.next_at, next) {
             (Some(a), Some(b)) => Some(std::cmp::min::<i64>(a, b)),
             (a, b) => a.or(b),
         };
     }
+    if idle && !unjoined {
+        none_waits(w, queue, at);
+    }
     Ok(())
+}
+
+/// Nothing is before the group. Where it began among very many messages, what it waits for was only an estimate.
+fn none_waits<S: Store>(w: &mut Work<'_, S>, queue: i64, at: usize) {
+    let wrong = |group: &Group| group.waiting != 0;
+    if w.see_group_at(queue, at).is_some_and(wrong)
+        && let Some(group) = w.group_at(queue, at)
+    {
+        group.waiting = 0;
+    }
 }
 
 /// Leases of one partition.

@@ -3,9 +3,10 @@
 
 use super::finish;
 use super::push::bytes_of;
-use super::rows::{Mark, Message, Named, Run};
+use super::retry::fresh;
+use super::rows::{Mark, Message, Named, Row, Run, State};
 use super::store::Store;
-use super::work::{ENDED, Res, Work, digest, digest_for, ends, placed};
+use super::work::{ENDED, KEEPER, Res, Work, digest, digest_for, ends, kind, placed};
 
 /// What a mark takes, with its index.
 pub(crate) const MARK_BYTES: i64 = 112;
@@ -168,9 +169,14 @@ pub(crate) fn remove_run<S: Store>(
         row.bytes -= bytes;
     }
     let mut dedup_ms = 0;
+    let mut kept = false;
     if let Some(row) = w.queue(queue)? {
         row.messages -= count;
         dedup_ms = row.options.dedup_ms;
+        kept = row.kept > 0;
+    }
+    for message in messages.iter().filter(|_| kept) {
+        let_go(w, queue, (partition, message.seq))?;
     }
     w.add_bytes(queue, -bytes)?;
     let until = (mark && dedup_ms > 0).then_some(w.now + dedup_ms);
@@ -252,7 +258,7 @@ pub(super) fn place_in(mark: &Mark) -> (i64, i64) {
     (i64::from_be_bytes(half(0)), i64::from_be_bytes(half(1)))
 }
 
-/// A completed message stays until then.
+/// A completed message stays until then. One that is kept already, and was done once more, stays longer.
 pub(crate) fn keep<S: Store>(
     w: &mut Work<'_, S>,
     queue: i64,
@@ -260,10 +266,35 @@ pub(crate) fn keep<S: Store>(
     seq: i64,
     until: i64,
 ) -> Res<(), S> {
-    if let Some(row) = w.queue(queue)? {
+    let state = State {
+        kind: kind::DONE,
+        at: until,
+        ..fresh(partition, KEEPER, seq)
+    };
+    let known = w.store.get::<State>(&state.key())?;
+    w.store.put(&state)?;
+    if known.is_none()
+        && let Some(row) = w.queue(queue)?
+    {
         row.kept += 1;
     }
     add_mark(w, (queue, ends::KEPT, until), partition, place_of(seq, 0))
+}
+
+/// Whether a completed message is kept.
+pub(crate) fn is_kept<S: Store>(w: &Work<'_, S>, (partition, seq): (i64, i64)) -> Res<bool, S> {
+    let state: Option<State> = w.store.get(&(partition, KEEPER, seq))?;
+    Ok(state.is_some())
+}
+
+/// It is kept no longer, if it was.
+fn let_go<S: Store>(w: &mut Work<'_, S>, queue: i64, (partition, seq): (i64, i64)) -> Res<(), S> {
+    if w.store.delete::<State>(&(partition, KEEPER, seq))?
+        && let Some(row) = w.queue(queue)?
+    {
+        row.kept -= 1;
+    }
+    Ok(())
 }
 
 fn add_mark<S: Store>(
@@ -312,24 +343,42 @@ pub(crate) fn end_mark<S: Store>(w: &mut Work<'_, S>, mark: &Mark) -> Res<i64, S
                 w.store.delete::<Named>(&key)?;
             }
         }
-        ends::KEPT => end_kept(w, mark.queue, (partition, seq))?,
+        ends::KEPT => {
+            let state: Option<State> = w.store.get(&(partition, KEEPER, seq))?;
+            // A later mark may keep it longer, or it is gone.
+            if state.is_some_and(|state| state.at <= mark.at) {
+                end_kept(w, mark.queue, (partition, seq))?;
+            }
+        }
+        ends::KEPT_PLACE => end_counted(w, mark.queue, (partition, seq))?,
         ends::KEPT_NAME => {
             let named: Option<Named> = w.store.get(&(partition, mark.digest))?;
             let seq = named.map_or(0, |named| named.seq);
-            end_kept(w, mark.queue, (partition, seq))?;
+            end_counted(w, mark.queue, (partition, seq))?;
         }
         _ => {}
     }
     Ok(MARK_BYTES)
 }
 
+/// The same where each mark was counted, whatever has become of its message: of an older version.
+fn end_counted<S: Store>(w: &mut Work<'_, S>, queue: i64, key: (i64, i64)) -> Res<(), S> {
+    match w.queue(queue)? {
+        Some(row) if key.0 >= row.cleared => row.kept -= 1,
+        _ => return Ok(()),
+    }
+    if is_kept(w, key)? {
+        return Ok(());
+    }
+    end_kept(w, queue, key)
+}
+
 /// A completed message has been kept for long enough. A group that came back to it may have it before it again: then it
 /// stays until that group is done with it.
 fn end_kept<S: Store>(w: &mut Work<'_, S>, queue: i64, key: (i64, i64)) -> Res<(), S> {
-    match w.queue(queue)? {
-        // Each mark counts once, whatever has become of its message.
-        Some(row) if key.0 >= row.cleared => row.kept -= 1,
-        _ => return Ok(()),
+    // What was cleared is no longer counted, and goes with its partition.
+    if w.see_queue(queue)?.is_none_or(|row| key.0 < row.cleared) {
+        return Ok(());
     }
     let ended = w.see_partition(key.0)?.is_none_or(|row| row.tag == ENDED);
     let Some(message) = w.store.get::<Message>(&key)?.filter(|_| !ended) else {
@@ -337,7 +386,7 @@ fn end_kept<S: Store>(w: &mut Work<'_, S>, queue: i64, key: (i64, i64)) -> Res<(
     };
     let leaving = Leaving::from(&message);
     if finish::needed(w, queue, 0, key.0, &leaving)? {
-        return Ok(());
+        return let_go(w, queue, key);
     }
     remove(w, queue, key.0, &leaving, true)
 }

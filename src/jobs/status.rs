@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::look::iso;
 use super::metrics::{MOST_QUEUES, OTHERS};
 use super::op::{Answer, Refusal};
-use super::rows::{Group, Message, PartitionName, Queue, Turn};
+use super::rows::{Group, Message, Queue, Turn};
 use super::store::Store;
 use super::timings::{Histogram, Timings};
 use super::work::{Res, Work, partition_id, standing};
@@ -14,16 +14,14 @@ use crate::limits::JOB_LOOK_BYTES;
 #[derive(Debug, Clone)]
 pub(crate) enum Query {
     Overview,
-    Queues {
-        namespace: Option<String>,
-        task: Option<String>,
-    },
+    Queues(Which),
     Queue(String),
     Namespaces,
     Tasks,
     Partitions {
         queue: Option<String>,
         limit: usize,
+        offset: usize,
     },
     /// What `/metrics` shows of each of the first queues, and of the others together.
     Gauges,
@@ -32,6 +30,17 @@ pub(crate) enum Query {
         name: Option<String>,
         behind_s: i64,
     },
+}
+
+/// Queues that a list has.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Which {
+    pub(crate) namespace: Option<String>,
+    pub(crate) task: Option<String>,
+    /// A part of the name.
+    pub(crate) search: Option<String>,
+    pub(crate) limit: usize,
+    pub(crate) offset: usize,
 }
 
 /// Rows that are looked at for what is delayed, and for what has failed. Of a queue with more, the numbers say at least how many there are.
@@ -61,7 +70,7 @@ impl Looks {
 pub(crate) fn answer<S: Store>(w: &mut Work<'_, S>, query: &Query) -> Res<Answer, S> {
     match query {
         Query::Overview => overview(w),
-        Query::Queues { namespace, task } => queues(w, namespace.as_deref(), task.as_deref()),
+        Query::Queues(which) => queues(w, which),
         Query::Queue(name) => match w.queue_key(name)? {
             Some(key) => {
                 let mut looks = Looks::new(MOST_PARTITIONS);
@@ -74,7 +83,11 @@ pub(crate) fn answer<S: Store>(w: &mut Work<'_, S>, query: &Query) -> Res<Answer
         },
         Query::Namespaces => distinct(w, "namespace", |row| &row.namespace),
         Query::Tasks => distinct(w, "task", |row| &row.task),
-        Query::Partitions { queue, limit } => partitions(w, queue.as_deref(), *limit),
+        Query::Partitions {
+            queue,
+            limit,
+            offset,
+        } => partitions(w, queue.as_deref(), (*offset, *limit)),
         Query::Gauges => gauges(w),
         Query::Groups { name, behind_s } => groups(w, name.as_deref(), *behind_s),
     }
@@ -107,23 +120,23 @@ fn overview<S: Store>(w: &mut Work<'_, S>) -> Res<Answer, S> {
     })))
 }
 
-fn queues<S: Store>(
-    w: &mut Work<'_, S>,
-    namespace: Option<&str>,
-    task: Option<&str>,
-) -> Res<Answer, S> {
+fn queues<S: Store>(w: &mut Work<'_, S>, which: &Which) -> Res<Answer, S> {
     let mut rows = Vec::new();
     let mut looks = Looks::new(MOST_PARTITIONS);
-    for (_, key) in super::manage::queues(w)? {
+    let mut total = 0;
+    let page = which.offset..which.offset + which.limit;
+    let is = |wanted: &Option<String>, text: &str| wanted.as_ref().is_none_or(|it| it == text);
+    for (name, key) in super::manage::queues(w)? {
+        let named = which.search.as_ref().is_none_or(|part| name.contains(part));
         let fits = w.see_queue(key)?.is_some_and(|row| {
-            namespace.is_none_or(|wanted| row.namespace == wanted)
-                && task.is_none_or(|wanted| row.task == wanted)
+            named && is(&which.namespace, &row.namespace) && is(&which.task, &row.task)
         });
-        if fits {
+        if fits && page.contains(&total) {
             rows.push(queue(w, key, false, &mut looks)?);
         }
+        total += usize::from(fits);
     }
-    Ok(Answer::Json(json!({"queues": rows, "total": rows.len()})))
+    Ok(Answer::Json(json!({"queues": rows, "total": total})))
 }
 
 /// A queue in numbers. What is pending, in flight, delayed and failed is by group, and of the one that has most before it.
@@ -173,7 +186,7 @@ fn queue<S: Store>(w: &mut Work<'_, S>, key: i64, whole: bool, looks: &mut Looks
         })).collect::<Vec<_>>(),
     });
     if whole {
-        value["partitionList"] = partition_rows(w, key, 100)?.into();
+        value["partitionList"] = partition_rows(w, key, 0, 100)?.into();
     }
     Ok(value)
 }
@@ -284,10 +297,8 @@ fn oldest<S: Store>(w: &mut Work<'_, S>, queue: i64, looks: &mut Looks) -> Res<O
     };
     looks.partitions -= row.partitions;
     let most = usize::try_from(row.partitions).unwrap_or(0);
-    let from = (queue, String::new());
-    let to = (queue + 1, String::new());
     let mut oldest = None;
-    for name in w.store.scan::<PartitionName>(&from, &to, most)? {
+    for name in w.partitions_of(queue, "", most)? {
         let key = name.key;
         let first: Option<Message> = w.store.first(&(key, 0), &(key + 1, 0))?;
         let Some(first) = first else { continue };
@@ -325,22 +336,40 @@ fn distinct<S: Store>(
     Ok(Answer::Json(json!({format!("{what}s"): rows})))
 }
 
-fn partitions<S: Store>(w: &mut Work<'_, S>, queue: Option<&str>, limit: usize) -> Res<Answer, S> {
+fn partitions<S: Store>(
+    w: &mut Work<'_, S>,
+    queue: Option<&str>,
+    (offset, limit): (usize, usize),
+) -> Res<Answer, S> {
     let mut rows = Vec::new();
+    let mut skip = offset;
+    let mut total = 0;
     for (name, key) in super::manage::queues(w)? {
-        if queue.is_none_or(|queue| queue == name) && rows.len() < limit {
-            rows.extend(partition_rows(w, key, limit - rows.len())?);
+        if queue.is_some_and(|queue| queue != name) {
+            continue;
         }
+        let count = w.see_queue(key)?.map_or(0, |row| row.partitions);
+        let count = usize::try_from(count).unwrap_or(0);
+        total += count;
+        if skip < count && rows.len() < limit {
+            rows.extend(partition_rows(w, key, skip, limit - rows.len())?);
+        }
+        skip = skip.saturating_sub(count);
     }
-    Ok(Answer::Json(json!({"partitions": rows})))
+    Ok(Answer::Json(json!({"partitions": rows, "total": total})))
 }
 
-fn partition_rows<S: Store>(w: &mut Work<'_, S>, queue: i64, limit: usize) -> Res<Vec<Value>, S> {
-    let from = (queue, String::new());
-    let to = (queue + 1, String::new());
+/// Partitions of a queue by name, without the first `skip`.
+fn partition_rows<S: Store>(
+    w: &mut Work<'_, S>,
+    queue: i64,
+    skip: usize,
+    limit: usize,
+) -> Res<Vec<Value>, S> {
     let name = w.see_queue(queue)?.map(|row| row.name.clone());
     let mut rows = Vec::new();
-    for row in w.store.scan::<PartitionName>(&from, &to, limit)? {
+    let names = w.partitions_of(queue, "", skip + limit)?;
+    for row in names.into_iter().skip(skip) {
         if let Some(row) = w.see_partition(row.key)? {
             rows.push(json!({
                 "queue": name, "name": row.name, "partition": row.name, "partitionId": partition_id(row.key, row.tag),

@@ -1,28 +1,33 @@
 //! The periodic deletion, a bounded part at a time: nothing grows for ever.
 
+mod gone;
+
 use super::fifo::{self, Spot};
 use super::finish::unbury;
 use super::op::{Answer, Refusal, Sweep};
 use super::options::Options;
 use super::removal::{Leaving, end_mark, remove};
 use super::rows::{
-    Cursor, Dead, DeadIndex, Gone, Group, Mark, Message, Named, Partition, PartitionName, Queue,
-    Run, Trace,
+    Cursor, Dead, DeadIndex, Gone, Mark, Message, Named, Partition, PartitionName, Queue, Run,
 };
 use super::store::Store;
 use super::work::{Res, Work, ends, standing};
 use super::{deliveries, groups, pop, traces, unordered};
 use crate::limits;
+pub(super) use gone::partition_gone;
 
 /// Rows that one sweep may delete, more or less.
 const ROWS: usize = 1_000;
 /// Queues and partitions that one sweep looks at.
 const LOOKS: usize = 500;
 
+/// Rows that one step of a group into its backlog stands for.
+const JOINED: usize = 256;
+
 /// One part of the round over all queues, and some of what is gone. Says where the next part begins, and whether there is more to do at once.
 pub(crate) fn sweep<S: Store>(w: &mut Work<'_, S>, from: &Sweep) -> Res<Answer, S> {
     let mut rows = ROWS;
-    gone(w, &mut rows)?;
+    gone::gone(w, &mut rows)?;
     if *from == Sweep::default() {
         deliveries::sweep(w, &mut rows)?;
     }
@@ -95,6 +100,10 @@ fn of_queue<S: Store>(w: &mut Work<'_, S>, queue: i64, rows: &mut usize) -> Res<
         }
         let settled = pop::settle(w, queue, at)?;
         *rows = rows.saturating_sub(settled);
+        // So its numbers are right though it has enough to do with the partitions that it knows.
+        while *rows > JOINED && groups::join(w, queue, at)? {
+            *rows -= JOINED;
+        }
         at += 1;
     }
     Ok(())
@@ -134,7 +143,7 @@ fn partitions<S: Store>(
             continue;
         }
         let unused = row.messages == 0 && w.now - row.used_at > limits::JOB_EMPTY_MS;
-        if unused && !remembers(w, row.key)? {
+        if unused && !remembers(w, row.key, rows)? {
             remove_empty(w, &row)?;
             *rows = rows.saturating_sub(4);
         } else if row.messages > 0 {
@@ -147,13 +156,27 @@ fn partitions<S: Store>(
     Ok(more.then_some(last))
 }
 
-/// Whether it knows the name of a message that was completed: a push of that name is a duplicate for a while.
-fn remembers<S: Store>(w: &mut Work<'_, S>, partition: i64) -> Res<bool, S> {
-    let named: Option<Named> = w
+/// Names of an empty partition that are looked at.
+const NAMES: usize = 64;
+
+/// Whether an empty partition knows the name of a message that was completed: a push of that name is a duplicate for a
+/// while. Names of messages that are gone were left behind by an older version, and go.
+fn remembers<S: Store>(w: &mut Work<'_, S>, partition: i64, rows: &mut usize) -> Res<bool, S> {
+    let from = (partition, [0; 16]);
+    let names = w
         .store
-        .first(&(partition, [0; 16]), &(partition + 1, [0; 16]))?;
+        .scan::<Named>(&from, &(partition + 1, [0; 16]), NAMES)?;
     let run: Option<Run> = w.store.first(&(partition, 0), &(partition + 1, 0))?;
-    Ok(run.is_some() || named.is_some_and(|named| named.seq == 0))
+    let mut remembers = run.is_some() || names.len() == NAMES;
+    for named in names {
+        if named.seq == 0 {
+            remembers = true;
+            continue;
+        }
+        w.store.delete::<Named>(&(partition, named.digest))?;
+        *rows = rows.saturating_sub(1);
+    }
+    Ok(remembers)
 }
 
 /// Nothing is in it, and nobody would miss it.
@@ -247,192 +270,4 @@ pub(crate) fn backlog<S: Store>(w: &Work<'_, S>) -> Res<Option<Refusal>, S> {
             limits::JOB_DISCARDS
         ))
     }))
-}
-
-/// What was deleted as a whole goes row by row.
-fn gone<S: Store>(w: &mut Work<'_, S>, rows: &mut usize) -> Res<(), S> {
-    while *rows > 0 {
-        let first: Option<Gone> = w.store.first(&(0,), &(i64::MAX,))?;
-        let Some(mut one) = first else {
-            return Ok(());
-        };
-        let all = match one.kind {
-            0 => queue_gone(w, &mut one, rows)?,
-            1 => partition_gone(w, one.key, rows)?,
-            2 => group_gone(w, &mut one, rows)?,
-            _ => cleared_gone(w, &mut one, rows)?,
-        };
-        // What is read next must not be what was there before.
-        w.flush()?;
-        w.forget();
-        if all {
-            w.store.delete::<Gone>(&(one.n,))?;
-        } else {
-            w.store.put(&one)?;
-        }
-        *rows = rows.saturating_sub(1);
-    }
-    Ok(())
-}
-
-fn next_names<S: Store>(w: &Work<'_, S>, queue: i64, after: &str) -> Res<Vec<PartitionName>, S> {
-    let from = if after.is_empty() {
-        (queue, String::new())
-    } else {
-        (queue, format!("{after}\0"))
-    };
-    w.store.scan(&from, &(queue + 1, String::new()), 64)
-}
-
-fn queue_gone<S: Store>(w: &mut Work<'_, S>, one: &mut Gone, rows: &mut usize) -> Res<bool, S> {
-    let queue = one.key;
-    for name in next_names(w, queue, "")? {
-        if !partition_gone(w, name.key, rows)? {
-            return Ok(false);
-        }
-        w.store.delete::<PartitionName>(&(queue, name.name))?;
-    }
-    if !next_names(w, queue, "")?.is_empty() {
-        return Ok(false);
-    }
-    let to = (queue, i64::MAX, 0, 0);
-    let marks = w.store.scan::<Mark>(&(queue, 0, i64::MIN, 0), &to, *rows)?;
-    *rows -= marks.len();
-    for mark in marks {
-        w.store
-            .delete::<Mark>(&(queue, mark.kind, mark.at, mark.n))?;
-    }
-    let dead = w
-        .store
-        .scan::<DeadIndex>(&(queue, 0, i64::MIN, 0), &to, *rows)?;
-    *rows -= dead.len();
-    for index in dead {
-        w.store.delete::<Dead>(&(index.id,))?;
-        w.store
-            .delete::<DeadIndex>(&(queue, index.kind, index.at, index.id))?;
-    }
-    if *rows == 0 {
-        return Ok(false);
-    }
-    let from = (queue, String::new());
-    let to = (queue + 1, String::new());
-    for group in w.store.scan::<Group>(&from, &to, limits::JOB_GROUPS)? {
-        w.store.delete::<Group>(&(queue, group.name))?;
-    }
-    Ok(true)
-}
-
-fn partition_gone<S: Store>(w: &mut Work<'_, S>, key: i64, rows: &mut usize) -> Res<bool, S> {
-    let messages = w.store.scan::<Message>(&(key, 0), &(key + 1, 0), *rows)?;
-    *rows -= messages.len();
-    for message in messages {
-        w.store.delete::<Message>(&(key, message.seq))?;
-    }
-    let from = (key, [0; 16]);
-    let to = (key + 1, [0; 16]);
-    let named = w.store.scan::<Named>(&from, &to, *rows)?;
-    *rows -= named.len();
-    for named in named {
-        w.store.delete::<Named>(&(key, named.digest))?;
-    }
-    let runs = w.store.scan::<Run>(&(key, 0), &(key + 1, 0), *rows)?;
-    *rows -= runs.len();
-    for run in runs {
-        w.store.delete::<Run>(&(key, run.last))?;
-    }
-    let from = (key, [0; 16], 0);
-    let to = (key + 1, [0; 16], 0);
-    let notes = w.store.scan::<Trace>(&from, &to, *rows)?;
-    *rows -= notes.len();
-    for note in notes {
-        traces::forget(w, &note)?;
-    }
-    for cursor in w
-        .store
-        .scan::<Cursor>(&(key, 0), &(key + 1, 0), (*rows).min(256))?
-    {
-        if !groups::remove_cursor(w, &cursor, (*rows).max(1))? {
-            *rows = 0;
-            return Ok(false);
-        }
-        *rows = rows.saturating_sub(4);
-    }
-    if *rows == 0 {
-        return Ok(false);
-    }
-    w.store.delete::<Partition>(&(key,))?;
-    Ok(true)
-}
-
-fn group_gone<S: Store>(w: &mut Work<'_, S>, one: &mut Gone, rows: &mut usize) -> Res<bool, S> {
-    let queue = one.other;
-    let grp = one.key;
-    let (mut done, begun) = half_done(&one.after);
-    let names = next_names(w, queue, &done)?;
-    if names.is_empty() {
-        return Ok(true);
-    }
-    for name in names {
-        *rows = rows.saturating_sub(1);
-        if let Some(cursor) = w.see_cursor(name.key, grp)?.cloned() {
-            let limit = (*rows).clamp(1, 256);
-            if !groups::remove_cursor(w, &cursor, limit)? {
-                *rows = rows.saturating_sub(limit);
-                return Ok(false);
-            }
-        }
-        // What was cleared is no longer counted, and goes with its partition.
-        let stands = |row: &Queue| name.key >= row.cleared;
-        if w.see_queue(queue)?.is_some_and(stands) {
-            let from = begun.filter(|begun| begun.0 == name.key);
-            let from = from.map_or(0, |begun| begun.1);
-            if let Some(place) = groups::trim(w, queue, (name.key, grp), from, 256)? {
-                *rows = rows.saturating_sub(256);
-                one.after = format!("{done}\0{} {place}", name.key);
-                return Ok(false);
-            }
-        }
-        done.clone_from(&name.name);
-        one.after = name.name;
-        if *rows == 0 {
-            break;
-        }
-    }
-    Ok(false)
-}
-
-/// The last partition that is done, and how far the next one is: its key, and a place. No name has a character of value 0.
-fn half_done(after: &str) -> (String, Option<(i64, i64)>) {
-    let Some((done, begun)) = after.split_once('\0') else {
-        return (after.to_owned(), None);
-    };
-    let begun = begun.split_once(' ').and_then(|(key, place)| {
-        let key = key.parse().ok()?;
-        Some((key, place.parse().ok()?))
-    });
-    (done.to_owned(), begun)
-}
-
-fn cleared_gone<S: Store>(w: &mut Work<'_, S>, one: &mut Gone, rows: &mut usize) -> Res<bool, S> {
-    let queue = one.key;
-    let cleared = one.other;
-    let names = next_names(w, queue, &one.after)?;
-    if names.is_empty() {
-        return Ok(true);
-    }
-    for name in names {
-        *rows = rows.saturating_sub(1);
-        if name.key < cleared {
-            if !partition_gone(w, name.key, rows)? {
-                return Ok(false);
-            }
-            w.store
-                .delete::<PartitionName>(&(queue, name.name.clone()))?;
-        }
-        one.after = name.name;
-        if *rows == 0 {
-            break;
-        }
-    }
-    Ok(false)
 }

@@ -9,12 +9,14 @@ mod groups;
 mod leases;
 mod managing;
 mod names_of_ours;
+mod older;
 mod order;
 mod pushing;
 mod retention;
 mod simulation;
 mod telling;
 mod transactions;
+mod waiting;
 
 use serde_json::{Value, json};
 

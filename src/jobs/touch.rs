@@ -25,9 +25,12 @@ pub(crate) fn touch<S: Store>(w: &mut Work<'_, S>, touch: &Touch) -> Res<Answer,
             groups.extend(w.see_group_at(queue, at).map(|group| group.name.clone()));
         }
         if groups.is_empty() {
-            why = Refusal::not_found(
-                "no consumer group has popped from this queue yet, so there is nobody to do this for: pop first",
-            );
+            why = match touch.what {
+                What::Delete => no_message(&touch.name),
+                _ => Refusal::not_found(
+                    "no consumer group has popped from this queue yet, so there is nobody to do this for: pop first",
+                ),
+            };
         }
     }
     let mut touched = 0;
@@ -46,8 +49,9 @@ pub(crate) fn touch<S: Store>(w: &mut Work<'_, S>, touch: &Touch) -> Res<Answer,
         touch_one(w, &place, &attempt, touch.what)?;
         touched += 1;
     }
-    if groups.is_empty() && touch.what == What::Delete {
-        return delete_unread(w, touch);
+    // One that no group has before it is deleted, too: those to come would get it.
+    if touched == 0 && touch.what == What::Delete && touch.group.is_none() {
+        return delete_unread(w, touch, why);
     }
     if touched == 0 {
         return Ok(Answer::Refused(why));
@@ -109,8 +113,8 @@ fn fifo_due<S: Store>(w: &mut Work<'_, S>, spot: Spot, message: &Message) -> Res
     fifo::put_state(w, spot, &State { at, ..state })
 }
 
-/// A message of a queue that nobody has popped from.
-fn delete_unread<S: Store>(w: &mut Work<'_, S>, touch: &Touch) -> Res<Answer, S> {
+/// A message that no group has before it.
+fn delete_unread<S: Store>(w: &mut Work<'_, S>, touch: &Touch, why: Refusal) -> Res<Answer, S> {
     let found = parse_partition_id(&touch.partition_id);
     let row = match found {
         Some((partition, tag)) => w
@@ -124,10 +128,10 @@ fn delete_unread<S: Store>(w: &mut Work<'_, S>, touch: &Touch) -> Res<Answer, S>
         None => None,
     };
     let Some(row) = row.filter(|row| cleared.is_some_and(|cleared| row.key >= cleared)) else {
-        return Ok(Answer::Refused(no_message(&touch.name)));
+        return Ok(Answer::Refused(why));
     };
     let Some(Known::There(message)) = known(w, row.key, &touch.name)? else {
-        return Ok(Answer::Refused(no_message(&touch.name)));
+        return Ok(Answer::Refused(why));
     };
     remove(w, row.queue, row.key, &Leaving::from(&message), false)?;
     Ok(Answer::Json(serde_json::json!({

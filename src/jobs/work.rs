@@ -1,14 +1,16 @@
 //! One call of the rules: its rows, read once and written back at its end, and the notifications that follow its
 //! commit.
 
+mod partitions;
+
 use std::collections::{BTreeMap, HashMap};
 
-use super::rows::{Cursor, Group, Partition, PartitionName, Queue, QueueName, Totals, Turn};
+use super::rows::{Cursor, Group, Partition, Queue, QueueName, Totals, Turn};
 use super::store::Store;
 use crate::limits::JobLimits;
 
 pub(crate) use super::effects::{Counts, Effects};
-pub(crate) use super::kinds::{ends, kind, standing};
+pub(crate) use super::kinds::{KEEPER, ends, kind, standing};
 pub(crate) use super::names::{
     ENDED, check_name, digest, digest_for, hash, lease_text, name_at, parse_lease,
     parse_partition_id, partition_id, placed, tag,
@@ -255,68 +257,6 @@ impl<'a, S: Store> Work<'a, S> {
             self.store.delete::<Group>(&key)?;
         }
         Ok(())
-    }
-
-    pub(crate) fn partition_key(&mut self, queue: i64, name: &str) -> Res<Option<i64>, S> {
-        let known = self.partition_names.get(&queue);
-        if let Some(key) = known.and_then(|names| names.get(name)) {
-            return Ok(*key);
-        }
-        let row: Option<PartitionName> = self.store.get(&(queue, name.to_owned()))?;
-        let cleared = self.see_queue(queue)?.map_or(0, |row| row.cleared);
-        let key = row.map(|row| row.key).filter(|key| *key >= cleared);
-        self.name_partition(queue, name.to_owned(), key);
-        Ok(key)
-    }
-
-    fn name_partition(&mut self, queue: i64, name: String, key: Option<i64>) {
-        let names = self.partition_names.entry(queue).or_default();
-        names.insert(name, key);
-    }
-
-    pub(crate) fn add_partition(&mut self, row: Partition) -> Res<(), S> {
-        let queue = row.queue;
-        let name = row.name.clone();
-        let key = row.key;
-        self.store.put(&PartitionName {
-            queue,
-            name: name.clone(),
-            key,
-        })?;
-        self.name_partition(queue, name, Some(key));
-        self.partitions.insert(key, Held { row, dirty: true });
-        Ok(())
-    }
-
-    pub(crate) fn remove_partition(&mut self, key: i64) -> Res<(), S> {
-        let Some(row) = self.see_partition(key)?.cloned() else {
-            return Ok(());
-        };
-        self.partitions.remove(&key);
-        self.store.delete::<Partition>(&(key,))?;
-        let place = (row.queue, row.name);
-        if self.partition_key(place.0, &place.1)? == Some(key) {
-            self.store.delete::<PartitionName>(&place)?;
-            self.name_partition(place.0, place.1, None);
-        }
-        Ok(())
-    }
-
-    pub(crate) fn see_partition(&mut self, key: i64) -> Res<Option<&Partition>, S> {
-        if !self.partitions.contains_key(&key)
-            && let Some(row) = self.store.get::<Partition>(&(key,))?
-        {
-            self.partitions.insert(key, Held { row, dirty: false });
-        }
-        Ok(self.partitions.get(&key).map(|held| &held.row))
-    }
-
-    pub(crate) fn partition(&mut self, key: i64) -> Res<Option<&mut Partition>, S> {
-        self.see_partition(key)?;
-        Ok(self.partitions.get_mut(&key).map(|held| {
-            held.dirty = true;
-            &mut held.row
-        }))
     }
 
     pub(crate) fn see_cursor(&mut self, partition: i64, grp: i64) -> Res<Option<&Cursor>, S> {

@@ -88,8 +88,17 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step {
         from: 7,
-        // Marks of completed messages side by side.
-        sql: include_str!("jobs/runs.sql"),
+        // Marks of completed messages side by side. A name that says its message's place is found by that, and has no row.
+        sql: concat!(
+            include_str!("jobs/runs.sql"),
+            "DELETE FROM job_named WHERE seq > 0 AND EXISTS
+                 (SELECT 1 FROM job_messages AS m
+                  WHERE m.partition = job_named.partition AND m.seq = job_named.seq AND m.only = 0
+                      AND m.name GLOB '????????-????-7???-????-????????????'
+                      AND NOT m.name GLOB '*[^0-9a-f-]*' AND length(replace(m.name, '-', '')) = 32
+                      AND substr(m.name, 27) = printf('%010x', m.seq));
+",
+        ),
     },
 ];
 

@@ -249,6 +249,8 @@ class QueenClient(unittest.IsolatedAsyncioTestCase):
         admin = self.queen.admin
         self.assertGreaterEqual((await admin.get_overview())["queues"], 1)
         self.assertIn(self.name, [q["name"] for q in (await admin.list_queues())["queues"]])
+        found = await admin.list_queues(search=self.name, limit=1, offset=0)
+        self.assertEqual([q["name"] for q in found["queues"]], [self.name])
         self.assertEqual((await admin.get_queue(self.name))["depth"], 3)
         self.assertEqual((await admin.get_queue_detail(self.name))["pending"], 3)
         self.assertTrue((await admin.get_namespaces())["namespaces"])
@@ -302,7 +304,10 @@ class QueenClient(unittest.IsolatedAsyncioTestCase):
         await self.consume(self.queue().batch(1).limit(1).timeout_millis(2_000), handler)
         named = await self.queen.admin.get_traces_by_name("order-1")
         self.assertEqual(named["traces"][0]["data"], {"step": 1})
-        await self.queen.admin.get_trace_names()
+        late = await self.queen.admin.get_traces_by_name("order-1", **{"from": "2020-01-01", "to": "2020-01-02"})
+        self.assertEqual(late["traces"], [])
+        names = await self.queen.admin.get_trace_names(search="order", limit=5)
+        self.assertEqual([n["trace_name"] for n in names["trace_names"]], ["order-1"])
 
 
 class QueenClientOverRedis(QueenClient):

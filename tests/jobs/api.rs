@@ -426,3 +426,71 @@ async fn the_jobs_api_wants_the_token_of_the_server_api() {
     let (code, _) = ask(&relay, 0, "GET", "/api/v1/pop/queue/q", &Value::Null).await;
     assert_eq!(code, 401);
 }
+
+#[tokio::test]
+async fn the_relays_own_queues_take_nothing_from_others_and_give_them_nothing() {
+    let relay = Relay::start(1, &[]).await;
+    let item = json!({"queue": "scumble.hook.save", "payload": 1});
+    let push = json!({"items": [{"queue": "q", "payload": 1}, item]});
+    let step = json!({"operations": [{"type": "push", "items": [item]}]});
+    for (method, path, body) in [
+        ("POST", "/api/v1/push", &push),
+        ("POST", "/api/v1/transaction", &step),
+        ("GET", "/api/v1/pop/queue/scumble.hook.save", &Value::Null),
+    ] {
+        let (status, answer) = ask(&relay, 0, method, path, body).await;
+        let message = answer["message"].as_str().unwrap_or_default();
+        assert_eq!(status, 400, "{path}: {answer}");
+        assert!(message.contains("the relay's own"), "{path}: {answer}");
+    }
+    let (_, queues) = ask(&relay, 0, "GET", "/api/v1/status/queues", &Value::Null).await;
+    assert_eq!(queues["total"], 0, "nothing was half done");
+}
+
+#[tokio::test]
+async fn queues_and_partitions_are_listed_page_by_page_and_by_a_part_of_the_name() {
+    let relay = Relay::start(1, &[]).await;
+    for queue in ["mails", "thumbs-1", "thumbs-2", "thumbs-3"] {
+        for partition in ["a", "b"] {
+            push(&relay, 0, queue, partition, &["x".to_owned()]).await;
+        }
+    }
+    for (path, list, names, total) in [
+        (
+            "status/queues?search=thumbs&limit=2",
+            "queues",
+            &["thumbs-1", "thumbs-2"][..],
+            3,
+        ),
+        (
+            "status/queues?search=thumbs&offset=2",
+            "queues",
+            &["thumbs-3"],
+            3,
+        ),
+        ("resources/queues?limit=1", "queues", &["mails"], 4),
+        (
+            "resources/partitions?queue=mails&offset=1",
+            "partitions",
+            &["b"],
+            2,
+        ),
+        (
+            "resources/partitions?offset=1&limit=2",
+            "partitions",
+            &["b", "a"],
+            8,
+        ),
+        ("resources/partitions?offset=9", "partitions", &[], 8),
+    ] {
+        let path = format!("/api/v1/{path}");
+        let (_, answer) = ask(&relay, 0, "GET", &path, &Value::Null).await;
+        let rows = answer[list].as_array().unwrap();
+        let found: Vec<_> = rows
+            .iter()
+            .map(|row| row["name"].as_str().unwrap())
+            .collect();
+        assert_eq!(found, names, "{path}");
+        assert_eq!(answer["total"], total, "{path}");
+    }
+}

@@ -20,6 +20,7 @@ mod redis;
 mod redis_server;
 mod steps;
 mod tools;
+mod wrong;
 
 use std::time::Duration;
 

@@ -7,10 +7,10 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::params::{Names, Params};
 use super::text::text;
 use super::{Answered, ApiState, answer, body, raw};
 use crate::http::json_response;
-use crate::http::server_api::Names;
 use crate::jobs::ack::lease_over;
 use crate::jobs::lists::group_or_default;
 use crate::jobs::look::iso;
@@ -64,17 +64,19 @@ pub(super) fn item(ack: Ack, group: Option<&String>) -> Result<AckItem, Refusal>
     })
 }
 
-pub(super) async fn one(State(state): State<ApiState>, body: Body) -> Response {
+pub(super) async fn one(State(state): State<ApiState>, params: Params, body: Body) -> Response {
     let acked = async {
         let ack = body::parsed(body).await?;
+        params.end("")?;
         acked(&state, vec![ack], None).await
     };
     answer(acked.await)
 }
 
-pub(super) async fn batch(State(state): State<ApiState>, body: Body) -> Response {
+pub(super) async fn batch(State(state): State<ApiState>, params: Params, body: Body) -> Response {
     let acked = async {
         let batch: Batch = body::parsed(body).await?;
+        params.end("")?;
         acked(&state, batch.acknowledgments, batch.consumer_group).await
     };
     answer(acked.await)
@@ -180,13 +182,15 @@ const MOST_SECONDS: i64 = 43_200;
 pub(super) async fn extend(
     State(state): State<ApiState>,
     Names(lease): Names<String>,
+    params: Params,
     body: Body,
 ) -> Response {
-    answer(extended(&state, &lease, body).await)
+    answer(extended(&state, &lease, params, body).await)
 }
 
-async fn extended(state: &ApiState, text: &str, body: Body) -> Answered {
+async fn extended(state: &ApiState, text: &str, params: Params, body: Body) -> Answered {
     let extension: Extension = body::parsed(body).await?;
+    params.end("")?;
     let wrong = |seconds: &i64| !(1..=MOST_SECONDS).contains(seconds);
     if extension.seconds.as_ref().is_some_and(wrong) {
         let message = format!("seconds is a whole number from 1 to {MOST_SECONDS}");

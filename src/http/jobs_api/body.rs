@@ -4,6 +4,7 @@ use axum::body::Body;
 use serde::de::DeserializeOwned;
 
 use crate::http::body::{self, Announced, CROWDED, NoBody, Whole};
+use crate::http::named_json;
 use crate::jobs::op::Refusal;
 use crate::limits::{HTTP_BODY_TIMEOUT, JOB_REQUEST_BYTES};
 
@@ -44,6 +45,5 @@ pub(super) async fn parsed<T: DeserializeOwned + Send + 'static>(body: Body) -> 
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
     let bytes = if bytes.is_empty() { b"{}" } else { bytes };
-    serde_json::from_slice(bytes)
-        .map_err(|wrong| Refusal::bad(format!("the body is wrong: {wrong}")))
+    named_json::parse(bytes).map_err(|wrong| Refusal::bad(format!("the body is wrong: {wrong}")))
 }

@@ -5,9 +5,8 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::params::{Params, not_a_time};
+use super::params::{Names, Params, not_a_time};
 use super::{Answered, ApiState, answer, body};
-use crate::http::server_api::Names;
 use crate::jobs::look::{Query, parse_iso};
 use crate::jobs::op::{Op, Refusal, Start};
 use crate::jobs::status;
@@ -17,8 +16,12 @@ async fn numbers(state: &ApiState, name: Option<String>, behind_s: i64) -> Answe
     state.look(Query::Status(query)).await
 }
 
-pub(super) async fn list(State(state): State<ApiState>) -> Response {
-    answer(numbers(&state, None, 0).await)
+pub(super) async fn list(State(state): State<ApiState>, params: Params) -> Response {
+    let listed = async {
+        params.end("")?;
+        numbers(&state, None, 0).await
+    };
+    answer(listed.await)
 }
 
 /// A day: who is further behind is behind all the same.
@@ -34,8 +37,16 @@ pub(super) async fn lagging(State(state): State<ApiState>, mut params: Params) -
     answer(lagging.await)
 }
 
-pub(super) async fn show(State(state): State<ApiState>, Names(group): Names<String>) -> Response {
-    answer(numbers(&state, Some(group), 0).await)
+pub(super) async fn show(
+    State(state): State<ApiState>,
+    Names(group): Names<String>,
+    params: Params,
+) -> Response {
+    let shown = async {
+        params.end("")?;
+        numbers(&state, Some(group), 0).await
+    };
+    answer(shown.await)
 }
 
 pub(super) async fn delete(
@@ -75,10 +86,12 @@ struct Subscription {
 pub(super) async fn subscribe(
     State(state): State<ApiState>,
     Names(group): Names<String>,
+    params: Params,
     body: Body,
 ) -> Response {
     let subscribed = async {
         let given: Subscription = body::parsed(body).await?;
+        params.end("")?;
         let from = parse_iso(&given.subscription_timestamp);
         let from = from.ok_or_else(|| not_a_time("subscriptionTimestamp"))?;
         state.run(Op::Subscribe { group, from }).await
@@ -96,10 +109,13 @@ struct Seek {
 pub(super) async fn seek(
     State(state): State<ApiState>,
     Names((group, queue)): Names<(String, String)>,
+    params: Params,
     body: Body,
 ) -> Response {
     let sought = async {
-        let to = match body::parsed(body).await? {
+        let given = body::parsed(body).await?;
+        params.end("")?;
+        let to = match given {
             Seek {
                 to_end: Some(true),
                 timestamp: None,

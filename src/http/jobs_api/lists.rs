@@ -3,9 +3,8 @@
 use axum::extract::State;
 use axum::response::Response;
 
-use super::params::Params;
+use super::params::{Names, Params};
 use super::{Answered, ApiState, answer};
-use crate::http::server_api::Names;
 use crate::jobs::lists::{DeadQuery, MessagesQuery, Query, group_or_default};
 use crate::jobs::look;
 use crate::jobs::op::Refusal;
@@ -30,8 +29,8 @@ pub(super) async fn peek(
     mut params: Params,
 ) -> Response {
     let peeked = async {
-        let partition = params.text("partition");
-        let group = group_or_default(params.text("consumerGroup"));
+        let partition = params.name("partition")?;
+        let group = group_or_default(params.name("consumerGroup")?);
         let batch = params.number("batch", 1, 1..=JOB_BATCH)?;
         let limit = params.number("limit", batch, 1..=JOB_BATCH)?;
         params.end("batch, limit, partition, consumerGroup")?;
@@ -50,30 +49,58 @@ pub(super) async fn dead(State(state): State<ApiState>, mut params: Params) -> R
     let found = async {
         let (limit, offset) = page(&mut params, 100)?;
         let query = DeadQuery {
-            queue: params.text("queue"),
-            group: params.text("consumerGroup"),
-            partition: params.text("partition"),
+            queue: params.name("queue")?,
+            group: params.name("consumerGroup")?,
+            partition: params.name("partition")?,
+            namespace: params.name("namespace")?,
+            task: params.name("task")?,
             reviewed: params.flag("reviewed")?,
             from: params.time("from")?,
             to: params.time("to")?,
             limit,
             offset,
         };
-        params.end("queue, consumerGroup, partition, reviewed, from, to, limit, offset")?;
+        params.end(
+            "queue, namespace, task, consumerGroup, partition, reviewed, from, to, limit, offset",
+        )?;
         listed(&state, Query::Dead(query)).await
     };
     answer(found.await)
 }
 
+/// What a message can be. The last three are the same: it is in the dead-letter queue.
+const STATUSES: [&str; 6] = [
+    "pending",
+    "processing",
+    "completed",
+    "failed",
+    "dead_letter",
+    "dlq",
+];
+
 async fn messages_by(state: &ApiState, queue: Option<String>, mut params: Params) -> Answered {
     let (limit, offset) = page(&mut params, 50)?;
-    let named = params.text("queue");
+    let named = match queue {
+        Some(_) => None,
+        None => params.name("queue")?,
+    };
+    let status = params.text("status");
+    if status
+        .as_ref()
+        .is_some_and(|status| !STATUSES.contains(&status.as_str()))
+    {
+        let message = format!("status is one of {}", STATUSES.join(", "));
+        return Err(Refusal::bad(message));
+    }
     let query = MessagesQuery {
         queue: queue.or(named),
-        partition: params.text("partition"),
-        namespace: params.text("namespace").or_else(|| params.text("ns")),
-        task: params.text("task"),
-        status: params.text("status"),
+        partition: params.name("partition")?,
+        namespace: match params.name("namespace")? {
+            Some(namespace) => Some(namespace),
+            None => params.name("ns")?,
+        },
+        task: params.name("task")?,
+        status,
         limit,
         offset,
     };
@@ -96,15 +123,25 @@ pub(super) async fn messages_of(
 pub(super) async fn message(
     State(state): State<ApiState>,
     Names((partition_id, name)): Names<(String, String)>,
+    params: Params,
 ) -> Response {
-    answer(listed(&state, Query::Message { partition_id, name }).await)
+    let found = async {
+        params.end("")?;
+        listed(&state, Query::Message { partition_id, name }).await
+    };
+    answer(found.await)
 }
 
 pub(super) async fn traces(
     State(state): State<ApiState>,
     Names((partition_id, name)): Names<(String, String)>,
+    params: Params,
 ) -> Response {
-    answer(listed(&state, Query::Traces { partition_id, name }).await)
+    let found = async {
+        params.end("")?;
+        listed(&state, Query::Traces { partition_id, name }).await
+    };
+    answer(found.await)
 }
 
 pub(super) async fn traces_named(
@@ -114,8 +151,12 @@ pub(super) async fn traces_named(
 ) -> Response {
     let found = async {
         let (limit, offset) = page(&mut params, 100)?;
+        let (from, to) = (params.time("from")?, params.time("to")?);
+        params.end("from, to, limit, offset")?;
         let query = Query::TracesNamed {
             name,
+            from,
+            to,
             limit,
             offset,
         };
@@ -126,8 +167,10 @@ pub(super) async fn traces_named(
 
 pub(super) async fn trace_names(State(state): State<ApiState>, mut params: Params) -> Response {
     let found = async {
-        let (limit, _) = page(&mut params, 100)?;
-        listed(&state, Query::TraceNames { limit }).await
+        let limit = params.number("limit", 100, 1..=JOB_BATCH)?;
+        let search = params.name("search")?;
+        params.end("search, limit")?;
+        listed(&state, Query::TraceNames { search, limit }).await
     };
     answer(found.await)
 }

@@ -6,9 +6,8 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::params::Params;
+use super::params::{Names, Params};
 use super::{Answered, ApiState, answer, body};
-use crate::http::server_api::Names;
 use crate::jobs::lists::group_or_default;
 use crate::jobs::op::{Op, Refusal, Touch, TraceItem, What};
 use crate::jobs::work::check_name;
@@ -46,7 +45,7 @@ async fn touched(
     mut params: Params,
     what: What,
 ) -> Answered {
-    let group = params.text("consumerGroup");
+    let group = params.name("consumerGroup")?;
     params.end("consumerGroup")?;
     let touch = Touch {
         partition_id,
@@ -72,10 +71,12 @@ struct Review {
 pub(super) async fn reviewed(
     State(state): State<ApiState>,
     Names(id): Names<String>,
+    params: Params,
     body: Body,
 ) -> Response {
     let reviewed = async {
         let review: Review = body::parsed(body).await?;
+        params.end("")?;
         let op = Op::DeadReviewed {
             id: dead_id(&id)?,
             reviewed: review.reviewed.unwrap_or(true),
@@ -85,8 +86,15 @@ pub(super) async fn reviewed(
     answer(reviewed.await)
 }
 
-pub(super) async fn replay(State(state): State<ApiState>, Names(id): Names<String>) -> Response {
-    let replayed = async { state.run(Op::DeadReplay { id: dead_id(&id)? }).await };
+pub(super) async fn replay(
+    State(state): State<ApiState>,
+    Names(id): Names<String>,
+    params: Params,
+) -> Response {
+    let replayed = async {
+        params.end("")?;
+        state.run(Op::DeadReplay { id: dead_id(&id)? }).await
+    };
     answer(replayed.await)
 }
 
@@ -104,12 +112,13 @@ struct Note {
 /// Names of one trace.
 const MOST_NAMES: usize = 16;
 
-pub(super) async fn trace(State(state): State<ApiState>, body: Body) -> Response {
-    answer(traced(&state, body).await)
+pub(super) async fn trace(State(state): State<ApiState>, params: Params, body: Body) -> Response {
+    answer(traced(&state, params, body).await)
 }
 
-async fn traced(state: &ApiState, body: Body) -> Answered {
+async fn traced(state: &ApiState, params: Params, body: Body) -> Answered {
     let note: Note = body::parsed(body).await?;
+    params.end("")?;
     let names = note.trace_names.unwrap_or_default();
     if names.len() > MOST_NAMES {
         return Err(Refusal::bad(format!("traceNames has at most {MOST_NAMES}")));
@@ -119,6 +128,8 @@ async fn traced(state: &ApiState, body: Body) -> Answered {
         .try_for_each(|name| check_name("each of traceNames", name))?;
     let event = note.event_type.unwrap_or_else(|| "info".to_owned());
     check_name("eventType", &event)?;
+    let group = group_or_default(note.consumer_group);
+    check_name("consumerGroup", &group)?;
     if note.data.get().len() > MAX_OBJECT_BYTES {
         let message = format!("data is at most {MAX_OBJECT_BYTES} bytes");
         return Err(Refusal::new(413, "too-large", message));
@@ -126,7 +137,7 @@ async fn traced(state: &ApiState, body: Body) -> Answered {
     let item = TraceItem {
         partition_id: note.partition_id,
         name: note.transaction_id,
-        group: group_or_default(note.consumer_group),
+        group,
         event,
         names,
         data: note.data.get().to_owned(),

@@ -2,11 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::{FromRequestParts, Query};
+use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
+use axum::response::Response;
+use serde::de::DeserializeOwned;
 
+use super::answer;
+use crate::hooks::OWN_QUEUES;
 use crate::jobs::look::parse_iso;
 use crate::jobs::op::Refusal;
+use crate::jobs::work::check_name;
 
 /// The fields of a query that nobody has asked for yet.
 pub(super) struct Params(Result<BTreeMap<String, String>, Refusal>);
@@ -17,7 +22,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
         let query = Query::<Vec<(String, String)>>::from_request_parts(parts, state).await;
         let fields = match query {
-            Ok(Query(fields)) => Ok(fields.into_iter().collect()),
+            Ok(Query(fields)) => each_once(fields, parts.uri.query().unwrap_or_default()),
             Err(wrong) => Err(Refusal::bad(format!(
                 "the query is wrong: {}",
                 wrong.body_text()
@@ -27,11 +32,46 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
     }
 }
 
+/// The fields by name. One that is there twice, or has no value, is a mistake of whoever put the query together: with
+/// `partition=` of a variable that is empty, a whole queue would be cleared.
+fn each_once(given: Vec<(String, String)>, raw: &str) -> Result<BTreeMap<String, String>, Refusal> {
+    // What stands for bytes that are no text, unless somebody has sent it.
+    let unreadable = char::REPLACEMENT_CHARACTER;
+    let sent = raw.to_ascii_uppercase().contains("%EF%BF%BD") || raw.contains(unreadable);
+    let mut fields = BTreeMap::new();
+    for (name, value) in given {
+        if value.contains(unreadable) && !sent {
+            return Err(Refusal::bad(format!(
+                "the query's field {name} is no UTF-8"
+            )));
+        }
+        if value.is_empty() {
+            let message =
+                format!("the query's field {name} is empty: give it a value, or leave it out");
+            return Err(Refusal::bad(message));
+        }
+        if fields.contains_key(&name) {
+            return Err(Refusal::bad(format!(
+                "the query has the field {name} twice"
+            )));
+        }
+        fields.insert(name, value);
+    }
+    Ok(fields)
+}
+
 impl Params {
-    /// A field that is there and not empty.
     pub(super) fn text(&mut self, name: &str) -> Option<String> {
-        let fields = self.0.as_mut().ok()?;
-        fields.remove(name).filter(|text| !text.is_empty())
+        self.0.as_mut().ok()?.remove(name)
+    }
+
+    /// A name of something, or a part of one.
+    pub(super) fn name(&mut self, name: &str) -> Result<Option<String>, Refusal> {
+        let Some(text) = self.text(name) else {
+            return Ok(None);
+        };
+        check_name(name, &text)?;
+        Ok(Some(text))
     }
 
     pub(super) fn number(
@@ -69,15 +109,51 @@ impl Params {
         time.map(Some).ok_or_else(|| not_a_time(name))
     }
 
+    /// A span of time that clients of Queen MQ may ask for where the numbers are always of now.
+    pub(super) fn span(&mut self) -> Result<(), Refusal> {
+        self.time("from")?;
+        self.time("to")?;
+        let _ = self.text("interval");
+        Ok(())
+    }
+
     /// Nothing else may be there.
     pub(super) fn end(self, known: &str) -> Result<(), Refusal> {
         match self.0?.into_keys().next() {
             None => Ok(()),
+            Some(name) if known.is_empty() => Err(Refusal::bad(format!(
+                "the query has no field {name}; there is none here"
+            ))),
             Some(name) => Err(Refusal::bad(format!(
                 "the query has no field {name}; there are {known}"
             ))),
         }
     }
+}
+
+/// The names in a path. One that is no text is refused like any other that is wrong.
+pub(super) struct Names<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Names<T> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        match Path::from_request_parts(parts, state).await {
+            Ok(Path(names)) => Ok(Self(names)),
+            Err(rejection) => Err(answer(Err(Refusal::bad(rejection.body_text())))),
+        }
+    }
+}
+
+/// A queue of the relay's own has the relay for its only producer and consumer: what somebody else pushed would be signed
+/// and sent, and another group would keep its events for ever.
+pub(super) fn not_ours(field: &str, queue: &str) -> Result<(), Refusal> {
+    if !queue.starts_with(OWN_QUEUES) {
+        return Ok(());
+    }
+    Err(Refusal::bad(format!(
+        "{field}: queues whose names begin with \"{OWN_QUEUES}\" are the relay's own: they can be looked at, cleared and deleted"
+    )))
 }
 
 pub(super) fn not_a_time(name: &str) -> Refusal {

@@ -9,11 +9,10 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
 
-use super::params::{Params, not_a_time};
+use super::params::{Names, Params, not_a_time, not_ours};
 use super::text::{PartitionIds, Text, Times, as_text, text};
 use super::{Answered, ApiState, answer, raw};
 use crate::http::long;
-use crate::http::server_api::Names;
 use crate::jobs::lists::group_or_default;
 use crate::jobs::look::parse_iso;
 use crate::jobs::op::{PopRequest, Popped, Refusal, Source, Start};
@@ -48,15 +47,12 @@ pub(super) async fn partition(
 }
 
 pub(super) async fn filtered(State(state): State<ApiState>, mut params: Params) -> Response {
-    let namespace = params.text("namespace");
-    let task = params.text("task");
-    if namespace.is_none() && task.is_none() {
-        let message =
-            "say which queues: namespace, task, or both; or pop from /api/v1/pop/queue/{queue}";
-        return answer(Err(Refusal::bad(message)));
-    }
-    let from = Source::Filter { namespace, task };
-    answer(popped(&state, from, params).await)
+    let popped = async {
+        let namespace = params.name("namespace")?;
+        let task = params.name("task")?;
+        popped(&state, Source::Filter { namespace, task }, params).await
+    };
+    answer(popped.await)
 }
 
 async fn popped(state: &ApiState, from: Source, params: Params) -> Answered {
@@ -96,6 +92,7 @@ fn read(
 ) -> Result<(PopRequest, Option<Duration>), Refusal> {
     if let Source::Queue { queue, partition } = &from {
         check_name("queue", queue)?;
+        not_ours("queue", queue)?;
         partition
             .as_ref()
             .map_or(Ok(()), |name| check_name("partition", name))?;
@@ -105,8 +102,7 @@ fn read(
     let wait = params.flag("wait")?.unwrap_or(false);
     let timeout = params.number("timeout", 30_000, 0..=JOB_WAIT_MS)?;
     let auto_ack = params.flag("autoAck")?.unwrap_or(false);
-    let group = group_or_default(params.text("consumerGroup"));
-    check_name("consumerGroup", &group)?;
+    let group = group_or_default(params.name("consumerGroup")?);
     let mode = params.text("subscriptionMode");
     let begin = params.text("subscriptionFrom");
     let start = start(mode.as_deref(), begin.as_deref(), now)?;
@@ -115,6 +111,15 @@ fn read(
     // Clients of Queen MQ since 2.0 ask for sizes of the server's choice by it, where they give none: those are the defaults.
     let _ = params.flag("autopilot")?;
     params.end(KNOWN)?;
+    let nowhere = Source::Filter {
+        namespace: None,
+        task: None,
+    };
+    if from == nowhere {
+        let message =
+            "say which queues: namespace, task, or both; or pop from /api/v1/pop/queue/{queue}";
+        return Err(Refusal::bad(message));
+    }
     let request = PopRequest {
         from,
         group,

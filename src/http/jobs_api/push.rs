@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use super::params::{Params, not_ours};
 use super::text::{PartitionIds, Text, as_text, text};
 use super::{Answered, ApiState, answer, body, raw, refused};
 use crate::jobs::op::{Answer, Op, PushItem, Pushed, Refusal};
@@ -50,15 +51,29 @@ pub(super) fn items(items: Vec<Item>) -> Result<Vec<PushItem>, Refusal> {
         let message = format!("items has 1 to {JOB_BATCH} messages");
         return Err(Refusal::bad(message));
     }
+    // Left out they have a default. An empty one is a variable that its author forgot to set.
+    for (at, item) in items.iter().enumerate() {
+        not_ours(&format!("items[{at}].queue"), &item.queue)?;
+        for (name, given) in [
+            ("partition", &item.partition),
+            ("transactionId", &item.transaction_id),
+        ] {
+            if given.as_ref().is_some_and(String::is_empty) {
+                let message = format!("items[{at}].{name} is 1 to 128 characters, or left out");
+                return Err(Refusal::bad(message));
+            }
+        }
+    }
     Ok(items.into_iter().map(PushItem::from).collect())
 }
 
-pub(super) async fn push(State(state): State<ApiState>, body: Body) -> Response {
-    answer(pushed(&state, body).await)
+pub(super) async fn push(State(state): State<ApiState>, params: Params, body: Body) -> Response {
+    answer(pushed(&state, params, body).await)
 }
 
-async fn pushed(state: &ApiState, body: Body) -> Answered {
+async fn pushed(state: &ApiState, params: Params, body: Body) -> Answered {
     let request: Request = body::parsed(body).await?;
+    params.end("")?;
     let items = items(request.items)?;
     let Answer::Pushed(pushed) = state.jobs()?.run(Op::Push(items)).await? else {
         return Err(Refusal::new(500, "internal", "the queue gave no answer"));

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::ack::{self, Ack};
+use super::params::Params;
 use super::push::{self, Item};
 use super::{Answered, ApiState, answer, body};
 use crate::http::json_response;
@@ -69,12 +70,17 @@ impl Operation {
     }
 }
 
-pub(super) async fn transaction(State(state): State<ApiState>, body: Body) -> Response {
-    answer(done(&state, body).await)
+pub(super) async fn transaction(
+    State(state): State<ApiState>,
+    params: Params,
+    body: Body,
+) -> Response {
+    answer(done(&state, params, body).await)
 }
 
-async fn done(state: &ApiState, body: Body) -> Answered {
+async fn done(state: &ApiState, params: Params, body: Body) -> Answered {
     let request: Request = body::parsed(body).await?;
+    params.end("")?;
     let transaction = read(request)?;
     let Answer::Transaction(steps) = state.jobs()?.run(Op::Transaction(transaction)).await? else {
         return Err(Refusal::new(500, "internal", "the queue gave no answer"));

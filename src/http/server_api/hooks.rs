@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::{Query, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
@@ -12,6 +12,7 @@ use super::{ApiState, Names, answer, bad, error, json_response, later, no_body, 
 use crate::hooks::file::{self, HookText};
 use crate::hooks::{Change, OWN_QUEUES, Stored};
 use crate::http::body::{self, Announced};
+use crate::http::named_json;
 use crate::jobs::lists;
 use crate::jobs::look;
 use crate::jobs::op::Answer;
@@ -39,7 +40,10 @@ pub(super) struct Wanted {
 const DEFAULT_LIMIT: i64 = 100;
 
 /// The hooks as they were written, with masked secrets, and which of them are off.
-pub(super) async fn show(State(state): State<ApiState>) -> Response {
+pub(super) async fn show(State(state): State<ApiState>, RawQuery(query): RawQuery) -> Response {
+    if let Err(wrong) = no_query(query) {
+        return *wrong;
+    }
     let store = &state.http.hooks;
     let stored = store.watch().borrow().clone();
     let counts = (store.dropped(), store.set_aside().await);
@@ -47,8 +51,22 @@ pub(super) async fn show(State(state): State<ApiState>) -> Response {
 }
 
 /// Puts hooks in the place of all others, in one transaction.
-pub(super) async fn replace(State(state): State<ApiState>, body: Body) -> Response {
-    answer(replaced(&state, body).await)
+pub(super) async fn replace(
+    State(state): State<ApiState>,
+    RawQuery(query): RawQuery,
+    body: Body,
+) -> Response {
+    answer(replaced(&state, query, body).await)
+}
+
+/// A field there would mean nothing.
+fn no_query(query: Option<String>) -> Result<(), Box<Response>> {
+    match query.filter(|query| !query.is_empty()) {
+        None => Ok(()),
+        Some(query) => Err(bad(&format!(
+            "the query has no fields here, and not {query:.100}"
+        ))),
+    }
 }
 
 /// Reads them, and checks each. Many hooks are a second's work: it is done beside the event loop.
@@ -68,8 +86,10 @@ fn too_large() -> Box<Response> {
 }
 
 fn checked(body: &[u8]) -> Result<Vec<HookText>, String> {
-    let wanted: Replacement =
-        serde_json::from_slice(body).map_err(|error| format!("hooks: {error}"))?;
+    let wanted: Replacement = named_json::parse(body).map_err(|error| match error {
+        error if error.starts_with("hooks") => error,
+        error => format!("hooks: {error}"),
+    })?;
     let masked = |text: &HookText| text.secrets.iter().any(|secret| secret == MASKED);
     if let Some(text) = wanted.hooks.iter().find(|text| masked(text)) {
         return Err(format!(
@@ -81,8 +101,13 @@ fn checked(body: &[u8]) -> Result<Vec<HookText>, String> {
     Ok(wanted.hooks)
 }
 
-async fn replaced(state: &ApiState, body: Body) -> Result<Response, Box<Response>> {
+async fn replaced(
+    state: &ApiState,
+    query: Option<String>,
+    body: Body,
+) -> Result<Response, Box<Response>> {
     let hooks = read(body).await?;
+    no_query(query)?;
     let stored = state.http.hooks.store(hooks, true).await;
     let change = stored.map_err(|error| Box::new(later(&error, RETRY_AFTER_MS)))?;
     Ok(json_response(

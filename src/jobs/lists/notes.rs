@@ -1,6 +1,6 @@
 //! Traces, by message and by name.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
 
 use serde_json::{Value, json};
 
@@ -49,38 +49,56 @@ pub(super) fn of_message<S: Store>(w: &mut Work<'_, S>, id: &str, name: &str) ->
 pub(super) fn named<S: Store>(
     w: &mut Work<'_, S>,
     name: &str,
-    limit: usize,
-    offset: usize,
+    span: &RangeInclusive<i64>,
+    (offset, limit): (usize, usize),
 ) -> Res<Answer, S> {
     let mut page = Page::new(limit, Some(offset));
     let from = (name.to_owned(), 0);
     let to = (name.to_owned(), i64::MAX);
+    // When a note was written is in the note: then each has to be read to be counted.
+    let every = *span != (i64::MIN..=i64::MAX);
     let mut total = 0;
     let mut wanted = Vec::new();
     let most = COUNTED.max(offset + limit).min(limits::JOB_LOOK_ROWS);
     w.store
         .each::<TraceName>(&from, &to, Order::Down, most, &mut |row| {
-            if (offset..offset + limit).contains(&total) {
+            if every || (offset..offset + limit).contains(&total) {
                 wanted.push((row.partition, row.digest, row.id));
             }
             total += 1;
             ControlFlow::Continue(())
         })?;
+    let mut found = 0;
     for key in wanted {
         let note: Option<Trace> = w.store.get(&key)?;
-        let Some(note) = note.filter(|note| !traces::is_over(note, w.now)) else {
+        let there = |note: &Trace| !traces::is_over(note, w.now) && span.contains(&note.created_at);
+        let Some(note) = note.filter(there) else {
             continue;
         };
+        found += 1;
+        if every && found <= offset {
+            continue;
+        }
+        if every && !page.has_room() {
+            continue;
+        }
         if !page.reads(note.data.len()) || !page.has_room() {
             break;
         }
         page.add(trace_row(&note));
     }
+    if every {
+        total = found;
+    }
     let rest = json!({"total": total, "pagination": {"limit": limit, "offset": offset}});
     Ok(page.answer("traces", rest))
 }
 
-pub(super) fn names<S: Store>(w: &mut Work<'_, S>, limit: usize) -> Res<Answer, S> {
+pub(super) fn names<S: Store>(
+    w: &mut Work<'_, S>,
+    search: Option<&str>,
+    limit: usize,
+) -> Res<Answer, S> {
     let mut page = Page::new(limit, None);
     let mut count = 0;
     let mut from = (String::new(), i64::MIN);
@@ -99,8 +117,10 @@ pub(super) fn names<S: Store>(w: &mut Work<'_, S>, limit: usize) -> Res<Answer, 
         if !page.looks(counted) {
             break;
         }
-        page.add(json!({"trace_name": first.name, "trace_count": counted}).to_string());
-        count += 1;
+        if search.is_none_or(|part| first.name.contains(part)) {
+            page.add(json!({"trace_name": first.name, "trace_count": counted}).to_string());
+            count += 1;
+        }
         from = next;
     }
     Ok(page.answer("trace_names", json!({"total": count})))

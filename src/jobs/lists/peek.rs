@@ -7,7 +7,7 @@ use super::{describe, no_queue, with_data};
 use crate::jobs::fifo::{self, Stop};
 use crate::jobs::op::Answer;
 use crate::jobs::options::Options;
-use crate::jobs::rows::{Cursor, Message, PartitionName, Ready, State, Turn};
+use crate::jobs::rows::{Cursor, Message, Ready, State, Turn};
 use crate::jobs::store::Store;
 use crate::jobs::work::{Res, Work, kind, standing};
 use crate::limits::JOB_PAYLOAD_BYTES;
@@ -72,10 +72,7 @@ fn partitions_by_turn<S: Store>(
             return Ok(found);
         }
     }
-    let from = (queue, String::new());
-    let to = (queue + 1, String::new());
-    let names = w.store.scan::<PartitionName>(&from, &to, limit.max(100))?;
-    for name in names {
+    for name in w.partitions_of(queue, "", limit.max(100))? {
         if !found.contains(&name.key) {
             found.push(name.key);
         }

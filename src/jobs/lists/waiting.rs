@@ -7,7 +7,7 @@ use serde_json::json;
 use super::page::Page;
 use super::{DeadQuery, MessagesQuery, dead, describe, standing_of, with_data};
 use crate::jobs::op::Answer;
-use crate::jobs::rows::{Message, PartitionName};
+use crate::jobs::rows::Message;
 use crate::jobs::store::{Order, Store};
 use crate::jobs::work::{Res, Work};
 
@@ -22,6 +22,8 @@ pub(super) fn messages<S: Store>(w: &mut Work<'_, S>, query: &MessagesQuery) -> 
         let dead_query = DeadQuery {
             queue: query.queue.clone(),
             partition: query.partition.clone(),
+            namespace: query.namespace.clone(),
+            task: query.task.clone(),
             limit: query.limit,
             offset: query.offset,
             ..DeadQuery::default()
@@ -33,9 +35,10 @@ pub(super) fn messages<S: Store>(w: &mut Work<'_, S>, query: &MessagesQuery) -> 
         page: Page::new(query.limit, Some(query.offset)),
         skip: query.offset,
     };
+    let filter = (query.namespace.as_ref(), query.task.as_ref());
     for (name, queue) in super::super::manage::queues(w)? {
         let fits = query.queue.as_ref().is_none_or(|wanted| *wanted == name);
-        if fits && is_of(w, queue, query)? && !list.of_queue(w, queue)? {
+        if fits && is_of(w, queue, filter)? && !list.of_queue(w, queue)? {
             break;
         }
     }
@@ -44,10 +47,14 @@ pub(super) fn messages<S: Store>(w: &mut Work<'_, S>, query: &MessagesQuery) -> 
 }
 
 /// Whether the queue has the namespace and the task that are asked for.
-fn is_of<S: Store>(w: &mut Work<'_, S>, queue: i64, query: &MessagesQuery) -> Res<bool, S> {
-    let of = |wanted: &Option<String>, it: &String| wanted.as_ref().is_none_or(|text| text == it);
+pub(super) fn is_of<S: Store>(
+    w: &mut Work<'_, S>,
+    queue: i64,
+    (namespace, task): (Option<&String>, Option<&String>),
+) -> Res<bool, S> {
+    let of = |wanted: Option<&String>, it: &String| wanted.is_none_or(|text| text == it);
     let row = w.see_queue(queue)?;
-    Ok(row.is_some_and(|row| of(&query.namespace, &row.namespace) && of(&query.task, &row.task)))
+    Ok(row.is_some_and(|row| of(namespace, &row.namespace) && of(task, &row.task)))
 }
 
 /// The page as it fills. Each of its functions says whether it goes on.
@@ -66,14 +73,13 @@ impl List<'_> {
                 None => Ok(true),
             };
         }
-        let mut from = (queue, String::new());
+        let mut after = String::new();
         loop {
-            let to = (queue + 1, String::new());
-            let names = w.store.scan::<PartitionName>(&from, &to, NAMES)?;
+            let names = w.partitions_of(queue, &after, NAMES)?;
             let Some(last) = names.last() else {
                 return Ok(true);
             };
-            from.1 = format!("{}\0", last.name);
+            after.clone_from(&last.name);
             for name in names {
                 if !self.page.looks(0) || !self.of_partition(w, queue, name.key)? {
                     return Ok(false);

@@ -317,10 +317,11 @@ fn the_age_of_the_oldest_is_looked_for_in_so_many_partitions_only() {
     }
     memory.run(&queue("small", 10));
     memory.now += 2_000;
-    let Answer::Json(all) = memory.look(&Query::Status(status::Query::Queues {
-        namespace: None,
-        task: None,
-    })) else {
+    let all = status::Which {
+        limit: 1_000,
+        ..Default::default()
+    };
+    let Answer::Json(all) = memory.look(&Query::Status(status::Query::Queues(all))) else {
         panic!()
     };
     let ages: Vec<&Value> = all["queues"]

@@ -160,6 +160,8 @@ fn traces_are_found_by_message_and_by_name_and_the_oldest_make_room() {
         assert_eq!((found.len(), &found[0]["data"]), (100, &json!(20)));
         let by_name = crate::jobs::lists::Query::TracesNamed {
             name: "order-7".to_owned(),
+            from: None,
+            to: None,
             limit: 5,
             offset: 0,
         };

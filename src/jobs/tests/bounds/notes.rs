@@ -77,6 +77,8 @@ fn notes_by_name_are_given_in_pages_that_say_so() {
             let name = "order".to_owned();
             let query = lists::Query::TracesNamed {
                 name,
+                from: None,
+                to: None,
                 limit: 1_000,
                 offset,
             };
