@@ -61,7 +61,7 @@ impl Store for FileSamples {
             }
         }
         let command = Command::Sample(Rows { forget, put });
-        self.0.shared.intake.submit(command, None);
+        self.0.intake.submit(command, None);
     }
 
     fn read(&self, grain: Grain, since_ms: i64) -> BoxFuture<'_, Result<Kept, String>> {

@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use super::Shared;
-use super::commands::Command;
+use super::commands::{Command, Task};
+use super::files::Files;
+use super::stats::Counters;
 use super::stopped::Stopped;
+use crate::backplane::intake::Intake;
 use crate::limits;
 
 /// Bytes of a page in the log, its header included.
@@ -29,14 +31,20 @@ pub(super) struct Checkpoints {
 impl Checkpoints {
     /// Copies what can be copied without anybody waiting. When the log has grown too long all the same, the writer is
     /// asked to start it anew, which keeps all writers out for a moment. `true` if the log is being written fast.
-    pub(super) fn round(&mut self, conn: &Connection, shared: &Shared) -> Result<bool, Stopped> {
-        let frames = &shared.counters.wal_frames;
+    pub(super) fn round(
+        &mut self,
+        conn: &Connection,
+        files: &Files,
+        counters: &Counters,
+        intake: &Intake<Task>,
+    ) -> Result<bool, Stopped> {
+        let frames = &counters.wal_frames;
         let seen = frames.load(Ordering::Relaxed);
         if seen < PASSIVE_FRAMES {
             return Ok(false);
         }
         // Beside other files of the same names it would copy what is not theirs.
-        shared.files.check()?;
+        files.check()?;
         let (log, copied): (i64, i64) =
             conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
                 Ok((row.get(1)?, row.get(2)?))
@@ -49,7 +57,7 @@ impl Checkpoints {
         if bytes <= limits::WAL_RESTART_BYTES {
             self.next = None;
         } else if self.is_due(Instant::now()) {
-            shared.intake.submit(Command::RestartWal, None);
+            intake.submit(Command::RestartWal, None);
         }
         Ok(true)
     }

@@ -1,5 +1,6 @@
 //! Deletes expired rows, a chunk at a time, so that no writer waits long. One instance does it at a time.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
@@ -7,9 +8,13 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::checkpoint::PASSIVE_FRAMES;
-use super::commands::Command;
-use super::{Shared, sql, tail};
+use super::clock::Clock;
+use super::commands::{Command, Task};
+use super::instances::Registration;
+use super::stats::Counters;
+use super::{sql, tail};
 use crate::backplane::CanvasKey;
+use crate::backplane::intake::Intake;
 use crate::limits;
 use crate::time::millis;
 
@@ -31,9 +36,21 @@ const FORGET_INTERVAL: Duration = Duration::from_secs(3_600);
 const FORGET_WATERMARKS: &str = "DELETE FROM canvas_watermarks WHERE server_instance_id NOT IN
      (SELECT instance_id FROM instances)";
 
+/// What cleaning up works with.
+pub(super) struct Parts {
+    pub(super) clock: Clock,
+    pub(super) own: Arc<Registration>,
+    pub(super) intake: Arc<Intake<Task>>,
+    pub(super) counters: Arc<Counters>,
+    /// From one pass to the next.
+    pub(super) interval: Duration,
+    /// No row expires before this.
+    pub(super) shortest_ttl: Duration,
+}
+
 /// Where cleaning up is.
-#[derive(Debug)]
 pub(super) struct Cleanup {
+    parts: Parts,
     /// When the next pass begins.
     next: Instant,
     /// The canvas after which the walk over idle ones goes on.
@@ -53,9 +70,10 @@ pub(super) struct Cleanup {
 pub(super) type Place = (CanvasKey, String);
 
 impl Cleanup {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(parts: Parts) -> Self {
         let now = Instant::now();
         Self {
+            parts,
             next: now,
             idle_after: CanvasKey::BEFORE_ALL,
             look: now,
@@ -72,61 +90,57 @@ impl Cleanup {
     }
 
     /// Does a round, if one is due. `idle`: nobody is writing.
-    pub(super) fn round(
-        &mut self,
-        conn: &Connection,
-        shared: &Shared,
-        idle: bool,
-    ) -> rusqlite::Result<()> {
+    pub(super) fn round(&mut self, conn: &Connection, idle: bool) -> rusqlite::Result<()> {
         let started = Instant::now();
         if started >= self.look && self.after.is_none() {
             self.look = started + LOOK_INTERVAL;
-            if is_full(conn, shared)? {
+            if is_full(conn, self.parts.clock)? {
                 self.next = started;
             }
-            self.ends(conn, shared)?;
+            self.ends(conn)?;
         }
         if self.after.is_none() && started >= self.next {
-            self.next = started + shared.config.file.cleanup_interval;
+            self.next = started + self.parts.interval;
             self.after = first_id(conn)?.map(|id| id - 1);
             if self.after.is_none() {
-                self.end(conn, shared)?;
+                self.end(conn)?;
             }
         }
         while let Some(after) = self.after.filter(|_| started.elapsed() < ROUND) {
-            self.after = chunk(conn, shared, after)?;
+            self.after = chunk(conn, &self.parts, after)?;
             if self.after.is_none() {
-                self.end(conn, shared)?;
+                self.end(conn)?;
             }
         }
         while let Some(after) = self.clients.take_if(|_| started.elapsed() < ROUND) {
-            self.clients = old_clients(conn, shared, after)?;
+            self.clients = old_clients(conn, &self.parts, after)?;
         }
         if self.shrink.is_some_and(|at| at <= Instant::now()) {
-            self.give_back(conn, shared, idle)?;
+            self.give_back(conn, idle)?;
         }
         Ok(())
     }
 
     /// Canvases whose time has come go, and those that nobody used for too long are emptied.
-    fn ends(&mut self, conn: &Connection, shared: &Shared) -> rusqlite::Result<()> {
+    fn ends(&mut self, conn: &Connection) -> rusqlite::Result<()> {
         let began = Instant::now();
-        let now_ms = shared.clock.now_ms();
+        let parts = &self.parts;
+        let now_ms = parts.clock.now_ms();
         let mut ending = conn.prepare_cached(sql::ENDING)?;
         // Those that somebody is on have another time afterwards.
         while began.elapsed() < ROUND && ending.exists(params![now_ms, 1])? {
-            if !done(shared, Command::EndCanvases) {
+            if !done(parts, Command::EndCanvases) {
                 return Ok(());
             }
         }
         // A piece is as much as a writer waits for; between them others commit.
         let mut sweeps = conn.prepare_cached(sql::NEXT_SWEEP)?;
         while began.elapsed() < ROUND && sweeps.exists([])? {
-            if !done(shared, Command::SweepContent) {
+            if !done(parts, Command::SweepContent) {
                 return Ok(());
             }
         }
-        let Some(ttl) = shared.config.rules.quotas.idle_ttl else {
+        let Some(ttl) = parts.own.setup.quotas.idle_ttl else {
             return Ok(());
         };
         let before = now_ms - millis(ttl);
@@ -139,36 +153,32 @@ impl Cleanup {
                 break;
             }
             if row.get::<_, i64>(1)? <= before && row.get(2)? {
-                done(shared, Command::EmptyIdle { key, before });
+                done(parts, Command::EmptyIdle { key, before });
             }
             self.idle_after = key;
         }
         Ok(())
     }
 
-    fn end(&mut self, conn: &Connection, shared: &Shared) -> rusqlite::Result<()> {
-        super::instances::remove_orphans(conn, &shared.own)?;
+    fn end(&mut self, conn: &Connection) -> rusqlite::Result<()> {
+        super::instances::remove_orphans(conn, &self.parts.own)?;
         if self.forget <= Instant::now() {
             self.forget = Instant::now() + FORGET_INTERVAL;
             self.clients = Some((CanvasKey::BEFORE_ALL, String::new()));
-            shared.intake.submit(Command::ForgetWatermarks, None);
+            let intake = &self.parts.intake;
+            intake.submit(Command::ForgetWatermarks, None);
         }
         self.shrink = Some(Instant::now());
         Ok(())
     }
 
     /// Gives free pages back at a moment when nobody writes, again each second for as long as there are many.
-    fn give_back(
-        &mut self,
-        conn: &Connection,
-        shared: &Shared,
-        idle: bool,
-    ) -> rusqlite::Result<()> {
+    fn give_back(&mut self, conn: &Connection, idle: bool) -> rusqlite::Result<()> {
         let free: i64 = conn.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
         let many = free > FREE_PAGES;
-        if many && idle && done(shared, Command::Vacuum) {
+        if many && idle && done(&self.parts, Command::Vacuum) {
             // The file gets shorter when the log is copied into it. This little would not be enough to have it copied.
-            let frames = &shared.counters.wal_frames;
+            let frames = &self.parts.counters.wal_frames;
             frames.fetch_max(PASSIVE_FRAMES, Ordering::Relaxed);
         }
         self.shrink = many.then(|| Instant::now() + Duration::from_secs(1));
@@ -178,11 +188,11 @@ impl Cleanup {
 
 /// Whether what is expired is to go at once: there is much of what is kept for seconds only, or messages were refused a moment ago for
 /// want of room.
-fn is_full(conn: &Connection, shared: &Shared) -> rusqlite::Result<bool> {
+fn is_full(conn: &Connection, clock: Clock) -> rusqlite::Result<bool> {
     let mut statement = conn.prepare_cached(sql::TOTALS)?;
     let read = statement.query_row([], |row| Ok((row.get(1)?, row.get(5)?)));
     let read: Option<(i64, i64)> = read.optional()?;
-    let recently = shared.clock.now_ms() - millis(FULL_MEMORY);
+    let recently = clock.now_ms() - millis(FULL_MEMORY);
     Ok(read.is_some_and(|(full_at, ephemeral)| {
         full_at >= recently || ephemeral.cast_unsigned() > limits::EPHEMERAL_TIDY_BYTES
     }))
@@ -194,16 +204,9 @@ fn first_id(conn: &Connection) -> rusqlite::Result<Option<i64>> {
 
 /// Looks at one range of ids, and has its expired rows deleted. Gives where to go on; `None` at rows that are too
 /// young to be expired.
-fn chunk(conn: &Connection, shared: &Shared, after: i64) -> rusqlite::Result<Option<i64>> {
-    let now = shared.clock.now_ms();
-    let youngest = now
-        - millis(
-            shared
-                .config
-                .rules
-                .message_ttl
-                .min(shared.config.file.cursor_ttl),
-        );
+fn chunk(conn: &Connection, parts: &Parts, after: i64) -> rusqlite::Result<Option<i64>> {
+    let now = parts.clock.now_ms();
+    let youngest = now - millis(parts.shortest_ttl);
     let next: Option<(i64, i64)> = conn
         .prepare_cached(
             "SELECT id, created_at FROM message_queue WHERE id > ?1 ORDER BY id LIMIT 1",
@@ -219,7 +222,7 @@ fn chunk(conn: &Connection, shared: &Shared, after: i64) -> rusqlite::Result<Opt
     let expired: i64 = conn
         .prepare_cached(sql::COUNT_EXPIRED)?
         .query_row(params![after, upto, now], |row| row.get(0))?;
-    if expired > 0 && !done(shared, Command::Clean { after, upto }) {
+    if expired > 0 && !done(parts, Command::Clean { after, upto }) {
         return Ok(None);
     }
     Ok((upto < tail::last_id(conn)?).then_some(upto))
@@ -227,12 +230,8 @@ fn chunk(conn: &Connection, shared: &Shared, after: i64) -> rusqlite::Result<Opt
 
 /// Looks at the next clients in the table's order, and has those past their age forgotten. Gives where to go on; `None`
 /// at the end.
-fn old_clients(
-    conn: &Connection,
-    shared: &Shared,
-    after: Place,
-) -> rusqlite::Result<Option<Place>> {
-    let old = shared.clock.now_ms() - millis(limits::CLIENT_MEMORY);
+fn old_clients(conn: &Connection, parts: &Parts, after: Place) -> rusqlite::Result<Option<Place>> {
+    let old = parts.clock.now_ms() - millis(limits::CLIENT_MEMORY);
     let mut next = conn.prepare_cached(sql::NEXT_CLIENTS)?;
     let mut rows = next.query(params![after.0, after.1, limits::CLEANUP_CHUNK])?;
     let mut last = None;
@@ -245,20 +244,20 @@ fn old_clients(
     }
     let Some(upto) = last else { return Ok(None) };
     let more = (seen == limits::CLEANUP_CHUNK).then(|| upto.clone());
-    if any_old && !done(shared, Command::ForgetClients { after, upto, old }) {
+    if any_old && !done(parts, Command::ForgetClients { after, upto, old }) {
         return Ok(None);
     }
     Ok(more)
 }
 
 /// Has the writer do a command; `false` if it is not done in time, and the round is to be given up.
-fn done(shared: &Shared, command: Command) -> bool {
+fn done(parts: &Parts, command: Command) -> bool {
     let (answer, done) = sync_channel(1);
     let reply = Box::new(move || {
         // A round that was given up does not listen any more.
         let _ = answer.try_send(());
     });
-    shared.intake.submit(command, Some(reply)) && done.recv_timeout(CHUNK_WAIT).is_ok()
+    parts.intake.submit(command, Some(reply)) && done.recv_timeout(CHUNK_WAIT).is_ok()
 }
 
 /// Gives free pages back. SQLite frees one at each step of the statement, so it has to be stepped to its end.

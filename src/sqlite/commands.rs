@@ -7,9 +7,10 @@ use rusqlite::{Connection, params};
 
 use super::apply::{Held, Txn};
 use super::cleanup::Place;
-use super::instances::InstanceNumber;
+use super::instances::{InstanceNumber, Registration};
 use super::stopped::Stopped;
-use super::{Fatal, Shared, analytics, cleanup, hooks, hosts, sql};
+use super::tail::Tail;
+use super::{Fatal, analytics, cleanup, hooks, hosts, jobs, sql};
 use crate::backplane::CanvasKey;
 use crate::backplane::intake::Intake;
 use crate::hooks::Change;
@@ -151,24 +152,32 @@ impl Intake<Task> {
 /// The places of this process's clients, for the case that a peer takes this process for dead.
 pub(super) type Places = HashMap<(CanvasKey, ClientId), Held>;
 
+/// What commands are done with.
+pub(super) struct Parts {
+    pub(super) own: Arc<Registration>,
+    pub(super) tail: Arc<Tail>,
+    pub(super) jobs: Arc<jobs::Lane>,
+    pub(super) hooks: hooks::Teller,
+}
+
 /// Does a command.
 pub(super) fn run(
-    shared: &Shared,
+    parts: &Parts,
     txn: &mut Txn<'_>,
     places: &Places,
     command: &Command,
 ) -> Result<(), Stopped> {
     match command {
-        Command::Beat => beat(shared, txn, places),
-        other => Ok(perform(shared, txn, other)?),
+        Command::Beat => beat(parts, txn, places),
+        other => Ok(perform(parts, txn, other)?),
     }
 }
 
-fn perform(shared: &Shared, txn: &mut Txn<'_>, command: &Command) -> StoreResult<()> {
+fn perform(parts: &Parts, txn: &mut Txn<'_>, command: &Command) -> StoreResult<()> {
     let conn = txn.conn;
     match command {
         Command::CreateCanvas { id, key } => key.is(txn.create_canvas(id)?),
-        Command::Watermarks(marks) => watermarks(conn, shared, marks, txn.now_ms)?,
+        Command::Watermarks(marks) => watermarks(conn, parts, marks, txn.now_ms)?,
         Command::Reap {
             number,
             silent_since,
@@ -185,8 +194,8 @@ fn perform(shared: &Shared, txn: &mut Txn<'_>, command: &Command) -> StoreResult
         Command::SweepContent => drop(txn.sweep_content()?),
         Command::EmptyIdle { key, before } => txn.empty_idle(*key, *before)?,
         Command::Vacuum => cleanup::vacuum(conn)?,
-        Command::Jobs => drop(shared.jobs.run(shared, conn, txn.now_ms)?),
-        Command::FireHooks => shared.fire_hooks(conn, txn.now_ms)?,
+        Command::Jobs => drop(parts.jobs.run(&parts.hooks.limits, conn, txn.now_ms)?),
+        Command::FireHooks => parts.hooks.fire(conn, txn.now_ms)?,
         Command::StoreHooks {
             texts,
             over,
@@ -195,7 +204,7 @@ fn perform(shared: &Shared, txn: &mut Txn<'_>, command: &Command) -> StoreResult
         Command::TurnOffHook { name, why, was_on } => {
             was_on.is(hooks::turn_off(conn, name, why, txn.now_ms)?);
         }
-        Command::Sample(rows) => analytics::write(conn, shared.own.setup.number, rows)?,
+        Command::Sample(rows) => analytics::write(conn, parts.own.setup.number, rows)?,
         // The first is done above, the second behind the batch, the last not within a transaction.
         Command::Beat | Command::TellAside | Command::RestartWal => {}
     }
@@ -204,17 +213,17 @@ fn perform(shared: &Shared, txn: &mut Txn<'_>, command: &Command) -> StoreResult
 
 /// Says that this instance lives. If a peer has taken it for dead (it was stopped for a while), it comes back
 /// under its old number, since that is in its connections' numbers, and its clients take their places again.
-fn beat(shared: &Shared, txn: &mut Txn<'_>, places: &Places) -> Result<(), Stopped> {
-    if hosts::used_under(txn.conn)?.as_deref() != Some(shared.own.boot_id.as_str()) {
+fn beat(parts: &Parts, txn: &mut Txn<'_>, places: &Places) -> Result<(), Stopped> {
+    if hosts::used_under(txn.conn)?.as_deref() != Some(parts.own.boot_id.as_str()) {
         let reason = "another host has taken this file: one file is for the processes of one host";
         return Err(Stopped::Fatal(Fatal(reason.to_owned())));
     }
-    let number = shared.own.setup.number;
+    let number = parts.own.setup.number;
     let mut beat = txn.conn.prepare_cached(sql::BEAT)?;
     if beat.execute(params![number, txn.now_ms])? > 0 {
         return Ok(());
     }
-    let name = &shared.own.setup.instance_id;
+    let name = &parts.own.setup.instance_id;
     if txn.conn.prepare(sql::INSTANCE_OF_NAME)?.exists([name])? {
         let reason = format!(
             "this process was taken for dead, and another has started as {name} (--instance-id) meanwhile"
@@ -222,42 +231,42 @@ fn beat(shared: &Shared, txn: &mut Txn<'_>, places: &Places) -> Result<(), Stopp
         return Err(Stopped::Fatal(Fatal(reason)));
     }
     tracing::warn!("a peer took this instance for dead: was it stopped? It registers again");
-    shared.own.insert(txn.conn, Some(number), txn.now_ms)?;
+    parts.own.insert(txn.conn, Some(number), txn.now_ms)?;
     for ((key, _), held) in places {
         txn.retake(*key, held)?;
     }
-    shared.tail.forget_watermarks();
-    let marks = shared.tail.take_watermarks();
-    Ok(watermarks(txn.conn, shared, &marks, txn.now_ms)?)
+    parts.tail.forget_watermarks();
+    let marks = parts.tail.take_watermarks();
+    Ok(watermarks(txn.conn, parts, &marks, txn.now_ms)?)
 }
 
 /// Registers this instance again if a peer has taken it for dead, without waiting for the next heartbeat.
 pub(super) fn stay_registered(
-    shared: &Shared,
+    parts: &Parts,
     txn: &mut Txn<'_>,
     places: &Places,
 ) -> Result<(), Stopped> {
-    let number = shared.own.setup.number;
+    let number = parts.own.setup.number;
     if !txn.conn.prepare_cached(sql::INSTANCE)?.exists([number])? {
-        beat(shared, txn, places)?;
+        beat(parts, txn, places)?;
     }
     Ok(())
 }
 
 fn watermarks(
     conn: &Connection,
-    shared: &Shared,
+    parts: &Parts,
     marks: &[(CanvasKey, Option<i64>)],
     now_ms: i64,
 ) -> StoreResult<()> {
-    let own = &shared.own.setup.instance_id;
+    let own = &parts.own.setup.instance_id;
     let mut set = conn.prepare_cached(sql::SET_WATERMARK)?;
     let mut delete = conn.prepare_cached(sql::DELETE_WATERMARK)?;
     for (key, position) in marks {
         match position {
             Some(id) => set.execute(params![key, own, id, now_ms])?,
             // A room that has come back meanwhile is not gone.
-            None if shared.tail.wants([*key]) => 0,
+            None if parts.tail.wants([*key]) => 0,
             None => delete.execute(params![key, own])?,
         };
     }

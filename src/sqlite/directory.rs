@@ -45,7 +45,7 @@ impl SqliteBackplane {
         let id = id.clone();
         let made = self.ask(|key| Command::CreateCanvas { id, key }).await?;
         made.ok_or_else(|| {
-            let there = room_for_canvas(&self.shared.config.rules.quotas, u64::MAX);
+            let there = room_for_canvas(&self.own.setup.quotas, u64::MAX);
             there.map_or_else(Unavailable::Full, |()| {
                 unavailable("the canvas was not made")
             })
@@ -99,11 +99,7 @@ impl SqliteBackplane {
         author: Arc<Author>,
         message: Durable,
     ) -> impl Future<Output = Result<Outcome, Unavailable>> + Send + use<> {
-        let ended = self
-            .shared
-            .tail
-            .waiters
-            .wait_for(author.conn, message.ops().len());
+        let ended = self.tail.waiters.wait_for(author.conn, message.ops().len());
         let taken = self.append(canvas, Entry::Durable { author, message });
         async move {
             if let Err(refusal) = taken {
@@ -123,7 +119,7 @@ impl SqliteBackplane {
         conn: ConnId,
         post: Post,
     ) -> Result<bool, Unavailable> {
-        if self.shared.peers.is_empty() {
+        if self.peers.is_empty() {
             return Ok(false);
         }
         let Some(found) = self.find_canvas(canvas).await? else {

@@ -14,8 +14,12 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::commands::Command;
-use super::{Shared, SqliteBackplane};
+use super::SqliteBackplane;
+use super::clock::Clock;
+use super::commands::{Command, Task};
+use super::upkeep::Waker;
+use super::wake::Peers;
+use crate::backplane::intake::Intake;
 use crate::jobs::Jobs;
 use crate::jobs::apply::apply;
 use crate::jobs::hub::Hub;
@@ -161,7 +165,7 @@ fn random() -> [u8; 16] {
 }
 
 impl Lane {
-    fn submit(&self, shared: &Shared, waiting: Waiting) -> Result<(), Refusal> {
+    fn submit(&self, intake: &Intake<Task>, waiting: Waiting) -> Result<(), Refusal> {
         {
             let mut state = self.state.lock();
             let full = state.waiting.len() >= MOST_OPS || state.bytes >= MOST_BYTES;
@@ -172,11 +176,11 @@ impl Lane {
             state.bytes += waiting.bytes;
             state.waiting.push_back(waiting);
         }
-        self.ring(shared)
+        self.ring(intake)
     }
 
-    fn ring(&self, shared: &Shared) -> Result<(), Refusal> {
-        if !self.rung.swap(true, Ordering::AcqRel) && !shared.intake.submit(Command::Jobs, None) {
+    fn ring(&self, intake: &Intake<Task>) -> Result<(), Refusal> {
+        if !self.rung.swap(true, Ordering::AcqRel) && !intake.submit(Command::Jobs, None) {
             self.rung.store(false, Ordering::Release);
             return Err(later("the writer is stopping or has too much to do"));
         }
@@ -186,7 +190,7 @@ impl Lane {
     /// Does what waits, within the writer's transaction. The answer is how many ops that were.
     pub(super) fn run(
         &self,
-        shared: &Shared,
+        limits: &JobLimits,
         conn: &Connection,
         now_ms: i64,
     ) -> rusqlite::Result<i64> {
@@ -195,7 +199,7 @@ impl Lane {
         let mut turn = Turn::new();
         let mut store = SqlStore(conn);
         let mut random = random;
-        let mut work = Work::new(&mut store, now_ms, &shared.config.jobs, &mut random);
+        let mut work = Work::new(&mut store, now_ms, limits, &mut random);
         let mut answers = Vec::new();
         while let Some(waiting) = self.next(&mut turn) {
             // Who has given up gets nothing, above all no lease.
@@ -247,14 +251,19 @@ impl Lane {
     }
 
     /// The transaction is committed: whoever waits hears of it, on every process, and whoever asked gets the answer.
-    pub(super) fn committed(&self, shared: &Shared) {
+    pub(super) fn committed(
+        &self,
+        intake: &Intake<Task>,
+        (peers, waker): (&Peers, &Waker),
+        clock: Clock,
+    ) {
         let open = std::mem::take(&mut *self.open.lock());
         if !open.effects.wakes.is_empty() {
             let wakes: Vec<(u64, i64)> = open.effects.wakes.into_iter().collect();
-            if !shared.peers.is_empty() && !shared.peers.notify_jobs(&wakes) {
-                shared.waker.notify();
+            if !peers.is_empty() && !peers.notify_jobs(&wakes) {
+                waker.notify();
             }
-            self.hub.wake(wakes, shared.clock.now_ms());
+            self.hub.wake(wakes, clock.now_ms());
         }
         crate::jobs::metrics::count(&open.effects.counts);
         for (sender, answer) in open.answers {
@@ -270,19 +279,19 @@ impl Lane {
                     answer: None,
                 };
                 // If the writer stops, the lease runs out.
-                let _ = self.submit(shared, waiting);
+                let _ = self.submit(intake, waiting);
             }
         }
         if !self.state.lock().waiting.is_empty() {
-            let _ = self.ring(shared);
+            let _ = self.ring(intake);
         }
     }
 
     /// The transaction was not committed: who asked hears that from the dropped answer.
-    pub(super) fn failed(&self, shared: &Shared) {
+    pub(super) fn failed(&self, intake: &Intake<Task>) {
         *self.open.lock() = Open::default();
         if !self.state.lock().waiting.is_empty() {
-            let _ = self.ring(shared);
+            let _ = self.ring(intake);
         }
     }
 }
@@ -290,7 +299,7 @@ impl Lane {
 /// The queue of a file that is open.
 #[must_use]
 pub fn jobs(backplane: &Arc<SqliteBackplane>) -> Arc<Jobs> {
-    let hub = backplane.shared.jobs.hub.clone();
+    let hub = backplane.jobs.hub.clone();
     Jobs::new(Arc::new(SqliteJobs(backplane.clone())), hub)
 }
 
@@ -298,21 +307,20 @@ struct SqliteJobs(Arc<SqliteBackplane>);
 
 impl Engine for SqliteJobs {
     fn submit(&self, op: Op, answer: oneshot::Sender<Answer>) -> Result<(), Refusal> {
-        let shared = &self.0.shared;
         let waiting = Waiting {
             bytes: op.size(),
             op,
             answer: Some(answer),
         };
-        shared.jobs.submit(shared, waiting)
+        self.0.jobs.submit(&self.0.intake, waiting)
     }
 
     fn look(&self, query: Query) -> BoxFuture<'static, Result<Answer, Refusal>> {
         let backplane = self.0.clone();
         async move {
-            let _place = backplane.shared.jobs.looks.place(&query, LOOK_WAIT).await?;
-            let now_ms = backplane.shared.clock.now_ms();
-            let limits = backplane.shared.config.jobs;
+            let _place = backplane.jobs.looks.place(&query, LOOK_WAIT).await?;
+            let now_ms = backplane.clock.now_ms();
+            let limits = backplane.job_limits;
             let read = move |conn: &Connection| {
                 let mut store = SqlStore(conn);
                 let mut random = random;
@@ -326,13 +334,13 @@ impl Engine for SqliteJobs {
     }
 
     fn now_ms(&self) -> i64 {
-        self.0.shared.clock.now_ms()
+        self.0.clock.now_ms()
     }
 
     /// The oldest live instance does, as with all upkeep.
     fn sweeps(&self) -> bool {
-        let own = self.0.shared.own.setup.number;
-        let peers = self.0.shared.peers.list();
+        let own = self.0.own.setup.number;
+        let peers = self.0.peers.list();
         peers.iter().all(|peer| peer.number > own)
     }
 

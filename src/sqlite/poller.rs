@@ -10,9 +10,15 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use super::wake::notifier::WakeHint;
+use super::Fatal;
+use super::clock::Clock;
+use super::ending::Ending;
+use super::files::Files;
+use super::refusals::Refusals;
+use super::stats::Counters;
+use super::tail::{self, Tail};
+use super::wake::notifier::{Notifier, WakeHint};
 use super::wake::receiver::WakeReceiver;
-use super::{Fatal, Shared, tail};
 use crate::limits;
 
 /// How long the thread sleeps without rooms: it also looks for entries that have waited too long.
@@ -22,11 +28,27 @@ const MAX_BACKOFF: Duration = Duration::from_secs(1);
 /// A look that comes this late may have missed rows with a short TTL.
 const STOPPED: Duration = Duration::from_secs(2);
 
+/// What the thread works with.
+pub(super) struct Parts {
+    pub(super) clock: Clock,
+    pub(super) files: Arc<Files>,
+    pub(super) ending: Arc<Ending>,
+    pub(super) notifier: Arc<Notifier>,
+    pub(super) tail: Arc<Tail>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) refusals: Refusals,
+    /// Until the next safety poll: after activity, and at most.
+    pub(super) interval: Duration,
+    pub(super) idle: Duration,
+    /// Rows that are read at once.
+    pub(super) at_once: u32,
+}
+
 pub(super) struct Poller {
     conn: Connection,
     /// Where wakes come, unless they are received elsewhere.
     receiver: Option<(UnixDatagram, WakeReceiver)>,
-    shared: Arc<Shared>,
+    parts: Parts,
     interval: Duration,
     /// The last row that was dispatched when it last looked.
     position: i64,
@@ -37,12 +59,16 @@ pub(super) struct Poller {
 }
 
 impl Poller {
-    pub(super) fn new(conn: Connection, wakes: Option<UnixDatagram>, shared: Arc<Shared>) -> Self {
-        let interval = shared.config.file.poll_idle;
+    pub(super) fn new(
+        conn: Connection,
+        receiver: Option<(UnixDatagram, WakeReceiver)>,
+        parts: Parts,
+    ) -> Self {
+        let interval = parts.idle;
         Self {
             conn,
-            receiver: wakes.map(|socket| (socket, WakeReceiver::new())),
-            shared,
+            receiver,
+            parts,
             interval,
             position: 0,
             version: None,
@@ -53,8 +79,8 @@ impl Poller {
 
     /// Runs until the queue stops.
     pub(super) fn run(mut self) -> Result<(), Fatal> {
-        while !self.shared.stopping() {
-            let limit = if self.shared.tail.rooms() == 0 {
+        while !self.parts.ending.is_stopping() {
+            let limit = if self.parts.tail.rooms() == 0 {
                 WITHOUT_ROOMS
             } else {
                 self.interval
@@ -72,22 +98,22 @@ impl Poller {
     }
 
     fn listen(&mut self, limit: Duration) -> std::io::Result<WakeHint> {
-        let shared = &self.shared;
+        let notifier = &self.parts.notifier;
         let Some((socket, receiver)) = &mut self.receiver else {
-            return shared.notifier.wait(None::<&UnixDatagram>, limit);
+            return notifier.wait(None::<&UnixDatagram>, limit);
         };
-        let mut hints = shared.notifier.wait(Some(&*socket), limit)?;
-        hints.and(receiver.receive(socket, shared)?);
+        let mut hints = notifier.wait(Some(&*socket), limit)?;
+        hints.and(receiver.receive(socket)?);
         Ok(hints)
     }
 
     /// With local broadcast off, what the writer committed last is told here: everything up to the row that is the last now.
     fn finish(&self) -> rusqlite::Result<()> {
-        let tail = &self.shared.tail;
-        let limit = self.shared.config.file.max_messages_per_poll.max(1);
+        let tail = &self.parts.tail;
+        let limit = self.parts.at_once;
         let last = tail::last_id(&self.conn)?;
         while tail.rooms() > 0 && tail.position() < last {
-            if tail.catch_up(&self.conn, self.shared.clock.now_ms(), limit)? == 0 {
+            if tail.catch_up(&self.conn, self.parts.clock.now_ms(), limit)? == 0 {
                 break;
             }
         }
@@ -96,29 +122,26 @@ impl Poller {
 
     /// The writer may be stuck behind others; this thread never waits for a lock of theirs.
     fn refuse_old(&self) {
-        let answers = self.shared.intake.refuse_old(limits::MAX_QUEUE_WAIT);
+        let refusals = &self.parts.refusals;
+        let answers = refusals.intake.refuse_old(limits::MAX_QUEUE_WAIT);
         if !answers.is_empty() {
             tracing::warn!(
                 entries = answers.len(),
                 "entries waited too long for the writer and were refused"
             );
-            self.shared
-                .counters
-                .overloaded
-                .fetch_add(answers.len() as u64, Ordering::Relaxed);
-            self.shared.tail.answer(answers);
+            refusals.answer(answers);
         }
     }
 
     fn look(&mut self, hints: &WakeHint) -> Result<(), Fatal> {
-        if self.shared.tail.rooms() == 0 {
+        if self.parts.tail.rooms() == 0 {
             self.version = None;
             return Ok(());
         }
         let late = self.looked.elapsed() > STOPPED + self.interval;
         self.looked = Instant::now();
         if late {
-            self.shared.tail.suspect();
+            self.parts.tail.suspect();
         }
         if *hints == WakeHint::Delivered && !late {
             self.set_interval();
@@ -126,7 +149,7 @@ impl Poller {
         }
         if let WakeHint::Rows(keys) = hints
             && !late
-            && !self.shared.tail.wants(keys.iter().copied())
+            && !self.parts.tail.wants(keys.iter().copied())
         {
             return Ok(());
         }
@@ -142,10 +165,9 @@ impl Poller {
 
     /// Until the next safety poll: short after activity, then longer and longer.
     fn set_interval(&mut self) {
-        let config = &self.shared.config;
-        let low = config.file.poll_interval;
-        let high = config.file.poll_idle;
-        let before = std::mem::replace(&mut self.position, self.shared.tail.position());
+        let low = self.parts.interval;
+        let high = self.parts.idle;
+        let before = std::mem::replace(&mut self.position, self.parts.tail.position());
         self.interval = if self.position != before {
             low
         } else {
@@ -163,20 +185,20 @@ impl Poller {
         }
         loop {
             let started = Instant::now();
-            let now = self.shared.clock.now_ms();
-            let limit = self.shared.config.file.max_messages_per_poll;
-            let read = self.shared.tail.catch_up(&self.conn, now, limit.max(1))?;
-            let counters = &self.shared.counters;
+            let now = self.parts.clock.now_ms();
+            let limit = self.parts.at_once;
+            let read = self.parts.tail.catch_up(&self.conn, now, limit)?;
+            let counters = &self.parts.counters;
             counters.polls.fetch_add(1, Ordering::Relaxed);
             counters.poll.record(std::iter::once(started.elapsed()));
-            if read < limit as usize || self.shared.stopping() {
+            if read < limit as usize || self.parts.ending.is_stopping() {
                 return Ok(());
             }
         }
     }
 
     fn back_off(&mut self, error: &rusqlite::Error) -> Result<(), Fatal> {
-        self.shared.files.damaged(error)?;
+        self.parts.files.damaged(error)?;
         self.version = None;
         self.failures += 1;
         if self.failures == 1 {

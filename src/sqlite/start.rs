@@ -3,24 +3,34 @@
 use std::os::unix::net::UnixDatagram;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use parking_lot::Mutex;
 
+use super::cleanup::{self, Cleanup};
+use super::clock::Clock;
+use super::ending::{Ending, Halt};
 use super::fail_point::FailPoints;
-use super::poller::Poller;
+use super::files::Files;
+use super::generation::Generation;
+use super::instances::Registration;
+use super::poller::{self, Poller};
 use super::reader::Reader;
+use super::refusals::Refusals;
 use super::schema;
 use super::spill::{self, Spill};
 use super::start_error::StartError;
 use super::store_error::StoreError;
 use super::tail::Tail;
-use super::upkeep::{Upkeep, Waker};
+use super::upkeep::{self, Upkeep, Waker};
+use super::wake::Peers;
 use super::wake::notifier::Notifier;
+use super::wake::receiver::{self, WakeReceiver};
 use super::wake::seal::Seal;
-use super::wake::{Peers, receiver};
-use super::writer::Writer;
-use super::{Fatal, Shared, SqliteBackplane, instances, scheduling, stats};
+use super::writer::{self, Writer};
+use super::{
+    Fatal, SqliteBackplane, commands, hooks, instances, jobs, scheduling, stats, watermarks,
+};
 use crate::backplane::intake::Intake;
 use crate::config::SqliteConfig;
 
@@ -48,15 +58,16 @@ impl SqliteBackplane {
         config: SqliteConfig,
     ) -> Result<(Arc<Self>, impl Future<Output = String> + Send + 'static), StartError> {
         let (queue, wakes) = Self::begin(config, |wakes| (None, wakes))?;
-        let shared = queue.shared.clone();
-        let mut failed = shared.failed.subscribe();
+        let receiver = queue.wake_receiver();
+        let notifier = queue.notifier.clone();
+        let mut failed = queue.ending.failed();
         let parts = async move {
             tokio::select! {
                 failed = failed.wait_for(Option::is_some) => match failed {
                     Ok(reason) => reason.clone().unwrap_or_default(),
                     Err(_) => "the queue is gone".to_owned(),
                 },
-                error = receiver::listen(wakes, shared) => format!("the wake socket failed: {error}"),
+                error = receiver::listen(wakes, receiver, notifier) => format!("the wake socket failed: {error}"),
             }
         };
         Ok((queue, parts))
@@ -94,61 +105,197 @@ impl SqliteBackplane {
         let poll_conn = schema::open_reader(&files.db).map_err(sqlite)?;
         let keep_conn = schema::open_reader(&files.db).map_err(sqlite)?;
         peers.set(instances::peers(&keep_conn, &own).map_err(sqlite)?);
-        let failed = tokio::sync::watch::Sender::new(None);
+        let fail_points = Arc::new(FailPoints::new(&config.fail_points));
+        let files = Arc::new(files);
+        let ways = (peers, notifier);
+        let queue = Self::with_parts(&config, files, clock, own, ways, &fail_points)?;
+        let generation = Arc::new(generation);
+        let (to_poller, to_caller) = share(wakes);
+        let writer = queue.writer_parts(&config, generation.clone(), fail_points);
+        let writer = Writer::new(conn, turnstile, writer);
+        let receiver = to_poller.map(|socket| (socket, queue.wake_receiver()));
+        let poller = Poller::new(poll_conn, receiver, queue.poller_parts(&config));
+        let cleanup = Cleanup::new(queue.cleanup_parts(&config));
+        let upkeep = Upkeep::new(keep_conn, cleanup, queue.upkeep_parts(generation));
+        queue.run(writer, poller, upkeep)?;
+        queue.peers.hello();
+        Ok((Arc::new(queue), to_caller))
+    }
+
+    /// The handle, with everything that the threads are to share.
+    fn with_parts(
+        config: &SqliteConfig,
+        files: Arc<Files>,
+        clock: Clock,
+        own: Registration,
+        (peers, notifier): (Peers, Notifier),
+        fail_points: &Arc<FailPoints>,
+    ) -> Result<Self, StartError> {
+        let ending = Arc::new(Ending::new());
+        let path = files.db.clone();
+        let reader = Reader::new(files.clone(), ending.clone())
+            .map_err(|error| StartError::Readers { path, error })?;
+        let counters = Arc::new(stats::Counters::new(clock.now_ms()));
+        let refusals = Refusals {
+            intake: Arc::new(Intake::default()),
+            tail: Arc::new(Tail::new()),
+            counters: counters.clone(),
+        };
         let spill = match &config.file.spill_dir {
-            Some(dir) => Spill::create(&config, &files.db).map_err(io(dir))?,
+            Some(dir) => {
+                let parts = spill::Parts {
+                    clock,
+                    ending: ending.clone(),
+                    refusals: refusals.clone(),
+                    fail_points: fail_points.clone(),
+                };
+                let path = dir.clone();
+                let made = Spill::create(config, &files.db, parts);
+                made.map_err(|error| StartError::Io { path, error })?
+            }
             None => None,
         };
-        let files = Arc::new(files);
-        let path = files.db.clone();
-        let reader = Reader::new(files.clone(), failed.clone())
-            .map_err(|error| StartError::Readers { path, error })?;
-        let shared = Arc::new(Shared {
-            fail_points: FailPoints::new(&config.fail_points),
-            config,
+        let halt = Halt {
+            ending: ending.clone(),
+            intake: refusals.intake.clone(),
+            notifier: Arc::new(notifier),
+            waker: Arc::new(Waker::default()),
+        };
+        let own = Arc::new(own);
+        let spill = spill.map(Arc::new);
+        let numbers = watermarks::Parts {
+            clock,
+            own: own.clone(),
+            files: files.clone(),
+            intake: refusals.intake.clone(),
+            spill: spill.clone(),
+            tail: refusals.tail.clone(),
+            counters: counters.clone(),
+        };
+        Ok(Self {
+            instance_id: config.instance_id.clone(),
+            job_limits: config.jobs,
             files,
             clock,
-            generation,
             own,
-            intake: Intake::default(),
-            tail: Tail::new(),
-            peers,
-            notifier,
-            waker: Waker::default(),
-            counters: stats::Counters::new(clock.now_ms()),
+            intake: refusals.intake,
+            tail: refusals.tail,
+            peers: Arc::new(peers),
+            notifier: halt.notifier.clone(),
+            counters,
             spill,
-            jobs: super::jobs::Lane::default(),
-            hooks: super::hooks::HookState::default(),
-            trouble: Mutex::default(),
-            ending: AtomicBool::new(false),
-            stopping: AtomicBool::new(false),
-            failed,
-        });
-        let writer = Writer::new(conn, turnstile, shared.clone());
-        let (to_poller, to_caller) = share(wakes);
-        let poller = Poller::new(poll_conn, to_poller, shared.clone());
-        let upkeep = Upkeep::new(keep_conn, shared.clone());
-        let queue = Self {
-            shared,
+            jobs: Arc::new(jobs::Lane::default()),
+            hooks: Arc::new(hooks::HookState::default()),
+            numbers: Arc::new(numbers),
+            ending,
+            halt,
             reader,
             conns: AtomicU64::new(1),
             threads: Mutex::default(),
-        };
-        queue.run(writer, poller, upkeep)?;
-        queue.shared.peers.hello();
-        Ok((Arc::new(queue), to_caller))
+        })
+    }
+
+    fn refusals(&self) -> Refusals {
+        Refusals {
+            intake: self.intake.clone(),
+            tail: self.tail.clone(),
+            counters: self.counters.clone(),
+        }
+    }
+
+    fn writer_parts(
+        &self,
+        config: &SqliteConfig,
+        generation: Arc<Generation>,
+        fail_points: Arc<FailPoints>,
+    ) -> writer::Parts {
+        writer::Parts {
+            clock: self.clock,
+            files: self.files.clone(),
+            generation,
+            fail_points: fail_points.clone(),
+            ending: self.ending.clone(),
+            peers: self.peers.clone(),
+            notifier: self.notifier.clone(),
+            waker: self.halt.waker.clone(),
+            refusals: self.refusals(),
+            spill: self.spill.clone(),
+            commands: commands::Parts {
+                own: self.own.clone(),
+                tail: self.tail.clone(),
+                jobs: self.jobs.clone(),
+                hooks: hooks::Teller {
+                    state: self.hooks.clone(),
+                    jobs: self.jobs.clone(),
+                    limits: config.jobs,
+                    peers: self.peers.clone(),
+                    fail_points,
+                },
+            },
+            local_broadcast: config.local_broadcast,
+        }
+    }
+
+    fn wake_receiver(&self) -> WakeReceiver {
+        WakeReceiver::new(receiver::Parts {
+            clock: self.clock,
+            peers: self.peers.clone(),
+            tail: self.tail.clone(),
+            counters: self.counters.clone(),
+            jobs: self.jobs.hub.clone(),
+            waker: self.halt.waker.clone(),
+        })
+    }
+
+    fn poller_parts(&self, config: &SqliteConfig) -> poller::Parts {
+        poller::Parts {
+            clock: self.clock,
+            files: self.files.clone(),
+            ending: self.ending.clone(),
+            notifier: self.notifier.clone(),
+            tail: self.tail.clone(),
+            counters: self.counters.clone(),
+            refusals: self.refusals(),
+            interval: config.file.poll_interval,
+            idle: config.file.poll_idle,
+            at_once: config.file.max_messages_per_poll.max(1),
+        }
+    }
+
+    fn cleanup_parts(&self, config: &SqliteConfig) -> cleanup::Parts {
+        cleanup::Parts {
+            clock: self.clock,
+            own: self.own.clone(),
+            intake: self.intake.clone(),
+            counters: self.counters.clone(),
+            interval: config.file.cleanup_interval,
+            shortest_ttl: config.rules.message_ttl.min(config.file.cursor_ttl),
+        }
+    }
+
+    fn upkeep_parts(&self, generation: Arc<Generation>) -> upkeep::Parts {
+        upkeep::Parts {
+            clock: self.clock,
+            files: self.files.clone(),
+            generation,
+            own: self.own.clone(),
+            ending: self.ending.clone(),
+            waker: self.halt.waker.clone(),
+            intake: self.intake.clone(),
+            tail: self.tail.clone(),
+            peers: self.peers.clone(),
+            counters: self.counters.clone(),
+            hooks: self.hooks.clone(),
+            spill: self.spill.clone(),
+        }
     }
 
     fn run(&self, writer: Writer, poller: Poller, upkeep: Upkeep) -> Result<(), StartError> {
         self.spawn("sqlite-writer", move || writer.run())?;
         self.spawn("sqlite-poller", move || poller.run())?;
         self.spawn("sqlite-upkeep", move || upkeep.run())?;
-        if self.shared.spill.is_some() {
-            let shared = self.shared.clone();
-            self.spawn("sqlite-spill", move || match &shared.spill {
-                Some(spill) => spill.run(&shared),
-                None => Ok(()),
-            })?;
+        if let Some(spill) = self.spill.clone() {
+            self.spawn("sqlite-spill", move || spill.run())?;
         }
         Ok(())
     }
@@ -158,26 +305,24 @@ impl SqliteBackplane {
         name: &str,
         body: impl FnOnce() -> Result<(), Fatal> + Send + 'static,
     ) -> Result<(), StartError> {
-        let shared = self.shared.clone();
+        let ending = self.ending.clone();
         let title = name.to_owned();
         let run = move || {
             scheduling::let_wakers_go_on();
             let reason = match catch_unwind(AssertUnwindSafe(body)) {
-                Ok(Ok(())) if shared.ending.load(Ordering::Acquire) => return,
+                Ok(Ok(())) if ending.is_asked() => return,
                 Ok(Ok(())) => "it ended".to_owned(),
                 Ok(Err(Fatal(reason))) => reason,
                 Err(_) => "it panicked".to_owned(),
             };
             tracing::error!(thread = title, reason, "a thread of the queue has failed");
-            shared
-                .failed
-                .send_replace(Some(format!("{title}: {reason}")));
+            ending.fail(format!("{title}: {reason}"));
         };
         let thread = std::thread::Builder::new()
             .name(name.to_owned())
             .stack_size(STACK_BYTES);
         let thread = thread.spawn(run);
-        let path = self.shared.files.db.clone();
+        let path = self.files.db.clone();
         self.threads
             .lock()
             .push(thread.map_err(|error| StartError::Io { path, error })?);

@@ -3,10 +3,13 @@
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
 use super::tail::Committed;
 use crate::backplane::latency::Latency;
+use crate::time::millis;
 
-/// What the threads count.
+/// What the threads count, and how the writer fares.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) committed: AtomicU64,
@@ -21,6 +24,8 @@ pub(super) struct Counters {
     pub(super) wal_frames: AtomicU32,
     /// The last transaction failed.
     pub(super) failing: AtomicBool,
+    /// Why it did.
+    pub(super) trouble: Mutex<Option<String>>,
     /// When the last transaction was committed, on the relay's clock.
     pub(super) committed_at_ms: AtomicI64,
     /// When the last heartbeat was.
@@ -37,6 +42,12 @@ impl Counters {
             beaten_at_ms: AtomicI64::new(now_ms),
             ..Self::default()
         }
+    }
+
+    /// Whether nothing was committed for so long.
+    pub(super) fn stalled_for(&self, time: Duration, now_ms: i64) -> bool {
+        let committed_at = self.committed_at_ms.load(Ordering::Acquire);
+        self.failing.load(Ordering::Acquire) || now_ms - committed_at >= millis(time)
     }
 
     /// Counts a commit and how long its entries took. A commit without entries (a heartbeat) is none to speak of.

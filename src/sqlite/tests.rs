@@ -22,7 +22,7 @@ use crate::backplane::{
     PresenceChange, PresenceEvent, PresenceTable, Read, Reader, Snapshot, Together,
 };
 use crate::canvas::Rules;
-use crate::config::{SqliteSettings, Synchronous};
+use crate::config::{SqliteConfig, SqliteSettings, Synchronous};
 use crate::limits::{CanvasRules, ObjectBounds, Quotas};
 use crate::protocol::ids::{ClientId, ConnId, InstanceId};
 use crate::protocol::server_message::{AckStatus, ErrorCode, LeaveReason};

@@ -1,10 +1,19 @@
 //! How far behind each instance is, from the watermarks that instances write.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Shared, sql, tail};
+use super::clock::Clock;
+use super::commands::Task;
+use super::files::Files;
+use super::instances::Registration;
+use super::spill::Spill;
+use super::sql;
+use super::stats::Counters;
+use super::tail::{self, Tail};
+use crate::backplane::intake::Intake;
 use crate::backplane::{InstanceStats, Stats};
 use crate::limits;
 use crate::time::millis;
@@ -21,9 +30,20 @@ const LAG: &str = "SELECT count(*), min(created_at) FROM
       AND canvas_id IN (SELECT canvas_id FROM canvas_watermarks WHERE server_instance_id = ?2)
       ORDER BY id LIMIT ?5)";
 
+/// What the numbers are taken from, beside the file.
+pub(super) struct Parts {
+    pub(super) clock: Clock,
+    pub(super) own: Arc<Registration>,
+    pub(super) files: Arc<Files>,
+    pub(super) intake: Arc<Intake<Task>>,
+    pub(super) spill: Option<Arc<Spill>>,
+    pub(super) tail: Arc<Tail>,
+    pub(super) counters: Arc<Counters>,
+}
+
 /// The backplane in numbers.
-pub(super) fn stats(conn: &Connection, shared: &Shared) -> rusqlite::Result<Stats> {
-    let now = shared.clock.now_ms();
+pub(super) fn stats(conn: &Connection, parts: &Parts) -> rusqlite::Result<Stats> {
+    let now = parts.clock.now_ms();
     let mut instances = Vec::new();
     let mut queue_size = 0;
     let mut oldest = None;
@@ -32,8 +52,8 @@ pub(super) fn stats(conn: &Connection, shared: &Shared) -> rusqlite::Result<Stat
         .query_map([], |row| Ok((row.get(1)?, row.get(2)?, row.get(5)?)))?
         .collect::<Result<_, _>>()?;
     for (instance_id, pid, heartbeat_at) in registered {
-        let own = instance_id == shared.own.setup.instance_id;
-        let (lag, first) = lag(conn, shared, &instance_id, own, now)?;
+        let own = instance_id == parts.own.setup.instance_id;
+        let (lag, first) = lag(conn, &parts.tail, &instance_id, own, now)?;
         queue_size = queue_size.max(lag);
         oldest = oldest.into_iter().chain(first).min();
         let heartbeat_age_ms = u64::try_from(now - heartbeat_at).unwrap_or(0);
@@ -45,7 +65,7 @@ pub(super) fn stats(conn: &Connection, shared: &Shared) -> rusqlite::Result<Stat
         });
     }
     let oldest_unprocessed_ms = oldest.map_or(0, |at: i64| u64::try_from(now - at).unwrap_or(0));
-    let counters = &shared.counters;
+    let counters = &parts.counters;
     let write = counters.write.quantiles_ms();
     let poll = counters.poll.quantiles_ms();
     let bytes = |path| std::fs::metadata(path).map_or(0, |file| file.len());
@@ -54,8 +74,8 @@ pub(super) fn stats(conn: &Connection, shared: &Shared) -> rusqlite::Result<Stat
         oldest_unprocessed_ms,
         queue_health: health(queue_size, oldest_unprocessed_ms),
         rows: rows(conn)?,
-        writer_depth: shared.intake.depth() as u64,
-        spilled: shared.spill.as_ref().map_or(0, |spill| spill.len() as u64),
+        writer_depth: parts.intake.depth() as u64,
+        spilled: parts.spill.as_ref().map_or(0, |spill| spill.len() as u64),
         committed: counters.committed.load(Ordering::Relaxed),
         commits: counters.commits.load(Ordering::Relaxed),
         overloaded: counters.overloaded.load(Ordering::Relaxed),
@@ -64,7 +84,7 @@ pub(super) fn stats(conn: &Connection, shared: &Shared) -> rusqlite::Result<Stat
         copies: 0,
         copies_bytes: 0,
         log_bytes: log_bytes(conn)?,
-        max_log_bytes: shared.config.rules.quotas.log_bytes,
+        max_log_bytes: parts.own.setup.quotas.log_bytes,
         polls: counters.polls.load(Ordering::Relaxed),
         poll_p50_ms: poll.p50,
         poll_p95_ms: poll.p95,
@@ -72,13 +92,13 @@ pub(super) fn stats(conn: &Connection, shared: &Shared) -> rusqlite::Result<Stat
         poll_max_ms: poll.max,
         write_p50_ms: write.p50,
         write_p99_ms: write.p99,
-        delivery: shared.tail.delivery.buckets(),
+        delivery: parts.tail.delivery.buckets(),
         commit: counters.write.buckets(),
         poll: counters.poll.buckets(),
-        active_poll_tasks: shared.tail.rooms() as u64,
-        wal_bytes: bytes(shared.files.wal()),
-        db_bytes: bytes(shared.files.db.clone()),
-        trouble: shared.trouble.lock().clone(),
+        active_poll_tasks: parts.tail.rooms() as u64,
+        wal_bytes: bytes(parts.files.wal()),
+        db_bytes: bytes(parts.files.db.clone()),
+        trouble: counters.trouble.lock().clone(),
         remedy: "see that the disk has space and works, and that the files are where they were",
         instances,
     })
@@ -87,16 +107,16 @@ pub(super) fn stats(conn: &Connection, shared: &Shared) -> rusqlite::Result<Stat
 /// This instance knows exactly how far it is; of the others the table knows.
 fn lag(
     conn: &Connection,
-    shared: &Shared,
+    tail: &Tail,
     instance_id: &str,
     own: bool,
     now: i64,
 ) -> rusqlite::Result<(u64, Option<i64>)> {
     let (position, written_before) = if own {
-        if shared.tail.rooms() == 0 {
+        if tail.rooms() == 0 {
             return Ok((0, None));
         }
-        (Some(shared.tail.position()), now)
+        (Some(tail.position()), now)
     } else {
         let sql =
             "SELECT max(last_processed_id) FROM canvas_watermarks WHERE server_instance_id = ?1";

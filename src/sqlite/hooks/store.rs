@@ -23,7 +23,7 @@ struct FileHooks(Arc<SqliteBackplane>);
 
 impl HookStore for FileHooks {
     fn watch(&self) -> watch::Receiver<Arc<Stored>> {
-        self.0.shared.hooks.watch()
+        self.0.hooks.watch()
     }
 
     fn store(&self, texts: Vec<HookText>, over: bool) -> BoxFuture<'_, Result<Change, String>> {
@@ -39,7 +39,7 @@ impl HookStore for FileHooks {
     }
 
     fn alone(&self) -> bool {
-        self.0.shared.peers.is_empty()
+        self.0.peers.is_empty()
     }
 
     fn turn_off(&self, name: &str, why: &str) -> BoxFuture<'_, Result<bool, String>> {
@@ -54,7 +54,7 @@ impl HookStore for FileHooks {
     }
 
     fn dropped(&self) -> u64 {
-        self.0.shared.hooks.dropped.load(Ordering::Relaxed)
+        self.0.hooks.dropped.load(Ordering::Relaxed)
     }
 
     fn set_aside(&self) -> BoxFuture<'_, u64> {

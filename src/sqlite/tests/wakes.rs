@@ -29,7 +29,7 @@ fn hearing_on_loop(dir: &Path, name: &str) -> Arc<SqliteBackplane> {
 }
 
 fn polls(queue: &SqliteBackplane) -> u64 {
-    let polls = &queue.shared.counters.polls;
+    let polls = &queue.counters.polls;
     polls.load(std::sync::atomic::Ordering::Relaxed)
 }
 
@@ -82,7 +82,7 @@ async fn rows_that_do_not_follow_wait_for_those_before() {
         .append(&opened.canvas, durable(&author(1), 1, 20))
         .unwrap();
     sink.log_to(1);
-    let (tail, now_ms) = (&queue.shared.tail, queue.shared.clock.now_ms());
+    let (tail, now_ms) = (&queue.tail, queue.clock.now_ms());
     let row = |seq, expires_at| QueueRow {
         key: opened.canvas.key,
         seq: Some(seq),
@@ -95,7 +95,7 @@ async fn rows_that_do_not_follow_wait_for_those_before() {
         payload: r#"{"op":2,"event":"e","data":1}"#,
     };
     // Not `position()`, which is told after the messages.
-    let conn = crate::sqlite::schema::open_reader(&queue.shared.files.db).unwrap();
+    let conn = crate::sqlite::schema::open_reader(&queue.files.db).unwrap();
     let last = crate::sqlite::tail::last_id(&conn).unwrap();
     let later = now_ms + 60_000;
     assert!(!tail.receive(last + 2, &[row(3, later)], now_ms), "a gap");
@@ -144,7 +144,7 @@ async fn rubbish_is_heard_and_harms_nothing() {
         }];
         for (i, bytes) in rubbish.iter().cycle().take(60).enumerate() {
             // A full socket is no reason to stop.
-            let _ = stranger.send_to(bytes, &queue.shared.own.wake_path);
+            let _ = stranger.send_to(bytes, &queue.own.wake_path);
             let op = i as u64 + 1;
             queue
                 .append(
@@ -169,9 +169,9 @@ async fn a_forged_row_is_neither_told_nor_in_the_way() {
     };
     append(1);
     sink.log_to(1);
-    let conn = crate::sqlite::schema::open_reader(&queue.shared.files.db).unwrap();
+    let conn = crate::sqlite::schema::open_reader(&queue.files.db).unwrap();
     let last = crate::sqlite::tail::last_id(&conn).unwrap();
-    let now_ms = queue.shared.clock.now_ms();
+    let now_ms = queue.clock.now_ms();
     let mut forged = crate::sqlite::tail::Committed {
         ids: Some(crate::sqlite::tail::Ids {
             first: last + 1,
@@ -194,9 +194,7 @@ async fn a_forged_row_is_neither_told_nor_in_the_way() {
     let stranger = UnixDatagram::unbound().unwrap();
     for seal in [&[][..], &[0; 16], &[7; 16]] {
         let sent = [&bytes, seal].concat();
-        stranger
-            .send_to(&sent, &queue.shared.own.wake_path)
-            .unwrap();
+        stranger.send_to(&sent, &queue.own.wake_path).unwrap();
     }
     // Heard by now, or about to be; the next row has the place that it took for itself.
     append(2);

@@ -15,18 +15,33 @@ use rustix::net::{RecvFlags, recv};
 use tokio::io::Interest;
 use tokio::net::UnixDatagram;
 
+use super::Peers;
 use super::datagram::{Datagram, MAX_LEN};
-use super::notifier::WakeHint;
-use crate::sqlite::Shared;
+use super::notifier::{Notifier, WakeHint};
+use crate::jobs::hub::Hub;
+use crate::sqlite::clock::Clock;
+use crate::sqlite::stats::Counters;
+use crate::sqlite::tail::Tail;
+use crate::sqlite::upkeep::Waker;
 
 /// Datagrams read at once from which on some may have found the socket full. Linux queues 10 unless told otherwise.
 const FULL: usize = 8;
 /// Datagrams read before somebody else has a turn.
 const AT_ONCE: usize = 128;
 
+/// What wakes are read with, and whom they concern.
+pub(in crate::sqlite) struct Parts {
+    pub(in crate::sqlite) clock: Clock,
+    pub(in crate::sqlite) peers: Arc<Peers>,
+    pub(in crate::sqlite) tail: Arc<Tail>,
+    pub(in crate::sqlite) counters: Arc<Counters>,
+    pub(in crate::sqlite) jobs: Arc<Hub>,
+    pub(in crate::sqlite) waker: Arc<Waker>,
+}
+
 /// Reads wakes.
-#[derive(Debug)]
 pub(in crate::sqlite) struct WakeReceiver {
+    parts: Parts,
     buffer: Vec<u8>,
     /// Nothing was left when it last stopped reading.
     emptied: bool,
@@ -34,8 +49,9 @@ pub(in crate::sqlite) struct WakeReceiver {
 
 impl WakeReceiver {
     /// Has received nothing yet.
-    pub(in crate::sqlite) fn new() -> Self {
+    pub(in crate::sqlite) fn new(parts: Parts) -> Self {
         Self {
+            parts,
             buffer: vec![0; MAX_LEN],
             emptied: false,
         }
@@ -45,11 +61,8 @@ impl WakeReceiver {
     ///
     /// # Errors
     /// When the socket has failed.
-    pub(in crate::sqlite) fn receive(
-        &mut self,
-        socket: impl AsFd,
-        shared: &Shared,
-    ) -> io::Result<WakeHint> {
+    pub(in crate::sqlite) fn receive(&mut self, socket: impl AsFd) -> io::Result<WakeHint> {
+        let parts = &self.parts;
         let mut hints = WakeHint::Nothing;
         self.emptied = false;
         for count in 1..=AT_ONCE {
@@ -63,11 +76,11 @@ impl WakeReceiver {
                 Err(e) => return Err(e.into()),
             };
             // A forged one costs a look at the file, as one of a later version does, and is not believed.
-            let wake = shared.peers.unseal(&self.buffer[..len]);
-            hints.and(take(shared, Datagram::read(wake.unwrap_or_default())));
+            let wake = parts.peers.unseal(&self.buffer[..len]);
+            hints.and(take(parts, Datagram::read(wake.unwrap_or_default())));
             if count >= FULL {
                 hints.and(WakeHint::Any);
-                shared.jobs.hub.wake_all();
+                parts.jobs.wake_all();
             }
         }
         Ok(hints)
@@ -77,20 +90,20 @@ impl WakeReceiver {
 /// Hears on the event loop of whoever runs this, until the socket fails. What needs the file is left to the poller.
 pub(in crate::sqlite) async fn listen(
     socket: std::os::unix::net::UnixDatagram,
-    shared: Arc<Shared>,
+    mut receiver: WakeReceiver,
+    notifier: Arc<Notifier>,
 ) -> io::Error {
     let socket = match UnixDatagram::from_std(socket) {
         Ok(socket) => socket,
         Err(error) => return error,
     };
-    let mut receiver = WakeReceiver::new();
     loop {
         if let Err(error) = socket.readable().await {
             return error;
         }
         let mut hints = WakeHint::Nothing;
         let read = socket.try_io(Interest::READABLE, || {
-            hints = receiver.receive(&socket, &shared)?;
+            hints = receiver.receive(&socket)?;
             // Said here, it takes back only the readiness from before: what comes meanwhile is announced anew.
             if receiver.emptied {
                 Err(io::ErrorKind::WouldBlock.into())
@@ -101,16 +114,16 @@ pub(in crate::sqlite) async fn listen(
         match read {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => return error,
             _ if matches!(hints, WakeHint::Nothing | WakeHint::Delivered) => {}
-            _ => shared.notifier.notify(hints),
+            _ => notifier.notify(hints),
         }
     }
 }
 
 /// What one wake leaves for the poller.
-fn take(shared: &Shared, datagram: Datagram<'_>) -> WakeHint {
+fn take(parts: &Parts, datagram: Datagram<'_>) -> WakeHint {
     let wal = |frames: Option<NonZeroU32>| {
         if let Some(frames) = frames {
-            let known = &shared.counters.wal_frames;
+            let known = &parts.counters.wal_frames;
             known.store(frames.get(), Ordering::Relaxed);
         }
     };
@@ -121,7 +134,7 @@ fn take(shared: &Shared, datagram: Datagram<'_>) -> WakeHint {
             rows,
         } => {
             wal(wal_frames);
-            if shared.tail.receive(first_id, &rows, shared.clock.now_ms()) {
+            if parts.tail.receive(first_id, &rows, parts.clock.now_ms()) {
                 WakeHint::Delivered
             } else {
                 WakeHint::Rows(rows.iter().map(|row| row.key).collect())
@@ -132,12 +145,12 @@ fn take(shared: &Shared, datagram: Datagram<'_>) -> WakeHint {
             keys.map_or(WakeHint::Any, WakeHint::Rows)
         }
         Datagram::Jobs(wakes) => {
-            shared.jobs.hub.wake(wakes, shared.clock.now_ms());
+            parts.jobs.wake(wakes, parts.clock.now_ms());
             WakeHint::Nothing
         }
         Datagram::Hello => {
-            shared.peers.mark_stale();
-            shared.waker.notify();
+            parts.peers.mark_stale();
+            parts.waker.notify();
             WakeHint::Any
         }
     }
