@@ -1,51 +1,31 @@
 //! The SQLite backplane: processes of one host share one file, and wake each other with datagrams.
 //!
-//! Three threads a process: the [`writer`] commits what waits, the [`poller`] reads what others wrote, and
-//! [`upkeep`] does the upkeep. What they deliver goes through the [`tail`], where there is one order. Everything
-//! else reads through a small pool ([`reader`]).
+//! Three threads a process: the [`writer`] commits what waits, the [`poller`](delivery::poller) reads what others
+//! wrote, and [`upkeep`] does the upkeep. What they deliver goes through the [`tail`](delivery::tail), where there is
+//! one order. Everything else reads through a small pool ([`reader`]). Each thread is handed the parts that it works
+//! with.
+//!
+//! The rooms are on floors, and know only those below: `tests/tidy.rs` has them.
 
 mod analytics;
 mod apply;
 mod as_backplane;
-pub mod built;
-mod carried;
-mod checkpoint;
-mod cleanup;
-mod clock;
-mod columns;
-mod commands;
+mod command;
+mod delivery;
 mod directory;
-mod ending;
 pub(crate) mod export;
-mod fail_point;
-mod files;
-mod generation;
+mod hook_store;
 mod hooks;
-mod hosts;
 pub(crate) mod import;
-mod instances;
+mod job_engine;
 mod jobs;
-mod migrations;
-mod poller;
-mod presence;
+mod membership;
 mod reader;
-mod refusals;
-mod rows;
-mod rules;
 mod scheduling;
-mod schema;
 mod spill;
-mod sql;
 mod start;
-mod start_error;
-mod stats;
-mod stopped;
-mod store_error;
-mod tail;
-mod turnstile;
+mod storage;
 mod upkeep;
-mod wake;
-mod watermarks;
 mod writer;
 
 #[cfg(test)]
@@ -60,41 +40,41 @@ use parking_lot::Mutex;
 use rusqlite::OptionalExtension;
 
 pub use analytics::analytics;
-pub(crate) use files::{SIDECARS, are_whole, modes, plain, unreadable, wake_folder};
-pub use hooks::hook_store;
-pub(crate) use instances::{Sign, look as sign_of_life};
-pub use jobs::jobs;
+pub use hook_store::hook_store;
+pub use job_engine::jobs;
 #[cfg(test)]
 pub(crate) use jobs::store as job_store;
-pub(crate) use rules::kept as kept_rules;
-pub use schema::VERSION;
-pub use start_error::StartError;
-pub use store_error::StoreError;
+pub use storage::built;
+pub(crate) use storage::files::{SIDECARS, are_whole, modes, plain, unreadable, wake_folder};
+pub(crate) use storage::locks::{Sign, look as sign_of_life};
+pub(crate) use storage::rules::kept as kept_rules;
+pub use storage::schema::VERSION;
+pub use storage::start_error::StartError;
+pub use storage::store_error::StoreError;
 
 use crate::backplane::intake::Intake;
 use crate::backplane::{Canvas, CanvasKey, Opened, Sink, Unavailable};
 use crate::limits::{self, JobLimits};
 use crate::protocol::ids::{CanvasId, Epoch, InstanceId, Position};
-use clock::Clock;
-use commands::{Answer, Command, Task};
-use ending::{Ending, Halt};
-use files::Files;
-use instances::Registration;
+use command::{Answer, Command, Task};
+use delivery::halt::Halt;
+use delivery::stats::Counters;
+use delivery::tail::{Opening, Tail};
+use delivery::wake::Peers;
+use delivery::wake::notifier::{Notifier, WakeHint};
+use membership::instances::Registration;
 use reader::{Reader, unavailable};
 use spill::Spill;
-use stats::Counters;
-use tail::{Opening, Tail};
-use wake::Peers;
-use wake::notifier::{Notifier, WakeHint};
+use storage::clock::Clock;
+use storage::ending::Ending;
+use storage::files::Files;
+use storage::sql;
+use upkeep::watermarks;
 
 /// How long a shutdown waits for the writer to commit what was taken; the relay has a deadline of its own.
 const DRAIN: Duration = Duration::from_secs(8);
 /// How long a shutdown waits for each of the other threads.
 const STOP: Duration = Duration::from_secs(2);
-
-/// Why a thread cannot go on; the process must end.
-#[derive(Debug)]
-struct Fatal(String);
 
 /// The backplane over one SQLite file. Dropping it stops its threads as a crash would: [`shutdown`](crate::backplane::Lifecycle::shutdown) is the clean end.
 pub struct SqliteBackplane {

@@ -102,6 +102,26 @@ impl ClientId {
     }
 }
 
+/// The number of an instance of a relay. None is given out again, since connections have it in theirs.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct InstanceNumber(pub u32);
+
+impl InstanceNumber {
+    /// Of a process that is not in the registry yet.
+    pub const NOT_YET: Self = Self(0);
+
+    /// Stands for the process itself where a row names a connection.
+    pub fn own_conn(self) -> ConnId {
+        ConnId::new(self.0, 0)
+    }
+}
+
+impl fmt::Display for InstanceNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// One connection, unique over all instances of a relay and never reused.
 ///
 /// The upper bits are the number of the instance (see [`ConnId::instance`]), so that a message tells where it came from.

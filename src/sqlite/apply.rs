@@ -18,17 +18,16 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, params};
 
-use super::carried::QueueRow;
 use super::hooks::Stage;
-use super::instances::InstanceNumber;
-use super::sql;
-use super::tail::{Committed, Ids};
 use crate::backplane::intake::Waiting;
 use crate::backplane::{Author, CanvasKey, Entry, Refusal};
 use crate::canvas::{ClientRow, Head, Moment, ObjectLog, OpenObject, Rules};
 use crate::limits::Quotas;
-use crate::protocol::ids::{ClientId, ConnId};
-use crate::sqlite::store_error::{StoreError, StoreResult};
+use crate::protocol::ids::{ClientId, ConnId, InstanceNumber};
+use crate::sqlite::delivery::carried::QueueRow;
+use crate::sqlite::delivery::tail::{Committed, Ids};
+use crate::sqlite::storage::sql;
+use crate::sqlite::storage::store_error::{StoreError, StoreResult};
 use canvas::Rows;
 pub(super) use clients::Counted;
 use queued::Queued;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::{SqliteBackplane, reader, watermarks};
+use super::SqliteBackplane;
+use super::reader;
 use crate::backplane::{
     Answer, Author, Canvas, Carrier, Directory, Entry, Found, Instance, Lifecycle, Opened, Outcome,
     Post, PresenceTable, Read, Reader, Refusal, SEAL_BYTES, Sink, Snapshot, Stats,
@@ -15,6 +16,7 @@ use crate::backplane::{
 use crate::protocol::client_message::Durable;
 use crate::protocol::features::Features;
 use crate::protocol::ids::{CanvasId, ConnId, InstanceId, Position};
+use crate::sqlite::upkeep::watermarks;
 
 impl Instance for SqliteBackplane {
     fn instance_id(&self) -> &InstanceId {

@@ -4,19 +4,17 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::apply::Txn;
-use super::commands::Command;
+use super::SqliteBackplane;
+use super::command::Command;
 use super::reader::unavailable;
-use super::rows::Ephemeral;
-use super::store_error::StoreResult;
-use super::{SqliteBackplane, rows, sql};
 use crate::backplane::{
-    Author, Canvas, CanvasKey, Carrier, Delivery, Entry, Found, Outcome, Post, Unavailable, Usage,
+    Author, Canvas, CanvasKey, Carrier, Entry, Found, Outcome, Post, Unavailable, Usage,
 };
 use crate::canvas::quotas::room_for_canvas;
 use crate::limits::PUBLISH_WAIT;
 use crate::protocol::client_message::Durable;
 use crate::protocol::ids::{CanvasId, ConnId, Epoch, Position};
+use crate::sqlite::storage::sql;
 
 /// Who is where, with what there is. Not of the hot path: it counts all who are online.
 const ACTIVE: &str = "SELECT c.key, c.epoch, c.seq, c.objects, p.members,
@@ -163,31 +161,4 @@ fn found(id: CanvasId, row: &Row<'_>) -> rusqlite::Result<Found> {
             used_at_ms: row.get(7)?,
         }),
     })
-}
-
-impl Txn<'_> {
-    /// Empties a canvas; gives the head, since the numbers go on: a row of before is never one of after.
-    pub(super) fn delete_canvas(&mut self, key: CanvasKey, epoch: Epoch) -> StoreResult<u64> {
-        if !self.conn.prepare_cached(sql::HEAD)?.exists([key])? {
-            return Ok(0);
-        }
-        let seq = self.canvas(key)?.head().seq;
-        if let Some(stage) = &mut self.hooks {
-            stage.deleted(self.conn, key, seq)?;
-        }
-        self.canvas(key)?.restart(epoch)?;
-        self.count_stored(key)?;
-        Ok(seq)
-    }
-
-    pub(super) fn kick(&mut self, key: CanvasKey, conn: ConnId) -> StoreResult<()> {
-        let delivery = Delivery::Kick { conn };
-        let row = Ephemeral {
-            kind: rows::KICK,
-            origin: self.setup.number.own_conn(),
-            client: "",
-            payload: &rows::kick(conn),
-        };
-        self.row(key, &row, delivery)
-    }
 }

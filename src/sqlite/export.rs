@@ -8,10 +8,9 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OptionalExtension, params};
 use rustix::fs::{FlockOperation, flock};
 
-use super::generation::Generation;
+use super::hooks;
 use super::jobs::store::SqlStore;
-use super::store_error::StoreResult;
-use super::{clock, hooks, instances, reader, sql};
+use super::reader;
 use crate::backplane::CanvasKey;
 use crate::canvas::{ClientRow, Contents, KeptClient, KeptMessage, KeptObject};
 use crate::hooks::Stored;
@@ -22,6 +21,10 @@ use crate::jobs::telling::kept::KeptHooks;
 use crate::limits::CHAT_HISTORY;
 use crate::protocol::client_message::Kind;
 use crate::protocol::ids::{CanvasId, ClientId, ConnId, Epoch, Position};
+use crate::sqlite::storage::clock;
+use crate::sqlite::storage::generation::Generation;
+use crate::sqlite::storage::store_error::StoreResult;
+use crate::sqlite::storage::{locks, sql};
 
 /// What another process may take with its turn.
 const WAIT: Duration = Duration::from_secs(5);
@@ -96,12 +99,12 @@ impl Export {
     /// # Errors
     /// SQLite's.
     pub(crate) fn open(db: &Path) -> rusqlite::Result<Self> {
-        Self::begin(super::schema::open_reader(db)?, 0)
+        Self::begin(crate::sqlite::storage::schema::open_reader(db)?, 0)
     }
 
     /// An instance that uses the file.
     pub(crate) fn user(&self) -> rusqlite::Result<Option<String>> {
-        instances::user(&self.conn, self.now_ms)
+        locks::user(&self.conn, self.now_ms)
     }
 
     /// Whether the next start would begin new epochs: the host stopped while the file was in use, or it was put back from a copy.
@@ -133,7 +136,7 @@ impl Export {
 
     /// The rules that its processes agreed on, in the words of the flags.
     pub(crate) fn rules(&self) -> rusqlite::Result<Option<String>> {
-        super::rules::kept(&self.conn)
+        crate::sqlite::storage::rules::kept(&self.conn)
     }
 
     /// All canvases, by name.

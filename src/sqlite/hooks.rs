@@ -8,7 +8,6 @@ mod enqueue;
 mod pace;
 mod packed;
 mod stage;
-mod store;
 mod versions;
 
 use std::sync::Arc;
@@ -18,26 +17,20 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::watch;
 
-use super::fail_point::FailPoints;
 use super::jobs::Lane;
-use super::sql;
-use super::store_error::{StoreError, StoreResult};
-use super::wake::Peers;
 use crate::config::Step;
 use crate::hooks::file::HookText;
 use crate::hooks::{Change, Stored};
 use crate::limits::JobLimits;
+use crate::sqlite::delivery::wake::Peers;
+use crate::sqlite::storage::fail_point::FailPoints;
+use crate::sqlite::storage::sql;
+use crate::sqlite::storage::store_error::{StoreError, StoreResult};
+pub(super) use aside::count as count_aside;
 pub(super) use carry::each_aside;
 pub(super) use due::PARKED;
 use pace::Pace;
 pub(super) use stage::Stage;
-pub use store::hook_store;
-
-/// The hooks' tables.
-pub(super) const SCHEMA: &str = concat!(
-    include_str!("hooks/schema.sql"),
-    include_str!("hooks/aside.sql")
-);
 
 const VERSION: &str = "SELECT version FROM hooks";
 const STORED: &str = "SELECT version, hooks FROM hooks";
@@ -52,7 +45,7 @@ const TOUCH: &str = "UPDATE hooks SET version = version + 1";
 pub(super) struct HookState {
     current: watch::Sender<Arc<Stored>>,
     /// How many events had no room, since this process began.
-    dropped: AtomicU64,
+    pub(super) dropped: AtomicU64,
     /// After a full queue refused what had to be told.
     rest: Mutex<Rest>,
     pace: Mutex<Pace>,

@@ -8,9 +8,6 @@ use serde::Deserialize;
 
 use super::hooks::PARKED;
 use super::jobs::store::SqlStore;
-use super::schema;
-use super::sql;
-use super::store_error::{StoreError, StoreResult};
 use crate::backplane::CanvasKey;
 use crate::canvas::Contents;
 use crate::canvas::quotas::charge;
@@ -18,6 +15,8 @@ use crate::jobs::telling::due;
 use crate::jobs::telling::kept::KeptHooks;
 use crate::limits::TOMBSTONE;
 use crate::protocol::ids::CanvasId;
+use crate::sqlite::storage::store_error::{StoreError, StoreResult};
+use crate::sqlite::storage::{schema, sql};
 use crate::time::millis;
 
 const CANVAS: &str = "INSERT INTO canvases (key, canvas_id, epoch, seq, head_id, presence_version, objects, object_bytes, chat_bytes,

@@ -8,35 +8,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::SqliteBackplane;
-use super::clock::Clock;
-use super::commands::{Command, Task};
-use super::upkeep::Waker;
-use super::wake::Peers;
+use super::command::{Command, Task};
 use crate::backplane::intake::Intake;
-use crate::jobs::Jobs;
 use crate::jobs::apply::apply;
 use crate::jobs::hub::Hub;
-use crate::jobs::look::{self, Query};
+use crate::jobs::look::Query;
 use crate::jobs::op::{Answer, Op, PushItem, Pushed, Refusal};
-use crate::jobs::service::{Engine, later};
+use crate::jobs::service::later;
 use crate::jobs::work::{Effects, Work};
 use crate::limits::{BATCH_BYTES, JobLimits};
+use crate::sqlite::delivery::wake::Peers;
+use crate::sqlite::delivery::wake::waker::Waker;
+use crate::sqlite::storage::clock::Clock;
 use store::SqlStore;
-
-/// The tables of the work queue, and of assets.
-pub(super) const SCHEMA: &str = concat!(
-    include_str!("jobs/schema.sql"),
-    include_str!("jobs/deliveries.sql"),
-    include_str!("jobs/assets.sql"),
-    include_str!("jobs/runs.sql")
-);
 
 /// Ops that may wait: each is a request.
 const MOST_OPS: usize = 4_096;
@@ -45,17 +33,17 @@ const MOST_BYTES: usize = 64 * 1024 * 1024;
 /// Looks that may read much, at a time: half of the connections that read.
 const LOOKS: usize = 2;
 /// How long such a look waits for its place.
-const LOOK_WAIT: Duration = Duration::from_secs(5);
+pub(super) const LOOK_WAIT: Duration = Duration::from_secs(5);
 /// Ops of one transaction.
 const TURN_OPS: usize = 512;
 /// How long a transaction's share may take, but for its first op: what canvases wait for at most.
 const TURN_TIME: Duration = Duration::from_millis(10);
 
 /// An op, and who waits for its answer.
-struct Waiting {
-    op: Op,
-    bytes: usize,
-    answer: Option<oneshot::Sender<Answer>>,
+pub(super) struct Waiting {
+    pub(super) op: Op,
+    pub(super) bytes: usize,
+    pub(super) answer: Option<oneshot::Sender<Answer>>,
 }
 
 /// The jobs' share of one transaction, as far as it is used. It may have as many bytes as canvases may: what is committed
@@ -102,12 +90,12 @@ pub(super) struct Lane {
     /// The writer is told already.
     rung: AtomicBool,
     open: Mutex<Open>,
-    looks: Looks,
+    pub(super) looks: Looks,
     pub(super) hub: Arc<Hub>,
 }
 
 /// Places for looks that may read much. They leave the other connections to those who join canvases.
-struct Looks(Arc<Semaphore>);
+pub(super) struct Looks(Arc<Semaphore>);
 
 impl Default for Looks {
     fn default() -> Self {
@@ -117,7 +105,7 @@ impl Default for Looks {
 
 impl Looks {
     /// A place for that look, if it needs one.
-    async fn place(
+    pub(super) async fn place(
         &self,
         query: &Query,
         wait: Duration,
@@ -160,12 +148,14 @@ impl Pusher<'_> {
     }
 }
 
-fn random() -> [u8; 16] {
+/// Random bytes, for the rules.
+pub(super) fn random() -> [u8; 16] {
     *uuid::Uuid::new_v4().as_bytes()
 }
 
 impl Lane {
-    fn submit(&self, intake: &Intake<Task>, waiting: Waiting) -> Result<(), Refusal> {
+    /// Takes an op, or says why not.
+    pub(super) fn submit(&self, intake: &Intake<Task>, waiting: Waiting) -> Result<(), Refusal> {
         {
             let mut state = self.state.lock();
             let full = state.waiting.len() >= MOST_OPS || state.bytes >= MOST_BYTES;
@@ -296,66 +286,6 @@ impl Lane {
     }
 }
 
-/// The queue of a file that is open.
-#[must_use]
-pub fn jobs(backplane: &Arc<SqliteBackplane>) -> Arc<Jobs> {
-    let hub = backplane.jobs.hub.clone();
-    Jobs::new(Arc::new(SqliteJobs(backplane.clone())), hub)
-}
-
-struct SqliteJobs(Arc<SqliteBackplane>);
-
-impl Engine for SqliteJobs {
-    fn submit(&self, op: Op, answer: oneshot::Sender<Answer>) -> Result<(), Refusal> {
-        let waiting = Waiting {
-            bytes: op.size(),
-            op,
-            answer: Some(answer),
-        };
-        self.0.jobs.submit(&self.0.intake, waiting)
-    }
-
-    fn look(&self, query: Query) -> BoxFuture<'static, Result<Answer, Refusal>> {
-        let backplane = self.0.clone();
-        async move {
-            let _place = backplane.jobs.looks.place(&query, LOOK_WAIT).await?;
-            let now_ms = backplane.clock.now_ms();
-            let limits = backplane.job_limits;
-            let read = move |conn: &Connection| {
-                let mut store = SqlStore(conn);
-                let mut random = random;
-                let mut work = Work::new(&mut store, now_ms, &limits, &mut random);
-                look::answer(&mut work, &query)
-            };
-            let read = backplane.reader.read(read).await;
-            read.map_err(|error| Refusal::new(503, "overloaded", error.to_string()))
-        }
-        .boxed()
-    }
-
-    fn now_ms(&self) -> i64 {
-        self.0.clock.now_ms()
-    }
-
-    /// The oldest live instance does, as with all upkeep.
-    fn sweeps(&self) -> bool {
-        let own = self.0.own.setup.number;
-        let peers = self.0.peers.list();
-        peers.iter().all(|peer| peer.number > own)
-    }
-
-    fn version(&self) -> BoxFuture<'static, Option<i64>> {
-        let look = self.look(Query::Version);
-        async move {
-            match look.await {
-                Ok(Answer::Json(version)) => version.as_i64(),
-                _ => None,
-            }
-        }
-        .boxed()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -374,7 +304,7 @@ mod tests {
     #[test]
     fn what_is_enqueued_within_a_transaction_is_there_if_and_only_if_it_is_committed() {
         let dir = tempfile::tempdir().unwrap();
-        let conn = crate::sqlite::schema::prepare(&config(dir.path(), "one"))
+        let conn = crate::sqlite::storage::schema::prepare(&config(dir.path(), "one"))
             .unwrap()
             .conn;
         let (lane, limits) = (Lane::default(), JobLimits::default());

@@ -9,9 +9,6 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use tokio::sync::Semaphore;
 
-use super::ending::Ending;
-use super::files::Files;
-use super::{Fatal, schema, sql};
 use crate::backplane::{
     CanvasKey, EntriesOf, Lately, LogBuilder, PresenceTable, Read, Snapshot, Unavailable,
 };
@@ -20,6 +17,10 @@ use crate::limits;
 use crate::protocol::client_message::Kind;
 use crate::protocol::features::Features;
 use crate::protocol::ids::{ConnId, Epoch, Position};
+use crate::sqlite::storage::ending::Ending;
+use crate::sqlite::storage::files::Files;
+use crate::sqlite::storage::stopped::Fatal;
+use crate::sqlite::storage::{schema, sql};
 
 /// Connections at most; each reads for milliseconds.
 const CONNECTIONS: u32 = 4;
@@ -146,7 +147,7 @@ pub(super) fn head(conn: &Connection, key: CanvasKey) -> rusqlite::Result<Head> 
 pub(super) fn members(conn: &Connection, key: CanvasKey) -> rusqlite::Result<PresenceTable> {
     Ok(PresenceTable {
         version: head(conn, key)?.presence_version,
-        members: super::presence::members(conn, key)?,
+        members: crate::sqlite::membership::presence::members(conn, key)?,
     })
 }
 

@@ -21,16 +21,16 @@ use rustix::fs::{FlockOperation, flock};
 
 pub(super) use leftover::commit_leftovers;
 
-use super::Fatal;
-use super::clock::Clock;
-use super::ending::Ending;
-use super::fail_point::FailPoints;
-use super::files::modes;
-use super::refusals::Refusals;
 use crate::backplane::intake::{Waiting, durable_of};
 use crate::backplane::{Author, Canvas};
 use crate::config::{SqliteConfig, Step};
 use crate::limits::{BATCH_BYTES, BATCH_ENTRIES, SPILL_AFTER};
+use crate::sqlite::delivery::refusals::Refusals;
+use crate::sqlite::storage::clock::Clock;
+use crate::sqlite::storage::ending::Ending;
+use crate::sqlite::storage::fail_point::FailPoints;
+use crate::sqlite::storage::files::modes;
+use crate::sqlite::storage::stopped::Fatal;
 use record::Record;
 
 /// How often it is looked whether anything has waited too long.
@@ -231,7 +231,7 @@ impl Spill {
     /// Removes the file, if there is nothing in it.
     pub(super) fn remove_if_empty(&self) {
         if self.state.lock().slots.is_empty() {
-            super::instances::remove(&self.path);
+            crate::sqlite::storage::locks::remove(&self.path);
         }
     }
 }

@@ -7,32 +7,39 @@ use std::sync::atomic::AtomicU64;
 
 use parking_lot::Mutex;
 
-use super::cleanup::{self, Cleanup};
-use super::clock::Clock;
-use super::ending::{Ending, Halt};
-use super::fail_point::FailPoints;
-use super::files::Files;
-use super::generation::Generation;
-use super::instances::Registration;
-use super::poller::{self, Poller};
+use super::SqliteBackplane;
+use super::hooks;
+use super::jobs;
 use super::reader::Reader;
-use super::refusals::Refusals;
-use super::schema;
+use super::scheduling;
 use super::spill::{self, Spill};
-use super::start_error::StartError;
-use super::store_error::StoreError;
-use super::tail::Tail;
-use super::upkeep::{self, Upkeep, Waker};
-use super::wake::Peers;
-use super::wake::notifier::Notifier;
-use super::wake::receiver::{self, WakeReceiver};
-use super::wake::seal::Seal;
+use super::upkeep::{self, Upkeep};
 use super::writer::{self, Writer};
-use super::{
-    Fatal, SqliteBackplane, commands, hooks, instances, jobs, scheduling, stats, watermarks,
-};
 use crate::backplane::intake::Intake;
 use crate::config::SqliteConfig;
+use crate::sqlite::delivery::halt::Halt;
+use crate::sqlite::delivery::poller::{self, Poller};
+use crate::sqlite::delivery::refusals::Refusals;
+use crate::sqlite::delivery::stats;
+use crate::sqlite::delivery::tail::Tail;
+use crate::sqlite::delivery::wake::Peers;
+use crate::sqlite::delivery::wake::notifier::Notifier;
+use crate::sqlite::delivery::wake::receiver::{self, WakeReceiver};
+use crate::sqlite::delivery::wake::seal::Seal;
+use crate::sqlite::delivery::wake::waker::Waker;
+use crate::sqlite::membership::instances::{self, Registration};
+use crate::sqlite::storage::clock::Clock;
+use crate::sqlite::storage::ending::Ending;
+use crate::sqlite::storage::fail_point::FailPoints;
+use crate::sqlite::storage::files::Files;
+use crate::sqlite::storage::generation::Generation;
+use crate::sqlite::storage::schema;
+use crate::sqlite::storage::start_error::StartError;
+use crate::sqlite::storage::stopped::Fatal;
+use crate::sqlite::storage::store_error::StoreError;
+use crate::sqlite::upkeep::cleanup::{self, Cleanup};
+use crate::sqlite::upkeep::watermarks;
+use crate::sqlite::writer::commands;
 
 /// The stack of each thread.
 const STACK_BYTES: usize = 1024 * 1024;

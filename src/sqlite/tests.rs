@@ -24,7 +24,7 @@ use crate::backplane::{
 use crate::canvas::Rules;
 use crate::config::{SqliteConfig, SqliteSettings, Synchronous};
 use crate::limits::{CanvasRules, ObjectBounds, Quotas};
-use crate::protocol::ids::{ClientId, ConnId, InstanceId};
+use crate::protocol::ids::{ClientId, ConnId, InstanceId, InstanceNumber};
 use crate::protocol::server_message::{AckStatus, ErrorCode, LeaveReason};
 
 /// The objects of a snapshot.
@@ -77,7 +77,7 @@ pub(super) const SMALL: Rules = Rules {
 pub(super) fn setup(instance: &str, number: u32, rules: Rules) -> apply::Setup {
     apply::Setup {
         instance_id: instance.to_owned(),
-        number: super::instances::InstanceNumber(number),
+        number: InstanceNumber(number),
         cursor_ttl_ms: 5_000,
         rules,
         quotas: Quotas::default(),

@@ -1,56 +1,39 @@
 //! The thread for upkeep: heartbeats, peers, watermarks; on the one instance that leads, also lost clients, expired
 //! rows and the log's length. It only reads; the writer does all writes.
 
+pub(super) mod checkpoint;
+pub(super) mod cleanup;
+pub(super) mod watermarks;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
 
-use super::checkpoint::Checkpoints;
-use super::cleanup::Cleanup;
-use super::clock::Clock;
-use super::commands::{Command, Task};
-use super::ending::Ending;
-use super::files::Files;
-use super::generation::Generation;
+use super::command::{Command, Task};
 use super::hooks::HookState;
-use super::instances::{Registration, Sign};
 use super::spill::Spill;
-use super::stats::Counters;
-use super::stopped::Stopped;
-use super::tail::{self, Tail};
-use super::wake::{Peer, Peers};
-use super::{Fatal, instances, sql};
 use crate::backplane::intake::Intake;
 use crate::limits;
+use crate::sqlite::delivery::stats::Counters;
+use crate::sqlite::delivery::tail::{self, Tail};
+use crate::sqlite::delivery::wake::waker::Waker;
+use crate::sqlite::delivery::wake::{Peer, Peers};
+use crate::sqlite::membership::instances::{self, Registration};
+use crate::sqlite::storage::clock::Clock;
+use crate::sqlite::storage::ending::Ending;
+use crate::sqlite::storage::files::Files;
+use crate::sqlite::storage::generation::Generation;
+use crate::sqlite::storage::locks::{self, Sign};
+use crate::sqlite::storage::sql;
+use crate::sqlite::storage::stopped::{Fatal, Stopped};
 use crate::time::millis;
+use checkpoint::Checkpoints;
+use cleanup::Cleanup;
 
 /// How often the log's length is looked at while it grows.
 const BUSY_TICK: Duration = Duration::from_millis(100);
-
-/// Wakes the thread before its time.
-#[derive(Debug, Default)]
-pub(super) struct Waker {
-    woken: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Waker {
-    pub(super) fn notify(&self) {
-        *self.woken.lock() = true;
-        self.changed.notify_all();
-    }
-
-    fn wait(&self, limit: Duration) {
-        let mut woken = self.woken.lock();
-        if !*woken {
-            self.changed.wait_for(&mut woken, limit);
-        }
-        *woken = false;
-    }
-}
 
 /// What the thread works with.
 pub(super) struct Parts {
@@ -229,8 +212,8 @@ impl Upkeep {
         self.dead.retain(|dead| {
             let there = peers.iter().any(|peer| peer.number == dead.number);
             if !there {
-                instances::remove(&dead.wake_path);
-                instances::remove(&dead.lock_path);
+                locks::remove(&dead.wake_path);
+                locks::remove(&dead.lock_path);
             }
             there
         });
@@ -244,7 +227,7 @@ impl Upkeep {
         for peer in self.parts.peers.list() {
             let number = peer.number;
             let silent = peer.heartbeat_at < silent_since && now >= self.judge_after;
-            let silent_since = match instances::look(&peer.lock_path) {
+            let silent_since = match locks::look(&peer.lock_path) {
                 Sign::Dead => None,
                 _ if silent => Some(silent_since),
                 _ => continue,

@@ -1,6 +1,7 @@
 //! The one thread of a process that writes. It commits all waiting entries as one transaction. There is no timer: the
 //! batch is what came while the last one was written.
 
+pub(super) mod commands;
 mod farewell;
 mod left;
 
@@ -12,26 +13,26 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use super::Fatal;
 use super::apply::{HeldChange, Txn};
-use super::clock::Clock;
-use super::commands::{self, Command, Places, Task};
-use super::ending::Ending;
-use super::fail_point::FailPoints;
-use super::files::Files;
-use super::generation::Generation;
-use super::refusals::Refusals;
+use super::command::{Command, Task};
 use super::spill::Spill;
-use super::stopped::Stopped;
-use super::tail::Committed;
-use super::turnstile::Turnstile;
-use super::upkeep::Waker;
-use super::wake::Peers;
-use super::wake::notifier::{Notifier, WakeHint};
 use crate::backplane::Entry;
 use crate::backplane::intake::{Budget, Look, Waiting, decided, durable_of};
 use crate::config::Step as FailStep;
 use crate::limits;
+use crate::sqlite::delivery::refusals::Refusals;
+use crate::sqlite::delivery::tail::Committed;
+use crate::sqlite::delivery::wake::Peers;
+use crate::sqlite::delivery::wake::notifier::{Notifier, WakeHint};
+use crate::sqlite::delivery::wake::waker::Waker;
+use crate::sqlite::storage::clock::Clock;
+use crate::sqlite::storage::ending::Ending;
+use crate::sqlite::storage::fail_point::FailPoints;
+use crate::sqlite::storage::files::Files;
+use crate::sqlite::storage::generation::Generation;
+use crate::sqlite::storage::stopped::{Fatal, Stopped};
+use crate::sqlite::storage::turnstile::Turnstile;
+use commands::Places;
 use left::{Left, apply_batch};
 
 /// The longest pause after a failed transaction.

@@ -12,11 +12,11 @@ use crate::canvas::{
 };
 use crate::limits::TOMBSTONE;
 use crate::protocol::ids::{ClientId, ConnId, Epoch, Position};
-use crate::sqlite::carried::QueueRow;
-use crate::sqlite::rows::{self, Ephemeral};
-use crate::sqlite::sql;
-use crate::sqlite::store_error::{StoreError, StoreResult};
-use crate::sqlite::tail::{self, Step};
+use crate::sqlite::delivery::carried::QueueRow;
+use crate::sqlite::delivery::rows::{self, Ephemeral};
+use crate::sqlite::delivery::tail::{self, Step};
+use crate::sqlite::storage::sql;
+use crate::sqlite::storage::store_error::{StoreError, StoreResult};
 use crate::time::millis;
 
 /// The rows of one canvas within a transaction.

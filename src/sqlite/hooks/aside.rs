@@ -79,7 +79,7 @@ pub(super) fn first(conn: &Connection) -> rusqlite::Result<Option<i64>> {
 }
 
 /// How many events are set aside, one for each hook that hears of it.
-pub(super) fn count(conn: &Connection) -> rusqlite::Result<u64> {
+pub(in crate::sqlite) fn count(conn: &Connection) -> rusqlite::Result<u64> {
     let sums = sums(conn)?;
     Ok(sums.values().map(|sum| sum.events).sum())
 }

@@ -279,7 +279,8 @@ impl Store for SqlStore<'_> {
 #[cfg(test)]
 pub(crate) fn in_memory(play: impl FnOnce(SqlStore<'_>)) {
     let conn = Connection::open_in_memory().unwrap();
-    conn.execute_batch(super::SCHEMA).unwrap();
+    conn.execute_batch(crate::sqlite::storage::tables::JOBS)
+        .unwrap();
     conn.set_prepared_statement_cache_capacity(192);
     play(SqlStore(&conn));
 }
@@ -290,7 +291,8 @@ mod tests {
 
     fn file() -> Connection {
         let conn = Connection::open_in_memory().unwrap();
-        conn.execute_batch(super::super::SCHEMA).unwrap();
+        conn.execute_batch(crate::sqlite::storage::tables::JOBS)
+            .unwrap();
         conn
     }
 

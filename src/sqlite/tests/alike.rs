@@ -10,9 +10,7 @@ use std::time::Instant;
 use rusqlite::{Connection, params};
 
 use super::super::apply::{Setup, Txn};
-use super::super::instances::InstanceNumber;
-use super::super::tail::{Logged, Step};
-use super::super::{reader, schema, sql};
+use super::super::reader;
 use super::*;
 use crate::backplane::intake::Waiting;
 use crate::backplane::{CanvasKey, LogBuilder};
@@ -21,6 +19,8 @@ use crate::limits::CLIENT_MEMORY;
 use crate::protocol::client_message::{ClientMessage, parse};
 use crate::protocol::features::{Feature, Features};
 use crate::protocol::ids::{CanvasId, Epoch, Position};
+use crate::sqlite::delivery::tail::{Logged, Step};
+use crate::sqlite::storage::{schema, sql};
 use held::{Held, log_bytes};
 use words::{Random, copy};
 

@@ -1,12 +1,12 @@
 //! How many clients a canvas remembers: bounded, and none of them gives way before its time.
 
 use super::super::apply::Txn;
-use super::super::schema;
 use super::*;
 use crate::backplane::intake::Waiting;
 use crate::backplane::{CanvasKey, Refusal};
 use crate::limits::{CLIENTS_COUNTED, CLIENTS_REMEMBERED};
 use crate::protocol::ids::CanvasId;
+use crate::sqlite::storage::schema;
 use crate::time::millis;
 
 fn waiting(key: CanvasKey, entry: Entry) -> Waiting {

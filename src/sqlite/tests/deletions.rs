@@ -3,13 +3,14 @@
 use rusqlite::Connection;
 
 use super::super::apply::Txn;
-use super::super::{reader, schema};
+use super::super::reader;
 use super::*;
 use crate::backplane::intake::Waiting;
 use crate::canvas::CanvasState;
 use crate::limits::DELETIONS_KEPT;
 use crate::protocol::client_message::{ClientMessage, parse};
 use crate::protocol::ids::{CanvasId, Epoch};
+use crate::sqlite::storage::schema;
 
 fn entry(author: &Arc<Author>, op: u64) -> Entry {
     let id = op.div_ceil(2);

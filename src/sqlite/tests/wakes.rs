@@ -3,7 +3,7 @@
 use std::os::unix::net::UnixDatagram;
 
 use super::*;
-use crate::sqlite::carried::QueueRow;
+use crate::sqlite::delivery::carried::QueueRow;
 
 /// So long that no safety poll is made within a test.
 const NEVER: Duration = Duration::from_secs(3600);
@@ -95,8 +95,8 @@ async fn rows_that_do_not_follow_wait_for_those_before() {
         payload: r#"{"op":2,"event":"e","data":1}"#,
     };
     // Not `position()`, which is told after the messages.
-    let conn = crate::sqlite::schema::open_reader(&queue.files.db).unwrap();
-    let last = crate::sqlite::tail::last_id(&conn).unwrap();
+    let conn = crate::sqlite::storage::schema::open_reader(&queue.files.db).unwrap();
+    let last = crate::sqlite::delivery::tail::last_id(&conn).unwrap();
     let later = now_ms + 60_000;
     assert!(!tail.receive(last + 2, &[row(3, later)], now_ms), "a gap");
     // The poller may still be at what the room's opening wrote: whoever comes then is sent away.
@@ -169,11 +169,11 @@ async fn a_forged_row_is_neither_told_nor_in_the_way() {
     };
     append(1);
     sink.log_to(1);
-    let conn = crate::sqlite::schema::open_reader(&queue.files.db).unwrap();
-    let last = crate::sqlite::tail::last_id(&conn).unwrap();
+    let conn = crate::sqlite::storage::schema::open_reader(&queue.files.db).unwrap();
+    let last = crate::sqlite::delivery::tail::last_id(&conn).unwrap();
     let now_ms = queue.clock.now_ms();
-    let mut forged = crate::sqlite::tail::Committed {
-        ids: Some(crate::sqlite::tail::Ids {
+    let mut forged = crate::sqlite::delivery::tail::Committed {
+        ids: Some(crate::sqlite::delivery::tail::Ids {
             first: last + 1,
             last: last + 1,
         }),
@@ -190,7 +190,7 @@ async fn a_forged_row_is_neither_told_nor_in_the_way() {
         expires_at: now_ms + 60_000,
         payload: r#"{"op":77,"text":"forged"}"#,
     });
-    let bytes = crate::sqlite::wake::datagram::rows(&forged, None);
+    let bytes = crate::sqlite::delivery::wake::datagram::rows(&forged, None);
     let stranger = UnixDatagram::unbound().unwrap();
     for seal in [&[][..], &[0; 16], &[7; 16]] {
         let sent = [&bytes, seal].concat();

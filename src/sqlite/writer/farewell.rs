@@ -1,11 +1,11 @@
 //! The last transaction of an instance that shuts down.
 
 use super::Writer;
-use crate::sqlite::Fatal;
 use crate::sqlite::apply::Txn;
-use crate::sqlite::generation::Generation;
-use crate::sqlite::store_error::StoreResult;
-use crate::sqlite::tail::Committed;
+use crate::sqlite::delivery::tail::Committed;
+use crate::sqlite::storage::generation::Generation;
+use crate::sqlite::storage::stopped::Fatal;
+use crate::sqlite::storage::store_error::StoreResult;
 
 impl Writer {
     /// The last transaction: this instance goes, its clients are away until they are back elsewhere, and the last

@@ -8,7 +8,7 @@ use crate::backplane::intake::{Budget, Waiting, overloaded};
 use crate::backplane::{CanvasKey, Entry, Refusal};
 use crate::limits;
 use crate::sqlite::apply::Txn;
-use crate::sqlite::store_error::StoreResult;
+use crate::sqlite::storage::store_error::StoreResult;
 
 /// Which of a batch nothing has happened of, by place.
 #[derive(Default)]

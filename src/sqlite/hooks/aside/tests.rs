@@ -32,7 +32,7 @@ fn text(name: &str, more: serde_json::Value) -> HookText {
 impl World {
     fn new(hooks: &[HookText]) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let conn = crate::sqlite::schema::prepare(&config(dir.path(), "one"))
+        let conn = crate::sqlite::storage::schema::prepare(&config(dir.path(), "one"))
             .unwrap()
             .conn;
         conn.execute_batch(
