@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::event::{EventType, GAP};
 use super::{Hook, Include, Target};
 use crate::limits::HOOK_BATCH_BYTES;
+use crate::protocol::ids::ClientId;
 
 /// A canvas's name and epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub struct Named {
 
 /// Something that happened, and that some hook wants to hear of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct HookEvent {
     /// The canvas as it was called then: its epoch may change within a transaction.
     pub named: Named,
     /// What it is.
@@ -40,6 +41,59 @@ pub struct Told {
     pub missed: Missed,
 }
 
+/// What an event has beside what its author said, about.
+pub const EVENT_BYTES: usize = 256;
+
+/// A client came for the first time, or is gone. With that its canvas may be opened, or idle.
+#[derive(Debug)]
+pub struct Passage<'a> {
+    /// The canvas.
+    pub named: Named,
+    /// Its head.
+    pub seq: u64,
+    /// Its presence version.
+    pub version: u64,
+    /// The client.
+    pub client: &'a str,
+    /// Name and colour, in JSON, of one that came.
+    pub joined: Option<&'a str>,
+    /// How many clients are on the canvas now.
+    pub here: u64,
+}
+
+impl Passage<'_> {
+    /// What it is of the client, and what it may be of the canvas.
+    pub fn kinds(joined: bool) -> (EventType, EventType) {
+        match joined {
+            true => (EventType::ClientJoined, EventType::CanvasOpened),
+            false => (EventType::ClientLeft, EventType::CanvasIdle),
+        }
+    }
+
+    /// The events in their order, as far as they are wanted: a canvas is opened before its client has joined, and idle
+    /// after it has left.
+    pub fn events(self, of_client: bool, of_canvas: bool) -> impl Iterator<Item = HookEvent> {
+        let joined = self.joined.is_some();
+        let (client, canvas) = Self::kinds(joined);
+        let event = |event| HookEvent {
+            version: self.version,
+            data: format!("{{\"clients\":{}}}", self.here),
+            missed: Missed::Nothing,
+            ..HookEvent::new(self.named.clone(), event, self.seq)
+        };
+        let opens = of_canvas && joined && self.here == 1;
+        let empties = of_canvas && !joined && self.here == 0;
+        let opened = opens.then(|| event(canvas));
+        let passed = of_client.then(|| HookEvent {
+            client: Some(self.client.to_owned()),
+            user: self.joined.map(str::to_owned),
+            ..event(client)
+        });
+        let emptied = empties.then(|| event(canvas));
+        opened.into_iter().chain(passed).chain(emptied)
+    }
+}
+
 /// What of an event is not told, because its message has made too many bytes already: see [`super::portion`].
 /// Files have its number.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +107,39 @@ pub enum Missed {
     Event,
 }
 
-impl Told {
+impl HookEvent {
+    /// An event of which nothing is told but that it happened.
+    pub fn new(named: Named, event: EventType, seq: u64) -> Self {
+        Self {
+            named,
+            event,
+            seq,
+            version: 0,
+            client: None,
+            user: None,
+            data: String::new(),
+            object: None,
+            missed: Missed::Event,
+        }
+    }
+
+    /// A message that took that place, of which nothing is told yet.
+    pub fn of_message(named: Named, event: EventType, seq: u64, client: &ClientId) -> Self {
+        Self {
+            client: Some(client.as_str().to_owned()),
+            ..Self::new(named, event, seq)
+        }
+    }
+
+    /// The canvas was deleted.
+    pub fn deleted(named: Named, seq: u64) -> Self {
+        Self {
+            data: "{}".to_owned(),
+            missed: Missed::Nothing,
+            ..Self::new(named, EventType::CanvasDeleted, seq)
+        }
+    }
+
     /// The event's name: the same for all hooks, and whenever it is told.
     pub fn id(&self) -> String {
         let Named { epoch, .. } = &self.named;
@@ -100,7 +186,7 @@ impl Told {
     /// The bytes that it takes while it waits.
     pub fn size(&self) -> usize {
         let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-        256 + self.data.len() + text(&self.user) + text(&self.object)
+        EVENT_BYTES + self.data.len() + text(&self.user) + text(&self.object)
     }
 }
 
@@ -196,7 +282,7 @@ impl Packer {
     }
 
     /// One event more. Gives the message before it, if that is full.
-    pub fn add(&mut self, told: &Told, text: String) -> Option<Message> {
+    pub fn add(&mut self, told: &HookEvent, text: String) -> Option<Message> {
         let full = self.texts.len() >= self.most || self.bytes + text.len() > HOOK_BATCH_BYTES;
         let before = if full { self.end() } else { None };
         let first = || (told.named.clone(), told.id(), told.seq);
