@@ -13,7 +13,7 @@ mod quotas;
 mod sweeps;
 
 use std::collections::{BTreeMap, HashMap};
-use std::num::NonZeroI64;
+use std::num::{NonZeroI64, NonZeroU64};
 use std::sync::Arc;
 
 use rusqlite::{Connection, params};
@@ -255,7 +255,7 @@ impl<'a> Txn<'a> {
                 last_seq,
             } = &client.row;
             let op = last_op.cast_signed();
-            let seq = last_seq.cast_signed();
+            let seq = last_seq.map_or(0, NonZeroU64::get).cast_signed();
             let name = client.name.as_str();
             set_client.execute(params![client.key, name, subject, op, seq, self.now_ms])?;
         }

@@ -15,7 +15,7 @@ use crate::backplane::{
 };
 use crate::protocol::client_message::Durable;
 use crate::protocol::features::Features;
-use crate::protocol::ids::{CanvasId, ConnId, InstanceId, Position};
+use crate::protocol::ids::{CanvasId, ConnId, InstanceId, InstanceNumber, Position};
 use crate::sqlite::upkeep::watermarks;
 
 impl Instance for SqliteBackplane {
@@ -25,13 +25,13 @@ impl Instance for SqliteBackplane {
 
     fn new_conn(&self) -> ConnId {
         ConnId::new(
-            self.own.setup.number.0,
+            self.own.setup.number,
             self.conns.fetch_add(1, Ordering::Relaxed),
         )
     }
 
-    fn number(&self) -> u32 {
-        self.own.setup.number.0
+    fn number(&self) -> InstanceNumber {
+        self.own.setup.number
     }
 
     fn seal(&self, what: &[u8]) -> [u8; SEAL_BYTES] {
@@ -100,7 +100,7 @@ impl Carrier for SqliteBackplane {
         taken
     }
 
-    fn ring(&self) {
+    fn wake_writer(&self) {
         self.intake.notify();
     }
 

@@ -1,7 +1,7 @@
 //! Reads everything in a file as plain rows, which carry it to another store. All of it is of one moment.
 
 use std::fs::File;
-use std::num::NonZeroI64;
+use std::num::{NonZeroI64, NonZeroU64};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ use crate::jobs::telling::due::PARKED;
 use crate::jobs::telling::kept::KeptHooks;
 use crate::limits::CHAT_HISTORY;
 use crate::protocol::client_message::Kind;
-use crate::protocol::ids::{CanvasId, ClientId, ConnId, Epoch, Position};
+use crate::protocol::ids::{CanvasId, ClientId, ConnId, Epoch, InstanceNumber, Position};
 use crate::sqlite::storage::clock;
 use crate::sqlite::storage::generation::Generation;
 use crate::sqlite::storage::store_error::StoreResult;
@@ -128,10 +128,10 @@ impl Export {
     }
 
     /// The highest number that an instance ever had: connections are named by it.
-    pub(crate) fn last_instance(&self) -> rusqlite::Result<u32> {
+    pub(crate) fn last_instance(&self) -> rusqlite::Result<InstanceNumber> {
         let sql = "SELECT seq FROM sqlite_sequence WHERE name = 'instances'";
         let found = self.conn.query_row(sql, [], |row| row.get(0)).optional()?;
-        Ok(found.unwrap_or(0))
+        Ok(InstanceNumber(found.unwrap_or(0)))
     }
 
     /// The rules that its processes agreed on, in the words of the flags.
@@ -211,7 +211,7 @@ impl Export {
                 row: ClientRow {
                     subject: row.get(1)?,
                     last_op: row.get::<_, i64>(2)?.cast_unsigned(),
-                    last_seq: row.get::<_, i64>(3)?.cast_unsigned(),
+                    last_seq: NonZeroU64::new(row.get::<_, i64>(3)?.cast_unsigned()),
                 },
                 used_at_ms: row.get(4)?,
             });

@@ -88,7 +88,7 @@ struct State {
 pub(super) struct Lane {
     state: Mutex<State>,
     /// The writer is told already.
-    rung: AtomicBool,
+    announced: AtomicBool,
     open: Mutex<Open>,
     pub(super) looks: Looks,
     pub(super) hub: Arc<Hub>,
@@ -143,7 +143,8 @@ impl Pusher<'_> {
 
     /// Whether all queues together have room for so many bytes, and one more.
     pub(super) fn has_bytes(&mut self, more: u64) -> rusqlite::Result<bool> {
-        let (all, most) = (self.0.bytes()?, self.0.limits.bytes);
+        let all = self.0.bytes()?;
+        let most = self.0.limits.bytes;
         Ok(all.saturating_add_unsigned(more) < most)
     }
 }
@@ -166,12 +167,12 @@ impl Lane {
             state.bytes += waiting.bytes;
             state.waiting.push_back(waiting);
         }
-        self.ring(intake)
+        self.announce(intake)
     }
 
-    fn ring(&self, intake: &Intake<Task>) -> Result<(), Refusal> {
-        if !self.rung.swap(true, Ordering::AcqRel) && !intake.submit(Command::Jobs, None) {
-            self.rung.store(false, Ordering::Release);
+    fn announce(&self, intake: &Intake<Task>) -> Result<(), Refusal> {
+        if !self.announced.swap(true, Ordering::AcqRel) && !intake.submit(Command::Jobs, None) {
+            self.announced.store(false, Ordering::Release);
             return Err(later("the writer is stopping or has too much to do"));
         }
         Ok(())
@@ -185,7 +186,7 @@ impl Lane {
         now_ms: i64,
     ) -> rusqlite::Result<i64> {
         // Before it is looked: who comes later rings again.
-        self.rung.store(false, Ordering::Release);
+        self.announced.store(false, Ordering::Release);
         let mut turn = Turn::new();
         let mut store = SqlStore(conn);
         let mut random = random;
@@ -273,7 +274,7 @@ impl Lane {
             }
         }
         if !self.state.lock().waiting.is_empty() {
-            let _ = self.ring(intake);
+            let _ = self.announce(intake);
         }
     }
 
@@ -281,7 +282,7 @@ impl Lane {
     pub(super) fn failed(&self, intake: &Intake<Task>) {
         *self.open.lock() = Open::default();
         if !self.state.lock().waiting.is_empty() {
-            let _ = self.ring(intake);
+            let _ = self.announce(intake);
         }
     }
 }

@@ -94,7 +94,7 @@ impl Txn<'_> {
         cursors: &[(ClientId, Arc<str>)],
     ) -> StoreResult<()> {
         let delivery = Delivery::Cursors {
-            instance: self.setup.number.0,
+            instance: self.setup.number,
             cursors: cursors.to_vec(),
         };
         let payload = match self.elsewhere(key)? {

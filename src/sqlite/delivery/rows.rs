@@ -221,6 +221,7 @@ fn inside(object: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::ids::InstanceNumber;
 
     fn client(name: &str) -> ClientId {
         ClientId::parse(name).unwrap()
@@ -234,7 +235,7 @@ mod tests {
     fn presence_survives_its_row() {
         let member = |state: Option<&str>, away| Member {
             client: client("client-1"),
-            conn: ConnId::new(3, 4),
+            conn: ConnId::new(InstanceNumber(3), 4),
             user: r#"{"name":"Ä \"x\""}"#.into(),
             state: state.map(Into::into),
             away,
@@ -266,7 +267,7 @@ mod tests {
             let payload = presence(&event);
             let row = Ephemeral {
                 kind,
-                origin: ConnId::new(3, 4),
+                origin: ConnId::new(InstanceNumber(3), 4),
                 client: "client-1",
                 payload: &payload,
             };
@@ -289,12 +290,12 @@ mod tests {
         let payload = cursors(&given);
         let row = Ephemeral {
             kind: CURSORS,
-            origin: ConnId::new(9, 0),
+            origin: ConnId::new(InstanceNumber(9), 0),
             client: "",
             payload: &payload,
         };
         let Some(Delivery::Cursors {
-            instance: 9,
+            instance: InstanceNumber(9),
             cursors,
         }) = read(&row)
         else {
@@ -305,7 +306,7 @@ mod tests {
         let payload = signal(r#""event":"e","data":{}"#);
         let row = Ephemeral {
             kind: SIGNAL,
-            origin: ConnId::new(9, 1),
+            origin: ConnId::new(InstanceNumber(9), 1),
             client: "client-1",
             payload: &payload,
         };
@@ -319,7 +320,7 @@ mod tests {
     fn kicks_posts_and_resets_survive_their_rows() {
         let row = |kind, payload| Ephemeral {
             kind,
-            origin: ConnId::new(9, 0),
+            origin: ConnId::new(InstanceNumber(9), 0),
             client: "",
             payload,
         };

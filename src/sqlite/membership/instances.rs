@@ -89,7 +89,7 @@ fn file_name(path: &Path) -> String {
 fn setup(config: &SqliteConfig) -> Setup {
     Setup {
         instance_id: config.instance_id.as_str().to_owned(),
-        number: InstanceNumber::NOT_YET,
+        number: InstanceNumber::NOBODY,
         cursor_ttl_ms: millis(config.file.cursor_ttl),
         rules: Rules::from(&config.rules),
         quotas: config.rules.quotas,

@@ -42,7 +42,7 @@ impl Txn<'_> {
         number: InstanceNumber,
         died: bool,
     ) -> StoreResult<()> {
-        let (first, last) = ConnId::all_of(number.0);
+        let (first, last) = ConnId::all_of(number);
         let mut statement = self
             .conn
             .prepare("SELECT DISTINCT canvas_id FROM presence WHERE conn BETWEEN ?1 AND ?2")?;
@@ -53,7 +53,7 @@ impl Txn<'_> {
             )?
             .collect::<Result<_, _>>()?;
         for key in keys {
-            self.canvas(key)?.lose_instance(number.0, died)?;
+            self.canvas(key)?.lose_instance(number, died)?;
         }
         // Another may have started under its name.
         self.conn.execute(

@@ -3,6 +3,7 @@
 use std::os::unix::net::UnixDatagram;
 
 use super::*;
+use crate::protocol::ids::InstanceNumber;
 use crate::sqlite::delivery::carried::QueueRow;
 
 /// So long that no safety poll is made within a test.
@@ -87,7 +88,7 @@ async fn rows_that_do_not_follow_wait_for_those_before() {
         key: opened.canvas.key,
         seq: Some(seq),
         kind: "broadcast",
-        origin: ConnId::new(9, 1).0,
+        origin: ConnId::new(InstanceNumber(9), 1).0,
         client: "client-9999",
         op: seq.cast_unsigned(),
         at_ms: now_ms,
@@ -183,7 +184,7 @@ async fn a_forged_row_is_neither_told_nor_in_the_way() {
         key: opened.canvas.key,
         seq: Some(2),
         kind: "chat",
-        origin: ConnId::new(9, 1).0,
+        origin: ConnId::new(InstanceNumber(9), 1).0,
         client: "client-9999",
         op: 77,
         at_ms: now_ms,
