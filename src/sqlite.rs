@@ -54,7 +54,7 @@ pub use storage::store_error::StoreError;
 
 use crate::backplane::intake::Intake;
 use crate::backplane::{Canvas, CanvasKey, Opened, Sink, Unavailable};
-use crate::limits::{self, JobLimits};
+use crate::limits;
 use crate::protocol::ids::{CanvasId, Epoch, InstanceId, Position};
 use command::{Answer, Command, Task};
 use delivery::halt::Halt;
@@ -79,7 +79,6 @@ const STOP: Duration = Duration::from_secs(2);
 /// The backplane over one SQLite file. Dropping it stops its threads as a crash would: [`shutdown`](crate::backplane::Lifecycle::shutdown) is the clean end.
 pub struct SqliteBackplane {
     instance_id: InstanceId,
-    job_limits: JobLimits,
     files: Arc<Files>,
     clock: Clock,
     own: Arc<Registration>,
@@ -92,6 +91,7 @@ pub struct SqliteBackplane {
     spill: Option<Arc<Spill>>,
     /// Ops of the work queue that wait for the writer.
     jobs: Arc<jobs::Lane>,
+    lane: Arc<jobs::Parts>,
     hooks: Arc<hooks::HookState>,
     numbers: Arc<watermarks::Parts>,
     ending: Arc<Ending>,

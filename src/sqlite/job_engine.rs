@@ -32,7 +32,7 @@ impl Engine for SqliteJobs {
             op,
             answer: Some(answer),
         };
-        self.0.jobs.submit(&self.0.intake, waiting)
+        self.0.jobs.submit(&self.0.lane, waiting)
     }
 
     fn look(&self, query: Query) -> BoxFuture<'static, Result<Answer, Refusal>> {
@@ -40,7 +40,7 @@ impl Engine for SqliteJobs {
         async move {
             let _place = backplane.jobs.looks.place(&query, LOOK_WAIT).await?;
             let now_ms = backplane.clock.now_ms();
-            let limits = backplane.job_limits;
+            let limits = backplane.lane.limits;
             let read = move |conn: &Connection| {
                 let mut store = SqlStore(conn);
                 let mut random = random;

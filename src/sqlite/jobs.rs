@@ -83,6 +83,15 @@ struct State {
     bytes: usize,
 }
 
+/// What the lane works with: the writer, and whoever is to know of what was committed.
+pub(super) struct Parts {
+    pub(super) clock: Clock,
+    pub(super) limits: JobLimits,
+    pub(super) intake: Arc<Intake<Task>>,
+    pub(super) peers: Arc<Peers>,
+    pub(super) waker: Arc<Waker>,
+}
+
 /// Ops that wait for the writer.
 #[derive(Default)]
 pub(super) struct Lane {
@@ -156,7 +165,7 @@ pub(super) fn random() -> [u8; 16] {
 
 impl Lane {
     /// Takes an op, or says why not.
-    pub(super) fn submit(&self, intake: &Intake<Task>, waiting: Waiting) -> Result<(), Refusal> {
+    pub(super) fn submit(&self, parts: &Parts, waiting: Waiting) -> Result<(), Refusal> {
         {
             let mut state = self.state.lock();
             let full = state.waiting.len() >= MOST_OPS || state.bytes >= MOST_BYTES;
@@ -167,11 +176,12 @@ impl Lane {
             state.bytes += waiting.bytes;
             state.waiting.push_back(waiting);
         }
-        self.announce(intake)
+        self.announce(parts)
     }
 
-    fn announce(&self, intake: &Intake<Task>) -> Result<(), Refusal> {
-        if !self.announced.swap(true, Ordering::AcqRel) && !intake.submit(Command::Jobs, None) {
+    fn announce(&self, parts: &Parts) -> Result<(), Refusal> {
+        if !self.announced.swap(true, Ordering::AcqRel) && !parts.intake.submit(Command::Jobs, None)
+        {
             self.announced.store(false, Ordering::Release);
             return Err(later("the writer is stopping or has too much to do"));
         }
@@ -181,7 +191,7 @@ impl Lane {
     /// Does what waits, within the writer's transaction. The answer is how many ops that were.
     pub(super) fn run(
         &self,
-        limits: &JobLimits,
+        parts: &Parts,
         conn: &Connection,
         now_ms: i64,
     ) -> rusqlite::Result<i64> {
@@ -190,7 +200,7 @@ impl Lane {
         let mut turn = Turn::new();
         let mut store = SqlStore(conn);
         let mut random = random;
-        let mut work = Work::new(&mut store, now_ms, limits, &mut random);
+        let mut work = Work::new(&mut store, now_ms, &parts.limits, &mut random);
         let mut answers = Vec::new();
         while let Some(waiting) = self.next(&mut turn) {
             // Who has given up gets nothing, above all no lease.
@@ -242,19 +252,14 @@ impl Lane {
     }
 
     /// The transaction is committed: whoever waits hears of it, on every process, and whoever asked gets the answer.
-    pub(super) fn committed(
-        &self,
-        intake: &Intake<Task>,
-        (peers, waker): (&Peers, &Waker),
-        clock: Clock,
-    ) {
+    pub(super) fn committed(&self, parts: &Parts) {
         let open = std::mem::take(&mut *self.open.lock());
         if !open.effects.wakes.is_empty() {
             let wakes: Vec<(u64, i64)> = open.effects.wakes.into_iter().collect();
-            if !peers.is_empty() && !peers.notify_jobs(&wakes) {
-                waker.notify();
+            if !parts.peers.is_empty() && !parts.peers.notify_jobs(&wakes) {
+                parts.waker.notify();
             }
-            self.hub.wake(wakes, clock.now_ms());
+            self.hub.wake(wakes, parts.clock.now_ms());
         }
         crate::jobs::metrics::count(&open.effects.counts);
         for (sender, answer) in open.answers {
@@ -270,19 +275,19 @@ impl Lane {
                     answer: None,
                 };
                 // If the writer stops, the lease runs out.
-                let _ = self.submit(intake, waiting);
+                let _ = self.submit(parts, waiting);
             }
         }
         if !self.state.lock().waiting.is_empty() {
-            let _ = self.announce(intake);
+            let _ = self.announce(parts);
         }
     }
 
     /// The transaction was not committed: who asked hears that from the dropped answer.
-    pub(super) fn failed(&self, intake: &Intake<Task>) {
+    pub(super) fn failed(&self, parts: &Parts) {
         *self.open.lock() = Open::default();
         if !self.state.lock().waiting.is_empty() {
-            let _ = self.announce(intake);
+            let _ = self.announce(parts);
         }
     }
 }

@@ -148,20 +148,13 @@ impl SqliteBackplane {
             tail: Arc::new(Tail::new()),
             counters: counters.clone(),
         };
-        let spill = match &config.file.spill_dir {
-            Some(dir) => {
-                let parts = spill::Parts {
-                    clock,
-                    ending: ending.clone(),
-                    refusals: refusals.clone(),
-                    fail_points: fail_points.clone(),
-                };
-                let path = dir.clone();
-                let made = Spill::create(config, &files.db, parts);
-                made.map_err(|error| StartError::Io { path, error })?
-            }
-            None => None,
+        let parts = spill::Parts {
+            clock,
+            ending: ending.clone(),
+            refusals: refusals.clone(),
+            fail_points: fail_points.clone(),
         };
+        let spill = spill_file(config, &files, parts)?.map(Arc::new);
         let halt = Halt {
             ending: ending.clone(),
             intake: refusals.intake.clone(),
@@ -169,7 +162,6 @@ impl SqliteBackplane {
             waker: Arc::new(Waker::default()),
         };
         let own = Arc::new(own);
-        let spill = spill.map(Arc::new);
         let numbers = watermarks::Parts {
             clock,
             own: own.clone(),
@@ -179,19 +171,27 @@ impl SqliteBackplane {
             tail: refusals.tail.clone(),
             counters: counters.clone(),
         };
+        let peers = Arc::new(peers);
+        let lane = jobs::Parts {
+            clock,
+            limits: config.jobs,
+            intake: refusals.intake.clone(),
+            peers: peers.clone(),
+            waker: halt.waker.clone(),
+        };
         Ok(Self {
             instance_id: config.instance_id.clone(),
-            job_limits: config.jobs,
             files,
             clock,
             own,
             intake: refusals.intake,
             tail: refusals.tail,
-            peers: Arc::new(peers),
+            peers,
             notifier: halt.notifier.clone(),
             counters,
             spill,
             jobs: Arc::new(jobs::Lane::default()),
+            lane: Arc::new(lane),
             hooks: Arc::new(hooks::HookState::default()),
             numbers: Arc::new(numbers),
             ending,
@@ -231,6 +231,7 @@ impl SqliteBackplane {
                 own: self.own.clone(),
                 tail: self.tail.clone(),
                 jobs: self.jobs.clone(),
+                lane: self.lane.clone(),
                 hooks: hooks::Teller {
                     state: self.hooks.clone(),
                     jobs: self.jobs.clone(),
@@ -335,4 +336,20 @@ impl SqliteBackplane {
             .push(thread.map_err(|error| StartError::Io { path, error })?);
         Ok(())
     }
+}
+
+/// Where messages wait while the file can't be written, if that is wanted.
+fn spill_file(
+    config: &SqliteConfig,
+    files: &Files,
+    parts: spill::Parts,
+) -> Result<Option<Spill>, StartError> {
+    let Some(dir) = &config.file.spill_dir else {
+        return Ok(None);
+    };
+    let made = Spill::create(config, &files.db, parts);
+    made.map_err(|error| StartError::Io {
+        path: dir.clone(),
+        error,
+    })
 }

@@ -316,8 +316,10 @@ impl Writer {
             let now_ms = parts.clock.now_ms();
             counters.beaten_at_ms.store(now_ms, Ordering::Release);
         }
-        let commands::Parts { jobs, hooks, .. } = &parts.commands;
-        jobs.committed(intake, (&parts.peers, &parts.waker), parts.clock);
+        let commands::Parts {
+            jobs, lane, hooks, ..
+        } = &parts.commands;
+        jobs.committed(lane);
         let changed = tasks.iter().any(|task| task.command.is_of_hooks());
         if changed && let Err(error) = hooks.state.stage(&self.conn) {
             tracing::warn!(%error, "new hooks are followed from the next commit on");
@@ -377,7 +379,7 @@ impl Writer {
             tail,
             counters,
         } = &parts.refusals;
-        parts.commands.jobs.failed(intake);
+        parts.commands.jobs.failed(&parts.commands.lane);
         tail.let_go();
         tail.forget_watermarks();
         parts.notifier.notify(WakeHint::Any);

@@ -31,6 +31,7 @@ pub(in crate::sqlite) struct Parts {
     pub(in crate::sqlite) own: Arc<Registration>,
     pub(in crate::sqlite) tail: Arc<Tail>,
     pub(in crate::sqlite) jobs: Arc<jobs::Lane>,
+    pub(in crate::sqlite) lane: Arc<jobs::Parts>,
     pub(in crate::sqlite) hooks: hooks::Teller,
 }
 
@@ -68,7 +69,7 @@ fn perform(parts: &Parts, txn: &mut Txn<'_>, command: &Command) -> StoreResult<(
         Command::SweepContent => drop(txn.sweep_content()?),
         Command::EmptyIdle { key, before } => txn.empty_idle(*key, *before)?,
         Command::Vacuum => vacuum(conn)?,
-        Command::Jobs => drop(parts.jobs.run(&parts.hooks.limits, conn, txn.now_ms)?),
+        Command::Jobs => drop(parts.jobs.run(&parts.lane, conn, txn.now_ms)?),
         Command::FireHooks => parts.hooks.fire(conn, txn.now_ms)?,
         Command::StoreHooks {
             texts,
