@@ -251,7 +251,8 @@ impl Assets {
     /// # Errors
     /// [`AssetError`]
     pub async fn find(&self, canvas: &CanvasId, sha256: &str) -> Result<Option<Asset>, AssetError> {
-        let (canvas, sha256) = (canvas.to_string(), sha256.to_owned());
+        let canvas = canvas.to_string();
+        let sha256 = sha256.to_owned();
         match self.ask(AssetQuery::Find { canvas, sha256 }).await? {
             Told::Found(row) => Ok(row.map(Asset::from)),
             _ => Err(unexpected().into()),

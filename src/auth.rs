@@ -5,6 +5,7 @@
 
 pub mod api_tokens;
 pub mod claims;
+pub mod file_error;
 pub mod keys;
 pub mod mint;
 pub mod refusals;
@@ -12,7 +13,6 @@ pub mod revoked;
 pub mod secret;
 pub mod sessions;
 
-use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -22,6 +22,7 @@ use crate::counts;
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::ids::CanvasId;
 use claims::{Access, Claims};
+use file_error::FileResult;
 use keys::Keys;
 use revoked::Revoked;
 
@@ -100,7 +101,7 @@ impl Gate {
     ///
     /// # Errors
     /// When the file can't be read.
-    pub fn new(keys: Keys, revoked_file: Option<PathBuf>) -> io::Result<Self> {
+    pub fn new(keys: Keys, revoked_file: Option<PathBuf>) -> FileResult<Self> {
         let revoked = Revoked::read(revoked_file)?;
         let keys = RwLock::new(keys);
         Ok(Self { keys, revoked })
@@ -110,7 +111,7 @@ impl Gate {
     ///
     /// # Errors
     /// When the file can't be read.
-    pub fn reload(&self) -> io::Result<usize> {
+    pub fn reload(&self) -> FileResult<usize> {
         self.revoked.reload()
     }
 

@@ -39,7 +39,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::protocol::client_message::Durable;
-use crate::protocol::ids::{CanvasId, ClientId, ConnId, Epoch, Position};
+use crate::protocol::ids::{CanvasId, ClientId, ConnId, Epoch, InstanceNumber, Position};
 use crate::protocol::server_message::{AckStatus, ErrorCode, LeaveReason};
 
 mod author;
@@ -168,7 +168,7 @@ pub enum End {
 
 impl Entry {
     /// What an ephemeral entry of that instance is to those who hear it; the entry itself if it is one that is committed.
-    pub(crate) fn told(self, from: u32) -> Result<Delivery, Self> {
+    pub(crate) fn told(self, from: InstanceNumber) -> Result<Delivery, Self> {
         Ok(match self {
             Self::Signal { author, body } => Delivery::Signal {
                 client: author.client.clone(),
@@ -327,7 +327,7 @@ pub enum Delivery {
     /// Cursors of another instance's clients (or of this one's, come round).
     Cursors {
         /// The number of the instance that wrote them.
-        instance: u32,
+        instance: InstanceNumber,
         /// The client, and the inside of its cursor object.
         cursors: Vec<(ClientId, Arc<str>)>,
     },

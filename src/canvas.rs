@@ -15,7 +15,7 @@
 //! use scumble::canvas::bounds::ObjectBounds;
 //! use scumble::canvas::{CanvasState, Rules};
 //! use scumble::protocol::client_message::{ClientMessage, parse};
-//! use scumble::protocol::ids::{ClientId, ConnId, Epoch};
+//! use scumble::protocol::ids::{ClientId, ConnId, Epoch, InstanceNumber};
 //!
 //! let rules = Rules {
 //!     message_ttl_ms: 60_000,
@@ -24,12 +24,12 @@
 //! };
 //! let mut canvas = CanvasState::new(Epoch(1), rules);
 //! let client = ClientId::parse("tab-00001").unwrap();
-//! let author = Arc::new(Author::new(ConnId::new(1, 1), client, "{}".to_owned(), String::new()));
+//! let author = Arc::new(Author::new(ConnId::new(InstanceNumber(1), 1), client, "{}".to_owned(), String::new()));
 //! let text = r#"{"type":"object-create","op":1,"object":{"id":"a","kind":"box","x":1}}"#;
 //! let Ok(ClientMessage::Durable(message)) = parse(text) else { unreachable!() };
 //!
 //! let mut deliveries = Vec::new();
-//! canvas.apply(1, Entry::Durable { author, message }, 0, &mut deliveries);
+//! canvas.apply(InstanceNumber(1), Entry::Durable { author, message }, 0, &mut deliveries);
 //! assert_eq!((canvas.head().seq, canvas.objects()), (1, 1));
 //! ```
 

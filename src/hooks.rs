@@ -17,10 +17,10 @@ use tokio::sync::watch;
 pub mod address;
 pub mod event;
 pub mod file;
+pub mod hook_event;
 pub mod pattern;
 pub mod portion;
 pub mod signature;
-pub mod told;
 
 use event::{EventSet, EventType};
 use file::HookText;
@@ -138,7 +138,7 @@ impl Hooks {
     }
 
     /// Whether some hook is told of such events, on whatever canvas.
-    pub fn hear(&self, event: EventType) -> bool {
+    pub fn wants(&self, event: EventType) -> bool {
         self.events.has(event)
     }
 

@@ -3,7 +3,7 @@
 //! The way of a durable message through the modules, which is also the order to read them in:
 //!
 //! ```text
-//! socket/inbound -> backplane/intake -> sqlite/writer -> SQLite -> sqlite/tail -> room -> socket/outbound
+//! socket/inbound -> backplane/intake -> sqlite/writer -> SQLite -> sqlite/delivery/tail -> room -> socket/outbound
 //! ```
 //!
 //! `canvas` has the rules of a canvas. They are pure, and work on rows through a trait: `memory` and `replicated` hold

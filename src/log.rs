@@ -65,7 +65,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-use crate::protocol::ids::CanvasId;
+use crate::protocol::ids::{CanvasId, InstanceNumber};
 pub use clock::Clock;
 pub use counting::{Asks, Counting, Counts, Parting, Recount, Recounted, Summary, Taken, Totals};
 pub use entering::{ConnectError, Introduction, differing};
@@ -84,7 +84,7 @@ pub const FORMAT: u32 = 8;
 
 /// In whose name what any instance may write is written: a new epoch, a deletion, time that passes where nobody looks. No instance
 /// has that number, and no batch of it is taken for one that came before.
-pub const NOBODY: u32 = 0;
+pub const NOBODY: InstanceNumber = InstanceNumber::NOBODY;
 
 /// The answer of an engine.
 pub type Reply<'a, T> = BoxFuture<'a, Result<T, Fault>>;
@@ -100,12 +100,12 @@ pub trait Engine: Send + Sync {
     /// What an operator does where it is not to be had.
     fn remedy(&self) -> &'static str;
 
-    /// Connects, and enters the registry: under that number, or under a new one if it is 0. What is published to this connection goes to
-    /// the listener under the link's id.
+    /// Connects, and enters the registry: under that number, or under a new one. What is published to this connection
+    /// goes to the listener under the link's id.
     fn connect<'a>(
         &'a self,
         link: u64,
-        number: u32,
+        number: Option<InstanceNumber>,
         listener: Arc<dyn Listener>,
     ) -> BoxFuture<'a, Result<Arc<dyn Log>, ConnectError>>;
 
@@ -128,7 +128,7 @@ pub trait Listener: Send + Sync {
 /// A link to an engine, in one era.
 pub trait Log: Batches + Snapshots + Summaries + Counting + Registry + Tables + Samples {
     /// The number of the instance whose link this is.
-    fn number(&self) -> u32;
+    fn number(&self) -> InstanceNumber;
 
     /// Names the era, and the relay.
     fn era(&self) -> &Arc<str>;
@@ -288,22 +288,22 @@ pub trait Registry: Send + Sync {
     fn holds_not<'a>(&'a self, canvas: &'a CanvasId) -> Reply<'a, ()>;
 
     /// Gives a dead instance to this one for a while; `false` if another one has it.
-    fn lease(&self, dead: u32) -> Reply<'_, bool>;
+    fn lease(&self, dead: InstanceNumber) -> Reply<'_, bool>;
 
     /// The names of the canvases that an instance has.
-    fn canvases_of(&self, number: u32) -> Reply<'_, Vec<String>>;
+    fn canvases_of(&self, number: InstanceNumber) -> Reply<'_, Vec<String>>;
 
     /// Appends that batch, which turns a dead instance's clients away, to some of its canvases, and takes those off its list. Gives the
     /// canvases that did not take it.
     fn reap<'a>(
         &'a self,
-        dead: u32,
+        dead: InstanceNumber,
         names: &'a [String],
         batch: &'a [u8],
     ) -> Reply<'a, Vec<String>>;
 
     /// Takes an instance out of the registry; not if it was heard since `beat`.
-    fn leave(&self, number: u32, beat: Option<i64>) -> Reply<'_, ()>;
+    fn leave(&self, number: InstanceNumber, beat: Option<i64>) -> Reply<'_, ()>;
 
     /// All instances in the registry.
     fn members(&self) -> Reply<'_, Vec<Registered>>;

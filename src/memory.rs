@@ -26,7 +26,7 @@ use crate::canvas::{CanvasState, Rules};
 use crate::jobs::telling::follower::Follower;
 use crate::limits::{CanvasRules, Quotas};
 use crate::protocol::client_message::Durable;
-use crate::protocol::ids::{CanvasId, Epoch, InstanceId};
+use crate::protocol::ids::{CanvasId, Epoch, InstanceId, InstanceNumber};
 use crate::time::millis;
 use meter::Meter;
 use sweeper::Sweeper;
@@ -40,7 +40,7 @@ mod telling;
 /// One instance of a relay that lives in this process.
 pub struct MemoryBackplane {
     instance_id: InstanceId,
-    number: u32,
+    number: InstanceNumber,
     conns: AtomicU64,
     closed: AtomicBool,
     relay: Arc<Relay>,
@@ -78,14 +78,14 @@ struct Canvases {
 #[derive(Default)]
 struct Instances {
     last_number: u32,
-    live: BTreeMap<u32, InstanceId>,
+    live: BTreeMap<InstanceNumber, InstanceId>,
 }
 
 /// A canvas and where its deliveries go, by instance.
 struct Live {
     id: Arc<str>,
     state: CanvasState,
-    sinks: Vec<(u32, Arc<dyn Sink>)>,
+    sinks: Vec<(InstanceNumber, Arc<dyn Sink>)>,
     /// When it last did much work beyond its entries' bytes.
     worked_at_ms: Option<i64>,
     /// Whether the sweeper knows that there is something to sweep.
@@ -326,7 +326,7 @@ impl MemoryBackplane {
     fn register(instance_id: InstanceId, relay: Arc<Relay>, sweeper: Arc<Sweeper>) -> Arc<Self> {
         let mut instances = relay.instances.lock();
         instances.last_number += 1;
-        let number = instances.last_number;
+        let number = InstanceNumber(instances.last_number);
         instances.live.insert(number, instance_id.clone());
         drop(instances);
         let conns = AtomicU64::new(0);

@@ -34,6 +34,7 @@ use redis::{FromRedisValue, Script, ScriptInvocation};
 
 use crate::config::{RedisTls, RedisUrl};
 use crate::log::{ConnectError, Engine, FORMAT, Fault, Introduction, Listener, Log, Reply};
+use crate::protocol::ids::InstanceNumber;
 use address::Address;
 use keys::Keys;
 pub use looking::{Found, Relay};
@@ -102,7 +103,7 @@ impl Engine for Redis {
     fn connect<'a>(
         &'a self,
         link: u64,
-        number: u32,
+        number: Option<InstanceNumber>,
         listener: Arc<dyn Listener>,
     ) -> BoxFuture<'a, Result<Arc<dyn Log>, ConnectError>> {
         async move {
@@ -129,14 +130,14 @@ struct RedisLog {
     place: String,
     relay: String,
     era: Arc<str>,
-    number: u32,
+    number: InstanceNumber,
     host: String,
     keys: Arc<Keys>,
     me: Arc<Introduction>,
 }
 
 impl Log for RedisLog {
-    fn number(&self) -> u32 {
+    fn number(&self) -> InstanceNumber {
         self.number
     }
 

@@ -70,7 +70,7 @@ use crate::canvas::{Command, Rules};
 use crate::config::{AuthMode, FailPoint, FailPoints};
 use crate::limits::CanvasRules;
 use crate::log::{Clock, Engine};
-use crate::protocol::ids::{CanvasId, InstanceId};
+use crate::protocol::ids::{CanvasId, InstanceId, InstanceNumber};
 use crate::time;
 use canvases::Canvases;
 use link::Link;
@@ -159,8 +159,14 @@ struct Counters {
 }
 
 impl Shared {
-    fn number(&self) -> u32 {
-        self.number.load(Ordering::Relaxed)
+    fn number(&self) -> InstanceNumber {
+        InstanceNumber(self.number.load(Ordering::Relaxed))
+    }
+
+    /// The number, if the engine has given one already.
+    fn known_number(&self) -> Option<InstanceNumber> {
+        let number = self.number();
+        (number != InstanceNumber::NOBODY).then_some(number)
     }
 
     fn next_serial(&self) -> u64 {

@@ -1,56 +1,38 @@
 //! The SQLite backplane: processes of one host share one file, and wake each other with datagrams.
 //!
-//! Three threads a process: the [`writer`] commits what waits, the [`poller`] reads what others wrote, and
-//! [`upkeep`] does the upkeep. What they deliver goes through the [`tail`], where there is one order. Everything
-//! else reads through a small pool ([`reader`]).
+//! Three threads a process: the [`writer`] commits what waits, the [`poller`](delivery::poller) reads what others
+//! wrote, and [`upkeep`] does the upkeep. What they deliver goes through the [`tail`](delivery::tail), where there is
+//! one order. Everything else reads through a small pool ([`reader`]). Each thread is handed the parts that it works
+//! with.
+//!
+//! The rooms are on floors, and know only those below: `tests/tidy.rs` has them.
 
 mod analytics;
 mod apply;
 mod as_backplane;
-pub mod built;
-mod carried;
-mod checkpoint;
-mod cleanup;
-mod clock;
-mod columns;
-mod commands;
+mod command;
+mod delivery;
 mod directory;
 pub(crate) mod export;
-mod fail_point;
-mod files;
-mod generation;
+mod hook_store;
 mod hooks;
-mod hosts;
 pub(crate) mod import;
-mod instances;
+mod job_engine;
 mod jobs;
-mod migrations;
-mod poller;
-mod presence;
+mod membership;
 mod reader;
-mod rows;
-mod rules;
 mod scheduling;
-mod schema;
 mod spill;
-mod sql;
 mod start;
-mod start_error;
-mod stats;
-mod stopped;
-mod store_error;
-mod tail;
-mod turnstile;
+mod storage;
 mod upkeep;
-mod wake;
-mod watermarks;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -58,89 +40,62 @@ use parking_lot::Mutex;
 use rusqlite::OptionalExtension;
 
 pub use analytics::analytics;
-pub(crate) use files::{SIDECARS, are_whole, modes, plain, unreadable, wake_folder};
-pub use hooks::hook_store;
-pub(crate) use instances::{Sign, look as sign_of_life};
-pub use jobs::jobs;
+pub use hook_store::hook_store;
+pub use job_engine::jobs;
 #[cfg(test)]
 pub(crate) use jobs::store as job_store;
-pub(crate) use rules::kept as kept_rules;
-pub use schema::VERSION;
-pub use start_error::StartError;
-pub use store_error::StoreError;
+pub use storage::built;
+pub(crate) use storage::files::{SIDECARS, are_whole, modes, plain, unreadable, wake_folder};
+pub(crate) use storage::locks::{Sign, look as sign_of_life};
+pub(crate) use storage::rules::kept as kept_rules;
+pub use storage::schema::VERSION;
+pub use storage::start_error::StartError;
+pub use storage::store_error::StoreError;
 
 use crate::backplane::intake::Intake;
 use crate::backplane::{Canvas, CanvasKey, Opened, Sink, Unavailable};
-use crate::config::SqliteConfig;
 use crate::limits;
-use crate::protocol::ids::{CanvasId, Epoch, Position};
-use clock::Clock;
-use commands::{Answer, Command, Task};
-use fail_point::FailPoints;
-use files::Files;
-use generation::Generation;
-use instances::Registration;
+use crate::protocol::ids::{CanvasId, Epoch, InstanceId, Position};
+use command::{Answer, Command, Task};
+use delivery::halt::Halt;
+use delivery::stats::Counters;
+use delivery::tail::{Opening, Tail};
+use delivery::wake::Peers;
+use delivery::wake::notifier::{Notifier, WakeHint};
+use membership::instances::Registration;
 use reader::{Reader, unavailable};
 use spill::Spill;
-use tail::{Opening, Tail};
-use upkeep::Waker;
-use wake::Peers;
-use wake::notifier::{Notifier, WakeHint};
+use storage::clock::Clock;
+use storage::ending::Ending;
+use storage::files::Files;
+use storage::sql;
+use upkeep::watermarks;
 
 /// How long a shutdown waits for the writer to commit what was taken; the relay has a deadline of its own.
 const DRAIN: Duration = Duration::from_secs(8);
 /// How long a shutdown waits for each of the other threads.
 const STOP: Duration = Duration::from_secs(2);
 
-/// Why a thread cannot go on; the process must end.
-#[derive(Debug)]
-struct Fatal(String);
-
-/// What the threads and the handle share.
-struct Shared {
-    config: SqliteConfig,
-    files: Arc<Files>,
-    clock: Clock,
-    generation: Generation,
-    own: Registration,
-    intake: Intake<Task>,
-    tail: Tail,
-    peers: Peers,
-    notifier: Notifier,
-    waker: Waker,
-    fail_points: FailPoints,
-    /// Where messages wait while the file can't be written, if anywhere.
-    spill: Option<Spill>,
-    /// Ops of the work queue that wait for the writer.
-    jobs: jobs::Lane,
-    hooks: hooks::HookState,
-    /// Why the last transaction failed, if it did.
-    trouble: Mutex<Option<String>>,
-    counters: stats::Counters,
-    /// The end was asked for: nothing new is taken, and threads may end.
-    ending: AtomicBool,
-    /// All threads are to end now.
-    stopping: AtomicBool,
-    failed: tokio::sync::watch::Sender<Option<String>>,
-}
-
-impl Shared {
-    fn stopping(&self) -> bool {
-        self.stopping.load(Ordering::Acquire)
-    }
-
-    /// Has all threads end now.
-    fn halt(&self) {
-        self.stopping.store(true, Ordering::Release);
-        self.intake.abandon();
-        self.notifier.notify(WakeHint::Any);
-        self.waker.notify();
-    }
-}
-
 /// The backplane over one SQLite file. Dropping it stops its threads as a crash would: [`shutdown`](crate::backplane::Lifecycle::shutdown) is the clean end.
 pub struct SqliteBackplane {
-    shared: Arc<Shared>,
+    instance_id: InstanceId,
+    files: Arc<Files>,
+    clock: Clock,
+    own: Arc<Registration>,
+    intake: Arc<Intake<Task>>,
+    tail: Arc<Tail>,
+    peers: Arc<Peers>,
+    notifier: Arc<Notifier>,
+    counters: Arc<Counters>,
+    /// Where messages wait while the file can't be written, if anywhere.
+    spill: Option<Arc<Spill>>,
+    /// Ops of the work queue that wait for the writer.
+    jobs: Arc<jobs::Lane>,
+    lane: Arc<jobs::Parts>,
+    hooks: Arc<hooks::HookState>,
+    numbers: Arc<watermarks::Parts>,
+    ending: Arc<Ending>,
+    halt: Halt,
     reader: Reader,
     conns: AtomicU64,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -155,7 +110,8 @@ impl SqliteBackplane {
         if found.is_none() {
             self.ask_for_canvas(id).await?;
         }
-        let shared = self.shared.clone();
+        let tail = self.tail.clone();
+        let notifier = self.notifier.clone();
         let name = id.clone();
         let tail_sink = sink.clone();
         let started = self.reader.run(move |pool| {
@@ -163,27 +119,27 @@ impl SqliteBackplane {
             let (key, epoch) = canvas(&conn, &name)
                 .map_err(unavailable)?
                 .ok_or_else(|| unavailable("the canvas is gone"))?;
-            let first = shared.tail.rooms() == 0;
+            let first = tail.rooms() == 0;
             let sink = tail_sink;
             let opening = Opening { key, sink, epoch };
-            shared.tail.open(&conn, opening).map_err(unavailable)?;
+            tail.open(&conn, opening).map_err(unavailable)?;
             if first {
                 // The poller sleeps longer without rooms.
-                shared.notifier.notify(WakeHint::Any);
+                notifier.notify(WakeHint::Any);
             }
             Ok(Canvas { id: name, key })
         });
         let canvas = started.await?;
         let opened = self.read_opened(&canvas).await;
         if opened.is_err() {
-            self.shared.tail.close(canvas.key, &sink);
+            self.tail.close(canvas.key, &sink);
         }
         opened
     }
 
     async fn read_opened(&self, canvas: &Canvas) -> Result<Opened, Unavailable> {
         let key = canvas.key;
-        let position = self.shared.tail.position();
+        let position = self.tail.position();
         self.commit(Command::Watermarks(vec![(key, Some(position))]))
             .await?;
         let read = move |conn: &rusqlite::Connection| {
@@ -194,7 +150,7 @@ impl SqliteBackplane {
             epoch: head.epoch,
             seq: head.seq,
         };
-        self.shared.tail.opened(key, head, presence.version);
+        self.tail.opened(key, head, presence.version);
         Ok(Opened {
             canvas: canvas.clone(),
             head,
@@ -221,7 +177,7 @@ impl SqliteBackplane {
             // Whoever asked may have given up.
             let _ = committed.send(());
         });
-        if !self.shared.intake.submit(command, Some(reply)) {
+        if !self.intake.submit(command, Some(reply)) {
             return Err(unavailable("the writer is stopping or has too much to do"));
         }
         let done = tokio::time::timeout(limits::MAX_QUEUE_WAIT, done).await;
@@ -231,11 +187,11 @@ impl SqliteBackplane {
     }
 
     async fn ready(&self) -> Result<(), Unavailable> {
-        if self.shared.ending.load(Ordering::Acquire) {
+        if self.ending.is_asked() {
             return Err(unavailable("this instance is stopping"));
         }
         let probe = tokio::time::timeout(limits::BUSY_TIMEOUT, self.commit(Command::Beat)).await;
-        let trouble = || self.shared.trouble.lock().clone();
+        let trouble = || self.counters.trouble.lock().clone();
         match probe {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(trouble().map_or(error, unavailable)),
@@ -248,10 +204,12 @@ impl SqliteBackplane {
 
     /// The writer first, since the others tell what it commits; then the others.
     async fn stop(&self) {
-        let shared = self.shared.clone();
-        shared.ending.store(true, Ordering::Release);
-        shared.intake.finish();
+        self.ending.ask();
+        self.intake.finish();
         let threads: Vec<_> = self.threads.lock().drain(..).collect();
+        let halt = self.halt.clone();
+        let own = self.own.clone();
+        let spill = self.spill.clone();
         let joined = tokio::task::spawn_blocking(move || {
             for (i, thread) in threads.iter().enumerate() {
                 if !ended_within(thread, if i == 0 { DRAIN } else { STOP }) {
@@ -262,10 +220,10 @@ impl SqliteBackplane {
                     );
                 }
                 // The first is the writer.
-                shared.halt();
+                halt.now();
             }
-            shared.own.remove_files();
-            if let Some(spill) = &shared.spill {
+            own.remove_files();
+            if let Some(spill) = &spill {
                 spill.remove_if_empty();
             }
         });
@@ -285,8 +243,8 @@ fn ended_within(thread: &JoinHandle<()>, limit: Duration) -> bool {
 
 impl Drop for SqliteBackplane {
     fn drop(&mut self) {
-        self.shared.ending.store(true, Ordering::Release);
-        self.shared.halt();
+        self.ending.ask();
+        self.halt.now();
     }
 }
 

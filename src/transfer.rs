@@ -66,7 +66,8 @@ impl Carried {
     }
 
     fn add_queues<S: Store>(&mut self, from: &S) -> Result<(), S::Error> {
-        let (least, beyond) = ((i64::MIN,), (i64::MAX,));
+        let least = (i64::MIN,);
+        let beyond = (i64::MAX,);
         from.each::<Queue>(&least, &beyond, Order::Up, usize::MAX, &mut |queue| {
             // One that was deleted has no name any more, and goes bit by bit.
             self.queues += 1;

@@ -175,6 +175,33 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// The floors of the SQLite backplane, from the ground up. A room may name those of its own floor, and of floors below.
+const SQLITE_FLOORS: &[&[&str]] = &[
+    &["storage"],
+    &["command"],
+    &["delivery"],
+    &["jobs"],
+    &["hooks"],
+    &["apply"],
+    &["membership"],
+    &["spill"],
+    &["upkeep"],
+    &["writer"],
+    // The handle that others have of it, and tools.
+    &[
+        "analytics",
+        "as_backplane",
+        "directory",
+        "export",
+        "hook_store",
+        "import",
+        "job_engine",
+        "reader",
+        "scheduling",
+        "start",
+    ],
+];
+
 /// A crate, and the modules that may know it.
 const KNOWN_BY: &[(&str, &[&str])] = &[
     ("tungstenite", &["socket", "http", "load"]),
@@ -317,6 +344,44 @@ fn dependencies_point_one_way() {
         wrong,
         "protocol <- backplane <- {room, canvas} <- {socket, sqlite, replicated, memory, http} <- relay <- main; \
          protocol <- log <- {redis, replicated} <- relay",
+    );
+}
+
+#[test]
+fn no_arrow_within_the_sqlite_backplane_runs_up() {
+    let floor_of = |room: &str| SQLITE_FLOORS.iter().position(|floor| floor.contains(&room));
+    let mut wrong = Vec::new();
+    let mut rooms = 0;
+    for (_, path, code) in modules() {
+        let Some(rest) = path.strip_prefix("src/sqlite/") else {
+            continue;
+        };
+        let way: Vec<&str> = rest.trim_end_matches(".rs").split('/').collect();
+        let Some(own) = floor_of(way[0]) else {
+            wrong.push(format!("{path}: {} is not in SQLITE_FLOORS", way[0]));
+            continue;
+        };
+        rooms += 1;
+        let house = "super::".repeat(way.len());
+        let named = words_after(&code, "crate::sqlite::").into_iter();
+        for used in named.chain(words_after(&code, &house)) {
+            if used.is_empty() {
+                wrong.push(format!(
+                    "{path}: `{{…}}` hides which rooms are used; one a line"
+                ));
+                continue;
+            }
+            // What is no room is the house itself.
+            let floor = floor_of(used).unwrap_or(SQLITE_FLOORS.len() - 1);
+            if floor > own {
+                wrong.push(format!("{path}: {} must not know {used}", way[0]));
+            }
+        }
+    }
+    assert!(rooms > 50, "the rooms are not where they were: {rooms}");
+    none(
+        wrong,
+        "rooms of src/sqlite know only their own floor and those below",
     );
 }
 

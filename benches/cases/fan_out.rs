@@ -10,7 +10,9 @@ use scumble::backplane::{Author, Canvas, CanvasKey, Delivery, LogBuilder, Opened
 use scumble::limits::OUTBOX_BYTES;
 use scumble::protocol::client_message::Kind;
 use scumble::protocol::close_code::CloseCode;
-use scumble::protocol::ids::{CanvasId, ClientId, ConnId, Epoch, InstanceId, Position};
+use scumble::protocol::ids::{
+    CanvasId, ClientId, ConnId, Epoch, InstanceId, InstanceNumber, Position,
+};
 use scumble::protocol::server_message::Limits;
 use scumble::room::inbox::Event;
 use scumble::room::state::State;
@@ -97,7 +99,7 @@ impl Room {
             heartbeat_ms: 25_000,
         };
         let now = Instant::now();
-        let mut state = State::new(Arc::new(settings), 1);
+        let mut state = State::new(Arc::new(settings), InstanceNumber(1));
         let head = Position {
             epoch: EPOCH,
             seq: 0,
@@ -127,7 +129,7 @@ impl Room {
     }
 
     fn join(&mut self, n: u64, head: Position) {
-        let conn = ConnId::new(1, n);
+        let conn = ConnId::new(InstanceNumber(1), n);
         let client = ClientId::parse(&format!("client-{n:06}")).expect("a good name");
         let author = Arc::new(Author::new(conn, client, "{}".to_owned(), String::new()));
         let outbox = Mutex::new(Outbox::new(OUTBOX_BYTES, 4_000));

@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use super::frames::{Frame, take};
 use super::input::Input;
-use member::Member;
+use member::{Member, number};
 
 const EPOCH: Epoch = Epoch(7);
 const ROOMS: usize = 2;
@@ -443,8 +443,4 @@ impl World {
             );
         }
     }
-}
-
-fn number(room: usize) -> u32 {
-    u32::try_from(room).expect("a few") + 1
 }

@@ -165,7 +165,9 @@ impl Writing {
     }
 
     async fn part(&mut self) -> Result<(), BlobError> {
-        let (store, to, payload) = (self.store.clone(), self.to.clone(), self.payload());
+        let store = self.store.clone();
+        let to = self.to.clone();
+        let payload = self.payload();
         let id = match &self.begun {
             Some(id) => id.clone(),
             None => {
@@ -184,7 +186,8 @@ impl Writing {
     /// # Errors
     /// [`BlobError`]; then nothing of it stays.
     pub async fn finish(mut self) -> Result<(), BlobError> {
-        let (store, to) = (self.store.clone(), self.to.clone());
+        let store = self.store.clone();
+        let to = self.to.clone();
         if self.begun.is_none() {
             let payload = self.payload();
             let put = aside(async move { store.put(&to, payload).await });
@@ -204,7 +207,8 @@ impl Writing {
 impl Drop for Writing {
     fn drop(&mut self) {
         let Some(id) = self.begun.take() else { return };
-        let (store, to) = (self.store.clone(), self.to.clone());
+        let store = self.store.clone();
+        let to = self.to.clone();
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };

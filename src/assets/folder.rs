@@ -82,7 +82,8 @@ impl Folder {
     /// # Errors
     /// [`BlobError`]
     pub async fn write(&self, name: &BlobName) -> Result<Writing, BlobError> {
-        let (folder, to) = (self.root.join(TEMPORARY), self.path(name));
+        let folder = self.root.join(TEMPORARY);
+        let to = self.path(name);
         aside(move || {
             make(&folder)?;
             let path = folder.join(Uuid::new_v4().simple().to_string());

@@ -1,8 +1,8 @@
 //! The tokens of the server API: each has a name, and scopes that say what it allows.
 
-use std::io;
 use std::path::Path;
 
+use super::file_error::{FileError, FileResult, wrong};
 use super::secret::Secret;
 
 /// What a token of the server API may be used for.
@@ -67,7 +67,7 @@ impl ApiTokens {
     ///
     /// # Errors
     /// When it is too short.
-    pub fn single(secret: Secret) -> io::Result<Self> {
+    pub fn single(secret: Secret) -> FileResult<Self> {
         secret.check_length(Secret::MIN_TOKEN_BYTES)?;
         Ok(Self(vec![ApiToken {
             name: "api".to_owned(),
@@ -81,10 +81,10 @@ impl ApiTokens {
     ///
     /// # Errors
     /// When the file can't be read, or a line is not right: which, and what would be right.
-    pub fn read(path: &Path) -> io::Result<Self> {
+    pub fn read(path: &Path) -> FileResult<Self> {
         let whole = Secret::read(path)?;
         let Ok(text) = std::str::from_utf8(whole.expose()) else {
-            return Err(io::Error::other("the file is no text"));
+            return Err(wrong("the file is no text"));
         };
         Self::parse(text)
     }
@@ -93,17 +93,17 @@ impl ApiTokens {
     ///
     /// # Errors
     /// When a line is not right, or no token has the scope.
-    pub fn to_send(file: &str, scope: Scope) -> io::Result<String> {
+    pub fn to_send(file: &str, scope: Scope) -> FileResult<String> {
         let tokens = Self::parse(file)?.0;
         let Some(token) = tokens.iter().find(|token| token.allows(scope)) else {
             let wanted = scope.word();
             let message = format!("no token in the file has the scope {wanted} or admin");
-            return Err(io::Error::other(message));
+            return Err(wrong(message));
         };
         Ok(String::from_utf8_lossy(token.secret()).into_owned())
     }
 
-    fn parse(text: &str) -> io::Result<Self> {
+    fn parse(text: &str) -> FileResult<Self> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let text = text.trim_end();
         if !text.contains('\n') && !text.starts_with('#') && text.split_whitespace().count() != 3 {
@@ -116,7 +116,7 @@ impl ApiTokens {
                 continue;
             }
             // The line itself is not told: it holds a secret.
-            let token = token(line).map_err(|wrong| at(number, &wrong))?;
+            let token = token(line).map_err(|why| at(number, &why))?;
             if all.iter().any(|other| other.name == token.name) {
                 return Err(at(
                     number,
@@ -129,7 +129,7 @@ impl ApiTokens {
             all.push(token);
         }
         match all.is_empty() {
-            true => Err(io::Error::other("the file names no token")),
+            true => Err(wrong("the file names no token")),
             false => Ok(Self(all)),
         }
     }
@@ -162,8 +162,8 @@ impl ApiToken {
     }
 }
 
-fn at(line: usize, wrong: &str) -> io::Error {
-    io::Error::other(format!("line {line}: {wrong}"))
+fn at(line: usize, why: &str) -> FileError {
+    wrong(format!("line {line}: {why}"))
 }
 
 fn token(line: &str) -> Result<ApiToken, String> {
@@ -203,7 +203,7 @@ mod tests {
     const A: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
     const B: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 
-    fn read(text: &str) -> io::Result<ApiTokens> {
+    fn read(text: &str) -> FileResult<ApiTokens> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("tokens");
         std::fs::write(&path, text).unwrap();

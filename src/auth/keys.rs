@@ -2,13 +2,13 @@
 //! can't make a public key pass for a shared secret.
 
 use std::fmt;
-use std::io;
 use std::path::Path;
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 
 use super::claims::Claims;
+use super::file_error::{FileResult, wrong};
 use super::secret::{Secret, read_small};
 
 /// The shortest RSA public key that is taken, in bytes of its DER form: 2048 bits and what is around them.
@@ -51,11 +51,12 @@ impl Keys {
     ///
     /// # Errors
     /// When the file can't be read or holds something else.
-    pub fn add_public_key(&mut self, path: &Path) -> io::Result<()> {
+    pub fn add_public_key(&mut self, path: &Path) -> FileResult<()> {
         let pem = read_small(path)?;
         // What is no text holds no key, and is refused for that.
         let pem = String::from_utf8_lossy(&pem);
-        self.0.push(public_key(&pem).map_err(io::Error::other)?);
+        self.0
+            .push(public_key(&pem).map_err(|why| wrong(why.to_string()))?);
         Ok(())
     }
 

@@ -4,13 +4,13 @@
 //! begins with `#`. An object with `sub` or `jti` names only one of the two.
 
 use std::collections::HashSet;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use parking_lot::RwLock;
 use serde::Deserialize;
 
 use super::claims::is_id;
+use super::file_error::{FileResult, wrong};
 use super::secret::read_plain;
 
 /// The most bytes of the list: 100,000 names of the greatest length, and some.
@@ -57,7 +57,7 @@ impl Revoked {
     ///
     /// # Errors
     /// When the file can't be read, or one of its lines, which is named.
-    pub fn read(file: Option<PathBuf>) -> io::Result<Self> {
+    pub fn read(file: Option<PathBuf>) -> FileResult<Self> {
         let names = file.as_deref().map(read).transpose()?.unwrap_or_default();
         Ok(Self {
             file,
@@ -69,7 +69,7 @@ impl Revoked {
     ///
     /// # Errors
     /// When the file can't be read, or one of its lines, which is named.
-    pub fn reload(&self) -> io::Result<usize> {
+    pub fn reload(&self) -> FileResult<usize> {
         let Some(file) = &self.file else { return Ok(0) };
         let names = read(file)?;
         let count = names.lines;
@@ -84,7 +84,7 @@ impl Revoked {
     }
 }
 
-fn read(file: &Path) -> io::Result<Names> {
+fn read(file: &Path) -> FileResult<Names> {
     let bytes = read_plain(file, MAX_FILE_BYTES)?;
     // Editors of Windows begin a file so.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
@@ -94,8 +94,7 @@ fn read(file: &Path) -> io::Result<Names> {
         if line.is_empty() || line.starts_with(b"#") {
             continue;
         }
-        let line =
-            one(line).map_err(|wrong| io::Error::other(format!("line {number}: {wrong}")))?;
+        let line = one(line).map_err(|why| wrong(format!("line {number}: {why}")))?;
         names.add(line);
     }
     Ok(names)
@@ -179,7 +178,7 @@ mod tests {
         assert_eq!(large, format!("it has more than {MAX_FILE_BYTES} bytes"));
     }
 
-    fn names(bytes: impl AsRef<[u8]>) -> io::Result<Revoked> {
+    fn names(bytes: impl AsRef<[u8]>) -> FileResult<Revoked> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("revoked");
         std::fs::write(&path, bytes).unwrap();

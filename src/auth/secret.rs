@@ -1,11 +1,12 @@
 //! A secret. It is never printed, and comparing it takes the same time whatever the other value is.
 
 use std::fmt;
-use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use subtle::ConstantTimeEq;
+
+use super::file_error::{FileResult, wrong};
 
 /// The most bytes of a file with a secret or a key: anything larger is another file.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
@@ -29,12 +30,12 @@ impl Secret {
     ///
     /// # Errors
     /// When it is shorter than `least`.
-    pub fn check_length(&self, least: usize) -> io::Result<()> {
+    pub fn check_length(&self, least: usize) -> FileResult<()> {
         if self.len() >= least {
             return Ok(());
         }
         let bytes = self.len();
-        Err(io::Error::other(format!(
+        Err(wrong(format!(
             "a secret has at least {least} bytes, not {bytes}: head -c 32 /dev/urandom | base64 makes one"
         )))
     }
@@ -44,11 +45,11 @@ impl Secret {
     ///
     /// # Errors
     /// When the file can't be read, can be read by every user of the host, holds nothing, or is larger than 64 KiB.
-    pub fn read(path: &Path) -> io::Result<Self> {
+    pub fn read(path: &Path) -> FileResult<Self> {
         let metadata = std::fs::metadata(path)?;
         let mode = metadata.permissions().mode() & 0o777;
         if metadata.is_file() && mode & 0o004 != 0 {
-            return Err(io::Error::other(format!(
+            return Err(wrong(format!(
                 "every user of this host may read the file (mode {mode:04o}): chmod 600"
             )));
         }
@@ -58,7 +59,7 @@ impl Secret {
             Err(_) => &bytes,
         };
         if secret.is_empty() {
-            return Err(io::Error::other("the file is empty"));
+            return Err(wrong("the file is empty"));
         }
         Ok(Self(secret.to_vec()))
     }
@@ -91,28 +92,28 @@ impl fmt::Debug for Secret {
 }
 
 /// A file that is read again while the relay runs. It must be a plain one: opening anything else may wait for ever.
-pub(super) fn read_plain(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+pub(super) fn read_plain(path: &Path, most: u64) -> FileResult<Vec<u8>> {
     use std::io::Read;
     if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is not a plain file"));
+        return Err(wrong("it is not a plain file"));
     }
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path)?;
     let read = file.take(most + 1).read_to_end(&mut bytes)?;
     if read as u64 > most {
-        return Err(io::Error::other(format!("it has more than {most} bytes")));
+        return Err(wrong(format!("it has more than {most} bytes")));
     }
     Ok(bytes)
 }
 
 /// A file that must be small.
-pub(super) fn read_small(path: &Path) -> io::Result<Vec<u8>> {
+pub(super) fn read_small(path: &Path) -> FileResult<Vec<u8>> {
     use std::io::Read;
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path)?;
     let read = file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
     if read as u64 > MAX_FILE_BYTES {
-        return Err(io::Error::other("the file is larger than 64 KiB"));
+        return Err(wrong("the file is larger than 64 KiB"));
     }
     Ok(bytes)
 }

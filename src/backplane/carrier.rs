@@ -46,14 +46,14 @@ pub trait Carrier: Reader {
     fn close(&self, canvas: &Canvas, sink: &Arc<dyn Sink>);
 
     /// Takes an entry, without waiting. What was taken is delivered, or answered by an [`super::Outcome`]; but nobody may look at it
-    /// before [`Self::ring`]. Only [`Self::append`] and [`Together`] call this.
+    /// before [`Self::wake_writer`]. Only [`Self::append`] and [`Together`] call this.
     ///
     /// # Errors
     /// As [`Self::append`].
     fn put(&self, canvas: &Canvas, entry: Entry) -> Result<(), Refusal>;
 
     /// Wakes whoever commits what was put.
-    fn ring(&self) {}
+    fn wake_writer(&self) {}
 
     /// Takes an entry, without waiting. What was taken is delivered, or answered by an [`super::Outcome`].
     ///
@@ -62,7 +62,7 @@ pub trait Carrier: Reader {
     /// the author's later ops are then held until this one comes again. Held ops are refused with the code of the one they wait for.
     fn append(&self, canvas: &Canvas, entry: Entry) -> Result<(), Refusal> {
         let taken = self.put(canvas, entry);
-        self.ring();
+        self.wake_writer();
         taken
     }
 
@@ -95,6 +95,6 @@ impl Together {
 
 impl Drop for Together {
     fn drop(&mut self) {
-        self.0.ring();
+        self.0.wake_writer();
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 
 use super::{Answer, Stats};
-use crate::protocol::ids::{ConnId, InstanceId};
+use crate::protocol::ids::{ConnId, InstanceId, InstanceNumber};
 
 /// This process among those of the relay.
 pub trait Instance: Send + Sync + 'static {
@@ -16,7 +16,7 @@ pub trait Instance: Send + Sync + 'static {
     fn new_conn(&self) -> ConnId;
 
     /// The number of this instance, as its connections have it ([`ConnId::instance`]).
-    fn number(&self) -> u32;
+    fn number(&self) -> InstanceNumber;
 
     /// A [`super::seal()`] with a key that all instances of the relay have, and nobody else.
     fn seal(&self, what: &[u8]) -> [u8; super::SEAL_BYTES];

@@ -1,7 +1,10 @@
 //! A batch: several messages that are done as one. They are tried beside the rows first, and done if none of them is
 //! refused.
 
+use std::num::NonZeroU64;
+
 use super::RESENT_STEPS;
+use super::messages::ack;
 use super::moment::Moment;
 use super::overlay::Overlay;
 use super::refusals;
@@ -59,17 +62,16 @@ impl<S: Store> Moment<'_, S> {
         &mut self,
         author: &Author,
         ops: &[Durable],
-        (last_op, last_seq): (u64, u64),
+        (last_op, last_seq): (u64, Option<NonZeroU64>),
     ) -> Result<(), S::Error> {
         let old = ops.len().saturating_sub(RESENT_STEPS);
         for (at, message) in ops.iter().enumerate() {
             let seq = match at {
                 _ if message.op == last_op => last_seq,
-                at if at < old => 0,
+                at if at < old => None,
                 _ => self.place_of(author, message.op)?,
             };
-            let status = AckStatus::Dup;
-            self.answer(author, message.op, Outcome::Ack { seq, status });
+            self.answer(author, message.op, ack(seq, AckStatus::Dup));
         }
         Ok(())
     }
@@ -99,6 +101,6 @@ impl<S: Store> Moment<'_, S> {
     }
 
     fn used(&mut self, author: &Author, op: u64) -> Result<(), S::Error> {
-        self.use_up(author, op, 0)
+        self.use_up(author, op, None)
     }
 }

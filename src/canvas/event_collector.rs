@@ -5,8 +5,10 @@ use std::sync::Arc;
 use super::store::Logged;
 use crate::backplane::{PresenceChange, PresenceEvent};
 use crate::hooks::event::{EventType, data_of};
+use crate::hooks::hook_event::{
+    EVENT_BYTES, HookEvent, Missed, Named, Passage, object_id, user_of,
+};
 use crate::hooks::portion::Portion;
-use crate::hooks::told::{Missed, Named, Told, object_id, user_of};
 use crate::hooks::{Hooks, Include, Stored};
 use crate::protocol::ids::Position;
 
@@ -27,8 +29,8 @@ impl HookFilter {
         }
     }
 
-    fn hear(&self, event: EventType) -> bool {
-        self.hooks().is_none_or(|hooks| hooks.hear(event))
+    fn is_wanted(&self, event: EventType) -> bool {
+        self.hooks().is_none_or(|hooks| hooks.wants(event))
     }
 
     /// How many hooks hear of that event on that canvas, and how many of them want whole objects.
@@ -46,9 +48,6 @@ impl HookFilter {
     }
 }
 
-/// What an event has beside what its author said, about.
-const EVENT_BYTES: usize = 256;
-
 /// Messages that took their places, for hooks that wait until a canvas is quiet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changed {
@@ -63,7 +62,7 @@ pub struct Changed {
 pub struct EventCollector {
     filter: HookFilter,
     canvas: Arc<str>,
-    told: Vec<Told>,
+    told: Vec<HookEvent>,
     portion: Portion,
     /// What is collected is pushed at once, for each hook.
     pushes: bool,
@@ -98,7 +97,7 @@ impl EventCollector {
     }
 
     /// What was collected.
-    pub fn collected(self) -> (Vec<Told>, Option<Changed>) {
+    pub fn collected(self) -> (Vec<HookEvent>, Option<Changed>) {
         (self.told, self.changed)
     }
 
@@ -117,7 +116,7 @@ impl EventCollector {
         bytes: impl FnOnce(&str) -> Option<usize>,
         whole: impl FnOnce(&str) -> Option<String>,
     ) {
-        if self.filter.hear(EventType::CanvasChanged) {
+        if self.filter.is_wanted(EventType::CanvasChanged) {
             let named = self.named(head);
             let first = self.changed.as_ref().map_or(head.seq, |it| it.span.0);
             let span = (first, head.seq);
@@ -129,17 +128,8 @@ impl EventCollector {
             return;
         }
         let author = message.author;
-        let mut told = Told {
-            named: self.named(head),
-            event,
-            seq: message.seq,
-            version: 0,
-            client: Some(author.client.as_str().to_owned()),
-            user: None,
-            data: String::new(),
-            object: None,
-            missed: Missed::Event,
-        };
+        let named = self.named(head);
+        let mut told = HookEvent::of_message(named, event, message.seq, &author.client);
         let size = message.body.len() + author.user.len() + EVENT_BYTES;
         let hooks = if self.pushes { all } else { 1 };
         if self.portion.takes_event(size, hooks) {
@@ -174,63 +164,34 @@ impl EventCollector {
             PresenceChange::Set(_) => return,
             PresenceChange::Gone { client, .. } => (client, None),
         };
-        let (one, all) = match user {
-            Some(_) => (EventType::ClientJoined, EventType::CanvasOpened),
-            None => (EventType::ClientLeft, EventType::CanvasIdle),
-        };
+        let (one, all) = Passage::kinds(user.is_some());
         let (one_wanted, _) = self.wants(one);
         let (all_wanted, _) = self.wants(all);
-        let one_wanted = one_wanted > 0;
-        let all_wanted = all_wanted > 0;
-        if !one_wanted && !all_wanted {
+        if one_wanted == 0 && all_wanted == 0 {
             return;
         }
-        let named = self.named(head);
-        let version = event.version;
-        let told = |event, client: Option<&str>, user: Option<&str>| Told {
-            named: named.clone(),
-            event,
+        let passage = Passage {
+            named: self.named(head),
             seq: head.seq,
-            version,
-            client: client.map(str::to_owned),
-            user: user.map(str::to_owned),
-            data: format!("{{\"clients\":{here}}}"),
-            object: None,
-            missed: Missed::Nothing,
+            version: event.version,
+            client: client.as_str(),
+            joined: user,
+            here: here as u64,
         };
-        let opens = user.is_some() && here == 1;
-        let empties = user.is_none() && here == 0;
-        if all_wanted && opens {
-            self.told.push(told(all, None, None));
-        }
-        if one_wanted {
-            self.told.push(told(one, Some(client.as_str()), user));
-        }
-        if all_wanted && empties {
-            self.told.push(told(all, None, None));
-        }
+        self.told
+            .extend(passage.events(one_wanted > 0, all_wanted > 0));
     }
 
     /// The canvas is about to be deleted.
     pub(super) fn deleted(&mut self, head: Position) {
-        let event = EventType::CanvasDeleted;
-        if self.wants(event).0 > 0 {
-            self.told.push(Told {
-                named: self.named(head),
-                event,
-                seq: head.seq,
-                version: 0,
-                client: None,
-                user: None,
-                data: "{}".to_owned(),
-                object: None,
-                missed: Missed::Nothing,
-            });
+        if self.wants(EventType::CanvasDeleted).0 > 0 {
+            let event = HookEvent::deleted(self.named(head), head.seq);
+            self.told.push(event);
         }
     }
 
     fn wants(&self, event: EventType) -> (usize, usize) {
-        match self.filter.hear(event) {
+        match self.filter.is_wanted(event) {
             true => self.filter.wants(&self.canvas, event),
             false => (0, 0),
         }

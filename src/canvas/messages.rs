@@ -1,5 +1,7 @@
 //! Durable messages: which is a duplicate, what each does to the canvas, and how it ends.
 
+use std::num::NonZeroU64;
+
 use bytestring::ByteString;
 use serde_json::Value;
 
@@ -43,10 +45,10 @@ impl<S: Store> Moment<'_, S> {
             return Ok(());
         }
         if op <= client.last_op {
-            let last = (op == client.last_op).then_some(client.last_seq);
-            let seq = match last {
-                Some(seq) => seq,
-                None => self.place_of(author, op)?,
+            let seq = if op == client.last_op {
+                client.last_seq
+            } else {
+                self.place_of(author, op)?
             };
             self.answer(author, op, ack(seq, AckStatus::Dup));
             return Ok(());
@@ -55,7 +57,11 @@ impl<S: Store> Moment<'_, S> {
     }
 
     /// The place that an op which was decided before has had, if that is still known.
-    pub(super) fn place_of(&mut self, author: &Author, op: u64) -> Result<u64, S::Error> {
+    pub(super) fn place_of(
+        &mut self,
+        author: &Author,
+        op: u64,
+    ) -> Result<Option<NonZeroU64>, S::Error> {
         self.work += RESENT_STEPS * STEP_WORK;
         self.store.place_of(&author.client, op)
     }
@@ -65,13 +71,13 @@ impl<S: Store> Moment<'_, S> {
         let op = message.op;
         let end = self.change(author, message)?;
         let seq = match end {
-            End::Logged(seq) => seq,
-            End::Ignored | End::Refused(_) => 0,
+            End::Logged(seq) => NonZeroU64::new(seq),
+            End::Ignored | End::Refused(_) => None,
         };
         self.use_up(author, op, seq)?;
         match end {
             End::Logged(_) => {}
-            End::Ignored => self.answer(author, op, ack(0, AckStatus::Ignored)),
+            End::Ignored => self.answer(author, op, ack(None, AckStatus::Ignored)),
             End::Refused(refusal) => self.answer(author, op, Outcome::Refused(refusal)),
         }
         Ok(())
@@ -90,7 +96,12 @@ impl<S: Store> Moment<'_, S> {
     }
 
     /// However a message ended, it has used its number up.
-    pub(super) fn use_up(&mut self, author: &Author, op: u64, seq: u64) -> Result<(), S::Error> {
+    pub(super) fn use_up(
+        &mut self,
+        author: &Author,
+        op: u64,
+        seq: Option<NonZeroU64>,
+    ) -> Result<(), S::Error> {
         self.store.use_client(&author.client, |client| {
             client.last_op = op;
             client.last_seq = seq;
@@ -270,6 +281,8 @@ pub(super) fn left_of(
     spare.map(|spare| spare.takes(old, new)).transpose()
 }
 
-fn ack(seq: u64, status: AckStatus) -> Outcome {
+/// The answer says 0 for no place, as the wire does.
+pub(super) fn ack(seq: Option<NonZeroU64>, status: AckStatus) -> Outcome {
+    let seq = seq.map_or(0, NonZeroU64::get);
     Outcome::Ack { seq, status }
 }

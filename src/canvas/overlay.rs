@@ -1,6 +1,7 @@
 //! A canvas as it would be. Changes stay here, and the rows below are only read.
 
 use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroU64;
 
 use serde_json::Value;
 
@@ -8,7 +9,7 @@ use super::bounds::entry_bytes;
 use super::open_object::OpenObject;
 use super::store::{ClientRow, Head, Logged, ObjectLog, Place, Store};
 use crate::backplane::{Delivery, PresenceEvent};
-use crate::protocol::ids::{ClientId, ConnId, Epoch, Position};
+use crate::protocol::ids::{ClientId, ConnId, Epoch, InstanceNumber, Position};
 
 /// See the module's head.
 pub(super) struct Overlay<'a, S> {
@@ -77,7 +78,7 @@ impl<S: Store> Store for Overlay<'_, S> {
         Ok(())
     }
 
-    fn place_of(&mut self, name: &ClientId, op: u64) -> Result<u64, S::Error> {
+    fn place_of(&mut self, name: &ClientId, op: u64) -> Result<Option<NonZeroU64>, S::Error> {
         self.below.place_of(name, op)
     }
 
@@ -212,7 +213,7 @@ impl<S: Store> Store for Overlay<'_, S> {
         Ok(())
     }
 
-    fn places_of(&mut self, instance: u32) -> Result<Vec<ClientId>, S::Error> {
+    fn places_of(&mut self, instance: InstanceNumber) -> Result<Vec<ClientId>, S::Error> {
         self.below.places_of(instance)
     }
 

@@ -6,7 +6,7 @@ use super::moment::{Moment, Rules};
 use super::refusals;
 use super::store::{Away, Place, Store};
 use crate::backplane::{Author, Delivery, End, PresenceChange, PresenceEvent};
-use crate::protocol::ids::{ClientId, ConnId};
+use crate::protocol::ids::{ClientId, ConnId, InstanceNumber};
 use crate::protocol::server_message::LeaveReason;
 
 impl Rules {
@@ -100,7 +100,7 @@ impl<S: Store> Moment<'_, S> {
     ///
     /// # Errors
     /// The store's.
-    pub fn lose_instance(&mut self, instance: u32, died: bool) -> Result<(), S::Error> {
+    pub fn lose_instance(&mut self, instance: InstanceNumber, died: bool) -> Result<(), S::Error> {
         for client in self.store.places_of(instance)? {
             let Some(mut place) = self.store.place(&client)? else {
                 continue;

@@ -10,7 +10,7 @@ use crate::backplane::{Delivery, Entry, PresenceTable, Read, Refusal, Snapshot};
 use crate::limits::CLIENT_MEMORY;
 use crate::protocol::client_message::{Change, Durable};
 use crate::protocol::features::Features;
-use crate::protocol::ids::{ClientId, Epoch, Position};
+use crate::protocol::ids::{ClientId, Epoch, InstanceNumber, Position};
 use crate::time::millis;
 use chat::Chat;
 use clients::{Client, Clients};
@@ -53,7 +53,7 @@ struct Sender {
 pub struct CanvasState {
     rules: Rules,
     tables: Tables,
-    senders: BTreeMap<u32, Sender>,
+    senders: BTreeMap<InstanceNumber, Sender>,
     forget_at_ms: i64,
     /// Done since it was last asked for.
     work: usize,
@@ -136,13 +136,25 @@ impl CanvasState {
 
     /// Applies an entry of the instance numbered `from`, at a time (ms since the epoch) that never
     /// goes back; appends what follows to `out`.
-    pub fn apply(&mut self, from: u32, entry: Entry, now_ms: i64, out: &mut Vec<Delivery>) {
+    pub fn apply(
+        &mut self,
+        from: InstanceNumber,
+        entry: Entry,
+        now_ms: i64,
+        out: &mut Vec<Delivery>,
+    ) {
         self.apply_open(from, entry, now_ms, out);
         self.tables.objects.close();
     }
 
     /// The same, with objects left taken apart for what comes next.
-    fn apply_open(&mut self, from: u32, entry: Entry, now_ms: i64, out: &mut Vec<Delivery>) {
+    fn apply_open(
+        &mut self,
+        from: InstanceNumber,
+        entry: Entry,
+        now_ms: i64,
+        out: &mut Vec<Delivery>,
+    ) {
         self.tick(now_ms, out);
         match entry.told(from) {
             Ok(told) => out.push(told),
@@ -219,7 +231,7 @@ impl CanvasState {
     /// Everyone whose place that instance holds turns away; `died`: it did not end in order.
     pub fn lose_instance(
         &mut self,
-        instance: u32,
+        instance: InstanceNumber,
         died: bool,
         now_ms: i64,
         out: &mut Vec<Delivery>,
@@ -349,7 +361,7 @@ impl CanvasState {
     }
 
     /// The lowest instance with a client here that is not away.
-    pub fn lowest_instance(&self) -> Option<u32> {
+    pub fn lowest_instance(&self) -> Option<InstanceNumber> {
         let places = self.tables.presence.rows();
         let here = places.filter(|(_, place)| place.away.is_none());
         here.map(|(_, place)| place.conn.instance()).min()
@@ -374,7 +386,7 @@ impl CanvasState {
         } = &self.tables;
         let senders = self.senders.iter();
         let mut senders: Vec<u64> = senders
-            .flat_map(|(from, last)| [u64::from(*from), last.serial])
+            .flat_map(|(from, last)| [u64::from(from.0), last.serial])
             .collect();
         senders.extend([
             log.epoch().0,

@@ -1,5 +1,6 @@
 //! The operations that the rules need from a store of one canvas's rows.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use bytestring::ByteString;
@@ -8,7 +9,7 @@ use super::bounds::Totals;
 use super::open_object::OpenObject;
 use crate::backplane::{Author, Delivery, Member, PresenceEvent};
 use crate::protocol::client_message::Kind;
-use crate::protocol::ids::{ClientId, ConnId, Epoch, Position};
+use crate::protocol::ids::{ClientId, ConnId, Epoch, InstanceNumber, Position};
 
 /// What there is once a canvas.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -28,8 +29,8 @@ pub struct ClientRow {
     pub subject: String,
     /// The highest op that was committed, ignored or refused for good.
     pub last_op: u64,
-    /// Its place; 0 if it took none, or if that means nothing any more.
-    pub last_seq: u64,
+    /// Its place; `None` if it took none, or if that means nothing any more.
+    pub last_seq: Option<NonZeroU64>,
 }
 
 impl ClientRow {
@@ -125,7 +126,7 @@ pub trait Store {
     ) -> Result<(), Self::Error>;
 
     /// The place that an op of the client has among the last [`super::RESENT_STEPS`] messages that are not expired; 0 if it has none.
-    fn place_of(&mut self, name: &ClientId, op: u64) -> Result<u64, Self::Error>;
+    fn place_of(&mut self, name: &ClientId, op: u64) -> Result<Option<NonZeroU64>, Self::Error>;
 
     /// Puts a message behind the others, and tells it.
     fn push(&mut self, message: Logged<'_>) -> Result<(), Self::Error>;
@@ -185,7 +186,7 @@ pub trait Store {
     fn remove_place(&mut self, client: &ClientId) -> Result<(), Self::Error>;
 
     /// Who has a place that a connection of that instance holds, by name.
-    fn places_of(&mut self, instance: u32) -> Result<Vec<ClientId>, Self::Error>;
+    fn places_of(&mut self, instance: InstanceNumber) -> Result<Vec<ClientId>, Self::Error>;
 
     /// Tells everybody of a change of the presence table, which connection `origin` has to do with. `new`: nobody knew the client.
     fn tell_presence(

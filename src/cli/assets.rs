@@ -120,7 +120,8 @@ pub(super) fn not_said(listed: &Listed) -> anyhow::Error {
 /// # Errors
 /// When it is not told, or some are not there.
 pub(super) fn found(listed: &Listed, place: &AssetPlace) -> anyhow::Result<()> {
-    let (told, counted) = (Told(place), counted(listed));
+    let told = Told(place);
+    let counted = counted(listed);
     if *place == AssetPlace::Nowhere {
         return Err(not_said(listed));
     }

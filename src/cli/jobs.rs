@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
 use crate::auth::api_tokens::{ApiTokens, Scope};
+use crate::auth::file_error::FileError;
 use crate::config::{JobsArgs, JobsCommand, JobsFrom, JobsLeased};
 
 /// How long the relay may take to answer, beside what a pop may wait.
@@ -118,7 +119,7 @@ impl Relay {
         };
         let token = match &args.api_token_file {
             Some(path) => {
-                let read = std::fs::read_to_string(path);
+                let read = std::fs::read_to_string(path).map_err(FileError::from);
                 let sent = read.and_then(|text| ApiTokens::to_send(&text, Scope::Jobs));
                 Some(sent.with_context(|| format!("--api-token-file {}", path.display()))?)
             }

@@ -174,7 +174,8 @@ impl FromStr for BucketUrl {
         {
             return Err(HINT);
         }
-        let (bucket, prefix) = (bucket.to_owned(), prefix.to_owned());
+        let bucket = bucket.to_owned();
+        let prefix = prefix.to_owned();
         Ok(Self { bucket, prefix })
     }
 }

@@ -1,6 +1,5 @@
 //! The raw flags that say who may enter, and the settings that follow from them: [`Security`].
 
-use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +8,7 @@ use clap::{Args, ValueEnum};
 use super::resolve::ConfigError;
 use super::values::origin;
 use crate::auth::api_tokens::ApiTokens;
+use crate::auth::file_error::{FileError, FileResult};
 use crate::auth::keys::Keys;
 use crate::auth::revoked::Revoked;
 use crate::auth::secret::Secret;
@@ -256,7 +256,7 @@ fn read_keys(
 }
 
 /// A secret that is long enough to sign with.
-fn signing(secret: Secret) -> io::Result<Secret> {
+fn signing(secret: Secret) -> FileResult<Secret> {
     secret.check_length(Secret::MIN_KEY_BYTES)?;
     Ok(secret)
 }
@@ -275,7 +275,7 @@ fn api_tokens(file: Option<&Path>) -> Result<Option<ApiTokens>, ConfigError> {
     }
 }
 
-fn at(flag: &'static str, value: impl std::fmt::Display) -> impl FnOnce(io::Error) -> ConfigError {
+fn at(flag: &'static str, value: impl std::fmt::Display) -> impl FnOnce(FileError) -> ConfigError {
     move |error| ConfigError::new(flag, value, error.to_string())
 }
 

@@ -39,7 +39,7 @@ impl Instance for Told {
         unreachable!("HTTP doesn't connect")
     }
 
-    fn number(&self) -> u32 {
+    fn number(&self) -> crate::protocol::ids::InstanceNumber {
         unreachable!("HTTP doesn't connect")
     }
 

@@ -12,7 +12,7 @@ use super::{
 /// # Errors
 /// Those of the store; then the whole transaction must be given up.
 pub(crate) fn apply<S: Store>(w: &mut Work<'_, S>, op: &Op) -> Res<Answer, S> {
-    if discards(op)
+    if discards(w, op)?
         && let Some(refusal) = sweep::backlog(w)?
     {
         return Ok(Answer::Refused(refusal));
@@ -63,15 +63,16 @@ pub(crate) fn apply<S: Store>(w: &mut Work<'_, S>, op: &Op) -> Res<Answer, S> {
 }
 
 /// Whether it leaves rows to the sweeps, however little it deletes.
-fn discards(op: &Op) -> bool {
-    matches!(
-        op,
+fn discards<S: Store>(w: &mut Work<'_, S>, op: &Op) -> Res<bool, S> {
+    Ok(match op {
         Op::DeleteQueue(_)
-            | Op::Clear { .. }
-            | Op::Seek { .. }
-            | Op::DeleteGroup { .. }
-            | Op::Subscribe { .. }
-    )
+        | Op::Clear { .. }
+        | Op::Seek { .. }
+        | Op::DeleteGroup { .. }
+        | Op::Subscribe { .. } => true,
+        Op::Configure(given) => manage::begins_anew(w, given)?,
+        _ => false,
+    })
 }
 
 /// All steps or none: the store goes back to where it was if one can't be done. A duplicate can't fail it.

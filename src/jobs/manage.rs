@@ -11,13 +11,28 @@ use super::store::Store;
 use super::work::{ENDED, Res, Work, check_name};
 use super::{groups, sweep};
 
-/// A queue gets these settings; those that are not given stay, or are the defaults of a new one.
-pub(crate) fn configure<S: Store>(w: &mut Work<'_, S>, given: &Configure) -> Res<Answer, S> {
+/// What a queue has, and what it is to have.
+struct Change {
+    /// Its key; `None` if it is to be made.
+    known: Option<i64>,
+    before: Options,
+    options: Options,
+}
+
+impl Change {
+    /// All groups begin anew then.
+    fn begins_anew(&self) -> bool {
+        self.known.is_some() && self.options.fifo != self.before.fifo
+    }
+}
+
+/// What the given settings change; or why they can't be had.
+fn change<S: Store>(w: &mut Work<'_, S>, given: &Configure) -> Res<Result<Change, Refusal>, S> {
     let named = check_name("queue", &given.queue)
         .and_then(|()| optional_name("namespace", given.namespace.as_ref()))
         .and_then(|()| optional_name("task", given.task.as_ref()));
     if let Err(refusal) = named {
-        return Ok(Answer::Refused(refusal));
+        return Ok(Err(refusal));
     }
     let known = w.queue_key(&given.queue)?;
     let (before, messages) = match known {
@@ -28,20 +43,32 @@ pub(crate) fn configure<S: Store>(w: &mut Work<'_, S>, given: &Configure) -> Res
     };
     let options = match before.with(&given.options) {
         Ok(options) => options,
-        Err(refusal) => return Ok(Answer::Refused(refusal)),
+        Err(refusal) => return Ok(Err(refusal)),
     };
     if options.fifo != before.fifo && messages > 0 {
         let message = "options.fifo can change only while the queue is empty";
-        return Ok(Answer::Refused(Refusal::conflict("not-empty", message)));
+        return Ok(Err(Refusal::conflict("not-empty", message)));
     }
-    // All groups begin anew then.
-    if known.is_some()
-        && options.fifo != before.fifo
-        && let Some(refusal) = sweep::backlog(w)?
-    {
-        return Ok(Answer::Refused(refusal));
-    }
-    let key = match known {
+    Ok(Ok(Change {
+        known,
+        before,
+        options,
+    }))
+}
+
+/// Whether a queue's groups begin anew with these settings: then what they have is left to the sweeps.
+pub(crate) fn begins_anew<S: Store>(w: &mut Work<'_, S>, given: &Configure) -> Res<bool, S> {
+    Ok(change(w, given)?.is_ok_and(|it| it.begins_anew()))
+}
+
+/// A queue gets these settings; those that are not given stay, or are the defaults of a new one.
+pub(crate) fn configure<S: Store>(w: &mut Work<'_, S>, given: &Configure) -> Res<Answer, S> {
+    let change = match change(w, given)? {
+        Ok(change) => change,
+        Err(refusal) => return Ok(Answer::Refused(refusal)),
+    };
+    let options = change.options;
+    let key = match change.known {
         Some(key) => key,
         None => match create(w, given, options)? {
             Ok(key) => key,
@@ -57,7 +84,7 @@ pub(crate) fn configure<S: Store>(w: &mut Work<'_, S>, given: &Configure) -> Res
             row.task.clone_from(task);
         }
     }
-    if options.fifo != before.fifo {
+    if options.fifo != change.before.fifo {
         restart_groups(w, key)?;
     }
     let row = w.see_queue(key)?;

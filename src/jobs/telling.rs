@@ -18,7 +18,7 @@ use super::push;
 use super::rows::{HookChange, HookDue, HookGap};
 use super::store::Store;
 use super::work::{Res, Work};
-use crate::hooks::told::{Message, Named, Packer, Span, Told};
+use crate::hooks::hook_event::{HookEvent, Message, Named, Packer, Span};
 use crate::hooks::{Hook, Stored};
 use crate::time::millis;
 
@@ -43,7 +43,7 @@ pub(crate) struct Part {
 #[derive(Debug, Default)]
 pub(crate) struct Happening {
     pub(crate) at_ms: i64,
-    pub(crate) told: Vec<Told>,
+    pub(crate) told: Vec<HookEvent>,
     /// Messages that took their places.
     pub(crate) changed: Option<(Named, (u64, u64))>,
     /// Events that there was no memory for.
@@ -70,7 +70,7 @@ impl Tell {
 impl Happening {
     /// The bytes that it takes while it waits.
     pub(crate) fn size(&self) -> usize {
-        128 + self.told.iter().map(Told::size).sum::<usize>()
+        128 + self.told.iter().map(HookEvent::size).sum::<usize>()
     }
 }
 

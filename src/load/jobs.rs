@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use super::latency::Latency;
 use super::report;
 use crate::auth::api_tokens::{ApiTokens, Scope};
+use crate::auth::file_error::FileError;
 use http::Http;
 use ledger::Ledger;
 
@@ -100,6 +101,7 @@ pub async fn run(args: JobsArgs) -> anyhow::Result<bool> {
     let token = match &args.api_token_file {
         Some(path) => {
             let text = std::fs::read_to_string(path);
+            let text = text.map_err(FileError::from);
             let sent = text.and_then(|text| ApiTokens::to_send(&text, Scope::Jobs));
             Some(sent.with_context(|| format!("--api-token-file {}", path.display()))?)
         }

@@ -18,6 +18,7 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 
 use super::{ConnectError, Engine, Fault, Introduction, Listener, Log, LoggedBatch, Published};
+use crate::protocol::ids::InstanceNumber;
 use crate::time;
 use state::State;
 
@@ -59,7 +60,7 @@ struct World {
 struct Link {
     /// What its instance calls it.
     id: u64,
-    number: u32,
+    number: InstanceNumber,
     listener: Arc<dyn Listener>,
     canvases: HashSet<String>,
     late: Vec<(String, Published)>,
@@ -128,7 +129,7 @@ impl MemoryEngine {
         world.cut_off.insert(name.to_owned());
         let instances = world.state.instances.iter();
         let named = instances.filter(|(_, instance)| instance.name == name);
-        let numbers: Vec<u32> = named.map(|(number, _)| *number).collect();
+        let numbers: Vec<InstanceNumber> = named.map(|(number, _)| *number).collect();
         let of_it = |link: &Link| numbers.contains(&link.number);
         let broken: Vec<Link> = world
             .links
@@ -151,7 +152,7 @@ impl MemoryEngine {
     }
 
     /// Nothing was heard of an instance for so much longer.
-    pub fn forget_beats(&self, number: u32, longer_ms: i64) {
+    pub fn forget_beats(&self, number: InstanceNumber, longer_ms: i64) {
         let instances = &mut self.world.lock().state.instances;
         if let Some(instance) = instances.get_mut(&number) {
             instance.beat -= longer_ms;
@@ -164,7 +165,7 @@ impl MemoryEngine {
         let mut heard = Heard::new();
         let instances = world.state.instances.iter();
         let named = instances.filter(|(_, instance)| instance.name == name);
-        let numbers: Vec<u32> = named.map(|(number, _)| *number).collect();
+        let numbers: Vec<InstanceNumber> = named.map(|(number, _)| *number).collect();
         for link in world.links.values_mut() {
             if numbers.contains(&link.number) {
                 link.held_back = back;
@@ -271,7 +272,7 @@ impl World {
         }
     }
 
-    fn connected(&self) -> BTreeSet<u32> {
+    fn connected(&self) -> BTreeSet<InstanceNumber> {
         self.links.values().map(|link| link.number).collect()
     }
 }
@@ -318,7 +319,7 @@ struct MemoryLog {
     engine: Arc<MemoryEngine>,
     me: Arc<Introduction>,
     key: u64,
-    number: u32,
+    number: InstanceNumber,
     era: Arc<str>,
 }
 
@@ -338,7 +339,7 @@ impl Engine for Member {
     fn connect<'a>(
         &'a self,
         link: u64,
-        number: u32,
+        number: Option<InstanceNumber>,
         listener: Arc<dyn Listener>,
     ) -> BoxFuture<'a, Result<Arc<dyn Log>, ConnectError>> {
         let now_ms = self.engine.now_ms();

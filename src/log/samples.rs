@@ -1,6 +1,7 @@
 //! Samples of the instances, for the analytics: small texts that the engine does not read, and that end by themselves.
 
 use super::Reply;
+use crate::protocol::ids::InstanceNumber;
 
 /// How an instance is, and what it did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,5 +42,9 @@ pub trait Samples: Send + Sync {
     fn samples_now(&self) -> Reply<'_, Vec<(String, String)>>;
 
     /// The spans of a series that began then or later: the beginning, the instance's number, the sample.
-    fn samples_since(&self, series: i64, since_ms: i64) -> Reply<'_, Vec<(i64, u32, String)>>;
+    fn samples_since(
+        &self,
+        series: i64,
+        since_ms: i64,
+    ) -> Reply<'_, Vec<(i64, InstanceNumber, String)>>;
 }

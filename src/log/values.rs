@@ -2,7 +2,7 @@
 
 use super::Asks;
 use crate::limits::Logs;
-use crate::protocol::ids::{CanvasId, Epoch};
+use crate::protocol::ids::{CanvasId, Epoch, InstanceNumber};
 
 /// A message to those who subscribed to a canvas.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,7 +140,7 @@ pub struct CanvasHead {
     /// The batch up to which hooks were told of it, the last time that there was something to tell.
     pub told: u64,
     /// The numbers of the instances in the registry.
-    pub instances: Vec<u32>,
+    pub instances: Vec<InstanceNumber>,
     /// The sum of all charges up to batch `n`, and the same of growth: see [`super::Counts`].
     pub charged: u64,
     /// See `charged`.
@@ -243,7 +243,7 @@ pub struct Heartbeat {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OtherInstance {
     /// Its number.
-    pub number: u32,
+    pub number: InstanceNumber,
     /// Its last heartbeat.
     pub beat: i64,
     /// Whether its link is open.
@@ -254,11 +254,11 @@ pub struct OtherInstance {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registered {
     /// Its number.
-    pub number: u32,
+    pub number: InstanceNumber,
     /// Its name, if that is known.
     pub name: Option<String>,
-    /// Its process, 0 if that is not known.
-    pub pid: u32,
+    /// Its process, if that is known.
+    pub pid: Option<u32>,
     /// Its last heartbeat.
     pub beat: i64,
 }

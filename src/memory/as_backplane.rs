@@ -15,7 +15,7 @@ use crate::backplane::{
 use crate::canvas::CanvasState;
 use crate::protocol::client_message::Durable;
 use crate::protocol::features::Features;
-use crate::protocol::ids::{CanvasId, ConnId, InstanceId, Position};
+use crate::protocol::ids::{CanvasId, ConnId, InstanceId, InstanceNumber, Position};
 
 impl Instance for MemoryBackplane {
     fn instance_id(&self) -> &InstanceId {
@@ -26,7 +26,7 @@ impl Instance for MemoryBackplane {
         ConnId::new(self.number, self.conns.fetch_add(1, Ordering::Relaxed))
     }
 
-    fn number(&self) -> u32 {
+    fn number(&self) -> InstanceNumber {
         self.number
     }
 

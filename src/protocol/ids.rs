@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Why a name was refused. The message says what would be right.
@@ -102,6 +103,27 @@ impl ClientId {
     }
 }
 
+/// The number of an instance of a relay. None is given out again, since connections have it in theirs.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct InstanceNumber(pub u32);
+
+impl InstanceNumber {
+    /// Of no instance: where what is done is nobody's, or by a process that is not in the registry yet.
+    pub const NOBODY: Self = Self(0);
+
+    /// Stands for the process itself where a row names a connection.
+    pub fn own_conn(self) -> ConnId {
+        ConnId::new(self, 0)
+    }
+}
+
+impl fmt::Display for InstanceNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// One connection, unique over all instances of a relay and never reused.
 ///
 /// The upper bits are the number of the instance (see [`ConnId::instance`]), so that a message tells where it came from.
@@ -113,19 +135,19 @@ impl ConnId {
     const CONN_BITS: u32 = 36;
 
     /// Connection number `n` of instance number `instance`.
-    pub fn new(instance: u32, n: u64) -> Self {
-        Self((u64::from(instance) << Self::CONN_BITS) | (n & ((1 << Self::CONN_BITS) - 1)))
+    pub fn new(instance: InstanceNumber, n: u64) -> Self {
+        Self((u64::from(instance.0) << Self::CONN_BITS) | (n & ((1 << Self::CONN_BITS) - 1)))
     }
 
     /// The first and the last connection that an instance can have.
-    pub fn all_of(instance: u32) -> (Self, Self) {
+    pub fn all_of(instance: InstanceNumber) -> (Self, Self) {
         (Self::new(instance, 0), Self::new(instance, u64::MAX))
     }
 
     /// The number of the instance that the connection belongs to.
-    pub fn instance(self) -> u32 {
+    pub fn instance(self) -> InstanceNumber {
         // 28 bits are left: instance numbers stay below 2^28.
-        u32::try_from(self.0 >> Self::CONN_BITS).unwrap_or(u32::MAX)
+        InstanceNumber(u32::try_from(self.0 >> Self::CONN_BITS).unwrap_or(u32::MAX))
     }
 }
 
@@ -197,6 +219,9 @@ mod tests {
 
     #[test]
     fn a_connection_tells_its_instance() {
-        assert_eq!(ConnId::new(77, 123_456).instance(), 77);
+        assert_eq!(
+            ConnId::new(InstanceNumber(77), 123_456).instance(),
+            InstanceNumber(77)
+        );
     }
 }

@@ -11,6 +11,7 @@ use super::registry::Entered;
 use super::replies::published;
 use super::{Redis, RedisLog};
 use crate::log::{ConnectError, FORMAT, Listener, differing};
+use crate::protocol::ids::InstanceNumber;
 
 /// For a connection to come about.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -89,7 +90,7 @@ impl Redis {
     pub(super) async fn link(
         &self,
         link: u64,
-        number: u32,
+        number: Option<InstanceNumber>,
         listener: Arc<dyn Listener>,
     ) -> Result<RedisLog, ConnectError> {
         let prefix = Arc::new(std::sync::OnceLock::new());

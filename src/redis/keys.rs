@@ -1,6 +1,6 @@
 //! The names of keys and channels in Redis. Channels are named by the relay, since all databases of a server share them.
 
-use crate::protocol::ids::CanvasId;
+use crate::protocol::ids::{CanvasId, InstanceNumber};
 
 /// The channel of jobs. No canvas has such a name.
 pub(super) const JOBS: &str = "/jobs";
@@ -38,17 +38,17 @@ impl Keys {
     }
 
     /// An instance's hash: its token, name, process, host.
-    pub(super) fn instance(&self, number: u32) -> String {
+    pub(super) fn instance(&self, number: InstanceNumber) -> String {
         format!("{}{number}", self.instance_prefix())
     }
 
     /// A set: the names of the canvases that an instance has loaded.
-    pub(super) fn canvases_of(&self, number: u32) -> String {
+    pub(super) fn canvases_of(&self, number: InstanceNumber) -> String {
         format!("{}:canvases", self.instance(number))
     }
 
     /// A lock with an end: who turns the clients of a dead instance away.
-    pub(super) fn reaping(&self, number: u32) -> String {
+    pub(super) fn reaping(&self, number: InstanceNumber) -> String {
         format!("{}:reaping", self.instance(number))
     }
 
@@ -145,7 +145,7 @@ impl Keys {
     }
 
     /// What an instance listens to for as long as it lives: its connection's end is seen there first. No canvas has such a name.
-    pub(super) fn sign_of_life(&self, relay: &str, number: u32) -> String {
+    pub(super) fn sign_of_life(&self, relay: &str, number: InstanceNumber) -> String {
         format!("{}/{number}", self.channels(relay))
     }
 }

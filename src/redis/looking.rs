@@ -10,7 +10,7 @@ use super::connect::{Subscription, other_format, run_id};
 use super::replies::Head;
 use super::{Redis, RedisConfig, RedisLog, done, script};
 use crate::log::{ConnectError, FORMAT, Fault, Introduction, Listener, Log, Looked, Published};
-use crate::protocol::ids::CanvasId;
+use crate::protocol::ids::{CanvasId, InstanceNumber};
 
 script!(LOOK, "look", counts);
 
@@ -41,7 +41,7 @@ pub struct Relay {
     /// The rules of its processes, in the words of the flags.
     pub rules: String,
     /// The highest number that an instance ever had.
-    pub last_instance: u32,
+    pub last_instance: InstanceNumber,
     /// What Redis says of itself.
     pub server: String,
 }
@@ -96,7 +96,7 @@ impl Redis {
             place,
             relay,
             era: era.unwrap_or_default().into(),
-            number: 0,
+            number: InstanceNumber::NOBODY,
             host: self.host.clone(),
             keys: self.keys.clone(),
             me: self.me.clone(),
@@ -105,7 +105,7 @@ impl Redis {
         Ok(Relay {
             log: Arc::new(log),
             rules: rules.unwrap_or_default(),
-            last_instance: last_instance.unwrap_or(0),
+            last_instance: InstanceNumber(last_instance.unwrap_or(0)),
             server,
         })
     }
@@ -120,7 +120,7 @@ impl Redis {
         ask.cmd("HMGET").arg(self.keys.relay());
         ask.arg(&["id", "format"]);
         ask.cmd("ZRANGE").arg(self.keys.instances()).arg(0).arg(-1);
-        type Known = ((Option<String>, Option<String>), Vec<u32>);
+        type Known = ((Option<String>, Option<String>), Vec<InstanceNumber>);
         let ((id, format), instances): Known = ask.query_async(&mut conn).await?;
         if let (Some(id), Some(format)) = (id, format) {
             if !format.starts_with(MOVING) {

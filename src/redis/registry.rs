@@ -9,7 +9,7 @@ use redis::{FromRedisValue, ParsingError, RedisResult, Script, Value, from_redis
 
 use super::{Redis, RedisLog, done, script};
 use crate::log::{Fault, Heartbeat, OtherInstance, Proof, Registered, Registry, Reply};
-use crate::protocol::ids::CanvasId;
+use crate::protocol::ids::{CanvasId, InstanceNumber};
 
 static ENTER: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/enter.lua")));
 static REMOVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/remove.lua")));
@@ -33,7 +33,7 @@ pub(super) enum Entered {
     In {
         relay: String,
         era: String,
-        number: u32,
+        number: InstanceNumber,
         now_ms: i64,
     },
     /// The relay is of another format.
@@ -72,7 +72,7 @@ impl Redis {
         &self,
         conn: &mut MultiplexedConnection,
         run_id: &str,
-        number: u32,
+        number: Option<InstanceNumber>,
     ) -> RedisResult<Entered> {
         let new = || uuid::Uuid::new_v4().simple().to_string();
         let keys = &self.keys;
@@ -82,7 +82,7 @@ impl Redis {
             .key(keys.instance_prefix())
             .key(keys.awaited())
             .arg(run_id)
-            .arg(number)
+            .arg(number.map_or(0, |number| number.0))
             .arg(&self.me.token)
             .arg(&self.me.instance_id)
             .arg(std::process::id())
@@ -127,11 +127,11 @@ impl Registry for RedisLog {
                 .arg(&self.me.instance_id)
                 .arg(std::process::id())
                 .arg(&self.host);
-            type Beaten = (i64, bool, u64, Vec<(u32, i64)>, i64);
+            type Beaten = (i64, bool, u64, Vec<(InstanceNumber, i64)>, i64);
             let (now_ms, known, commits, mut beats, skew_ms): Beaten =
                 done(&beat, &self.short).await?;
             beats.retain(|(number, _)| *number != self.number);
-            let numbers: Vec<u32> = beats.iter().map(|(number, _)| *number).collect();
+            let numbers: Vec<InstanceNumber> = beats.iter().map(|(number, _)| *number).collect();
             let connected = self.connected(&numbers).await?;
             let others = beats.into_iter().zip(connected);
             let others = others.map(|((number, beat), connected)| OtherInstance {
@@ -198,7 +198,7 @@ impl Registry for RedisLog {
         .boxed()
     }
 
-    fn lease(&self, dead: u32) -> Reply<'_, bool> {
+    fn lease(&self, dead: InstanceNumber) -> Reply<'_, bool> {
         async move {
             let lock = redis::cmd("SET")
                 .arg(self.keys.reaping(dead))
@@ -213,7 +213,7 @@ impl Registry for RedisLog {
         .boxed()
     }
 
-    fn canvases_of(&self, number: u32) -> Reply<'_, Vec<String>> {
+    fn canvases_of(&self, number: InstanceNumber) -> Reply<'_, Vec<String>> {
         async move {
             let mut ask = redis::cmd("SMEMBERS");
             ask.arg(self.keys.canvases_of(number));
@@ -224,7 +224,7 @@ impl Registry for RedisLog {
 
     fn reap<'a>(
         &'a self,
-        dead: u32,
+        dead: InstanceNumber,
         names: &'a [String],
         batch: &'a [u8],
     ) -> Reply<'a, Vec<String>> {
@@ -247,7 +247,7 @@ impl Registry for RedisLog {
         .boxed()
     }
 
-    fn leave(&self, number: u32, beat: Option<i64>) -> Reply<'_, ()> {
+    fn leave(&self, number: InstanceNumber, beat: Option<i64>) -> Reply<'_, ()> {
         async move {
             let keys = &self.keys;
             let mut remove = REMOVE.key(keys.instances());
@@ -271,7 +271,7 @@ impl Registry for RedisLog {
             let mut ask = redis::cmd("ZRANGE");
             ask.arg(self.keys.instances()).arg(0).arg(-1);
             ask.arg("WITHSCORES");
-            let beats: Vec<(u32, f64)> = ask.query_async(conn).await?;
+            let beats: Vec<(InstanceNumber, f64)> = ask.query_async(conn).await?;
             if beats.is_empty() {
                 return Ok(Vec::new());
             }
@@ -285,7 +285,7 @@ impl Registry for RedisLog {
             let found = found.map(|((number, beat), (name, pid))| Registered {
                 number,
                 name,
-                pid: pid.unwrap_or(0),
+                pid,
                 #[expect(
                     clippy::cast_possible_truncation,
                     reason = "milliseconds since the epoch"
@@ -304,11 +304,11 @@ impl RedisLog {
     }
 
     /// Whether each of them has a connection.
-    async fn connected(&self, numbers: &[u32]) -> Result<Vec<bool>, Fault> {
+    async fn connected(&self, numbers: &[InstanceNumber]) -> Result<Vec<bool>, Fault> {
         if numbers.is_empty() {
             return Ok(Vec::new());
         }
-        let sign = |number: &u32| self.keys.sign_of_life(&self.relay, *number);
+        let sign = |number: &InstanceNumber| self.keys.sign_of_life(&self.relay, *number);
         let channels: Vec<String> = numbers.iter().map(sign).collect();
         let ask = redis::cmd("PUBSUB").arg("NUMSUB").arg(&channels).to_owned();
         let found: HashMap<String, u64> = ask.query_async(&mut self.short.clone()).await?;

@@ -1,10 +1,14 @@
 //! The form of Redis's answers and messages.
 
 use redis::aio::MultiplexedConnection;
-use redis::{FromRedisValue, ParsingError, Pipeline, RedisResult, Value, from_redis_value};
+use redis::{
+    FromRedisValue, ParsingError, Pipeline, RedisResult, RedisWrite, ToRedisArgs, ToSingleRedisArg,
+    Value, from_redis_value,
+};
 
 use crate::limits::Logs;
 use crate::log::{Appended, CanvasHead, Fault, LoggedBatch, Published, parse_when};
+use crate::protocol::ids::InstanceNumber;
 
 /// Asks the same of many canvases. `None`: the key of that one is of a wrong kind, which says nothing of the others.
 pub(super) async fn of_each<T: FromRedisValue>(
@@ -19,6 +23,20 @@ pub(super) async fn of_each<T: FromRedisValue>(
     });
     each.collect()
 }
+
+impl FromRedisValue for InstanceNumber {
+    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
+        from_redis_value(value).map(Self)
+    }
+}
+
+impl ToRedisArgs for InstanceNumber {
+    fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
+        self.0.write_redis_args(out);
+    }
+}
+
+impl ToSingleRedisArg for InstanceNumber {}
 
 /// A batch as the log has it.
 pub(super) struct Entry(pub(super) LoggedBatch);

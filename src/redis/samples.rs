@@ -5,6 +5,7 @@ use futures::FutureExt as _;
 
 use super::{RedisLog, done, script};
 use crate::log::{Reply, Sampled, Samples};
+use crate::protocol::ids::InstanceNumber;
 
 script!(PUT, "samples");
 
@@ -46,7 +47,11 @@ impl Samples for RedisLog {
         .boxed()
     }
 
-    fn samples_since(&self, series: i64, since_ms: i64) -> Reply<'_, Vec<(i64, u32, String)>> {
+    fn samples_since(
+        &self,
+        series: i64,
+        since_ms: i64,
+    ) -> Reply<'_, Vec<(i64, InstanceNumber, String)>> {
         async move {
             let mut ask = redis::cmd("ZRANGEBYSCORE");
             ask.arg(self.keys.samples(&series.to_string()));
@@ -59,9 +64,9 @@ impl Samples for RedisLog {
     }
 }
 
-fn parse(member: &str) -> Option<(i64, u32, String)> {
+fn parse(member: &str) -> Option<(i64, InstanceNumber, String)> {
     let mut parts = member.splitn(3, ':');
-    let number = parts.next()?.parse().ok()?;
+    let number = InstanceNumber(parts.next()?.parse().ok()?);
     let at_ms = parts.next()?.parse().ok()?;
     Some((at_ms, number, parts.next()?.to_owned()))
 }

@@ -7,7 +7,7 @@ use futures::FutureExt as _;
 use super::replies::of_each;
 use super::{RedisLog, done, script};
 use crate::log::{Reply, Summaries, Summary};
-use crate::protocol::ids::CanvasId;
+use crate::protocol::ids::{CanvasId, InstanceNumber};
 
 script!(NOTE, "note", counts);
 
@@ -63,7 +63,7 @@ impl Summaries for RedisLog {
             let conn = &mut self.short.clone();
             let mut numbers = redis::cmd("ZRANGE");
             numbers.arg(self.keys.instances()).arg(0).arg(-1);
-            let numbers: Vec<u32> = numbers.query_async(conn).await?;
+            let numbers: Vec<InstanceNumber> = numbers.query_async(conn).await?;
             let mut ask = redis::pipe();
             ask.cmd("ZRANGE").arg(self.keys.leaving()).arg(0).arg(-1);
             ask.cmd("SUNION");

@@ -65,8 +65,8 @@ impl Inner {
 
     /// What this copy is, for a batch that is written now.
     pub(super) fn seen(&self) -> Option<Seen> {
-        let usable = self.state.is_some() && !self.stale;
-        let mark = self.marks.latest.front().filter(|_| usable)?;
+        let good = self.has_good_copy();
+        let mark = self.marks.latest.front().filter(|_| good)?;
         Some(Seen {
             era: self.era_tag()?,
             n: mark.n,
@@ -85,7 +85,7 @@ impl Inner {
         if differs {
             shared.counters.diverged.fetch_add(1, Ordering::Relaxed);
             tracing::error!(
-                %canvas, batch = seen.n, instance = batch.from,
+                %canvas, batch = seen.n, instance = batch.from.0,
                 "the copy of a canvas here differs from that of another instance: it is read anew"
             );
         }

@@ -17,7 +17,7 @@ use crate::backplane::{
 use crate::canvas::CanvasState;
 use crate::protocol::client_message::Durable;
 use crate::protocol::features::Features;
-use crate::protocol::ids::{CanvasId, ConnId, InstanceId, Position};
+use crate::protocol::ids::{CanvasId, ConnId, InstanceId, InstanceNumber, Position};
 use crate::time;
 
 impl ReplicatedBackplane {
@@ -69,7 +69,7 @@ impl Instance for ReplicatedBackplane {
         )
     }
 
-    fn number(&self) -> u32 {
+    fn number(&self) -> InstanceNumber {
         self.shared.number()
     }
 
@@ -144,7 +144,7 @@ impl Carrier for ReplicatedBackplane {
         taken
     }
 
-    fn ring(&self) {
+    fn wake_writer(&self) {
         self.shared.work.notify_one();
     }
 

@@ -240,12 +240,12 @@ impl Replica {
     pub(super) fn touch(&self) -> bool {
         let mut inner = self.inner.lock();
         inner.used = time::now();
-        inner.state.is_some() && !inner.stale
+        inner.has_good_copy()
     }
 
-    /// Whether it has something of the canvas, current or not. Without it the canvas counts as one that is not here.
+    /// See [`Inner::has_copy`].
     pub(super) fn has_copy(&self) -> bool {
-        self.inner.lock().state.is_some()
+        self.inner.lock().has_copy()
     }
 
     pub(super) fn is_unused(&self) -> bool {
@@ -254,11 +254,21 @@ impl Replica {
 
     fn is_in_use(&self) -> bool {
         let inner = self.inner.lock();
-        inner.state.is_some() || inner.sink.is_some()
+        inner.has_copy() || inner.sink.is_some()
     }
 }
 
 impl Inner {
+    /// Whether it has something of the canvas, current or not. Without it the canvas counts as one that is not here.
+    pub(super) fn has_copy(&self) -> bool {
+        self.state.is_some()
+    }
+
+    /// Whether that is what the log has, as far as it is known here.
+    pub(super) fn has_good_copy(&self) -> bool {
+        self.has_copy() && !self.stale
+    }
+
     /// Whether nobody has used it for a while.
     pub(super) fn is_unused(&self) -> bool {
         let untouched = self.state.as_ref().is_some_and(CanvasState::is_untouched);

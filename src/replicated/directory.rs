@@ -221,7 +221,7 @@ impl Shared {
         let now_ms = self.now_ms();
         let stats = members.into_iter().map(|member| InstanceStats {
             instance_id: member.name.unwrap_or_else(|| member.number.to_string()),
-            pid: member.pid,
+            pid: member.pid.unwrap_or(0),
             heartbeat_age_ms: u64::try_from(now_ms - member.beat).unwrap_or(0),
             lag: 0,
         });

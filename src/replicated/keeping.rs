@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
+use futures::stream;
 
 use super::Shared;
 use super::link::Session;
-use super::loading::{PART, PARTS};
+use super::loading::PART;
 use super::replica::{Inner, Replica};
 use crate::canvas::CanvasState;
 use crate::canvas::codec::Frozen;
@@ -127,46 +127,18 @@ impl Shared {
         frozen: Frozen,
     ) -> Result<StoredSnapshot, Fault> {
         let small = frozen.text_bytes() < PART;
-        let begin = move || {
-            let mut pieces = frozen.pieces(PART);
-            (pieces.next().unwrap_or_default(), pieces.next(), pieces)
-        };
-        let (whole, second, pieces) = match small {
-            true => begin(),
-            false => elsewhere(begin).await?,
-        };
-        let Some(second) = second else {
-            replica.inner.lock().snapshot_bytes = whole.len();
-            return Ok(StoredSnapshot {
-                n,
-                name: String::new(),
-                parts: 0,
-                whole,
-            });
-        };
-        let name = uuid::Uuid::new_v4().simple().to_string();
-        let first = stream::iter([whole, second]).map(Ok::<_, Fault>);
-        let rest = stream::try_unfold(pieces, |mut pieces| async {
-            let (piece, pieces) = elsewhere(move || (pieces.next(), pieces)).await?;
+        let parts = stream::try_unfold(frozen.pieces(PART), |mut pieces| async move {
+            let next = move || (pieces.next(), pieces);
+            let (piece, pieces) = match small {
+                true => next(),
+                false => elsewhere(next).await?,
+            };
             Ok(piece.map(|piece| (piece, pieces)))
         });
-        let puts = first.chain(rest).enumerate().map(|(which, piece)| {
-            let name = &name;
-            async move {
-                let piece = piece?;
-                let put = session.log.put_part(&replica.id, name, which, &piece);
-                self.turns.take(put).await.map(|()| piece.len())
-            }
-            .boxed()
-        });
-        let sizes: Vec<usize> = puts.buffer_unordered(PARTS).try_collect().await?;
-        replica.inner.lock().snapshot_bytes = sizes.iter().sum();
-        Ok(StoredSnapshot {
-            n,
-            name,
-            parts: sizes.len(),
-            whole: Vec::new(),
-        })
+        let log = &*session.log;
+        let (snapshot, bytes) = self.turns.store(log, &replica.id, n, parts).await?;
+        replica.inner.lock().snapshot_bytes = bytes;
+        Ok(snapshot)
     }
 
     /// Keeps the messages that may be resumed from, those that nobody has kept yet.
@@ -235,7 +207,8 @@ impl Inner {
     /// The canvas as it is now, to be kept.
     fn take_snapshot(&mut self) -> Option<Held> {
         let state = self.state.as_ref().filter(|_| !self.stale)?;
-        let (frozen, note) = (state.freeze(), self.note());
+        let frozen = state.freeze();
+        let note = self.note();
         Some(Held {
             n: self.n,
             note,
@@ -254,7 +227,8 @@ impl Inner {
     pub(super) fn note(&self) -> Option<String> {
         let state = self.state.as_ref()?;
         let Position { epoch, seq } = state.head();
-        let (objects, members) = (state.objects(), state.members().members.len());
+        let objects = state.objects();
+        let members = state.members().members.len();
         Some(format!("{} {epoch} {seq} {objects} {members}", self.n))
     }
 

@@ -206,8 +206,11 @@ pub(super) async fn begin(shared: &Arc<Shared>) -> Result<(), StartError> {
 async fn connect(shared: &Arc<Shared>) -> Result<Session, ConnectError> {
     let id = shared.link.heard.load(Ordering::Acquire) + 1;
     let hears = Arc::new(Hears(Arc::downgrade(shared)));
-    let log = shared.engine.connect(id, shared.number(), hears).await?;
-    shared.number.store(log.number(), Ordering::Relaxed);
+    let log = shared
+        .engine
+        .connect(id, shared.known_number(), hears)
+        .await?;
+    shared.number.store(log.number().0, Ordering::Relaxed);
     let session = Session { id, log };
     // From here on the old link's messages, if there are any left, are heard no more: they may be of another era.
     shared.canvases.set_era(session.log.era().clone());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use futures::stream::FuturesUnordered;
-use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
+use futures::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::Semaphore;
 
 use super::Shared;
@@ -46,36 +46,46 @@ impl Turns {
         part.await
     }
 
-    /// Stores the parts of a snapshot that is at batch `n`; one that is small stays whole. It is not in force yet.
+    /// Stores the parts of a snapshot that is at batch `n`, each while the next one is made; one of a single part stays
+    /// whole. It is not in force yet. Gives its bytes, too.
     pub(super) async fn store(
         &self,
         log: &dyn Log,
         id: &CanvasId,
         n: u64,
-        bytes: Vec<u8>,
-    ) -> Result<StoredSnapshot, Fault> {
-        if bytes.len() <= PART {
-            return Ok(StoredSnapshot {
+        parts: impl Stream<Item = Result<Vec<u8>, Fault>> + Send,
+    ) -> Result<(StoredSnapshot, usize), Fault> {
+        let mut parts = std::pin::pin!(parts);
+        let whole = parts.try_next().await?.unwrap_or_default();
+        let Some(second) = parts.try_next().await? else {
+            let bytes = whole.len();
+            let snapshot = StoredSnapshot {
                 n,
                 name: String::new(),
                 parts: 0,
-                whole: bytes,
-            });
-        }
+                whole,
+            };
+            return Ok((snapshot, bytes));
+        };
         let name = uuid::Uuid::new_v4().simple().to_string();
-        let mut puts = Vec::with_capacity(bytes.len() / PART + 1);
-        for (which, part) in bytes.chunks(PART).enumerate() {
-            let put = log.put_part(id, &name, which, part);
-            puts.push(self.take(put).boxed());
-        }
-        let puts = stream::iter(puts).buffer_unordered(PARTS);
-        puts.try_collect::<()>().await?;
-        Ok(StoredSnapshot {
+        let first = stream::iter([whole, second]).map(Ok);
+        let puts = first.chain(parts).enumerate().map(|(which, part)| {
+            let name = &name;
+            async move {
+                let part = part?;
+                let put = log.put_part(id, name, which, &part);
+                self.take(put).await.map(|()| part.len())
+            }
+            .boxed()
+        });
+        let sizes: Vec<usize> = puts.buffer_unordered(PARTS).try_collect().await?;
+        let snapshot = StoredSnapshot {
             n,
             name,
-            parts: bytes.len().div_ceil(PART),
+            parts: sizes.len(),
             whole: Vec::new(),
-        })
+        };
+        Ok((snapshot, sizes.iter().sum()))
     }
 }
 
@@ -124,7 +134,7 @@ impl Shared {
         let (copy, snapshot) = {
             let mut inner = replica.inner.lock();
             inner.unreadable(&replica.id, &fault);
-            (inner.state.is_some(), inner.snapshot_id.clone())
+            (inner.has_copy(), inner.snapshot_id.clone())
         };
         if copy {
             // What was here before is better than nothing.
@@ -272,11 +282,11 @@ impl Shared {
         replica: &Arc<Replica>,
         parts: Parts,
     ) -> Result<(), Fault> {
-        let (rules, hearing) = (self.rules, self.hearing(replica));
-        let built = time::aside(move || rebuilt(parts, rules, &hearing));
-        let built = built.await.map_err(|e| Fault::NotNow(e.to_string()))?;
-        let built = built.map_err(Fault::Canvas)?;
-        if replica.install(session, built, self) {
+        let rules = self.rules;
+        let hearing = self.hearing(replica);
+        let building = time::aside(move || rebuilt(parts, rules, &hearing));
+        let built = building.await.map_err(|e| Fault::NotNow(e.to_string()))?;
+        if replica.install(session, built.map_err(Fault::Canvas)?, self) {
             // What was done by the old rules must not be done again by the new ones.
             self.keep_now(session, replica, false).await?;
         }

@@ -143,7 +143,7 @@ impl Shared {
     /// Somebody can't read the snapshot of that name: whoever has a copy puts it back.
     pub(super) fn put_back_snapshot(&self, replica: &Arc<Replica>, name: String) {
         let mut inner = replica.inner.lock();
-        if inner.state.is_none() {
+        if !inner.has_copy() {
             return;
         }
         let why = "its snapshot can't be read".to_owned();
@@ -160,7 +160,7 @@ impl Shared {
         if inner.gone_word.as_deref() == Some(word) {
             inner.gone_word = None;
         }
-        let here = inner.state.is_some();
+        let here = inner.has_copy();
         if here && (inner.stale || inner.era != Some(self.canvases.era())) {
             // It is read anew, and then found out.
             drop(inner);
@@ -268,8 +268,8 @@ impl Inner {
     /// What has to be done before it is a copy of what the log has.
     pub(super) fn needs(&mut self) -> Needs {
         match () {
-            () if self.state.is_none() && std::mem::take(&mut self.asked_in_vain) => Needs::Leaving,
-            () if self.state.is_none() => Needs::Nothing,
+            () if !self.has_copy() && std::mem::take(&mut self.asked_in_vain) => Needs::Leaving,
+            () if !self.has_copy() => Needs::Nothing,
             () if self.damage.is_some() => Needs::Mending,
             () if self.stale => Needs::Everything,
             () if self.is_behind() => Needs::Batches,
@@ -279,7 +279,7 @@ impl Inner {
 
     /// In that era, which is this copy's, the log is not so far: the canvas is not the one that was here.
     pub(super) fn begun_anew(&mut self, era: &Arc<str>) {
-        self.stale |= self.state.is_some() && self.era.as_ref() == Some(era);
+        self.stale |= self.has_copy() && self.era.as_ref() == Some(era);
     }
 
     /// Whether what is committed now is what follows from this copy.

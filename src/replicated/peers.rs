@@ -16,7 +16,7 @@ use crate::canvas::Command;
 use crate::canvas::codec::encode_batch;
 use crate::limits::HEARTBEAT_STALE;
 use crate::log::{Fault, NOBODY, OtherInstance, Registered};
-use crate::protocol::ids::CanvasId;
+use crate::protocol::ids::{CanvasId, InstanceNumber};
 use crate::time;
 
 /// Looks in a row that find an instance's connection gone until it counts as dead: one that lost it comes back sooner.
@@ -36,7 +36,7 @@ pub(super) struct Peer {
 #[derive(Default)]
 pub(super) struct Dead {
     /// Each with the last heartbeat that is known of it.
-    numbers: Mutex<HashMap<u32, i64>>,
+    numbers: Mutex<HashMap<InstanceNumber, i64>>,
     wakeup: Notify,
 }
 
@@ -44,7 +44,7 @@ impl Shared {
     pub(super) async fn beat(
         &self,
         session: &Session,
-        peers: &mut HashMap<u32, Peer>,
+        peers: &mut HashMap<InstanceNumber, Peer>,
         dead: &Dead,
     ) -> Result<(), Fault> {
         let sent_ms = self.now_ms();
@@ -66,7 +66,8 @@ impl Shared {
             tracing::warn!("this instance was taken for dead, and goes on");
             self.list(session).await?;
         }
-        let known = |number: &u32| beaten.others.iter().any(|other| other.number == *number);
+        let known =
+            |number: &InstanceNumber| beaten.others.iter().any(|other| other.number == *number);
         peers.retain(|number, _| known(number));
         for other in &beaten.others {
             let number = other.number;
@@ -128,14 +129,14 @@ pub(super) async fn reap_all(shared: &Arc<Shared>, dead: &Dead) -> String {
     }
 }
 
-async fn reap(session: &Session, number: u32, beat: i64) -> Result<(), Fault> {
+async fn reap(session: &Session, number: InstanceNumber, beat: i64) -> Result<(), Fault> {
     if !session.log.lease(number).await? {
         return Ok(());
     }
     let names = session.log.canvases_of(number).await?;
     let canvases = names.len();
     tracing::warn!(
-        instance = number,
+        instance = number.0,
         canvases,
         "an instance died: its clients are away"
     );
@@ -148,7 +149,7 @@ async fn reap(session: &Session, number: u32, beat: i64) -> Result<(), Fault> {
         for canvas in session.log.reap(number, some, &gone).await? {
             // Whoever reads it, if it can be read again, finds its ghosts.
             tracing::warn!(
-                instance = number,
+                instance = number.0,
                 canvas,
                 "the clients of a dead instance stay on a canvas that accepts no changes"
             );
@@ -187,14 +188,19 @@ pub(super) async fn unregister(shared: &Shared) {
 
 impl Inner {
     /// Clients whose instance is not in the registry are away: it died while this could not be read, or its list was lost.
-    pub(super) fn turn_ghosts_away(&self, canvas: &CanvasId, registered: &[u32], shared: &Shared) {
+    pub(super) fn turn_ghosts_away(
+        &self,
+        canvas: &CanvasId,
+        registered: &[InstanceNumber],
+        shared: &Shared,
+    ) {
         let Some(state) = &self.state else { return };
         let here = state
             .members()
             .members
             .into_iter()
             .filter(|member| !member.away);
-        let of: BTreeSet<u32> = here.map(|member| member.conn.instance()).collect();
+        let of: BTreeSet<InstanceNumber> = here.map(|member| member.conn.instance()).collect();
         let own = shared.number();
         for instance in of {
             if instance != own && !registered.contains(&instance) {

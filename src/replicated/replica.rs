@@ -147,7 +147,7 @@ impl Replica {
     /// A batch was told in that era. It waits while the copy is of another one: where the engine lost something it may not be what follows.
     pub(super) fn hear(&self, kept: LoggedBatch, era: &Arc<str>, shared: &Shared) -> Heard {
         let mut inner = self.inner.lock();
-        let ready = inner.state.is_some() && !inner.stale && inner.era.as_ref() == Some(era);
+        let ready = inner.has_good_copy() && inner.era.as_ref() == Some(era);
         if ready && kept.n <= inner.n {
             return Heard::Done;
         }
@@ -198,7 +198,7 @@ impl Replica {
             return false;
         }
         for kept in batches {
-            if kept.n > inner.n + 1 || inner.state.is_none() {
+            if kept.n > inner.n + 1 || !inner.has_copy() {
                 return false;
             }
             if kept.n == inner.n + 1 {
@@ -221,9 +221,11 @@ impl Replica {
         }
         let head = built.head;
         let before = inner.state.replace(built.state);
-        (inner.n, inner.last_known) = (head.n, head.n);
+        inner.n = head.n;
+        inner.last_known = head.n;
         inner.chain = head.chain;
-        (inner.charged, inner.grown) = (head.charged, head.grown);
+        inner.charged = head.charged;
+        inner.grown = head.grown;
         inner.used_at_ms = head.used_at_ms;
         inner.stale = false;
         inner.era = Some(session.log.era().clone());
@@ -235,11 +237,12 @@ impl Replica {
         let told = (head.told, head.saved);
         inner.untold.restart(told, built.untold, &shared.telling);
         if inner.untold.since().is_some() {
-            shared.telling.ring(self.key);
+            shared.telling.wake(self.key);
         }
         if before.is_some() && !inner.begin_anew() {
             // Nobody is here: who was, and left, may be there again.
-            let (instance, died) = (shared.number(), false);
+            let instance = shared.number();
+            let died = false;
             let gone = Command::InstanceGone { instance, died };
             shared.ask(self.id.clone(), gone);
         }
@@ -319,12 +322,12 @@ impl Inner {
 
     /// Whether something was missed that has to be read.
     pub(super) fn is_behind(&self) -> bool {
-        self.state.is_some() && (self.dropped || !self.ahead.is_empty())
+        self.has_copy() && (self.dropped || !self.ahead.is_empty())
     }
 
     /// Whether it has to be read, whole or in part.
     pub(super) fn wants_reading(&self) -> bool {
-        self.is_behind() || self.state.is_some() && self.stale
+        self.is_behind() || self.has_copy() && self.stale
     }
 
     fn has_room_ahead(&self, kept: &LoggedBatch) -> bool {
@@ -359,7 +362,8 @@ impl Inner {
 
     fn apply(&mut self, key: CanvasKey, batch: Batch, kept: &LoggedBatch, shared: &Shared) {
         let asks = asks_of(&batch.commands);
-        (self.charged, self.grown) = (self.charged + asks.charge, self.grown + asks.growth);
+        self.charged += asks.charge;
+        self.grown += asks.growth;
         if asks.uses {
             self.used_at_ms = kept.at_ms;
         }
@@ -375,7 +379,7 @@ impl Inner {
         let deliveries = state.apply_batch(batch, kept.at_ms);
         if let Some(happened) = heard(state, kept.n, kept.at_ms, kept.hooks) {
             self.untold.add(happened, &shared.telling);
-            shared.telling.ring(key);
+            shared.telling.wake(key);
         }
         for delivery in deliveries {
             match &delivery {

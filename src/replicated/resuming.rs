@@ -89,8 +89,8 @@ impl Shared {
     ) -> Result<bool, Fault> {
         let (here, own_chain) = {
             let mut inner = replica.inner.lock();
-            if inner.state.is_none() || inner.stale {
-                return Ok(inner.state.is_none());
+            if !inner.has_good_copy() {
+                return Ok(!inner.has_copy());
             }
             if inner.era.as_ref() == Some(session.log.era()) {
                 // It is the same era: nothing was lost. What was told meanwhile is read.
@@ -134,10 +134,7 @@ impl Shared {
     async fn begin_epochs(&self, session: &Session, all: &[Arc<Replica>]) -> Result<(), Fault> {
         let mut opens = Vec::new();
         for replica in all {
-            let here = {
-                let inner = replica.inner.lock();
-                inner.state.is_some() && !inner.stale
-            };
+            let here = replica.inner.lock().has_good_copy();
             if here {
                 opens.push(session.log.open(&replica.id, opening(), false));
             }

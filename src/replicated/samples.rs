@@ -16,6 +16,7 @@ use super::{ReplicatedBackplane, Shared};
 use crate::analytics::ring::Ring;
 use crate::analytics::{Grain, Kept, Note, Now, Sample, Store};
 use crate::log::{Fault, Sampled, SampledSpan};
+use crate::protocol::ids::InstanceNumber;
 use crate::time::wall_ms;
 
 /// Notes that wait for the engine: some minutes of a busy process. The oldest are lost.
@@ -103,10 +104,10 @@ impl LogSamples {
             now.started_ms -= ahead_ms;
             Some((name, now))
         };
-        let span = |(at, number, text): (i64, u32, String)| {
+        let span = |(at, number, text): (i64, InstanceNumber, String)| {
             let sample: Sample = serde_json::from_str(&text).ok()?;
             let at = to_step(at - ahead_ms, series);
-            (at >= since_ms).then(|| (at, i64::from(number), sample))
+            (at >= since_ms).then(|| (at, i64::from(number.0), sample))
         };
         Ok(Kept {
             now: now.into_iter().filter_map(said).collect(),

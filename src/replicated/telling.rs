@@ -81,7 +81,7 @@ impl Telling {
     }
 
     /// There is something to tell.
-    pub(super) fn ring(&self, key: CanvasKey) {
+    pub(super) fn wake(&self, key: CanvasKey) {
         self.waiting.lock().insert(key);
         self.work.notify_one();
     }

@@ -220,8 +220,8 @@ pub(crate) async fn put(log: &dyn Log, id: &CanvasId, state: &CanvasState) -> Re
         _ => return Err(Fault::Canvas("it was not taken".to_owned())),
     };
     put_messages(log, id, state).await?;
-    let bytes = state.freeze().encode();
-    let snapshot = Turns::default().store(log, id, n, bytes).await?;
+    let parts = stream::iter(state.freeze().pieces(PART).map(Ok));
+    let (snapshot, _) = Turns::default().store(log, id, n, parts).await?;
     let Position { epoch, seq } = state.head();
     let note = format!("{n} {epoch} {seq} {} 0", state.objects());
     log.save(id, &snapshot, &note, true).await?;

@@ -15,6 +15,7 @@ use crate::backplane::intake::Look;
 use crate::canvas::{CanvasState, Command};
 use crate::limits::{MAX_QUEUE_WAIT, MEMORY_SWEEP};
 use crate::log::{Counts, Fault, Summary};
+use crate::protocol::ids::InstanceNumber;
 use crate::time;
 
 /// How often an instance says that it lives, and looks whether the others do.
@@ -130,7 +131,8 @@ impl Shared {
     ) -> Result<(), Fault> {
         ticked.retain(|_, at| time::since(*at) < TICK_PAUSE);
         let mut keys: Vec<CanvasKey> = self.canvases.active.lock().iter().copied().collect();
-        let (now_ms, began) = (self.now_ms(), time::now());
+        let now_ms = self.now_ms();
+        let began = time::now();
         // From another place each time, so that none is left out for good.
         let from = usize::try_from(now_ms).unwrap_or(0) % keys.len().max(1);
         keys.rotate_left(from);
@@ -223,7 +225,7 @@ struct Found {
 }
 
 impl Replica {
-    fn look(&self, now_ms: i64, own: u32) -> Found {
+    fn look(&self, now_ms: i64, own: InstanceNumber) -> Found {
         let inner = self.inner.lock();
         let due = inner.state.as_ref().and_then(CanvasState::due_at_ms);
         Found {
@@ -235,7 +237,7 @@ impl Replica {
         }
     }
 
-    fn has_members_of(&self, instance: u32) -> bool {
+    fn has_members_of(&self, instance: InstanceNumber) -> bool {
         let inner = self.inner.lock();
         let members = inner.state.as_ref().map(|state| state.members().members);
         members.is_some_and(|all| all.iter().any(|m| !m.away && m.conn.instance() == instance))
@@ -244,11 +246,12 @@ impl Replica {
 
 impl Inner {
     /// What there is to be noted of it. The lowest instance with members does so.
-    fn change(&mut self, own: u32) -> Option<(String, Counts)> {
+    fn change(&mut self, own: InstanceNumber) -> Option<(String, Counts)> {
         if self.noted == self.n || self.stale {
             return None;
         }
-        let (note, counts) = (self.note()?, self.counts()?);
+        let note = self.note()?;
+        let counts = self.counts()?;
         self.noted = self.n;
         let first = self.state.as_ref().and_then(CanvasState::lowest_instance);
         let ours = first.is_none_or(|first| first == own);
@@ -256,7 +259,7 @@ impl Inner {
     }
 
     /// Copies are alike: the lowest instance with members keeps a snapshot, the others only if it does not.
-    fn wants_snapshot(&self, own: u32) -> bool {
+    fn wants_snapshot(&self, own: InstanceNumber) -> bool {
         let enough = SNAPSHOT_AFTER.max(self.snapshot_bytes / 2);
         let Some(state) = self.state.as_ref().filter(|_| self.unsaved >= enough) else {
             return false;

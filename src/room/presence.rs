@@ -12,7 +12,7 @@ use self::numbers::Numbers;
 use super::Latest;
 use crate::backplane::{Author, Member, PresenceChange, PresenceEvent, PresenceTable};
 use crate::protocol::encoding::Encoding;
-use crate::protocol::ids::{ClientId, ConnId};
+use crate::protocol::ids::{ClientId, ConnId, InstanceNumber};
 use crate::protocol::server_message::{
     LeaveReason, Users, presence, user_connected, user_disconnected,
 };
@@ -74,7 +74,7 @@ pub struct Roster {
     present: People,
     numbers: Numbers,
     /// How many are on each instance, and not away.
-    here: BTreeMap<u32, usize>,
+    here: BTreeMap<InstanceNumber, usize>,
     lists: Lists,
     /// The time of the latest event.
     now: Option<Instant>,
@@ -157,23 +157,23 @@ impl Roster {
     }
 
     /// How many are on other instances, and not away.
-    pub fn remote(&self, instance: u32) -> usize {
+    pub fn remote(&self, instance: InstanceNumber) -> usize {
         let others = self.here.iter().filter(|(on, _)| **on != instance);
         others.map(|(_, count)| count).sum()
     }
 
     /// Whether somebody is there.
-    pub fn has_remote(&self, instance: u32) -> bool {
+    pub fn has_remote(&self, instance: InstanceNumber) -> bool {
         self.remote(instance) > 0
     }
 
     /// Whether the client is one of them.
-    pub fn is_remote(&self, client: &ClientId, instance: u32) -> bool {
+    pub fn is_remote(&self, client: &ClientId, instance: InstanceNumber) -> bool {
         let present = self.client(client);
         present.is_some_and(|p| !p.member.away && p.member.conn.instance() != instance)
     }
 
-    fn count(here: &mut BTreeMap<u32, usize>, member: &Member, comes: bool) {
+    fn count(here: &mut BTreeMap<InstanceNumber, usize>, member: &Member, comes: bool) {
         if member.away {
             return;
         }

@@ -18,7 +18,7 @@ use crate::backplane::{
 };
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::features::Features;
-use crate::protocol::ids::{ClientId, ConnId, Epoch, Position};
+use crate::protocol::ids::{ClientId, ConnId, Epoch, InstanceNumber, Position};
 use crate::protocol::server_message as say;
 
 mod arrivals;
@@ -120,7 +120,7 @@ enum Reading {
 pub struct State<L> {
     settings: Arc<Settings>,
     /// This instance's number.
-    instance: u32,
+    instance: InstanceNumber,
     canvas: Option<crate::backplane::Canvas>,
     epoch: Epoch,
     /// The last `seq` that was fanned out.
@@ -151,7 +151,7 @@ pub struct State<L> {
 
 impl<L: Link> State<L> {
     /// A room that is not open yet.
-    pub fn new(settings: Arc<Settings>, instance: u32) -> Self {
+    pub fn new(settings: Arc<Settings>, instance: InstanceNumber) -> Self {
         let quiet = settings.cursor_quiet;
         Self {
             settings,

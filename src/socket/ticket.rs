@@ -57,6 +57,7 @@ mod tests {
     use super::*;
     use crate::backplane::{SEAL_BYTES, seal};
     use crate::protocol::ids::InstanceId;
+    use crate::protocol::ids::InstanceNumber;
 
     struct Relay(&'static [u8], InstanceId);
 
@@ -66,11 +67,11 @@ mod tests {
         }
 
         fn new_conn(&self) -> ConnId {
-            ConnId::new(1, 1)
+            ConnId::new(InstanceNumber(1), 1)
         }
 
-        fn number(&self) -> u32 {
-            1
+        fn number(&self) -> crate::protocol::ids::InstanceNumber {
+            InstanceNumber(1)
         }
 
         fn seal(&self, what: &[u8]) -> [u8; SEAL_BYTES] {
@@ -86,7 +87,7 @@ mod tests {
     fn a_session_is_of_its_canvas_and_its_relay() {
         let (ours, other) = (relay(b"ours"), relay(b"other"));
         let canvas = |name| CanvasId::parse(name).unwrap();
-        let (board, conn) = (canvas("board"), ConnId::new(7, 9));
+        let (board, conn) = (canvas("board"), ConnId::new(InstanceNumber(7), 9));
         let name = issue(&ours, &board, conn);
         assert_eq!(check(&relay(b"ours"), &board, &name), Some(conn));
         assert_eq!(check(&other, &board, &name), None);
@@ -104,7 +105,7 @@ mod tests {
     fn a_session_ends() {
         let (ours, board) = (relay(b"ours"), CanvasId::parse("board").unwrap());
         let ended = now() - CLOCKS.as_secs() - 1;
-        let name = issued(&ours, &board, ConnId::new(7, 9), ended);
+        let name = issued(&ours, &board, ConnId::new(InstanceNumber(7), 9), ended);
         assert_eq!(check(&ours, &board, &name), None);
     }
 }

@@ -13,22 +13,21 @@ mod quotas;
 mod sweeps;
 
 use std::collections::{BTreeMap, HashMap};
-use std::num::NonZeroI64;
+use std::num::{NonZeroI64, NonZeroU64};
 use std::sync::Arc;
 
 use rusqlite::{Connection, params};
 
-use super::carried::QueueRow;
 use super::hooks::Stage;
-use super::instances::InstanceNumber;
-use super::sql;
-use super::tail::{Committed, Ids};
 use crate::backplane::intake::Waiting;
 use crate::backplane::{Author, CanvasKey, Entry, Refusal};
 use crate::canvas::{ClientRow, Head, Moment, ObjectLog, OpenObject, Rules};
 use crate::limits::Quotas;
-use crate::protocol::ids::{ClientId, ConnId};
-use crate::sqlite::store_error::{StoreError, StoreResult};
+use crate::protocol::ids::{ClientId, ConnId, InstanceNumber};
+use crate::sqlite::delivery::carried::QueueRow;
+use crate::sqlite::delivery::tail::{Committed, Ids};
+use crate::sqlite::storage::sql;
+use crate::sqlite::storage::store_error::{StoreError, StoreResult};
 use canvas::Rows;
 pub(super) use clients::Counted;
 use queued::Queued;
@@ -256,7 +255,7 @@ impl<'a> Txn<'a> {
                 last_seq,
             } = &client.row;
             let op = last_op.cast_signed();
-            let seq = last_seq.cast_signed();
+            let seq = last_seq.map_or(0, NonZeroU64::get).cast_signed();
             let name = client.name.as_str();
             set_client.execute(params![client.key, name, subject, op, seq, self.now_ms])?;
         }

@@ -7,33 +7,35 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::{SqliteBackplane, reader, watermarks};
+use super::SqliteBackplane;
+use super::reader;
 use crate::backplane::{
     Answer, Author, Canvas, Carrier, Directory, Entry, Found, Instance, Lifecycle, Opened, Outcome,
     Post, PresenceTable, Read, Reader, Refusal, SEAL_BYTES, Sink, Snapshot, Stats,
 };
 use crate::protocol::client_message::Durable;
 use crate::protocol::features::Features;
-use crate::protocol::ids::{CanvasId, ConnId, InstanceId, Position};
+use crate::protocol::ids::{CanvasId, ConnId, InstanceId, InstanceNumber, Position};
+use crate::sqlite::upkeep::watermarks;
 
 impl Instance for SqliteBackplane {
     fn instance_id(&self) -> &InstanceId {
-        &self.shared.config.instance_id
+        &self.instance_id
     }
 
     fn new_conn(&self) -> ConnId {
         ConnId::new(
-            self.shared.own.setup.number.0,
+            self.own.setup.number,
             self.conns.fetch_add(1, Ordering::Relaxed),
         )
     }
 
-    fn number(&self) -> u32 {
-        self.shared.own.setup.number.0
+    fn number(&self) -> InstanceNumber {
+        self.own.setup.number
     }
 
     fn seal(&self, what: &[u8]) -> [u8; SEAL_BYTES] {
-        self.shared.peers.sealed(what)
+        self.peers.sealed(what)
     }
 }
 
@@ -45,7 +47,7 @@ impl Reader for SqliteBackplane {
         max_bytes: usize,
     ) -> Answer<'a, Read> {
         let key = canvas.key;
-        let clock = self.shared.clock;
+        let clock = self.clock;
         self.reader
             .read(move |conn| reader::log(conn, key, after, max_bytes, clock.now_ms()))
             .boxed()
@@ -58,7 +60,7 @@ impl Reader for SqliteBackplane {
         max_bytes: usize,
     ) -> Answer<'a, Read> {
         let key = canvas.key;
-        let clock = self.shared.clock;
+        let clock = self.clock;
         self.reader
             .read(move |conn| {
                 reader::log_for(conn, key, (after, understood), max_bytes, clock.now_ms())
@@ -87,22 +89,19 @@ impl Carrier for SqliteBackplane {
     }
 
     fn close(&self, canvas: &Canvas, sink: &Arc<dyn Sink>) {
-        self.shared.tail.close(canvas.key, sink);
+        self.tail.close(canvas.key, sink);
     }
 
     fn put(&self, canvas: &Canvas, entry: Entry) -> Result<(), Refusal> {
-        let taken = self.shared.intake.append(canvas, entry);
+        let taken = self.intake.append(canvas, entry);
         if taken.is_err() {
-            self.shared
-                .counters
-                .overloaded
-                .fetch_add(1, Ordering::Relaxed);
+            self.counters.overloaded.fetch_add(1, Ordering::Relaxed);
         }
         taken
     }
 
-    fn ring(&self) {
-        self.shared.intake.notify();
+    fn wake_writer(&self) {
+        self.intake.notify();
     }
 
     fn forward<'a>(&'a self, canvas: &'a CanvasId, conn: ConnId, post: Post) -> Answer<'a, bool> {
@@ -147,7 +146,7 @@ impl Directory for SqliteBackplane {
 
 impl Lifecycle for SqliteBackplane {
     fn last_commit(&self) -> Duration {
-        Duration::from_micros(self.shared.counters.last_commit_us.load(Ordering::Relaxed))
+        Duration::from_micros(self.counters.last_commit_us.load(Ordering::Relaxed))
     }
 
     fn ready<'a>(&'a self) -> Answer<'a, ()> {
@@ -155,9 +154,9 @@ impl Lifecycle for SqliteBackplane {
     }
 
     fn stats<'a>(&'a self) -> Answer<'a, Stats> {
-        let shared = self.shared.clone();
+        let parts = self.numbers.clone();
         self.reader
-            .read(move |conn| watermarks::stats(conn, &shared))
+            .read(move |conn| watermarks::stats(conn, &parts))
             .boxed()
     }
 

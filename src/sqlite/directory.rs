@@ -4,19 +4,17 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::apply::Txn;
-use super::commands::Command;
+use super::SqliteBackplane;
+use super::command::Command;
 use super::reader::unavailable;
-use super::rows::Ephemeral;
-use super::store_error::StoreResult;
-use super::{SqliteBackplane, rows, sql};
 use crate::backplane::{
-    Author, Canvas, CanvasKey, Carrier, Delivery, Entry, Found, Outcome, Post, Unavailable, Usage,
+    Author, Canvas, CanvasKey, Carrier, Entry, Found, Outcome, Post, Unavailable, Usage,
 };
 use crate::canvas::quotas::room_for_canvas;
 use crate::limits::PUBLISH_WAIT;
 use crate::protocol::client_message::Durable;
 use crate::protocol::ids::{CanvasId, ConnId, Epoch, Position};
+use crate::sqlite::storage::sql;
 
 /// Who is where, with what there is. Not of the hot path: it counts all who are online.
 const ACTIVE: &str = "SELECT c.key, c.epoch, c.seq, c.objects, p.members,
@@ -45,7 +43,7 @@ impl SqliteBackplane {
         let id = id.clone();
         let made = self.ask(|key| Command::CreateCanvas { id, key }).await?;
         made.ok_or_else(|| {
-            let there = room_for_canvas(&self.shared.config.rules.quotas, u64::MAX);
+            let there = room_for_canvas(&self.own.setup.quotas, u64::MAX);
             there.map_or_else(Unavailable::Full, |()| {
                 unavailable("the canvas was not made")
             })
@@ -99,11 +97,7 @@ impl SqliteBackplane {
         author: Arc<Author>,
         message: Durable,
     ) -> impl Future<Output = Result<Outcome, Unavailable>> + Send + use<> {
-        let ended = self
-            .shared
-            .tail
-            .waiters
-            .wait_for(author.conn, message.ops().len());
+        let ended = self.tail.waiters.wait_for(author.conn, message.ops().len());
         let taken = self.append(canvas, Entry::Durable { author, message });
         async move {
             if let Err(refusal) = taken {
@@ -123,7 +117,7 @@ impl SqliteBackplane {
         conn: ConnId,
         post: Post,
     ) -> Result<bool, Unavailable> {
-        if self.shared.peers.is_empty() {
+        if self.peers.is_empty() {
             return Ok(false);
         }
         let Some(found) = self.find_canvas(canvas).await? else {
@@ -167,31 +161,4 @@ fn found(id: CanvasId, row: &Row<'_>) -> rusqlite::Result<Found> {
             used_at_ms: row.get(7)?,
         }),
     })
-}
-
-impl Txn<'_> {
-    /// Empties a canvas; gives the head, since the numbers go on: a row of before is never one of after.
-    pub(super) fn delete_canvas(&mut self, key: CanvasKey, epoch: Epoch) -> StoreResult<u64> {
-        if !self.conn.prepare_cached(sql::HEAD)?.exists([key])? {
-            return Ok(0);
-        }
-        let seq = self.canvas(key)?.head().seq;
-        if let Some(stage) = &mut self.hooks {
-            stage.deleted(self.conn, key, seq)?;
-        }
-        self.canvas(key)?.restart(epoch)?;
-        self.count_stored(key)?;
-        Ok(seq)
-    }
-
-    pub(super) fn kick(&mut self, key: CanvasKey, conn: ConnId) -> StoreResult<()> {
-        let delivery = Delivery::Kick { conn };
-        let row = Ephemeral {
-            kind: rows::KICK,
-            origin: self.setup.number.own_conn(),
-            client: "",
-            payload: &rows::kick(conn),
-        };
-        self.row(key, &row, delivery)
-    }
 }

@@ -1,17 +1,16 @@
 //! Reads everything in a file as plain rows, which carry it to another store. All of it is of one moment.
 
 use std::fs::File;
-use std::num::NonZeroI64;
+use std::num::{NonZeroI64, NonZeroU64};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension, params};
 use rustix::fs::{FlockOperation, flock};
 
-use super::generation::Generation;
+use super::hooks;
 use super::jobs::store::SqlStore;
-use super::store_error::StoreResult;
-use super::{clock, hooks, instances, reader, sql};
+use super::reader;
 use crate::backplane::CanvasKey;
 use crate::canvas::{ClientRow, Contents, KeptClient, KeptMessage, KeptObject};
 use crate::hooks::Stored;
@@ -21,7 +20,11 @@ use crate::jobs::telling::due::PARKED;
 use crate::jobs::telling::kept::KeptHooks;
 use crate::limits::CHAT_HISTORY;
 use crate::protocol::client_message::Kind;
-use crate::protocol::ids::{CanvasId, ClientId, ConnId, Epoch, Position};
+use crate::protocol::ids::{CanvasId, ClientId, ConnId, Epoch, InstanceNumber, Position};
+use crate::sqlite::storage::clock;
+use crate::sqlite::storage::generation::Generation;
+use crate::sqlite::storage::store_error::StoreResult;
+use crate::sqlite::storage::{locks, sql};
 
 /// What another process may take with its turn.
 const WAIT: Duration = Duration::from_secs(5);
@@ -96,12 +99,12 @@ impl Export {
     /// # Errors
     /// SQLite's.
     pub(crate) fn open(db: &Path) -> rusqlite::Result<Self> {
-        Self::begin(super::schema::open_reader(db)?, 0)
+        Self::begin(crate::sqlite::storage::schema::open_reader(db)?, 0)
     }
 
     /// An instance that uses the file.
     pub(crate) fn user(&self) -> rusqlite::Result<Option<String>> {
-        instances::user(&self.conn, self.now_ms)
+        locks::user(&self.conn, self.now_ms)
     }
 
     /// Whether the next start would begin new epochs: the host stopped while the file was in use, or it was put back from a copy.
@@ -125,15 +128,15 @@ impl Export {
     }
 
     /// The highest number that an instance ever had: connections are named by it.
-    pub(crate) fn last_instance(&self) -> rusqlite::Result<u32> {
+    pub(crate) fn last_instance(&self) -> rusqlite::Result<InstanceNumber> {
         let sql = "SELECT seq FROM sqlite_sequence WHERE name = 'instances'";
         let found = self.conn.query_row(sql, [], |row| row.get(0)).optional()?;
-        Ok(found.unwrap_or(0))
+        Ok(InstanceNumber(found.unwrap_or(0)))
     }
 
     /// The rules that its processes agreed on, in the words of the flags.
     pub(crate) fn rules(&self) -> rusqlite::Result<Option<String>> {
-        super::rules::kept(&self.conn)
+        crate::sqlite::storage::rules::kept(&self.conn)
     }
 
     /// All canvases, by name.
@@ -208,7 +211,7 @@ impl Export {
                 row: ClientRow {
                     subject: row.get(1)?,
                     last_op: row.get::<_, i64>(2)?.cast_unsigned(),
-                    last_seq: row.get::<_, i64>(3)?.cast_unsigned(),
+                    last_seq: NonZeroU64::new(row.get::<_, i64>(3)?.cast_unsigned()),
                 },
                 used_at_ms: row.get(4)?,
             });

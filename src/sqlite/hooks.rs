@@ -8,7 +8,6 @@ mod enqueue;
 mod pace;
 mod packed;
 mod stage;
-mod store;
 mod versions;
 
 use std::sync::Arc;
@@ -18,22 +17,20 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::watch;
 
-use super::store_error::{StoreError, StoreResult};
-use super::{Shared, sql};
+use super::jobs::Lane;
 use crate::config::Step;
 use crate::hooks::file::HookText;
 use crate::hooks::{Change, Stored};
+use crate::limits::JobLimits;
+use crate::sqlite::delivery::wake::Peers;
+use crate::sqlite::storage::fail_point::FailPoints;
+use crate::sqlite::storage::sql;
+use crate::sqlite::storage::store_error::{StoreError, StoreResult};
+pub(super) use aside::count as count_aside;
 pub(super) use carry::each_aside;
 pub(super) use due::PARKED;
 use pace::Pace;
 pub(super) use stage::Stage;
-pub use store::hook_store;
-
-/// The hooks' tables.
-pub(super) const SCHEMA: &str = concat!(
-    include_str!("hooks/schema.sql"),
-    include_str!("hooks/aside.sql")
-);
 
 const VERSION: &str = "SELECT version FROM hooks";
 const STORED: &str = "SELECT version, hooks FROM hooks";
@@ -48,7 +45,7 @@ const TOUCH: &str = "UPDATE hooks SET version = version + 1";
 pub(super) struct HookState {
     current: watch::Sender<Arc<Stored>>,
     /// How many events had no room, since this process began.
-    dropped: AtomicU64,
+    pub(super) dropped: AtomicU64,
     /// After a full queue refused what had to be told.
     rest: Mutex<Rest>,
     pace: Mutex<Pace>,
@@ -141,9 +138,18 @@ impl HookState {
     }
 }
 
-impl Shared {
+/// Tells hooks, within the writer's transactions.
+pub(super) struct Teller {
+    pub(super) state: Arc<HookState>,
+    pub(super) jobs: Arc<Lane>,
+    pub(super) limits: JobLimits,
+    pub(super) peers: Arc<Peers>,
+    pub(super) fail_points: Arc<FailPoints>,
+}
+
+impl Teller {
     /// Puts a transaction's events into their queues, or sets them aside.
-    pub(super) fn tell_hooks(
+    pub(super) fn tell(
         &self,
         mut stage: Stage,
         conn: &Connection,
@@ -158,15 +164,15 @@ impl Shared {
             return Ok(());
         }
         let at_once = told.len() <= aside::AT_ONCE && aside::first(conn)?.is_none();
-        let dropped = self.jobs.in_txn(&self.config.jobs, conn, now_ms, |push| {
+        let dropped = self.jobs.in_txn(&self.limits, conn, now_ms, |push| {
             if at_once {
                 return enqueue::enqueue(&told, stored.hooks.iter(), conn, push, now_ms);
             }
-            self.hooks.aside.store(true, Ordering::Relaxed);
-            self.hooks.waits.store(false, Ordering::Relaxed);
+            self.state.aside.store(true, Ordering::Relaxed);
+            self.state.waits.store(false, Ordering::Relaxed);
             aside::set_aside(&told, &stored, conn, push, now_ms)
         })?;
-        self.hooks.dropped.fetch_add(dropped, Ordering::Relaxed);
+        self.state.dropped.fetch_add(dropped, Ordering::Relaxed);
         Ok(())
     }
 
@@ -178,32 +184,32 @@ impl Shared {
         now_ms: i64,
     ) -> rusqlite::Result<()> {
         self.fail_points.note(Step::BeforeTell);
-        let stored = self.hooks.current.borrow().clone();
+        let stored = self.state.current.borrow().clone();
         let last: Option<i64> = conn
             .prepare_cached(sql::LAST_ID)?
             .query_row([], |row| row.get(0))
             .optional()?;
-        let mut pace = self.hooks.pace.lock();
+        let mut pace = self.state.pace.lock();
         pace.begin(own, last.unwrap_or(0), self.peers.list().len() + 1);
-        let turn = self.jobs.in_txn(&self.config.jobs, conn, now_ms, |push| {
+        let turn = self.jobs.in_txn(&self.limits, conn, now_ms, |push| {
             aside::tell(&stored, conn, push, &mut pace, now_ms)
         })?;
-        self.hooks.aside.store(turn.more, Ordering::Relaxed);
+        self.state.aside.store(turn.more, Ordering::Relaxed);
         let waits = own == 0 && turn.rows == 0;
-        self.hooks.waits.store(waits, Ordering::Relaxed);
-        self.hooks
+        self.state.waits.store(waits, Ordering::Relaxed);
+        self.state
             .dropped
             .fetch_add(turn.dropped, Ordering::Relaxed);
         Ok(())
     }
 
     /// Tells hooks of canvases that became quiet, and of gaps.
-    pub(super) fn fire_hooks(&self, conn: &Connection, now_ms: i64) -> rusqlite::Result<()> {
-        let stored = self.hooks.current.borrow().clone();
-        let fired = self.jobs.in_txn(&self.config.jobs, conn, now_ms, |push| {
+    pub(super) fn fire(&self, conn: &Connection, now_ms: i64) -> rusqlite::Result<()> {
+        let stored = self.state.current.borrow().clone();
+        let fired = self.jobs.in_txn(&self.limits, conn, now_ms, |push| {
             due::fire(&stored, conn, push, now_ms)
         })?;
-        self.hooks.rest(fired.refused, now_ms);
+        self.state.rest(fired.refused, now_ms);
         Ok(())
     }
 }

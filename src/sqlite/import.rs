@@ -1,6 +1,7 @@
 //! Makes a new file from plain rows of another store. It has no name, and so no users, until it is complete.
 
 use std::fs::File;
+use std::num::{NonZeroI64, NonZeroU64};
 use std::path::Path;
 
 use rusqlite::{Connection, params};
@@ -8,16 +9,15 @@ use serde::Deserialize;
 
 use super::hooks::PARKED;
 use super::jobs::store::SqlStore;
-use super::schema;
-use super::sql;
-use super::store_error::{StoreError, StoreResult};
 use crate::backplane::CanvasKey;
 use crate::canvas::Contents;
 use crate::canvas::quotas::charge;
 use crate::jobs::telling::due;
 use crate::jobs::telling::kept::KeptHooks;
 use crate::limits::TOMBSTONE;
-use crate::protocol::ids::CanvasId;
+use crate::protocol::ids::{CanvasId, InstanceNumber};
+use crate::sqlite::storage::store_error::{StoreError, StoreResult};
+use crate::sqlite::storage::{schema, sql};
 use crate::time::millis;
 
 const CANVAS: &str = "INSERT INTO canvases (key, canvas_id, epoch, seq, head_id, presence_version, objects, object_bytes, chat_bytes,
@@ -84,7 +84,7 @@ impl Import {
         let mut put = conn.prepare_cached(sql::SET_CLIENT)?;
         for client in &it.clients {
             let op = client.row.last_op.cast_signed();
-            let place = client.row.last_seq.cast_signed();
+            let place = client.row.last_seq.map_or(0, NonZeroU64::get).cast_signed();
             let name = client.name.as_str();
             let subject = &client.row.subject;
             put.execute(params![key, name, subject, op, place, client.used_at_ms])?;
@@ -106,7 +106,7 @@ impl Import {
             id.as_str(),
             it.at.epoch.to_string(),
             seq,
-            head_id,
+            head_id.map_or(0, NonZeroI64::get),
             it.presence_version.cast_signed(),
             (it.objects.len() as u64).cast_signed(),
             object_bytes.cast_signed(),
@@ -150,11 +150,15 @@ impl Import {
         Ok(())
     }
 
-    /// Gives the last row, and what they are charged with.
-    fn put_messages(&self, key: CanvasKey, it: &Contents) -> StoreResult<(i64, u64)> {
+    /// Gives the last row, if there is one, and what they are charged with.
+    fn put_messages(
+        &self,
+        key: CanvasKey,
+        it: &Contents,
+    ) -> StoreResult<(Option<NonZeroI64>, u64)> {
         let first = (it.at.seq + 1 - it.messages.len() as u64).cast_signed();
         let mut put = self.conn.prepare_cached(sql::INSERT_ROW)?;
-        let mut head_id = 0;
+        let mut head_id = None;
         let mut bytes = 0;
         for (seq, message) in (first..).zip(&it.messages) {
             let text: &str = &message.body;
@@ -165,12 +169,12 @@ impl Import {
                 message.origin.0.cast_signed(),
                 message.client.as_str(),
                 message.op.cast_signed(),
-                head_id,
+                head_id.map_or(0, NonZeroI64::get),
                 message.at_ms,
                 message.at_ms.saturating_add(self.message_ttl_ms),
                 text
             ])?;
-            head_id = self.conn.last_insert_rowid();
+            head_id = NonZeroI64::new(self.conn.last_insert_rowid());
             bytes += charge(text.len());
         }
         Ok((head_id, bytes))
@@ -211,7 +215,7 @@ impl Import {
     }
 
     /// Everything is there, and on the disk. Connections of new instances have numbers behind those of `last_instance`.
-    pub(crate) fn finish(self, file: &Path, last_instance: u32) -> StoreResult<()> {
+    pub(crate) fn finish(self, file: &Path, last_instance: InstanceNumber) -> StoreResult<()> {
         let conn = self.conn;
         conn.execute(TOTALS, [])?;
         conn.execute(

@@ -2,44 +2,37 @@
 //! transaction. So neither jobs nor canvases delay the other for long.
 
 pub(crate) mod store;
-mod waiting;
+pub(super) mod waiting;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::checkpoint::PASSIVE_FRAMES;
-use super::commands::Command;
-use super::{Shared, SqliteBackplane};
-use crate::jobs::Jobs;
+use super::command::{Command, Task};
+use crate::backplane::intake::Intake;
 use crate::jobs::apply::apply;
 use crate::jobs::hub::Hub;
-use crate::jobs::look::{self, Query};
+use crate::jobs::look::Query;
 use crate::jobs::op::{Answer, Op, PushItem, Pushed, Refusal};
-use crate::jobs::service::{Engine, later};
+use crate::jobs::service::later;
 use crate::jobs::work::{Effects, Work};
 use crate::limits::{JobLimits, WAL_LONG_FRAMES};
+use crate::sqlite::delivery::stats::{Counters, PASSIVE_FRAMES};
+use crate::sqlite::delivery::wake::Peers;
+use crate::sqlite::delivery::wake::waker::Waker;
+use crate::sqlite::storage::clock::Clock;
+use crate::sqlite::storage::ending::Ending;
 use store::SqlStore;
 use waiting::{Ops, Turn, Waiting};
-
-/// The tables of the work queue, and of assets.
-pub(super) const SCHEMA: &str = concat!(
-    include_str!("jobs/schema.sql"),
-    include_str!("jobs/deliveries.sql"),
-    include_str!("jobs/assets.sql"),
-    include_str!("jobs/runs.sql")
-);
 
 /// Looks that may read much, at a time: half of the connections that read.
 const LOOKS: usize = 2;
 /// How long such a look waits for its place.
-const LOOK_WAIT: Duration = Duration::from_secs(5);
+pub(super) const LOOK_WAIT: Duration = Duration::from_secs(5);
 /// What was done in the transaction that is open.
 #[derive(Default)]
 struct Open {
@@ -49,21 +42,32 @@ struct Open {
     effects: Effects,
 }
 
+/// What the lane works with: the writer, and whoever is to know of what was committed.
+pub(super) struct Parts {
+    pub(super) clock: Clock,
+    pub(super) limits: JobLimits,
+    pub(super) intake: Arc<Intake<Task>>,
+    pub(super) peers: Arc<Peers>,
+    pub(super) waker: Arc<Waker>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) ending: Arc<Ending>,
+}
+
 /// Ops that wait for the writer.
 #[derive(Default)]
 pub(super) struct Lane {
     ops: Mutex<Ops>,
     /// The writer is told already.
-    rung: AtomicBool,
+    announced: AtomicBool,
     /// Large ones may have a turn though the log is long.
     granted: AtomicBool,
     open: Mutex<Open>,
-    looks: Looks,
+    pub(super) looks: Looks,
     pub(super) hub: Arc<Hub>,
 }
 
 /// Places for looks that may read much. They leave the other connections to those who join canvases.
-struct Looks(Arc<Semaphore>);
+pub(super) struct Looks(Arc<Semaphore>);
 
 impl Default for Looks {
     fn default() -> Self {
@@ -73,7 +77,7 @@ impl Default for Looks {
 
 impl Looks {
     /// A place for that look, if it needs one.
-    async fn place(
+    pub(super) async fn place(
         &self,
         query: &Query,
         wait: Duration,
@@ -111,28 +115,32 @@ impl Pusher<'_> {
 
     /// Whether all queues together have room for so many bytes, and one more.
     pub(super) fn has_bytes(&mut self, more: u64) -> rusqlite::Result<bool> {
-        let (all, most) = (self.0.bytes()?, self.0.limits.bytes);
+        let all = self.0.bytes()?;
+        let most = self.0.limits.bytes;
         Ok(all.saturating_add_unsigned(more) < most)
     }
 }
 
-fn random() -> [u8; 16] {
+/// Random bytes, for the rules.
+pub(super) fn random() -> [u8; 16] {
     *uuid::Uuid::new_v4().as_bytes()
 }
 
 impl Lane {
-    fn submit(&self, shared: &Shared, waiting: Waiting) -> Result<(), Refusal> {
+    /// Takes an op, or says why not.
+    pub(super) fn submit(&self, parts: &Parts, waiting: Waiting) -> Result<(), Refusal> {
         // What gives something back is small, and must not be lost.
         let must = waiting.answer.is_none();
         if !self.ops.lock().add(waiting, must) {
             return Err(later("too many requests wait for the queue"));
         }
-        self.ring(shared)
+        self.announce(parts)
     }
 
-    fn ring(&self, shared: &Shared) -> Result<(), Refusal> {
-        if !self.rung.swap(true, Ordering::AcqRel) && !shared.intake.submit(Command::Jobs, None) {
-            self.rung.store(false, Ordering::Release);
+    fn announce(&self, parts: &Parts) -> Result<(), Refusal> {
+        if !self.announced.swap(true, Ordering::AcqRel) && !parts.intake.submit(Command::Jobs, None)
+        {
+            self.announced.store(false, Ordering::Release);
             return Err(later("the writer is stopping or has too much to do"));
         }
         Ok(())
@@ -141,17 +149,17 @@ impl Lane {
     /// Does what waits, within the writer's transaction. The answer is how many ops that were.
     pub(super) fn run(
         &self,
-        shared: &Shared,
+        parts: &Parts,
         conn: &Connection,
         now_ms: i64,
     ) -> rusqlite::Result<i64> {
         // Before it is looked: who comes later rings again.
-        self.rung.store(false, Ordering::Release);
-        let mut turn = Turn::new(self.may_be_large(shared));
+        self.announced.store(false, Ordering::Release);
+        let mut turn = Turn::new(self.may_be_large(parts));
         self.granted.store(false, Ordering::Relaxed);
         let mut store = SqlStore(conn);
         let mut random = random;
-        let mut work = Work::new(&mut store, now_ms, &shared.config.jobs, &mut random);
+        let mut work = Work::new(&mut store, now_ms, &parts.limits, &mut random);
         let mut answers = Vec::new();
         while let Some(waiting) = self.next(&mut turn) {
             // Who has given up gets nothing, above all no lease.
@@ -180,26 +188,28 @@ impl Lane {
 
     /// Whether large ops may be done now. While the log is long they wait for a turn that is granted: everybody waits
     /// while the log is begun anew, for as long as it takes to copy what was not copied before.
-    fn may_be_large(&self, shared: &Shared) -> bool {
-        let frames = shared.counters.wal_frames.load(Ordering::Relaxed);
-        frames < WAL_LONG_FRAMES || self.granted.load(Ordering::Relaxed) || shared.stopping()
+    fn may_be_large(&self, parts: &Parts) -> bool {
+        let frames = parts.counters.wal_frames.load(Ordering::Relaxed);
+        frames < WAL_LONG_FRAMES
+            || self.granted.load(Ordering::Relaxed)
+            || parts.ending.is_stopping()
     }
 
     /// One turn for large ops, if some wait: the log may be long for good, since somebody reads in it. The one that asks
     /// is the one that copies the log, so nothing is granted while it does.
-    pub(super) fn grant(&self, shared: &Shared) {
+    pub(super) fn grant(&self, parts: &Parts) {
         if self.ops.lock().has_large() {
             self.granted.store(true, Ordering::Relaxed);
             // If the writer takes no more, it is stopping.
-            let _ = self.ring(shared);
+            let _ = self.announce(parts);
         }
     }
 
     /// Whoever waits and may go on does.
-    fn go_on(&self, shared: &Shared) {
-        let large = self.may_be_large(shared);
+    fn go_on(&self, parts: &Parts) {
+        let large = self.may_be_large(parts);
         if self.ops.lock().is_ready(large) {
-            let _ = self.ring(shared);
+            let _ = self.announce(parts);
         }
     }
 
@@ -221,17 +231,17 @@ impl Lane {
     }
 
     /// The transaction is committed: whoever waits hears of it, on every process, and whoever asked gets the answer.
-    pub(super) fn committed(&self, shared: &Shared) {
+    pub(super) fn committed(&self, parts: &Parts) {
         let open = std::mem::take(&mut *self.open.lock());
         let wakes: Vec<(u64, i64)> = open.effects.wakes.into_iter().collect();
-        let frames = shared.counters.wal_frames.load(Ordering::Relaxed);
+        let frames = parts.counters.wal_frames.load(Ordering::Relaxed);
         // Who copies the log has to know how long it is, also if nothing else happens.
         let tell = !wakes.is_empty() || (open.done && frames >= PASSIVE_FRAMES);
-        if tell && !shared.peers.is_empty() && !shared.peers.notify_jobs(&wakes, frames) {
-            shared.waker.notify();
+        if tell && !parts.peers.is_empty() && !parts.peers.notify_jobs(&wakes, frames) {
+            parts.waker.notify();
         }
         if !wakes.is_empty() {
-            self.hub.wake(wakes, shared.clock.now_ms());
+            self.hub.wake(wakes, parts.clock.now_ms());
         }
         crate::jobs::metrics::count(&open.effects.counts);
         for (sender, answer) in open.answers {
@@ -242,73 +252,16 @@ impl Lane {
             if let Some(lease) = popped.lease {
                 let waiting = Waiting::new(Op::Release(lease), None);
                 // If the writer stops, the lease runs out.
-                let _ = self.submit(shared, waiting);
+                let _ = self.submit(parts, waiting);
             }
         }
-        self.go_on(shared);
+        self.go_on(parts);
     }
 
     /// The transaction was not committed: who asked hears that from the dropped answer.
-    pub(super) fn failed(&self, shared: &Shared) {
+    pub(super) fn failed(&self, parts: &Parts) {
         *self.open.lock() = Open::default();
-        self.go_on(shared);
-    }
-}
-
-/// The queue of a file that is open.
-#[must_use]
-pub fn jobs(backplane: &Arc<SqliteBackplane>) -> Arc<Jobs> {
-    let hub = backplane.shared.jobs.hub.clone();
-    Jobs::new(Arc::new(SqliteJobs(backplane.clone())), hub)
-}
-
-struct SqliteJobs(Arc<SqliteBackplane>);
-
-impl Engine for SqliteJobs {
-    fn submit(&self, op: Op, answer: oneshot::Sender<Answer>) -> Result<(), Refusal> {
-        let shared = &self.0.shared;
-        let waiting = Waiting::new(op, Some(answer));
-        shared.jobs.submit(shared, waiting)
-    }
-
-    fn look(&self, query: Query) -> BoxFuture<'static, Result<Answer, Refusal>> {
-        let backplane = self.0.clone();
-        async move {
-            let _place = backplane.shared.jobs.looks.place(&query, LOOK_WAIT).await?;
-            let now_ms = backplane.shared.clock.now_ms();
-            let limits = backplane.shared.config.jobs;
-            let read = move |conn: &Connection| {
-                let mut store = SqlStore(conn);
-                let mut random = random;
-                let mut work = Work::new(&mut store, now_ms, &limits, &mut random);
-                look::answer(&mut work, &query)
-            };
-            let read = backplane.reader.read(read).await;
-            read.map_err(|error| Refusal::new(503, "overloaded", error.to_string()))
-        }
-        .boxed()
-    }
-
-    fn now_ms(&self) -> i64 {
-        self.0.shared.clock.now_ms()
-    }
-
-    /// The oldest live instance does, as with all upkeep.
-    fn sweeps(&self) -> bool {
-        let own = self.0.shared.own.setup.number;
-        let peers = self.0.shared.peers.list();
-        peers.iter().all(|peer| peer.number > own)
-    }
-
-    fn version(&self) -> BoxFuture<'static, Option<i64>> {
-        let look = self.look(Query::Version);
-        async move {
-            match look.await {
-                Ok(Answer::Json(version)) => version.as_i64(),
-                _ => None,
-            }
-        }
-        .boxed()
+        self.go_on(parts);
     }
 }
 
@@ -330,7 +283,7 @@ mod tests {
     #[test]
     fn what_is_enqueued_within_a_transaction_is_there_if_and_only_if_it_is_committed() {
         let dir = tempfile::tempdir().unwrap();
-        let conn = crate::sqlite::schema::prepare(&config(dir.path(), "one"))
+        let conn = crate::sqlite::storage::schema::prepare(&config(dir.path(), "one"))
             .unwrap()
             .conn;
         let (lane, limits) = (Lane::default(), JobLimits::default());

@@ -7,10 +7,8 @@ use std::time::Duration;
 use r2d2::Pool;
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
-use super::files::Files;
-use super::{Fatal, schema, sql};
 use crate::backplane::{
     CanvasKey, EntriesOf, Lately, LogBuilder, PresenceTable, Read, Snapshot, Unavailable,
 };
@@ -19,6 +17,10 @@ use crate::limits;
 use crate::protocol::client_message::Kind;
 use crate::protocol::features::Features;
 use crate::protocol::ids::{ConnId, Epoch, Position};
+use crate::sqlite::storage::ending::Ending;
+use crate::sqlite::storage::files::Files;
+use crate::sqlite::storage::stopped::Fatal;
+use crate::sqlite::storage::{schema, sql};
 
 /// Connections at most; each reads for milliseconds.
 const CONNECTIONS: u32 = 4;
@@ -33,8 +35,8 @@ pub(super) struct Reader {
     pool: Pool<SqliteConnectionManager>,
     turns: Arc<Semaphore>,
     files: Arc<Files>,
-    /// Delivered of a damaged file.
-    failed: watch::Sender<Option<String>>,
+    /// Told of a damaged file.
+    ending: Arc<Ending>,
 }
 
 /// A failure of any kind is "not now" for rooms.
@@ -44,10 +46,7 @@ pub(super) fn unavailable(error: impl std::fmt::Display) -> Unavailable {
 
 impl Reader {
     /// A pool that opens connections when they are needed.
-    pub(super) fn new(
-        files: Arc<Files>,
-        failed: watch::Sender<Option<String>>,
-    ) -> Result<Self, r2d2::Error> {
+    pub(super) fn new(files: Arc<Files>, ending: Arc<Ending>) -> Result<Self, r2d2::Error> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let manager = SqliteConnectionManager::file(&files.db)
             .with_flags(flags)
@@ -64,7 +63,7 @@ impl Reader {
             pool,
             turns: Arc::new(Semaphore::new(THREADS)),
             files,
-            failed,
+            ending,
         })
     }
 
@@ -88,13 +87,13 @@ impl Reader {
         &self,
         query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Unavailable> {
-        let failed = self.failed.clone();
+        let ending = self.ending.clone();
         let files = self.files.clone();
         let run = move |pool: &Pool<SqliteConnectionManager>| {
             let conn = pool.get().map_err(unavailable)?;
             at_one_moment(&conn, query).map_err(|error| {
                 if let Err(Fatal(reason)) = files.damaged(&error) {
-                    failed.send_replace(Some(reason));
+                    ending.fail(reason);
                 }
                 unavailable(error)
             })
@@ -148,7 +147,7 @@ pub(super) fn head(conn: &Connection, key: CanvasKey) -> rusqlite::Result<Head> 
 pub(super) fn members(conn: &Connection, key: CanvasKey) -> rusqlite::Result<PresenceTable> {
     Ok(PresenceTable {
         version: head(conn, key)?.presence_version,
-        members: super::presence::members(conn, key)?,
+        members: crate::sqlite::membership::presence::members(conn, key)?,
     })
 }
 

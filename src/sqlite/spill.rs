@@ -14,7 +14,6 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -22,24 +21,35 @@ use rustix::fs::{FlockOperation, flock};
 
 pub(super) use leftover::commit_leftovers;
 
-use super::files::modes;
-use super::{Fatal, Shared};
-use crate::backplane::intake::{Answers, Waiting, durable_of};
-use crate::backplane::{Author, Canvas, Refusal};
+use crate::backplane::intake::{Waiting, durable_of};
+use crate::backplane::{Author, Canvas};
 use crate::config::{SqliteConfig, Step};
 use crate::limits::{BATCH_BYTES, BATCH_ENTRIES, SPILL_AFTER};
-use crate::time::millis;
+use crate::sqlite::delivery::refusals::Refusals;
+use crate::sqlite::storage::clock::Clock;
+use crate::sqlite::storage::ending::Ending;
+use crate::sqlite::storage::fail_point::FailPoints;
+use crate::sqlite::storage::files::modes;
+use crate::sqlite::storage::stopped::Fatal;
 use record::Record;
 
 /// How often it is looked whether anything has waited too long.
 const TICK: Duration = Duration::from_millis(100);
 
+/// What the file is used with.
+pub(super) struct Parts {
+    pub(super) clock: Clock,
+    pub(super) ending: Arc<Ending>,
+    pub(super) refusals: Refusals,
+    pub(super) fail_points: Arc<FailPoints>,
+}
+
 /// This process's file.
-#[derive(Debug)]
 pub(super) struct Spill {
     path: PathBuf,
     max_bytes: u64,
     state: Mutex<State>,
+    parts: Parts,
 }
 
 #[derive(Debug)]
@@ -69,7 +79,11 @@ impl Spill {
     ///
     /// # Errors
     /// When the folder can't be written.
-    pub(super) fn create(config: &SqliteConfig, db: &Path) -> io::Result<Option<Self>> {
+    pub(super) fn create(
+        config: &SqliteConfig,
+        db: &Path,
+        parts: Parts,
+    ) -> io::Result<Option<Self>> {
         let Some(dir) = &config.file.spill_dir else {
             return Ok(None);
         };
@@ -100,6 +114,7 @@ impl Spill {
             path,
             max_bytes: config.file.spill_max_bytes,
             state: Mutex::new(state),
+            parts,
         }))
     }
 
@@ -118,24 +133,26 @@ impl Spill {
         clippy::unnecessary_wraps,
         reason = "all threads of the queue have one type of end"
     )]
-    pub(super) fn run(&self, shared: &Shared) -> Result<(), Fatal> {
-        while !shared.stopping() {
+    pub(super) fn run(&self) -> Result<(), Fatal> {
+        let Parts {
+            clock,
+            ending,
+            refusals,
+            ..
+        } = &self.parts;
+        while !ending.is_stopping() {
             std::thread::park_timeout(TICK);
-            if shared.stalled_for(SPILL_AFTER) {
+            if refusals.counters.stalled_for(SPILL_AFTER, clock.now_ms()) {
                 let mut state = self.state.lock();
-                let waiting = shared.intake.take_durable(SPILL_AFTER);
-                self.put(&mut state, shared, waiting);
+                let waiting = refusals.intake.take_durable(SPILL_AFTER);
+                self.put(&mut state, waiting);
             }
         }
         Ok(())
     }
 
     /// What the writer takes next: from the file if there is something in it, else through `from_intake`.
-    pub(super) fn next(
-        &self,
-        shared: &Shared,
-        from_intake: impl FnOnce() -> Vec<Waiting>,
-    ) -> (Vec<Waiting>, bool) {
+    pub(super) fn next(&self, from_intake: impl FnOnce() -> Vec<Waiting>) -> (Vec<Waiting>, bool) {
         let mut state = self.state.lock();
         if state.slots.is_empty() {
             return (from_intake(), false);
@@ -148,43 +165,50 @@ impl Spill {
                     .slots
                     .drain(..)
                     .map(|slot| (slot.canvas.key, slot.author, slot.ops));
-                let answers = shared.intake.refuse_spilled(refused.collect());
+                let refusals = &self.parts.refusals;
+                let answers = refusals.intake.refuse_spilled(refused.collect());
                 state.empty();
                 drop(state);
-                shared.intake.set_spilled(false);
-                shared.answer(answers);
+                refusals.intake.set_spilled(false);
+                refusals.answer(answers);
                 (Vec::new(), true)
             }
         }
     }
 
     /// The oldest `n` are committed.
-    pub(super) fn committed(&self, shared: &Shared, n: usize) {
-        shared.fail_points.note(Step::AfterReplay);
+    pub(super) fn committed(&self, n: usize) {
+        self.parts.fail_points.note(Step::AfterReplay);
         let mut state = self.state.lock();
         state.slots.drain(..n);
         if state.slots.is_empty() {
             state.empty();
-            shared.intake.set_spilled(false);
+            self.parts.refusals.intake.set_spilled(false);
             tracing::info!("all messages of the spill file are committed");
         }
     }
 
     /// Takes what the writer could not commit.
-    pub(super) fn take_back(&self, shared: &Shared, batch: Vec<Waiting>) {
-        self.put(&mut self.state.lock(), shared, batch);
+    pub(super) fn take_back(&self, batch: Vec<Waiting>) {
+        self.put(&mut self.state.lock(), batch);
     }
 
     /// Appends messages, and refuses those that do not fit or can't be written.
-    fn put(&self, state: &mut State, shared: &Shared, mut batch: Vec<Waiting>) {
+    fn put(&self, state: &mut State, mut batch: Vec<Waiting>) {
         if batch.is_empty() {
             return;
         }
+        let Parts {
+            clock,
+            refusals,
+            fail_points,
+            ..
+        } = &self.parts;
         let first = state.slots.is_empty();
         let room = self.max_bytes.saturating_sub(state.end);
-        let passed = shared.fail_points.pass_file(Step::BeforeSpill);
+        let passed = fail_points.pass_file(Step::BeforeSpill);
         let written = passed.and_then(|()| {
-            let now_ms = shared.clock.now_ms();
+            let now_ms = clock.now_ms();
             state.append(&mut batch, room, now_ms)
         });
         let why = match written {
@@ -194,20 +218,20 @@ impl Spill {
                 format!("the spill file can't be written: {error}")
             }
         };
-        shared.fail_points.note(Step::AfterSpill);
+        fail_points.note(Step::AfterSpill);
         if !state.slots.is_empty() {
             if first {
                 tracing::warn!(path = %self.path.display(), "messages wait in the spill file until the queue commits");
             }
-            shared.intake.set_spilled(true);
+            refusals.intake.set_spilled(true);
         }
-        shared.refuse(batch, &why);
+        refusals.refuse(batch, &why);
     }
 
     /// Removes the file, if there is nothing in it.
     pub(super) fn remove_if_empty(&self) {
         if self.state.lock().slots.is_empty() {
-            super::instances::remove(&self.path);
+            crate::sqlite::storage::locks::remove(&self.path);
         }
     }
 }
@@ -282,38 +306,5 @@ impl State {
         } else {
             self.end = self.begin;
         }
-    }
-}
-
-impl Shared {
-    /// Whether nothing was committed for so long.
-    fn stalled_for(&self, time: Duration) -> bool {
-        let committed_at = self.counters.committed_at_ms.load(Ordering::Acquire);
-        self.counters.failing.load(Ordering::Acquire)
-            || self.clock.now_ms() - committed_at >= millis(time)
-    }
-
-    /// Refuses entries that were taken, and tells their authors.
-    pub(super) fn refuse(&self, batch: Vec<Waiting>, why: &str) {
-        if batch.is_empty() {
-            return;
-        }
-        self.answer(self.intake.refuse(batch, why));
-    }
-
-    /// Refuses messages that were taken and that there is no room for, and tells their authors.
-    pub(super) fn refuse_full(&self, batch: &[Waiting], why: &Refusal) {
-        let answers = self.intake.refuse_full(batch, why);
-        let refused = answers.len() as u64;
-        self.counters.full.fetch_add(refused, Ordering::Relaxed);
-        self.answer(answers);
-    }
-
-    fn answer(&self, answers: Answers) {
-        let refused = answers.len() as u64;
-        self.counters
-            .overloaded
-            .fetch_add(refused, Ordering::Relaxed);
-        self.tail.answer(answers);
     }
 }

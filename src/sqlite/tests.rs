@@ -23,9 +23,9 @@ use crate::backplane::{
     PresenceChange, PresenceEvent, PresenceTable, Read, Reader, Snapshot, Together,
 };
 use crate::canvas::Rules;
-use crate::config::{SqliteSettings, Synchronous};
+use crate::config::{SqliteConfig, SqliteSettings, Synchronous};
 use crate::limits::{CanvasRules, ObjectBounds, Quotas};
-use crate::protocol::ids::{ClientId, ConnId, InstanceId};
+use crate::protocol::ids::{ClientId, ConnId, InstanceId, InstanceNumber};
 use crate::protocol::server_message::{AckStatus, ErrorCode, LeaveReason};
 
 /// The objects of a snapshot.
@@ -78,7 +78,7 @@ pub(super) const SMALL: Rules = Rules {
 pub(super) fn setup(instance: &str, number: u32, rules: Rules) -> apply::Setup {
     apply::Setup {
         instance_id: instance.to_owned(),
-        number: super::instances::InstanceNumber(number),
+        number: InstanceNumber(number),
         cursor_ttl_ms: 5_000,
         rules,
         quotas: Quotas::default(),

@@ -1,51 +1,62 @@
 //! The thread for upkeep: heartbeats, peers, watermarks; on the one instance that leads, also lost clients, expired
 //! rows and the log's length. It only reads; the writer does all writes.
 
+pub(super) mod checkpoint;
+pub(super) mod cleanup;
+pub(super) mod watermarks;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
 
-use super::checkpoint::Checkpoints;
-use super::cleanup::Cleanup;
-use super::commands::Command;
-use super::instances::Sign;
-use super::stopped::Stopped;
-use super::wake::Peer;
-use super::{Fatal, Shared, instances, sql, tail};
+use super::command::{Command, Task};
+use super::hooks::HookState;
+use super::jobs::{self, Lane};
+use super::spill::Spill;
+use crate::backplane::intake::Intake;
 use crate::limits;
+use crate::sqlite::delivery::stats::Counters;
+use crate::sqlite::delivery::tail::{self, Tail};
+use crate::sqlite::delivery::wake::waker::Waker;
+use crate::sqlite::delivery::wake::{Peer, Peers};
+use crate::sqlite::membership::instances::{self, Registration};
+use crate::sqlite::storage::clock::Clock;
+use crate::sqlite::storage::ending::Ending;
+use crate::sqlite::storage::files::Files;
+use crate::sqlite::storage::generation::Generation;
+use crate::sqlite::storage::locks::{self, Sign};
+use crate::sqlite::storage::sql;
+use crate::sqlite::storage::stopped::{Fatal, Stopped};
 use crate::time::millis;
+use checkpoint::Checkpoints;
+use cleanup::Cleanup;
 
 /// How often the log's length is looked at while it grows.
 const BUSY_TICK: Duration = Duration::from_millis(100);
 
-/// Wakes the thread before its time.
-#[derive(Debug, Default)]
-pub(super) struct Waker {
-    woken: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Waker {
-    pub(super) fn notify(&self) {
-        *self.woken.lock() = true;
-        self.changed.notify_all();
-    }
-
-    fn wait(&self, limit: Duration) {
-        let mut woken = self.woken.lock();
-        if !*woken {
-            self.changed.wait_for(&mut woken, limit);
-        }
-        *woken = false;
-    }
+/// What the thread works with.
+pub(super) struct Parts {
+    pub(super) clock: Clock,
+    pub(super) files: Arc<Files>,
+    pub(super) generation: Arc<Generation>,
+    pub(super) own: Arc<Registration>,
+    pub(super) ending: Arc<Ending>,
+    pub(super) waker: Arc<Waker>,
+    pub(super) intake: Arc<Intake<Task>>,
+    pub(super) tail: Arc<Tail>,
+    pub(super) peers: Arc<Peers>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) hooks: Arc<HookState>,
+    pub(super) spill: Option<Arc<Spill>>,
+    pub(super) jobs: Arc<Lane>,
+    pub(super) lane: Arc<jobs::Parts>,
 }
 
 pub(super) struct Upkeep {
     conn: Connection,
-    shared: Arc<Shared>,
+    parts: Parts,
     /// Peers that are dead: their files go once their rows are gone.
     dead: Vec<Peer>,
     cleanup: Cleanup,
@@ -68,13 +79,13 @@ pub(super) struct Upkeep {
 }
 
 impl Upkeep {
-    pub(super) fn new(conn: Connection, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(conn: Connection, cleanup: Cleanup, parts: Parts) -> Self {
         let now = Instant::now();
         Self {
             conn,
-            shared,
+            parts,
             dead: Vec::new(),
-            cleanup: Cleanup::new(),
+            cleanup,
             checkpoints: Checkpoints::default(),
             beat: now + limits::HEARTBEAT,
             marks: now,
@@ -91,19 +102,19 @@ impl Upkeep {
     /// Runs until the queue stops.
     pub(super) fn run(mut self) -> Result<(), Fatal> {
         let mut busy = false;
-        while !self.shared.stopping() {
+        while !self.parts.ending.is_stopping() {
             let tick = match (self.cleanup.busy(), busy) {
                 (true, _) => Duration::from_millis(1),
                 (false, true) => BUSY_TICK,
                 (false, false) => limits::PROBE_INTERVAL,
             };
-            self.shared.waker.wait(tick);
+            self.parts.waker.wait(tick);
             match self.tick() {
                 Ok(now_busy) => (busy, self.failing) = (now_busy, false),
                 Err(Stopped::Fatal(fatal)) => return Err(fatal),
                 Err(error) => {
                     if let Stopped::Store(error) = &error {
-                        self.shared.files.damaged(error)?;
+                        self.parts.files.damaged(error)?;
                     }
                     // The next tick tries again; readiness and the writer report what lasts.
                     if !self.failing {
@@ -120,8 +131,8 @@ impl Upkeep {
     fn tick(&mut self) -> Result<bool, Stopped> {
         let now = Instant::now();
         // Who could not commit its own heartbeat knows nothing of theirs.
-        let beaten_at_ms = self.shared.counters.beaten_at_ms.load(Ordering::Acquire);
-        let silent_ms = self.shared.clock.now_ms() - beaten_at_ms;
+        let beaten_at_ms = self.parts.counters.beaten_at_ms.load(Ordering::Acquire);
+        let silent_ms = self.parts.clock.now_ms() - beaten_at_ms;
         if now - self.ticked > limits::HEARTBEAT || silent_ms > millis(2 * limits::HEARTBEAT) {
             self.judge_after = now + 2 * limits::HEARTBEAT;
         }
@@ -129,59 +140,62 @@ impl Upkeep {
         let beat = now >= self.beat;
         if beat {
             self.beat = now + limits::HEARTBEAT;
-            self.shared.intake.submit(Command::Beat, None);
+            self.parts.intake.submit(Command::Beat, None);
             self.look_for_own_socket();
-            let spill = self.shared.spill.as_ref().map(|spill| spill.path());
-            self.shared.files.share_mode(spill);
+            let spill = self.parts.spill.as_ref().map(|spill| spill.path());
+            self.parts.files.share_mode(spill);
         }
-        if self.shared.peers.take_stale() || beat {
+        if self.parts.peers.take_stale() || beat {
             self.refresh()?;
         }
         self.probe(now);
         if now >= self.marks {
             self.marks = now + limits::WATERMARK_INTERVAL;
-            let changed = self.shared.tail.take_watermarks();
+            let changed = self.parts.tail.take_watermarks();
             if !changed.is_empty() {
-                self.shared
-                    .intake
-                    .submit(Command::Watermarks(changed), None);
+                let command = Command::Watermarks(changed);
+                self.parts.intake.submit(command, None);
             }
         }
-        if self.shared.hooks.left_aside() {
-            self.shared.intake.submit(Command::TellAside, None);
+        if self.parts.hooks.left_aside() {
+            self.parts.intake.submit(Command::TellAside, None);
         }
         if !self.leads() {
-            self.shared.jobs.grant(&self.shared);
+            self.parts.jobs.grant(&self.parts.lane);
             return Ok(false);
         }
         if beat {
-            self.shared
-                .generation
-                .settle(&self.conn, &self.shared.files.db)?;
+            let generation = &self.parts.generation;
+            generation.settle(&self.conn, &self.parts.files.db)?;
         }
-        let busy = self.checkpoints.round(&self.conn, &self.shared)?;
+        let busy = self.checkpoints.round(
+            &self.conn,
+            &self.parts.files,
+            &self.parts.counters,
+            &self.parts.intake,
+        )?;
         if !self.checkpoints.restarts_now() {
-            self.shared.jobs.grant(&self.shared);
+            self.parts.jobs.grant(&self.parts.lane);
         }
         self.sweep()?;
-        let now_ms = self.shared.clock.now_ms();
-        if self.shared.hooks.is_due(&self.conn, now_ms)? {
-            self.shared.intake.submit(Command::FireHooks, None);
+        let now_ms = self.parts.clock.now_ms();
+        if self.parts.hooks.is_due(&self.conn, now_ms)? {
+            self.parts.intake.submit(Command::FireHooks, None);
         }
         // Whoever sets something aside tells it. What stands still is of one that died.
-        let aside = self.shared.hooks.first_aside(&self.conn)?;
+        let aside = self.parts.hooks.first_aside(&self.conn)?;
         if aside.is_some() && aside == self.aside {
-            self.shared.intake.submit(Command::TellAside, None);
+            self.parts.intake.submit(Command::TellAside, None);
         }
         self.aside = aside;
-        let idle = !busy && self.shared.intake.depth() == 0;
-        self.cleanup.round(&self.conn, &self.shared, idle)?;
+        let idle = !busy && self.parts.intake.depth() == 0;
+        self.cleanup.round(&self.conn, idle)?;
         Ok(busy)
     }
 
     /// Deleted, it loses nothing, but messages of other processes come by the safety poll only.
     fn look_for_own_socket(&mut self) {
-        let path = &self.shared.own.wake_path;
+        let path = &self.parts.own.wake_path;
         let socket_gone = matches!(path.try_exists(), Ok(false));
         if socket_gone && !self.socket_gone {
             tracing::error!(
@@ -195,48 +209,44 @@ impl Upkeep {
     /// The oldest live instance leads. No lock says so: one that is stopped would keep it. Two that both believe it
     /// for a moment do no harm, since every command looks again within its transaction.
     fn leads(&self) -> bool {
-        let own = self.shared.own.setup.number;
-        self.shared
-            .peers
-            .list()
-            .iter()
-            .all(|peer| peer.number > own)
+        let own = self.parts.own.setup.number;
+        self.parts.peers.list().iter().all(|peer| peer.number > own)
     }
 
     /// Reads who is there.
     fn refresh(&mut self) -> rusqlite::Result<()> {
-        let peers = instances::peers(&self.conn, &self.shared.own)?;
+        let peers = instances::peers(&self.conn, &self.parts.own)?;
         self.dead.retain(|dead| {
             let there = peers.iter().any(|peer| peer.number == dead.number);
             if !there {
-                instances::remove(&dead.wake_path);
-                instances::remove(&dead.lock_path);
+                locks::remove(&dead.wake_path);
+                locks::remove(&dead.lock_path);
             }
             there
         });
-        self.shared.peers.set(peers);
+        self.parts.peers.set(peers);
         Ok(())
     }
 
     /// Has dead peers removed: those whose lock is free, and those that are silent for too long.
     fn probe(&mut self, now: Instant) {
-        let silent_since = self.shared.clock.now_ms() - millis(limits::HEARTBEAT_STALE);
-        for peer in self.shared.peers.list() {
+        let silent_since = self.parts.clock.now_ms() - millis(limits::HEARTBEAT_STALE);
+        for peer in self.parts.peers.list() {
             let number = peer.number;
             let silent = peer.heartbeat_at < silent_since && now >= self.judge_after;
-            let silent_since = match instances::look(&peer.lock_path) {
+            let silent_since = match locks::look(&peer.lock_path) {
                 Sign::Dead => None,
                 _ if silent => Some(silent_since),
                 _ => continue,
             };
-            self.shared.intake.submit(
+            self.parts.intake.submit(
                 Command::Reap {
                     number,
                     silent_since,
                 },
                 None,
             );
-            self.shared.peers.mark_stale();
+            self.parts.peers.mark_stale();
             if silent_since.is_none() && !self.dead.iter().any(|dead| dead.number == number) {
                 self.dead.push(peer);
             }
@@ -251,10 +261,10 @@ impl Upkeep {
             let mut rows = first.query([])?;
             self.first_away = rows.next()?.map(|row| row.get(0)).transpose()?;
         }
-        let rules = &self.shared.own.setup.rules;
-        let due = rules.gone_since_ms(self.shared.clock.now_ms());
+        let rules = &self.parts.own.setup.rules;
+        let due = rules.gone_since_ms(self.parts.clock.now_ms());
         if self.first_away.is_some_and(|at| at <= due) {
-            self.shared.intake.submit(Command::Sweep, None);
+            self.parts.intake.submit(Command::Sweep, None);
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The one thread of a process that writes. It commits all waiting entries as one transaction. There is no timer: the
 //! batch is what came while the last one was written.
 
+pub(super) mod commands;
 mod farewell;
 mod left;
 
@@ -13,16 +14,25 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::apply::{HeldChange, Txn};
-use super::commands::{self, Command, Places, Task};
-use super::stopped::Stopped;
-use super::tail::Committed;
-use super::turnstile::Turnstile;
-use super::wake::notifier::WakeHint;
-use super::{Fatal, Shared};
+use super::command::{Command, Task};
+use super::spill::Spill;
 use crate::backplane::Entry;
 use crate::backplane::intake::{Budget, Look, Waiting, decided, durable_of};
 use crate::config::Step as FailStep;
 use crate::limits;
+use crate::sqlite::delivery::refusals::Refusals;
+use crate::sqlite::delivery::tail::Committed;
+use crate::sqlite::delivery::wake::Peers;
+use crate::sqlite::delivery::wake::notifier::{Notifier, WakeHint};
+use crate::sqlite::delivery::wake::waker::Waker;
+use crate::sqlite::storage::clock::Clock;
+use crate::sqlite::storage::ending::Ending;
+use crate::sqlite::storage::fail_point::FailPoints;
+use crate::sqlite::storage::files::Files;
+use crate::sqlite::storage::generation::Generation;
+use crate::sqlite::storage::stopped::{Fatal, Stopped};
+use crate::sqlite::storage::turnstile::Turnstile;
+use commands::Places;
 use left::{Left, apply_batch};
 
 /// The longest pause after a failed transaction.
@@ -35,10 +45,30 @@ thread_local! {
     static WAL_FRAMES: Cell<u32> = const { Cell::new(0) };
 }
 
+/// What the thread works with.
+pub(super) struct Parts {
+    pub(super) clock: Clock,
+    pub(super) files: Arc<Files>,
+    pub(super) generation: Arc<Generation>,
+    pub(super) fail_points: Arc<FailPoints>,
+    pub(super) ending: Arc<Ending>,
+    /// Whom it tells of what it has committed, beside the tail's rooms.
+    pub(super) peers: Arc<Peers>,
+    pub(super) notifier: Arc<Notifier>,
+    pub(super) waker: Arc<Waker>,
+    /// Where entries come from, and how those that it can't commit go back.
+    pub(super) refusals: Refusals,
+    /// Where messages wait while the file can't be written, if anywhere.
+    pub(super) spill: Option<Arc<Spill>>,
+    pub(super) commands: commands::Parts,
+    /// Own commits are delivered at once from memory.
+    pub(super) local_broadcast: bool,
+}
+
 pub(super) struct Writer {
     conn: Connection,
     turnstile: Turnstile,
-    shared: Arc<Shared>,
+    parts: Parts,
     places: Places,
     failures: u32,
 }
@@ -80,7 +110,7 @@ struct Done {
 }
 
 impl Writer {
-    pub(super) fn new(conn: Connection, turnstile: Turnstile, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(conn: Connection, turnstile: Turnstile, parts: Parts) -> Self {
         conn.wal_hook(Some(|_, frames| {
             WAL_FRAMES.set(u32::try_from(frames).unwrap_or(0));
             Ok(())
@@ -88,7 +118,7 @@ impl Writer {
         Self {
             conn,
             turnstile,
-            shared,
+            parts,
             places: Places::new(),
             failures: 0,
         }
@@ -97,7 +127,7 @@ impl Writer {
     /// Runs until the intake ends.
     pub(super) fn run(mut self) -> Result<(), Fatal> {
         loop {
-            match self.shared.intake.wait() {
+            match self.parts.refusals.intake.wait() {
                 Look::Work => self.turn()?,
                 Look::Finished => return self.farewell(),
                 Look::Abandoned => return Ok(()),
@@ -110,18 +140,18 @@ impl Writer {
         let started = Instant::now();
         match self.transact() {
             Ok(done) => {
-                let counters = &self.shared.counters;
+                let counters = &self.parts.refusals.counters;
                 let now_ms = done.applied.committed.now_ms;
                 counters.committed_at_ms.store(now_ms, Ordering::Release);
                 if self.failures > 0 {
                     self.failures = 0;
                     counters.failing.store(false, Ordering::Release);
-                    *self.shared.trouble.lock() = None;
+                    *counters.trouble.lock() = None;
                     tracing::info!("the queue commits again");
                 }
                 let done = self.give_back(done);
                 self.publish(done, started);
-                self.shared.intake.hands_free();
+                self.parts.refusals.intake.hands_free();
                 Ok(())
             }
             Err(failed) => self.recover(failed),
@@ -131,13 +161,13 @@ impl Writer {
     /// Enters the turnstile, then takes the batch: what came while it waited is in it, and what waited too long
     /// has been refused and is not.
     fn transact(&mut self) -> Result<Done, Failed> {
-        let shared = &self.shared;
+        let parts = &self.parts;
         let begun = self
             .turnstile
             .enter()
             .map_err(|error| Stopped::Around(format!("the turnstile: {error}")))
             .and_then(|turn| {
-                shared.fail_points.pass(FailStep::BeforeBegin)?;
+                parts.fail_points.pass(FailStep::BeforeBegin)?;
                 self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
                 Ok(turn)
             });
@@ -151,7 +181,7 @@ impl Writer {
             .and_then(|applied| self.commit().map(|()| applied))
         {
             Ok(applied) => {
-                shared.fail_points.note(FailStep::AfterCommit);
+                parts.fail_points.note(FailStep::AfterCommit);
                 if taken.has(&Command::RestartWal) {
                     self.restart_wal();
                 }
@@ -169,53 +199,57 @@ impl Writer {
 
     /// The commands, and the oldest entries: those in the spill file come first.
     fn take(&self) -> Taken {
-        let shared = &self.shared;
+        let parts = &self.parts;
+        let intake = &parts.refusals.intake;
         let mut tasks = None;
         let mut from_intake = || {
-            let (commands, batch) = shared.intake.drain();
+            let (commands, batch) = intake.drain();
             tasks = Some(commands);
             batch
         };
-        let (batch, spilled) = match &shared.spill {
-            Some(spill) => spill.next(shared, from_intake),
+        let (batch, spilled) = match &parts.spill {
+            Some(spill) => spill.next(from_intake),
             None => (from_intake(), false),
         };
         Taken {
-            tasks: tasks.unwrap_or_else(|| shared.intake.drain_jobs()),
+            tasks: tasks.unwrap_or_else(|| intake.drain_jobs()),
             batch,
             spilled,
         }
     }
 
     fn apply(&self, taken: &Taken) -> Result<Applied, Stopped> {
-        let shared = &self.shared;
-        shared.files.check()?;
-        let now_ms = shared.clock.now_ms();
-        shared.fail_points.pass(FailStep::AfterBegin)?;
-        let mut txn = Txn::new(&self.conn, &shared.own.setup, now_ms);
-        txn.hooks = shared.hooks.stage(&self.conn)?;
+        let parts = &self.parts;
+        parts.files.check()?;
+        let now_ms = parts.clock.now_ms();
+        parts.fail_points.pass(FailStep::AfterBegin)?;
+        let commands = &parts.commands;
+        let mut txn = Txn::new(&self.conn, &commands.own.setup, now_ms);
+        txn.hooks = commands.hooks.state.stage(&self.conn)?;
         let mut entries = taken.batch.iter().map(|waiting| &waiting.entry);
         if entries.any(|entry| matches!(entry, Entry::Join { .. })) {
             // Who joins an instance that is not registered would be a ghost after its death.
-            commands::stay_registered(shared, &mut txn, &self.places)?;
+            commands::stay_registered(commands, &mut txn, &self.places)?;
         }
         for task in &taken.tasks {
-            commands::run(shared, &mut txn, &self.places, &task.command)?;
+            commands::run(commands, &mut txn, &self.places, &task.command)?;
         }
         let (budget, left) = apply_batch(&mut txn, taken)?;
-        shared.fail_points.pass(FailStep::AfterInsert)?;
+        parts.fail_points.pass(FailStep::AfterInsert)?;
         let stage = txn.hooks.take();
         let (committed, held) = txn.finish()?;
         if let Some(stage) = stage {
-            shared.tell_hooks(stage, &self.conn, now_ms)?;
+            commands.hooks.tell(stage, &self.conn, now_ms)?;
         }
         if taken.has(&Command::TellAside) {
-            shared.tell_aside(taken.batch.len(), &self.conn, now_ms)?;
+            commands
+                .hooks
+                .tell_aside(taken.batch.len(), &self.conn, now_ms)?;
         }
         if let Some(ids) = committed.ids {
-            shared.tail.hold_back(ids.first);
+            commands.tail.hold_back(ids.first);
         }
-        shared.fail_points.pass(FailStep::BeforeCommit)?;
+        parts.fail_points.pass(FailStep::BeforeCommit)?;
         Ok(Applied {
             committed,
             held,
@@ -242,54 +276,57 @@ impl Writer {
             batch,
             spilled,
         } = taken;
-        let shared = &self.shared;
+        let parts = &self.parts;
+        let Refusals {
+            intake,
+            tail,
+            counters,
+        } = &parts.refusals;
         let now = Instant::now();
         let frames = WAL_FRAMES.get();
-        shared.counters.wal_frames.store(frames, Ordering::Relaxed);
-        shared.fail_points.note(FailStep::BeforeWake);
+        counters.wal_frames.store(frames, Ordering::Relaxed);
+        parts.fail_points.note(FailStep::BeforeWake);
         let has_rows = committed.ids.is_some();
         let frames = NonZeroU32::new(frames);
-        if has_rows && !shared.peers.is_empty() && !shared.peers.notify(&committed, frames) {
-            shared.waker.notify();
+        if has_rows && !parts.peers.is_empty() && !parts.peers.notify(&committed, frames) {
+            parts.waker.notify();
         }
-        shared.counters.count(
+        counters.count(
             &committed,
             now - started,
             batch.iter().map(|w| now.duration_since(w.since)),
         );
         decided(batch.iter().map(|waiting| &waiting.entry));
-        let from_memory = shared.config.local_broadcast;
-        shared.fail_points.note(FailStep::BeforeAck);
+        let from_memory = parts.local_broadcast;
+        parts.fail_points.note(FailStep::BeforeAck);
         let took = started.elapsed();
-        let told = shared
-            .tail
-            .publish(&self.conn, committed, from_memory, took);
+        let told = tail.publish(&self.conn, committed, from_memory, took);
         let left = told.unwrap_or_else(|error| {
             tracing::warn!(%error, "the rows of other processes could not be read; the poller reads them");
             true
         });
-        shared.fail_points.note(FailStep::AfterAck);
+        parts.fail_points.note(FailStep::AfterAck);
         if left {
-            shared.notifier.notify(WakeHint::Any);
+            parts.notifier.notify(WakeHint::Any);
         }
-        if let Some(spill) = shared.spill.as_ref().filter(|_| spilled) {
-            spill.committed(shared, batch.len());
+        if let Some(spill) = parts.spill.as_ref().filter(|_| spilled) {
+            spill.committed(batch.len());
         }
         if tasks.iter().any(|task| task.command == Command::Beat) {
-            let now_ms = shared.clock.now_ms();
-            shared
-                .counters
-                .beaten_at_ms
-                .store(now_ms, Ordering::Release);
+            let now_ms = parts.clock.now_ms();
+            counters.beaten_at_ms.store(now_ms, Ordering::Release);
         }
-        shared.jobs.committed(shared);
+        let commands::Parts {
+            jobs, lane, hooks, ..
+        } = &parts.commands;
+        jobs.committed(lane);
         let changed = tasks.iter().any(|task| task.command.is_of_hooks());
-        if changed && let Err(error) = shared.hooks.stage(&self.conn) {
+        if changed && let Err(error) = hooks.state.stage(&self.conn) {
             tracing::warn!(%error, "new hooks are followed from the next commit on");
         }
         // With what has come meanwhile, or at once if nothing has. Those before are forgotten once they are told all.
-        if shared.hooks.goes_on() || changed {
-            shared.intake.submit(Command::TellAside, None);
+        if hooks.state.goes_on() || changed {
+            intake.submit(Command::TellAside, None);
         }
         for reply in tasks.into_iter().filter_map(|task| task.reply) {
             reply();
@@ -329,55 +366,59 @@ impl Writer {
             )));
         }
         match &error {
-            Stopped::Store(error) => self.shared.files.damaged(error)?,
+            Stopped::Store(error) => self.parts.files.damaged(error)?,
             Stopped::Around(_) => {}
             Stopped::Fatal(Fatal(reason)) => {
-                self.shared.failed.send_replace(Some(reason.clone()));
+                self.parts.ending.fail(reason.clone());
             }
         }
-        self.shared.files.replaced()?;
-        let shared = &self.shared;
-        shared.jobs.failed(shared);
-        shared.tail.let_go();
-        shared.tail.forget_watermarks();
-        shared.notifier.notify(WakeHint::Any);
-        shared.counters.failing.store(true, Ordering::Release);
+        self.parts.files.replaced()?;
+        let parts = &self.parts;
+        let Refusals {
+            intake,
+            tail,
+            counters,
+        } = &parts.refusals;
+        parts.commands.jobs.failed(&parts.commands.lane);
+        tail.let_go();
+        tail.forget_watermarks();
+        parts.notifier.notify(WakeHint::Any);
+        counters.failing.store(true, Ordering::Release);
         let why = format!("the queue cannot commit: {error}");
-        *shared.trouble.lock() = Some(why.clone());
+        *counters.trouble.lock() = Some(why.clone());
         self.failures += 1;
         if self.failures == 1 {
-            let until = match shared.spill {
+            let until = match parts.spill {
                 Some(_) => "messages go to the spill file until it can",
                 None => "messages are refused until it can",
             };
             tracing::error!(%error, "the queue cannot commit: {until}");
         }
         self.put_aside(taken.batch, taken.spilled, &why);
-        let shared = &self.shared;
-        shared.intake.hands_free();
+        intake.hands_free();
         for task in taken.tasks {
             // Watermarks are told once; everything else is asked for again, and who waits hears that it is dropped.
             if let command @ Command::Watermarks(_) = task.command {
-                shared.intake.submit(command, None);
+                intake.submit(command, None);
             }
         }
         let backoff = Duration::from_millis(10 << self.failures.min(7));
-        shared.intake.pause(backoff.min(MAX_BACKOFF));
+        intake.pause(backoff.min(MAX_BACKOFF));
         Ok(())
     }
 
     /// What was not committed.
     fn put_aside(&self, batch: Vec<Waiting>, spilled: bool, why: &str) {
-        let shared = &self.shared;
-        match &shared.spill {
+        let refusals = &self.parts.refusals;
+        match &self.parts.spill {
             Some(_) if spilled => {}
             Some(spill) => {
                 let is_durable = |waiting: &Waiting| durable_of(&waiting.entry).is_some();
                 let (durable, others): (Vec<_>, Vec<_>) = batch.into_iter().partition(is_durable);
-                spill.take_back(shared, durable);
-                shared.refuse(others, why);
+                spill.take_back(durable);
+                refusals.refuse(others, why);
             }
-            None => shared.refuse(batch, why),
+            None => refusals.refuse(batch, why),
         }
     }
 
@@ -398,7 +439,7 @@ impl Writer {
         match restart() {
             Ok(0) => {
                 WAL_FRAMES.set(0);
-                let restarts = &self.shared.counters.wal_restarts;
+                let restarts = &self.parts.refusals.counters.wal_restarts;
                 restarts.fetch_add(1, Ordering::Relaxed);
                 tracing::debug!(frames, took = ?started.elapsed(), "the write-ahead log begins anew");
             }

@@ -52,7 +52,8 @@ fn read(rows: &ToolRows) -> Result<Option<Listed>, Failed> {
     let Some(totals) = rows.get::<AssetTotals>(&(0,))? else {
         return Ok(None);
     };
-    let (least, beyond) = (<(String, String)>::least(), <(String, String)>::beyond());
+    let least = <(String, String)>::least();
+    let beyond = <(String, String)>::beyond();
     let mut blobs = Vec::new();
     rows.each::<Asset>(&least, &beyond, Order::Up, usize::MAX, &mut |row| {
         blobs.push((row.blob, row.bytes.cast_unsigned()));

@@ -94,7 +94,8 @@ fn oldest(rows: &ToolRows, queue: i64, left: &mut usize) -> Result<Option<i64>, 
     *left -= partitions.len();
     let mut oldest = None;
     for partition in partitions {
-        let (from, to) = ((partition.key, i64::MIN), (partition.key + 1, i64::MIN));
+        let from = (partition.key, i64::MIN);
+        let to = (partition.key + 1, i64::MIN);
         if let Some(first) = rows.first::<Message>(&from, &to)? {
             let before = oldest.unwrap_or(i64::MAX);
             oldest = Some(first.created_at.min(before));
@@ -104,7 +105,8 @@ fn oldest(rows: &ToolRows, queue: i64, left: &mut usize) -> Result<Option<i64>, 
 }
 
 fn each<R: Row>(rows: &ToolRows, mut visit: impl FnMut(R)) -> Result<(), Failed> {
-    let (least, beyond) = (R::Key::least(), R::Key::beyond());
+    let least = R::Key::least();
+    let beyond = R::Key::beyond();
     rows.each::<R>(&least, &beyond, Order::Up, usize::MAX, &mut |row| {
         visit(row);
         ControlFlow::Continue(())

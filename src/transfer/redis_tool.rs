@@ -122,7 +122,7 @@ impl RedisTool {
         let redis = Redis::new(&config(settings), me).map_err(|why| anyhow!(why))?;
         let entered = self
             .runtime
-            .block_on(redis.connect(2, 0, Arc::new(NoListener)));
+            .block_on(redis.connect(2, None, Arc::new(NoListener)));
         let log = entered.map_err(|error| unreachable(settings, &error))?;
         let entered = Self {
             relay: Relay {
@@ -260,7 +260,8 @@ impl RedisTool {
 
     /// The rows of the work queue, of one moment. `hold`: others wait with theirs meanwhile.
     pub(crate) fn rows(&self, hold: bool) -> anyhow::Result<rows::ToolRows> {
-        let (log, runtime) = (self.relay.log.clone(), self.runtime.clone());
+        let log = self.relay.log.clone();
+        let runtime = self.runtime.clone();
         rows::rows(log, runtime, self.now_ms(), hold).map_err(|trouble| super::in_rows(&trouble))
     }
 
@@ -284,7 +285,7 @@ fn name(tool: &str) -> String {
 
 fn told(one: &Registered) -> String {
     let name = one.name.as_deref().unwrap_or("one without a name");
-    format!("{name} (pid {})", one.pid)
+    format!("{name} (pid {})", one.pid.unwrap_or(0))
 }
 
 /// A canvas in Redis that is followed.
@@ -311,8 +312,8 @@ impl Followed {
     /// Where Redis can't be asked any more, or the canvas can't be read.
     pub fn step(&mut self) -> anyhow::Result<bool> {
         let log = self.redis.log();
-        let ends = log.ends(std::slice::from_ref(&self.id));
-        let ends = self.redis.runtime.block_on(ends);
+        let asked = log.ends(std::slice::from_ref(&self.id));
+        let ends = self.redis.runtime.block_on(asked);
         let ends = ends.map_err(|fault| failed(&fault))?;
         let Some((Some(n), chain)) = ends.into_iter().next() else {
             self.copy = None;
@@ -323,8 +324,8 @@ impl Followed {
                 return Ok(false);
             }
             Some(copy) if copy.n < n => {
-                let more = log.batches_after(&self.id, copy.n, PART);
-                let more = self.redis.runtime.block_on(more);
+                let asked = log.batches_after(&self.id, copy.n, PART);
+                let more = self.redis.runtime.block_on(asked);
                 let more = more.map_err(|fault| failed(&fault))?;
                 let follows = more.first().is_some_and(|first| first.n == copy.n + 1);
                 for kept in more.iter().filter(|_| follows) {

@@ -18,7 +18,7 @@ use crate::jobs::telling::{self, Part, Tell};
 use crate::jobs::work::Work;
 use crate::limits::JobLimits;
 use crate::log::{Engine as _, Log};
-use crate::protocol::ids::{CanvasId, Epoch};
+use crate::protocol::ids::{CanvasId, Epoch, InstanceNumber};
 use crate::redis::{Found, Redis};
 use crate::replicated::tools;
 use crate::replicated::tools::rows::{self, Failed, ToolRows};
@@ -73,8 +73,8 @@ pub(crate) fn to_redis(
     if dry {
         return moving.all();
     }
-    let next = export.last_instance()? + 1;
-    let entered = runtime.block_on(redis.connect(2, next, Arc::new(NoListener)));
+    let next = InstanceNumber(export.last_instance()?.0 + 1);
+    let entered = runtime.block_on(redis.connect(2, Some(next), Arc::new(NoListener)));
     let log = entered.map_err(|error| unreachable(settings, &error))?;
     moving.target = Some(Target {
         log: log.clone(),
@@ -206,7 +206,8 @@ impl Moving<'_> {
         let Some(target) = &self.target else {
             return Ok(());
         };
-        let (log, runtime) = (target.log.clone(), target.runtime.clone());
+        let log = target.log.clone();
+        let runtime = target.runtime.clone();
         let mut to =
             rows::rows(log, runtime, target.now_ms, false).map_err(|trouble| in_rows(&trouble))?;
         copy(&from, &mut to).map_err(|e| stopped(e, anyhow::Error::new, |e| in_rows(&e)))?;

@@ -36,9 +36,9 @@ impl Fixture {
         conn.execute_batch("PRAGMA journal_mode = WAL").unwrap();
         let tables = [
             include_str!("../../schema.sql"),
-            include_str!("../../src/sqlite/jobs/schema.sql"),
-            include_str!("../../src/sqlite/jobs/deliveries.sql"),
-            include_str!("../../src/sqlite/jobs/assets.sql"),
+            include_str!("../../src/sqlite/storage/tables/jobs.sql"),
+            include_str!("../../src/sqlite/storage/tables/deliveries.sql"),
+            include_str!("../../src/sqlite/storage/tables/assets.sql"),
         ];
         conn.execute_batch(&tables.concat()).unwrap();
         conn.pragma_update(None, "user_version", VERSION).unwrap();

@@ -16,7 +16,7 @@ use scumble::log::{
     Listener, Log, LoggedBatch, MessageChunk, NOBODY, Opening, Piece, Proof, Published, RowCommit,
     RowRange, Sampled, SampledSpan, StoredSnapshot, Summary, ToldUpto,
 };
-use scumble::protocol::ids::{CanvasId, Epoch};
+use scumble::protocol::ids::{CanvasId, Epoch, InstanceNumber};
 use scumble::redis::{Redis, RedisConfig};
 
 use crate::redis_server::RedisServer;
@@ -47,7 +47,7 @@ trait Kind {
     fn lose(&self, name: &str);
 
     /// Nothing was heard of an instance for so much longer.
-    fn forget_beats(&self, number: u32, longer_ms: i64);
+    fn forget_beats(&self, number: InstanceNumber, longer_ms: i64);
 }
 
 struct InMemory(Arc<MemoryEngine>);
@@ -69,7 +69,7 @@ impl Kind for InMemory {
         self.0.lose(name, true);
     }
 
-    fn forget_beats(&self, number: u32, longer_ms: i64) {
+    fn forget_beats(&self, number: InstanceNumber, longer_ms: i64) {
         self.0.forget_beats(number, longer_ms);
     }
 }
@@ -100,7 +100,7 @@ impl Kind for OverRedis {
         self.0.ask(&["DEL", &keys[0], &keys[1]]);
     }
 
-    fn forget_beats(&self, number: u32, longer_ms: i64) {
+    fn forget_beats(&self, number: InstanceNumber, longer_ms: i64) {
         let (by, number) = (format!("-{longer_ms}"), number.to_string());
         self.0.ask(&["ZINCRBY", "scumble:instances", &by, &number]);
     }
@@ -169,7 +169,10 @@ impl Instance {
     async fn introduced(kind: &impl Kind, me: Introduction) -> Self {
         let engine = kind.engine(me);
         let received = Arc::new(Received::default());
-        let log = engine.connect(1, 0, received.clone()).await.expect("a log");
+        let log = engine
+            .connect(1, None, received.clone())
+            .await
+            .expect("a log");
         let me = Self {
             engine,
             received,
@@ -195,7 +198,11 @@ impl Instance {
         let began = Instant::now();
         let number = self.log.number();
         loop {
-            match self.engine.connect(2, number, self.received.clone()).await {
+            match self
+                .engine
+                .connect(2, Some(number), self.received.clone())
+                .await
+            {
                 Ok(log) => {
                     self.log = log;
                     return;
@@ -822,7 +829,7 @@ async fn instances_of_other_rules_are_refused<K: Kind>() {
     let mut other = introduction("ben");
     other.relay_rules = "--a 2".to_owned();
     let other = kind.engine(other);
-    let refused = other.connect(1, 0, Arc::new(Received::default())).await;
+    let refused = other.connect(1, None, Arc::new(Received::default())).await;
     let refused = refused.err().expect("refused").to_string();
     assert!(
         refused.contains("--a 1") && refused.contains("--a 2"),

@@ -140,7 +140,7 @@ fn link(relay: &Relay<Replicated>) -> Arc<dyn Log> {
         ..cluster.introduced.clone().expect("instances")
     };
     let member = cluster.engine.member(me);
-    let link = relay.wait_for(member.connect(1, 0, Arc::new(Deaf)));
+    let link = relay.wait_for(member.connect(1, None, Arc::new(Deaf)));
     link.unwrap_or_else(|error| panic!("{error}"))
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use scumble::backplane::{Delivery, End, Entry, Outcome, PresenceChange, PresenceEvent, Read};
 use scumble::canvas::{CanvasState, Rules};
-use scumble::protocol::ids::Position;
+use scumble::protocol::ids::{InstanceNumber, Position};
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, Options};
@@ -209,7 +209,8 @@ impl Run {
     /// Applies the entry to the model; gives its last delivery.
     fn tell_model(&mut self, entry: Entry) -> Option<Delivery> {
         let mut out = Vec::new();
-        self.model.apply(0, entry, self.now_ms, &mut out);
+        self.model
+            .apply(InstanceNumber::NOBODY, entry, self.now_ms, &mut out);
         self.events
             .extend(out.iter().filter_map(|delivery| match delivery {
                 Delivery::Presence(event) => Some(event.clone()),

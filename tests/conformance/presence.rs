@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use scumble::backplane::{End, PresenceChange, PresenceEvent};
+use scumble::protocol::ids::InstanceNumber;
 use scumble::protocol::server_message::{ErrorCode, LeaveReason};
 use serde_json::{Value, json};
 
@@ -136,7 +137,7 @@ pub fn presence_tables_converge<C: Cluster>() {
     assert_eq!(late.table(), (version, members));
 }
 
-fn own_number(seat: &Seat) -> u32 {
+fn own_number(seat: &Seat) -> InstanceNumber {
     seat.backplane.new_conn().instance()
 }
 

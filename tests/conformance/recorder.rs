@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use scumble::backplane::{Delivery, LogBatch, Outcome, Post, PresenceEvent, Refusal, Sink};
-use scumble::protocol::ids::{ClientId, ConnId, Epoch, Position};
+use scumble::protocol::ids::{ClientId, ConnId, Epoch, InstanceNumber, Position};
 use serde_json::Value;
 
 /// How long anything may take before a test gives up. Nothing is decided by how long it took.
@@ -50,7 +50,7 @@ pub struct Seen {
     pub presence: Vec<PresenceEvent>,
     pub joined: Vec<Joined>,
     pub signals: Vec<(ClientId, ConnId, Arc<str>)>,
-    pub cursors: Vec<(u32, ClientId, Arc<str>)>,
+    pub cursors: Vec<(InstanceNumber, ClientId, Arc<str>)>,
     pub resets: usize,
     pub reset_to: Option<Position>,
     pub kicks: Vec<ConnId>,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use scumble::backplane::{Author, Delivery, End, Entry};
 use scumble::canvas::bounds::ObjectBounds;
 use scumble::canvas::{CanvasState, Rules};
-use scumble::protocol::ids::{ConnId, Epoch, InstanceId};
+use scumble::protocol::ids::{ConnId, Epoch, InstanceId, InstanceNumber};
 use scumble::protocol::server_message::{ErrorCode, Limits};
 use scumble::room::Settings;
 use scumble::room::inbox::Event;
@@ -71,7 +71,7 @@ type Action = Box<dyn FnOnce(&mut World)>;
 
 /// An instance: its one room, and what waits for its writer.
 struct Instance {
-    number: u32,
+    number: InstanceNumber,
     room: Option<State<Wire>>,
     /// The room is there and is told things, but does not know yet where it began.
     opening: bool,
@@ -89,7 +89,7 @@ struct Instance {
 /// A committed row, or an answer that only its own instance tells.
 struct Row {
     at_ms: u64,
-    instance: u32,
+    instance: InstanceNumber,
     delivery: Delivery,
 }
 
@@ -251,7 +251,7 @@ impl World {
     fn new_instance(&mut self) -> Instance {
         self.next_number += 1;
         Instance {
-            number: self.next_number - 1,
+            number: InstanceNumber(self.next_number - 1),
             room: None,
             opening: false,
             waiting: VecDeque::new(),

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use scumble::backplane::{self, Author};
 use scumble::protocol::close_code::CloseCode;
 use scumble::protocol::frame;
-use scumble::protocol::ids::ClientId;
+use scumble::protocol::ids::{ClientId, InstanceNumber};
 use scumble::room::{Latest, Link};
 use scumble::socket::outbox::Outbox;
 use serde_json::Value;
@@ -279,4 +279,9 @@ impl Link for Member {
             .outbox
             .close(frame::close(code.number(), reason).into());
     }
+}
+
+/// The number of the instance that has that room.
+pub(super) fn number(room: usize) -> InstanceNumber {
+    InstanceNumber(u32::try_from(room).expect("a few") + 1)
 }

@@ -7,13 +7,13 @@ use bytestring::ByteString;
 use super::*;
 use crate::backplane::{CanvasKey, End};
 use crate::protocol::client_message::{Change, Kind};
-use crate::protocol::ids::{ClientId, ConnId};
+use crate::protocol::ids::{ClientId, ConnId, InstanceNumber};
 
 /// Connection `n` of instance 1 as an author.
 pub(crate) fn author(n: u64) -> Arc<Author> {
     let client = ClientId::parse(&format!("client-{n:04}")).unwrap();
     Arc::new(Author::new(
-        ConnId::new(1, n),
+        ConnId::new(InstanceNumber(1), n),
         client,
         "{}".into(),
         String::new(),

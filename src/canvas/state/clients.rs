@@ -1,6 +1,7 @@
 //! The clients that a canvas remembers, present or not.
 
 use std::collections::HashMap;
+use std::num::NonZeroU64;
 
 use super::sum::{self, Sum};
 use crate::canvas::ClientRow;
@@ -38,7 +39,7 @@ impl Clients {
     pub(super) fn forget_places(&mut self) {
         for (name, client) in &mut self.rows {
             self.sum.remove(client.sum(name));
-            client.row.last_seq = 0;
+            client.row.last_seq = None;
             self.sum.add(client.sum(name));
         }
     }
@@ -64,6 +65,9 @@ impl Client {
             last_seq,
         } = &self.row;
         let used_at = self.used_at_ms.cast_unsigned();
-        sum::row(&[*last_op, *last_seq, used_at], &[name.as_str(), subject])
+        sum::row(
+            &[*last_op, last_seq.map_or(0, NonZeroU64::get), used_at],
+            &[name.as_str(), subject],
+        )
     }
 }

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::Command;
 use crate::backplane::Entry;
-use crate::protocol::ids::Epoch;
+use crate::protocol::ids::{Epoch, InstanceNumber};
 use entry::{Authors, EntryWire};
 
 mod entry;
@@ -34,7 +34,7 @@ pub enum Damaged {
 #[derive(Debug)]
 pub struct Batch {
     /// The instance's number.
-    pub from: u32,
+    pub from: InstanceNumber,
     /// The instance's own number for it: see [`super::CanvasState::accept`].
     pub serial: u64,
     /// What the instance's own copy was when it wrote this; `None` if it has none.
@@ -58,7 +58,7 @@ pub struct Seen {
 
 #[derive(Serialize, Deserialize)]
 struct BatchWire<'a> {
-    from: u32,
+    from: InstanceNumber,
     serial: u64,
     seen: Option<Seen>,
     #[serde(borrow)]
@@ -68,7 +68,7 @@ struct BatchWire<'a> {
 
 #[derive(Serialize, Deserialize)]
 struct EphemeralWire<'a> {
-    from: u32,
+    from: InstanceNumber,
     #[serde(borrow)]
     authors: Authors<'a>,
     entries: Vec<EntryWire<'a>>,
@@ -78,7 +78,7 @@ struct EphemeralWire<'a> {
 enum CommandWire<'a> {
     #[serde(borrow)]
     Entry(EntryWire<'a>),
-    InstanceGone(u32, bool),
+    InstanceGone(InstanceNumber, bool),
     Restart(u64),
     Renumber(u64),
     Tick,
@@ -86,7 +86,12 @@ enum CommandWire<'a> {
 }
 
 /// The bytes of a [`Batch`]. Each author stands there once.
-pub fn encode_batch(from: u32, serial: u64, seen: Option<Seen>, commands: &[Command]) -> Vec<u8> {
+pub fn encode_batch(
+    from: InstanceNumber,
+    serial: u64,
+    seen: Option<Seen>,
+    commands: &[Command],
+) -> Vec<u8> {
     let mut authors = Authors::default();
     let wire = |command| match command {
         &Command::InstanceGone { instance, died } => CommandWire::InstanceGone(instance, died),
@@ -137,7 +142,7 @@ pub fn decode_batch(bytes: &[u8]) -> Result<Batch, Damaged> {
 }
 
 /// The bytes of signals, cursors, kicks and posts: they are told, and never stand in a log.
-pub fn encode_ephemeral(from: u32, entries: &[Entry]) -> Vec<u8> {
+pub fn encode_ephemeral(from: InstanceNumber, entries: &[Entry]) -> Vec<u8> {
     let mut authors = Authors::default();
     let wire = |entry| EntryWire::of(entry, &mut authors);
     let entries = entries.iter().map(wire).collect();
@@ -153,7 +158,7 @@ pub fn encode_ephemeral(from: u32, entries: &[Entry]) -> Vec<u8> {
 ///
 /// # Errors
 /// [`Damaged`] for anything else.
-pub fn decode_ephemeral(bytes: &[u8]) -> Result<(u32, Vec<Entry>), Damaged> {
+pub fn decode_ephemeral(bytes: &[u8]) -> Result<(InstanceNumber, Vec<Entry>), Damaged> {
     let wire: EphemeralWire = opened(BATCH_VERSION, bytes)?;
     let authors = wire.authors.made()?;
     let entries = wire.entries.into_iter().map(|entry| entry.made(&authors));

@@ -4,7 +4,7 @@ use super::codec::Batch;
 use super::{CanvasState, Sender};
 use crate::backplane::{Delivery, Entry, LogBatch};
 use crate::canvas::quotas::Spare;
-use crate::protocol::ids::Epoch;
+use crate::protocol::ids::{Epoch, InstanceNumber};
 
 /// What is put into a canvas's log for every replica to do.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub enum Command {
     /// grace they have not flickered.
     InstanceGone {
         /// Its number.
-        instance: u32,
+        instance: InstanceNumber,
         /// It did not end in order.
         died: bool,
     },
@@ -54,13 +54,25 @@ impl Command {
 impl CanvasState {
     /// Does what a command of the instance numbered `from` says, at a time (ms since the epoch) that never goes back; appends
     /// what follows to `out`.
-    pub fn run(&mut self, from: u32, command: Command, now_ms: i64, out: &mut Vec<Delivery>) {
+    pub fn run(
+        &mut self,
+        from: InstanceNumber,
+        command: Command,
+        now_ms: i64,
+        out: &mut Vec<Delivery>,
+    ) {
         self.run_open(from, command, now_ms, out);
         self.tables.objects.close();
     }
 
     /// The same, with objects left taken apart for what comes next.
-    fn run_open(&mut self, from: u32, command: Command, now_ms: i64, out: &mut Vec<Delivery>) {
+    fn run_open(
+        &mut self,
+        from: InstanceNumber,
+        command: Command,
+        now_ms: i64,
+        out: &mut Vec<Delivery>,
+    ) {
         match command {
             // It lets time pass itself.
             Command::Entry(entry) => self.apply_open(from, entry, now_ms, out),
@@ -83,8 +95,8 @@ impl CanvasState {
 
     /// Whether a batch is new. The serials of an instance increase, so one that is not above the last came before: its sender
     /// did not know whether it was committed, and sent it again. What is nobody's (instance 0) is always new.
-    pub fn accept(&mut self, from: u32, serial: u64, now_ms: i64) -> bool {
-        if from == 0 {
+    pub fn accept(&mut self, from: InstanceNumber, serial: u64, now_ms: i64) -> bool {
+        if from == InstanceNumber::NOBODY {
             return true;
         }
         if self

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::num::NonZeroU64;
 
 use bytestring::ByteString;
 
@@ -179,14 +180,14 @@ impl Log {
         oldest
     }
 
-    /// The place of a client's op among the youngest messages; 0 if it has none there.
-    pub fn place_of(&self, head: u64, client: &ClientId, op: u64) -> u64 {
+    /// The place of a client's op among the youngest messages, if it has one there.
+    pub fn place_of(&self, head: u64, client: &ClientId, op: u64) -> Option<NonZeroU64> {
         let youngest = self.rows.iter().rev().take(RESENT_STEPS);
-        let found = (1..=head)
+        let (seq, _) = (1..=head)
             .rev()
             .zip(youngest)
-            .find(|(_, row)| row.op == op && row.client == *client);
-        found.map_or(0, |(seq, _)| seq)
+            .find(|(_, row)| row.op == op && row.client == *client)?;
+        NonZeroU64::new(seq)
     }
 
     /// The messages after a position: see [`crate::backplane::Reader::read`].

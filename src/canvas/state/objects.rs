@@ -88,7 +88,8 @@ impl Object {
         match &self.id {
             Id::Apart(id) => id,
             Id::Within(at, len) => {
-                let (at, len) = (usize::from(*at), usize::from(*len));
+                let at = usize::from(*at);
+                let len = usize::from(*len);
                 self.text.get(at..at + len).unwrap_or_default()
             }
         }
@@ -165,7 +166,8 @@ impl Objects {
     /// Gives back what was reserved for more of them.
     pub(super) fn shrink(&mut self) {
         self.rows.shrink_to_fit();
-        let (rows, hasher) = (&self.rows, &self.hasher);
+        let rows = &self.rows;
+        let hasher = &self.hasher;
         self.index.shrink_to_fit(|at| hash_of(rows, hasher, *at));
     }
 
@@ -254,7 +256,8 @@ impl Objects {
 
     /// The index has that row from now on.
     fn note(&mut self, at: u32, hash: u64) {
-        let (rows, hasher) = (&self.rows, &self.hasher);
+        let rows = &self.rows;
+        let hasher = &self.hasher;
         let of = |at: &u32| hash_of(rows, hasher, *at);
         self.index.insert_unique(hash, at, of);
     }
@@ -288,7 +291,8 @@ impl Objects {
         let object = &mut self.rows[at as usize];
         self.open.remove(&object.place);
         self.sum.remove(sum::row(&[object.place], &[&object.text]));
-        (object.id, object.text) = (Id::Within(0, 0), "".into());
+        object.id = Id::Within(0, 0);
+        object.text = "".into();
         self.deleted.push_back((seq, id.into()));
         if self.deleted.len() > DELETIONS_KEPT as usize
             && let Some((seq, _)) = self.deleted.pop_front()

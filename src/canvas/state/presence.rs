@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::sum::{self, Sum};
 use crate::backplane::Member;
 use crate::canvas::{Away, Place};
-use crate::protocol::ids::ClientId;
+use crate::protocol::ids::{ClientId, InstanceNumber};
 
 /// The table.
 #[derive(Debug, Default)]
@@ -60,7 +60,7 @@ impl Table {
     }
 
     /// Whose places connections of that instance hold.
-    pub(super) fn of_instance(&self, instance: u32) -> Vec<ClientId> {
+    pub(super) fn of_instance(&self, instance: InstanceNumber) -> Vec<ClientId> {
         let held = self.rows.iter();
         let held = held.filter(|(_, place)| place.conn.instance() == instance);
         held.map(|(client, _)| client.clone()).collect()

@@ -1,12 +1,13 @@
 //! A canvas's rows in memory, as the rules see them.
 
 use std::convert::Infallible;
+use std::num::NonZeroU64;
 
 use super::Tables;
 use super::log::Row;
 use crate::backplane::{Delivery, PresenceEvent};
 use crate::canvas::{ClientRow, EventCollector, Head, Logged, ObjectLog, OpenObject, Place, Store};
-use crate::protocol::ids::{ClientId, ConnId, Epoch, Position};
+use crate::protocol::ids::{ClientId, ConnId, Epoch, InstanceNumber, Position};
 
 /// The rows at one moment.
 pub(super) struct Rows<'a> {
@@ -20,7 +21,7 @@ pub(super) struct Rows<'a> {
 static NOBODY: ClientRow = ClientRow {
     subject: String::new(),
     last_op: 0,
-    last_seq: 0,
+    last_seq: None,
 };
 
 impl Store for Rows<'_> {
@@ -52,7 +53,7 @@ impl Store for Rows<'_> {
         Ok(())
     }
 
-    fn place_of(&mut self, name: &ClientId, op: u64) -> Result<u64, Infallible> {
+    fn place_of(&mut self, name: &ClientId, op: u64) -> Result<Option<NonZeroU64>, Infallible> {
         Ok(self.tables.log.place_of(self.tables.head.seq, name, op))
     }
 
@@ -163,7 +164,7 @@ impl Store for Rows<'_> {
         Ok(())
     }
 
-    fn places_of(&mut self, instance: u32) -> Result<Vec<ClientId>, Infallible> {
+    fn places_of(&mut self, instance: InstanceNumber) -> Result<Vec<ClientId>, Infallible> {
         Ok(self.tables.presence.of_instance(instance))
     }
 

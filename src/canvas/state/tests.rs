@@ -7,7 +7,7 @@ use crate::backplane::{Author, End, Outcome, PresenceChange, Refusal};
 use crate::canvas::bounds::ObjectBounds;
 use crate::limits::CLIENTS_REMEMBERED;
 use crate::protocol::client_message::{ClientMessage, Durable, parse};
-use crate::protocol::ids::ConnId;
+use crate::protocol::ids::{ConnId, InstanceNumber};
 use crate::protocol::server_message::{AckStatus, LeaveReason};
 
 mod bytes;
@@ -42,7 +42,7 @@ fn copy_of(canvas: &CanvasState, rules: Rules) -> CanvasState {
 fn author(client: &str, conn: u64, subject: &str) -> Arc<Author> {
     let client = ClientId::parse(client).expect("a client id");
     Arc::new(Author::new(
-        ConnId::new(1, conn),
+        ConnId::new(InstanceNumber(1), conn),
         client,
         "{}".to_owned(),
         subject.to_owned(),
@@ -55,7 +55,7 @@ fn say(canvas: &mut CanvasState, author: &Arc<Author>, text: &str, now_ms: i64) 
     };
     let mut out = Vec::new();
     canvas.apply(
-        1,
+        InstanceNumber(1),
         Entry::Durable {
             author: Arc::clone(author),
             message,
@@ -78,7 +78,7 @@ fn event(canvas: &mut CanvasState, author: &Arc<Author>, op: u64, now_ms: i64) -
 fn join(canvas: &mut CanvasState, author: &Arc<Author>, now_ms: i64) -> Result<u64, Refusal> {
     let mut out = Vec::new();
     canvas.apply(
-        1,
+        InstanceNumber(1),
         Entry::Join {
             author: Arc::clone(author),
         },
@@ -152,7 +152,7 @@ fn a_lost_client_is_gone_when_the_grace_ends_and_not_before() {
         author: Arc::clone(&author),
         end: End::Lost,
     };
-    canvas.apply(1, leave, 1_000, &mut Vec::new());
+    canvas.apply(InstanceNumber(1), leave, 1_000, &mut Vec::new());
     assert!(!canvas.is_settled());
     assert!(tick(&mut canvas, 1_499).is_empty());
     let out = tick(&mut canvas, 1_500);
@@ -179,7 +179,7 @@ fn a_client_that_came_back_is_not_removed_by_the_grace_of_its_absence() {
         author: first,
         end: End::Lost,
     };
-    canvas.apply(1, leave, 1_000, &mut Vec::new());
+    canvas.apply(InstanceNumber(1), leave, 1_000, &mut Vec::new());
     let _ = join(&mut canvas, &second, 1_200);
     assert!(tick(&mut canvas, 99_999).is_empty());
     assert_eq!(canvas.members().members.len(), 1);

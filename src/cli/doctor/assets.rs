@@ -16,7 +16,8 @@ pub(super) fn listed(listed: Option<Listed>, place: &AssetPlace) -> anyhow::Resu
     let Some(listed) = listed else {
         return Ok(vec![Verdict::Fine("none".to_owned())]);
     };
-    let (assets, told) = (listed.blobs.len(), Told(place));
+    let assets = listed.blobs.len();
+    let told = Told(place);
     let counted = format!("{assets}, of {} bytes as quotas count", listed.charged);
     let verdict = match missing(&listed, place) {
         Err(error) => Verdict::finding(

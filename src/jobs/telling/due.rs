@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{has_room, item, pushed, tell_gap};
-use crate::hooks::told::Span;
+use crate::hooks::hook_event::Span;
 use crate::hooks::{Hook, Stored};
 use crate::jobs::rows::{HookChange, HookDue, HookGap};
 use crate::jobs::store::Store;

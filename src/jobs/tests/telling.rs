@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::hooks::event::EventType;
 use crate::hooks::file::HookText;
-use crate::hooks::told::{Named, Told};
+use crate::hooks::hook_event::{HookEvent, Named};
 use crate::hooks::{Change, Stored};
 use crate::jobs::telling::due::Fired;
 use crate::jobs::telling::{Happening, Missed, Part, Tell, Upto};
@@ -31,8 +31,8 @@ fn named() -> Named {
     }
 }
 
-fn said(seq: u64) -> Told {
-    Told {
+fn said(seq: u64) -> HookEvent {
+    HookEvent {
         named: named(),
         event: EventType::ChatSent,
         seq,
@@ -41,7 +41,7 @@ fn said(seq: u64) -> Told {
         user: Some("{}".to_owned()),
         data: "{}".to_owned(),
         object: None,
-        missed: crate::hooks::told::Missed::Nothing,
+        missed: crate::hooks::hook_event::Missed::Nothing,
     }
 }
 

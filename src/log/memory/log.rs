@@ -9,7 +9,7 @@ use super::super::{
     Parting, Piece, Published, Reply, Snapshots, StoredSnapshot, Summaries, Summary,
 };
 use super::{MemoryLog, World, batch, hear};
-use crate::protocol::ids::CanvasId;
+use crate::protocol::ids::{CanvasId, InstanceNumber};
 
 type Heard = super::Heard;
 
@@ -62,7 +62,7 @@ impl MemoryLog {
 }
 
 impl Log for MemoryLog {
-    fn number(&self) -> u32 {
+    fn number(&self) -> InstanceNumber {
         self.number
     }
 

@@ -4,7 +4,7 @@ use super::super::{Heartbeat, NOBODY, OtherInstance, Proof, Registered, Registry
 use super::state::State;
 use super::{Heard, MemoryLog, batch};
 use crate::limits::HEARTBEAT_STALE;
-use crate::protocol::ids::CanvasId;
+use crate::protocol::ids::{CanvasId, InstanceNumber};
 
 const STALE_MS: i64 = HEARTBEAT_STALE.as_secs().cast_signed() * 1_000;
 
@@ -13,7 +13,7 @@ impl State {
     pub(super) fn missed(
         &mut self,
         id: &CanvasId,
-        number: u32,
+        number: InstanceNumber,
         whole: bool,
         now_ms: i64,
     ) -> Option<bool> {
@@ -109,11 +109,11 @@ impl Registry for MemoryLog {
         })
     }
 
-    fn lease(&self, dead: u32) -> Reply<'_, bool> {
+    fn lease(&self, dead: InstanceNumber) -> Reply<'_, bool> {
         self.ask(move |world, _| world.state.lease(dead, self.engine.now_ms()))
     }
 
-    fn canvases_of(&self, number: u32) -> Reply<'_, Vec<String>> {
+    fn canvases_of(&self, number: InstanceNumber) -> Reply<'_, Vec<String>> {
         self.ask(move |world, _| {
             let instance = world.state.instances.get(&number);
             instance.map_or_else(Vec::new, |it| it.canvases.iter().cloned().collect())
@@ -122,7 +122,7 @@ impl Registry for MemoryLog {
 
     fn reap<'a>(
         &'a self,
-        dead: u32,
+        dead: InstanceNumber,
         names: &'a [String],
         bytes: &'a [u8],
     ) -> Reply<'a, Vec<String>> {
@@ -148,7 +148,7 @@ impl Registry for MemoryLog {
         })
     }
 
-    fn leave(&self, number: u32, beat: Option<i64>) -> Reply<'_, ()> {
+    fn leave(&self, number: InstanceNumber, beat: Option<i64>) -> Reply<'_, ()> {
         self.ask(move |world, _| {
             world.state.leave(number, beat, self.grace_ends_ms());
         })
@@ -160,7 +160,7 @@ impl Registry for MemoryLog {
             let members = instances.map(|(number, instance)| Registered {
                 number: *number,
                 name: Some(instance.name.clone()),
-                pid: std::process::id(),
+                pid: Some(std::process::id()),
                 beat: instance.beat,
             });
             members.collect()

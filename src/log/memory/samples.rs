@@ -2,6 +2,7 @@
 
 use super::super::{Reply, Sampled, Samples};
 use super::MemoryLog;
+use crate::protocol::ids::InstanceNumber;
 
 impl Samples for MemoryLog {
     fn put_samples<'a>(&'a self, sampled: &'a Sampled) -> Reply<'a, ()> {
@@ -31,7 +32,11 @@ impl Samples for MemoryLog {
         })
     }
 
-    fn samples_since(&self, series: i64, since_ms: i64) -> Reply<'_, Vec<(i64, u32, String)>> {
+    fn samples_since(
+        &self,
+        series: i64,
+        since_ms: i64,
+    ) -> Reply<'_, Vec<(i64, InstanceNumber, String)>> {
         self.ask(move |world, _| {
             let spans = world.state.samples.spans.get(&series);
             let since = spans.into_iter().flatten();

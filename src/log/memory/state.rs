@@ -10,7 +10,7 @@ use super::super::{
 use super::bounded;
 use super::counting::Takes;
 use crate::limits::CLIENT_MEMORY;
-use crate::protocol::ids::CanvasId;
+use crate::protocol::ids::{CanvasId, InstanceNumber};
 
 /// How long an instance of the era before is waited for that has not said whether what it knows is there.
 const PROOF_MS: i64 = 300;
@@ -33,12 +33,12 @@ pub(super) struct State {
     run: u64,
     since_ms: i64,
     proof: Option<Proof>,
-    awaited: BTreeSet<u32>,
+    awaited: BTreeSet<InstanceNumber>,
     rules: String,
     last_instance: u32,
     pub(super) commits: u64,
     pub(super) skew_ms: i64,
-    pub(super) instances: BTreeMap<u32, Instance>,
+    pub(super) instances: BTreeMap<InstanceNumber, Instance>,
     /// Canvases that nobody has and somebody is away on, by when the grace ends.
     pub(super) leaving: BTreeMap<String, i64>,
     pub(super) canvases: BTreeMap<String, Canvas>,
@@ -56,7 +56,7 @@ pub(super) struct Samples {
     /// When, and how each is, by its name.
     pub(super) now: BTreeMap<String, (i64, String)>,
     /// By series: when, whose, and what.
-    pub(super) spans: BTreeMap<i64, BTreeSet<(i64, u32, String)>>,
+    pub(super) spans: BTreeMap<i64, BTreeSet<(i64, InstanceNumber, String)>>,
 }
 
 /// The rows of the work queue.
@@ -67,7 +67,7 @@ pub(super) struct Tables {
     pub(super) commit: String,
     pub(super) at_ms: i64,
     /// Which instance commits next, and until when.
-    pub(super) owner: Option<(u32, i64)>,
+    pub(super) owner: Option<(InstanceNumber, i64)>,
 }
 
 #[derive(Clone, Default)]
@@ -221,13 +221,14 @@ impl State {
     pub(super) fn enter(
         &mut self,
         me: &Introduction,
-        number: u32,
+        number: Option<InstanceNumber>,
         run: u64,
-        connected: &BTreeSet<u32>,
+        connected: &BTreeSet<InstanceNumber>,
         now_ms: i64,
-    ) -> Result<u32, ConnectError> {
+    ) -> Result<InstanceNumber, ConnectError> {
         if self.rules != me.relay_rules {
-            let lives = |other: &u32| *other != number && connected.contains(other);
+            let lives =
+                |other: &InstanceNumber| Some(*other) != number && connected.contains(other);
             if !self.rules.is_empty() && self.instances.keys().any(lives) {
                 let (theirs, ours) = differing(&self.rules, &me.relay_rules);
                 return Err(ConnectError::ForGood(format!(
@@ -247,11 +248,8 @@ impl State {
             self.proof = None;
             self.awaited = self.instances.keys().copied().collect();
         }
-        let number = match number {
-            0 => self.last_instance + 1,
-            known => known,
-        };
-        self.last_instance = self.last_instance.max(number);
+        let number = number.unwrap_or(InstanceNumber(self.last_instance + 1));
+        self.last_instance = self.last_instance.max(number.0);
         let instance = self.instances.entry(number).or_default();
         if !instance.token.is_empty() && instance.token != me.token {
             let taken = "another process was given this one's number";
@@ -264,7 +262,13 @@ impl State {
         Ok(number)
     }
 
-    pub(super) fn prove(&mut self, number: u32, whole: bool, commits: u64, now_ms: i64) -> Proof {
+    pub(super) fn prove(
+        &mut self,
+        number: InstanceNumber,
+        whole: bool,
+        commits: u64,
+        now_ms: i64,
+    ) -> Proof {
         if self.proof == Some(Proof::Lost) {
             return Proof::Lost;
         }
@@ -296,7 +300,7 @@ impl State {
     pub(super) fn open(
         &mut self,
         id: &CanvasId,
-        number: u32,
+        number: InstanceNumber,
         opening: &Opening,
         rules: &str,
         now_ms: i64,
@@ -372,7 +376,13 @@ impl State {
     }
 
     /// Gives up a canvas.
-    pub(super) fn release(&mut self, id: &CanvasId, number: u32, parting: Parting, now_ms: i64) {
+    pub(super) fn release(
+        &mut self,
+        id: &CanvasId,
+        number: InstanceNumber,
+        parting: Parting,
+        now_ms: i64,
+    ) {
         if let Some(instance) = self.instances.get_mut(&number) {
             instance.canvases.remove(id.as_str());
         }
@@ -405,12 +415,12 @@ impl State {
     }
 
     /// Whether an instance other than that one has it, dead or alive.
-    pub(super) fn held(&self, name: &str, but: u32) -> bool {
+    pub(super) fn held(&self, name: &str, but: InstanceNumber) -> bool {
         let mut others = self.instances.iter().filter(|(number, _)| **number != but);
         others.any(|(_, instance)| instance.canvases.contains(name))
     }
 
-    pub(super) fn lease(&mut self, dead: u32, now_ms: i64) -> bool {
+    pub(super) fn lease(&mut self, dead: InstanceNumber, now_ms: i64) -> bool {
         let Some(instance) = self.instances.get_mut(&dead) else {
             return false;
         };
@@ -422,7 +432,7 @@ impl State {
     }
 
     /// Takes an instance out.
-    pub(super) fn leave(&mut self, number: u32, beat: Option<i64>, grace_ends_ms: i64) {
+    pub(super) fn leave(&mut self, number: InstanceNumber, beat: Option<i64>, grace_ends_ms: i64) {
         let known = self.instances.get(&number).map(|instance| instance.beat);
         if beat.is_some() && known != beat {
             return;

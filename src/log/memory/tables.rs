@@ -2,7 +2,7 @@
 
 use super::super::{AtMoment, Committed, KeyedRow, NOBODY, Reply, RowCommit, RowRange, Tables};
 use super::{Heard, MemoryLog};
-use crate::protocol::ids::CanvasId;
+use crate::protocol::ids::{CanvasId, InstanceNumber};
 
 impl Tables for MemoryLog {
     fn last_commit(&self) -> Reply<'_, (String, i64)> {
@@ -48,7 +48,8 @@ impl Tables for MemoryLog {
             if tables.commit != commit.by {
                 return Ok((Committed::Moved, Heard::new()));
             }
-            let others = |(owner, until): (u32, i64)| owner != self.number && until > now_ms;
+            let others =
+                |(owner, until): (InstanceNumber, i64)| owner != self.number && until > now_ms;
             if tables.owner.is_some_and(others) {
                 return Ok((Committed::Locked, Heard::new()));
             }
@@ -88,7 +89,8 @@ impl Tables for MemoryLog {
     fn lock_rows(&self, milliseconds: i64) -> Reply<'_, bool> {
         self.ask(move |world, now_ms| {
             let owner = &mut world.state.tables.owner;
-            let others = |(owner, until): (u32, i64)| owner != self.number && until > now_ms;
+            let others =
+                |(owner, until): (InstanceNumber, i64)| owner != self.number && until > now_ms;
             if owner.is_some_and(others) {
                 return false;
             }

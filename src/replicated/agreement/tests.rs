@@ -10,7 +10,7 @@ use crate::backplane::{Author, Canvas, Carrier as _, Delivery, Directory as _, I
 use crate::backplane::{Entry, Reader as _, Sink};
 use crate::log::memory::MemoryEngine;
 use crate::protocol::client_message::{ClientMessage, Durable, parse};
-use crate::protocol::ids::{CanvasId, ClientId};
+use crate::protocol::ids::{CanvasId, ClientId, InstanceNumber};
 use crate::replicated::ReplicatedBackplane;
 use crate::replicated::tests::config;
 
@@ -78,7 +78,7 @@ impl One {
         let state = inner.state.as_mut().expect("it is loaded");
         let now_ms = self.backplane.shared.now_ms();
         let entry = Entry::Durable { author, message };
-        state.apply(9, entry, now_ms, &mut Vec::new());
+        state.apply(InstanceNumber(9), entry, now_ms, &mut Vec::new());
     }
 
     fn objects(&self, runtime: &Runtime) -> Vec<Arc<str>> {

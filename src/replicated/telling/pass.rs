@@ -257,7 +257,7 @@ async fn recall(shared: &Arc<Shared>, session: &Session, replica: &Arc<Replica>)
             .untold
             .recall((told, n), built.untold, &shared.telling);
         drop(inner);
-        shared.telling.ring(replica.key);
+        shared.telling.wake(replica.key);
         shared.telling.note(replica.key);
         Ok(())
     };

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::limits::CURSOR_AGE;
 use crate::protocol::frame;
+use crate::protocol::ids::InstanceNumber;
 
 fn table(version: u64, members: Vec<Member>) -> PresenceTable {
     PresenceTable { version, members }
@@ -17,7 +18,7 @@ fn table(version: u64, members: Vec<Member>) -> PresenceTable {
 fn member(conn: u64, away: bool) -> Member {
     Member {
         client: ClientId::parse("client-aa").expect("id"),
-        conn: ConnId::new(1, conn),
+        conn: ConnId::new(InstanceNumber(1), conn),
         user: "{}".into(),
         state: None,
         away,
@@ -114,7 +115,7 @@ fn a_cursor_has_its_age_and_an_old_one_is_left_out() {
 fn person(n: u64, state: Option<&str>, away: bool) -> Member {
     Member {
         client: ClientId::parse(&format!("client-{n:03}")).expect("id"),
-        conn: ConnId::new(1, n),
+        conn: ConnId::new(InstanceNumber(1), n),
         user: format!(r#"{{"name":"{n}"}}"#).into(),
         state: state.map(Into::into),
         away,
@@ -129,7 +130,7 @@ fn roster(people: u64, state: usize) -> Roster {
 }
 
 fn author(n: u64) -> Author {
-    author_of(person(n, None, false), ConnId::new(1, n))
+    author_of(person(n, None, false), ConnId::new(InstanceNumber(1), n))
 }
 
 fn author_of(member: Member, conn: ConnId) -> Author {
@@ -173,7 +174,7 @@ fn an_entry_of_ones_own_does_not_copy_the_list() {
     let mut roster = roster(100, 8_000);
     let welcomes: Vec<Users> = (50..150)
         .map(|n| {
-            let newer = author_of(person(n, None, false), ConnId::new(2, n));
+            let newer = author_of(person(n, None, false), ConnId::new(InstanceNumber(2), n));
             roster.welcome(&newer, Encoding::Json).0
         })
         .collect();

@@ -13,7 +13,7 @@ use crate::backplane::{
 };
 use crate::limits::{MAX_STATE_BYTES, MAX_STATES_BYTES, SMALL_STATE_BYTES};
 use crate::protocol::close_code::CloseCode;
-use crate::protocol::ids::{ClientId, ConnId};
+use crate::protocol::ids::{ClientId, ConnId, InstanceNumber};
 use crate::protocol::merge_patch;
 use crate::protocol::msgpack;
 use crate::protocol::server_message as say;
@@ -277,7 +277,11 @@ impl<L: Link> State<L> {
         }
     }
 
-    pub(super) fn remote_cursors(&mut self, instance: u32, cursors: Vec<(ClientId, Arc<str>)>) {
+    pub(super) fn remote_cursors(
+        &mut self,
+        instance: InstanceNumber,
+        cursors: Vec<(ClientId, Arc<str>)>,
+    ) {
         if instance == self.instance && self.settings.local_broadcast {
             return;
         }

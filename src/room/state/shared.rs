@@ -38,7 +38,8 @@ impl Shared {
 
     /// What was read so far is of no use any more.
     pub fn forget(&mut self) {
-        (self.latest, self.kept) = (None, None);
+        self.latest = None;
+        self.kept = None;
     }
 
     /// The log went on past `latest`: unless it may be needed in spite of that, its memory is freed.

@@ -15,7 +15,7 @@ use crate::backplane::{
     Canvas, CanvasKey, LogBuilder, Member, Opened, PresenceChange, PresenceEvent, PresenceTable,
 };
 use crate::protocol::client_message::Kind;
-use crate::protocol::ids::{CanvasId, ClientId};
+use crate::protocol::ids::{CanvasId, ClientId, InstanceNumber};
 use world::{EPOCH, TestLink, World, check, member, settings};
 
 #[derive(Debug, Clone)]
@@ -92,7 +92,7 @@ fn an_author_gets_its_ack_in_the_messages_place() {
 fn a_newer_connection_of_a_client_replaces_the_older() {
     let mut world = World::new();
     world.join(1, None);
-    let member = member(&world.links[&1].author, ConnId::new(2, 9));
+    let member = member(&world.links[&1].author, ConnId::new(InstanceNumber(2), 9));
     let event = PresenceEvent {
         version: 2,
         change: PresenceChange::Set(member),
@@ -107,12 +107,12 @@ fn a_newer_connection_of_a_client_replaces_the_older() {
 /// What the backplane delivers between deciding on the opening and the room's hearing of it is not lost.
 #[test]
 fn a_room_reads_what_came_while_it_was_opened() {
-    let mut room: State<TestLink> = State::new(settings(true), 1);
+    let mut room: State<TestLink> = State::new(settings(true), InstanceNumber(1));
     let now = Instant::now();
     let mut batch = LogBuilder::new(EPOCH, 1);
     batch.push(
         Kind::Broadcast,
-        ConnId::new(2, 1),
+        ConnId::new(InstanceNumber(2), 1),
         1,
         "someone-1",
         0,
@@ -206,7 +206,7 @@ fn who_lost_its_place_to_nobody_takes_it_again() {
     let [Effect::Append(join @ Entry::Join { author })] = &again[..] else {
         panic!("{again:?}")
     };
-    assert_eq!(author.conn, ConnId::new(1, 1));
+    assert_eq!(author.conn, ConnId::new(InstanceNumber(1), 1));
     // The queue is full: the table is read again after a pause, and so is the rest.
     let refusal = Refusal {
         code: say::ErrorCode::Overloaded,
@@ -224,7 +224,7 @@ fn who_lost_its_place_to_nobody_takes_it_again() {
 fn a_newer_connection_replaces_one_whose_place_was_missed() {
     let mut room = opened_room();
     let (link, now) = (TestLink::new(1), Instant::now());
-    let (conn, elsewhere) = (link.author.conn, ConnId::new(2, 9));
+    let (conn, elsewhere) = (link.author.conn, ConnId::new(InstanceNumber(2), 9));
     let since = None;
     room.handle(
         Event::Join {
@@ -242,7 +242,7 @@ fn a_newer_connection_replaces_one_whose_place_was_missed() {
     room.handle(Event::Delivery(joined), now);
     room.handle(missed(9), now);
     // That of before may still be in a table that is read too early.
-    let before = vec![member(&link.author, ConnId::new(3, 1))];
+    let before = vec![member(&link.author, ConnId::new(InstanceNumber(3), 1))];
     room.handle(Event::MembersDone(Ok(table(7, before))), now);
     assert_eq!(link.inner.lock().closed, None);
     let after = vec![member(&link.author, elsewhere)];
@@ -252,7 +252,7 @@ fn a_newer_connection_replaces_one_whose_place_was_missed() {
 
 /// A room whose presence table is at 7.
 fn opened_room() -> State<TestLink> {
-    let mut room = State::new(settings(true), 1);
+    let mut room = State::new(settings(true), InstanceNumber(1));
     let id = CanvasId::parse("c").expect("id");
     let opened = Opened {
         canvas: Canvas {

@@ -1,6 +1,6 @@
 //! A canvas's rows in the tables, as the rules see them.
 
-use std::num::NonZeroI64;
+use std::num::{NonZeroI64, NonZeroU64};
 
 use rusqlite::{OptionalExtension, params};
 
@@ -11,12 +11,12 @@ use crate::canvas::{
     Away, ClientRow, Head, Logged, ObjectLog, OpenObject, Place, RESENT_STEPS, Store,
 };
 use crate::limits::TOMBSTONE;
-use crate::protocol::ids::{ClientId, ConnId, Epoch, Position};
-use crate::sqlite::carried::QueueRow;
-use crate::sqlite::rows::{self, Ephemeral};
-use crate::sqlite::sql;
-use crate::sqlite::store_error::{StoreError, StoreResult};
-use crate::sqlite::tail::{self, Step};
+use crate::protocol::ids::{ClientId, ConnId, Epoch, InstanceNumber, Position};
+use crate::sqlite::delivery::carried::QueueRow;
+use crate::sqlite::delivery::rows::{self, Ephemeral};
+use crate::sqlite::delivery::tail::{self, Step};
+use crate::sqlite::storage::sql;
+use crate::sqlite::storage::store_error::{StoreError, StoreResult};
 use crate::time::millis;
 
 /// The rows of one canvas within a transaction.
@@ -83,11 +83,11 @@ impl<'t, 'a> Rows<'t, 'a> {
         let places_from = txn.canvases[self.at].places_from;
         let mut statement = txn.conn.prepare_cached(sql::CLIENT)?;
         let row = statement.query_row(params![self.key, name.as_str()], |row| {
-            let last_seq = row.get::<_, i64>(2)?.cast_unsigned();
+            let last_seq = NonZeroU64::new(row.get::<_, i64>(2)?.cast_unsigned());
             Ok(ClientRow {
                 subject: row.get(0)?,
                 last_op: row.get::<_, i64>(1)?.cast_unsigned(),
-                last_seq: if last_seq > places_from { last_seq } else { 0 },
+                last_seq: last_seq.filter(|seq| seq.get() > places_from),
             })
         });
         let row = row.optional()?;
@@ -137,7 +137,7 @@ impl Store for Rows<'_, '_> {
         Ok(())
     }
 
-    fn place_of(&mut self, name: &ClientId, op: u64) -> StoreResult<u64> {
+    fn place_of(&mut self, name: &ClientId, op: u64) -> StoreResult<Option<NonZeroU64>> {
         self.txn.queued.write()?;
         let mut next = self.canvas().head_id;
         let mut step = self.txn.conn.prepare_cached(sql::STEP)?;
@@ -151,11 +151,11 @@ impl Store for Rows<'_, '_> {
             if row.get::<_, i64>(2)? == op.cast_signed()
                 && row.get_ref(3)?.as_str()? == name.as_str()
             {
-                return Ok(row.get::<_, i64>(0)?.cast_unsigned());
+                return Ok(NonZeroU64::new(row.get::<_, i64>(0)?.cast_unsigned()));
             }
             next = NonZeroI64::new(row.get(1)?);
         }
-        Ok(0)
+        Ok(None)
     }
 
     fn push(&mut self, message: Logged<'_>) -> StoreResult<()> {
@@ -301,7 +301,7 @@ impl Store for Rows<'_, '_> {
         let key = self.key;
         txn.queued.write()?;
         for client in txn.clients.iter_mut().filter(|client| client.key == key) {
-            client.row.last_seq = 0;
+            client.row.last_seq = None;
         }
         let seq = txn.canvases[self.at].head.seq;
         let mut set = txn.conn.prepare_cached(sql::SET_EPOCH)?;
@@ -360,7 +360,7 @@ impl Store for Rows<'_, '_> {
         Ok(())
     }
 
-    fn places_of(&mut self, instance: u32) -> StoreResult<Vec<ClientId>> {
+    fn places_of(&mut self, instance: InstanceNumber) -> StoreResult<Vec<ClientId>> {
         let (first, last) = ConnId::all_of(instance);
         let held = params![self.key, first.0.cast_signed(), last.0.cast_signed()];
         let mut statement = self.txn.conn.prepare_cached(sql::PLACES_OF)?;

@@ -11,8 +11,8 @@ use super::canvas::Rows;
 use crate::backplane::{CanvasKey, Entry, Refusal};
 use crate::canvas::quotas::{maybe_new, room_for_client};
 use crate::limits::CLIENTS_COUNTED;
-use crate::sqlite::sql;
-use crate::sqlite::store_error::StoreResult;
+use crate::sqlite::storage::sql;
+use crate::sqlite::storage::store_error::StoreResult;
 use crate::time::millis;
 
 /// Canvases whose clients are counted at a time.

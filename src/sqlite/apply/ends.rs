@@ -9,8 +9,8 @@ use crate::backplane::CanvasKey;
 use crate::canvas::quotas::room_for_canvas;
 use crate::limits::{CLEANUP_CHUNK, UNUSED_CANVAS};
 use crate::protocol::ids::{CanvasId, Epoch};
-use crate::sqlite::sql;
-use crate::sqlite::store_error::StoreResult;
+use crate::sqlite::storage::sql;
+use crate::sqlite::storage::store_error::StoreResult;
 use crate::time::millis;
 
 /// Canvases that end in one transaction.
@@ -31,6 +31,24 @@ impl Txn<'_> {
             return Ok(None);
         }
         self.make_canvas(id).map(Some)
+    }
+
+    /// Empties a canvas; gives the head, since the numbers go on: a row of before is never one of after.
+    pub(in crate::sqlite) fn delete_canvas(
+        &mut self,
+        key: CanvasKey,
+        epoch: Epoch,
+    ) -> StoreResult<u64> {
+        if !self.conn.prepare_cached(sql::HEAD)?.exists([key])? {
+            return Ok(0);
+        }
+        let seq = self.canvas(key)?.head().seq;
+        if let Some(stage) = &mut self.hooks {
+            stage.deleted(self.conn, key, seq)?;
+        }
+        self.canvas(key)?.restart(epoch)?;
+        self.count_stored(key)?;
+        Ok(seq)
     }
 
     /// The key of a canvas, which is made if it is new, however many there are.

@@ -9,11 +9,11 @@ use super::canvas::Rows;
 use crate::backplane::{Author, CanvasKey, Delivery, Post};
 use crate::canvas::quotas::charge;
 use crate::protocol::ids::{ClientId, ConnId};
-use crate::sqlite::carried::QueueRow;
-use crate::sqlite::rows::{self, Ephemeral};
-use crate::sqlite::sql;
-use crate::sqlite::store_error::StoreResult;
-use crate::sqlite::tail::Step;
+use crate::sqlite::delivery::carried::QueueRow;
+use crate::sqlite::delivery::rows::{self, Ephemeral};
+use crate::sqlite::delivery::tail::Step;
+use crate::sqlite::storage::sql;
+use crate::sqlite::storage::store_error::StoreResult;
 
 impl Txn<'_> {
     /// Writes a row of the ephemeral lane.
@@ -40,6 +40,17 @@ impl Txn<'_> {
         }
         self.out.steps.push(Step::Row { key, delivery });
         Ok(())
+    }
+
+    pub(super) fn kick(&mut self, key: CanvasKey, conn: ConnId) -> StoreResult<()> {
+        let delivery = Delivery::Kick { conn };
+        let row = Ephemeral {
+            kind: rows::KICK,
+            origin: self.setup.number.own_conn(),
+            client: "",
+            payload: &rows::kick(conn),
+        };
+        self.row(key, &row, delivery)
     }
 
     pub(super) fn signal(
@@ -83,7 +94,7 @@ impl Txn<'_> {
         cursors: &[(ClientId, Arc<str>)],
     ) -> StoreResult<()> {
         let delivery = Delivery::Cursors {
-            instance: self.setup.number.0,
+            instance: self.setup.number,
             cursors: cursors.to_vec(),
         };
         let payload = match self.elsewhere(key)? {

@@ -8,8 +8,8 @@ use super::{OpenCanvas, Txn};
 use crate::backplane::CanvasKey;
 use crate::canvas::Head;
 use crate::canvas::bounds::Totals;
-use crate::sqlite::sql;
-use crate::sqlite::store_error::StoreResult;
+use crate::sqlite::storage::sql;
+use crate::sqlite::storage::store_error::StoreResult;
 
 /// `None` if there is no such canvas any more.
 pub(super) fn read_canvas(txn: &Txn<'_>, key: CanvasKey) -> StoreResult<Option<OpenCanvas>> {

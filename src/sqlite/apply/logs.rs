@@ -8,8 +8,8 @@ use crate::backplane::CanvasKey;
 use crate::canvas::ObjectLog;
 use crate::canvas::bounds::entry_bytes;
 use crate::protocol::ids::Epoch;
-use crate::sqlite::sql;
-use crate::sqlite::store_error::StoreResult;
+use crate::sqlite::storage::sql;
+use crate::sqlite::storage::store_error::StoreResult;
 
 /// The epoch of a canvas, as the transaction has left it.
 pub(super) fn epoch(txn: &Txn<'_>, key: CanvasKey) -> StoreResult<Epoch> {

@@ -5,9 +5,9 @@ use std::num::NonZeroI64;
 
 use rusqlite::{CachedStatement, Connection};
 
-use crate::sqlite::carried::QueueRow;
-use crate::sqlite::sql;
-use crate::sqlite::store_error::{StoreError, StoreResult};
+use crate::sqlite::delivery::carried::QueueRow;
+use crate::sqlite::storage::sql;
+use crate::sqlite::storage::store_error::{StoreError, StoreResult};
 
 /// Rows on their way into the queue. Their ids are known at once, the table has them after [`Queued::write`].
 pub(super) struct Queued<'a> {

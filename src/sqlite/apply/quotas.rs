@@ -11,8 +11,8 @@ use crate::backplane::intake::{Waiting, durable_of};
 use crate::backplane::{CanvasKey, Refusal};
 use crate::canvas::quotas::{Logs, Spare, charge, charge_of, room_in_log};
 use crate::limits::{CHAT_HISTORY, EPHEMERAL_BYTES, EPHEMERAL_CANVAS_BYTES, Quotas};
-use crate::sqlite::sql;
-use crate::sqlite::store_error::StoreResult;
+use crate::sqlite::storage::sql;
+use crate::sqlite::storage::store_error::StoreResult;
 
 /// How often it is written down that messages are refused, in milliseconds: whoever cleans up looks for it.
 const FULL_INTERVAL_MS: i64 = 1_000;

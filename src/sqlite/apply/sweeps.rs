@@ -9,8 +9,8 @@ use rusqlite::{OptionalExtension, params};
 
 use super::Txn;
 use crate::limits::{CLEANUP_CHUNK, SWEEP_BYTES};
-use crate::sqlite::sql;
-use crate::sqlite::store_error::StoreResult;
+use crate::sqlite::storage::sql;
+use crate::sqlite::storage::store_error::StoreResult;
 
 impl Txn<'_> {
     /// The canvas, which stands there among those of the transaction, has nothing on it any more.

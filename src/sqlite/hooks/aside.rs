@@ -13,7 +13,7 @@ use super::pace::Pace;
 use super::packed::{Share, Unpacked, pack, unpack};
 use super::{enqueue, versions};
 use crate::backplane::CanvasKey;
-use crate::hooks::told::Told;
+use crate::hooks::hook_event::HookEvent;
 use crate::hooks::{Hook, Include, Stored};
 use crate::sqlite::jobs::Pusher;
 
@@ -79,14 +79,14 @@ pub(super) fn first(conn: &Connection) -> rusqlite::Result<Option<i64>> {
 }
 
 /// How many events are set aside, one for each hook that hears of it.
-pub(super) fn count(conn: &Connection) -> rusqlite::Result<u64> {
+pub(in crate::sqlite) fn count(conn: &Connection) -> rusqlite::Result<u64> {
     let sums = sums(conn)?;
     Ok(sums.values().map(|sum| sum.events).sum())
 }
 
 /// Sets events aside, behind those that are. Gives how many had no room.
 pub(super) fn set_aside(
-    told: &[(CanvasKey, Told)],
+    told: &[(CanvasKey, HookEvent)],
     stored: &Stored,
     conn: &Connection,
     push: &mut Pusher<'_>,
@@ -121,7 +121,7 @@ pub(super) fn set_aside(
 
 /// Events without room become a gap of their canvas: after that row, or at once if the hook has none.
 fn miss(
-    told: &[(CanvasKey, Told)],
+    told: &[(CanvasKey, HookEvent)],
     hook: &Hook,
     last: i64,
     conn: &Connection,
@@ -140,7 +140,8 @@ fn miss(
         match last {
             0 => enqueue::open_gap(conn, &hook.name, key, named, (from, to))?,
             last => {
-                let (from, to) = (from.cast_signed(), to.cast_signed());
+                let from = from.cast_signed();
+                let to = to.cast_signed();
                 let gap = params![last, hook.name, 0, key, &*named.epoch, from, to];
                 conn.prepare_cached(AFTER)?.execute(gap)?;
             }
@@ -162,8 +163,8 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    fn put_all(&mut self, told: &[(CanvasKey, Told)]) -> rusqlite::Result<()> {
-        let mut row: Vec<&(CanvasKey, Told)> = Vec::new();
+    fn put_all(&mut self, told: &[(CanvasKey, HookEvent)]) -> rusqlite::Result<()> {
+        let mut row: Vec<&(CanvasKey, HookEvent)> = Vec::new();
         let mut shares = vec![(0, 0); self.roomy.len()];
         let (mut events, mut bytes) = (0, 0);
         for it in told {
@@ -172,7 +173,8 @@ impl Rows<'_> {
                 if hook.wants(&it.1.named.id, it.1.event) {
                     let size = size(&it.1, hook);
                     *share = (share.0 + 1, share.1 + size);
-                    (events, bytes) = (events + 1, bytes + size);
+                    events += 1;
+                    bytes += size;
                 }
             }
             if events == before {
@@ -182,7 +184,8 @@ impl Rows<'_> {
             if events >= ROW_EVENTS || bytes >= ROW_BYTES {
                 self.put(&row, &mut shares)?;
                 row.clear();
-                (events, bytes) = (0, 0);
+                events = 0;
+                bytes = 0;
             }
         }
         if row.is_empty() {
@@ -193,7 +196,7 @@ impl Rows<'_> {
 
     fn put(
         &mut self,
-        row: &[&(CanvasKey, Told)],
+        row: &[&(CanvasKey, HookEvent)],
         shares: &mut [(u64, u64)],
     ) -> rusqlite::Result<()> {
         self.n += 1;
@@ -217,7 +220,8 @@ impl Rows<'_> {
             });
         }
         let told = pack(all, row);
-        let (events, bytes) = (sum.0.cast_signed(), sum.1.cast_signed());
+        let events = sum.0.cast_signed();
+        let bytes = sum.1.cast_signed();
         let row = params![self.n, self.version, self.now_ms, events, bytes, told];
         self.conn.prepare_cached(PUT)?.execute(row)?;
         Ok(())
@@ -228,7 +232,8 @@ impl Rows<'_> {
         let mut add = self.conn.prepare_cached(ADD)?;
         for (hook, of) in self.roomy.iter().zip(&self.of) {
             if of.events > 0 {
-                let (events, bytes) = (of.events.cast_signed(), of.bytes.cast_signed());
+                let events = of.events.cast_signed();
+                let bytes = of.bytes.cast_signed();
                 add.execute(params![hook.name, of.last, events, bytes])?;
             }
         }
@@ -237,7 +242,7 @@ impl Rows<'_> {
 }
 
 /// About what an event takes in the hook's queue.
-fn size(told: &Told, hook: &Hook) -> u64 {
+fn size(told: &HookEvent, hook: &Hook) -> u64 {
     let object = told.object.as_ref().map_or(0, String::len);
     let other = match hook.include {
         Include::Object => 0,
@@ -257,7 +262,8 @@ pub(super) fn quiet_after(
     let mut statement = conn.prepare_cached(LAST_OF)?;
     let last: Option<i64> = statement.query_row([hook], |row| row.get(0)).optional()?;
     if let Some(last) = last {
-        let (from, to) = (from.cast_signed(), to.cast_signed());
+        let from = from.cast_signed();
+        let to = to.cast_signed();
         let quiet = params![last, hook, 1, key, epoch, from, to];
         conn.prepare_cached(AFTER)?.execute(quiet)?;
     }
@@ -354,7 +360,8 @@ fn tell_row(
     let dropped = enqueue::enqueue(&told, hooks, conn, push, row.at_ms)?;
     let mut take = conn.prepare_cached(TAKE)?;
     for share in &shares {
-        let (events, bytes) = (share.events.cast_signed(), share.bytes.cast_signed());
+        let events = share.events.cast_signed();
+        let bytes = share.bytes.cast_signed();
         take.execute(params![share.hook, events, bytes])?;
     }
     for over in [ALL_OF, GAPS_OPEN] {

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use super::aside::{next_after, take_out};
 use super::versions;
-use crate::hooks::told::Named;
+use crate::hooks::hook_event::Named;
 use crate::hooks::{Hooks, Stored};
 use crate::jobs::telling::{Happening, Missed, Part};
 

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::aside;
 use super::enqueue::{has_room, item, tell_gap};
 use crate::backplane::CanvasKey;
-use crate::hooks::told::Span;
+use crate::hooks::hook_event::Span;
 use crate::hooks::{Hook, Stored};
 use crate::jobs::op::Pushed;
 use crate::sqlite::jobs::Pusher;

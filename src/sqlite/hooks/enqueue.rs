@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::stage::Stage;
 use crate::backplane::CanvasKey;
 use crate::hooks::Hook;
-use crate::hooks::told::{Message, Named, Packer, Span, Told};
+use crate::hooks::hook_event::{HookEvent, Message, Named, Packer, Span};
 use crate::jobs::op::{PushItem, Pushed};
 use crate::sqlite::jobs::Pusher;
 use crate::time::millis;
@@ -26,7 +26,7 @@ const CHANGED: &str =
 
 /// Puts events of canvases into the queues of those hooks that hear of them. Gives how many had no room.
 pub(super) fn enqueue<'h>(
-    told: &[(CanvasKey, Told)],
+    told: &[(CanvasKey, HookEvent)],
     hooks: impl Iterator<Item = &'h Hook>,
     conn: &Connection,
     push: &mut Pusher<'_>,
@@ -174,7 +174,8 @@ pub(super) fn open_gap(
     named: &Named,
     (from, to): (u64, u64),
 ) -> rusqlite::Result<()> {
-    let (from, to) = (from.cast_signed(), to.cast_signed());
+    let from = from.cast_signed();
+    let to = to.cast_signed();
     let gap = params![hook, key, &*named.epoch, from, to];
     conn.prepare_cached(OPEN_GAP)?.execute(gap)?;
     Ok(())

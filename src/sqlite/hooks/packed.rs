@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::backplane::CanvasKey;
 use crate::hooks::event::EventType;
-use crate::hooks::told::{Missed, Named, Told};
+use crate::hooks::hook_event::{HookEvent, Missed, Named};
 
 /// Canvases and authors that are looked at, whether an event names one of them again.
 const LATEST: usize = 16;
@@ -58,7 +58,7 @@ fn place<T: PartialEq>(all: &mut Vec<T>, it: T) -> usize {
 }
 
 /// Puts events of canvases into a row, in their order.
-pub(super) fn pack(shares: Vec<Share>, told: &[&(CanvasKey, Told)]) -> Vec<u8> {
+pub(super) fn pack(shares: Vec<Share>, told: &[&(CanvasKey, HookEvent)]) -> Vec<u8> {
     let mut row = Row {
         shares,
         canvases: Vec::new(),
@@ -86,7 +86,7 @@ pub(super) fn pack(shares: Vec<Share>, told: &[&(CanvasKey, Told)]) -> Vec<u8> {
 }
 
 /// What a row has for whom, and its events, each with the key of its canvas.
-pub(super) type Unpacked = (Vec<Share>, Vec<(CanvasKey, Told)>);
+pub(super) type Unpacked = (Vec<Share>, Vec<(CanvasKey, HookEvent)>);
 
 /// Takes them out again; `None` if they are damaged.
 pub(super) fn unpack(bytes: &[u8]) -> Option<Unpacked> {
@@ -100,7 +100,7 @@ pub(super) fn unpack(bytes: &[u8]) -> Option<Unpacked> {
     let told = row.events.iter().map(|event| {
         let (key, named) = canvases.get(event.canvas)?;
         let (client, user) = row.authors.get(event.author)?;
-        let told = Told {
+        let told = HookEvent {
             named: named.clone(),
             event: event.event,
             seq: event.seq,
@@ -121,8 +121,8 @@ pub(super) fn unpack(bytes: &[u8]) -> Option<Unpacked> {
 mod tests {
     use super::*;
 
-    fn told(canvas: i64, epoch: &str, seq: u64, client: Option<&str>) -> (CanvasKey, Told) {
-        let told = Told {
+    fn told(canvas: i64, epoch: &str, seq: u64, client: Option<&str>) -> (CanvasKey, HookEvent) {
+        let told = HookEvent {
             named: Named {
                 id: format!("board-{canvas}").into(),
                 epoch: epoch.into(),

@@ -9,17 +9,16 @@ use rusqlite::Connection;
 use crate::backplane::CanvasKey;
 use crate::canvas::OpenObject;
 use crate::hooks::event::{EventSet, EventType, data_of};
+use crate::hooks::hook_event::{
+    EVENT_BYTES, HookEvent, Missed, Named, Passage, object_id, user_of,
+};
 use crate::hooks::portion::Portion;
-use crate::hooks::told::{Missed, Named, Told, object_id, user_of};
 use crate::hooks::{Hooks, Include, Stored};
 
 const NAME: &str = "SELECT canvas_id, epoch FROM canvases WHERE key = ?1";
 const HERE: &str = "SELECT count(*) FROM presence WHERE canvas_id = ?1";
 const PROPS: &str = "SELECT props FROM canvas_objects WHERE object_id = ?2
      AND canvas_id = (SELECT iif(content = 0, key, content) FROM canvases WHERE key = ?1)";
-
-/// What an event has beside what its author said, about.
-const EVENT_BYTES: usize = 256;
 
 /// A canvas, which is looked at once a transaction.
 #[derive(Debug)]
@@ -34,7 +33,7 @@ struct Known {
 pub(in crate::sqlite) struct Stage {
     pub(super) stored: Arc<Stored>,
     /// Each with its canvas's key.
-    pub(super) told: Vec<(CanvasKey, Told)>,
+    pub(super) told: Vec<(CanvasKey, HookEvent)>,
     known: HashMap<CanvasKey, Known>,
     /// The canvas that was asked about last, and what its hooks hear.
     latest: Option<(CanvasKey, EventSet)>,
@@ -109,7 +108,7 @@ impl Stage {
         key: CanvasKey,
         event: EventType,
     ) -> rusqlite::Result<Option<(Named, (usize, usize))>> {
-        if !self.hooks().hear(event) {
+        if !self.hooks().wants(event) {
             return Ok(None);
         }
         // Messages of one canvas come in a row. Most of them are nothing to any hook, which must cost next to nothing.
@@ -139,7 +138,7 @@ impl Stage {
         message: &crate::canvas::Logged<'_>,
         open: &BTreeMap<String, OpenObject>,
     ) -> rusqlite::Result<()> {
-        if self.hooks().hear(EventType::CanvasChanged) {
+        if self.hooks().wants(EventType::CanvasChanged) {
             let (_, last) = self
                 .changed
                 .entry(key)
@@ -150,17 +149,8 @@ impl Stage {
         let Some((named, hooks)) = self.wanted(conn, key, event)? else {
             return Ok(());
         };
-        let mut told = Told {
-            named,
-            event,
-            seq: message.seq,
-            version: 0,
-            client: Some(message.author.client.as_str().to_owned()),
-            user: None,
-            data: String::new(),
-            object: None,
-            missed: Missed::Event,
-        };
+        let client = &message.author.client;
+        let mut told = HookEvent::of_message(named, event, message.seq, client);
         let author = message.author;
         let bytes = message.body.len() + author.user.len() + EVENT_BYTES;
         if self.portion.takes_event(bytes, hooks.0) {
@@ -214,10 +204,7 @@ impl Stage {
         client: &str,
         joined: Option<&str>,
     ) -> rusqlite::Result<()> {
-        let (event, canvas) = match joined {
-            Some(_) => (EventType::ClientJoined, EventType::CanvasOpened),
-            None => (EventType::ClientLeft, EventType::CanvasIdle),
-        };
+        let (event, canvas) = Passage::kinds(joined.is_some());
         let one = self.wanted(conn, key, event)?;
         let all = self.wanted(conn, key, canvas)?;
         let Some((named, _)) = one.clone().or_else(|| all.clone()) else {
@@ -227,31 +214,16 @@ impl Stage {
             .prepare_cached(HERE)?
             .query_row([key], |row| row.get::<_, i64>(0))?
             .cast_unsigned();
-        let told = |event, client: Option<&str>, user: Option<&str>| {
-            let told = Told {
-                named: named.clone(),
-                event,
-                seq,
-                version,
-                client: client.map(str::to_owned),
-                user: user.map(str::to_owned),
-                data: format!("{{\"clients\":{here}}}"),
-                object: None,
-                missed: Missed::Nothing,
-            };
-            (key, told)
+        let passage = Passage {
+            named,
+            seq,
+            version,
+            client,
+            joined,
+            here,
         };
-        let opens = joined.is_some() && here == 1;
-        let empties = joined.is_none() && here == 0;
-        if all.is_some() && opens {
-            self.told.push(told(canvas, None, None));
-        }
-        if one.is_some() {
-            self.told.push(told(event, Some(client), joined));
-        }
-        if all.is_some() && empties {
-            self.told.push(told(canvas, None, None));
-        }
+        let events = passage.events(one.is_some(), all.is_some());
+        self.told.extend(events.map(|event| (key, event)));
         Ok(())
     }
 
@@ -263,17 +235,7 @@ impl Stage {
         seq: u64,
     ) -> rusqlite::Result<()> {
         if let Some((named, _)) = self.wanted(conn, key, EventType::CanvasDeleted)? {
-            let told = Told {
-                named,
-                event: EventType::CanvasDeleted,
-                seq,
-                version: 0,
-                client: None,
-                user: None,
-                data: "{}".to_owned(),
-                object: None,
-                missed: Missed::Nothing,
-            };
+            let told = HookEvent::deleted(named, seq);
             self.told.push((key, told));
         }
         Ok(())

@@ -279,7 +279,8 @@ impl Store for SqlStore<'_> {
 #[cfg(test)]
 pub(crate) fn in_memory(play: impl FnOnce(SqlStore<'_>)) {
     let conn = Connection::open_in_memory().unwrap();
-    conn.execute_batch(super::SCHEMA).unwrap();
+    conn.execute_batch(crate::sqlite::storage::tables::JOBS)
+        .unwrap();
     conn.set_prepared_statement_cache_capacity(192);
     play(SqlStore(&conn));
 }
@@ -292,7 +293,9 @@ pub(crate) fn of_older(sql: &str, play: impl FnOnce(SqlStore<'_>)) {
     older.execute_batch(sql).unwrap();
     drop(older);
     let config = crate::sqlite::tests::config(dir.path(), "one");
-    let conn = crate::sqlite::schema::prepare(&config).unwrap().conn;
+    let conn = crate::sqlite::storage::schema::prepare(&config)
+        .unwrap()
+        .conn;
     conn.set_prepared_statement_cache_capacity(192);
     play(SqlStore(&conn));
 }
@@ -303,7 +306,8 @@ mod tests {
 
     fn file() -> Connection {
         let conn = Connection::open_in_memory().unwrap();
-        conn.execute_batch(super::super::SCHEMA).unwrap();
+        conn.execute_batch(crate::sqlite::storage::tables::JOBS)
+            .unwrap();
         conn
     }
 

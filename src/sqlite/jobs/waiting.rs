@@ -18,14 +18,14 @@ const TURN_OPS: usize = 512;
 const TURN_TIME: Duration = Duration::from_millis(10);
 
 /// An op, and who waits for its answer.
-pub(super) struct Waiting {
-    pub(super) op: Op,
+pub(in crate::sqlite) struct Waiting {
+    pub(in crate::sqlite) op: Op,
     bytes: usize,
-    pub(super) answer: Option<oneshot::Sender<Answer>>,
+    pub(in crate::sqlite) answer: Option<oneshot::Sender<Answer>>,
 }
 
 impl Waiting {
-    pub(super) fn new(op: Op, answer: Option<oneshot::Sender<Answer>>) -> Self {
+    pub(in crate::sqlite) fn new(op: Op, answer: Option<oneshot::Sender<Answer>>) -> Self {
         let bytes = op.size();
         Self { op, bytes, answer }
     }

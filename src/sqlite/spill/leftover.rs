@@ -14,10 +14,10 @@ use crate::backplane::intake::Waiting;
 use crate::limits::{BATCH_ENTRIES, CLIENT_MEMORY};
 use crate::protocol::ids::CanvasId;
 use crate::sqlite::apply::{Setup, Txn};
-use crate::sqlite::instances;
-use crate::sqlite::schema::Prepared;
-use crate::sqlite::start_error::StartError;
-use crate::sqlite::store_error::{StoreError, StoreResult};
+use crate::sqlite::storage::locks;
+use crate::sqlite::storage::schema::Prepared;
+use crate::sqlite::storage::start_error::StartError;
+use crate::sqlite::storage::store_error::{StoreError, StoreResult};
 use crate::time::millis;
 
 /// How long to wait for one's turn.
@@ -98,7 +98,7 @@ fn commit_file(path: &Path, prepared: &mut Prepared, setup: &Setup) -> Result<()
             committed, and only its authors can send it again");
         return std::fs::rename(path, aside).map_err(io);
     }
-    instances::remove(path);
+    locks::remove(path);
     Ok(())
 }
 

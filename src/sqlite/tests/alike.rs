@@ -10,9 +10,7 @@ use std::time::Instant;
 use rusqlite::{Connection, params};
 
 use super::super::apply::{Setup, Txn};
-use super::super::instances::InstanceNumber;
-use super::super::tail::{Logged, Step};
-use super::super::{reader, schema, sql};
+use super::super::reader;
 use super::*;
 use crate::backplane::intake::Waiting;
 use crate::backplane::{CanvasKey, LogBuilder};
@@ -20,7 +18,9 @@ use crate::canvas::{CanvasState, Command};
 use crate::limits::CLIENT_MEMORY;
 use crate::protocol::client_message::{ClientMessage, parse};
 use crate::protocol::features::{Feature, Features};
-use crate::protocol::ids::{CanvasId, Epoch, Position};
+use crate::protocol::ids::{CanvasId, Epoch, InstanceNumber, Position};
+use crate::sqlite::delivery::tail::{Logged, Step};
+use crate::sqlite::storage::{schema, sql};
 use held::{Held, log_bytes};
 use words::{Random, copy};
 
@@ -99,7 +99,7 @@ impl World {
             _ => String::new(),
         };
         let author = Arc::new(Author::new(
-            ConnId::new(*self.random.of(&INSTANCES), self.conns),
+            ConnId::new(InstanceNumber(*self.random.of(&INSTANCES)), self.conns),
             ClientId::parse(&format!("client-{client}")).unwrap(),
             format!(r#"{{"name":"{}"}}"#, self.conns),
             subject,
@@ -113,7 +113,7 @@ impl World {
     }
 
     fn entry(&mut self, canvas: usize, instance: u32) -> Option<Entry> {
-        let of_it = |author: &&Arc<Author>| author.conn.instance() == instance;
+        let of_it = |author: &&Arc<Author>| author.conn.instance() == InstanceNumber(instance);
         let of_it: Vec<_> = self.authors.iter().filter(of_it).cloned().collect();
         if of_it.is_empty() {
             return None;
@@ -237,7 +237,12 @@ impl World {
             model.tick(now_ms, out);
             if at == canvas {
                 for entry in &entries {
-                    model.run(number, Command::Entry(copy(entry)), now_ms, out);
+                    model.run(
+                        InstanceNumber(number),
+                        Command::Entry(copy(entry)),
+                        now_ms,
+                        out,
+                    );
                 }
             }
         });
@@ -257,8 +262,14 @@ impl World {
         });
         self.register(number);
         let gone = |instance| Command::InstanceGone { instance, died };
-        let expected =
-            self.on_models(|_, model, now_ms, out| model.run(number, gone(number), now_ms, out));
+        let expected = self.on_models(|_, model, now_ms, out| {
+            model.run(
+                InstanceNumber(number),
+                gone(InstanceNumber(number)),
+                now_ms,
+                out,
+            )
+        });
         assert_eq!(told, expected);
     }
 
@@ -267,7 +278,7 @@ impl World {
         let key = CANVASES[usize::try_from(which).unwrap()];
         let told = self.transact(1, |txn| _ = txn.delete_canvas(key, epoch).unwrap());
         let expected = self.on_models(|at, model, now_ms, out| match CANVASES[at] == key {
-            true => model.run(1, Command::Restart { epoch }, now_ms, out),
+            true => model.run(InstanceNumber(1), Command::Restart { epoch }, now_ms, out),
             false => model.tick(now_ms, out),
         });
         assert_eq!(told, expected);
@@ -281,7 +292,7 @@ impl World {
             }
         });
         let expected = self.on_models(|_, model, now_ms, out| {
-            model.run(1, Command::Renumber { epoch }, now_ms, out);
+            model.run(InstanceNumber(1), Command::Renumber { epoch }, now_ms, out);
         });
         assert_eq!(told, expected);
     }

@@ -1,12 +1,12 @@
 //! How many clients a canvas remembers: bounded, and none of them gives way before its time.
 
 use super::super::apply::Txn;
-use super::super::schema;
 use super::*;
 use crate::backplane::intake::Waiting;
 use crate::backplane::{CanvasKey, Refusal};
 use crate::limits::{CLIENTS_COUNTED, CLIENTS_REMEMBERED};
-use crate::protocol::ids::CanvasId;
+use crate::protocol::ids::{CanvasId, InstanceNumber};
+use crate::sqlite::storage::schema;
 use crate::time::millis;
 
 fn waiting(key: CanvasKey, entry: Entry) -> Waiting {
@@ -20,7 +20,7 @@ fn waiting(key: CanvasKey, entry: Entry) -> Waiting {
 
 fn of(client: &str, subject: &str) -> Arc<Author> {
     let client = ClientId::parse(client).unwrap();
-    let conn = ConnId::new(1, 1);
+    let conn = ConnId::new(InstanceNumber(1), 1);
     Arc::new(Author::new(
         conn,
         client,

@@ -3,13 +3,14 @@
 use rusqlite::Connection;
 
 use super::super::apply::Txn;
-use super::super::{reader, schema};
+use super::super::reader;
 use super::*;
 use crate::backplane::intake::Waiting;
 use crate::canvas::CanvasState;
 use crate::limits::DELETIONS_KEPT;
 use crate::protocol::client_message::{ClientMessage, parse};
-use crate::protocol::ids::{CanvasId, Epoch};
+use crate::protocol::ids::{CanvasId, Epoch, InstanceNumber};
+use crate::sqlite::storage::schema;
 
 fn entry(author: &Arc<Author>, op: u64) -> Entry {
     let id = op.div_ceil(2);
@@ -45,7 +46,12 @@ fn as_many_names_are_kept_as_may_be_and_older_states_need_the_whole() {
     let setup = setup("one", 1, SMALL);
     let mut model = CanvasState::new(Epoch(7), SMALL);
     let client = ClientId::parse("client-1").unwrap();
-    let author = Author::new(ConnId::new(1, 1), client, "{}".to_owned(), String::new());
+    let author = Author::new(
+        ConnId::new(InstanceNumber(1), 1),
+        client,
+        "{}".to_owned(),
+        String::new(),
+    );
     let author = Arc::new(author);
     let kept = u64::from(DELETIONS_KEPT);
     let ops = (1..=2 * (kept + 100)).collect::<Vec<_>>();
@@ -60,7 +66,12 @@ fn as_many_names_are_kept_as_may_be_and_older_states_need_the_whole() {
                 since: std::time::Instant::now(),
             };
             txn.apply(&waiting).unwrap();
-            model.apply(1, entry(&author, *op), 1_000, &mut Vec::new());
+            model.apply(
+                InstanceNumber(1),
+                entry(&author, *op),
+                1_000,
+                &mut Vec::new(),
+            );
         }
         txn.finish().unwrap();
         conn.execute_batch("COMMIT").unwrap();

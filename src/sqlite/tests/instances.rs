@@ -153,7 +153,7 @@ async fn who_was_taken_for_dead_comes_back() {
     one.append(&opened.canvas, state).unwrap();
     sink.wait(|got| presence(got).len() == 4);
 
-    let number = one.shared.own.setup.number;
+    let number = one.own.setup.number;
     two.commit(Command::Reap {
         number,
         silent_since: None,
@@ -169,7 +169,7 @@ async fn who_was_taken_for_dead_comes_back() {
     )
     .unwrap();
     other.wait(|got| joined(got) == [Ok(0)]);
-    let conn = rusqlite::Connection::open(&one.shared.files.db).unwrap();
+    let conn = rusqlite::Connection::open(&one.files.db).unwrap();
     conn.execute(
         "DELETE FROM presence WHERE client = ?1",
         [gone.client.as_str()],
@@ -208,7 +208,7 @@ async fn a_successor_of_the_same_name_keeps_its_clients() {
     let dir = tempfile::tempdir().unwrap();
     let (one, two) = (start(dir.path(), "one"), start(dir.path(), "two"));
     two.commit(Command::Reap {
-        number: one.shared.own.setup.number,
+        number: one.own.setup.number,
         silent_since: None,
     })
     .await
@@ -248,7 +248,7 @@ async fn a_client_that_is_here_keeps_its_name() {
         upto: (CanvasKey(i64::MAX), String::new()),
         old: i64::MAX,
     };
-    let conn = rusqlite::Connection::open(&one.shared.files.db).unwrap();
+    let conn = rusqlite::Connection::open(&one.files.db).unwrap();
     let known = || -> i64 {
         let count = "SELECT count(*) FROM canvas_clients";
         conn.query_row(count, [], |row| row.get(0)).unwrap()
@@ -302,8 +302,8 @@ async fn a_path_that_is_too_long_for_a_socket_is_no_matter() {
     std::fs::create_dir_all(&deep).unwrap();
     let (one, two) = (start(&deep, "one"), start(&deep, "two"));
     for instance in [&one, &two] {
-        assert!(instance.shared.own.wake_path.starts_with(&deep));
-        assert!(instance.shared.own.wake_path.exists());
+        assert!(instance.own.wake_path.starts_with(&deep));
+        assert!(instance.own.wake_path.exists());
     }
     let ((opened, _), (_, other)) = (room(&one, "c").await, room(&two, "c").await);
     let a = on(&one, 1, "alice");

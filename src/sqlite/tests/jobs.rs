@@ -18,14 +18,14 @@ fn push(bytes: usize) -> Op {
 async fn large_jobs_are_committed_also_while_somebody_reads_in_the_log_for_long() {
     let dir = tempfile::tempdir().unwrap();
     let queue = SqliteBackplane::start(config(dir.path(), "one")).unwrap();
-    let jobs = crate::sqlite::jobs::jobs(&queue);
-    let reader = crate::sqlite::schema::open_reader(&queue.shared.files.db).unwrap();
+    let jobs = crate::sqlite::job_engine::jobs(&queue);
+    let reader = crate::sqlite::storage::schema::open_reader(&queue.files.db).unwrap();
     let read = "BEGIN; SELECT count(*) FROM job_messages;";
     reader.execute_batch(read).unwrap();
     for _ in 0..22 {
         jobs.run(push(15 * JOB_LARGE_BYTES)).await.unwrap();
     }
-    let frames = queue.shared.counters.wal_frames.load(Ordering::Relaxed);
+    let frames = queue.counters.wal_frames.load(Ordering::Relaxed);
     assert!(frames > WAL_LONG_FRAMES, "{frames}");
     reader.execute_batch("COMMIT").unwrap();
     queue.shutdown().await;

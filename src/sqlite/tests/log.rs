@@ -123,7 +123,7 @@ async fn what_was_written_is_read_until_it_expires() {
         Read::Gone
     ));
 
-    let conn = rusqlite::Connection::open(&queue.shared.files.db).unwrap();
+    let conn = rusqlite::Connection::open(&queue.files.db).unwrap();
     conn.execute(
         "UPDATE message_queue SET expires_at = 1 WHERE canvas_id = ?1 AND seq <= 100",
         [opened.canvas.key],
@@ -189,7 +189,7 @@ async fn while_another_holds_the_file_ops_are_refused_and_held() {
     let queue = start(dir.path(), "one");
     let (opened, sink) = room(&queue, "c").await;
     let a = author(1);
-    let conn = rusqlite::Connection::open(&queue.shared.files.db).unwrap();
+    let conn = rusqlite::Connection::open(&queue.files.db).unwrap();
     conn.execute_batch("BEGIN IMMEDIATE").unwrap();
     for op in 1..=3 {
         queue.append(&opened.canvas, durable(&a, op, 10)).unwrap();
@@ -283,7 +283,7 @@ async fn cursors_and_signals_reach_both_sides() {
     }
     // What nobody else needs has no row, from the moment on that nobody else has a room.
     two.shutdown().await;
-    let conn = rusqlite::Connection::open(&one.shared.files.db).unwrap();
+    let conn = rusqlite::Connection::open(&one.files.db).unwrap();
     let rows = || {
         conn.query_row("SELECT count(*) FROM message_queue", [], |r| r.get(0))
             .unwrap()

@@ -3,11 +3,12 @@
 use std::time::Instant;
 
 use super::super::apply::Txn;
-use super::super::tail::Step;
-use super::super::{instances, schema};
 use super::*;
 use crate::backplane::intake::Waiting;
 use crate::protocol::ids::CanvasId;
+use crate::sqlite::delivery::tail::Step;
+use crate::sqlite::membership::instances;
+use crate::sqlite::storage::schema;
 
 /// The place of a resent op is looked for in the table, where the rows before it in its transaction have to be by then.
 #[test]

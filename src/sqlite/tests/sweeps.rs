@@ -3,10 +3,11 @@
 use rusqlite::Connection;
 
 use super::super::apply::Txn;
-use super::super::{reader, schema};
+use super::super::reader;
 use super::*;
 use crate::limits::{CLEANUP_CHUNK, MAX_OBJECT_BYTES, SWEEP_BYTES};
 use crate::protocol::ids::Epoch;
+use crate::sqlite::storage::schema;
 
 /// A canvas with so many objects of so many bytes, and one that stays.
 fn canvases(conn: &Connection, objects: u32, bytes: usize) {

@@ -3,6 +3,7 @@
 use rusqlite::Connection;
 
 use super::*;
+use crate::sqlite::storage::schema;
 
 const MINUTE: i64 = 60_000;
 

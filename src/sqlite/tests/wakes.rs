@@ -3,7 +3,8 @@
 use std::os::unix::net::UnixDatagram;
 
 use super::*;
-use crate::sqlite::carried::QueueRow;
+use crate::protocol::ids::InstanceNumber;
+use crate::sqlite::delivery::carried::QueueRow;
 
 /// So long that no safety poll is made within a test.
 const NEVER: Duration = Duration::from_secs(3600);
@@ -29,7 +30,7 @@ fn hearing_on_loop(dir: &Path, name: &str) -> Arc<SqliteBackplane> {
 }
 
 fn polls(queue: &SqliteBackplane) -> u64 {
-    let polls = &queue.shared.counters.polls;
+    let polls = &queue.counters.polls;
     polls.load(std::sync::atomic::Ordering::Relaxed)
 }
 
@@ -82,12 +83,12 @@ async fn rows_that_do_not_follow_wait_for_those_before() {
         .append(&opened.canvas, durable(&author(1), 1, 20))
         .unwrap();
     sink.log_to(1);
-    let (tail, now_ms) = (&queue.shared.tail, queue.shared.clock.now_ms());
+    let (tail, now_ms) = (&queue.tail, queue.clock.now_ms());
     let row = |seq, expires_at| QueueRow {
         key: opened.canvas.key,
         seq: Some(seq),
         kind: "broadcast",
-        origin: ConnId::new(9, 1).0,
+        origin: ConnId::new(InstanceNumber(9), 1).0,
         client: "client-9999",
         op: seq.cast_unsigned(),
         at_ms: now_ms,
@@ -95,8 +96,8 @@ async fn rows_that_do_not_follow_wait_for_those_before() {
         payload: r#"{"op":2,"event":"e","data":1}"#,
     };
     // Not `position()`, which is told after the messages.
-    let conn = crate::sqlite::schema::open_reader(&queue.shared.files.db).unwrap();
-    let last = crate::sqlite::tail::last_id(&conn).unwrap();
+    let conn = crate::sqlite::storage::schema::open_reader(&queue.files.db).unwrap();
+    let last = crate::sqlite::delivery::tail::last_id(&conn).unwrap();
     let later = now_ms + 60_000;
     assert!(!tail.receive(last + 2, &[row(3, later)], now_ms), "a gap");
     // The poller may still be at what the room's opening wrote: whoever comes then is sent away.
@@ -144,7 +145,7 @@ async fn rubbish_is_heard_and_harms_nothing() {
         }];
         for (i, bytes) in rubbish.iter().cycle().take(60).enumerate() {
             // A full socket is no reason to stop.
-            let _ = stranger.send_to(bytes, &queue.shared.own.wake_path);
+            let _ = stranger.send_to(bytes, &queue.own.wake_path);
             let op = i as u64 + 1;
             queue
                 .append(
@@ -169,11 +170,11 @@ async fn a_forged_row_is_neither_told_nor_in_the_way() {
     };
     append(1);
     sink.log_to(1);
-    let conn = crate::sqlite::schema::open_reader(&queue.shared.files.db).unwrap();
-    let last = crate::sqlite::tail::last_id(&conn).unwrap();
-    let now_ms = queue.shared.clock.now_ms();
-    let mut forged = crate::sqlite::tail::Committed {
-        ids: Some(crate::sqlite::tail::Ids {
+    let conn = crate::sqlite::storage::schema::open_reader(&queue.files.db).unwrap();
+    let last = crate::sqlite::delivery::tail::last_id(&conn).unwrap();
+    let now_ms = queue.clock.now_ms();
+    let mut forged = crate::sqlite::delivery::tail::Committed {
+        ids: Some(crate::sqlite::delivery::tail::Ids {
             first: last + 1,
             last: last + 1,
         }),
@@ -183,20 +184,18 @@ async fn a_forged_row_is_neither_told_nor_in_the_way() {
         key: opened.canvas.key,
         seq: Some(2),
         kind: "chat",
-        origin: ConnId::new(9, 1).0,
+        origin: ConnId::new(InstanceNumber(9), 1).0,
         client: "client-9999",
         op: 77,
         at_ms: now_ms,
         expires_at: now_ms + 60_000,
         payload: r#"{"op":77,"text":"forged"}"#,
     });
-    let bytes = crate::sqlite::wake::datagram::rows(&forged, None);
+    let bytes = crate::sqlite::delivery::wake::datagram::rows(&forged, None);
     let stranger = UnixDatagram::unbound().unwrap();
     for seal in [&[][..], &[0; 16], &[7; 16]] {
         let sent = [&bytes, seal].concat();
-        stranger
-            .send_to(&sent, &queue.shared.own.wake_path)
-            .unwrap();
+        stranger.send_to(&sent, &queue.own.wake_path).unwrap();
     }
     // Heard by now, or about to be; the next row has the place that it took for itself.
     append(2);

@@ -3,11 +3,12 @@
 use std::time::Instant;
 
 use super::super::apply::Txn;
-use super::super::{instances, schema};
 use super::*;
 use crate::backplane::intake::Waiting;
 use crate::limits::{CANVAS_WORK, MAX_OBJECT_BYTES};
 use crate::protocol::ids::CanvasId;
+use crate::sqlite::membership::instances;
+use crate::sqlite::storage::schema;
 
 /// An object that is dear to take apart.
 fn large(id: usize) -> String {

@@ -8,7 +8,7 @@ use crate::backplane::intake::{Budget, Waiting, overloaded};
 use crate::backplane::{CanvasKey, Entry, Refusal};
 use crate::limits;
 use crate::sqlite::apply::Txn;
-use crate::sqlite::store_error::StoreResult;
+use crate::sqlite::storage::store_error::StoreResult;
 
 /// Which of a batch nothing has happened of, by place.
 #[derive(Default)]
@@ -22,7 +22,8 @@ pub(super) struct Left {
 impl Writer {
     /// What the transaction was too short for is at the front of its lanes again, or still in the spill file.
     pub(super) fn give_back(&self, mut done: Done) -> Done {
-        let intake = &self.shared.intake;
+        let refusals = &self.parts.refusals;
+        let intake = &refusals.intake;
         intake.charge(done.applied.budget.charges());
         let Left { later, full } = std::mem::take(&mut done.applied.left);
         if later.is_empty() && full.is_empty() {
@@ -47,7 +48,7 @@ impl Writer {
         // Behind what was given back: what follows a refused message is refused with it.
         for (key, batch) in refused {
             if let Some((why, _)) = full.get(&key) {
-                self.shared.refuse_full(&batch, why);
+                refusals.refuse_full(&batch, why);
             }
         }
         done

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use scumble::backplane::{Canvas, CanvasKey, Delivery, Entry, OpEnd, Opened, Unavailable};
-use scumble::protocol::ids::{CanvasId, Position};
+use scumble::protocol::ids::{CanvasId, InstanceNumber, Position};
 use scumble::protocol::server_message::snapshot_parts;
 use scumble::room::inbox::Event;
 use scumble::room::parts::Parts;
@@ -144,7 +144,7 @@ impl World {
         self.wake_all();
     }
 
-    pub(super) fn commit(&mut self, instance: u32, entry: Entry) {
+    pub(super) fn commit(&mut self, instance: InstanceNumber, entry: Entry) {
         if let Entry::Durable { author, message } = &entry {
             self.decide(author.client.as_str(), message.op);
         }
@@ -168,10 +168,10 @@ impl World {
     pub(super) fn tick(&mut self) {
         let mut out = Vec::new();
         self.canvas.tick(now_ms(self.now), &mut out);
-        self.write(0, out);
+        self.write(InstanceNumber::NOBODY, out);
     }
 
-    pub(super) fn write(&mut self, instance: u32, deliveries: Vec<Delivery>) {
+    pub(super) fn write(&mut self, instance: InstanceNumber, deliveries: Vec<Delivery>) {
         let at_ms = self.now;
         self.rows.extend(deliveries.into_iter().map(|delivery| Row {
             at_ms,

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, VecDeque};
 use proptest::prelude::*;
 
 use super::*;
-use crate::protocol::ids::{ClientId, ConnId};
+use crate::protocol::ids::{ClientId, ConnId, InstanceNumber};
 use crate::protocol::server_message::ErrorCode;
 
 const OPS: u64 = 30;
@@ -65,7 +65,10 @@ impl World {
 
     /// The welcome says what the table has decided; the rest is sent again.
     fn connect(&mut self) {
-        let (conn, client) = (ConnId::new(1, self.connections.len() as u64), "client-1");
+        let (conn, client) = (
+            ConnId::new(InstanceNumber(1), self.connections.len() as u64),
+            "client-1",
+        );
         let client = ClientId::parse(client).unwrap();
         self.undecided = self.undecided.split_off(&(self.last_op + 1));
         self.again_from = None;

@@ -1,6 +1,7 @@
 //! A state that is read while its bytes come: what was understood is not kept.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 
 use super::entry::client;
 use super::state::{BeginWire, ClientWire, LogWire, RestWire, STATE_VERSION};
@@ -86,7 +87,8 @@ impl Reading {
                 let Some((begin, rest)) = whole::<BeginWire>(bytes)? else {
                     return Ok(None);
                 };
-                (self.epoch, self.seq) = (begin.epoch, begin.seq);
+                self.epoch = begin.epoch;
+                self.seq = begin.seq;
                 self.objects = Objects::from(begin.seq);
                 self.next = Next::Objects(begin.objects);
                 Ok(Some(rest))
@@ -212,7 +214,7 @@ fn clients(wire: &[ClientWire<'_>]) -> Result<Clients, Damaged> {
             client.row = ClientRow {
                 subject: wire.subject.to_owned(),
                 last_op: wire.last_op,
-                last_seq: wire.last_seq,
+                last_seq: NonZeroU64::new(wire.last_seq),
             };
             client.used_at_ms = wire.used_at_ms;
         });

@@ -3,6 +3,7 @@
 //! ([`CanvasState::rows_after`]), which are written once and not with each snapshot.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use bytestring::ByteString;
@@ -17,7 +18,7 @@ use crate::canvas::state::objects::Object;
 use crate::canvas::state::{CanvasState, Tables};
 use crate::canvas::{Away, ClientRow, ObjectLog, Place, Rules};
 use crate::protocol::client_message::Kind;
-use crate::protocol::ids::{ClientId, ConnId, Position};
+use crate::protocol::ids::{ClientId, ConnId, InstanceNumber, Position};
 
 /// Another layout has another number.
 pub(super) const STATE_VERSION: u8 = 5;
@@ -40,7 +41,7 @@ pub(super) struct RestWire<'a> {
     pub(super) clients: Vec<ClientWire<'a>>,
     pub(super) presence_version: u64,
     pub(super) members: Vec<MemberWire<'a>>,
-    pub(super) senders: Vec<(u32, u64, i64)>,
+    pub(super) senders: Vec<(InstanceNumber, u64, i64)>,
     pub(super) forget_at_ms: i64,
     /// What all of it adds up to.
     pub(super) hash: u64,
@@ -103,7 +104,7 @@ pub struct Frozen {
     clients: Vec<(ClientId, ClientRow, i64)>,
     presence_version: u64,
     members: Vec<(ClientId, Place)>,
-    senders: Vec<(u32, u64, i64)>,
+    senders: Vec<(InstanceNumber, u64, i64)>,
     forget_at_ms: i64,
     hash: u64,
 }
@@ -156,15 +157,17 @@ impl Frozen {
     }
 
     fn rest(&self) -> RestWire<'_> {
-        let clients = self.clients.iter();
-        let clients = clients.map(|(name, row, used_at_ms)| ClientWire {
-            client: name.as_str(),
-            last_op: row.last_op,
-            last_seq: row.last_seq,
-            subject: &row.subject,
-            used_at_ms: *used_at_ms,
-        });
-        let mut clients: Vec<_> = clients.collect();
+        let wires = self
+            .clients
+            .iter()
+            .map(|(name, row, used_at_ms)| ClientWire {
+                client: name.as_str(),
+                last_op: row.last_op,
+                last_seq: row.last_seq.map_or(0, NonZeroU64::get),
+                subject: &row.subject,
+                used_at_ms: *used_at_ms,
+            });
+        let mut clients: Vec<_> = wires.collect();
         clients.sort_unstable();
         let members = self.members.iter();
         RestWire {

@@ -9,6 +9,7 @@ use crate::canvas::codec::{
     Batch, Damaged, Reading, decode_batch, decode_ephemeral, encode_batch, encode_ephemeral,
 };
 use crate::protocol::client_message::Change;
+use crate::protocol::ids::InstanceNumber;
 
 fn message(op: u64) -> Durable {
     let text = format!(r#"{{"type":"object-create","op":{op},"object":{{"id":"o","kind":"k"}}}}"#);
@@ -38,14 +39,19 @@ fn what_was_taken_together_goes_out_in_one_piece() {
     let epoch = Epoch(8);
     commands.extend([Command::Restart { epoch }, entry(&author, message(5))]);
     let batch = Batch {
-        from: 1,
+        from: InstanceNumber(1),
         serial: 1,
         seen: None,
         commands,
     };
     let mut alone = CanvasState::new(Epoch(7), RULES);
     for op in 1..=4 {
-        alone.run(1, entry(&author, message(op)), 50, &mut Vec::new());
+        alone.run(
+            InstanceNumber(1),
+            entry(&author, message(op)),
+            50,
+            &mut Vec::new(),
+        );
     }
     let Read::Batch(Some(all)) = alone.read(start, usize::MAX) else {
         panic!("four messages")
@@ -81,10 +87,10 @@ fn ephemeral_entries_come_as_they_were_told() {
             cursors: vec![(author.client.clone(), r#""x":1"#.into())],
         },
         Entry::Kick {
-            conn: ConnId::new(3, 7),
+            conn: ConnId::new(InstanceNumber(3), 7),
         },
         Entry::Post {
-            conn: ConnId::new(3, 8),
+            conn: ConnId::new(InstanceNumber(3), 8),
             post: Post {
                 number: std::num::NonZeroU64::new(2),
                 messages: "[1]".into(),
@@ -92,11 +98,11 @@ fn ephemeral_entries_come_as_they_were_told() {
         },
         signal(r#""event":"é","data":null"#),
     ];
-    let bytes = encode_ephemeral(5, &entries);
+    let bytes = encode_ephemeral(InstanceNumber(5), &entries);
     let (from, told) = decode_ephemeral(&bytes).expect("entries");
     assert_eq!(
         (from, format!("{told:?}")),
-        (5, format!("{:?}", &entries[..]))
+        (InstanceNumber(5), format!("{:?}", &entries[..]))
     );
     let [
         Entry::Signal { author: first, .. },
@@ -114,8 +120,8 @@ fn ephemeral_entries_come_as_they_were_told() {
 
 #[test]
 fn bytes_of_another_version_or_with_more_behind_them_are_refused() {
-    let batch = encode_batch(1, 1, None, &[Command::Tick]);
-    let told = encode_ephemeral(1, &[]);
+    let batch = encode_batch(InstanceNumber(1), 1, None, &[Command::Tick]);
+    let told = encode_ephemeral(InstanceNumber(1), &[]);
     let state = canvas().freeze().encode();
     let refusals = |change: fn(&mut Vec<u8>)| {
         let changed = |bytes: &Vec<u8>| {
@@ -151,10 +157,10 @@ fn what_can_not_be_is_refused_by_its_reason() {
         panic!("a put")
     };
     object.end = len + 1;
-    let bytes = encode_batch(1, 1, None, &[entry(&author, outside)]);
+    let bytes = encode_batch(InstanceNumber(1), 1, None, &[entry(&author, outside)]);
     assert!(refusal(&bytes).contains("not within its message"));
 
-    let mut bytes = encode_batch(1, 1, None, &[entry(&author, message(1))]);
+    let mut bytes = encode_batch(InstanceNumber(1), 1, None, &[entry(&author, message(1))]);
     let name = bytes.windows(8).position(|text| text == b"aaaaaaaa");
     bytes[name.expect("its name")] = b' ';
     assert!(refusal(&bytes).contains("client must match"));
@@ -163,7 +169,7 @@ fn what_can_not_be_is_refused_by_its_reason() {
         author: Arc::clone(&author),
         end: End::Clean,
     };
-    let mut bytes = encode_batch(1, 1, None, &[Command::Entry(leave)]);
+    let mut bytes = encode_batch(InstanceNumber(1), 1, None, &[Command::Entry(leave)]);
     let place = bytes.len() - 2;
     assert_eq!(bytes[place..], [0, 1], "author 0, clean");
     bytes[place] = 1;
@@ -248,14 +254,14 @@ fn a_log_over_its_bound_is_due_at_once() {
 fn an_instance_that_is_quiet_for_days_is_forgotten() {
     let mut canvas = canvas();
     let days = i64::try_from(CLIENT_MEMORY.as_millis()).expect("fits");
-    assert!(canvas.accept(1, 5, 0));
-    assert!(canvas.accept(2, 5, 3 * days));
-    assert!(!canvas.accept(1, 5, 3 * days));
+    assert!(canvas.accept(InstanceNumber(1), 5, 0));
+    assert!(canvas.accept(InstanceNumber(2), 5, 3 * days));
+    assert!(!canvas.accept(InstanceNumber(1), 5, 3 * days));
     tick(&mut canvas, 3 * days);
-    assert!(canvas.accept(1, 5, 3 * days), "forgotten");
-    assert!(!canvas.accept(2, 5, 3 * days));
-    assert!(!canvas.accept(2, 4, 3 * days));
-    assert!(canvas.accept(2, 6, 3 * days));
+    assert!(canvas.accept(InstanceNumber(1), 5, 3 * days), "forgotten");
+    assert!(!canvas.accept(InstanceNumber(2), 5, 3 * days));
+    assert!(!canvas.accept(InstanceNumber(2), 4, 3 * days));
+    assert!(canvas.accept(InstanceNumber(2), 6, 3 * days));
 }
 
 proptest! {

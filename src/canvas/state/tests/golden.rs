@@ -12,6 +12,7 @@ use crate::backplane::End;
 use crate::canvas::Command;
 use crate::canvas::codec::{Seen, decode_batch, decode_ephemeral, encode_batch, encode_ephemeral};
 use crate::log::FORMAT;
+use crate::protocol::ids::InstanceNumber;
 
 /// All kinds of durable messages, by two clients, with what is refused, ignored or comes again.
 const MESSAGES: [&str; 23] = [
@@ -115,7 +116,7 @@ fn batches() -> Vec<(i64, Vec<u8>)> {
         said(by, which as u64 + 1, which)
     });
     let again = vec![said(&ada, 2, 1), said(&ada, 40, 12), Command::Tick];
-    let (instance, died) = (1, true);
+    let (instance, died) = (InstanceNumber(1), true);
     let lost = Command::InstanceGone { instance, died };
     let mut commands: Vec<(u32, i64, Vec<Command>)> = vec![
         (1, 10_000, vec![join(&ada), join(&bob), state]),
@@ -143,6 +144,7 @@ fn batches() -> Vec<(i64, Vec<u8>)> {
     let coded = coded.map(|((from, at_ms, commands), serial)| {
         let seen = (serial > 1 && from > 0).then_some(seen);
         let serial = if from == 0 { 0 } else { serial };
+        let from = InstanceNumber(from);
         (at_ms, encode_batch(from, serial, seen, &commands))
     });
     coded.collect()
@@ -152,10 +154,10 @@ fn ephemeral() -> Vec<u8> {
     let ada = author("aaaaaaaa", 1, "alice");
     let body = r#""event":"e","data":1"#.to_owned();
     let cursors = vec![(ada.client.clone(), r#""x":1"#.into())];
-    let conn = ConnId::new(3, 7);
+    let conn = ConnId::new(InstanceNumber(3), 7);
     let author = ada;
     encode_ephemeral(
-        5,
+        InstanceNumber(5),
         &[
             Entry::Signal { author, body },
             Entry::Cursors { cursors },

@@ -9,6 +9,7 @@ use super::*;
 use crate::backplane::{End, PresenceTable};
 use crate::canvas::Command;
 use crate::canvas::codec::{Batch, decode_batch, encode_batch};
+use crate::protocol::ids::InstanceNumber;
 
 const MESSAGES: [&str; 12] = [
     r#""type":"object-create","object":{"id":"o1","kind":"k","x":1.50,"s":{"a":1}}}"#,
@@ -99,7 +100,7 @@ fn command((seat, step): &(Seat, Step), authors: &mut BTreeMap<Seat, Arc<Author>
     let (instance, conn, client, named) = *seat;
     let author = authors.entry(*seat).or_insert_with(|| {
         Arc::new(Author::new(
-            ConnId::new(instance, conn),
+            ConnId::new(InstanceNumber(instance), conn),
             ClientId::parse(CLIENTS[client]).expect("a client id"),
             format!(r#"{{"name":"{client}"}}"#),
             if named {
@@ -111,7 +112,12 @@ fn command((seat, step): &(Seat, Step), authors: &mut BTreeMap<Seat, Arc<Author>
     });
     let author = Arc::clone(author);
     Command::Entry(match *step {
-        Step::Gone(instance, died) => return Command::InstanceGone { instance, died },
+        Step::Gone(instance, died) => {
+            return Command::InstanceGone {
+                instance: InstanceNumber(instance),
+                died,
+            };
+        }
         Step::Restart(epoch) => {
             return Command::Restart {
                 epoch: Epoch(epoch),
@@ -167,7 +173,7 @@ impl Replica {
         let mut authors = BTreeMap::new();
         let commands = turn.steps.iter().map(|step| command(step, &mut authors));
         Batch {
-            from: turn.from,
+            from: InstanceNumber(turn.from),
             serial: self.serial + 1,
             seen: None,
             commands: commands.collect(),
@@ -246,7 +252,7 @@ proptest! {
             for (turn, serial) in last_of.values() {
                 let again = Batch { serial: *serial, ..replica.batch(turn) };
                 // One that was forgotten since may come as a new one: that is days later.
-                if replica.state.senders.contains_key(&turn.from) {
+                if replica.state.senders.contains_key(&InstanceNumber(turn.from)) {
                     let out = replica.state.apply_batch(again, replica.now_ms + later_ms);
                     prop_assert!(out.is_empty(), "{:?}", out);
                 }
@@ -270,14 +276,15 @@ proptest! {
         let PresenceTable { version, members: mut expected } = replica.state.members();
         let mut lost = Vec::new();
         for member in &mut expected {
-            if member.conn.instance() == instance && !member.away {
+            if member.conn.instance() == InstanceNumber(instance) && !member.away {
                 member.away = true;
                 lost.push(PresenceChange::Set(member.clone()));
             }
         }
         for changes in [&lost[..], &[]] {
             out.clear();
-            replica.state.run(9, Command::InstanceGone { instance, died }, now_ms, &mut out);
+            let gone = Command::InstanceGone { instance: InstanceNumber(instance), died };
+            replica.state.run(InstanceNumber(9), gone, now_ms, &mut out);
             let told = out.iter().map(|delivery| match delivery {
                 Delivery::Presence(event) => event.change.clone(),
                 other => panic!("{other:?}"),

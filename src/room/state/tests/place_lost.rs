@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::backplane::{Member, PresenceTable};
+use crate::protocol::ids::InstanceNumber;
 
 /// The room opened, with links 1 (in) and 2 (whose join has no answer yet).
 fn two() -> (State<TestLink>, [Arc<TestLink>; 2], Instant) {
@@ -69,13 +70,13 @@ fn who_left_and_is_there_again_leaves_again() {
     let (mut room, links, now) = two();
     let gone = TestLink::new(7);
     let elsewhere = TestLink::new(9);
-    let mut away = member(&TestLink::new(6).author, ConnId::new(1, 6));
+    let mut away = member(&TestLink::new(6).author, ConnId::new(InstanceNumber(1), 6));
     away.away = true;
     let there = vec![
         member(&links[0].author, links[0].author.conn),
         member(&links[1].author, links[1].author.conn),
         member(&gone.author, gone.author.conn),
-        member(&elsewhere.author, ConnId::new(2, 9)),
+        member(&elsewhere.author, ConnId::new(InstanceNumber(2), 9)),
         away,
     ];
     assert_eq!(
@@ -110,12 +111,12 @@ fn the_table_goes_on_from_its_older_version() {
     let there = vec![member(&links[0].author, links[0].author.conn)];
     place_lost(&mut room, there.clone(), now);
     // The read that was under way is of the time before, and does not count.
-    let stranger = member(&TestLink::new(5).author, ConnId::new(2, 5));
+    let stranger = member(&TestLink::new(5).author, ConnId::new(InstanceNumber(2), 5));
     room.handle(Event::MembersDone(Ok(table(20, vec![stranger]))), now);
     assert!(matches!(room.take_effects()[..], [Effect::Members]));
     room.handle(Event::MembersDone(Ok(table(3, there))), now);
     let comes = TestLink::new(4);
-    let change = PresenceChange::Set(member(&comes.author, ConnId::new(2, 4)));
+    let change = PresenceChange::Set(member(&comes.author, ConnId::new(InstanceNumber(2), 4)));
     let event = PresenceEvent { version: 4, change };
     room.handle(Event::Delivery(Delivery::Presence(event)), now);
     links[0].drain();

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::backplane::{End, Member};
+use crate::protocol::ids::InstanceNumber;
 
 /// A room with one seat, whose client has a state.
 fn seated() -> (World, Arc<Author>) {
@@ -97,7 +98,7 @@ fn who_leaves_does_not_come_back() {
 #[test]
 fn who_was_replaced_does_not_come_back() {
     let (mut world, author) = seated();
-    let elsewhere = ConnId::new(2, 9);
+    let elsewhere = ConnId::new(InstanceNumber(2), 9);
     let successor = PresenceChange::Set(member(&author, elsewhere));
     assert!(told(&mut world, successor).is_empty());
     assert_eq!(
@@ -116,13 +117,13 @@ fn the_one_that_was_lost_first_gives_way_when_all_places_are_taken() {
     let mut few = settings(true);
     Arc::get_mut(&mut few).expect("its own").limits.max_clients = 3;
     world.room.settings = few;
-    let elsewhere = |n: u64| author(&format!("elsewhere-{n}"), ConnId::new(2, n));
+    let elsewhere = |n: u64| author(&format!("elsewhere-{n}"), ConnId::new(InstanceNumber(2), n));
     for n in [3, 1] {
         let who = elsewhere(n);
         assert!(told(&mut world, PresenceChange::Set(member(&who, who.conn))).is_empty());
         assert!(told(&mut world, away(&who, who.conn)).is_empty());
     }
-    let newcomer = author("newcomer", ConnId::new(1, 99));
+    let newcomer = author("newcomer", ConnId::new(InstanceNumber(1), 99));
     let made = told(
         &mut world,
         PresenceChange::Set(member(&newcomer, newcomer.conn)),

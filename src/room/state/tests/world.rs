@@ -9,7 +9,7 @@ use crate::backplane::{
 };
 use crate::protocol::client_message::Kind;
 use crate::protocol::encoding::Form;
-use crate::protocol::ids::{CanvasId, ClientId, InstanceId};
+use crate::protocol::ids::{CanvasId, ClientId, InstanceId, InstanceNumber};
 use crate::room::Latest;
 use crate::room::parts::Parts;
 use crate::room::state::*;
@@ -34,7 +34,12 @@ pub(super) struct Inner {
 impl TestLink {
     pub(super) fn new(n: u64) -> Arc<Self> {
         let client = ClientId::parse(&format!("client-{n:04}")).expect("id");
-        let author = Author::new(ConnId::new(1, n), client, "{}".into(), String::new());
+        let author = Author::new(
+            ConnId::new(InstanceNumber(1), n),
+            client,
+            "{}".into(),
+            String::new(),
+        );
         Arc::new(Self {
             author: Arc::new(author),
             inner: Mutex::default(),
@@ -164,7 +169,7 @@ pub(super) struct World {
 impl World {
     pub(super) fn new() -> Self {
         let mut world = Self {
-            room: State::new(settings(true), 1),
+            room: State::new(settings(true), InstanceNumber(1)),
             log: Vec::new(),
             oldest: 1,
             presence_version: 0,
@@ -225,7 +230,8 @@ impl World {
 
     pub(super) fn commit(&mut self, n: u64, author: u64, lost: bool) {
         let first = self.log.len() as u64 + 1;
-        self.log.extend((0..n).map(|_| ConnId::new(1, author)));
+        self.log
+            .extend((0..n).map(|_| ConnId::new(InstanceNumber(1), author)));
         let batch = self.batch(first, first + n - 1).expect("not empty");
         if lost {
             self.happens(Event::Lagged(EPOCH, batch.last_seq()));

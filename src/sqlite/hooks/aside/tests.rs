@@ -4,7 +4,7 @@ use super::super::{read, store, turn_off};
 use super::*;
 use crate::hooks::event::EventType;
 use crate::hooks::file::HookText;
-use crate::hooks::told::{Missed, Named};
+use crate::hooks::hook_event::{Missed, Named};
 use crate::limits::JobLimits;
 use crate::sqlite::jobs::Lane;
 use crate::sqlite::tests::config;
@@ -32,7 +32,7 @@ fn text(name: &str, more: serde_json::Value) -> HookText {
 impl World {
     fn new(hooks: &[HookText]) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let conn = crate::sqlite::schema::prepare(&config(dir.path(), "one"))
+        let conn = crate::sqlite::storage::schema::prepare(&config(dir.path(), "one"))
             .unwrap()
             .conn;
         conn.execute_batch(
@@ -65,10 +65,10 @@ impl World {
         self.dropped += done.unwrap();
     }
 
-    fn next(&mut self) -> (CanvasKey, Told) {
+    fn next(&mut self) -> (CanvasKey, HookEvent) {
         self.seq += 1;
         let key = 1 + i64::from(self.seq.is_multiple_of(2));
-        let told = Told {
+        let told = HookEvent {
             named: Named {
                 id: ["board", "plan"][usize::from(key == 2)].into(),
                 epoch: "e".into(),

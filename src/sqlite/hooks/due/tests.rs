@@ -21,7 +21,7 @@ impl World {
     /// Two hooks: the backlog of "full" holds one message, that of "roomy" many.
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let prepared = crate::sqlite::schema::prepare(&config(dir.path(), "one")).unwrap();
+        let prepared = crate::sqlite::storage::schema::prepare(&config(dir.path(), "one")).unwrap();
         let text = |name: &str, backlog: u64| -> HookText {
             serde_json::from_value(serde_json::json!({
                 "name": name, "canvases": ["*"], "events": ["canvas.changed"], "quiet": "1s",
