@@ -11,6 +11,7 @@ use super::registry::Entered;
 use super::replies::published;
 use super::{Redis, RedisLog};
 use crate::log::{ConnectError, FORMAT, Listener, differing};
+use crate::time;
 
 /// For a connection to come about.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -104,6 +105,7 @@ impl Redis {
             tokio::try_join!(dial(), dial(), dial(), dial())?;
         let servers = [&commits.1, &short.1, &bulk.1, &channels.1];
         let run_id = run_id(&servers, &place)?;
+        let asked = time::now();
         let entered = self.enter(&mut short.0, &run_id, number).await?;
         let (relay, era, number) = match entered {
             Entered::In {
@@ -112,7 +114,7 @@ impl Redis {
                 number,
                 now_ms,
             } => {
-                self.me.clock.begin(now_ms);
+                self.me.clock.begin(now_ms, time::since(asked));
                 (relay, era, number)
             }
             Entered::Format(theirs) => return Err(ConnectError::ForGood(other_format(&theirs))),

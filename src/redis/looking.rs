@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue as _, Value};
@@ -87,7 +88,8 @@ impl Redis {
         }
         let (seconds, micros): (i64, i64) = redis::cmd("TIME").query_async(&mut conn).await?;
         let skew: i64 = skew.and_then(|skew| skew.parse().ok()).unwrap_or(0);
-        self.me.clock.begin(seconds * 1_000 + micros / 1_000 + skew);
+        let now_ms = seconds * 1_000 + micros / 1_000 + skew;
+        self.me.clock.begin(now_ms, Duration::ZERO);
         let log = RedisLog {
             commits: conn.clone(),
             short: conn.clone(),
