@@ -76,7 +76,7 @@ pub use tables::{
 };
 pub use values::{
     Appended, CanvasHead, Heartbeat, How, Left, LoggedBatch, Looked, MessageChunk, Opening,
-    OtherInstance, Piece, Proof, Published, Registered, StoredSnapshot, parse_when, when,
+    OtherInstance, Piece, Proof, Published, Registered, StoredSnapshot, Why, parse_when, when,
 };
 
 /// The format of everything that is kept and published. Instances of another one do not share a relay.
@@ -148,8 +148,10 @@ pub trait Batches: Send + Sync {
     /// Waits until so many replicas of the engine have what this link appended. [`Fault::NotNow`]: they are too few for now.
     fn replicated(&self, replicas: u32) -> Reply<'_, ()>;
 
-    /// Publishes what was appended without being published.
-    fn publish<'a>(&'a self, pieces: &'a [&'a Piece], ends: &'a [Appended]) -> Reply<'a, ()>;
+    /// Publishes what was appended without being published, in the step that sees that it is still there. Gives for
+    /// each piece whether nothing is missing: a canvas that was lost and put back meanwhile has not got the batch.
+    fn publish<'a>(&'a self, pieces: &'a [&'a Piece], ends: &'a [Appended])
+    -> Reply<'a, Vec<bool>>;
 
     /// Hears what is published on those canvases from now on.
     fn subscribe<'a>(&'a self, canvases: &'a [CanvasId]) -> Reply<'a, ()>;
@@ -233,13 +235,13 @@ pub trait Snapshots: Send + Sync {
         chunk: &'a MessageChunk,
     ) -> Reply<'a, String>;
 
-    /// Puts a canvas back that lost some of what is kept of it, or whose snapshot of that name can't be read. Gives the number that it goes
-    /// on from, far from where it was; `None` if somebody else was faster.
+    /// Puts a canvas back, if it is as its caller says. Gives the number that it goes on from, far from where it was;
+    /// `None` if somebody else was faster.
     fn restore<'a>(
         &'a self,
         canvas: &'a CanvasId,
         copy: &'a StoredSnapshot,
-        unreadable: Option<&'a str>,
+        why: Why<'a>,
     ) -> Reply<'a, Option<u64>>;
 
     /// Gives up a canvas that is kept at its batch `n`.

@@ -4,6 +4,7 @@
 //! - [`connect`]: the connections of a link, and what a server must be to be used; [`address`]: where it is.
 //! - [`batches`], [`snapshots`], [`summaries`], [`counting`], [`registry`], [`tables`], [`samples`]: the requests, each
 //!   step one script in `lua/`.
+//! - [`sound`]: keys that somebody has overwritten.
 //! - [`looking`]: a relay from outside, and one that is moved in.
 //! - [`keys`]: the names of keys and channels; [`replies`]: the form of answers and messages; [`fault`]: what an error
 //!   means to its caller.
@@ -22,10 +23,12 @@ mod registry;
 mod replies;
 mod samples;
 mod snapshots;
+mod sound;
 mod summaries;
 mod tables;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -59,6 +62,8 @@ pub struct Redis {
     me: Arc<Introduction>,
     /// Of all that is kept there. Only who moves a relay in says another one.
     format: String,
+    /// The version of the hooks, as it was heard last: for a relay that somebody removed.
+    hooks: Arc<AtomicU64>,
 }
 
 impl Redis {
@@ -83,6 +88,7 @@ impl Redis {
             keys: Arc::new(Keys::new(&config.prefix)),
             me: Arc::new(me),
             format: FORMAT.to_string(),
+            hooks: Arc::default(),
         })
     }
 }
@@ -134,6 +140,7 @@ struct RedisLog {
     host: String,
     keys: Arc<Keys>,
     me: Arc<Introduction>,
+    hooks: Arc<AtomicU64>,
 }
 
 impl Log for RedisLog {

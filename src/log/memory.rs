@@ -352,7 +352,7 @@ impl Engine for Member {
         let connected = world.connected();
         let entered = world.state.enter(&self.me, number, run, &connected, now_ms);
         let log = entered.map(|number| {
-            self.me.clock.begin(now_ms);
+            self.me.clock.begin(now_ms, std::time::Duration::ZERO);
             world.written();
             world.last_link += 1;
             let key = world.last_link;

@@ -116,6 +116,18 @@ pub struct Opening {
     pub anew: Vec<u8>,
 }
 
+/// Why a canvas is put back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why<'a> {
+    /// Some of what is kept of it is gone.
+    Lost,
+    /// The same, or there are fewer batches than the copy has had in this era: somebody put another canvas in its
+    /// place.
+    Behind,
+    /// The snapshot of that name can't be read.
+    Unreadable(&'a str),
+}
+
 /// Where a canvas is.
 #[derive(Debug, Clone)]
 pub struct CanvasHead {
@@ -235,6 +247,8 @@ pub struct Heartbeat {
     pub known: bool,
     /// The relay's count of commits.
     pub commits: u64,
+    /// How many canvases it is known that this instance has.
+    pub held: usize,
     /// The other instances.
     pub others: Vec<OtherInstance>,
 }

@@ -1,5 +1,7 @@
 //! A canvas's batches: appended, published, read.
 
+use std::sync::atomic::Ordering;
+
 use futures::FutureExt as _;
 use redis::{FromRedisValue, ParsingError, Value, from_redis_value};
 
@@ -14,6 +16,7 @@ use crate::protocol::ids::CanvasId;
 script!(APPEND, "append", counts);
 script!(DROP, "drop", counts);
 script!(OPEN, "open", counts);
+script!(PUBLISH, "publish");
 script!(READ, "read");
 
 impl Batches for RedisLog {
@@ -44,7 +47,14 @@ impl Batches for RedisLog {
                     ends.map(appended).collect::<Result<_, _>>()?,
                 ))
             };
-            read().map_err(|error: ParsingError| Fault::Link(error.to_string()))
+            let (commits, ends): (u64, Vec<Appended>) =
+                read().map_err(|error: ParsingError| Fault::Link(error.to_string()))?;
+            for end in &ends {
+                if let Appended::At(_, _, hooks) = end {
+                    self.hooks.store(*hooks, Ordering::Relaxed);
+                }
+            }
+            Ok((commits, ends))
         }
         .boxed()
     }
@@ -53,21 +63,37 @@ impl Batches for RedisLog {
         replicas_have(&self.commits, replicas).boxed()
     }
 
-    fn publish<'a>(&'a self, pieces: &'a [&'a Piece], ends: &'a [Appended]) -> Reply<'a, ()> {
+    fn publish<'a>(
+        &'a self,
+        pieces: &'a [&'a Piece],
+        ends: &'a [Appended],
+    ) -> Reply<'a, Vec<bool>> {
         async move {
-            let mut publish = redis::pipe();
-            for (piece, end) in pieces.iter().zip(ends) {
+            let keys = &self.keys;
+            let mut publish = self.call(&PUBLISH);
+            let mut told = vec![true; pieces.len()];
+            let mut places = Vec::new();
+            for (place, (piece, end)) in pieces.iter().zip(ends).enumerate() {
                 if let Appended::At(n, at_ms, hooks) = end {
-                    let channel = self.keys.channel(&self.relay, &piece.canvas);
-                    let message = message_of(*n, &when(*at_ms, *hooks), &piece.bytes);
-                    publish.cmd("PUBLISH").arg(channel).arg(message).ignore();
+                    let when = when(*at_ms, *hooks);
+                    publish
+                        .key(keys.canvas(&piece.canvas))
+                        .key(keys.log(&piece.canvas))
+                        .arg(keys.channel(&self.relay, &piece.canvas))
+                        .arg(*n)
+                        .arg(&when)
+                        .arg(message_of(*n, &when, &piece.bytes));
+                    places.push(place);
                 }
             }
-            // To Redis, a pipeline without a command is an error.
-            if publish.is_empty() {
-                return Ok(());
+            if places.is_empty() {
+                return Ok(told);
             }
-            Ok(publish.query_async::<()>(&mut self.commits.clone()).await?)
+            let done: Vec<bool> = done(&publish, &self.commits).await?;
+            for (place, done) in places.into_iter().zip(done) {
+                told[place] = done;
+            }
+            Ok(told)
         }
         .boxed()
     }

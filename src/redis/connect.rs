@@ -12,6 +12,7 @@ use super::replies::published;
 use super::{Redis, RedisLog};
 use crate::log::{ConnectError, FORMAT, Listener, differing};
 use crate::protocol::ids::InstanceNumber;
+use crate::time;
 
 /// For a connection to come about.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -105,6 +106,8 @@ impl Redis {
             tokio::try_join!(dial(), dial(), dial(), dial())?;
         let servers = [&commits.1, &short.1, &bulk.1, &channels.1];
         let run_id = run_id(&servers, &place)?;
+        super::sound::set_aside(&self.keys, number, Vec::new(), &mut short.0).await?;
+        let asked = time::now();
         let entered = self.enter(&mut short.0, &run_id, number).await?;
         let (relay, era, number) = match entered {
             Entered::In {
@@ -113,7 +116,7 @@ impl Redis {
                 number,
                 now_ms,
             } => {
-                self.me.clock.begin(now_ms);
+                self.me.clock.begin(now_ms, time::since(asked));
                 (relay, era, number)
             }
             Entered::Format(theirs) => return Err(ConnectError::ForGood(other_format(&theirs))),
@@ -146,6 +149,7 @@ impl Redis {
             host: self.host.clone(),
             keys: self.keys.clone(),
             me: self.me.clone(),
+            hooks: self.hooks.clone(),
         })
     }
 

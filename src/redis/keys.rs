@@ -62,7 +62,11 @@ impl Keys {
         self.named("leaving")
     }
 
-    // A set, `untold`: canvases of which hooks may not have been told everything. The scripts name it.
+    /// A set: canvases of which hooks may not have been told everything. The scripts name it themselves.
+    pub(super) fn untold(&self) -> String {
+        self.named("untold")
+    }
+
     /// A hash: what all canvases take.
     pub(super) fn totals(&self) -> String {
         self.named("totals")

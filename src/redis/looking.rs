@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue as _, Value};
 
 use super::connect::{Subscription, other_format, run_id};
 use super::replies::Head;
+use super::sound::overwritten;
 use super::{Redis, RedisConfig, RedisLog, done, script};
 use crate::log::{ConnectError, FORMAT, Fault, Introduction, Listener, Log, Looked, Published};
 use crate::protocol::ids::{CanvasId, InstanceNumber};
@@ -44,6 +46,8 @@ pub struct Relay {
     pub last_instance: InstanceNumber,
     /// What Redis says of itself.
     pub server: String,
+    /// Keys that somebody has overwritten, in words.
+    pub overwritten: Vec<String>,
 }
 
 /// Nothing is subscribed to.
@@ -72,6 +76,7 @@ impl Redis {
     /// Where Redis can't be reached, there is no relay, or it is of another format.
     pub async fn look(&self) -> Result<Relay, ConnectError> {
         let (mut conn, server, place) = self.dial_one().await?;
+        let overwritten = self.overwritten(&mut conn).await?;
         let known: Vec<Option<String>> = redis::cmd("HMGET")
             .arg(self.keys.relay())
             .arg(&["id", "format", "era", "rules", "last_instance", "skew"])
@@ -87,7 +92,8 @@ impl Redis {
         }
         let (seconds, micros): (i64, i64) = redis::cmd("TIME").query_async(&mut conn).await?;
         let skew: i64 = skew.and_then(|skew| skew.parse().ok()).unwrap_or(0);
-        self.me.clock.begin(seconds * 1_000 + micros / 1_000 + skew);
+        let now_ms = seconds * 1_000 + micros / 1_000 + skew;
+        self.me.clock.begin(now_ms, Duration::ZERO);
         let log = RedisLog {
             commits: conn.clone(),
             short: conn.clone(),
@@ -100,6 +106,7 @@ impl Redis {
             host: self.host.clone(),
             keys: self.keys.clone(),
             me: self.me.clone(),
+            hooks: self.hooks.clone(),
         };
         let last_instance = last_instance.and_then(|number| number.parse().ok());
         Ok(Relay {
@@ -107,7 +114,34 @@ impl Redis {
             rules: rules.unwrap_or_default(),
             last_instance: InstanceNumber(last_instance.unwrap_or(0)),
             server,
+            overwritten,
         })
+    }
+
+    /// What somebody has overwritten. Nothing can be looked at where that is the relay itself.
+    async fn overwritten(
+        &self,
+        conn: &mut MultiplexedConnection,
+    ) -> Result<Vec<String>, ConnectError> {
+        let numbers = redis::cmd("ZRANGE")
+            .arg(self.keys.instances())
+            .arg(0)
+            .arg(-1)
+            .to_owned();
+        // It may be what was overwritten.
+        let numbers: Vec<u32> = numbers.query_async(conn).await.unwrap_or_default();
+        let found = overwritten(&self.keys, &numbers, conn).await?;
+        let relay = self.keys.relay();
+        let words = |(key, is, kind): &(String, String, &str)| {
+            format!("the key {key} is a {is} and should be a {kind}: somebody overwrote it")
+        };
+        if let Some(gone) = found.iter().find(|(key, ..)| *key == relay) {
+            return Err(ConnectError::ForGood(format!(
+                "{}; start a process: it sets it aside, and the canvases go on",
+                words(gone)
+            )));
+        }
+        Ok(found.iter().map(words).collect())
     }
 
     /// What is under the prefix.

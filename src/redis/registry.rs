@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
+use std::sync::atomic::Ordering;
 
 use futures::FutureExt as _;
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, ParsingError, RedisResult, Script, Value, from_redis_value};
 
+use super::sound::set_aside;
 use super::{Redis, RedisLog, done, script};
 use crate::log::{Fault, Heartbeat, OtherInstance, Proof, Registered, Registry, Reply};
 use crate::protocol::ids::{CanvasId, InstanceNumber};
@@ -92,6 +94,7 @@ impl Redis {
             .arg(new())
             .arg(new())
             .arg(keys.all())
+            .arg(self.hooks.load(Ordering::Relaxed))
             .invoke_async(conn)
             .await
     }
@@ -119,17 +122,21 @@ impl Registry for RedisLog {
 
     fn beat(&self) -> Reply<'_, Heartbeat> {
         async move {
+            let short = &mut self.short.clone();
+            set_aside(&self.keys, self.number, Vec::new(), short).await?;
             let mut beat = self.call(&BEAT);
             beat.key(self.keys.instances())
                 .key(self.keys.instance(self.number))
+                .key(self.keys.canvases_of(self.number))
                 .arg(self.number)
                 .arg(&self.me.token)
                 .arg(&self.me.instance_id)
                 .arg(std::process::id())
                 .arg(&self.host);
-            type Beaten = (i64, bool, u64, Vec<(InstanceNumber, i64)>, i64);
-            let (now_ms, known, commits, mut beats, skew_ms): Beaten =
-                done(&beat, &self.short).await?;
+            type Beaten = (i64, bool, u64, Vec<(InstanceNumber, i64)>, i64, usize, u64);
+            let (now_ms, known, commits, mut beats, skew_ms, held, hooks): Beaten =
+                done(&beat, short).await?;
+            self.hooks.store(hooks, Ordering::Relaxed);
             beats.retain(|(number, _)| *number != self.number);
             let numbers: Vec<InstanceNumber> = beats.iter().map(|(number, _)| *number).collect();
             let connected = self.connected(&numbers).await?;
@@ -144,6 +151,7 @@ impl Registry for RedisLog {
                 skew_ms,
                 known,
                 commits,
+                held,
                 others: others.collect(),
             })
         }
@@ -207,8 +215,20 @@ impl Registry for RedisLog {
                 .arg("PX")
                 .arg(REAPING_MS)
                 .to_owned();
-            let got: Option<String> = lock.query_async(&mut self.short.clone()).await?;
-            Ok(got.is_some())
+            let conn = &mut self.short.clone();
+            let got: Option<String> = lock.query_async(conn).await?;
+            if got.is_some() {
+                return Ok(true);
+            }
+            // One without an end is nobody's: the next who looks takes it.
+            let mut ends = redis::cmd("PTTL");
+            let ends: i64 = ends.arg(self.keys.reaping(dead)).query_async(conn).await?;
+            if ends < 0 {
+                let mut free = redis::cmd("DEL");
+                let free = free.arg(self.keys.reaping(dead));
+                free.query_async::<()>(conn).await?;
+            }
+            Ok(false)
         }
         .boxed()
     }

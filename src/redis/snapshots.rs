@@ -5,7 +5,7 @@ use futures::FutureExt as _;
 use super::counting::or_empty;
 use super::{RedisLog, aside, done, script};
 use crate::limits::CLIENT_MEMORY;
-use crate::log::{Left, MessageChunk, Parting, Reply, Snapshots, StoredSnapshot};
+use crate::log::{Left, MessageChunk, Parting, Reply, Snapshots, StoredSnapshot, Why};
 use crate::protocol::ids::CanvasId;
 use crate::time::millis;
 
@@ -115,7 +115,7 @@ impl Snapshots for RedisLog {
         &'a self,
         canvas: &'a CanvasId,
         copy: &'a StoredSnapshot,
-        unreadable: Option<&'a str>,
+        why: Why<'a>,
     ) -> Reply<'a, Option<u64>> {
         async move {
             let keys = &self.keys;
@@ -132,7 +132,11 @@ impl Snapshots for RedisLog {
                 .arg(&copy.whole)
                 .arg(&self.me.canvas_rules)
                 .arg(aside())
-                .arg(unreadable.unwrap_or("-"))
+                .arg(match why {
+                    Why::Lost => "-",
+                    Why::Behind => "<",
+                    Why::Unreadable(name) => name,
+                })
                 .arg(canvas.as_str());
             let restored: u64 = done(&restore, &self.bulk).await?;
             Ok(Some(restored).filter(|n| *n > 0))

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use futures::FutureExt as _;
 use redis::{FromRedisValue, ParsingError, Value, from_redis_value};
 
+use super::sound::set_aside;
 use super::{RedisLog, done, replicas_have, script};
 use crate::log::{AtMoment, Committed, Fault, KeyedRow, Reply, RowCommit, RowRange, Tables};
 use crate::protocol::ids::CanvasId;
@@ -31,7 +32,7 @@ impl Tables for RedisLog {
         async move {
             let mut read = self.call(&READ);
             read.key(self.state()).arg("");
-            done(&read, &self.short).await
+            self.sound([], done(&read, &self.short).await).await
         }
         .boxed()
     }
@@ -46,7 +47,8 @@ impl Tables for RedisLog {
             let [rows, _] = self.table(table);
             let mut read = self.call(&READ);
             read.key(self.state()).key(rows).arg(by).arg(key);
-            let answer: Vec<Value> = done(&read, &self.short).await?;
+            let answer = done(&read, &self.short).await;
+            let answer: Vec<Value> = self.sound([table], answer).await?;
             let mut answer = answer.into_iter();
             let commit: String = next(&mut answer)?;
             let row = next(&mut answer)?;
@@ -63,7 +65,8 @@ impl Tables for RedisLog {
             read.arg(by).arg(range.from).arg(range.to);
             read.arg(if range.downwards { "down" } else { "up" });
             read.arg(range.limit);
-            let answer: Vec<Value> = done(&read, &self.short).await?;
+            let answer = done(&read, &self.short).await;
+            let answer: Vec<Value> = self.sound([range.table], answer).await?;
             let mut answer = answer.into_iter();
             let commit: String = next(&mut answer)?;
             if commit != by {
@@ -108,7 +111,8 @@ impl Tables for RedisLog {
                     call.arg(key).arg(row.as_deref().unwrap_or_default());
                 }
             }
-            Ok(match done::<Value>(&call, &self.short).await? {
+            let committed = done::<Value>(&call, &self.short).await;
+            Ok(match self.sound(places.into_keys(), committed).await? {
                 Value::Int(1) => Committed::Done(name),
                 Value::Int(0) => Committed::Moved,
                 Value::Int(_) => Committed::Locked,
@@ -125,7 +129,8 @@ impl Tables for RedisLog {
         async move {
             let mut lock = self.call(&LOCK);
             lock.key(self.state()).arg(&self.me.token).arg(milliseconds);
-            Ok(done::<i64>(&lock, &self.short).await? == 1)
+            let locked = done::<i64>(&lock, &self.short).await;
+            Ok(self.sound([], locked).await? == 1)
         }
         .boxed()
     }
@@ -159,6 +164,28 @@ impl Tables for RedisLog {
 impl RedisLog {
     fn state(&self) -> String {
         self.keys.jobs("state")
+    }
+
+    /// Where a step failed since somebody has overwritten a key of the queue, that is set aside: the next step finds
+    /// nothing there.
+    async fn sound<T>(
+        &self,
+        tables: impl IntoIterator<Item = usize>,
+        done: Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let Err(Fault::Canvas(why)) = done else {
+            return done;
+        };
+        let mut all = vec![(self.state(), "hash")];
+        for table in tables {
+            let [rows, keys] = self.table(table);
+            all.extend([(rows, "hash"), (keys, "zset")]);
+        }
+        let short = &mut self.short.clone();
+        match set_aside(&self.keys, self.number, all, short).await? {
+            true => Err(Fault::NotNow(why)),
+            false => Err(Fault::Canvas(why)),
+        }
     }
 
     fn table(&self, table: usize) -> [String; 2] {

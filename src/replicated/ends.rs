@@ -13,7 +13,7 @@ use crate::time;
 /// How often it is looked for.
 const LOOK: Duration = Duration::from_secs(1);
 /// How often it is asked whether it is time to count again. The engine knows when that was done last.
-const ASK: Duration = Duration::from_secs(60);
+const ASK: Duration = Duration::from_secs(5);
 /// Between two steps of a count: what is short does not wait long behind them.
 const STEP: Duration = Duration::from_millis(20);
 

@@ -14,7 +14,7 @@ use super::link::Session;
 use super::mending::Needs;
 use super::replica::{Replica, rebuilt};
 use crate::canvas::Command;
-use crate::canvas::codec::{Reading, encode_batch};
+use crate::canvas::codec::{Reading, decode_batch, encode_batch};
 use crate::limits::READ_RETRY;
 use crate::log::{CanvasHead, Fault, Log, LoggedBatch, NOBODY, Opening, StoredSnapshot};
 use crate::protocol::ids::{CanvasId, Epoch};
@@ -310,6 +310,7 @@ impl Shared {
                 (inner.n, inner.last_known)
             };
             let since = self.batches_after(session, replica, n).await?;
+            self.until_replicated(session, replica, &since).await?;
             let done = since.is_empty();
             if !replica.replay(session, since, self) {
                 return self.reload(session, replica).await;
@@ -324,6 +325,31 @@ impl Shared {
             }
             if done && !behind {
                 return Ok(());
+            }
+        }
+    }
+
+    /// Batches of this instance that were read and not heard may be such that are not published yet, since no replica
+    /// has them. They are not run before, because that answers their authors.
+    async fn until_replicated(
+        &self,
+        session: &Session,
+        replica: &Replica,
+        since: &[LoggedBatch],
+    ) -> Result<(), Fault> {
+        let heard = replica.inner.lock().own_serial;
+        let own = |kept: &LoggedBatch| {
+            let batch = decode_batch(&kept.bytes);
+            batch.is_ok_and(|batch| batch.from == self.number() && batch.serial > heard)
+        };
+        let replicas = self.config.wait_replicas;
+        if replicas == 0 || !since.iter().any(own) {
+            return Ok(());
+        }
+        loop {
+            match session.log.replicated(replicas).await {
+                Err(Fault::NotNow(_)) => {}
+                done => return done,
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::backplane::intake::Waiting;
 use crate::canvas::Command;
 use crate::canvas::codec::Seen;
 use crate::limits::MAX_QUEUE_WAIT;
-use crate::log::Fault;
+use crate::log::{Fault, Why};
 use crate::protocol::ids::CanvasId;
 use crate::time;
 
@@ -235,18 +235,26 @@ impl Shared {
             return Ok(());
         }
         self.hear_all(session, replica).await?;
-        let (n, frozen, bad) = {
+        let (n, frozen, bad, current) = {
             let inner = replica.inner.lock();
             let damaged = inner.damage.is_some();
             let Some(state) = inner.state.as_ref().filter(|_| damaged) else {
                 return Ok(());
             };
-            (inner.n, state.freeze(), inner.bad_snapshot.clone())
+            // Where the engine lost something, what is there goes before what is here.
+            let current = !inner.stale && inner.era.as_ref() == Some(session.log.era());
+            let bad = inner.bad_snapshot.clone();
+            (inner.n, state.freeze(), bad, current)
         };
         // What is in it is not found out again.
         self.until_told(replica, n, MAX_QUEUE_WAIT).await;
         let copy = self.put(session, replica, n, frozen).await?;
-        let restored = session.log.restore(&replica.id, &copy, bad.as_deref());
+        let why = match &bad {
+            Some(name) => Why::Unreadable(name),
+            None if current => Why::Behind,
+            None => Why::Lost,
+        };
+        let restored = session.log.restore(&replica.id, &copy, why);
         if let Some(at) = restored.await? {
             tracing::warn!(canvas = %replica.id, at, "a canvas was put back from the copy here");
         }

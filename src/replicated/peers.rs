@@ -48,6 +48,8 @@ impl Shared {
         dead: &Dead,
     ) -> Result<(), Fault> {
         let sent_ms = self.now_ms();
+        let copies = self.canvases.all();
+        let copies = copies.iter().filter(|replica| replica.has_copy()).count();
         let beaten = session.log.beat().await?;
         self.saw_commits(beaten.commits);
         self.saw_others(&beaten.others);
@@ -64,6 +66,9 @@ impl Shared {
         session.log.pass_time(&tick).await?;
         if !beaten.known {
             tracing::warn!("this instance was taken for dead, and goes on");
+        }
+        // Who removed its list by hand has left nobody to say whose clients are to be turned away when it dies.
+        if !beaten.known || beaten.held < copies {
             self.list(session).await?;
         }
         let known =

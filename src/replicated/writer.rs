@@ -254,16 +254,20 @@ impl Shared {
             even_if_full: false,
             publish: replicas == 0,
         };
-        let (commits, ends) = session.log.append(&pieces, how).await?;
+        let (commits, mut ends) = session.log.append(&pieces, how).await?;
         self.saw_commits(commits);
-        if replicas > 0 {
+        let at = |end: &Appended| matches!(end, Appended::At(..));
+        if replicas > 0 && ends.iter().any(at) {
             while let Err(fault) = session.log.replicated(replicas).await {
                 let Fault::NotNow(_) = fault else {
                     return Err(fault);
                 };
                 self.link.commits(Some(&fault));
             }
-            session.log.publish(&pieces, &ends).await?;
+            let told = session.log.publish(&pieces, &ends).await?;
+            for (end, _) in ends.iter_mut().zip(told).filter(|(_, told)| !told) {
+                *end = Appended::Refused("it was put back without its last batch".to_owned());
+            }
         }
         Ok(ends)
     }

@@ -130,6 +130,7 @@ impl RedisTool {
                 log,
                 rules: self.relay.rules.clone(),
                 server: self.relay.server.clone(),
+                overwritten: self.relay.overwritten.clone(),
             },
             clock,
             runtime: self.runtime.clone(),
@@ -227,6 +228,12 @@ impl RedisTool {
     pub(crate) fn canvas(&self, id: &CanvasId) -> anyhow::Result<Option<Copy>> {
         let read = self.runtime.block_on(tools::read(self.log(), id));
         read.map_err(|fault| anyhow!("the canvas {id}: {fault}"))
+    }
+
+    /// Keys of the relay that somebody has overwritten, in words.
+    #[must_use]
+    pub fn overwritten(&self) -> &[String] {
+        &self.relay.overwritten
     }
 
     /// The rules that its processes agreed on, in the words of the flags.

@@ -16,6 +16,8 @@ pub struct Options {
     pub max_objects: usize,
     pub max_canvas_bytes: usize,
     pub quotas: Quotas,
+    /// Replicas of the engine that must have what is committed.
+    pub wait_replicas: u32,
 }
 
 impl Default for Options {
@@ -27,6 +29,7 @@ impl Default for Options {
             max_objects: 1_000,
             max_canvas_bytes: 1 << 30,
             quotas: Quotas::default(),
+            wait_replicas: 0,
         }
     }
 }

@@ -14,13 +14,17 @@ use scumble::log::memory::MemoryEngine;
 use scumble::log::{
     Appended, Asks, Changes, Clock, Committed, Counts, Engine, Fault, How, Introduction, Left,
     Listener, Log, LoggedBatch, MessageChunk, NOBODY, Opening, Piece, Proof, Published, RowCommit,
-    RowRange, Sampled, SampledSpan, StoredSnapshot, Summary, ToldUpto,
+    RowRange, Sampled, SampledSpan, StoredSnapshot, Summary, ToldUpto, Why,
 };
 use scumble::protocol::ids::{CanvasId, Epoch, InstanceNumber};
 use scumble::redis::{Redis, RedisConfig};
 
 use crate::redis_server::RedisServer;
-use gone::{for_a_dead_instance_nobody_waits, what_another_instance_has_is_not_begun_anew};
+use gone::{
+    a_heartbeat_says_how_many_canvases_the_instance_has, for_a_dead_instance_nobody_waits,
+    what_another_instance_has_is_not_begun_anew, what_is_behind_a_copy_takes_nothing,
+    what_is_gone_is_not_published_late,
+};
 use looking::who_looks_sees_a_canvas_and_changes_nothing;
 use quotas::{
     a_log_has_room_by_the_rule_of_quotas, one_canvas_too_many_is_not_made, parting,
@@ -607,9 +611,9 @@ async fn what_was_lost_is_put_back_far_from_where_it_was<K: Kind>() {
     ada.append(&board, b"x").await;
     let copy = whole(1, b"all of it");
     // It is whole: nobody needs to put it back.
-    assert_eq!(ada.log.restore(&board, &copy, None).await, Ok(None));
+    assert_eq!(ada.log.restore(&board, &copy, Why::Lost).await, Ok(None));
     ada.log.remove(&board).await.expect("an answer");
-    let at = ada.log.restore(&board, &copy, None).await;
+    let at = ada.log.restore(&board, &copy, Why::Lost).await;
     let at = at.expect("an answer").expect("it was put back");
     assert!(at > 1_000, "{at}");
     let head = ada.open(&board).await;
@@ -858,6 +862,8 @@ macro_rules! engines {
                 an_older_summary_takes_no_newer_ones_place
                 what_was_lost_is_put_back_far_from_where_it_was
                 what_another_instance_has_is_not_begun_anew for_a_dead_instance_nobody_waits
+                what_is_behind_a_copy_takes_nothing what_is_gone_is_not_published_late
+                a_heartbeat_says_how_many_canvases_the_instance_has
                 rows_are_committed_by_whoever_comes_first
                 hooks_are_told_of_a_batch_by_whoever_comes_first
                 samples_of_all_are_kept_for_a_while

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use scumble::log::memory::Trouble;
-use scumble::log::{Introduction, Listener, Log, Published, StoredSnapshot};
+use scumble::log::{Introduction, Listener, Log, Published, StoredSnapshot, Why};
 use scumble::protocol::ids::CanvasId;
 use serde_json::{Value, json};
 
+use crate::cluster::Options;
 use crate::harness::{Relay, Seat, eventually};
 use crate::recorder::Recorder;
 use crate::replicated::Replicated;
@@ -121,6 +122,81 @@ fn a_canvas_that_was_begun_anew_meanwhile_is_read_anew() {
     });
 }
 
+/// A batch is there and was not told yet, since no replica has it; then the canvas is removed, and somebody puts it
+/// back who has never heard of that batch. It is not told late, as if it were there: it is committed again.
+#[test]
+fn what_was_not_told_when_the_canvas_was_put_back_is_committed_again() {
+    let relay = Relay::<Replicated>::start_with(&Options {
+        wait_replicas: 1,
+        ..Options::default()
+    });
+    let engine = &relay.cluster().engine;
+    let (here, there) = (seat(&relay, 0), seat(&relay, 1));
+    let (mut ada, mut ben) = (here.client("ada"), there.client("ben"));
+    here.ask(&mut ada, &object("a"));
+    there.ask(&mut ben, &object("b"));
+    let outside = link(&relay);
+    let board = CanvasId::parse("board").expect("a name");
+    let last = || {
+        let ends = relay.wait_for(outside.ends(std::slice::from_ref(&board)));
+        ends.expect("an answer")[0].0
+    };
+    let before = last().expect("it is there");
+    engine.set_replicates(false);
+    here.send(&mut ada, &object("c"));
+    eventually("a batch that no replica has", || {
+        (last() == Some(before + 1)).then_some(())
+    });
+    engine.lose("board", true);
+    let third = seat(&relay, 2);
+    assert_eq!(objects(&third), ["a", "b"], "nobody else was told of more");
+    engine.set_replicates(true);
+    there.ask(&mut ben, &object("d"));
+    eventually("all of it, everywhere", || {
+        let see = |seat| objects(seat) == ["a", "b", "c", "d"];
+        (see(&here) && see(&there) && see(&third)).then_some(())
+    });
+    let answers = here.recorder.look(|seen| {
+        let of_second = seen.ended.get(&(ada.author.conn, 2));
+        of_second.cloned().unwrap_or_default()
+    });
+    assert_eq!(answers.len(), 1, "{answers:?}");
+}
+
+/// The link breaks while a batch waits for a replica. Whoever reads it then has not been told that a replica has it.
+#[test]
+fn what_no_replica_has_is_not_answered_after_the_link_broke() {
+    let relay = Relay::<Replicated>::start_with(&Options {
+        wait_replicas: 1,
+        ..Options::default()
+    });
+    let engine = &relay.cluster().engine;
+    let here = seat(&relay, 0);
+    let mut ada = here.client("ada");
+    here.ask(&mut ada, &object("a"));
+    let outside = link(&relay);
+    let board = CanvasId::parse("board").expect("a name");
+    let last = |outside: &Arc<dyn Log>| {
+        let ends = relay.wait_for(outside.ends(std::slice::from_ref(&board)));
+        ends.expect("an answer")[0].0
+    };
+    let before = last(&outside).expect("it is there");
+    engine.set_replicates(false);
+    here.send(&mut ada, &object("b"));
+    eventually("a batch that no replica has", || {
+        (last(&outside) == Some(before + 1)).then_some(())
+    });
+    engine.break_links();
+    // It comes back, and reads what it missed.
+    let other = CanvasId::parse("other").expect("a name");
+    let opened = here.backplane.open(&other, Arc::new(Recorder::default()));
+    relay.wait_for(opened).expect("a canvas");
+    std::thread::park_timeout(std::time::Duration::from_millis(500));
+    assert_eq!(objects(&here), ["a"]);
+    engine.set_replicates(true);
+    eventually("both", || (objects(&here) == ["a", "b"]).then_some(()));
+}
+
 /// Hears nothing.
 struct Deaf;
 
@@ -158,7 +234,7 @@ fn an_instance_without_a_copy_does_not_say_that_it_has_the_canvas() {
         parts: 0,
         whole: b"nonsense".to_vec(),
     };
-    let put = relay.wait_for(outside.restore(&broken, &nonsense, None));
+    let put = relay.wait_for(outside.restore(&broken, &nonsense, Why::Lost));
     put.expect("an answer");
     let opened = other.backplane.open(&broken, Arc::new(Recorder::default()));
     assert!(relay.wait_for(opened).is_err(), "it can't be read");

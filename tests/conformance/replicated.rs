@@ -55,7 +55,7 @@ pub fn start_instance(
         instance_id: InstanceId::parse(&name).expect("an instance id"),
         rules: options.rules(),
         auth: scumble::config::AuthMode::None,
-        wait_replicas: 0,
+        wait_replicas: options.wait_replicas,
         fail_points: Vec::new(),
     };
     let runtime = Handle::current();

@@ -11,6 +11,7 @@ mod memory;
 mod migrating;
 mod moved_assets;
 mod outages;
+mod overwritten;
 mod people;
 mod quotas;
 mod secure;

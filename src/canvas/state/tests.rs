@@ -107,6 +107,29 @@ fn ack(delivery: Delivery) -> (u64, AckStatus) {
     }
 }
 
+/// Another instance has kept messages since the snapshot, in chunks that end wherever they do.
+#[test]
+fn messages_that_were_kept_after_a_snapshot_do_not_keep_it_from_those_before() {
+    let (mut canvas, author) = (canvas(), author("aaaaaaaa", 1, ""));
+    for op in 1..=5 {
+        event(&mut canvas, &author, op, 10_000);
+    }
+    let snapshot = canvas.freeze().encode();
+    for op in 6..=12 {
+        event(&mut canvas, &author, op, 10_000);
+    }
+    for size in [1, 200, 400, usize::MAX] {
+        let (mut chunks, mut seq) = (Vec::new(), 0);
+        while let Some((last_seq, chunk)) = canvas.rows_after(seq, size) {
+            chunks.push(chunk);
+            seq = last_seq;
+        }
+        let mut copy = CanvasState::decode(&snapshot, RULES).expect("a state");
+        assert!(copy.adopt_rows(&chunks), "{} chunks", chunks.len());
+        assert_eq!(copy.retained(), 5);
+    }
+}
+
 #[test]
 fn a_message_is_retained_for_the_ttl_and_its_place_is_known_as_long() {
     let (mut canvas, author) = (canvas(), author("aaaaaaaa", 1, ""));

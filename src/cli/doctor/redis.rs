@@ -35,6 +35,7 @@ pub(super) fn run(settings: &RedisSettings, args: &DoctorArgs) -> anyhow::Result
     told.all("redis", Ok(vec![version(&redis)]), AGAIN)?;
     told.all("persistence", Ok(persistence(&redis)), AGAIN)?;
     told.all("memory", Ok(memory(&redis)), AGAIN)?;
+    told.all("keys", Ok(keys(&redis)), AGAIN)?;
     told.all("instances", instances(&redis), AGAIN)?;
     told.all("rules", Ok(vec![rules(&redis)]), AGAIN)?;
     told.all("canvases", canvases(&redis, args.thorough), AGAIN)?;
@@ -110,6 +111,19 @@ fn memory(redis: &RedisTool) -> Vec<Verdict> {
         verdicts.push(Verdict::finding(what, todo));
     } else if verdicts.is_empty() {
         verdicts.push(Verdict::Fine(format!("{mib} MiB")));
+    }
+    verdicts
+}
+
+/// The keys that all canvases share are of their kind.
+fn keys(redis: &RedisTool) -> Vec<Verdict> {
+    let wrong = redis.overwritten().iter();
+    let todo = "a process that runs sets it aside within a second, and makes it anew: if none runs, start one";
+    let mut verdicts: Vec<_> = wrong
+        .map(|what| Verdict::finding(what.clone(), todo))
+        .collect();
+    if verdicts.is_empty() {
+        verdicts.push(Verdict::Fine("each of its kind".to_owned()));
     }
     verdicts
 }

@@ -6,7 +6,7 @@ use futures::FutureExt as _;
 
 use super::super::{
     Appended, Batches, CanvasHead, Fault, How, Log, LoggedBatch, Looked, MessageChunk, Opening,
-    Parting, Piece, Published, Reply, Snapshots, StoredSnapshot, Summaries, Summary,
+    Parting, Piece, Published, Reply, Snapshots, StoredSnapshot, Summaries, Summary, Why,
 };
 use super::{MemoryLog, World, batch, hear};
 use crate::protocol::ids::{CanvasId, InstanceNumber};
@@ -105,6 +105,10 @@ impl Batches for MemoryLog {
                     continue;
                 };
                 let asks = &piece.asks;
+                if asks.counts.is_some_and(|counts| counts.n > canvas.n) {
+                    ends.push(gone());
+                    continue;
+                }
                 let at = (others, canvas.n);
                 if let Some(not) = canvas.takes.ask(asks, at, &self.me.quotas, now_ms) {
                     ends.push(not);
@@ -139,16 +143,30 @@ impl Batches for MemoryLog {
         self.step(move |world, _| world.replicas_have(replicas))
     }
 
-    fn publish<'a>(&'a self, pieces: &'a [&'a Piece], ends: &'a [Appended]) -> Reply<'a, ()> {
+    fn publish<'a>(
+        &'a self,
+        pieces: &'a [&'a Piece],
+        ends: &'a [Appended],
+    ) -> Reply<'a, Vec<bool>> {
         self.step(move |world, _| {
             let mut heard = Heard::new();
+            let mut told = Vec::new();
             for (piece, end) in pieces.iter().zip(ends) {
-                if let Appended::At(n, at_ms, hooks) = end {
+                let Appended::At(n, at_ms, hooks) = end else {
+                    told.push(true);
+                    continue;
+                };
+                let name = piece.canvas.as_str();
+                let canvas = world.state.canvases.get(name);
+                let kept = canvas.and_then(|canvas| canvas.batches.get(n));
+                let there = kept.is_some_and(|kept| kept.bytes == piece.bytes);
+                if there {
                     let published = batch((*n, *at_ms, *hooks), &piece.bytes);
-                    heard.extend(world.publish(piece.canvas.as_str(), &published));
+                    heard.extend(world.publish(name, &published));
                 }
+                told.push(there);
             }
-            Ok(((), heard))
+            Ok((told, heard))
         })
     }
 
@@ -322,12 +340,12 @@ impl Snapshots for MemoryLog {
         &'a self,
         canvas: &'a CanvasId,
         copy: &'a StoredSnapshot,
-        unreadable: Option<&'a str>,
+        why: Why<'a>,
     ) -> Reply<'a, Option<u64>> {
         self.ask(move |world, now_ms| {
             let rules = &self.me.canvas_rules;
             let state = &mut world.state;
-            state.restore(canvas, copy, rules, unreadable, now_ms)
+            state.restore(canvas, copy, rules, why, now_ms)
         })
     }
 

@@ -42,6 +42,7 @@ impl Registry for MemoryLog {
             let me = world.state.instances.entry(self.number).or_default();
             me.beat = now_ms;
             me.name.clone_from(&self.me.instance_id);
+            let held = me.canvases.len();
             let connected = world.connected();
             let instances = world.state.instances.iter();
             let others = instances.filter(|(number, _)| **number != self.number);
@@ -55,6 +56,7 @@ impl Registry for MemoryLog {
                 skew_ms: world.state.skew_ms,
                 known,
                 commits: world.state.commits,
+                held,
                 others: others.collect(),
             }
         })

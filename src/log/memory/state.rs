@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::super::{
     CanvasHead, ConnectError, Introduction, Left, LoggedBatch, MessageChunk, NOBODY, Opening,
-    Parting, Place, Proof, StoredSnapshot, differing,
+    Parting, Place, Proof, StoredSnapshot, Why, differing,
 };
 use super::bounded;
 use super::counting::Takes;
@@ -349,13 +349,18 @@ impl State {
         id: &CanvasId,
         copy: &StoredSnapshot,
         rules: &str,
-        unreadable: Option<&str>,
+        why: Why<'_>,
         now_ms: i64,
     ) -> Option<u64> {
         let known = self.canvases.remove(id.as_str());
         if let Some(known) = known {
             let snapshot = format!("{} {}", known.saved, known.snapshot);
-            if unreadable != Some(snapshot.as_str()) {
+            let needed = match why {
+                Why::Lost => false,
+                Why::Behind => known.n < copy.n,
+                Why::Unreadable(name) => name == snapshot,
+            };
+            if !needed {
                 self.canvases.insert(id.to_string(), known);
                 return None;
             }

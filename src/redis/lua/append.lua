@@ -23,6 +23,10 @@ local canvas, charge, last, growth, at, n, log, stored, charged, grown, in_logs,
 local it
 local asks = {}
 function asks.before(last_n, t, text)
+  if n > tonumber(last_n) then
+    -- In one era nothing is lost but by hand.
+    return 'a process has more of it than there is'
+  end
   it = takes_in(canvas, last_n, t, text)
   if n >= 0 then
     settle(sums, it, n, log, stored, charged, grown)

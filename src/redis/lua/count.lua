@@ -1,11 +1,12 @@
--- Goes before each script that changes what canvases take. What all take together is in one hash, changed in the same step as a
--- canvas's own numbers. While all are counted again (recount.lua), the sums of those that were counted are kept in the same way.
+-- Goes before each script that changes what canvases take. What all take together is in one hash, changed in the same
+-- step as a canvas's own numbers. While all are counted again (recount.lua), the sums of those that were counted are
+-- kept in the same way. What somebody has overwritten counts as nothing until then.
 local function sums_of(key)
   local it = redis.call('HMGET', key, 'log', 'stored', 'walk')
-  local sums = { key = key, log = tonumber(it[1] or '0'), stored = tonumber(it[2] or '0'), walk = it[3] }
+  local sums = { key = key, log = tonumber(it[1] or '0') or 0, stored = tonumber(it[2] or '0') or 0, walk = it[3] }
   if sums.walk then
     local walk = redis.call('HMGET', key, 'walk_log', 'walk_stored')
-    sums.walk_log, sums.walk_stored = tonumber(walk[1] or '0'), tonumber(walk[2] or '0')
+    sums.walk_log, sums.walk_stored = tonumber(walk[1] or '0') or 0, tonumber(walk[2] or '0') or 0
   end
   return sums
 end
@@ -23,10 +24,11 @@ end
 local TAKES = '>ddddddddd'
 local function takes_in(canvas, n, t, text)
   local it = { canvas = canvas, n = n, t = t }
-  if text then
+  if text and #text == 72 then
     it.log, it.stored, it.charged, it.grown, it.counted, it.used, it.ends, it.log_ends, it.fresh = struct.unpack(TAKES, text)
   else
-    it.log, it.stored, it.charged, it.grown, it.counted, it.used, it.ends, it.log_ends, it.fresh = 0, 0, 0, 0, 0, t, 0, 0, 0
+    it.log, it.stored, it.charged, it.grown, it.counted, it.used = 0, 0, 0, 0, 0, t or 0
+    it.ends, it.log_ends, it.fresh = 0, 0, 0
   end
   return it
 end
@@ -39,7 +41,7 @@ local function takes_of(canvas)
   if it.err or not it[1] then
     return nil
   end
-  return takes_in(canvas, it[1], tonumber(it[2] or '0'), it[3])
+  return takes_in(canvas, it[1], tonumber(it[2] or '0') or 0, it[3])
 end
 local function put_takes(it)
   redis.call('HSET', it.canvas, 'takes', takes_out(it))

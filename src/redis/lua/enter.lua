@@ -1,6 +1,7 @@
 -- An instance comes, or comes back after its connection broke.
 -- KEYS: relay, instances, instance, instances that are waited for
--- ARGV: run id of this server, number (0: none yet), token, name, pid, host, rules, format, a new relay id, a new era, what channels' names begin with
+-- ARGV: run id of this server, number (0: none yet), token, name, pid, host, rules, format, a new relay id, a new era,
+-- what channels' names begin with, the version of the hooks, as far as it knows (0: none)
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local relay, instances = KEYS[1], KEYS[2]
@@ -8,8 +9,17 @@ local relay, instances = KEYS[1], KEYS[2]
 redis.call('ZREM', instances, '')
 local known = redis.call('HMGET', relay, 'id', 'format', 'rules', 'last_instance', 'era', 'run')
 if not known[1] then
-  redis.call('HSET', relay, 'id', ARGV[9], 'format', ARGV[8], 'last_instance', 0)
-  known = { ARGV[9], ARGV[8], false, '0', false, false }
+  local last = '0'
+  if tonumber(ARGV[2]) > 0 or redis.call('EXISTS', instances, ARGV[11] .. 'names') > 0 then
+    -- Somebody removed it from a relay that is there. No number may be given twice, since canvases know what came from
+    -- each: minutes are more than instances ever were.
+    last = string.format('%.0f', math.floor((time[1] - 1577836800) / 60))
+  end
+  redis.call('HSET', relay, 'id', ARGV[9], 'format', ARGV[8], 'last_instance', last)
+  if ARGV[12] ~= '0' then
+    redis.call('HSET', relay, 'hooks', ARGV[12])
+  end
+  known = { ARGV[9], ARGV[8], false, last, false, false }
 end
 if known[2] ~= ARGV[8] then
   return { 'format', known[2] }

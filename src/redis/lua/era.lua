@@ -9,7 +9,7 @@ local base = relay[2]
 -- The server's clock may step. The instances' clocks count on: no time that is given is further from theirs than a second.
 local function clock()
   local time, known = redis.call('TIME'), tonumber(ARGV[2])
-  local now = time[1] * 1000 + math.floor(time[2] / 1000) + tonumber(relay[3] or '0')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000) + (tonumber(relay[3] or '0') or 0)
   if known > 0 then
     now = math.min(math.max(now, known - 1000), known + 1000)
   end
@@ -53,6 +53,10 @@ local function keep(canvas, log, now, bytes, asks)
     added = redis.call('XADD', log, n .. '-0', 't', at, 'b', bytes)
   end
   if type(added) == 'table' and added.err then
+    if not (string.find(added.err, 'WRONGTYPE') or string.find(added.err, ' ID ')) then
+      -- The log is as it should be, and Redis does not let this be done.
+      error(added.err)
+    end
     return 'its log is not its own: ' .. added.err
   end
   -- Each batch is chained to all before it: who has the same hash has had the same batches.

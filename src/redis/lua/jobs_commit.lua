@@ -14,12 +14,18 @@ end
 if state[2] and state[2] ~= ARGV[5] and tonumber(state[3]) > now then
   return -1
 end
+-- What can fail comes first, since a script that ends halfway is not rolled back.
+for at = 3, #KEYS, 2 do
+  redis.call('HLEN', KEYS[at])
+  redis.call('ZCARD', KEYS[at + 1])
+end
 local changes, heads = 11 + 3 * tonumber(ARGV[10]), {}
 for at = 11, changes - 1, 3 do
   -- A canvas that is not there, or is damaged, keeps nothing.
   local head = redis.pcall('HMGET', all .. 'canvas:' .. ARGV[at], 'n', 'told')
   local there = not head.err and head[1]
-  if there and (head[2] or '0') ~= ARGV[at + 1] then
+  -- What is no number says nothing.
+  if there and tonumber(head[2] or '0') and (head[2] or '0') ~= ARGV[at + 1] then
     return { (at - 11) / 3, head[2] or '0' }
   end
   heads[at] = there

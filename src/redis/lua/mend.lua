@@ -1,8 +1,9 @@
 -- Puts a canvas back from an instance's copy, after somebody removed or overwrote some of its keys. What is there of it is set
 -- aside under another name, not thrown away. Copies find that their place is gone, and read it anew.
 -- KEYS: relay, canvas, log, rows, totals, names of canvases
--- ARGV: era, time, n of the copy, which snapshot ('' if it is here), its parts, the snapshot if it is here, rules, a name to set aside under,
--- the snapshot that can't be read ('-' if it is not for that), the canvas's name
+-- ARGV: era, time, n of the copy, which snapshot ('' if it is here), its parts, the snapshot if it is here, rules, a
+-- name to set aside under, the snapshot that can't be read ('-' if it is not for that, '<' also where there are fewer
+-- batches than the copy has), the canvas's name
 local canvas, log, now = KEYS[2], KEYS[3], clock()
 local n = tonumber(ARGV[3])
 local head = redis.pcall('HMGET', canvas, 'n', 't', 'saved', 'snap')
@@ -10,7 +11,8 @@ local top = redis.pcall('XREVRANGE', log, '+', '-', 'COUNT', 1)
 local last = not top.err and top[1] and tonumber((string.gsub(top[1][1], '-.*', '')))
 local known = not head.err and tonumber(head[1] or '')
 local whole = known and tonumber(head[2] or '') and (known == last or known == tonumber(head[3] or '0'))
-if whole and (head[3] or '0') .. ' ' .. (head[4] or '') ~= ARGV[9] then
+local behind = whole and ARGV[9] == '<' and known < n
+if whole and not behind and (head[3] or '0') .. ' ' .. (head[4] or '') ~= ARGV[9] then
   -- Somebody else was faster.
   return '0'
 end

@@ -14,6 +14,17 @@ const ACTIONS: &[&[&[&str]]] = &[
     &[&["SET", "scumble:log:victim", "x"]],
     &[&["SET", "scumble:canvas:victim", "x"]],
     &[&["HSET", "scumble:canvas:victim", "n", "many"]],
+    &[&["HSET", "scumble:canvas:victim", "takes", "x"]],
+    // Another canvas, which is not so far.
+    &[
+        &[
+            "COPY",
+            "scumble:canvas:other",
+            "scumble:canvas:victim",
+            "REPLACE",
+        ],
+        &["COPY", "scumble:log:other", "scumble:log:victim", "REPLACE"],
+    ],
 ];
 
 /// It is put back from a copy, with all that was acked; other canvases don't notice, and no connection is given up.

@@ -303,6 +303,10 @@ impl CanvasState {
         let mut rows = VecDeque::new();
         let mut next = None;
         for chunk in chunks {
+            if next == Some(head.seq + 1) {
+                // Others have kept more since.
+                break;
+            }
             let Ok(wire) = opened::<RowsWire>(ROWS_VERSION, chunk) else {
                 return false;
             };

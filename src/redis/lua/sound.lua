@@ -1,0 +1,29 @@
+-- Sets keys aside under another name that are not of their kind: somebody has overwritten them. They are made anew by
+-- whoever needs them. The same with what must be a number and is none: it is removed. Where the list of canvases or a
+-- sum is gone, all canvases are counted again soon, and come into it. Gives what was set aside or removed.
+-- KEYS: names of canvases, totals, relay, then any that are to be looked at
+-- ARGV: what is put behind a name, then for each key its kind
+local found = {}
+for at, key in ipairs(KEYS) do
+  local kind = redis.call('TYPE', key).ok
+  if kind ~= 'none' and kind ~= ARGV[at + 1] then
+    redis.call('RENAME', key, key .. ARGV[1])
+    redis.call('EXPIRE', key .. ARGV[1], 604800)
+    found[#found + 1] = key
+  end
+end
+local function numbers(key, fields)
+  for at, value in ipairs(redis.call('HMGET', key, unpack(fields))) do
+    if value and not tonumber(value) then
+      redis.call('HDEL', key, fields[at])
+      found[#found + 1] = key .. ' ' .. fields[at]
+    end
+  end
+end
+numbers(KEYS[3], { 'commits', 'skew', 'since', 'last_instance' })
+local sound = #found
+numbers(KEYS[2], { 'log', 'stored', 'walk', 'walk_log', 'walk_stored', 'walker_until', 'recounted' })
+if #found > sound or redis.call('EXISTS', KEYS[1]) == 0 then
+  redis.call('HDEL', KEYS[2], 'recounted')
+end
+return found
