@@ -15,6 +15,7 @@ use crate::config::{
 
 mod assets;
 pub mod backup;
+mod base;
 pub mod cluster;
 pub mod doctor;
 mod file;

@@ -41,7 +41,8 @@ pub const RETRY_AFTER_MS: u64 = 250;
 pub const WAL_RESTART_BYTES: u64 = 16 * 1024 * 1024;
 /// The same in pages: from here on, requests with large jobs wait until the log is copied. A restart keeps everybody
 /// waiting until the rest is copied and on the disk: 20 MB take a tenth of a second.
-pub const WAL_LONG_FRAMES: u32 = (WAL_RESTART_BYTES / 4_096) as u32;
+pub const WAL_LONG_FRAMES: u32 = 4_096;
+const _: () = assert!(WAL_LONG_FRAMES as u64 * 4_096 == WAL_RESTART_BYTES);
 /// A restart waits for more than this to be copied before: some 10 ms.
 pub const WAL_TAIL_FRAMES: u32 = 512;
 /// Rows that cleanup deletes in one transaction, so that no writer waits long.

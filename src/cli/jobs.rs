@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
+use super::base::base_of;
 use crate::auth::api_tokens::{ApiTokens, Scope};
 use crate::auth::file_error::FileError;
 use crate::config::{JobsArgs, JobsCommand, JobsFrom, JobsLeased};
@@ -110,13 +111,7 @@ struct Relay {
 
 impl Relay {
     fn new(args: &JobsArgs) -> anyhow::Result<Self> {
-        let base = match args.url.split_once("://") {
-            Some(("http", _)) => args.url.clone(),
-            Some((scheme, _)) => {
-                bail!("--url: only http is spoken here, not {scheme}; ask a process directly")
-            }
-            None => format!("http://{}", args.url),
-        };
+        let base = base_of(&args.url)?;
         let token = match &args.api_token_file {
             Some(path) => {
                 let read = std::fs::read_to_string(path).map_err(FileError::from);
@@ -125,10 +120,7 @@ impl Relay {
             }
             None => None,
         };
-        Ok(Self {
-            base: base.trim_end_matches('/').to_owned(),
-            token,
-        })
+        Ok(Self { base, token })
     }
 
     fn agent(wait: Duration) -> ureq::Agent {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use serde_json::Value;
 
+use super::base::base_of;
 use crate::config::StatsArgs;
 
 /// How long the relay may take to answer; it gives up on its queue sooner.
@@ -17,14 +18,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// # Errors
 /// When nobody answers at the address, or something that is not a relay.
 pub fn run(args: &StatsArgs) -> anyhow::Result<ExitCode> {
-    let base = match args.url.split_once("://") {
-        Some(("http", _)) => args.url.clone(),
-        Some((scheme, _)) => {
-            bail!("--url: only http is spoken here, not {scheme}; ask a process directly")
-        }
-        None => format!("http://{}", args.url),
-    };
-    let url = format!("{}/api/v1/stats", base.trim_end_matches('/'));
+    let url = format!("{}/api/v1/stats", base_of(&args.url)?);
     let config = ureq::Agent::config_builder()
         .timeout_global(Some(TIMEOUT))
         .http_status_as_error(false)
