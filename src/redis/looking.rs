@@ -129,7 +129,7 @@ impl Redis {
             .arg(-1)
             .to_owned();
         // It may be what was overwritten.
-        let numbers: Vec<u32> = numbers.query_async(conn).await.unwrap_or_default();
+        let numbers: Vec<InstanceNumber> = numbers.query_async(conn).await.unwrap_or_default();
         let found = overwritten(&self.keys, &numbers, conn).await?;
         let relay = self.keys.relay();
         let words = |(key, is, kind): &(String, String, &str)| {

@@ -123,7 +123,7 @@ impl Registry for RedisLog {
     fn beat(&self) -> Reply<'_, Heartbeat> {
         async move {
             let short = &mut self.short.clone();
-            set_aside(&self.keys, self.number, Vec::new(), short).await?;
+            set_aside(&self.keys, Some(self.number), Vec::new(), short).await?;
             let mut beat = self.call(&BEAT);
             beat.key(self.keys.instances())
                 .key(self.keys.instance(self.number))

@@ -10,6 +10,7 @@ use redis::{RedisResult, Script};
 
 use super::aside;
 use super::keys::Keys;
+use crate::protocol::ids::InstanceNumber;
 
 static SOUND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/sound.lua")));
 
@@ -33,22 +34,22 @@ fn shared(keys: &Keys) -> Vec<OfKind> {
 }
 
 /// Those of an instance.
-fn own(keys: &Keys, number: u32) -> [OfKind; 2] {
+fn own(keys: &Keys, number: InstanceNumber) -> [OfKind; 2] {
     [
         (keys.instance(number), "hash"),
         (keys.canvases_of(number), "set"),
     ]
 }
 
-/// Sets aside what is not of its kind among the keys that all share, those of an instance, and those.
+/// Sets aside what is not of its kind among the keys that all share, those of an instance that is known, and those.
 pub(super) async fn set_aside(
     keys: &Keys,
-    number: u32,
+    number: Option<InstanceNumber>,
     more: Vec<OfKind>,
     conn: &mut MultiplexedConnection,
 ) -> RedisResult<bool> {
     let mut all = shared(keys);
-    all.extend(own(keys, number));
+    all.extend(number.into_iter().flat_map(|number| own(keys, number)));
     all.extend(more);
     let mut call = SOUND.prepare_invoke();
     call.arg(aside());
@@ -69,7 +70,7 @@ pub(super) async fn set_aside(
 /// should be.
 pub(super) async fn overwritten(
     keys: &Keys,
-    numbers: &[u32],
+    numbers: &[InstanceNumber],
     conn: &mut MultiplexedConnection,
 ) -> RedisResult<Vec<(String, String, &'static str)>> {
     let mut all = shared(keys);
