@@ -194,3 +194,15 @@ async fn room(queue: &SqliteBackplane, name: &str) -> (Opened, Arc<Recorder>) {
 fn start(dir: &Path, name: &str) -> Arc<SqliteBackplane> {
     SqliteBackplane::start(config(dir, name)).unwrap()
 }
+
+/// A store of jobs over a file of an older version that this SQL makes, once it is opened.
+pub(crate) fn of_older(sql: &str, play: impl FnOnce(super::jobs::store::SqlStore<'_>)) {
+    let dir = tempfile::tempdir().unwrap();
+    let older = rusqlite::Connection::open(dir.path().join("queue.db")).unwrap();
+    older.execute_batch(sql).unwrap();
+    drop(older);
+    let config = config(dir.path(), "one");
+    let conn = super::storage::schema::prepare(&config).unwrap().conn;
+    conn.set_prepared_statement_cache_capacity(192);
+    play(super::jobs::store::SqlStore(&conn));
+}

@@ -28,7 +28,7 @@ where
 
 #[test]
 fn jobs_of_a_file_of_version_7_go_on_as_if_nothing_had_happened() {
-    job_store::of_older(VERSION_7, |store| {
+    crate::sqlite::tests::of_older(VERSION_7, |store| {
         let mut file = Bench::new(store);
         // All but the one whose name says its place, and the mark of the first message.
         assert_eq!(named(&file.store, PARTITION.0), 5);
@@ -68,7 +68,7 @@ fn jobs_of_a_file_of_version_7_go_on_as_if_nothing_had_happened() {
 
 #[test]
 fn a_lease_of_a_file_of_version_7_runs_out_like_any_other() {
-    job_store::of_older(VERSION_7, |store| {
+    crate::sqlite::tests::of_older(VERSION_7, |store| {
         let mut file = Bench::new(store);
         let mut q = Q(&mut file);
         q.wait(305_000);

@@ -6,6 +6,8 @@ use super::{Heard, MemoryLog, batch};
 use crate::limits::HEARTBEAT_STALE;
 use crate::protocol::ids::{CanvasId, InstanceNumber};
 
+/// So long after the end of a grace, time is let pass where nobody looks.
+const GRACE_LATE_MS: i64 = 250;
 const STALE_MS: i64 = HEARTBEAT_STALE.as_secs().cast_signed() * 1_000;
 
 impl State {
@@ -25,6 +27,22 @@ impl State {
         let since_ms = now_ms - STALE_MS;
         let mut living = self.instances.values().filter(|it| it.beat >= since_ms);
         Some(living.any(|it| it.canvases.contains(id.as_str())))
+    }
+
+    /// Takes an instance out.
+    pub(super) fn leave(&mut self, number: InstanceNumber, beat: Option<i64>, grace_ends_ms: i64) {
+        let known = self.instances.get(&number).map(|instance| instance.beat);
+        if beat.is_some() && known != beat {
+            return;
+        }
+        let Some(gone) = self.instances.remove(&number) else {
+            return;
+        };
+        for name in gone.canvases {
+            if !self.held(&name, NOBODY) {
+                self.leaving.insert(name, grace_ends_ms + GRACE_LATE_MS);
+            }
+        }
     }
 }
 

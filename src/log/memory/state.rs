@@ -14,8 +14,6 @@ use crate::protocol::ids::{CanvasId, InstanceNumber};
 
 /// How long an instance of the era before is waited for that has not said whether what it knows is there.
 const PROOF_MS: i64 = 300;
-/// So long after the end of a grace, time is let pass where nobody looks.
-const GRACE_LATE_MS: i64 = 250;
 /// A lease of a dead instance.
 const LEASE_MS: i64 = 10_000;
 /// No time of a batch is further from its author's clock than this.
@@ -434,21 +432,5 @@ impl State {
             instance.leased_until_ms = now_ms + LEASE_MS;
         }
         free
-    }
-
-    /// Takes an instance out.
-    pub(super) fn leave(&mut self, number: InstanceNumber, beat: Option<i64>, grace_ends_ms: i64) {
-        let known = self.instances.get(&number).map(|instance| instance.beat);
-        if beat.is_some() && known != beat {
-            return;
-        }
-        let Some(gone) = self.instances.remove(&number) else {
-            return;
-        };
-        for name in gone.canvases {
-            if !self.held(&name, NOBODY) {
-                self.leaving.insert(name, grace_ends_ms + GRACE_LATE_MS);
-            }
-        }
     }
 }

@@ -285,21 +285,6 @@ pub(crate) fn in_memory(play: impl FnOnce(SqlStore<'_>)) {
     play(SqlStore(&conn));
 }
 
-/// The same over a file of an older version that this SQL makes, once it is opened.
-#[cfg(test)]
-pub(crate) fn of_older(sql: &str, play: impl FnOnce(SqlStore<'_>)) {
-    let dir = tempfile::tempdir().unwrap();
-    let older = Connection::open(dir.path().join("queue.db")).unwrap();
-    older.execute_batch(sql).unwrap();
-    drop(older);
-    let config = crate::sqlite::tests::config(dir.path(), "one");
-    let conn = crate::sqlite::storage::schema::prepare(&config)
-        .unwrap()
-        .conn;
-    conn.set_prepared_statement_cache_capacity(192);
-    play(SqlStore(&conn));
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
