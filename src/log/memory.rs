@@ -176,6 +176,18 @@ impl MemoryEngine {
         hear(heard);
     }
 
+    /// What an instance was held back from so far never comes.
+    pub fn drop_held(&self, name: &str) {
+        let mut world = self.world.lock();
+        let instances = world.state.instances.iter();
+        let named = instances.filter(|(_, instance)| instance.name == name);
+        let numbers: Vec<InstanceNumber> = named.map(|(number, _)| *number).collect();
+        let links = world.links.values_mut();
+        for link in links.filter(|link| numbers.contains(&link.number)) {
+            link.late.clear();
+        }
+    }
+
     /// From now on the replica gets what is written, or does not.
     pub fn set_replicates(&self, replicates: bool) {
         let mut world = self.world.lock();

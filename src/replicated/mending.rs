@@ -12,7 +12,7 @@ use crate::backplane::Entry;
 use crate::backplane::intake::Waiting;
 use crate::canvas::Command;
 use crate::canvas::codec::Seen;
-use crate::limits::MAX_QUEUE_WAIT;
+use crate::limits::{HEARTBEAT_STALE, MAX_QUEUE_WAIT};
 use crate::log::{Fault, Why};
 use crate::protocol::ids::CanvasId;
 use crate::time;
@@ -24,8 +24,9 @@ const MOST_PARKED: usize = 8_192;
 const HEARSAY: &str = "another process did not find it";
 /// How long what was published before is waited for.
 const HEARD: Duration = Duration::from_secs(1);
-/// How long a copy that lacks something leaves it to others to put theirs back.
-const OTHERS: Duration = Duration::from_millis(300);
+/// How long a copy that lacks something leaves it to others to put theirs back. Who has not done so by then, however busy,
+/// is dead.
+const OTHERS: Duration = HEARTBEAT_STALE;
 
 /// What waits for a canvas that takes nothing now, in its order.
 #[derive(Default)]
@@ -197,6 +198,7 @@ impl Shared {
         let only_heard = inner.damage.as_deref() == Some(HEARSAY);
         if there && only_heard {
             inner.damage = None;
+            inner.yields_since = None;
         }
         Ok(there && only_heard)
     }
@@ -218,10 +220,35 @@ impl Shared {
         };
         let heard = time::timeout(HEARD, heard).await;
         heard.map_err(|_| Fault::NotNow("what was published is late".to_owned()))?;
-        if replica.inner.lock().is_behind() {
-            time::sleep(OTHERS).await;
+        let mut inner = replica.inner.lock();
+        if inner.lacks_something() {
+            let since = *inner.yields_since.get_or_insert_with(time::now);
+            if time::since(since) < OTHERS {
+                let why = "another process may have more of the canvas";
+                return Err(Fault::NotNow(why.to_owned()));
+            }
         }
+        inner.yields_since = None;
         Ok(())
+    }
+
+    /// This copy lacks something, and the canvas is there: another process has put its own back.
+    async fn others_were_faster(
+        &self,
+        session: &Session,
+        replica: &Replica,
+    ) -> Result<bool, Fault> {
+        let n = {
+            let inner = replica.inner.lock();
+            if !inner.lacks_something() {
+                return Ok(false);
+            }
+            inner.n
+        };
+        match session.log.ends(std::slice::from_ref(&replica.id)).await {
+            Err(Fault::Canvas(_)) => Ok(false),
+            ends => Ok(ends?.first().is_some_and(|(end, _)| *end > Some(n))),
+        }
     }
 
     /// Puts a canvas back from the copy here, if that is what it needs. The caller holds `loading`.
@@ -233,6 +260,9 @@ impl Shared {
         if self.is_there_after_all(session, replica).await? {
             self.ask(replica.id.clone(), Command::Tick);
             return Ok(());
+        }
+        if self.others_were_faster(session, replica).await? {
+            return self.take_anew(session, replica).await;
         }
         self.hear_all(session, replica).await?;
         let (n, frozen, bad, current) = {
@@ -258,11 +288,16 @@ impl Shared {
         if let Some(at) = restored.await? {
             tracing::warn!(canvas = %replica.id, at, "a canvas was put back from the copy here");
         }
+        self.take_anew(session, replica).await
+    }
+
+    /// Reads what was put back: the canvas goes on from another place now.
+    async fn take_anew(&self, session: &Session, replica: &Arc<Replica>) -> Result<(), Fault> {
         {
             let mut inner = replica.inner.lock();
             inner.damage = None;
             inner.bad_snapshot = None;
-            // It goes on from another place now.
+            inner.yields_since = None;
             inner.stale = true;
         }
         self.reload(session, replica).await?;

@@ -80,6 +80,8 @@ pub(super) struct Inner {
     /// Why the engine takes nothing for it, or a snapshot there that can't be read; it is being put back.
     pub(super) damage: Option<String>,
     pub(super) bad_snapshot: Option<String>,
+    /// Since when it has left it to others to put theirs back, since it lacks something itself.
+    pub(super) yields_since: Option<Instant>,
     /// What this instance said when it did not find the canvas, until it has heard that itself.
     pub(super) gone_word: Option<String>,
     /// Somebody did not find the canvas, of which nothing is here.
@@ -134,6 +136,7 @@ impl Replica {
                 snapshot_bytes: 0,
                 used: time::now(),
                 damage: None,
+                yields_since: None,
                 gone_word: None,
                 asked_in_vain: false,
                 parked: Parked::default(),
@@ -323,6 +326,11 @@ impl Inner {
     /// Whether something was missed that has to be read.
     pub(super) fn is_behind(&self) -> bool {
         self.has_copy() && (self.dropped || !self.ahead.is_empty())
+    }
+
+    /// Whether there was more than is here, also where reading that began and failed.
+    pub(super) fn lacks_something(&self) -> bool {
+        self.is_behind() || self.has_copy() && self.last_known > self.n
     }
 
     /// Whether it has to be read, whole or in part.

@@ -1,6 +1,7 @@
 //! Copies over the engine in memory, of which the engine loses something.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use scumble::log::memory::Trouble;
 use scumble::log::{Introduction, Listener, Log, Published, StoredSnapshot, Why};
@@ -99,6 +100,33 @@ fn a_copy_that_lags_is_not_what_is_put_back() {
     );
     engine.hold_back("instance-2", false);
     eventually("all of it", || (objects(&third).len() == 4).then_some(()));
+}
+
+/// A process that has missed a batch finds the keys gone, and the one that has all is slow. It is waited for: what was
+/// answered must not go back to an older copy.
+#[test]
+fn a_copy_that_lacks_something_waits_for_one_that_has_it_and_is_slow() {
+    let relay = Relay::<Replicated>::start();
+    let engine = &relay.cluster().engine;
+    let (here, there) = (seat(&relay, 0), seat(&relay, 1));
+    let (mut ada, mut ben) = (here.client("ada"), there.client("ben"));
+    here.ask(&mut ada, &object("a"));
+    there.ask(&mut ben, &object("b"));
+    engine.hold_back("instance-2", true);
+    here.ask(&mut ada, &object("c"));
+    engine.drop_held("instance-2");
+    here.ask(&mut ada, &object("d"));
+    engine.cut_off("instance-1", true);
+    engine.lose("board", true);
+    engine.hold_back("instance-2", false);
+    there.send(&mut ben, &object("e"));
+    // Longer than it takes to put a copy back.
+    std::thread::sleep(Duration::from_secs(1));
+    engine.cut_off("instance-1", false);
+    eventually("all of it", || {
+        let all = |seat| objects(seat) == ["a", "b", "c", "d", "e"];
+        (all(&here) && all(&there)).then_some(())
+    });
 }
 
 /// Whoever comes back and finds fewer batches than it has, in the same era, has another canvas.
