@@ -1,7 +1,7 @@
 //! Copies over the engine in memory, of which the engine loses something.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use scumble::log::memory::Trouble;
 use scumble::log::{Introduction, Listener, Log, Published, StoredSnapshot, Why};
@@ -120,8 +120,10 @@ fn a_copy_that_lacks_something_waits_for_one_that_has_it_and_is_slow() {
     engine.lose("board", true);
     engine.hold_back("instance-2", false);
     there.send(&mut ben, &object("e"));
-    // Longer than it takes to put a copy back.
-    std::thread::sleep(Duration::from_secs(1));
+    let since = Instant::now();
+    eventually("it had more time than it takes to put a copy back", || {
+        (since.elapsed() > Duration::from_secs(1)).then_some(())
+    });
     engine.cut_off("instance-1", false);
     eventually("all of it", || {
         let all = |seat| objects(seat) == ["a", "b", "c", "d", "e"];
