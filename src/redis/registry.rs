@@ -220,13 +220,13 @@ impl Registry for RedisLog {
             if got.is_some() {
                 return Ok(true);
             }
-            // One without an end is nobody's: the next who looks takes it.
+            // One without an end gets one. It is not removed: it may be another's by then, who has just taken it.
             let mut ends = redis::cmd("PTTL");
             let ends: i64 = ends.arg(self.keys.reaping(dead)).query_async(conn).await?;
-            if ends < 0 {
-                let mut free = redis::cmd("DEL");
-                let free = free.arg(self.keys.reaping(dead));
-                free.query_async::<()>(conn).await?;
+            if ends == -1 {
+                let mut end = redis::cmd("PEXPIRE");
+                let end = end.arg(self.keys.reaping(dead)).arg(REAPING_MS);
+                end.query_async::<()>(conn).await?;
             }
             Ok(false)
         }
