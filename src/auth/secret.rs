@@ -1,6 +1,7 @@
 //! A secret. It is never printed, and comparing it takes the same time whatever the other value is.
 
 use std::fmt;
+use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -93,29 +94,25 @@ impl fmt::Debug for Secret {
 
 /// A file that is read again while the relay runs. It must be a plain one: opening anything else may wait for ever.
 pub(super) fn read_plain(path: &Path, most: u64) -> FileResult<Vec<u8>> {
-    use std::io::Read;
     if !std::fs::metadata(path)?.is_file() {
         return Err(wrong("it is not a plain file"));
     }
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path)?;
-    let read = file.take(most + 1).read_to_end(&mut bytes)?;
-    if read as u64 > most {
-        return Err(wrong(format!("it has more than {most} bytes")));
-    }
-    Ok(bytes)
+    let bytes = read_at_most(path, most)?;
+    bytes.ok_or_else(|| wrong(format!("it has more than {most} bytes")))
 }
 
 /// A file that must be small.
 pub(super) fn read_small(path: &Path) -> FileResult<Vec<u8>> {
-    use std::io::Read;
+    let bytes = read_at_most(path, MAX_FILE_BYTES)?;
+    bytes.ok_or_else(|| wrong("the file is larger than 64 KiB"))
+}
+
+/// All of a file; `None` if it has more bytes.
+fn read_at_most(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path)?;
-    let read = file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
-    if read as u64 > MAX_FILE_BYTES {
-        return Err(wrong("the file is larger than 64 KiB"));
-    }
-    Ok(bytes)
+    let read = file.take(most + 1).read_to_end(&mut bytes)?;
+    Ok((read as u64 <= most).then_some(bytes))
 }
 
 #[cfg(test)]

@@ -127,9 +127,7 @@ impl MemoryEngine {
             return;
         }
         world.cut_off.insert(name.to_owned());
-        let instances = world.state.instances.iter();
-        let named = instances.filter(|(_, instance)| instance.name == name);
-        let numbers: Vec<InstanceNumber> = named.map(|(number, _)| *number).collect();
+        let numbers = world.numbers_of(name);
         let of_it = |link: &Link| numbers.contains(&link.number);
         let broken: Vec<Link> = world
             .links
@@ -163,9 +161,7 @@ impl MemoryEngine {
     pub fn hold_back(&self, name: &str, back: bool) {
         let mut world = self.world.lock();
         let mut heard = Heard::new();
-        let instances = world.state.instances.iter();
-        let named = instances.filter(|(_, instance)| instance.name == name);
-        let numbers: Vec<InstanceNumber> = named.map(|(number, _)| *number).collect();
+        let numbers = world.numbers_of(name);
         for link in world.links.values_mut() {
             if numbers.contains(&link.number) {
                 link.held_back = back;
@@ -179,9 +175,7 @@ impl MemoryEngine {
     /// What an instance was held back from so far never comes.
     pub fn drop_held(&self, name: &str) {
         let mut world = self.world.lock();
-        let instances = world.state.instances.iter();
-        let named = instances.filter(|(_, instance)| instance.name == name);
-        let numbers: Vec<InstanceNumber> = named.map(|(number, _)| *number).collect();
+        let numbers = world.numbers_of(name);
         let links = world.links.values_mut();
         for link in links.filter(|link| numbers.contains(&link.number)) {
             link.late.clear();
@@ -217,6 +211,13 @@ impl MemoryEngine {
 }
 
 impl World {
+    /// The instances of that name.
+    fn numbers_of(&self, name: &str) -> Vec<InstanceNumber> {
+        let instances = self.state.instances.iter();
+        let named = instances.filter(|(_, instance)| instance.name == name);
+        named.map(|(number, _)| *number).collect()
+    }
+
     /// Whether something happens that does in so many of a thousand cases.
     fn happens(&mut self, of_a_thousand: u64) -> bool {
         // A step of Knuth's generator. Its upper bits are good enough for that.

@@ -21,6 +21,13 @@ fn seat(relay: &Relay<Replicated>, instance: usize) -> Seat {
     relay.seat_with(instance, "board", Recorder::starting_over())
 }
 
+/// The last batch of the canvas that the engine has.
+fn last(relay: &Relay<Replicated>, outside: &Arc<dyn Log>) -> u64 {
+    let board = CanvasId::parse("board").expect("a name");
+    let ends = relay.wait_for(outside.ends(std::slice::from_ref(&board)));
+    ends.expect("an answer")[0].0.expect("it is there")
+}
+
 /// The ids of what is on the canvas.
 fn objects(seat: &Seat) -> Vec<String> {
     let objects = seat.snapshot().objects;
@@ -166,16 +173,11 @@ fn what_was_not_told_when_the_canvas_was_put_back_is_committed_again() {
     here.ask(&mut ada, &object("a"));
     there.ask(&mut ben, &object("b"));
     let outside = link(&relay);
-    let board = CanvasId::parse("board").expect("a name");
-    let last = || {
-        let ends = relay.wait_for(outside.ends(std::slice::from_ref(&board)));
-        ends.expect("an answer")[0].0
-    };
-    let before = last().expect("it is there");
+    let before = last(&relay, &outside);
     engine.set_replicates(false);
     here.send(&mut ada, &object("c"));
     eventually("a batch that no replica has", || {
-        (last() == Some(before + 1)).then_some(())
+        (last(&relay, &outside) == before + 1).then_some(())
     });
     engine.lose("board", true);
     let third = seat(&relay, 2);
@@ -205,16 +207,11 @@ fn what_no_replica_has_is_not_answered_after_the_link_broke() {
     let mut ada = here.client("ada");
     here.ask(&mut ada, &object("a"));
     let outside = link(&relay);
-    let board = CanvasId::parse("board").expect("a name");
-    let last = |outside: &Arc<dyn Log>| {
-        let ends = relay.wait_for(outside.ends(std::slice::from_ref(&board)));
-        ends.expect("an answer")[0].0
-    };
-    let before = last(&outside).expect("it is there");
+    let before = last(&relay, &outside);
     engine.set_replicates(false);
     here.send(&mut ada, &object("b"));
     eventually("a batch that no replica has", || {
-        (last(&outside) == Some(before + 1)).then_some(())
+        (last(&relay, &outside) == before + 1).then_some(())
     });
     engine.break_links();
     // It comes back, and reads what it missed.

@@ -19,7 +19,6 @@ const LOOK: Duration = Duration::from_millis(20);
 /// What all of them hold.
 #[derive(Debug)]
 pub(super) struct Held {
-    most: usize,
     slow_after: Duration,
     wait: Duration,
     state: Mutex<State>,
@@ -28,7 +27,6 @@ pub(super) struct Held {
 impl Default for Held {
     fn default() -> Self {
         Self {
-            most: BODIES_BYTES,
             slow_after: SLOW_AFTER,
             wait: WAIT,
             state: Mutex::default(),
@@ -116,7 +114,7 @@ impl Hold {
             return Some(false);
         }
         let own = own.map_or(0, |own| own.bytes);
-        while state.bytes - own + to > self.held.most {
+        while state.bytes - own + to > BODIES_BYTES {
             let slow = state.slowest(self.id, self.held.slow_after)?;
             let slow = state.remove(slow)?;
             slow.gives_way.notify_one();

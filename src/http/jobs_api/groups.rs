@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::params::{Names, Params, not_a_time};
+use super::params::{Names, NoParams, Params, not_a_time};
 use super::{Answered, ApiState, answer, body};
 use crate::jobs::look::{Query, parse_iso};
 use crate::jobs::op::{Op, Refusal, Start};
@@ -16,12 +16,8 @@ async fn numbers(state: &ApiState, name: Option<String>, behind_s: i64) -> Answe
     state.look(Query::Status(query)).await
 }
 
-pub(super) async fn list(State(state): State<ApiState>, params: Params) -> Response {
-    let listed = async {
-        params.end("")?;
-        numbers(&state, None, 0).await
-    };
-    answer(listed.await)
+pub(super) async fn list(State(state): State<ApiState>, _: NoParams) -> Response {
+    answer(numbers(&state, None, 0).await)
 }
 
 /// A day: who is further behind is behind all the same.
@@ -40,13 +36,9 @@ pub(super) async fn lagging(State(state): State<ApiState>, mut params: Params) -
 pub(super) async fn show(
     State(state): State<ApiState>,
     Names(group): Names<String>,
-    params: Params,
+    _: NoParams,
 ) -> Response {
-    let shown = async {
-        params.end("")?;
-        numbers(&state, Some(group), 0).await
-    };
-    answer(shown.await)
+    answer(numbers(&state, Some(group), 0).await)
 }
 
 pub(super) async fn delete(

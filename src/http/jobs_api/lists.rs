@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 
-use super::params::{Names, Params};
+use super::params::{Names, NoParams, Params};
 use super::{Answered, ApiState, answer};
 use crate::jobs::lists::{DeadQuery, MessagesQuery, Query, group_or_default};
 use crate::jobs::look;
@@ -123,25 +123,17 @@ pub(super) async fn messages_of(
 pub(super) async fn message(
     State(state): State<ApiState>,
     Names((partition_id, name)): Names<(String, String)>,
-    params: Params,
+    _: NoParams,
 ) -> Response {
-    let found = async {
-        params.end("")?;
-        listed(&state, Query::Message { partition_id, name }).await
-    };
-    answer(found.await)
+    answer(listed(&state, Query::Message { partition_id, name }).await)
 }
 
 pub(super) async fn traces(
     State(state): State<ApiState>,
     Names((partition_id, name)): Names<(String, String)>,
-    params: Params,
+    _: NoParams,
 ) -> Response {
-    let found = async {
-        params.end("")?;
-        listed(&state, Query::Traces { partition_id, name }).await
-    };
-    answer(found.await)
+    answer(listed(&state, Query::Traces { partition_id, name }).await)
 }
 
 pub(super) async fn traces_named(

@@ -6,7 +6,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::params::{Names, Params};
+use super::params::{Names, NoParams, Params};
 use super::{Answered, ApiState, answer, body};
 use crate::jobs::lists::group_or_default;
 use crate::jobs::op::{Op, Refusal, Touch, TraceItem, What};
@@ -89,12 +89,9 @@ pub(super) async fn reviewed(
 pub(super) async fn replay(
     State(state): State<ApiState>,
     Names(id): Names<String>,
-    params: Params,
+    _: NoParams,
 ) -> Response {
-    let replayed = async {
-        params.end("")?;
-        state.run(Op::DeadReplay { id: dead_id(&id)? }).await
-    };
+    let replayed = async { state.run(Op::DeadReplay { id: dead_id(&id)? }).await };
     answer(replayed.await)
 }
 

@@ -32,6 +32,19 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
     }
 }
 
+/// No query, where a request without a body has no fields. One with a body is refused once that has been read.
+pub(super) struct NoParams;
+
+impl<S: Send + Sync> FromRequestParts<S> for NoParams {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let Ok(params) = Params::from_request_parts(parts, state).await;
+        let none = params.end("").map(|()| Self);
+        none.map_err(|refusal| answer(Err(refusal)))
+    }
+}
+
 /// The fields by name. One that is there twice, or has no value, is a mistake of whoever put the query together: with
 /// `partition=` of a variable that is empty, a whole queue would be cleared.
 fn each_once(given: Vec<(String, String)>, raw: &str) -> Result<BTreeMap<String, String>, Refusal> {

@@ -10,7 +10,7 @@ use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
-use super::params::{Names, Params};
+use super::params::{Names, NoParams, Params};
 use super::{Answered, ApiState, answer, body};
 use crate::http::json_response;
 use crate::jobs::look::Query;
@@ -76,13 +76,9 @@ pub(super) async fn configure(
 pub(super) async fn delete(
     State(state): State<ApiState>,
     Names(queue): Names<String>,
-    params: Params,
+    _: NoParams,
 ) -> Response {
-    let deleted = async {
-        params.end("")?;
-        state.run(Op::DeleteQueue(queue)).await
-    };
-    answer(deleted.await)
+    answer(state.run(Op::DeleteQueue(queue)).await)
 }
 
 pub(super) async fn clear(
@@ -140,20 +136,12 @@ pub(super) async fn show(
     answer(shown.await)
 }
 
-pub(super) async fn namespaces(State(state): State<ApiState>, params: Params) -> Response {
-    let listed = async {
-        params.end("")?;
-        numbers(&state, status::Query::Namespaces).await
-    };
-    answer(listed.await)
+pub(super) async fn namespaces(State(state): State<ApiState>, _: NoParams) -> Response {
+    answer(numbers(&state, status::Query::Namespaces).await)
 }
 
-pub(super) async fn tasks(State(state): State<ApiState>, params: Params) -> Response {
-    let listed = async {
-        params.end("")?;
-        numbers(&state, status::Query::Tasks).await
-    };
-    answer(listed.await)
+pub(super) async fn tasks(State(state): State<ApiState>, _: NoParams) -> Response {
+    answer(numbers(&state, status::Query::Tasks).await)
 }
 
 /// Queues in one answer: all of them.
@@ -193,7 +181,6 @@ pub(super) async fn analytics(State(state): State<ApiState>, mut params: Params)
 }
 
 /// Numbers are always of now: there is nothing to refresh.
-pub(super) async fn refresh(params: Params) -> Response {
-    let done = || json_response(StatusCode::OK, &json!({"success": true}));
-    answer(params.end("").map(|()| done()))
+pub(super) async fn refresh(_: NoParams) -> Response {
+    json_response(StatusCode::OK, &json!({"success": true}))
 }
