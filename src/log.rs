@@ -82,10 +82,6 @@ pub use values::{
 /// The format of everything that is kept and published. Instances of another one do not share a relay.
 pub const FORMAT: u32 = 8;
 
-/// In whose name what any instance may write is written: a new epoch, a deletion, time that passes where nobody looks. No instance
-/// has that number, and no batch of it is taken for one that came before.
-pub const NOBODY: InstanceNumber = InstanceNumber::NOBODY;
-
 /// The answer of an engine.
 pub type Reply<'a, T> = BoxFuture<'a, Result<T, Fault>>;
 

@@ -136,7 +136,8 @@ struct RedisLog {
     place: String,
     relay: String,
     era: Arc<str>,
-    number: InstanceNumber,
+    /// `None` where the relay is only looked at: nothing is written then.
+    number: Option<InstanceNumber>,
     host: String,
     keys: Arc<Keys>,
     me: Arc<Introduction>,
@@ -145,7 +146,7 @@ struct RedisLog {
 
 impl Log for RedisLog {
     fn number(&self) -> InstanceNumber {
-        self.number
+        self.own_number()
     }
 
     fn era(&self) -> &Arc<str> {
@@ -167,6 +168,11 @@ impl Log for RedisLog {
 }
 
 impl RedisLog {
+    fn own_number(&self) -> InstanceNumber {
+        self.number
+            .expect("whoever only looks writes nothing in its name")
+    }
+
     /// A call of a script that is of an era.
     fn call<'a>(&self, script: &'a Script) -> ScriptInvocation<'a> {
         let mut call = script.key(self.keys.relay());

@@ -49,8 +49,8 @@ pub(crate) mod tools;
 mod upkeep;
 mod writer;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -107,7 +107,7 @@ struct Shared {
     engine: Arc<dyn Engine>,
     /// Tells this process from others that may be given its number by an engine that forgot.
     token: String,
-    number: AtomicU32,
+    number: OnceLock<InstanceNumber>,
     link: Link,
     canvases: Canvases,
     /// It has no jobs: see `asked`.
@@ -160,13 +160,10 @@ struct Counters {
 
 impl Shared {
     fn number(&self) -> InstanceNumber {
-        InstanceNumber(self.number.load(Ordering::Relaxed))
-    }
-
-    /// The number, if the engine has given one already.
-    fn known_number(&self) -> Option<InstanceNumber> {
-        let number = self.number();
-        (number != InstanceNumber::NOBODY).then_some(number)
+        *self
+            .number
+            .get()
+            .expect("the first link is made before anything else begins")
     }
 
     fn next_serial(&self) -> u64 {

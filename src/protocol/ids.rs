@@ -109,9 +109,6 @@ impl ClientId {
 pub struct InstanceNumber(pub u32);
 
 impl InstanceNumber {
-    /// Of no instance: where what is done is nobody's, or by a process that is not in the registry yet.
-    pub const NOBODY: Self = Self(0);
-
     /// Stands for the process itself where a row names a connection.
     pub fn own_conn(self) -> ConnId {
         ConnId::new(self, 0)

@@ -25,7 +25,7 @@ impl Batches for RedisLog {
             let keys = &self.keys;
             let mut append = self.call(&APPEND);
             append.key(keys.instances()).key(keys.totals());
-            append.arg(self.number);
+            append.arg(self.own_number());
             append.arg(if how.even_if_full { "full" } else { "" });
             append.arg(if how.publish { "tell" } else { "keep" });
             self.with_quotas(&mut append);
@@ -126,7 +126,7 @@ impl Batches for RedisLog {
             let mut open = self.call(&OPEN);
             open.key(keys.canvas(canvas))
                 .key(keys.log(canvas))
-                .key(keys.canvases_of(self.number))
+                .key(keys.canvases_of(self.own_number()))
                 .key(keys.instances())
                 .key(keys.totals())
                 .key(keys.names())

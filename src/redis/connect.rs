@@ -106,7 +106,7 @@ impl Redis {
             tokio::try_join!(dial(), dial(), dial(), dial())?;
         let servers = [&commits.1, &short.1, &bulk.1, &channels.1];
         let run_id = run_id(&servers, &place)?;
-        super::sound::set_aside(&self.keys, number, Vec::new(), &mut short.0).await?;
+        super::sound::set_aside(&self.keys, number, &self.hooks, Vec::new(), &mut short.0).await?;
         let asked = time::now();
         let entered = self.enter(&mut short.0, &run_id, number).await?;
         let (relay, era, number) = match entered {
@@ -145,7 +145,7 @@ impl Redis {
             place,
             relay,
             era: era.into(),
-            number,
+            number: Some(number),
             host: self.host.clone(),
             keys: self.keys.clone(),
             me: self.me.clone(),

@@ -216,7 +216,7 @@ impl RedisLog {
             .key(keys.instances())
             .key(keys.names())
             .key(keys.due())
-            .arg(self.number)
+            .arg(self.own_number())
             .arg(what);
         step
     }

@@ -42,8 +42,8 @@ pub struct Relay {
     pub log: Arc<dyn Log>,
     /// The rules of its processes, in the words of the flags.
     pub rules: String,
-    /// The highest number that an instance ever had.
-    pub last_instance: InstanceNumber,
+    /// The highest number that an instance ever had, if there was one.
+    pub last_instance: Option<InstanceNumber>,
     /// What Redis says of itself.
     pub server: String,
     /// Keys that somebody has overwritten, in words.
@@ -102,17 +102,17 @@ impl Redis {
             place,
             relay,
             era: era.unwrap_or_default().into(),
-            number: InstanceNumber::NOBODY,
+            number: None,
             host: self.host.clone(),
             keys: self.keys.clone(),
             me: self.me.clone(),
             hooks: self.hooks.clone(),
         };
-        let last_instance = last_instance.and_then(|number| number.parse().ok());
+        let last: Option<u32> = last_instance.and_then(|number| number.parse().ok());
         Ok(Relay {
             log: Arc::new(log),
             rules: rules.unwrap_or_default(),
-            last_instance: InstanceNumber(last_instance.unwrap_or(0)),
+            last_instance: last.filter(|number| *number > 0).map(InstanceNumber),
             server,
             overwritten,
         })

@@ -106,7 +106,7 @@ impl Registry for RedisLog {
             let mut prove = self.call(&PROVE);
             prove
                 .key(self.keys.awaited())
-                .arg(self.number)
+                .arg(self.own_number())
                 .arg(commits)
                 .arg(if whole { "whole" } else { "less" })
                 .arg(PROOF_MS);
@@ -123,12 +123,12 @@ impl Registry for RedisLog {
     fn beat(&self) -> Reply<'_, Heartbeat> {
         async move {
             let short = &mut self.short.clone();
-            set_aside(&self.keys, Some(self.number), Vec::new(), short).await?;
+            set_aside(&self.keys, self.number, &self.hooks, Vec::new(), short).await?;
             let mut beat = self.call(&BEAT);
             beat.key(self.keys.instances())
-                .key(self.keys.instance(self.number))
-                .key(self.keys.canvases_of(self.number))
-                .arg(self.number)
+                .key(self.keys.instance(self.own_number()))
+                .key(self.keys.canvases_of(self.own_number()))
+                .arg(self.own_number())
                 .arg(&self.me.token)
                 .arg(&self.me.instance_id)
                 .arg(std::process::id())
@@ -137,7 +137,7 @@ impl Registry for RedisLog {
             let (now_ms, known, commits, mut beats, skew_ms, held, hooks): Beaten =
                 done(&beat, short).await?;
             self.hooks.store(hooks, Ordering::Relaxed);
-            beats.retain(|(number, _)| *number != self.number);
+            beats.retain(|(number, _)| *number != self.own_number());
             let numbers: Vec<InstanceNumber> = beats.iter().map(|(number, _)| *number).collect();
             let connected = self.connected(&numbers).await?;
             let others = beats.into_iter().zip(connected);
@@ -190,7 +190,7 @@ impl Registry for RedisLog {
             }
             let names: Vec<&str> = canvases.iter().map(CanvasId::as_str).collect();
             let mut list = redis::cmd("SADD");
-            list.arg(self.keys.canvases_of(self.number)).arg(names);
+            list.arg(self.keys.canvases_of(self.own_number())).arg(names);
             Ok(list.query_async(&mut self.short.clone()).await?)
         }
         .boxed()
@@ -199,7 +199,7 @@ impl Registry for RedisLog {
     fn holds_not<'a>(&'a self, canvas: &'a CanvasId) -> Reply<'a, ()> {
         async move {
             let mut list = redis::cmd("SREM");
-            list.arg(self.keys.canvases_of(self.number));
+            list.arg(self.keys.canvases_of(self.own_number()));
             list.arg(canvas.as_str());
             Ok(list.query_async::<()>(&mut self.short.clone()).await?)
         }
@@ -210,7 +210,7 @@ impl Registry for RedisLog {
         async move {
             let lock = redis::cmd("SET")
                 .arg(self.keys.reaping(dead))
-                .arg(self.number)
+                .arg(self.own_number())
                 .arg("NX")
                 .arg("PX")
                 .arg(REAPING_MS)

@@ -23,7 +23,7 @@ impl Samples for RedisLog {
             for span in &sampled.spans {
                 put.key(self.keys.samples(&span.series.to_string()));
                 // Its beginning is part of it: a set has each member once.
-                let member = format!("{}:{}:{}", self.number, span.at_ms, span.text);
+                let member = format!("{}:{}:{}", self.own_number(), span.at_ms, span.text);
                 put.arg(span.at_ms).arg(member);
                 put.arg(span.kept_since_ms).arg(span.most);
                 put.arg(span.ends_in_ms);

@@ -4,6 +4,7 @@
 //! canvases say again what was in it.
 
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, Script};
@@ -41,10 +42,12 @@ fn own(keys: &Keys, number: InstanceNumber) -> [OfKind; 2] {
     ]
 }
 
-/// Sets aside what is not of its kind among the keys that all share, those of an instance that is known, and those.
+/// Sets aside what is not of its kind among the keys that all share, those of an instance that is known, and those. A
+/// version of the hooks that is none becomes the one that the process knows.
 pub(super) async fn set_aside(
     keys: &Keys,
     number: Option<InstanceNumber>,
+    hooks: &AtomicU64,
     more: Vec<OfKind>,
     conn: &mut MultiplexedConnection,
 ) -> RedisResult<bool> {
@@ -52,7 +55,7 @@ pub(super) async fn set_aside(
     all.extend(number.into_iter().flat_map(|number| own(keys, number)));
     all.extend(more);
     let mut call = SOUND.prepare_invoke();
-    call.arg(aside());
+    call.arg(aside()).arg(hooks.load(Ordering::Relaxed));
     for (key, kind) in all {
         call.key(key).arg(kind);
     }

@@ -71,7 +71,7 @@ impl Summaries for RedisLog {
                 ask.arg(self.keys.canvases_of(*number));
             }
             // One's own set always counts: an instance that others took for dead is not in the list.
-            ask.arg(self.keys.canvases_of(self.number));
+            ask.arg(self.keys.canvases_of(self.own_number()));
             let (mut names, loaded): (BTreeSet<String>, BTreeSet<String>) =
                 ask.query_async(conn).await?;
             names.extend(loaded);

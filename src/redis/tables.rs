@@ -182,7 +182,7 @@ impl RedisLog {
             all.extend([(rows, "hash"), (keys, "zset")]);
         }
         let short = &mut self.short.clone();
-        match set_aside(&self.keys, Some(self.number), all, short).await? {
+        match set_aside(&self.keys, self.number, &self.hooks, all, short).await? {
             true => Err(Fault::NotNow(why)),
             false => Err(Fault::Canvas(why)),
         }

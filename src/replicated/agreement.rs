@@ -77,7 +77,7 @@ impl Inner {
 
     /// Whether the copy differs from that of the batch's author. Told, and counted.
     pub(super) fn doubts(&mut self, canvas: &CanvasId, batch: &Batch, shared: &Shared) -> bool {
-        let own = batch.from == shared.number();
+        let own = batch.from == Some(shared.number());
         let Some(seen) = batch.seen.as_ref().filter(|_| !own) else {
             return false;
         };
@@ -85,7 +85,7 @@ impl Inner {
         if differs {
             shared.counters.diverged.fetch_add(1, Ordering::Relaxed);
             tracing::error!(
-                %canvas, batch = seen.n, instance = batch.from.0,
+                %canvas, batch = seen.n, instance = batch.from.map(|number| number.0),
                 "the copy of a canvas here differs from that of another instance: it is read anew"
             );
         }

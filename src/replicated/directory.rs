@@ -13,7 +13,7 @@ use crate::backplane::{
 use crate::canvas::codec::encode_batch;
 use crate::canvas::{CanvasState, Command};
 use crate::limits::PUBLISH_WAIT;
-use crate::log::{Appended, Asks, Fault, How, NOBODY, Piece, Totals};
+use crate::log::{Appended, Asks, Fault, How, Piece, Totals};
 use crate::protocol::client_message::Durable;
 use crate::protocol::ids::{CanvasId, Epoch, Position};
 use crate::time;
@@ -173,7 +173,7 @@ impl Shared {
         let piece = Piece {
             canvas: replica.id.clone(),
             kept: true,
-            bytes: encode_batch(NOBODY, 0, None, &[Command::Restart { epoch }]),
+            bytes: encode_batch(None, 0, None, &[Command::Restart { epoch }]),
             asks: Asks {
                 empties: true,
                 idle_at,

@@ -208,9 +208,10 @@ async fn connect(shared: &Arc<Shared>) -> Result<Session, ConnectError> {
     let hears = Arc::new(Hears(Arc::downgrade(shared)));
     let log = shared
         .engine
-        .connect(id, shared.known_number(), hears)
+        .connect(id, shared.number.get().copied(), hears)
         .await?;
-    shared.number.store(log.number().0, Ordering::Relaxed);
+    // It is the same on every link: a later one asks for the number of the first.
+    let _ = shared.number.set(log.number());
     let session = Session { id, log };
     // From here on the old link's messages, if there are any left, are heard no more: they may be of another era.
     shared.canvases.set_era(session.log.era().clone());

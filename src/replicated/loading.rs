@@ -16,7 +16,7 @@ use super::replica::{Replica, rebuilt};
 use crate::canvas::Command;
 use crate::canvas::codec::{Reading, decode_batch, encode_batch};
 use crate::limits::READ_RETRY;
-use crate::log::{CanvasHead, Fault, Log, LoggedBatch, NOBODY, Opening, StoredSnapshot};
+use crate::log::{CanvasHead, Fault, Log, LoggedBatch, Opening, StoredSnapshot};
 use crate::protocol::ids::{CanvasId, Epoch};
 use crate::time;
 
@@ -105,7 +105,7 @@ pub(super) fn opening() -> Opening {
     }];
     Opening {
         epoch: Epoch::random(),
-        anew: encode_batch(NOBODY, 0, None, &renumber),
+        anew: encode_batch(None, 0, None, &renumber),
     }
 }
 
@@ -340,7 +340,7 @@ impl Shared {
         let heard = replica.inner.lock().own_serial;
         let own = |kept: &LoggedBatch| {
             let batch = decode_batch(&kept.bytes);
-            batch.is_ok_and(|batch| batch.from == self.number() && batch.serial > heard)
+            batch.is_ok_and(|batch| batch.from == Some(self.number()) && batch.serial > heard)
         };
         let replicas = self.config.wait_replicas;
         if replicas == 0 || !since.iter().any(own) {

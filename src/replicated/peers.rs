@@ -15,7 +15,7 @@ use super::start::StartError;
 use crate::canvas::Command;
 use crate::canvas::codec::encode_batch;
 use crate::limits::HEARTBEAT_STALE;
-use crate::log::{Fault, NOBODY, OtherInstance, Registered};
+use crate::log::{Fault, OtherInstance, Registered};
 use crate::protocol::ids::{CanvasId, InstanceNumber};
 use crate::time;
 
@@ -62,7 +62,7 @@ impl Shared {
             let skew_ms = beaten.skew_ms + behind_ms;
             session.log.correct_clock(beaten.skew_ms, skew_ms).await?;
         }
-        let tick = encode_batch(NOBODY, 0, None, &[Command::Tick]);
+        let tick = encode_batch(None, 0, None, &[Command::Tick]);
         session.log.pass_time(&tick).await?;
         if !beaten.known {
             tracing::warn!("this instance was taken for dead, and goes on");
@@ -149,7 +149,7 @@ async fn reap(session: &Session, number: InstanceNumber, beat: i64) -> Result<()
         instance: number,
         died: true,
     }];
-    let gone = encode_batch(NOBODY, 0, None, &gone);
+    let gone = encode_batch(None, 0, None, &gone);
     for some in names.chunks(AT_ONCE) {
         for canvas in session.log.reap(number, some, &gone).await? {
             // Whoever reads it, if it can be read again, finds its ghosts.

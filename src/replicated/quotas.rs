@@ -77,7 +77,7 @@ impl Shared {
             piece: Piece {
                 canvas,
                 kept: true,
-                bytes: encode_batch(self.number(), serial, seen, &commands),
+                bytes: encode_batch(Some(self.number()), serial, seen, &commands),
                 asks,
             },
             commands,

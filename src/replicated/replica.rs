@@ -376,7 +376,7 @@ impl Inner {
             self.used_at_ms = kept.at_ms;
         }
         let Some(state) = &mut self.state else { return };
-        let own = batch.from == shared.number();
+        let own = batch.from == Some(shared.number());
         if own {
             self.own_serial = self.own_serial.max(batch.serial);
         }

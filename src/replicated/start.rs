@@ -1,7 +1,7 @@
 //! How an instance starts: its demands on the engine, and its errors if they are not met.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
+use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 
 use parking_lot::Mutex;
 use thiserror::Error;
@@ -122,7 +122,7 @@ impl Shared {
         Ok(Self {
             rules,
             config,
-            number: AtomicU32::new(0),
+            number: OnceLock::new(),
             link: Link::new(engine.name()),
             engine,
             token,

@@ -16,7 +16,7 @@ use crate::canvas::{CanvasState, Command, Rules};
 use crate::limits::{CanvasRules, ObjectBounds, Quotas};
 use crate::log::{
     Appended, Asks, CanvasHead, Clock, Counts, Fault, How, Introduction, Left, Log, LoggedBatch,
-    MessageChunk, NOBODY, Opening, Parting, Piece,
+    MessageChunk, Opening, Parting, Piece,
 };
 use crate::protocol::ids::{CanvasId, Epoch, Position};
 
@@ -190,7 +190,7 @@ impl Copy {
 pub(crate) async fn put(log: &dyn Log, id: &CanvasId, state: &CanvasState) -> Result<(), Fault> {
     let opening = Opening {
         epoch: state.head().epoch,
-        anew: encode_batch(NOBODY, 0, None, &[Command::Tick]),
+        anew: encode_batch(None, 0, None, &[Command::Tick]),
     };
     let head = log.open(id, opening, false).await?;
     if head.n > 0 {
@@ -206,7 +206,7 @@ pub(crate) async fn put(log: &dyn Log, id: &CanvasId, state: &CanvasState) -> Re
     let piece = Piece {
         canvas: id.clone(),
         kept: true,
-        bytes: encode_batch(NOBODY, 0, None, &[Command::Tick]),
+        bytes: encode_batch(None, 0, None, &[Command::Tick]),
         asks,
     };
     let how = How {

@@ -127,11 +127,10 @@ impl Export {
         }
     }
 
-    /// The highest number that an instance ever had: connections are named by it.
-    pub(crate) fn last_instance(&self) -> rusqlite::Result<InstanceNumber> {
-        let sql = "SELECT seq FROM sqlite_sequence WHERE name = 'instances'";
-        let found = self.conn.query_row(sql, [], |row| row.get(0)).optional()?;
-        Ok(InstanceNumber(found.unwrap_or(0)))
+    /// The highest number that an instance ever had: connections are named by it. `None` if there was none.
+    pub(crate) fn last_instance(&self) -> rusqlite::Result<Option<InstanceNumber>> {
+        let last = self.conn.query_row(sql::LAST_INSTANCE, [], |row| row.get(0));
+        last.optional()
     }
 
     /// The rules that its processes agreed on, in the words of the flags.

@@ -215,13 +215,17 @@ impl Import {
     }
 
     /// Everything is there, and on the disk. Connections of new instances have numbers behind those of `last_instance`.
-    pub(crate) fn finish(self, file: &Path, last_instance: InstanceNumber) -> StoreResult<()> {
+    pub(crate) fn finish(
+        self,
+        file: &Path,
+        last_instance: Option<InstanceNumber>,
+    ) -> StoreResult<()> {
         let conn = self.conn;
         conn.execute(TOTALS, [])?;
-        conn.execute(
-            "INSERT INTO sqlite_sequence (name, seq) VALUES ('instances', ?1)",
-            [last_instance],
-        )?;
+        if let Some(last) = last_instance {
+            let sql = "INSERT INTO sqlite_sequence (name, seq) VALUES ('instances', ?1)";
+            conn.execute(sql, [last])?;
+        }
         conn.execute_batch("COMMIT; PRAGMA synchronous = FULL;")?;
         conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         conn.close().map_err(|(_, error)| error)?;

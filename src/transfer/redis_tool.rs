@@ -126,7 +126,7 @@ impl RedisTool {
         let log = entered.map_err(|error| unreachable(settings, &error))?;
         let entered = Self {
             relay: Relay {
-                last_instance: log.number().max(self.relay.last_instance),
+                last_instance: Some(log.number()).max(self.relay.last_instance),
                 log,
                 rules: self.relay.rules.clone(),
                 server: self.relay.server.clone(),

@@ -73,7 +73,8 @@ pub(crate) fn to_redis(
     if dry {
         return moving.all();
     }
-    let next = InstanceNumber(export.last_instance()?.0 + 1);
+    let last = export.last_instance()?.map_or(0, |number| number.0);
+    let next = InstanceNumber(last + 1);
     let entered = runtime.block_on(redis.connect(2, Some(next), Arc::new(NoListener)));
     let log = entered.map_err(|error| unreachable(settings, &error))?;
     moving.target = Some(Target {

@@ -13,7 +13,7 @@ use scumble::limits::Quotas;
 use scumble::log::memory::MemoryEngine;
 use scumble::log::{
     Appended, Asks, Changes, Clock, Committed, Counts, Engine, Fault, How, Introduction, Left,
-    Listener, Log, LoggedBatch, MessageChunk, NOBODY, Opening, Piece, Proof, Published, RowCommit,
+    Listener, Log, LoggedBatch, MessageChunk, Opening, Piece, Proof, Published, RowCommit,
     RowRange, Sampled, SampledSpan, StoredSnapshot, Summary, ToldUpto, Why,
 };
 use scumble::protocol::ids::{CanvasId, Epoch, InstanceNumber};
@@ -839,7 +839,7 @@ async fn instances_of_other_rules_are_refused<K: Kind>() {
         refused.contains("--a 1") && refused.contains("--a 2"),
         "{refused}"
     );
-    assert_ne!(ada.log.number(), NOBODY);
+    assert_ne!(ada.log.number(), InstanceNumber(0));
 }
 
 macro_rules! suite {

@@ -210,7 +210,7 @@ impl Run {
     fn tell_model(&mut self, entry: Entry) -> Option<Delivery> {
         let mut out = Vec::new();
         self.model
-            .apply(InstanceNumber::NOBODY, entry, self.now_ms, &mut out);
+            .apply(InstanceNumber(1), entry, self.now_ms, &mut out);
         self.events
             .extend(out.iter().filter_map(|delivery| match delivery {
                 Delivery::Presence(event) => Some(event.clone()),

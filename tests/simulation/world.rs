@@ -89,7 +89,7 @@ struct Instance {
 /// A committed row, or an answer that only its own instance tells.
 struct Row {
     at_ms: u64,
-    instance: InstanceNumber,
+    instance: Option<InstanceNumber>,
     delivery: Delivery,
 }
 

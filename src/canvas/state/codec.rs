@@ -33,8 +33,9 @@ pub enum Damaged {
 /// What one instance puts into a canvas's log in one piece.
 #[derive(Debug)]
 pub struct Batch {
-    /// The instance's number.
-    pub from: InstanceNumber,
+    /// The instance's number; `None` for what any instance may write: a new epoch, a deletion, time that passes where nobody
+    /// looks. No client's entry is in such a batch.
+    pub from: Option<InstanceNumber>,
     /// The instance's own number for it: see [`super::CanvasState::accept`].
     pub serial: u64,
     /// What the instance's own copy was when it wrote this; `None` if it has none.
@@ -58,7 +59,8 @@ pub struct Seen {
 
 #[derive(Serialize, Deserialize)]
 struct BatchWire<'a> {
-    from: InstanceNumber,
+    /// 0 for nobody: instances count from 1.
+    from: u32,
     serial: u64,
     seen: Option<Seen>,
     #[serde(borrow)]
@@ -87,7 +89,7 @@ enum CommandWire<'a> {
 
 /// The bytes of a [`Batch`]. Each author stands there once.
 pub fn encode_batch(
-    from: InstanceNumber,
+    from: Option<InstanceNumber>,
     serial: u64,
     seen: Option<Seen>,
     commands: &[Command],
@@ -103,7 +105,7 @@ pub fn encode_batch(
     };
     let commands = commands.iter().map(wire).collect();
     let batch = BatchWire {
-        from,
+        from: from.map_or(0, |number| number.0),
         serial,
         seen,
         authors,
@@ -119,8 +121,12 @@ pub fn encode_batch(
 pub fn decode_batch(bytes: &[u8]) -> Result<Batch, Damaged> {
     let wire: BatchWire = opened(BATCH_VERSION, bytes)?;
     let authors = wire.authors.made()?;
+    let from = (wire.from != 0).then_some(InstanceNumber(wire.from));
     let commands = wire.commands.into_iter().map(|command| {
         Ok(match command {
+            CommandWire::Entry(_) if from.is_none() => {
+                return Err(Damaged::Unreadable("an entry is of no instance".to_owned()));
+            }
             CommandWire::Entry(entry) => Command::Entry(entry.made(&authors)?),
             CommandWire::InstanceGone(instance, died) => Command::InstanceGone { instance, died },
             CommandWire::Restart(epoch) => Command::Restart {
@@ -134,7 +140,7 @@ pub fn decode_batch(bytes: &[u8]) -> Result<Batch, Damaged> {
         })
     });
     Ok(Batch {
-        from: wire.from,
+        from,
         serial: wire.serial,
         seen: wire.seen,
         commands: commands.collect::<Result<_, Damaged>>()?,

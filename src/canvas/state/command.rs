@@ -61,21 +61,26 @@ impl CanvasState {
         now_ms: i64,
         out: &mut Vec<Delivery>,
     ) {
-        self.run_open(from, command, now_ms, out);
+        self.run_open(Some(from), command, now_ms, out);
         self.tables.objects.close();
     }
 
-    /// The same, with objects left taken apart for what comes next.
+    /// The same, with objects left taken apart for what comes next. What clients did is of an instance; a batch of nobody has no
+    /// such command.
     fn run_open(
         &mut self,
-        from: InstanceNumber,
+        from: Option<InstanceNumber>,
         command: Command,
         now_ms: i64,
         out: &mut Vec<Delivery>,
     ) {
         match command {
             // It lets time pass itself.
-            Command::Entry(entry) => self.apply_open(from, entry, now_ms, out),
+            Command::Entry(entry) => {
+                if let Some(from) = from {
+                    self.apply_open(from, entry, now_ms, out);
+                }
+            }
             Command::InstanceGone { instance, died } => {
                 self.tick(now_ms, out);
                 self.lose_instance(instance, died, now_ms, out);
@@ -94,11 +99,11 @@ impl CanvasState {
     }
 
     /// Whether a batch is new. The serials of an instance increase, so one that is not above the last came before: its sender
-    /// did not know whether it was committed, and sent it again. What is nobody's (instance 0) is always new.
-    pub fn accept(&mut self, from: InstanceNumber, serial: u64, now_ms: i64) -> bool {
-        if from == InstanceNumber::NOBODY {
+    /// did not know whether it was committed, and sent it again. What is nobody's is always new.
+    pub fn accept(&mut self, from: Option<InstanceNumber>, serial: u64, now_ms: i64) -> bool {
+        let Some(from) = from else {
             return true;
-        }
+        };
         if self
             .senders
             .get(&from)

@@ -4,7 +4,6 @@ use super::super::{Appended, Asks, Counting, Counts, Recount, Recounted, Reply, 
 use super::MemoryLog;
 use super::state::{Canvas, State};
 use crate::limits::{Logs, Quotas, TOMBSTONE};
-use crate::log::NOBODY;
 use crate::protocol::ids::CanvasId;
 use crate::time::millis;
 
@@ -165,7 +164,7 @@ impl Counting for MemoryLog {
             let quotas = &self.me.quotas;
             let state = &world.state;
             let alone = |name: &&String| {
-                !state.held(name, NOBODY) && !state.leaving.contains_key(name.as_str())
+                !state.is_held(name) && !state.leaving.contains_key(name.as_str())
             };
             let alone: Vec<String> = state.canvases.keys().filter(alone).cloned().collect();
             let mut idle = Vec::new();

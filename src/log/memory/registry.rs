@@ -1,6 +1,6 @@
 //! The engine's registry of instances.
 
-use super::super::{Heartbeat, NOBODY, OtherInstance, Proof, Registered, Registry, Reply};
+use super::super::{Heartbeat, OtherInstance, Proof, Registered, Registry, Reply};
 use super::state::State;
 use super::{Heard, MemoryLog, batch};
 use crate::limits::HEARTBEAT_STALE;
@@ -39,7 +39,7 @@ impl State {
             return;
         };
         for name in gone.canvases {
-            if !self.held(&name, NOBODY) {
+            if !self.is_held(&name) {
                 self.leaving.insert(name, grace_ends_ms + GRACE_LATE_MS);
             }
         }
@@ -95,7 +95,7 @@ impl Registry for MemoryLog {
             let due: Vec<String> = due.map(|(name, _)| name.clone()).collect();
             for name in due {
                 world.state.leaving.remove(&name);
-                if world.state.held(&name, NOBODY) {
+                if world.state.is_held(&name) {
                     continue;
                 }
                 let kept = world.state.keep(&name, now_ms, batch);
@@ -153,7 +153,7 @@ impl Registry for MemoryLog {
                 match world.state.keep(name, now_ms, bytes) {
                     Some(kept) => {
                         heard.extend(world.publish(name, &batch(kept, bytes)));
-                        if !world.state.held(name, dead) {
+                        if !world.state.is_held_by_another(name, dead) {
                             let ends = self.grace_ends_ms();
                             world.state.leaving.insert(name.clone(), ends);
                         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::super::{
-    CanvasHead, ConnectError, Introduction, Left, LoggedBatch, MessageChunk, NOBODY, Opening,
+    CanvasHead, ConnectError, Introduction, Left, LoggedBatch, MessageChunk, Opening,
     Parting, Place, Proof, StoredSnapshot, Why, differing,
 };
 use super::bounded;
@@ -389,7 +389,7 @@ impl State {
         if let Some(instance) = self.instances.get_mut(&number) {
             instance.canvases.remove(id.as_str());
         }
-        if self.held(id.as_str(), NOBODY) {
+        if self.is_held(id.as_str()) {
             return;
         }
         if let Some(at) = parting.away_until_ms {
@@ -417,8 +417,14 @@ impl State {
         }
     }
 
+    /// Whether an instance has it, dead or alive.
+    pub(super) fn is_held(&self, name: &str) -> bool {
+        let mut all = self.instances.values();
+        all.any(|instance| instance.canvases.contains(name))
+    }
+
     /// Whether an instance other than that one has it, dead or alive.
-    pub(super) fn held(&self, name: &str, but: InstanceNumber) -> bool {
+    pub(super) fn is_held_by_another(&self, name: &str, but: InstanceNumber) -> bool {
         let mut others = self.instances.iter().filter(|(number, _)| **number != but);
         others.any(|(_, instance)| instance.canvases.contains(name))
     }

@@ -1,6 +1,6 @@
 //! The tables of the work queue.
 
-use super::super::{AtMoment, Committed, KeyedRow, NOBODY, Reply, RowCommit, RowRange, Tables};
+use super::super::{AtMoment, Committed, KeyedRow, Reply, RowCommit, RowRange, Tables};
 use super::{Heard, MemoryLog};
 use crate::protocol::ids::{CanvasId, InstanceNumber};
 
@@ -105,7 +105,7 @@ impl Tables for MemoryLog {
             let canvases = &state.canvases;
             state.untold.retain(|name| canvases.contains_key(name));
             let names = state.untold.iter();
-            let alone = names.filter(|name| !state.held(name, NOBODY));
+            let alone = names.filter(|name| !state.is_held(name));
             (0, alone.cloned().collect())
         })
     }

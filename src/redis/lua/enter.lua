@@ -8,32 +8,50 @@ local relay, instances = KEYS[1], KEYS[2]
 -- A write that is allowed where memory is full allows those after it.
 redis.call('ZREM', instances, '')
 local known = redis.call('HMGET', relay, 'id', 'format', 'rules', 'last_instance', 'era', 'run')
-if not known[1] then
-  local last = '0'
-  if tonumber(ARGV[2]) > 0 or redis.call('EXISTS', instances, ARGV[11] .. 'names') > 0 then
-    -- Somebody removed it from a relay that is there. No number may be given twice, since canvases know what came from
-    -- each: minutes are more than instances ever were.
-    last = string.format('%.0f', math.floor((time[1] - 1577836800) / 60))
+local number = tonumber(ARGV[2])
+-- What another instance that lives came in with is what the relay is, whatever somebody has made of its hash since. Those
+-- that died, with nobody left to take them out, do not count. Who lost its connection comes back sooner than that.
+local others, said = false, {}
+local beats = redis.call('ZRANGE', instances, 0, -1, 'WITHSCORES')
+for i = 1, #beats, 2 do
+  local theirs = redis.pcall('HMGET', KEYS[3] .. beats[i], 'relay', 'format', 'rules')
+  local sign = ARGV[11] .. (theirs[1] or known[1] or '') .. ':/' .. beats[i]
+  local lives = redis.call('PUBSUB', 'NUMSUB', sign)[2] > 0 or (tonumber(beats[i + 1]) or 0) > now - 3000
+  if lives and tonumber(beats[i]) ~= number then
+    others = true
+    said = theirs[1] and theirs[2] and theirs[3] and theirs or said
   end
-  redis.call('HSET', relay, 'id', ARGV[9], 'format', ARGV[8], 'last_instance', last)
+end
+if not said[1] and number > 0 and not string.match(known[2] or '', '^%d+$') then
+  -- It was in, and is alone: nobody else says what the format is.
+  said = { known[1] or ARGV[9], ARGV[8], known[3] or ARGV[7] }
+end
+if said[1] and known[1] and (said[1] ~= known[1] or said[2] ~= known[2] or said[3] ~= known[3]) then
+  redis.call('HSET', relay, 'id', said[1], 'format', said[2], 'rules', said[3])
+  known[1], known[2], known[3] = said[1], said[2], said[3]
+end
+if not known[1] then
+  known = { said[1] or ARGV[9], said[2] or ARGV[8], said[3] or known[3], known[4], known[5], known[6] }
+  redis.call('HSET', relay, 'id', known[1], 'format', known[2])
   if ARGV[12] ~= '0' then
     redis.call('HSET', relay, 'hooks', ARGV[12])
   end
-  known = { ARGV[9], ARGV[8], false, last, false, false }
+end
+if not tonumber(known[4] or '') then
+  known[4] = '0'
+  if number > 0 or redis.call('EXISTS', instances, ARGV[11] .. 'names') > 0 then
+    -- Somebody removed it from a relay that is there. No number may be given twice, since canvases know what came from
+    -- each: minutes are more than instances ever were.
+    known[4] = string.format('%.0f', math.floor((time[1] - 1577836800) / 60))
+  end
+  redis.call('HSET', relay, 'last_instance', known[4])
 end
 if known[2] ~= ARGV[8] then
-  return { 'format', known[2] }
+  return { 'format', known[2] or '' }
 end
-local number = tonumber(ARGV[2])
 if known[3] ~= ARGV[7] then
-  -- Those that died, with nobody left to take them out, do not count. Who lost its connection comes back sooner than that.
-  local beats = redis.call('ZRANGE', instances, 0, -1, 'WITHSCORES')
-  for i = 1, #beats, 2 do
-    local sign = ARGV[11] .. known[1] .. ':/' .. beats[i]
-    local lives = redis.call('PUBSUB', 'NUMSUB', sign)[2] > 0 or tonumber(beats[i + 1]) > now - 3000
-    if known[3] and lives and tonumber(beats[i]) ~= number then
-      return { 'rules', known[3] }
-    end
+  if known[3] and others then
+    return { 'rules', known[3] }
   end
   redis.call('HSET', relay, 'rules', ARGV[7])
 end
@@ -67,5 +85,6 @@ if token and token ~= ARGV[3] then
 end
 redis.call('ZADD', instances, now, number)
 redis.call('DEL', own .. ':reaping')
-redis.call('HSET', own, 'token', ARGV[3], 'name', ARGV[4], 'pid', ARGV[5], 'host', ARGV[6])
+redis.call('HSET', own, 'token', ARGV[3], 'name', ARGV[4], 'pid', ARGV[5], 'host', ARGV[6],
+  'relay', known[1], 'format', ARGV[8], 'rules', ARGV[7])
 return { 'in', known[1], era, number, now }

@@ -51,15 +51,14 @@ impl Registration {
     pub(in crate::sqlite) fn insert(
         &self,
         conn: &Connection,
-        number: Option<InstanceNumber>,
         now_ms: i64,
-    ) -> rusqlite::Result<InstanceNumber> {
+    ) -> rusqlite::Result<()> {
         conn.execute(
             "INSERT INTO instances
              (number, instance_id, pid, wake_path, lock_path, started_at, heartbeat_at)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             params![
-                number,
+                self.setup.number,
                 self.setup.instance_id,
                 std::process::id(),
                 file_name(&self.wake_path),
@@ -68,8 +67,7 @@ impl Registration {
                 now_ms
             ],
         )?;
-        let number = u32::try_from(conn.last_insert_rowid());
-        Ok(InstanceNumber(number.unwrap_or(u32::MAX)))
+        Ok(())
     }
 
     /// Removes the socket and the lock.
@@ -85,11 +83,11 @@ fn file_name(path: &Path) -> String {
     name.to_string_lossy().into_owned()
 }
 
-/// What transactions go by; the number is not known yet.
-fn setup(config: &SqliteConfig) -> Setup {
+/// What transactions go by.
+fn setup(config: &SqliteConfig, number: InstanceNumber) -> Setup {
     Setup {
         instance_id: config.instance_id.as_str().to_owned(),
-        number: InstanceNumber::NOBODY,
+        number,
         cursor_ttl_ms: millis(config.file.cursor_ttl),
         rules: Rules::from(&config.rules),
         quotas: config.rules.quotas,
@@ -127,35 +125,35 @@ pub(in crate::sqlite) fn register(
     let notifier = UnixDatagram::bind(folder.short(&socket)).map_err(io)?;
     notifier.set_nonblocking(true).map_err(io)?;
     let started_at = clock.now_ms();
-    let mut registration = Registration {
-        setup: setup(config),
-        wake_path,
-        lock_path,
-        started_at,
-        boot_id: crate::sqlite::storage::clock::boot_id().map_err(io)?,
-        folder,
-        _lock: lock,
-    };
+    let boot_id = crate::sqlite::storage::clock::boot_id().map_err(io)?;
+    let made = [wake_path.clone(), lock_path.clone()];
+    let abandon = || made.iter().for_each(|path| remove(path));
     let turn = turnstile
         .enter_within(Duration::from_secs(10))
         .map_err(io)?;
     let _turn = turn.ok_or_else(|| StartError::Locked(files.lock.clone()))?;
     // Somebody may have begun with other flags since this process looked.
     let user = "another".to_owned();
-    check_rules(conn, config, user, files).inspect_err(|_| registration.remove_files())?;
-    match claim(conn, &registration, clock.now_ms()) {
-        Ok(Some(number)) => {
-            registration.setup.number = number;
-            Ok((registration, notifier))
-        }
+    check_rules(conn, config, user, files).inspect_err(|_| abandon())?;
+    let registration = |number| Registration {
+        setup: setup(config, number),
+        wake_path,
+        lock_path,
+        started_at,
+        boot_id,
+        folder,
+        _lock: lock,
+    };
+    match claim(conn, registration, clock.now_ms()) {
+        Ok(Some(registration)) => Ok((registration, notifier)),
         Ok(None) => {
-            registration.remove_files();
+            abandon();
             Err(StartError::NameTaken(
                 config.instance_id.as_str().to_owned(),
             ))
         }
         Err(error) => {
-            registration.remove_files();
+            abandon();
             Err(StartError::Sqlite {
                 path: files.db.clone(),
                 error,
@@ -179,10 +177,12 @@ fn own_lock(path: &Path) -> io::Result<File> {
 /// Takes the name; `None` if a live instance has it. One that died with it is reaped first.
 fn claim(
     conn: &mut Connection,
-    own: &Registration,
+    registration: impl FnOnce(InstanceNumber) -> Registration,
     now_ms: i64,
-) -> StoreResult<Option<InstanceNumber>> {
+) -> StoreResult<Option<Registration>> {
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Known before the row is there, so that what is told of the one before is told by this instance.
+    let own = registration(next_number(&tx)?);
     let before = tx
         .query_row(
             "SELECT number, lock_path, heartbeat_at FROM instances WHERE instance_id = ?1",
@@ -203,14 +203,21 @@ fn claim(
         txn.finish()?;
         lock_left = Some(lock_path);
     }
-    let number = own.insert(&tx, None, now_ms)?;
+    own.insert(&tx, now_ms)?;
     tx.commit()?;
     if let Some(path) = lock_left {
         let path = own.folder.path.join(path);
         remove(&path);
         remove(&path.with_extension("sock"));
     }
-    Ok(Some(number))
+    Ok(Some(own))
+}
+
+/// The number behind the highest that an instance ever had.
+fn next_number(conn: &Connection) -> rusqlite::Result<InstanceNumber> {
+    let last = conn.query_row(sql::LAST_INSTANCE, [], |row| row.get(0));
+    let last: Option<u32> = last.optional()?;
+    Ok(InstanceNumber(last.unwrap_or(0).saturating_add(1)))
 }
 
 /// Where sockets and locks live: beside the database, so that whoever has the one finds the others, wherever that is mounted.

@@ -106,7 +106,7 @@ fn beat(parts: &Parts, txn: &mut Txn<'_>, places: &Places) -> Result<(), Stopped
         return Err(Stopped::Fatal(Fatal(reason)));
     }
     tracing::warn!("a peer took this instance for dead: was it stopped? It registers again");
-    parts.own.insert(txn.conn, Some(number), txn.now_ms)?;
+    parts.own.insert(txn.conn, txn.now_ms)?;
     for ((key, _), held) in places {
         txn.retake(*key, held)?;
     }

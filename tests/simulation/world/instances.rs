@@ -151,7 +151,7 @@ impl World {
         let mut out = Vec::new();
         self.canvas
             .apply(instance, entry, now_ms(self.now), &mut out);
-        self.write(instance, out);
+        self.write(Some(instance), out);
     }
 
     /// An op that comes for the first time after a later one is taken for a duplicate: it would be lost.
@@ -168,10 +168,10 @@ impl World {
     pub(super) fn tick(&mut self) {
         let mut out = Vec::new();
         self.canvas.tick(now_ms(self.now), &mut out);
-        self.write(InstanceNumber::NOBODY, out);
+        self.write(None, out);
     }
 
-    pub(super) fn write(&mut self, instance: InstanceNumber, deliveries: Vec<Delivery>) {
+    pub(super) fn write(&mut self, instance: Option<InstanceNumber>, deliveries: Vec<Delivery>) {
         let at_ms = self.now;
         self.rows.extend(deliveries.into_iter().map(|delivery| Row {
             at_ms,
@@ -208,7 +208,7 @@ impl World {
                 row.delivery,
                 Delivery::Joined { .. } | Delivery::Outcome { .. }
             );
-            if answer && row.instance != instance.number {
+            if answer && row.instance != Some(instance.number) {
                 continue;
             }
             if !answer && now_ms(self.now - row.at_ms) >= self.weather.ttl_ms {

@@ -39,7 +39,7 @@ fn what_was_taken_together_goes_out_in_one_piece() {
     let epoch = Epoch(8);
     commands.extend([Command::Restart { epoch }, entry(&author, message(5))]);
     let batch = Batch {
-        from: InstanceNumber(1),
+        from: Some(InstanceNumber(1)),
         serial: 1,
         seen: None,
         commands,
@@ -120,7 +120,7 @@ fn ephemeral_entries_come_as_they_were_told() {
 
 #[test]
 fn bytes_of_another_version_or_with_more_behind_them_are_refused() {
-    let batch = encode_batch(InstanceNumber(1), 1, None, &[Command::Tick]);
+    let batch = encode_batch(Some(InstanceNumber(1)), 1, None, &[Command::Tick]);
     let told = encode_ephemeral(InstanceNumber(1), &[]);
     let state = canvas().freeze().encode();
     let refusals = |change: fn(&mut Vec<u8>)| {
@@ -157,10 +157,10 @@ fn what_can_not_be_is_refused_by_its_reason() {
         panic!("a put")
     };
     object.end = len + 1;
-    let bytes = encode_batch(InstanceNumber(1), 1, None, &[entry(&author, outside)]);
+    let bytes = encode_batch(Some(InstanceNumber(1)), 1, None, &[entry(&author, outside)]);
     assert!(refusal(&bytes).contains("not within its message"));
 
-    let mut bytes = encode_batch(InstanceNumber(1), 1, None, &[entry(&author, message(1))]);
+    let mut bytes = encode_batch(Some(InstanceNumber(1)), 1, None, &[entry(&author, message(1))]);
     let name = bytes.windows(8).position(|text| text == b"aaaaaaaa");
     bytes[name.expect("its name")] = b' ';
     assert!(refusal(&bytes).contains("client must match"));
@@ -169,11 +169,14 @@ fn what_can_not_be_is_refused_by_its_reason() {
         author: Arc::clone(&author),
         end: End::Clean,
     };
-    let mut bytes = encode_batch(InstanceNumber(1), 1, None, &[Command::Entry(leave)]);
+    let mut bytes = encode_batch(Some(InstanceNumber(1)), 1, None, &[Command::Entry(leave)]);
     let place = bytes.len() - 2;
     assert_eq!(bytes[place..], [0, 1], "author 0, clean");
     bytes[place] = 1;
     assert!(refusal(&bytes).contains("author is not there"));
+
+    let bytes = encode_batch(None, 0, None, &[entry(&author, message(1))]);
+    assert!(refusal(&bytes).contains("of no instance"));
 }
 
 #[test]
@@ -254,14 +257,14 @@ fn a_log_over_its_bound_is_due_at_once() {
 fn an_instance_that_is_quiet_for_days_is_forgotten() {
     let mut canvas = canvas();
     let days = i64::try_from(CLIENT_MEMORY.as_millis()).expect("fits");
-    assert!(canvas.accept(InstanceNumber(1), 5, 0));
-    assert!(canvas.accept(InstanceNumber(2), 5, 3 * days));
-    assert!(!canvas.accept(InstanceNumber(1), 5, 3 * days));
+    assert!(canvas.accept(Some(InstanceNumber(1)), 5, 0));
+    assert!(canvas.accept(Some(InstanceNumber(2)), 5, 3 * days));
+    assert!(!canvas.accept(Some(InstanceNumber(1)), 5, 3 * days));
     tick(&mut canvas, 3 * days);
-    assert!(canvas.accept(InstanceNumber(1), 5, 3 * days), "forgotten");
-    assert!(!canvas.accept(InstanceNumber(2), 5, 3 * days));
-    assert!(!canvas.accept(InstanceNumber(2), 4, 3 * days));
-    assert!(canvas.accept(InstanceNumber(2), 6, 3 * days));
+    assert!(canvas.accept(Some(InstanceNumber(1)), 5, 3 * days), "forgotten");
+    assert!(!canvas.accept(Some(InstanceNumber(2)), 5, 3 * days));
+    assert!(!canvas.accept(Some(InstanceNumber(2)), 4, 3 * days));
+    assert!(canvas.accept(Some(InstanceNumber(2)), 6, 3 * days));
 }
 
 proptest! {

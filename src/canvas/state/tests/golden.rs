@@ -144,7 +144,7 @@ fn batches() -> Vec<(i64, Vec<u8>)> {
     let coded = coded.map(|((from, at_ms, commands), serial)| {
         let seen = (serial > 1 && from > 0).then_some(seen);
         let serial = if from == 0 { 0 } else { serial };
-        let from = InstanceNumber(from);
+        let from = (from > 0).then_some(InstanceNumber(from));
         (at_ms, encode_batch(from, serial, seen, &commands))
     });
     coded.collect()

@@ -173,7 +173,7 @@ impl Replica {
         let mut authors = BTreeMap::new();
         let commands = turn.steps.iter().map(|step| command(step, &mut authors));
         Batch {
-            from: InstanceNumber(turn.from),
+            from: Some(InstanceNumber(turn.from)),
             serial: self.serial + 1,
             seen: None,
             commands: commands.collect(),
