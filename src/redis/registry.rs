@@ -190,7 +190,8 @@ impl Registry for RedisLog {
             }
             let names: Vec<&str> = canvases.iter().map(CanvasId::as_str).collect();
             let mut list = redis::cmd("SADD");
-            list.arg(self.keys.canvases_of(self.own_number())).arg(names);
+            list.arg(self.keys.canvases_of(self.own_number()))
+                .arg(names);
             Ok(list.query_async(&mut self.short.clone()).await?)
         }
         .boxed()

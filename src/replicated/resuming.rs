@@ -70,13 +70,31 @@ impl Shared {
             found => found?,
         };
         let mut whole = true;
-        for ((replica, here), (n, chain)) in chunk.iter().zip(here).zip(found) {
-            if n.is_some_and(|n| n < here) {
-                replica.inner.lock().begun_anew(session.log.era());
+        for ((replica, here), (mut n, chain)) in chunk.iter().zip(here).zip(found) {
+            if let Some(end) = n.filter(|n| *n < here) {
+                if self.has_more(session, replica, end).await? {
+                    n = None;
+                } else {
+                    replica.inner.lock().begun_anew(session.log.era());
+                }
             }
             whole &= self.compare(session, replica, n, chain).await?;
         }
         Ok(whole)
+    }
+
+    /// Whether there are batches behind what is said to be the last: somebody has overwritten that.
+    async fn has_more(
+        &self,
+        session: &Session,
+        replica: &Replica,
+        end: u64,
+    ) -> Result<bool, Fault> {
+        match session.log.batches_after(&replica.id, end, 1).await {
+            Ok(more) => Ok(!more.is_empty()),
+            Err(Fault::Canvas(_)) => Ok(true),
+            Err(fault) => Err(fault),
+        }
     }
 
     /// Whether the log has all that is here, and `n` batches with that chain are what follows from it. Otherwise the copy is stale.

@@ -129,7 +129,9 @@ impl Export {
 
     /// The highest number that an instance ever had: connections are named by it. `None` if there was none.
     pub(crate) fn last_instance(&self) -> rusqlite::Result<Option<InstanceNumber>> {
-        let last = self.conn.query_row(sql::LAST_INSTANCE, [], |row| row.get(0));
+        let last = self
+            .conn
+            .query_row(sql::LAST_INSTANCE, [], |row| row.get(0));
         last.optional()
     }
 

@@ -163,9 +163,8 @@ impl Counting for MemoryLog {
         self.ask(|world, now_ms| {
             let quotas = &self.me.quotas;
             let state = &world.state;
-            let alone = |name: &&String| {
-                !state.is_held(name) && !state.leaving.contains_key(name.as_str())
-            };
+            let alone =
+                |name: &&String| !state.is_held(name) && !state.leaving.contains_key(name.as_str());
             let alone: Vec<String> = state.canvases.keys().filter(alone).cloned().collect();
             let mut idle = Vec::new();
             for name in alone {

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::super::{
-    CanvasHead, ConnectError, Introduction, Left, LoggedBatch, MessageChunk, Opening,
-    Parting, Place, Proof, StoredSnapshot, Why, differing,
+    CanvasHead, ConnectError, Introduction, Left, LoggedBatch, MessageChunk, Opening, Parting,
+    Place, Proof, StoredSnapshot, Why, differing,
 };
 use super::bounded;
 use super::counting::Takes;

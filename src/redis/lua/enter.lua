@@ -9,31 +9,32 @@ local relay, instances = KEYS[1], KEYS[2]
 redis.call('ZREM', instances, '')
 local known = redis.call('HMGET', relay, 'id', 'format', 'rules', 'last_instance', 'era', 'run')
 local number = tonumber(ARGV[2])
--- What another instance that lives came in with is what the relay is, whatever somebody has made of its hash since. Those
--- that died, with nobody left to take them out, do not count. Who lost its connection comes back sooner than that.
-local others, said = false, {}
+-- Who else lives, and what it came in with. Those that died, with nobody left to take them out, do not count. Who lost its
+-- connection comes back sooner than that.
+local others, said, heard = false, {}, {}
+local function hears(id, other)
+  return id and redis.call('PUBSUB', 'NUMSUB', ARGV[11] .. id .. ':/' .. other)[2] > 0
+end
 local beats = redis.call('ZRANGE', instances, 0, -1, 'WITHSCORES')
 for i = 1, #beats, 2 do
   local theirs = redis.pcall('HMGET', KEYS[3] .. beats[i], 'relay', 'format', 'rules')
-  local sign = ARGV[11] .. (theirs[1] or known[1] or '') .. ':/' .. beats[i]
-  local lives = redis.call('PUBSUB', 'NUMSUB', sign)[2] > 0 or (tonumber(beats[i + 1]) or 0) > now - 3000
-  if lives and tonumber(beats[i]) ~= number then
+  local here, there = hears(known[1], beats[i]), hears(theirs[1], beats[i])
+  if tonumber(beats[i]) ~= number and (here or there or (tonumber(beats[i + 1]) or 0) > now - 3000) then
     others = true
-    said = theirs[1] and theirs[2] and theirs[3] and theirs or said
+    said[theirs[2] or 0], said[theirs[3] or 0] = true, true
+    heard.here = heard.here or here
+    heard.there = heard.there or (there and theirs[1])
   end
 end
-if not said[1] and number > 0 and not string.match(known[2] or '', '^%d+$') then
-  -- It was in, and is alone: nobody else says what the format is.
-  said = { known[1] or ARGV[9], ARGV[8], known[3] or ARGV[7] }
-end
-if said[1] and known[1] and (said[1] ~= known[1] or said[2] ~= known[2] or said[3] ~= known[3]) then
-  redis.call('HSET', relay, 'id', said[1], 'format', said[2], 'rules', said[3])
-  known[1], known[2], known[3] = said[1], said[2], said[3]
+-- Somebody may have overwritten or removed what the relay's hash says. Its name is the one under which instances hear.
+if heard.there and not heard.here then
+  redis.call('HSET', relay, 'id', heard.there)
+  known[1] = heard.there
 end
 if not known[1] then
-  known = { said[1] or ARGV[9], said[2] or ARGV[8], said[3] or known[3], known[4], known[5], known[6] }
+  known[1], known[2] = ARGV[9], known[2] or ARGV[8]
   redis.call('HSET', relay, 'id', known[1], 'format', known[2])
-  if ARGV[12] ~= '0' then
+  if ARGV[12] ~= '0' and not redis.call('HGET', relay, 'hooks') then
     redis.call('HSET', relay, 'hooks', ARGV[12])
   end
 end
@@ -46,11 +47,17 @@ if not tonumber(known[4] or '') then
   end
   redis.call('HSET', relay, 'last_instance', known[4])
 end
+-- Its format and rules are those of whoever else lives and came in with the same. Who was in, and is alone, may say so too
+-- where the format is none.
 if known[2] ~= ARGV[8] then
-  return { 'format', known[2] or '' }
+  local none = not string.match(known[2] or '', '^%d') and not string.match(known[2] or '', '^moving')
+  if not said[ARGV[8]] and (others or number == 0 or not none) then
+    return { 'format', known[2] or '' }
+  end
+  redis.call('HSET', relay, 'format', ARGV[8])
 end
 if known[3] ~= ARGV[7] then
-  if known[3] and others then
+  if known[3] and others and not said[ARGV[7]] then
     return { 'rules', known[3] }
   end
   redis.call('HSET', relay, 'rules', ARGV[7])
@@ -72,7 +79,7 @@ end
 if redis.call('ZCARD', instances) == 0 then
   redis.call('HDEL', relay, 'skew')
 end
-now = now + tonumber(redis.call('HGET', relay, 'skew') or '0')
+now = now + (tonumber(redis.call('HGET', relay, 'skew') or '') or 0)
 if number == 0 then
   number = redis.call('HINCRBY', relay, 'last_instance', 1)
 elseif tonumber(known[4]) < number then
@@ -80,7 +87,8 @@ elseif tonumber(known[4]) < number then
 end
 local own = KEYS[3] .. number
 local token = redis.call('HGET', own, 'token')
-if token and token ~= ARGV[3] then
+-- What is no token is nobody's: somebody has overwritten it.
+if token and token ~= ARGV[3] and #token == #ARGV[3] then
   return { 'taken', token }
 end
 redis.call('ZADD', instances, now, number)

@@ -11,7 +11,7 @@ local state = redis.call('HMGET', KEYS[2], 'v', 'owner', 'until')
 if (state[1] or '') ~= ARGV[3] then
   return 0
 end
-if state[2] and state[2] ~= ARGV[5] and tonumber(state[3]) > now then
+if state[2] and state[2] ~= ARGV[5] and (tonumber(state[3] or '') or 0) > now then
   return -1
 end
 -- What can fail comes first, since a script that ends halfway is not rolled back.

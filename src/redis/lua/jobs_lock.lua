@@ -3,7 +3,7 @@
 -- ARGV: era, time, who, milliseconds
 local now = clock()
 local state = redis.call('HMGET', KEYS[2], 'owner', 'until')
-if state[1] and state[1] ~= ARGV[3] and tonumber(state[2]) > now then
+if state[1] and state[1] ~= ARGV[3] and (tonumber(state[2] or '') or 0) > now then
   return 0
 end
 even_if_full()

@@ -7,6 +7,6 @@ if ARGV[3] ~= '' and v ~= ARGV[3] then
   return { v }
 end
 if not KEYS[3] then
-  return { v, state[2] or '0' }
+  return { v, tonumber(state[2] or '') and state[2] or '0' }
 end
 return { v, redis.call('HGET', KEYS[3], ARGV[4]) }

@@ -8,7 +8,7 @@ local known = redis.call('HMGET', KEYS[2], 'walk', 'walker', 'walker_until', 're
 even_if_full()
 if what == 'begin' then
   local fresh = known[5] == ARGV[5] and math.abs(now - tonumber(known[4] or '0')) < tonumber(ARGV[6])
-  if fresh or (known[1] and known[2] ~= ARGV[3] and tonumber(known[3]) > now) then
+  if fresh or (known[1] and known[2] ~= ARGV[3] and (tonumber(known[3] or '') or 0) > now) then
     return 0
   end
   -- No canvas was counted by that name.

@@ -52,6 +52,8 @@ async fn tell_all(shared: &Arc<Shared>) -> String {
             under_way.push(tell(shared.clone(), session.clone(), replica).boxed());
         }
         wait(shared, &mut under_way).await;
+        // Whatever is ready at once, again and again, leaves the others their turns.
+        tokio::task::coop::consume_budget().await;
     }
 }
 

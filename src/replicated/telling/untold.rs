@@ -42,8 +42,8 @@ pub(in crate::replicated) struct Untold {
     told: u64,
     waiting: VecDeque<Happened>,
     bytes: usize,
-    /// Since when the oldest of them waits.
-    since: Option<Instant>,
+    /// Since when the oldest of them waits, if there is one.
+    since: Instant,
     /// They are on their way.
     pub(super) under_way: bool,
 }
@@ -55,7 +55,7 @@ impl Untold {
             told: 0,
             waiting: VecDeque::new(),
             bytes: 0,
-            since: None,
+            since: time::now(),
             under_way: false,
         }
     }
@@ -86,17 +86,17 @@ impl Untold {
     }
 
     fn push(&mut self, happened: Happened) {
-        self.since.get_or_insert_with(time::now);
+        if self.waiting.is_empty() {
+            self.since = time::now();
+        }
         self.bytes += happened.bytes;
         self.waiting.push_back(happened);
     }
 
     /// One gap in the place of all that waits.
     fn collapse(&mut self) {
-        let all = std::mem::take(&mut self.waiting);
-        self.bytes = 0;
         let mut one: Option<Happened> = None;
-        for next in all {
+        for next in self.waiting.drain(..) {
             let before = one.as_ref().map(|one| &*one.what);
             let what = Arc::new(in_one(before, &next.what));
             one = Some(Happened {
@@ -105,9 +105,8 @@ impl Untold {
                 ..next
             });
         }
-        if let Some(one) = one {
-            self.push(one);
-        }
+        self.bytes = one.as_ref().map_or(0, |one| one.bytes);
+        self.waiting.extend(one);
     }
 
     /// Hooks were told up to that batch. Gives the bytes that this frees.
@@ -121,7 +120,7 @@ impl Untold {
             self.waiting.pop_front();
         }
         if before > self.bytes {
-            self.since = (!self.waiting.is_empty()).then(time::now);
+            self.since = time::now();
         }
         before - self.bytes
     }
@@ -139,7 +138,6 @@ impl Untold {
         let mut before = std::mem::take(&mut self.waiting);
         before.retain(|happened| happened.n <= saved && happened.n > told);
         self.told = told;
-        self.since = None;
         for happened in before.into_iter().chain(since) {
             self.push(happened);
         }
@@ -179,7 +177,8 @@ impl Untold {
 
     /// Since when something waits.
     pub(in crate::replicated) fn since(&self) -> Option<Instant> {
-        self.since
+        // A canvas of which nothing waits, and that counted as one that does, would be told for ever, all at once.
+        (!self.waiting.is_empty()).then_some(self.since)
     }
 
     /// What is to be told next; `here`: the last batch that was run.
@@ -265,5 +264,46 @@ fn in_one(before: Option<&Happening>, after: &Happening) -> Happening {
         told: Vec::new(),
         changed,
         gap,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn happened(n: u64) -> Happened {
+        Happened {
+            n,
+            hooks: 1,
+            bytes: 1,
+            what: Arc::new(Happening {
+                at_ms: 0,
+                told: Vec::new(),
+                changed: None,
+                gap: None,
+            }),
+        }
+    }
+
+    /// A canvas that counts as one with something to tell, and has nothing, is told for ever, and the process does nothing else.
+    #[test]
+    fn where_nothing_waits_nothing_is_told() {
+        let telling = Telling::default();
+        let mut untold = Untold::new("board");
+        assert!(untold.since().is_none());
+        untold.add(happened(1), &telling);
+        untold.add(happened(2), &telling);
+        assert!(untold.since().is_some());
+        untold.recall((1, 2), Vec::new(), &telling);
+        assert!(
+            untold.since().is_none(),
+            "what was read has nothing to tell"
+        );
+        untold.add(happened(3), &telling);
+        untold.restart((3, 3), Vec::new(), &telling);
+        assert!(untold.since().is_none(), "it is told");
+        untold.add(happened(4), &telling);
+        untold.told_upto(4);
+        assert!(untold.since().is_none() && untold.next(4).is_none());
     }
 }

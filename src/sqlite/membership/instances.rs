@@ -48,11 +48,7 @@ pub(in crate::sqlite) struct Registration {
 
 impl Registration {
     /// The row itself; written again should somebody have taken this instance for dead.
-    pub(in crate::sqlite) fn insert(
-        &self,
-        conn: &Connection,
-        now_ms: i64,
-    ) -> rusqlite::Result<()> {
+    pub(in crate::sqlite) fn insert(&self, conn: &Connection, now_ms: i64) -> rusqlite::Result<()> {
         conn.execute(
             "INSERT INTO instances
              (number, instance_id, pid, wake_path, lock_path, started_at, heartbeat_at)

@@ -1,7 +1,10 @@
 //! Somebody removes or overwrites keys that all canvases share, while processes run.
 
+use std::time::Instant;
+
 use rustix::process::Signal;
 use serde_json::json;
+use tokio::time;
 
 use super::tools::refused;
 use super::*;
@@ -207,4 +210,165 @@ async fn doctor_names_a_key_that_was_overwritten() {
     over.server.ask(&["SET", "scumble:relay", "x"]);
     let told = refused(2, &["doctor", "--redis", &url]).await;
     assert!(told.contains("the key scumble:relay is a string"), "{told}");
+}
+
+/// Calls a command of one key with words in hexadecimal digits: fields and members may be any bytes.
+const CALL: &str = "local words = { ARGV[1], KEYS[1] }
+    for at = 2, #ARGV do
+      words[at + 1] = string.gsub(ARGV[at], '..', function(two) return string.char(tonumber(two, 16)) end)
+    end
+    return redis.call(unpack(words))";
+/// Lists what is in a key, in hexadecimal digits.
+const LIST: &str = "local found = redis.call(unpack(ARGV, 1))
+    for at, word in ipairs(found) do
+      found[at] = string.gsub(word, '.', function(one) return string.format('%02x', string.byte(one)) end)
+    end
+    return found";
+
+fn hex(text: &str) -> String {
+    text.bytes().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What somebody may do to one key: a command, then its words after the key in hexadecimal digits.
+fn all_that_can_be_done(server: &RedisServer) -> Vec<(String, Vec<String>)> {
+    let list = |command: &[&str]| -> Vec<String> {
+        let answer = server.ask(&[&["EVAL", LIST, "0"], command].concat());
+        let lines = answer.lines().filter(|line| !line.is_empty());
+        lines.map(str::to_owned).collect()
+    };
+    let keys = server.ask(&["KEYS", "scumble:*"]);
+    let mut keys: Vec<&str> = keys.lines().collect();
+    keys.sort_unstable();
+    let mut all = Vec::new();
+    for key in keys {
+        let mut add = |words: &[&str]| {
+            let words = words.iter().map(|word| (*word).to_owned()).collect();
+            all.push((key.to_owned(), words));
+        };
+        let [x, seven, other] = [hex("x"), hex("7"), hex("x y")];
+        match server.ask(&["TYPE", key]).as_str() {
+            "hash" => {
+                for field in list(&["HKEYS", key]) {
+                    add(&["HSET", &field, &x]);
+                    add(&["HSET", &field, &seven]);
+                    add(&["HDEL", &field]);
+                }
+                add(&["HSET", &other, &x]);
+            }
+            "zset" => {
+                for member in list(&["ZRANGE", key, "0", "-1"]) {
+                    add(&["ZADD", &seven, &member]);
+                    add(&["ZREM", &member]);
+                }
+                add(&["ZADD", &seven, &other]);
+                add(&["ZADD", &hex("0"), &other]);
+            }
+            "set" => {
+                for member in list(&["SMEMBERS", key]) {
+                    add(&["SREM", &member]);
+                }
+                add(&["SADD", &other]);
+            }
+            "stream" => {
+                let [any, most, none] = [hex("*"), hex("MAXLEN"), hex("0")];
+                add(&["XADD", &any, &hex("t"), &x, &hex("b"), &x]);
+                add(&["XTRIM", &most, &none]);
+            }
+            _ => {}
+        }
+        add(&["SET", &x]);
+        add(&["PEXPIRE", &hex("1")]);
+        add(&["DEL"]);
+    }
+    all
+}
+
+/// Each key, and each thing in it, in turn: overwritten with what it is not, with what it might be, removed.
+#[tokio::test]
+async fn whatever_is_overwritten_nothing_acked_is_lost() {
+    let mut over = Over::start(1, &["--presence-grace", "60s"]).await;
+    over.relay.add(&[]).await;
+    hooks(&over.relay, into_queue(&["object.*"])).await;
+    let mut ada = over.relay.join(0, "board").await;
+    let mut ben = over.relay.join(1, "board").await;
+    for n in 0..10 {
+        make(&mut ada, &format!("{n}")).await;
+    }
+    let mut made = 10;
+    let all = all_that_can_be_done(&over.server);
+    let ways = [false, true]
+        .into_iter()
+        .flat_map(|breaks| all.iter().map(move |it| (breaks, it)));
+    for (breaks, (key, words)) in ways {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        over.server
+            .ask(&[&["EVAL", CALL, "1", key], &words[..]].concat());
+        if breaks {
+            over.server.ask(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+        }
+        let both = async {
+            make(&mut ada, &format!("ada-{made}")).await;
+            make(&mut ben, &format!("ben-{made}")).await;
+            made += 2;
+            over.relay.join(made % 2, "board").await
+        };
+        let late = time::timeout(Duration::from_secs(30), both).await;
+        let late = late.unwrap_or_else(|_| panic!("{key}: {words:?}: nobody goes on"));
+        assert_eq!(late.model.objects.len(), made, "{key}: {words:?}");
+    }
+}
+
+/// The same with what the job queues are kept in. What was in an overwritten table may be gone; the queues go on.
+#[tokio::test]
+async fn whatever_of_the_queues_is_overwritten_they_go_on() {
+    let mut over = Over::start(1, &[]).await;
+    over.relay.add(&[]).await;
+    let push = async |on: usize, queue: &str| {
+        let item = json!({"queue": queue, "payload": "x"});
+        let body = json!({"items": [item]}).to_string();
+        ask(&over.relay, on, "POST", "/api/v1/push", &body).await
+    };
+    let pop = async |on: usize, queue: &str| {
+        let path = format!("/api/v1/pop/queue/{queue}?wait=false&autoAck=true");
+        ask(&over.relay, on, "GET", &path, "").await
+    };
+    hooks(&over.relay, into_queue(&["object.*"])).await;
+    let mut ada = over.relay.join(0, "board").await;
+    make(&mut ada, "a").await;
+    assert_eq!(push(0, "first").await.0, 201);
+    assert_eq!(push(1, "left").await.0, 201);
+    assert_eq!(pop(0, "first").await.0, 200);
+    let all = all_that_can_be_done(&over.server);
+    let of_jobs = all
+        .iter()
+        .filter(|(key, _)| key.starts_with("scumble:{jobs}:"));
+    let ways = of_jobs
+        .enumerate()
+        .flat_map(|(at, it)| [(2 * at, it), (2 * at + 1, it)]);
+    for (at, (key, words)) in ways {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        over.server
+            .ask(&[&["EVAL", CALL, "1", key], &words[..]].concat());
+        if at % 2 == 1 {
+            over.server.ask(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+        }
+        let queue = format!("q{at}");
+        let began = Instant::now();
+        loop {
+            let pushed = push(at % 2, &queue).await;
+            let popped = pop((at + 1) % 2, &queue).await;
+            if pushed.0 == 201 && popped.0 == 200 {
+                break;
+            }
+            let told = (pushed.1, popped.1);
+            // What can't be made anew is named.
+            if told.0.contains("the work queue in Redis is damaged") {
+                break;
+            }
+            assert!(
+                began.elapsed() < Duration::from_secs(30),
+                "{key}: {words:?}: {told:?}"
+            );
+        }
+    }
 }

@@ -160,7 +160,12 @@ fn what_can_not_be_is_refused_by_its_reason() {
     let bytes = encode_batch(Some(InstanceNumber(1)), 1, None, &[entry(&author, outside)]);
     assert!(refusal(&bytes).contains("not within its message"));
 
-    let mut bytes = encode_batch(Some(InstanceNumber(1)), 1, None, &[entry(&author, message(1))]);
+    let mut bytes = encode_batch(
+        Some(InstanceNumber(1)),
+        1,
+        None,
+        &[entry(&author, message(1))],
+    );
     let name = bytes.windows(8).position(|text| text == b"aaaaaaaa");
     bytes[name.expect("its name")] = b' ';
     assert!(refusal(&bytes).contains("client must match"));
@@ -261,7 +266,10 @@ fn an_instance_that_is_quiet_for_days_is_forgotten() {
     assert!(canvas.accept(Some(InstanceNumber(2)), 5, 3 * days));
     assert!(!canvas.accept(Some(InstanceNumber(1)), 5, 3 * days));
     tick(&mut canvas, 3 * days);
-    assert!(canvas.accept(Some(InstanceNumber(1)), 5, 3 * days), "forgotten");
+    assert!(
+        canvas.accept(Some(InstanceNumber(1)), 5, 3 * days),
+        "forgotten"
+    );
     assert!(!canvas.accept(Some(InstanceNumber(2)), 5, 3 * days));
     assert!(!canvas.accept(Some(InstanceNumber(2)), 4, 3 * days));
     assert!(canvas.accept(Some(InstanceNumber(2)), 6, 3 * days));
