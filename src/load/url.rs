@@ -1,8 +1,13 @@
 //! The address of a relay: `http://HOST:PORT`, `ws://HOST:PORT` or the same over TLS, with a path before `/ws/` if
 //! there is one.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::str::FromStr;
+
+use clap::builder::{TypedValueParser, ValueParserFactory};
+
+use crate::config::usage_error;
 
 /// A relay's base URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +39,9 @@ impl FromStr for Url {
             .find_map(|(scheme, secure)| Some((text.strip_prefix(scheme)?, secure)));
         let (rest, secure) = found.ok_or_else(wrong)?;
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        if authority.contains('@') {
+            return Err("must not hold a name or a password".to_owned());
+        }
         let port = authority
             .rsplit_once(':')
             .map(|(host, port)| (host, port.parse::<u16>()));
@@ -55,6 +63,33 @@ impl FromStr for Url {
             authority,
             path,
         })
+    }
+}
+
+/// Takes an address; a wrong one is refused without telling it: it may hold a password.
+#[derive(Clone)]
+pub struct UrlParser;
+
+impl ValueParserFactory for Url {
+    type Parser = UrlParser;
+
+    fn value_parser() -> UrlParser {
+        UrlParser
+    }
+}
+
+impl TypedValueParser for UrlParser {
+    type Value = Url;
+
+    fn parse_ref(
+        &self,
+        _: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<Url, clap::Error> {
+        let flag = arg.and_then(clap::Arg::get_long).unwrap_or_default();
+        let url = value.to_str().unwrap_or_default().parse();
+        url.map_err(|hint: String| usage_error(&format!("invalid value for '--{flag}': {hint}")))
     }
 }
 
@@ -91,8 +126,26 @@ mod tests {
             "http://",
             "http://:80",
             "ws://a:x",
+            "http://ada:hunter2@a:80",
         ] {
             assert!(bad.parse::<Url>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_address_is_not_repeated() {
+        #[derive(Debug, clap::Parser)]
+        struct Cli {
+            #[arg(long)]
+            url: Url,
+        }
+        for wrong in ["http://ada:hunter2@a:80", "ada:hunter2@a"] {
+            let told = <Cli as clap::Parser>::try_parse_from(["x", "--url", wrong]);
+            let told = told.map(|cli| cli.url).unwrap_err().to_string();
+            assert!(
+                told.contains("--url") && !told.contains("hunter2"),
+                "{told}"
+            );
         }
     }
 }

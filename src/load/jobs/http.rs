@@ -4,6 +4,8 @@ use anyhow::{Context, bail};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
+use crate::load::url::Url;
+
 /// The largest answer that is read.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
 
@@ -13,9 +15,11 @@ pub struct Http {
 }
 
 impl Http {
-    pub async fn connect(url: &str, token: Option<&str>) -> anyhow::Result<Self> {
-        let host = url.strip_prefix("http://").unwrap_or(url);
-        let host = host.trim_end_matches('/');
+    pub async fn connect(url: &Url, token: Option<&str>) -> anyhow::Result<Self> {
+        if url.secure {
+            bail!("--url: only http is spoken here; ask a process directly");
+        }
+        let host = &url.authority;
         let stream = TcpStream::connect(host).await;
         let stream = stream.with_context(|| format!("{url}: is a relay running there?"))?;
         stream.set_nodelay(true)?;
