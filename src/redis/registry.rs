@@ -10,7 +10,7 @@ use redis::{FromRedisValue, ParsingError, RedisResult, Script, Value, from_redis
 
 use super::sound::set_aside;
 use super::{Redis, RedisLog, done, script};
-use crate::log::{Fault, Heartbeat, OtherInstance, Proof, Registered, Registry, Reply};
+use crate::log::{FORMAT, Fault, Heartbeat, OtherInstance, Proof, Registered, Registry, Reply};
 use crate::protocol::ids::{CanvasId, InstanceNumber};
 
 static ENTER: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/enter.lua")));
@@ -132,7 +132,10 @@ impl Registry for RedisLog {
                 .arg(&self.me.token)
                 .arg(&self.me.instance_id)
                 .arg(std::process::id())
-                .arg(&self.host);
+                .arg(&self.host)
+                .arg(&self.relay)
+                .arg(FORMAT)
+                .arg(&self.me.relay_rules);
             type Beaten = (i64, bool, u64, Vec<(InstanceNumber, i64)>, i64, usize, u64);
             let (now_ms, known, commits, mut beats, skew_ms, held, hooks): Beaten =
                 done(&beat, short).await?;

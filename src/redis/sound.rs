@@ -21,14 +21,14 @@ pub(super) type OfKind = (String, &'static str);
 /// Those that all instances share.
 fn shared(keys: &Keys) -> Vec<OfKind> {
     vec![
-        // The script expects these three first.
+        // The script expects these five first.
         (keys.names(), "zset"),
         (keys.totals(), "hash"),
         (keys.relay(), "hash"),
         (keys.instances(), "zset"),
+        (keys.awaited(), "set"),
         (keys.due(), "zset"),
         (keys.leaving(), "zset"),
-        (keys.awaited(), "set"),
         (keys.untold(), "set"),
         (keys.samples("now"), "hash"),
     ]

@@ -68,14 +68,13 @@ local era = known[5]
 if not era or known[6] ~= ARGV[1] then
   era = ARGV[10]
   redis.call('HSET', relay, 'era', era, 'run', ARGV[1], 'since', string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)), 'proof', '')
-  if not known[5] then
-    redis.call('HSET', relay, 'base', era)
-  end
   redis.call('DEL', KEYS[4])
   for _, other in ipairs(redis.call('ZRANGE', instances, 0, -1)) do
     redis.call('SADD', KEYS[4], other)
   end
 end
+-- Somebody removed it: it is not known since when nothing was lost.
+redis.call('HSETNX', relay, 'base', era)
 if redis.call('ZCARD', instances) == 0 then
   redis.call('HDEL', relay, 'skew')
 end

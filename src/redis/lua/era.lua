@@ -1,8 +1,9 @@
 -- Goes before each script that is of an era: KEYS[1] is the relay, ARGV[1] the era that the instance knows, ARGV[2] what time it is
 -- on its clock (0: it does not know).
 local relay = redis.call('HMGET', KEYS[1], 'era', 'base', 'skew', 'hooks')
--- Whoever comes in again mends a version of the hooks that is none. No batch is told to no hook for it.
-if relay[1] ~= ARGV[1] or (relay[4] and not tonumber(relay[4])) then
+-- Whoever comes in again mends a version of the hooks that is none, so that no batch is told to no hook for it, and a base that is
+-- gone.
+if relay[1] ~= ARGV[1] or not relay[2] or (relay[4] and not tonumber(relay[4])) then
   return redis.error_reply('STALE the relay began anew')
 end
 -- Since when nothing was lost.

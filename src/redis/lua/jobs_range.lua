@@ -13,14 +13,25 @@ for _, scores in ipairs({ { '-inf', '(0' }, { '(0', '+inf' } }) do
     end
   end
 end
-local keys
-if ARGV[6] == 'up' then
-  keys = redis.call('ZRANGE', KEYS[4], '[' .. ARGV[4], '(' .. ARGV[5], 'BYLEX', 'LIMIT', 0, ARGV[7])
-else
-  keys = redis.call('ZRANGE', KEYS[4], '(' .. ARGV[5], '[' .. ARGV[4], 'BYLEX', 'REV', 'LIMIT', 0, ARGV[7])
+while true do
+  local keys
+  if ARGV[6] == 'up' then
+    keys = redis.call('ZRANGE', KEYS[4], '[' .. ARGV[4], '(' .. ARGV[5], 'BYLEX', 'LIMIT', 0, ARGV[7])
+  else
+    keys = redis.call('ZRANGE', KEYS[4], '(' .. ARGV[5], '[' .. ARGV[4], 'BYLEX', 'REV', 'LIMIT', 0, ARGV[7])
+  end
+  if #keys == 0 then
+    return { v, keys }
+  end
+  local rows, stray = redis.call('HMGET', KEYS[3], unpack(keys)), false
+  for at, key in ipairs(keys) do
+    if not rows[at] then
+      -- Somebody removed the row, or put the key there.
+      redis.call('ZREM', KEYS[4], key)
+      stray = true
+    end
+  end
+  if not stray then
+    return { v, keys, rows }
+  end
 end
-local rows = { v, keys }
-if #keys > 0 then
-  rows[3] = redis.call('HMGET', KEYS[3], unpack(keys))
-end
-return rows

@@ -1,7 +1,8 @@
 -- Sets keys aside under another name that are not of their kind: somebody has overwritten them. They are made anew by
 -- whoever needs them. The same with what must be a number and is none: it is removed. Where the list of canvases or a
 -- sum is gone, all canvases are counted again soon, and come into it. Gives what was set aside or removed.
--- KEYS: names of canvases, totals, relay, then any that are to be looked at
+-- Instances are numbers: other members are removed.
+-- KEYS: names of canvases, totals, relay, instances, instances that are waited for, then any that are to be looked at
 -- ARGV: what is put behind a name, the version of the hooks as far as the process knows it (0: none), then for each key
 -- its kind
 local found = {}
@@ -13,6 +14,16 @@ for at, key in ipairs(KEYS) do
     found[#found + 1] = key
   end
 end
+local function members(key, list, remove)
+  for _, member in ipairs(redis.call(unpack(list))) do
+    if not string.match(member, '^%d+$') then
+      redis.call(remove, key, member)
+      found[#found + 1] = key .. ' ' .. member
+    end
+  end
+end
+members(KEYS[4], { 'ZRANGE', KEYS[4], 0, -1 }, 'ZREM')
+members(KEYS[5], { 'SMEMBERS', KEYS[5] }, 'SREM')
 local function numbers(key, fields)
   for at, value in ipairs(redis.call('HMGET', key, unpack(fields))) do
     if value and not tonumber(value) then
