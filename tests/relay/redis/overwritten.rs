@@ -339,9 +339,10 @@ async fn whatever_of_the_queues_is_overwritten_they_go_on() {
     assert_eq!(push(1, "left").await.0, 201);
     assert_eq!(pop(0, "first").await.0, 200);
     let all = all_that_can_be_done(&over.server);
+    // What expires later may do so in the middle of a push, and take a part of the queue that it made.
     let of_jobs = all
         .iter()
-        .filter(|(key, _)| key.starts_with("scumble:{jobs}:"));
+        .filter(|(key, words)| key.starts_with("scumble:{jobs}:") && words[0] != "PEXPIRE");
     let ways = of_jobs
         .enumerate()
         .flat_map(|(at, it)| [(2 * at, it), (2 * at + 1, it)]);
