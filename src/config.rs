@@ -36,7 +36,7 @@ pub use redis_args::{
 };
 pub use redis_url::{RedisUrl, Sentinels};
 pub use resolve::ConfigError;
-pub(crate) use resolve::usage_error;
+pub(crate) use resolve::{Hidden, usage_error};
 pub use security_args::{AuthMode, Security};
 pub use serve_args::{Profile, ServeArgs};
 pub use tool_args::{

@@ -1,18 +1,16 @@
 //! `--assets-url` and what goes with it: a bucket for assets. Keys are never flags: they come as all programs for such buckets have them,
 //! in the variables `AWS_…`.
 
-use std::ffi::OsStr;
 use std::fmt;
 use std::str::FromStr;
 
 use clap::Args;
-use clap::builder::TypedValueParser;
 use object_store::ClientConfigKey;
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
 use url::Url;
 
 use super::ConfigError;
-use super::resolve::usage_error;
+use super::resolve::Hidden;
 use crate::limits::{ASSET_UPLOAD, BUCKET_CONNECT, BUCKET_SILENCE};
 
 /// Characters of the prefix. With a blob's name behind it a key is within the 1024 that S3 takes.
@@ -219,39 +217,6 @@ fn region(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err("must be 1 to 64 letters, digits and dashes, as eu-central-1".to_owned())
-}
-
-/// Refuses a wrong value without telling it: somebody may have put a key into it.
-#[derive(Debug)]
-struct Hidden<T>(std::marker::PhantomData<T>);
-
-impl<T> Hidden<T> {
-    fn new() -> Self {
-        Self(std::marker::PhantomData)
-    }
-}
-
-impl<T> Clone for Hidden<T> {
-    fn clone(&self) -> Self {
-        Self::new()
-    }
-}
-
-impl<T: FromStr<Err = &'static str> + Clone + Send + Sync + 'static> TypedValueParser
-    for Hidden<T>
-{
-    type Value = T;
-
-    fn parse_ref(
-        &self,
-        _: &clap::Command,
-        arg: Option<&clap::Arg>,
-        value: &OsStr,
-    ) -> Result<T, clap::Error> {
-        let flag = arg.and_then(clap::Arg::get_long).unwrap_or_default();
-        let parsed = value.to_str().ok_or("is not UTF-8").and_then(T::from_str);
-        parsed.map_err(|hint| usage_error(&format!("invalid value for '--{flag} <URL>': {hint}")))
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::redis_url::RedisUrlParser;
+use super::resolve::Hidden;
 use super::{ConfigError, RedisUrl};
 
 /// Where the relay is, when it is in Redis.
@@ -18,7 +18,7 @@ pub struct RedisArgs {
         value_name = "URL",
         hide_env_values = true
     )]
-    #[arg(value_parser = RedisUrlParser)]
+    #[arg(value_parser = Hidden::<RedisUrl>::new())]
     pub redis: Option<RedisUrl>,
 
     /// The beginning of all keys and channels in Redis. Relays with different prefixes can share a database
@@ -117,7 +117,7 @@ pub struct SourceArgs {
         hide_env_values = true,
         conflicts_with = "db"
     )]
-    #[arg(value_parser = RedisUrlParser)]
+    #[arg(value_parser = Hidden::<RedisUrl>::new())]
     pub redis: Option<RedisUrl>,
 
     /// With --redis

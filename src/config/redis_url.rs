@@ -1,12 +1,9 @@
 //! The address of Redis. Its password is sent to Redis only, and never printed.
 
-use std::ffi::OsStr;
 use std::fmt;
+use std::str::FromStr;
 
-use clap::builder::TypedValueParser;
 use redis::{ConnectionInfo, IntoConnectionInfo};
-
-use super::resolve::usage_error;
 
 /// `redis[s]://[user:password@]host[:port][/database]`, `redis+unix:///path`, or
 /// `redis[s]+sentinel://[user:password@]host[:port][,host[:port]…]/master[/database]`.
@@ -87,22 +84,11 @@ fn address(text: &str) -> Result<(String, u16), String> {
     Ok((host.to_owned(), port))
 }
 
-/// Refuses a wrong address without telling it: it may hold a password.
-#[derive(Clone)]
-pub(super) struct RedisUrlParser;
+impl FromStr for RedisUrl {
+    type Err = String;
 
-impl TypedValueParser for RedisUrlParser {
-    type Value = RedisUrl;
-
-    fn parse_ref(
-        &self,
-        _: &clap::Command,
-        _: Option<&clap::Arg>,
-        value: &OsStr,
-    ) -> Result<RedisUrl, clap::Error> {
-        let text = value.to_str().ok_or_else(|| "is not UTF-8".to_owned());
-        text.and_then(RedisUrl::parse)
-            .map_err(|hint| usage_error(&format!("invalid value for '--redis <URL>': {hint}")))
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::parse(text)
     }
 }
 

@@ -1,9 +1,12 @@
 //! From raw flags to a [`Config`]: the profile's column, and the checks that need more than one flag.
 
+use std::ffi::OsStr;
 use std::fmt::Display;
 use std::path::Path;
+use std::str::FromStr;
 use std::time::Duration;
 
+use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
 use thiserror::Error;
 use uuid::Uuid;
@@ -59,6 +62,41 @@ impl ConfigError {
 pub(crate) fn usage_error(message: &str) -> clap::Error {
     let text = format!("{message}\n\nFor more information, try '--help'.\n");
     clap::Error::raw(ErrorKind::ValueValidation, text)
+}
+
+/// Refuses a wrong value without telling it: somebody may have put a key into it.
+#[derive(Debug)]
+pub(crate) struct Hidden<T>(std::marker::PhantomData<T>);
+
+impl<T> Hidden<T> {
+    pub(crate) fn new() -> Self {
+        Self(std::marker::PhantomData)
+    }
+}
+
+impl<T> Clone for Hidden<T> {
+    fn clone(&self) -> Self {
+        Self::new()
+    }
+}
+
+impl<T> TypedValueParser for Hidden<T>
+where
+    T: FromStr<Err: ToString> + Clone + Send + Sync + 'static,
+{
+    type Value = T;
+
+    fn parse_ref(
+        &self,
+        _: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<T, clap::Error> {
+        let flag = arg.and_then(clap::Arg::get_long).unwrap_or_default();
+        let text = value.to_str().ok_or_else(|| "is not UTF-8".to_owned());
+        let parsed = text.and_then(|text| T::from_str(text).map_err(|hint| hint.to_string()));
+        parsed.map_err(|hint| usage_error(&format!("invalid value for '--{flag} <URL>': {hint}")))
+    }
 }
 
 impl Config {

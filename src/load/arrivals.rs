@@ -21,6 +21,7 @@ use super::latency::Latency;
 use super::reach::ReachArgs;
 use super::report;
 use super::url::Url;
+use crate::config::Hidden;
 use crate::protocol::ids::CanvasId;
 
 /// All visitors must have everything within this.
@@ -30,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug, clap::Args)]
 struct Common {
     /// A relay's base URL
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    #[arg(long, value_name = "URL", value_parser = Hidden::<Url>::new(), default_value = "http://127.0.0.1:8080")]
     url: Url,
     /// How many come at the same moment
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]

@@ -27,6 +27,7 @@ use super::pacer::{self, Beat, Schedule};
 use super::reach::ReachArgs;
 use super::url::Url;
 use super::{rate, report, seconds, seconds_or_none};
+use crate::config::Hidden;
 use crate::protocol::encoding::Encoding;
 
 /// Clients of one load.
@@ -42,11 +43,12 @@ pub struct ClientsArgs {
     #[arg(
         long = "url",
         value_name = "URL",
+        value_parser = Hidden::<Url>::new(),
         default_value = "http://127.0.0.1:8080"
     )]
     urls: Vec<Url>,
     /// A relay where nobody begins, and where clients go that have lost theirs. Repeatable
-    #[arg(long = "standby-url", value_name = "URL")]
+    #[arg(long = "standby-url", value_name = "URL", value_parser = Hidden::<Url>::new())]
     standby: Vec<Url>,
     /// Canvases
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=50_000))]

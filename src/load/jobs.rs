@@ -22,6 +22,7 @@ use super::report;
 use super::url::Url;
 use crate::auth::api_tokens::{ApiTokens, Scope};
 use crate::auth::file_error::FileError;
+use crate::config::Hidden;
 use http::Http;
 use ledger::Ledger;
 
@@ -32,7 +33,7 @@ const REST: Duration = Duration::from_secs(30);
 #[derive(Debug, clap::Args)]
 pub struct JobsArgs {
     /// Relays, as http://host:port; repeat it for several. Producers and consumers take turns on them
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    #[arg(long, value_name = "URL", value_parser = Hidden::<Url>::new(), default_value = "http://127.0.0.1:8080")]
     url: Vec<Url>,
     /// The relay's file of tokens, or a file with one token of the scope jobs or admin
     #[arg(long, value_name = "FILE")]

@@ -1,13 +1,8 @@
 //! The address of a relay: `http://HOST:PORT`, `ws://HOST:PORT` or the same over TLS, with a path before `/ws/` if
 //! there is one.
 
-use std::ffi::OsStr;
 use std::fmt;
 use std::str::FromStr;
-
-use clap::builder::{TypedValueParser, ValueParserFactory};
-
-use crate::config::usage_error;
 
 /// A relay's base URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,33 +61,6 @@ impl FromStr for Url {
     }
 }
 
-/// Takes an address; a wrong one is refused without telling it: it may hold a password.
-#[derive(Clone)]
-pub struct UrlParser;
-
-impl ValueParserFactory for Url {
-    type Parser = UrlParser;
-
-    fn value_parser() -> UrlParser {
-        UrlParser
-    }
-}
-
-impl TypedValueParser for UrlParser {
-    type Value = Url;
-
-    fn parse_ref(
-        &self,
-        _: &clap::Command,
-        arg: Option<&clap::Arg>,
-        value: &OsStr,
-    ) -> Result<Url, clap::Error> {
-        let flag = arg.and_then(clap::Arg::get_long).unwrap_or_default();
-        let url = value.to_str().unwrap_or_default().parse();
-        url.map_err(|hint: String| usage_error(&format!("invalid value for '--{flag}': {hint}")))
-    }
-}
-
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.secure { "https" } else { "http" };
@@ -136,7 +104,7 @@ mod tests {
     fn a_wrong_address_is_not_repeated() {
         #[derive(Debug, clap::Parser)]
         struct Cli {
-            #[arg(long)]
+            #[arg(long, value_parser = crate::config::Hidden::<Url>::new())]
             url: Url,
         }
         for wrong in ["http://ada:hunter2@a:80", "ada:hunter2@a"] {

@@ -21,6 +21,7 @@ use crate::jobs::telling::kept::KeptHooks;
 use crate::limits::CHAT_HISTORY;
 use crate::protocol::client_message::Kind;
 use crate::protocol::ids::{CanvasId, ClientId, ConnId, Epoch, InstanceNumber, Position};
+use crate::sqlite::membership::instances::next_number;
 use crate::sqlite::storage::clock;
 use crate::sqlite::storage::generation::Generation;
 use crate::sqlite::storage::store_error::StoreResult;
@@ -127,12 +128,9 @@ impl Export {
         }
     }
 
-    /// The highest number that an instance ever had: connections are named by it. `None` if there was none.
-    pub(crate) fn last_instance(&self) -> rusqlite::Result<Option<InstanceNumber>> {
-        let last = self
-            .conn
-            .query_row(sql::LAST_INSTANCE, [], |row| row.get(0));
-        last.optional()
+    /// The number of the next instance: connections are named by it.
+    pub(crate) fn next_instance(&self) -> rusqlite::Result<InstanceNumber> {
+        next_number(&self.conn)
     }
 
     /// The rules that its processes agreed on, in the words of the flags.

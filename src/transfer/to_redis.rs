@@ -18,7 +18,7 @@ use crate::jobs::telling::{self, Part, Tell};
 use crate::jobs::work::Work;
 use crate::limits::JobLimits;
 use crate::log::{Engine as _, Log};
-use crate::protocol::ids::{CanvasId, Epoch, InstanceNumber};
+use crate::protocol::ids::{CanvasId, Epoch};
 use crate::redis::{Found, Redis};
 use crate::replicated::tools;
 use crate::replicated::tools::rows::{self, Failed, ToolRows};
@@ -73,8 +73,7 @@ pub(crate) fn to_redis(
     if dry {
         return moving.all();
     }
-    let last = export.last_instance()?.map_or(0, |number| number.0);
-    let next = InstanceNumber(last + 1);
+    let next = export.next_instance()?;
     let entered = runtime.block_on(redis.connect(2, Some(next), Arc::new(NoListener)));
     let log = entered.map_err(|error| unreachable(settings, &error))?;
     moving.target = Some(Target {

@@ -209,10 +209,10 @@ fn claim(
     Ok(Some(own))
 }
 
-/// The number behind the highest that an instance ever had.
-fn next_number(conn: &Connection) -> rusqlite::Result<InstanceNumber> {
-    let last = conn.query_row(sql::LAST_INSTANCE, [], |row| row.get(0));
-    let last: Option<u32> = last.optional()?;
+/// The number behind the highest that an instance ever had: connections are named by it.
+pub(in crate::sqlite) fn next_number(conn: &Connection) -> rusqlite::Result<InstanceNumber> {
+    let sql = "SELECT seq FROM sqlite_sequence WHERE name = 'instances'";
+    let last: Option<u32> = conn.query_row(sql, [], |row| row.get(0)).optional()?;
     Ok(InstanceNumber(last.unwrap_or(0).saturating_add(1)))
 }
 

@@ -41,8 +41,6 @@ pub(crate) const TOTALS: &str = "SELECT log_bytes, full_at, stored_bytes, canvas
 pub(crate) const SET_TOTALS: &str = "INSERT OR REPLACE INTO totals
      (one, log_bytes, full_at, stored_bytes, canvases, next_key, ephemeral_bytes) VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)";
 /// The id of the last row ever written.
-/// The highest number that an instance ever had.
-pub(crate) const LAST_INSTANCE: &str = "SELECT seq FROM sqlite_sequence WHERE name = 'instances'";
 pub(crate) const LAST_ID: &str = "SELECT seq FROM sqlite_sequence WHERE name = 'message_queue'";
 
 /// What one row for everybody is made of.
