@@ -8,7 +8,6 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use super::ReplicatedBackplane;
-use super::canvases::NOT_HERE;
 use crate::backplane::{
     Answer, Author, Canvas, Carrier, Directory, Entry, Found, Instance, Lifecycle, Opened, Outcome,
     Post, PresenceTable, Read, Reader, Refusal, SEAL_BYTES, Sink, Snapshot, Stats, Unavailable,
@@ -154,7 +153,7 @@ impl Carrier for ReplicatedBackplane {
         let canvas = here.map_or_else(
             || Canvas {
                 id: id.clone(),
-                key: NOT_HERE,
+                key: self.shared.canvases.elsewhere,
             },
             |replica| replica.canvas(),
         );

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 use super::Shared;
 use super::replica::{Heard, Inner, Replica};
-use crate::backplane::{CanvasKey, Unavailable};
+use crate::backplane::{Canvas, CanvasKey, Unavailable};
 use crate::canvas::CanvasState;
 use crate::limits::{MAX_QUEUE_WAIT, READ_RETRY, UNUSED_CANVAS};
 use crate::log::{Fault, Published};
@@ -26,13 +26,11 @@ const LONGEST_READ: Duration = Duration::from_secs(120);
 /// A copy that nobody uses is kept for so long: whoever looks in comes back soon.
 const KEEP: Duration = Duration::from_secs(10);
 
-/// Stands for the key of a canvas that is not here: none that is here has it.
-pub(super) const NOT_HERE: CanvasKey = CanvasKey(0);
-
 /// All copies.
-#[derive(Default)]
 pub(super) struct Canvases {
     map: RwLock<Map>,
+    /// What is passed on to canvases of which no copy is here waits its turn under this key, all of it together.
+    pub(super) elsewhere: CanvasKey,
     /// The era of what is heard.
     era: RwLock<Arc<str>>,
     /// Copies that time, or a snapshot, has something to do with.
@@ -53,7 +51,39 @@ struct Map {
     last_key: CanvasKey,
 }
 
+impl Map {
+    fn draw_key(&mut self) -> CanvasKey {
+        self.last_key = self.last_key.next();
+        self.last_key
+    }
+}
+
+impl Default for Canvases {
+    fn default() -> Self {
+        let mut map = Map::default();
+        let elsewhere = map.draw_key();
+        Self {
+            map: RwLock::new(map),
+            elsewhere,
+            era: RwLock::default(),
+            active: Mutex::default(),
+            behind: Mutex::default(),
+            stuck: Mutex::default(),
+            wakeup: Notify::default(),
+            notes_wanted: Notify::default(),
+        }
+    }
+}
+
 impl Canvases {
+    /// A canvas of which no copy is needed here: it has a key of its own all the same.
+    pub(super) fn without_copy(&self, id: &CanvasId) -> Canvas {
+        Canvas {
+            id: id.clone(),
+            key: self.map.write().draw_key(),
+        }
+    }
+
     pub(super) fn era(&self) -> Arc<str> {
         self.era.read().clone()
     }
@@ -79,8 +109,7 @@ impl Canvases {
             return replica;
         }
         let mut map = self.map.write();
-        map.last_key = map.last_key.next();
-        let key = map.last_key;
+        let key = map.draw_key();
         let made = || Arc::new(Replica::new(id.clone(), key));
         let replica = map
             .by_name

@@ -5,10 +5,10 @@ use std::ops::Bound;
 use std::time::Duration;
 
 use super::ReplicatedBackplane;
-use super::canvases::NOT_HERE;
+use super::canvases::Canvases;
 use super::link::Session;
 use super::replica::Replica;
-use crate::backplane::{Canvas, Found, Unavailable, Usage};
+use crate::backplane::{Found, Unavailable, Usage};
 use crate::log::{Fault, Taken};
 use crate::protocol::ids::{CanvasId, Epoch, Position};
 use crate::time;
@@ -25,18 +25,16 @@ struct Noted {
     exact: bool,
 }
 
-/// A note as [`super::replica::Inner::note`] makes it. The canvas has no key here.
-fn read_note(id: &CanvasId, note: &str) -> Option<Found> {
+/// A note as [`super::replica::Inner::note`] makes it.
+fn read_note(canvases: &Canvases, id: &CanvasId, note: &str) -> Option<Found> {
     let mut words = note.split(' ').skip(1);
     let epoch = Epoch::parse(words.next()?)?;
     let mut number = || words.next()?.parse().ok();
     let seq = number()?;
     let objects = number()?;
     let members = number()?;
-    let id = id.clone();
-    let key = NOT_HERE;
     Some(Found {
-        canvas: Canvas { id, key },
+        canvas: canvases.without_copy(id),
         head: Position { epoch, seq },
         objects,
         members,
@@ -45,13 +43,11 @@ fn read_note(id: &CanvasId, note: &str) -> Option<Found> {
 }
 
 /// A canvas of which nothing was noted yet: nothing is known but that it began.
-fn begun(id: &CanvasId, taken: &Taken) -> Option<Found> {
+fn begun(canvases: &Canvases, id: &CanvasId, taken: &Taken) -> Option<Found> {
     let epoch = Epoch::parse(&taken.epoch)?;
     let seq = 0;
-    let id = id.clone();
-    let key = NOT_HERE;
     Some(Found {
-        canvas: Canvas { id, key },
+        canvas: canvases.without_copy(id),
         head: Position { epoch, seq },
         objects: 0,
         members: 0,
@@ -124,7 +120,7 @@ impl ReplicatedBackplane {
         let summaries = session.log.summaries(ids).await?;
         let noted = |(id, summary): (&CanvasId, Option<(u64, String)>)| {
             let (n, note) = summary?;
-            let found = read_note(id, &note);
+            let found = read_note(&self.shared.canvases, id, &note);
             let exact = note.split(' ').next() == Some(n.to_string().as_str());
             Some(Noted { found, exact })
         };
@@ -235,7 +231,7 @@ impl ReplicatedBackplane {
             all.extend(found.filter_map(|((id, noted), taken)| {
                 let taken = taken?;
                 let noted = noted.and_then(|noted| noted.found);
-                let noted = noted.or_else(|| begun(id, &taken));
+                let noted = noted.or_else(|| begun(&self.shared.canvases, id, &taken));
                 let usage = Some(usage(&taken));
                 let noted = noted.map(|noted| Found { usage, ..noted });
                 self.found_here(id).or(noted)

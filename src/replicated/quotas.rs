@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Shared;
-use super::canvases::NOT_HERE;
 use super::replica::{Inner, Replica};
 use super::writer::{Pending, Within};
 use crate::backplane::intake::{Waiting, durable_of};
@@ -109,6 +108,8 @@ impl Shared {
             ..
         } = pending;
         let replica = self.canvases.named(piece.canvas.as_str());
+        let key = replica.as_ref().map(|replica| replica.key);
+        let key = key.unwrap_or_else(|| self.canvases.without_copy(&piece.canvas).key);
         let mut full = None::<Refusal>;
         let mut refused = Vec::new();
         let mut stays = Vec::new();
@@ -137,7 +138,7 @@ impl Shared {
             }
             // Who is refused sends again in order, so nothing of its canvas may follow in between.
             refused.push(Waiting {
-                key: replica.as_ref().map_or(NOT_HERE, |replica| replica.key),
+                key,
                 canvas: piece.canvas.clone(),
                 entry,
                 since: time::now(),
