@@ -91,7 +91,7 @@ async fn body(state: &HttpState, range: Range) -> Result<Value, String> {
         .iter()
         .map(|instance| {
             let said = kept.now.iter().find(|(id, _)| *id == instance.instance_id);
-            one(instance, said.map(|(_, now)| now), now_ms)
+            one(instance, said.map(|(_, now)| now), stats.remedy, now_ms)
         })
         .collect();
     let mut lines = lines(range, now_ms, &kept.spans);
@@ -180,8 +180,8 @@ fn queue(stats: &Stats) -> Value {
 }
 
 /// One process, in the words of those who would have to do something.
-fn one(instance: &InstanceStats, said: Option<&Now>, now_ms: i64) -> Value {
-    let (state, todo) = condition(instance, said);
+fn one(instance: &InstanceStats, said: Option<&Now>, remedy: &'static str, now_ms: i64) -> Value {
+    let (state, todo) = condition(instance, said, remedy);
     let mut value = json!({
         "instance_id": instance.instance_id,
         "pid": instance.pid,
@@ -220,20 +220,19 @@ fn one(instance: &InstanceStats, said: Option<&Now>, now_ms: i64) -> Value {
     value
 }
 
-/// How a process is, in a word, and what to do if that is not well.
-fn condition(instance: &InstanceStats, said: Option<&Now>) -> (&'static str, Option<&'static str>) {
+/// How a process is, in a word, and what to do if that is not well: `remedy` where it can't commit.
+fn condition(
+    instance: &InstanceStats,
+    said: Option<&Now>,
+    remedy: &'static str,
+) -> (&'static str, Option<&'static str>) {
     let stale_ms = u64::try_from(HEARTBEAT_STALE.as_millis()).unwrap_or(u64::MAX);
     if instance.heartbeat_age_ms > stale_ms {
         let todo = "it is stopped or hangs: end that process, its clients reconnect elsewhere";
         return ("silent", Some(todo));
     }
     match said {
-        Some(now) if now.trouble.is_some() => (
-            "failing",
-            Some(
-                "it can't commit: see that the disk has space and works; `scumble doctor` examines the file",
-            ),
-        ),
+        Some(now) if now.trouble.is_some() => ("failing", Some(remedy)),
         Some(now) if now.draining => ("draining", None),
         _ if instance.lag > BEHIND_ROWS => (
             "behind",
@@ -307,7 +306,7 @@ mod tests {
             (instance(1, 20_000), Some(&late), "behind"),
             (instance(1, 0), Some(&late), "late"),
         ] {
-            let (state, todo) = condition(&instance, said);
+            let (state, todo) = condition(&instance, said, "repair it");
             assert_eq!(state, word);
             let well = ["healthy", "draining"].contains(&state);
             assert_eq!(todo.is_none(), well, "{state}");

@@ -29,6 +29,8 @@ struct Seen {
     stats: Option<Arc<Stats>>,
 }
 
+/// What to do about a queue that has never given any.
+const UNSEEN_REMEDY: &str = "see that what --db or --redis names can be reached and works";
 /// The state of a queue that gave no numbers.
 const UNAVAILABLE: &str = "unavailable";
 
@@ -91,7 +93,7 @@ impl Monitor {
 
     fn unavailable(&self, reason: &str) {
         if self.changes_to(UNAVAILABLE) {
-            let todo = "see that the disk has space and works; `scumble doctor` examines the file";
+            let todo = self.latest().map_or(UNSEEN_REMEDY, |stats| stats.remedy);
             tracing::error!(reason, todo, "the queue gives no numbers");
         }
     }

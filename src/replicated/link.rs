@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -14,12 +14,16 @@ use tokio::sync::watch;
 use super::Shared;
 use super::start::StartError;
 use crate::backplane::Unavailable;
-use crate::limits::{BUSY_TIMEOUT, MAX_QUEUE_WAIT};
+use crate::limits::{BUSY_TIMEOUT, HEARTBEAT_STALE, MAX_QUEUE_WAIT};
 use crate::log::{ConnectError, Fault, Listener, Log, Published};
 use crate::time;
 
 /// The pause before the next try: it doubles from the first to the second.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
+/// So long an instance that was in asks again that the engine refuses for good. What is there may have been overwritten, and the
+/// others, if they live, say within that time what it was.
+const REFUSED: Duration = HEARTBEAT_STALE;
 
 /// A link, in use.
 #[derive(Clone)]
@@ -172,22 +176,29 @@ pub(super) async fn keep(shared: Arc<Shared>) -> String {
             "{engine} is gone"
         );
         let mut pause = PAUSES.0;
-        loop {
-            match connect(&shared).await {
-                Ok(session) => {
-                    tracing::info!("{engine} is back");
-                    *shared.link.trouble.lock() = None;
-                    shared.link.current.send_replace(Some(session));
-                    break;
-                }
+        let mut refused_since = None::<Instant>;
+        let session = loop {
+            let why = match connect(&shared).await {
+                Ok(session) => break session,
                 Err(ConnectError::Now(why)) => {
-                    *shared.link.trouble.lock() = Some(format!("{engine} can't be reached: {why}"));
-                    time::sleep(pause).await;
-                    pause = (pause * 2).min(PAUSES.1);
+                    refused_since = None;
+                    format!("{engine} can't be reached: {why}")
                 }
-                Err(ConnectError::ForGood(error)) => return error,
-            }
-        }
+                Err(ConnectError::ForGood(error)) => {
+                    let since = *refused_since.get_or_insert_with(time::now);
+                    if time::since(since) >= REFUSED {
+                        return error;
+                    }
+                    error
+                }
+            };
+            *shared.link.trouble.lock() = Some(why);
+            time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSES.1);
+        };
+        tracing::info!("{engine} is back");
+        *shared.link.trouble.lock() = None;
+        shared.link.current.send_replace(Some(session));
     }
 }
 

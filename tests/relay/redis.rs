@@ -15,6 +15,7 @@ mod overwritten;
 mod people;
 mod quotas;
 mod secure;
+mod settings;
 mod starting;
 mod tools;
 

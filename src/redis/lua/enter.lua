@@ -86,8 +86,9 @@ elseif tonumber(known[4]) < number then
 end
 local own = KEYS[3] .. number
 local token = redis.call('HGET', own, 'token')
--- What is no token is nobody's: somebody has overwritten it.
-if token and token ~= ARGV[3] and #token == #ARGV[3] then
+-- What is no token is nobody's: somebody has overwritten it. Nor is one whose process neither hears nor lives.
+local beat = tonumber(redis.call('ZSCORE', instances, number) or '') or 0
+if token and token ~= ARGV[3] and #token == #ARGV[3] and (beat > now - 3000 or hears(known[1], number)) then
   return { 'taken', token }
 end
 redis.call('ZADD', instances, now, number)

@@ -99,7 +99,7 @@ pub(in crate::sqlite) fn stats(conn: &Connection, parts: &Parts) -> rusqlite::Re
         wal_bytes: bytes(parts.files.wal()),
         db_bytes: bytes(parts.files.db.clone()),
         trouble: counters.trouble.lock().clone(),
-        remedy: "see that the disk has space and works, and that the files are where they were",
+        remedy: "see that the disk has space and works, and that the files are where they were; `scumble doctor` examines them",
         instances,
     })
 }

@@ -13,19 +13,26 @@ pub struct Random {
 impl Random {
     /// From `SCUMBLE_SEED`, to repeat a failure, else from the clock.
     pub fn new() -> Self {
+        let clock = || {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH);
+            now.map_or(1, |now| u64::from(now.subsec_nanos()) ^ now.as_secs())
+        };
+        Self::or_else(clock)
+    }
+
+    /// From `SCUMBLE_SEED`, else from that seed.
+    pub fn or_seeded(seed: u64) -> Self {
+        Self::or_else(|| seed)
+    }
+
+    fn or_else(other: impl FnOnce() -> u64) -> Self {
         #[expect(
             clippy::disallowed_methods,
             reason = "tests have no configuration to read it"
         )]
         let given = std::env::var("SCUMBLE_SEED").ok();
-        let clock = || {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH);
-            now.map_or(1, |now| u64::from(now.subsec_nanos()) ^ now.as_secs())
-        };
-        let seed = given
-            .and_then(|text| text.parse().ok())
-            .unwrap_or_else(clock);
-        Self::seeded(seed)
+        let seed = given.and_then(|text| text.parse().ok());
+        Self::seeded(seed.unwrap_or_else(other))
     }
 
     /// From that seed.

@@ -178,3 +178,34 @@ async fn a_key_of_a_wrong_kind_keeps_no_process_from_coming_back() {
     let late = over.relay.join(1, "victim").await;
     assert_eq!(late.model.objects.len(), 2);
 }
+
+/// What all say of the relay is overwritten at once, and all lose their connections: nobody is left to say what it was.
+#[tokio::test]
+async fn whoever_was_in_is_not_ended_by_what_was_overwritten() {
+    let mut over = Over::start(1, &["--presence-grace", "60s"]).await;
+    over.relay.add(&[]).await;
+    let mut ada = over.relay.join(0, "board").await;
+    let mut ben = over.relay.join(1, "board").await;
+    let token = "0".repeat(32);
+    let [one, two] = ["scumble:instance:1", "scumble:instance:2"];
+    let everywhere = ["scumble:relay", one, two];
+    for (field, value, keys) in [
+        ("rules", "x", &everywhere[..]),
+        ("format", "7", &everywhere[..]),
+        ("token", &token, &[one, two]),
+    ] {
+        for key in keys {
+            over.server.ask(&["HSET", key, field, value]);
+        }
+        over.server.ask(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+        ada.op(create(&format!("ada-{field}"), "x")).await;
+        ben.op(create(&format!("ben-{field}"), "x")).await;
+        for client in [&mut ada, &mut ben] {
+            while !client.pending.is_empty() {
+                client.settle().await.expect("a connection");
+            }
+        }
+    }
+    let late = over.relay.join(0, "board").await;
+    assert_eq!(late.model.objects.len(), 6);
+}

@@ -8,7 +8,11 @@ use tokio::time;
 
 use super::tools::refused;
 use super::*;
+use crate::harness::Random;
 use crate::hooks::{ask, hooks, into_queue, pop};
+
+/// Pairs of things that are overwritten at once.
+const PAIRS: usize = 40;
 
 /// What somebody does behind the relay's back.
 const SHARED: &[&[&str]] = &[
@@ -315,6 +319,55 @@ async fn whatever_is_overwritten_nothing_acked_is_lost() {
         let late = time::timeout(Duration::from_secs(30), both).await;
         let late = late.unwrap_or_else(|_| panic!("{key}: {words:?}: nobody goes on"));
         assert_eq!(late.model.objects.len(), made, "{key}: {words:?}");
+    }
+}
+
+/// A canvas that is gone in a relay that began anew: an emptied Redis looks so, and there canvases begin anew.
+fn looks_emptied(two: [&(String, Vec<String>); 2]) -> bool {
+    let touches = |key: &str| two.iter().any(|(of, _)| of == key);
+    let canvas = ["scumble:canvas:board", "scumble:log:board"];
+    touches("scumble:relay") && canvas.into_iter().any(touches)
+}
+
+/// Two of these things at once, of whatever is there by then, while both processes write. `SCUMBLE_SEED` chooses others.
+#[tokio::test]
+async fn whatever_two_things_are_overwritten_nothing_acked_is_lost() {
+    let mut random = Random::or_seeded(1);
+    let mut over = Over::start(1, &["--presence-grace", "60s"]).await;
+    over.relay.add(&[]).await;
+    hooks(&over.relay, into_queue(&["object.*"])).await;
+    let mut ada = over.relay.join(0, "board").await;
+    let mut ben = over.relay.join(1, "board").await;
+    for n in 0..10 {
+        make(&mut ada, &format!("{n}")).await;
+    }
+    let mut made = 10;
+    for pair in 0..PAIRS {
+        let all = all_that_can_be_done(&over.server);
+        let mut one = || &all[usize::try_from(random.below(all.len() as u64)).expect("small")];
+        let two = [one(), one()];
+        if looks_emptied(two) {
+            continue;
+        }
+        let pause = random.below(3) * 150;
+        for (key, words) in two {
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            over.server
+                .ask(&[&["EVAL", CALL, "1", key], &words[..]].concat());
+            time::sleep(Duration::from_millis(pause)).await;
+        }
+        if random.below(2) == 1 {
+            over.server.ask(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+        }
+        let both = async {
+            make(&mut ada, &format!("ada-{made}")).await;
+            make(&mut ben, &format!("ben-{made}")).await;
+            made += 2;
+            over.relay.join(made % 2, "board").await
+        };
+        let late = time::timeout(Duration::from_secs(60), both).await;
+        let late = late.unwrap_or_else(|_| panic!("{pair}: {two:?}, {pause} ms: nobody goes on"));
+        assert_eq!(late.model.objects.len(), made, "{pair}: {two:?}");
     }
 }
 
