@@ -75,8 +75,9 @@ pub use tables::{
     AtMoment, Changes, Committed, KeyedRow, Place, RowCommit, RowRange, Tables, ToldUpto,
 };
 pub use values::{
-    Appended, CanvasHead, Heartbeat, How, Left, LoggedBatch, Looked, MessageChunk, Opening,
-    OtherInstance, Piece, Proof, Published, Registered, StoredSnapshot, Why, parse_when, when,
+    ANOTHER_CANVAS, Appended, CanvasHead, Heartbeat, How, Left, LogEnd, LoggedBatch, Looked,
+    MessageChunk, Opening, OtherInstance, Piece, Proof, Published, Registered, StoredSnapshot, Why,
+    parse_when, when,
 };
 
 /// The format of everything that is kept and published. Instances of another one do not share a relay.
@@ -170,11 +171,8 @@ pub trait Batches: Send + Sync {
     /// The same as it is, with a small snapshot; nothing is changed. `None` where there is no canvas.
     fn look<'a>(&'a self, canvas: &'a CanvasId) -> Reply<'a, Option<Looked>>;
 
-    /// The last batch of each canvas, and its chain; `None` where there is no canvas.
-    fn ends<'a>(
-        &'a self,
-        canvases: &'a [CanvasId],
-    ) -> Reply<'a, Vec<(Option<u64>, Option<String>)>>;
+    /// Where each canvas's log ends.
+    fn ends<'a>(&'a self, canvases: &'a [CanvasId]) -> Reply<'a, Vec<LogEnd>>;
 
     /// The batches after `n`.
     fn batches_after<'a>(
@@ -231,12 +229,13 @@ pub trait Snapshots: Send + Sync {
         chunk: &'a MessageChunk,
     ) -> Reply<'a, String>;
 
-    /// Puts a canvas back, if it is as its caller says. Gives the number that it goes on from, far from where it was;
-    /// `None` if somebody else was faster.
+    /// Puts a canvas back that began with that epoch (empty where that is not known), if it is as its caller says, or another canvas is
+    /// in its place. Gives the number that it goes on from, far from where it was; `None` if somebody else was faster.
     fn restore<'a>(
         &'a self,
         canvas: &'a CanvasId,
         copy: &'a StoredSnapshot,
+        epoch: &'a str,
         why: Why<'a>,
     ) -> Reply<'a, Option<u64>>;
 

@@ -1,5 +1,7 @@
 //! How much canvases take of what all share, as an engine counts it.
 
+use std::sync::Arc;
+
 use super::Reply;
 use crate::protocol::ids::CanvasId;
 
@@ -24,6 +26,8 @@ pub struct Asks {
     pub idle_at: Option<u64>,
     /// What the canvas took before, as far as its author knows.
     pub counts: Option<Counts>,
+    /// The epoch that the canvas began with, as far as its author knows: another one of that name takes nothing.
+    pub epoch: Option<Arc<str>>,
 }
 
 /// What a canvas takes, by a copy at some batch.

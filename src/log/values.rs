@@ -51,6 +51,9 @@ pub enum Appended {
     InUse,
 }
 
+/// Why nothing is done for a canvas that is not the one of which the author has a copy.
+pub const ANOTHER_CANVAS: &str = "it is another canvas";
+
 /// How an append is to be done.
 #[derive(Debug, Clone, Copy)]
 pub struct How {
@@ -116,12 +119,34 @@ pub struct Opening {
     pub anew: Vec<u8>,
 }
 
+/// Where a canvas's log ends, and which canvas it is. Nothing, where there is no canvas.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogEnd {
+    /// The last batch.
+    pub n: Option<u64>,
+    /// What that is chained to.
+    pub chain: Option<String>,
+    /// The epoch that the canvas began with. Another canvas of the same name began with another.
+    pub epoch: Option<String>,
+    /// The same of the canvas in whose place this one was put back.
+    pub replaced: Option<String>,
+}
+
+impl LogEnd {
+    /// Whether it may be the canvas that began with that epoch. It may be where one of the two is not known.
+    #[must_use]
+    pub fn is_of(&self, epoch: &str) -> bool {
+        let known = self.epoch.as_deref();
+        epoch.is_empty() || known.is_none_or(|known| known == epoch)
+    }
+}
+
 /// Why a canvas is put back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why<'a> {
     /// Some of what is kept of it is gone.
     Lost,
-    /// The same, or there are fewer batches than the copy has had in this era: somebody put another canvas in its
+    /// The same, or there are fewer batches than the copy has had in this era: somebody put an earlier state in its
     /// place.
     Behind,
     /// The snapshot of that name can't be read.

@@ -9,7 +9,8 @@ use super::counting::{asked, or_empty};
 use super::replies::{Entry, Head, appended, message_of, of_each};
 use super::{RedisLog, aside, done, replicas_have, script};
 use crate::log::{
-    Appended, Batches, CanvasHead, Fault, How, LoggedBatch, Looked, Opening, Piece, Reply, when,
+    Appended, Batches, CanvasHead, Fault, How, LogEnd, LoggedBatch, Looked, Opening, Piece, Reply,
+    when,
 };
 use crate::protocol::ids::CanvasId;
 
@@ -149,18 +150,26 @@ impl Batches for RedisLog {
         self.look_at(canvas).boxed()
     }
 
-    fn ends<'a>(
-        &'a self,
-        canvases: &'a [CanvasId],
-    ) -> Reply<'a, Vec<(Option<u64>, Option<String>)>> {
+    fn ends<'a>(&'a self, canvases: &'a [CanvasId]) -> Reply<'a, Vec<LogEnd>> {
         async move {
             let mut ask = redis::pipe();
             for canvas in canvases {
                 let canvas = self.keys.canvas(canvas);
-                ask.cmd("HMGET").arg(canvas).arg(&["n", "h"]);
+                ask.cmd("HMGET").arg(canvas);
+                ask.arg(&["n", "h", "epoch", "replaced"]);
             }
-            let found = of_each(&mut ask, &self.short).await?;
-            Ok(found.into_iter().map(Option::unwrap_or_default).collect())
+            type Found = (Option<u64>, Option<String>, Option<String>, Option<String>);
+            let found: Vec<Option<Found>> = of_each(&mut ask, &self.short).await?;
+            let end = |(n, chain, epoch, replaced)| LogEnd {
+                n,
+                chain,
+                epoch,
+                replaced,
+            };
+            let ends = found
+                .into_iter()
+                .map(|one| one.map(end).unwrap_or_default());
+            Ok(ends.collect())
         }
         .boxed()
     }

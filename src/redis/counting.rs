@@ -39,7 +39,9 @@ pub(super) fn asked(asks: &Asks) -> Vec<u8> {
     ];
     let flags = [asks.within_logs, asks.within_total, asks.uses, asks.empties];
     let numbers = numbers.into_iter().flat_map(f64::to_be_bytes);
-    numbers.chain(flags.map(u8::from)).collect()
+    let epoch = asks.epoch.iter().flat_map(|epoch| epoch.bytes());
+    let flags = flags.map(u8::from).into_iter();
+    numbers.chain(flags).chain(epoch).collect()
 }
 
 fn told(counts: Counts) -> [f64; 5] {
@@ -289,7 +291,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_asked_for_is_nine_numbers_and_four_flags() {
+    fn what_is_asked_for_is_nine_numbers_four_flags_and_an_epoch() {
         let none = asked(&Asks::default());
         assert_eq!(none.len(), 9 * 8 + 4);
         assert_eq!(none[24..40], [(-1.0_f64).to_be_bytes(); 2].concat());
@@ -308,12 +310,13 @@ mod tests {
             uses: true,
             idle_at: Some(9),
             counts: Some(counts),
+            epoch: Some("an epoch".into()),
             ..Asks::default()
         };
         let numbers = [3, 2, 1, 9, 4, 5, 6, 7, 8].map(|n| real(n).to_be_bytes());
         assert_eq!(
             asked(&asks),
-            [&numbers.concat()[..], &[1, 0, 1, 0]].concat()
+            [&numbers.concat()[..], &[1, 0, 1, 0], b"an epoch"].concat()
         );
         // A canvas's numbers begin with its log and its objects, and the sixth is its last use.
         assert_eq!(kept(&numbers.concat()), Some((3, 2, 5)));

@@ -115,6 +115,7 @@ impl Snapshots for RedisLog {
         &'a self,
         canvas: &'a CanvasId,
         copy: &'a StoredSnapshot,
+        epoch: &'a str,
         why: Why<'a>,
     ) -> Reply<'a, Option<u64>> {
         async move {
@@ -137,7 +138,8 @@ impl Snapshots for RedisLog {
                     Why::Behind => "<",
                     Why::Unreadable(name) => name,
                 })
-                .arg(canvas.as_str());
+                .arg(canvas.as_str())
+                .arg(epoch);
             let restored: u64 = done(&restore, &self.bulk).await?;
             Ok(Some(restored).filter(|n| *n > 0))
         }

@@ -303,6 +303,10 @@ impl Shared {
         session: &Session,
         replica: &Arc<Replica>,
     ) -> Result<(), Fault> {
+        if self.is_another(session, replica).await? {
+            replica.inner.lock().was_replaced();
+            return self.mend(session, replica).await;
+        }
         loop {
             let (n, last_known) = {
                 let mut inner = replica.inner.lock();

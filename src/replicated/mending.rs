@@ -13,7 +13,7 @@ use crate::backplane::intake::Waiting;
 use crate::canvas::Command;
 use crate::canvas::codec::Seen;
 use crate::limits::{HEARTBEAT_STALE, MAX_QUEUE_WAIT};
-use crate::log::{Fault, Why};
+use crate::log::{ANOTHER_CANVAS, Fault, LogEnd, Why};
 use crate::protocol::ids::CanvasId;
 use crate::time;
 
@@ -181,26 +181,42 @@ impl Shared {
         }
     }
 
-    /// Somebody did not find it, and it was put back since. Whoever finds that it takes nothing puts it back itself.
+    /// Whether another canvas is in the place of this one. Then this one is to be put back.
+    pub(super) async fn is_another(
+        &self,
+        session: &Session,
+        replica: &Replica,
+    ) -> Result<bool, Fault> {
+        let end = self.end(session, replica).await?;
+        let another = end.is_some_and(|end| replica.inner.lock().is_not_of(&end));
+        Ok(another)
+    }
+
+    /// Where the canvas's log ends; `None` where that can't be read.
+    async fn end(&self, session: &Session, replica: &Replica) -> Result<Option<LogEnd>, Fault> {
+        match session.log.ends(std::slice::from_ref(&replica.id)).await {
+            Err(Fault::Canvas(_)) => Ok(None),
+            ends => Ok(ends?.into_iter().next()),
+        }
+    }
+
+    /// Somebody did not find it, or found another one, and it was put back since. Whoever finds that it takes nothing puts it back itself.
     async fn is_there_after_all(
         &self,
         session: &Session,
         replica: &Replica,
     ) -> Result<bool, Fault> {
-        if replica.inner.lock().damage.as_deref() != Some(HEARSAY) {
+        if !replica.inner.lock().may_be_there() {
             return Ok(false);
         }
-        let there = match session.log.ends(std::slice::from_ref(&replica.id)).await {
-            Err(Fault::Canvas(_)) => false,
-            ends => ends?.first().is_some_and(|(n, _)| n.is_some()),
-        };
+        let end = self.end(session, replica).await?.unwrap_or_default();
         let mut inner = replica.inner.lock();
-        let only_heard = inner.damage.as_deref() == Some(HEARSAY);
-        if there && only_heard {
+        let there = end.n.is_some() && end.is_of(&inner.origin) && inner.may_be_there();
+        if there {
             inner.damage = None;
             inner.yields_since = None;
         }
-        Ok(there && only_heard)
+        Ok(there)
     }
 
     /// What others were told of the canvas is to be in the copy that is put back. So all who have it are told that it is gone. Whoever hears
@@ -232,23 +248,20 @@ impl Shared {
         Ok(())
     }
 
-    /// This copy lacks something, and the canvas is there: another process has put its own back.
+    /// Another process has put its own copy back: over the canvas that this copy is of, or of the same, and this copy lacks something.
     async fn others_were_faster(
         &self,
         session: &Session,
         replica: &Replica,
     ) -> Result<bool, Fault> {
-        let n = {
-            let inner = replica.inner.lock();
-            if !inner.lacks_something() {
-                return Ok(false);
-            }
-            inner.n
+        let Some(end) = self.end(session, replica).await? else {
+            return Ok(false);
         };
-        match session.log.ends(std::slice::from_ref(&replica.id)).await {
-            Err(Fault::Canvas(_)) => Ok(false),
-            ends => Ok(ends?.first().is_some_and(|(end, _)| *end > Some(n))),
+        let inner = replica.inner.lock();
+        if inner.is_not_of(&end) {
+            return Ok(end.replaced.as_deref() == Some(&*inner.origin));
         }
+        Ok(inner.lacks_something() && end.n > Some(inner.n))
     }
 
     /// Puts a canvas back from the copy here, if that is what it needs. The caller holds `loading`.
@@ -265,7 +278,7 @@ impl Shared {
             return self.take_anew(session, replica).await;
         }
         self.hear_all(session, replica).await?;
-        let (n, frozen, bad, current) = {
+        let (n, frozen, bad, current, origin) = {
             let inner = replica.inner.lock();
             let damaged = inner.damage.is_some();
             let Some(state) = inner.state.as_ref().filter(|_| damaged) else {
@@ -274,7 +287,8 @@ impl Shared {
             // Where the engine lost something, what is there goes before what is here.
             let current = !inner.stale && inner.era.as_ref() == Some(session.log.era());
             let bad = inner.bad_snapshot.clone();
-            (inner.n, state.freeze(), bad, current)
+            let origin = inner.origin.clone();
+            (inner.n, state.freeze(), bad, current, origin)
         };
         // What is in it is not found out again.
         self.until_told(replica, n, MAX_QUEUE_WAIT).await;
@@ -284,7 +298,7 @@ impl Shared {
             None if current => Why::Behind,
             None => Why::Lost,
         };
-        let restored = session.log.restore(&replica.id, &copy, why);
+        let restored = session.log.restore(&replica.id, &copy, &origin, why);
         if let Some(at) = restored.await? {
             tracing::warn!(canvas = %replica.id, at, "a canvas was put back from the copy here");
         }
@@ -318,6 +332,22 @@ impl Inner {
             () if self.is_behind() => Needs::Batches,
             () => Needs::Nothing,
         }
+    }
+
+    /// Whether what ends so is another canvas than this copy is of.
+    pub(super) fn is_not_of(&self, end: &LogEnd) -> bool {
+        self.has_copy() && !end.is_of(&self.origin)
+    }
+
+    /// Whether what is wrong may have been put right by others.
+    fn may_be_there(&self) -> bool {
+        let damage = self.damage.as_deref();
+        damage.is_some_and(|why| [HEARSAY, ANOTHER_CANVAS].contains(&why))
+    }
+
+    /// Another canvas is in the place of this one.
+    pub(super) fn was_replaced(&mut self) {
+        self.damage.get_or_insert_with(|| ANOTHER_CANVAS.to_owned());
     }
 
     /// In that era, which is this copy's, the log is not so far: the canvas is not the one that was here.

@@ -62,13 +62,16 @@ impl Shared {
         let replica = self.canvases.named(canvas.as_str());
         let known = replica.map(|replica| {
             let inner = replica.inner.lock();
-            (inner.counts(), inner.seen())
+            let counts = inner.counts();
+            let epoch = counts.map(|_| inner.origin.clone());
+            (counts, inner.seen(), epoch)
         });
-        let (counts, seen) = known.unwrap_or_default();
+        let (counts, seen, epoch) = known.unwrap_or_default();
         let asks = Asks {
             within_logs: within.logs,
             within_total: within.total,
             counts,
+            epoch,
             ..asks_of(&commands)
         };
         let serial = self.next_serial();

@@ -71,6 +71,8 @@ pub(super) struct Inner {
     pub(super) unsaved: usize,
     pub(super) snapshot_bytes: usize,
     pub(super) used: Instant,
+    /// The epoch that the canvas began with; empty where that is not known.
+    pub(super) origin: Arc<str>,
     /// The snapshot that was in force when it was read.
     pub(super) snapshot_id: String,
     /// Where the messages end that are kept beside the snapshot: epoch and `seq`.
@@ -124,6 +126,7 @@ impl Replica {
                 grown: 0,
                 used_at_ms: 0,
                 stale: false,
+                origin: Arc::default(),
                 snapshot_id: String::new(),
                 messages_end: String::new(),
                 noted: 0,
@@ -227,6 +230,7 @@ impl Replica {
         inner.n = head.n;
         inner.last_known = head.n;
         inner.chain = head.chain;
+        inner.origin = head.epoch.into();
         inner.charged = head.charged;
         inner.grown = head.grown;
         inner.used_at_ms = head.used_at_ms;

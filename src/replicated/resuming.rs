@@ -8,7 +8,7 @@ use super::Shared;
 use super::link::Session;
 use super::loading::opening;
 use super::replica::Replica;
-use crate::log::{Fault, Proof};
+use crate::log::{Fault, LogEnd, Proof};
 use crate::protocol::ids::CanvasId;
 use crate::time;
 use futures::{StreamExt, stream};
@@ -66,19 +66,19 @@ impl Shared {
         let here: Vec<u64> = chunk.iter().map(|r| r.inner.lock().n).collect();
         let found = match session.log.ends(&canvases).await {
             // Which of them it is, shows later.
-            Err(Fault::Canvas(_)) => vec![(None, None); chunk.len()],
+            Err(Fault::Canvas(_)) => vec![LogEnd::default(); chunk.len()],
             found => found?,
         };
         let mut whole = true;
-        for ((replica, here), (mut n, chain)) in chunk.iter().zip(here).zip(found) {
-            if let Some(end) = n.filter(|n| *n < here) {
-                if self.has_more(session, replica, end).await? {
-                    n = None;
+        for ((replica, here), mut end) in chunk.iter().zip(here).zip(found) {
+            if let Some(n) = end.n.filter(|n| *n < here) {
+                if self.has_more(session, replica, n).await? {
+                    end.n = None;
                 } else {
                     replica.inner.lock().begun_anew(session.log.era());
                 }
             }
-            whole &= self.compare(session, replica, n, chain).await?;
+            whole &= self.compare(session, replica, end).await?;
         }
         Ok(whole)
     }
@@ -97,14 +97,14 @@ impl Shared {
         }
     }
 
-    /// Whether the log has all that is here, and `n` batches with that chain are what follows from it. Otherwise the copy is stale.
+    /// Whether the log has all that is here, and what it ends with is what follows from it. Otherwise the copy is stale.
     async fn compare(
         &self,
         session: &Session,
         replica: &Arc<Replica>,
-        n: Option<u64>,
-        chain: Option<String>,
+        end: LogEnd,
     ) -> Result<bool, Fault> {
+        let n = end.n;
         let (here, own_chain) = {
             let mut inner = replica.inner.lock();
             if !inner.has_good_copy() {
@@ -112,6 +112,11 @@ impl Shared {
             }
             if inner.era.as_ref() == Some(session.log.era()) {
                 // It is the same era: nothing was lost. What was told meanwhile is read.
+                if inner.is_not_of(&end) {
+                    inner.was_replaced();
+                    self.canvases.fell_behind(replica.clone());
+                    return Ok(true);
+                }
                 inner.compared(n.unwrap_or(0));
                 if n != Some(inner.n) {
                     self.canvases.fell_behind(replica.clone());
@@ -120,7 +125,7 @@ impl Shared {
             }
             (inner.n, inner.chain.clone())
         };
-        let follows = match (n, chain) {
+        let follows = match (n, end.chain) {
             (Some(n), Some(chain)) if n == here => chain == own_chain,
             (Some(n), Some(chain)) if n > here => {
                 let more = session
@@ -128,10 +133,10 @@ impl Shared {
                     .batches_after(&replica.id, here, MOST_BEHIND)
                     .await?;
                 let leads_on = more.iter().zip(here + 1..).all(|(kept, n)| kept.n == n);
-                let end = more
+                let last = more
                     .iter()
                     .fold(own_chain, |chain, kept| kept.chained(&chain));
-                leads_on && more.last().is_some_and(|kept| kept.n == n) && end == chain
+                leads_on && more.last().is_some_and(|kept| kept.n == n) && last == chain
             }
             _ => false,
         };

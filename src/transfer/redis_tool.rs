@@ -9,7 +9,9 @@ use tokio::runtime::{Builder, Runtime};
 use crate::canvas::Rules;
 use crate::config::RedisSettings;
 use crate::limits::HEARTBEAT_STALE;
-use crate::log::{ConnectError, Engine, Fault, Listener, Log, Proof, Published, Registered};
+use crate::log::{
+    ConnectError, Engine, Fault, Listener, Log, LogEnd, Proof, Published, Registered,
+};
 use crate::protocol::ids::CanvasId;
 use crate::redis::{Redis, RedisConfig, Relay};
 use crate::replicated::tools::{self, Copy, rows};
@@ -259,7 +261,7 @@ impl RedisTool {
         for names in names.chunks(NAMES) {
             let ends = self.runtime.block_on(self.log().ends(names));
             let ends = ends.map_err(|fault| failed(&fault))?;
-            let gone = names.iter().zip(ends).filter(|(_, (n, _))| n.is_none());
+            let gone = names.iter().zip(ends).filter(|(_, end)| end.n.is_none());
             missing.extend(gone.map(|(id, _)| id.clone()));
         }
         Ok(missing)
@@ -322,7 +324,10 @@ impl Followed {
         let asked = log.ends(std::slice::from_ref(&self.id));
         let ends = self.redis.runtime.block_on(asked);
         let ends = ends.map_err(|fault| failed(&fault))?;
-        let Some((Some(n), chain)) = ends.into_iter().next() else {
+        let Some(LogEnd {
+            n: Some(n), chain, ..
+        }) = ends.into_iter().next()
+        else {
             self.copy = None;
             return Ok(false);
         };

@@ -25,7 +25,7 @@ fn seat(relay: &Relay<Replicated>, instance: usize) -> Seat {
 fn last(relay: &Relay<Replicated>, outside: &Arc<dyn Log>) -> u64 {
     let board = CanvasId::parse("board").expect("a name");
     let ends = relay.wait_for(outside.ends(std::slice::from_ref(&board)));
-    ends.expect("an answer")[0].0.expect("it is there")
+    ends.expect("an answer")[0].n.expect("it is there")
 }
 
 /// The ids of what is on the canvas.
@@ -261,7 +261,7 @@ fn an_instance_without_a_copy_does_not_say_that_it_has_the_canvas() {
         parts: 0,
         whole: b"nonsense".to_vec(),
     };
-    let put = relay.wait_for(outside.restore(&broken, &nonsense, Why::Lost));
+    let put = relay.wait_for(outside.restore(&broken, &nonsense, "", Why::Lost));
     put.expect("an answer");
     let opened = other.backplane.open(&broken, Arc::new(Recorder::default()));
     assert!(relay.wait_for(opened).is_err(), "it can't be read");

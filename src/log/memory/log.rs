@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use futures::FutureExt as _;
 
 use super::super::{
-    Appended, Batches, CanvasHead, Fault, How, Log, LoggedBatch, Looked, MessageChunk, Opening,
-    Parting, Piece, Published, Reply, Snapshots, StoredSnapshot, Summaries, Summary, Why,
+    ANOTHER_CANVAS, Appended, Batches, CanvasHead, Fault, How, Log, LogEnd, LoggedBatch, Looked,
+    MessageChunk, Opening, Parting, Piece, Published, Reply, Snapshots, StoredSnapshot, Summaries,
+    Summary, Why,
 };
+use super::state::Canvas;
 use super::{MemoryLog, World, batch, hear};
 use crate::protocol::ids::{CanvasId, InstanceNumber};
 
@@ -105,6 +107,11 @@ impl Batches for MemoryLog {
                     continue;
                 };
                 let asks = &piece.asks;
+                let epoch = asks.epoch.as_deref().unwrap_or_default();
+                if !canvas.end().is_of(epoch) {
+                    ends.push(Appended::Refused(ANOTHER_CANVAS.to_owned()));
+                    continue;
+                }
                 if asks.counts.is_some_and(|counts| counts.n > canvas.n) {
                     ends.push(gone());
                     continue;
@@ -232,17 +239,11 @@ impl Batches for MemoryLog {
         })
     }
 
-    fn ends<'a>(
-        &'a self,
-        canvases: &'a [CanvasId],
-    ) -> Reply<'a, Vec<(Option<u64>, Option<String>)>> {
+    fn ends<'a>(&'a self, canvases: &'a [CanvasId]) -> Reply<'a, Vec<LogEnd>> {
         self.ask(move |world, _| {
             let ends = canvases.iter().map(|id| {
                 let canvas = world.state.canvases.get(id.as_str());
-                (
-                    canvas.map(|canvas| canvas.n),
-                    canvas.map(|canvas| canvas.chain.clone()),
-                )
+                canvas.map(Canvas::end).unwrap_or_default()
             });
             ends.collect()
         })
@@ -340,12 +341,13 @@ impl Snapshots for MemoryLog {
         &'a self,
         canvas: &'a CanvasId,
         copy: &'a StoredSnapshot,
+        epoch: &'a str,
         why: Why<'a>,
     ) -> Reply<'a, Option<u64>> {
         self.ask(move |world, now_ms| {
             let rules = &self.me.canvas_rules;
             let state = &mut world.state;
-            state.restore(canvas, copy, rules, why, now_ms)
+            state.restore(canvas, copy, (epoch, rules), why, now_ms)
         })
     }
 

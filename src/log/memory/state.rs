@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::super::{
-    CanvasHead, ConnectError, Introduction, Left, LoggedBatch, MessageChunk, Opening, Parting,
-    Place, Proof, StoredSnapshot, Why, differing,
+    CanvasHead, ConnectError, Introduction, Left, LogEnd, LoggedBatch, MessageChunk, Opening,
+    Parting, Place, Proof, StoredSnapshot, Why, differing,
 };
 use super::bounded;
 use super::counting::Takes;
@@ -84,6 +84,7 @@ pub(super) struct Canvas {
     pub(super) chain: String,
     base: Arc<str>,
     epoch: String,
+    replaced: Option<String>,
     pub(super) batches: BTreeMap<u64, LoggedBatch>,
     saved: u64,
     snapshot: String,
@@ -119,6 +120,16 @@ impl Canvas {
             charged: self.takes.charged().0,
             grown: self.takes.charged().1,
             used_at_ms: self.takes.used_at_ms,
+        }
+    }
+
+    /// Where its log ends.
+    pub(super) fn end(&self) -> LogEnd {
+        LogEnd {
+            n: Some(self.n),
+            chain: Some(self.chain.clone()),
+            epoch: Some(self.epoch.clone()).filter(|epoch| !epoch.is_empty()),
+            replaced: self.replaced.clone(),
         }
     }
 
@@ -346,14 +357,18 @@ impl State {
         &mut self,
         id: &CanvasId,
         copy: &StoredSnapshot,
-        rules: &str,
+        (epoch, rules): (&str, &str),
         why: Why<'_>,
         now_ms: i64,
     ) -> Option<u64> {
         let known = self.canvases.remove(id.as_str());
+        let mut replaced = None;
+        let mut n = copy.n;
         if let Some(known) = known {
             let snapshot = format!("{} {}", known.saved, known.snapshot);
+            let end = known.end();
             let needed = match why {
+                _ if !end.is_of(epoch) => true,
                 Why::Lost => false,
                 Why::Behind => known.n < copy.n,
                 Why::Unreadable(name) => name == snapshot,
@@ -362,10 +377,17 @@ impl State {
                 self.canvases.insert(id.to_string(), known);
                 return None;
             }
+            n = n.max(known.n);
+            replaced = match end.is_of(epoch) {
+                true => end.replaced,
+                false => end.epoch,
+            };
         }
-        let n = copy.n + 1_048_576;
+        n += 1_048_576;
         let canvas = Canvas {
             n,
+            epoch: epoch.to_owned(),
+            replaced,
             at_ms: now_ms,
             saved: n,
             snapshot: copy.name.clone(),

@@ -5,7 +5,7 @@
 -- a log may be than what is left, bytes of all ('': any), how long nobody must have used it (ms), how long it is remembered (ms), then
 -- for each piece: channel, 'b' or 'e', bytes, what it asks for: numbers (charge, the last message's, growth, the batch that it must be at,
 -- what a copy says: n, log, stored, charged, grown; -1 for an n that is none), then whether there must be room in the logs, and in all,
--- whether somebody uses it, and whether it is emptied
+-- whether somebody uses it, whether it is emptied, and then the epoch that the canvas began with (nothing: that is not known)
 local now = clock()
 -- Whoever was taken out for dead comes in again first: nobody would turn its clients away. And who appends lives.
 if not redis.call('ZSCORE', KEYS[2], ARGV[3]) then
@@ -19,11 +19,15 @@ redis.call('ZADD', KEYS[2], now, ARGV[3])
 local sums = sums_of(KEYS[3])
 local one_log, all_logs, share, most = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 -- What the piece at hand asks for, and what its canvas takes.
-local canvas, charge, last, growth, at, n, log, stored, charged, grown, in_logs, in_total, uses, empties
+local canvas, charge, last, growth, at, n, log, stored, charged, grown, in_logs, in_total, uses, empties, of
 local it
 local asks = {}
-function asks.before(last_n, t, text)
-  if n > tonumber(last_n) then
+function asks.before(last_n, t, text, epoch)
+  if epoch and epoch ~= of and of ~= '' then
+    -- Somebody put it in the place of the one that was here.
+    return 'it is another canvas'
+  end
+  if n > last_n then
     -- In one era nothing is lost but by hand.
     return 'a process has more of it than there is'
   end
@@ -31,7 +35,7 @@ function asks.before(last_n, t, text)
   if n >= 0 then
     settle(sums, it, n, log, stored, charged, grown)
   end
-  if at >= 0 and (at ~= tonumber(last_n) or it.ends > 0 or it.used > now - tonumber(ARGV[10])) then
+  if at >= 0 and (at ~= last_n or it.ends > 0 or it.used > now - tonumber(ARGV[10])) then
     return { -3 }
   end
   if charge > 0 and in_logs == 1 then
@@ -67,6 +71,7 @@ for piece = 0, (#KEYS - 3) / 2 - 1 do
     canvas, it = KEYS[piece * 2 + 4], nil
     charge, last, growth, at, n, log, stored, charged, grown, in_logs, in_total, uses, empties =
       struct.unpack('>dddddddddBBBB', ARGV[piece * 4 + 15])
+    of = string.sub(ARGV[piece * 4 + 15], 77)
     local why, as, t = keep(canvas, KEYS[piece * 2 + 5], now, bytes, asks)
     if not why and ARGV[5] == 'tell' then
       redis.call('PUBLISH', channel, 'b' .. as .. ' ' .. t .. ' ' .. bytes)

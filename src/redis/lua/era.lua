@@ -32,7 +32,7 @@ local untold = all .. 'untold'
 -- fail comes first, since a script that ends halfway is not rolled back. Before that, asks.before may say why not; asks.after gives what
 -- the canvas takes then (see count.lua).
 local function keep(canvas, log, now, bytes, asks)
-  local head = redis.pcall('HMGET', canvas, 'n', 't', 'saved', 'h', 'left', 'takes')
+  local head = redis.pcall('HMGET', canvas, 'n', 't', 'saved', 'h', 'left', 'takes', 'epoch')
   if head.err then
     return 'its hash is of another type'
   end
@@ -40,7 +40,7 @@ local function keep(canvas, log, now, bytes, asks)
   if not n or not t then
     return 'its hash is gone'
   end
-  local why = asks and asks.before(head[1], t, head[6])
+  local why = asks and asks.before(n, t, head[6], head[7])
   if why then
     return why
   end

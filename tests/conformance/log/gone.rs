@@ -30,7 +30,7 @@ pub(super) async fn what_another_instance_has_is_not_begun_anew<K: Kind>() {
     let looked = ada.log.open(&board, opening(), false).await;
     assert!(matches!(looked, Err(Fault::Canvas(_))), "{looked:?}");
     let copy = whole(1, b"all of it");
-    let at = ada.log.restore(&board, &copy, Why::Lost).await;
+    let at = ada.log.restore(&board, &copy, "", Why::Lost).await;
     assert!(at.expect("an answer").is_some(), "it was not put back");
     assert_eq!(&ben.open(&board).await.whole[..], b"all of it");
 
@@ -77,7 +77,7 @@ pub(super) async fn what_is_behind_a_copy_takes_nothing<K: Kind>() {
 
     let restored = async |n, why| {
         let copy = whole(n, b"all of it");
-        let at = ada.log.restore(&board, &copy, why).await;
+        let at = ada.log.restore(&board, &copy, "", why).await;
         at.expect("an answer")
     };
     assert_eq!(restored(9, Why::Lost).await, None);
@@ -85,6 +85,46 @@ pub(super) async fn what_is_behind_a_copy_takes_nothing<K: Kind>() {
     let at = restored(9, Why::Behind).await.expect("it is put back");
     assert!(at > 1_000, "{at}");
     assert_eq!(restored(9, Why::Behind).await, None, "it was put back");
+}
+
+/// Somebody put another canvas in the place of one: whoever has a copy of that one commits nothing to it, and puts its own back.
+pub(super) async fn another_canvas_in_its_place_takes_nothing<K: Kind>() {
+    let kind = K::start();
+    let ada = Instance::enter(&kind, "ada").await;
+    let board = id("board");
+    let first = ada.open(&board).await.epoch;
+    ada.append(&board, b"x").await;
+    let of = |epoch: &str| {
+        let mut piece = piece(&board, b"y");
+        piece.asks.epoch = Some(epoch.into());
+        piece
+    };
+    let ends = ada.log.append(&[&of("another")], PLAIN).await;
+    let (_, ends) = ends.expect("an answer");
+    assert_eq!(ends, [Appended::Refused(ANOTHER_CANVAS.to_owned())]);
+    for known in [&*first, ""] {
+        let ends = ada.log.append(&[&of(known)], PLAIN).await;
+        let (_, ends) = ends.expect("an answer");
+        assert!(matches!(ends[..], [Appended::At(..)]), "{ends:?}");
+    }
+
+    let end = async || {
+        let ends = ada.log.ends(std::slice::from_ref(&board)).await;
+        ends.expect("an answer").remove(0)
+    };
+    let copy = whole(1, b"all of it");
+    let restored = async |epoch| {
+        let at = ada.log.restore(&board, &copy, epoch, Why::Lost).await;
+        at.expect("an answer")
+    };
+    assert!(end().await.is_of(&first));
+    assert_eq!(restored(&first).await, None, "it is the same");
+    let at = restored("another").await.expect("it is put back");
+    assert!(at > 1_000, "{at}");
+    assert!(!end().await.is_of(&first));
+    assert_eq!(end().await.replaced.as_deref(), Some(&*first));
+    assert_eq!(restored("another").await, None, "it was put back");
+    assert_eq!(ada.open(&board).await.epoch, "another");
 }
 
 /// So an instance finds out that somebody removed its list.
@@ -119,7 +159,7 @@ pub(super) async fn what_is_gone_is_not_published_late<K: Kind>() {
     let (_, ends) = ada.log.append(&pieces, quietly).await.expect("an answer");
     kind.lose("board");
     let copy = whole(1, b"x");
-    let at = ada.log.restore(&board, &copy, Why::Lost).await;
+    let at = ada.log.restore(&board, &copy, "", Why::Lost).await;
     assert!(at.expect("an answer").is_some(), "it was not put back");
     let told = ada.log.publish(&pieces, &ends).await;
     assert_eq!(told, Ok(vec![false, true]));

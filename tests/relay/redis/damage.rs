@@ -209,3 +209,58 @@ async fn whoever_was_in_is_not_ended_by_what_was_overwritten() {
     let late = over.relay.join(0, "board").await;
     assert_eq!(late.model.objects.len(), 6);
 }
+
+/// Another canvas, which has had more batches, is copied over one that is open: by whoever comes first, and whatever happens meanwhile.
+#[tokio::test]
+async fn another_canvas_that_is_copied_over_one_is_replaced_by_what_was_there() {
+    for way in ["a writer", "a newcomer", "a lost connection"] {
+        let mut over = Over::start(2, &["--presence-grace", "60s"]).await;
+        let mut ada = over.relay.join(0, "victim").await;
+        let ben = over.relay.join(1, "victim").await;
+        let mut other = over.relay.join(0, "other").await;
+        for n in 0..5 {
+            ada.commit(create(&format!("a{n}"), "x")).await;
+        }
+        for n in 0..30 {
+            other.commit(create(&format!("o{n}"), "x")).await;
+        }
+        for part in ["canvas", "log"] {
+            let [from, to] = ["other", "victim"].map(|name| format!("scumble:{part}:{name}"));
+            over.server.ask(&["COPY", &from, &to, "REPLACE"]);
+        }
+        let mut late = None;
+        match way {
+            "a newcomer" => {
+                let third = over.relay.add(&[]).await;
+                late = Some(over.relay.join(third, "victim").await);
+            }
+            "a lost connection" => {
+                over.server.ask(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+            }
+            _ => {}
+        }
+        ada.op(create("new", "x")).await;
+        while !ada.pending.is_empty() {
+            ada.settle().await.expect("a connection");
+        }
+        if let Some(mut late) = late {
+            late.op(create("late", "x")).await;
+            while !late.pending.is_empty() {
+                late.settle().await.expect("a connection");
+            }
+            ada.reach(late.seq).await;
+        }
+        let all = ada.model.objects.clone();
+        let own = |(id, _): &(String, Value)| !id.starts_with('o');
+        assert!(all.len() >= 6 && all.iter().all(own), "{way}: {all:?}");
+        for process in 0..2 {
+            let seen = eventually("all of it", || async {
+                let seen = over.relay.join(process, "victim").await;
+                (seen.model.objects.len() == all.len()).then_some(seen)
+            })
+            .await;
+            assert!(seen.model.objects.iter().all(own), "{way}");
+        }
+        drop(ben);
+    }
+}
