@@ -191,7 +191,7 @@ async fn whoever_was_in_is_not_ended_by_what_was_overwritten() {
     let everywhere = ["scumble:relay", one, two];
     for (field, value, keys) in [
         ("rules", "x", &everywhere[..]),
-        ("format", "7", &everywhere[..]),
+        ("format", "x", &everywhere[..]),
         ("token", &token, &[one, two]),
     ] {
         for key in keys {
