@@ -20,7 +20,7 @@ struct Change {
 }
 
 impl Change {
-    /// All groups begin anew then.
+    /// All groups begin anew then, and what they have is left to the sweeps.
     fn begins_anew(&self) -> bool {
         self.known.is_some() && self.options.fifo != self.before.fifo
     }
@@ -56,17 +56,17 @@ fn change<S: Store>(w: &mut Work<'_, S>, given: &Configure) -> Res<Result<Change
     }))
 }
 
-/// Whether a queue's groups begin anew with these settings: then what they have is left to the sweeps.
-pub(crate) fn begins_anew<S: Store>(w: &mut Work<'_, S>, given: &Configure) -> Res<bool, S> {
-    Ok(change(w, given)?.is_ok_and(|it| it.begins_anew()))
-}
-
 /// A queue gets these settings; those that are not given stay, or are the defaults of a new one.
 pub(crate) fn configure<S: Store>(w: &mut Work<'_, S>, given: &Configure) -> Res<Answer, S> {
     let change = match change(w, given)? {
         Ok(change) => change,
         Err(refusal) => return Ok(Answer::Refused(refusal)),
     };
+    if change.begins_anew()
+        && let Some(refusal) = sweep::backlog(w)?
+    {
+        return Ok(Answer::Refused(refusal));
+    }
     let options = change.options;
     let key = match change.known {
         Some(key) => key,
