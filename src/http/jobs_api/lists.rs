@@ -3,8 +3,9 @@
 use axum::extract::State;
 use axum::response::Response;
 
-use super::params::{Names, NoParams, Params};
+use super::params::{NoParams, Params};
 use super::{Answered, ApiState, answer};
+use crate::http::names::Names;
 use crate::jobs::lists::{DeadQuery, MessagesQuery, Query, group_or_default};
 use crate::jobs::look;
 use crate::jobs::op::Refusal;
