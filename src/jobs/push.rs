@@ -97,19 +97,19 @@ pub(crate) fn push_one<S: Store>(
         // No group knows it yet; whoever waits becomes one.
         w.wake(super::work::hash(&item.queue), 0);
     }
-    let queued = queued(w, queue, partition, name, id, seq)?;
+    let queued = queued(w, queue, partition, name, id, Some(seq))?;
     Ok(Ok(Pushed::Queued(queued)))
 }
 
-/// The number and the place of the message that has the name, if it can't be pushed again yet.
+/// The number of the message that has the name, if it can't be pushed again yet, and its place while it is there.
 fn duplicate<S: Store>(
     w: &mut Work<'_, S>,
     partition: i64,
     name: &str,
-) -> Res<Option<(i64, i64)>, S> {
+) -> Res<Option<(i64, Option<i64>)>, S> {
     Ok(match known(w, partition, name)? {
-        Some(Known::There(message)) => Some((message.id, message.seq)),
-        Some(Known::Gone { id, until }) if until > w.now => Some((id, 0)),
+        Some(Known::There(message)) => Some((message.id, Some(message.seq))),
+        Some(Known::Gone { id, until }) if until > w.now => Some((id, None)),
         _ => None,
     })
 }
@@ -353,7 +353,7 @@ fn queued<S: Store>(
     partition: i64,
     name: String,
     id: i64,
-    position: i64,
+    position: Option<i64>,
 ) -> Res<Queued, S> {
     let depth = w.see_queue(queue)?.map_or(0, |row| row.messages - row.kept);
     let partition_tag = w.see_partition(partition)?.map_or(0, |row| row.tag);
