@@ -144,7 +144,8 @@ pub(super) async fn traces_named(
 ) -> Response {
     let found = async {
         let (limit, offset) = page(&mut params, 100)?;
-        let (from, to) = (params.time("from")?, params.time("to")?);
+        let from = params.time("from")?;
+        let to = params.time("to")?;
         params.end("from, to, limit, offset")?;
         let query = Query::TracesNamed {
             name,
