@@ -41,6 +41,7 @@ mod look;
 mod metrics;
 mod monitor;
 mod named_json;
+mod names;
 mod passing;
 mod patient;
 mod server_api;

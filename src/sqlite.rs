@@ -68,6 +68,7 @@ use spill::Spill;
 use storage::clock::Clock;
 use storage::ending::Ending;
 use storage::files::Files;
+use storage::locks;
 use storage::sql;
 use upkeep::watermarks;
 
@@ -222,7 +223,7 @@ impl SqliteBackplane {
                 // The first is the writer.
                 halt.now();
             }
-            own.remove_files();
+            locks::remove_with_socket(&own.lock_path);
             if let Some(spill) = &spill {
                 spill.remove_if_empty();
             }

@@ -79,7 +79,8 @@ pub(super) fn missing(listed: &Listed, place: &AssetPlace) -> anyhow::Result<Opt
         return Ok(None);
     };
     let runtime = runtime()?;
-    let (mut missing, mut at) = (Vec::new(), 0);
+    let mut missing = Vec::new();
+    let mut at = 0;
     for shelf in SHELVES {
         let begin = format!("{shelf:02x}");
         let named = listed.blobs[at..].iter();

@@ -88,8 +88,8 @@ struct Head {
     key: i64,
     epoch: String,
     seq: i64,
-    /// The row of its last message; 0 if it has none.
-    row: i64,
+    /// It has a message, or had one.
+    written: bool,
 }
 
 /// Where the reading is.
@@ -174,7 +174,7 @@ impl Tail {
                     key: row.get(0)?,
                     epoch: row.get(1)?,
                     seq: row.get(2)?,
-                    row: row.get(3)?,
+                    written: row.get::<_, i64>(3)? != 0,
                 })
             })
             .optional()
@@ -199,7 +199,7 @@ impl Tail {
     /// The row before the log's first. What a deleted canvas had stays in the queue for its time, but is not of the log any
     /// more: that begins with the last message that follows on none. `None`: it is empty.
     fn log_begins(&self, head: &Head) -> anyhow::Result<Option<i64>> {
-        if head.row == 0 {
+        if !head.written {
             return Ok(None);
         }
         let first: Option<i64> = self

@@ -114,7 +114,11 @@ async fn body(state: &HttpState, range: Range) -> Result<Value, String> {
 /// What this process knows of itself is of this moment.
 fn own_now(state: &HttpState, stats: &Stats, own: &str, all: &mut Vec<(String, Now)>) {
     let known = all.iter().position(|(id, _)| id == own);
-    let mut now = known.map_or_else(Now::default, |at| all.swap_remove(at).1);
+    let known = known.map(|at| all.swap_remove(at).1);
+    let mut now = known.unwrap_or_else(|| Now {
+        at_ms: wall_ms(),
+        ..Now::default()
+    });
     let gauges = sampler::gauges(state, stats);
     now.last.connections = gauges.connections;
     now.last.rooms = gauges.rooms;
@@ -125,9 +129,6 @@ fn own_now(state: &HttpState, stats: &Stats, own: &str, all: &mut Vec<(String, N
     now.version = env!("CARGO_PKG_VERSION").to_owned();
     let up_ms = millis(state.started.elapsed());
     now.started_ms = wall_ms() - up_ms;
-    if now.at_ms == 0 {
-        now.at_ms = wall_ms();
-    }
     all.push((own.to_owned(), now));
 }
 

@@ -25,6 +25,7 @@ use axum::routing::{delete, get, post};
 use serde_json::{Value, json};
 
 use super::long::{self, LongAnswers, Room};
+use super::names::RefusesPaths;
 use super::{HttpState, json_response, server_api};
 use crate::jobs::Jobs;
 use crate::jobs::look::Query;
@@ -76,6 +77,12 @@ impl ApiState {
         let room = self.long_answers.room(bytes).await;
         let message = "other long answers are still being read: ask again later";
         room.ok_or_else(|| Refusal::new(503, "overloaded", message))
+    }
+}
+
+impl RefusesPaths for ApiState {
+    fn bad_path(message: String) -> Response {
+        answer(Err(Refusal::bad(message)))
     }
 }
 

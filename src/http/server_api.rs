@@ -14,16 +14,14 @@ mod publish;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{FromRequestParts, Path};
-use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{get, post};
-use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::body::{CROWDED, NoBody};
+use super::names::RefusesPaths;
 use super::{HttpState, error, json_response};
 use crate::backplane::{Found, Refusal, Unavailable};
 use crate::limits::HTTP_BODY_TIMEOUT;
@@ -38,6 +36,12 @@ struct ApiState {
     http: HttpState,
     /// The author of messages without a key.
     robot: Arc<Robot>,
+}
+
+impl RefusesPaths for ApiState {
+    fn bad_path(message: String) -> Response {
+        *bad(&message)
+    }
 }
 
 /// The routes, behind their guard; the description is for everybody.
@@ -96,20 +100,6 @@ pub(super) fn for_dashboard(http: HttpState) -> Router<HttpState> {
         .route("/hooks", get(hooks::show))
         .route("/hooks/{hook}/deliveries", get(hooks::deliveries))
         .with_state(state)
-}
-
-/// The names in a path. One that is no text is refused like any other that is wrong.
-pub(super) struct Names<T>(pub(super) T);
-
-impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Names<T> {
-    type Rejection = Response;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
-        match Path::from_request_parts(parts, state).await {
-            Ok(Path(names)) => Ok(Self(names)),
-            Err(rejection) => Err(*bad(&rejection.body_text())),
-        }
-    }
 }
 
 fn canvas_id(text: &str) -> Result<CanvasId, Box<Response>> {

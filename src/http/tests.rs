@@ -24,13 +24,13 @@ use crate::protocol::ids::{ConnId, InstanceId};
 use crate::telemetry;
 
 /// Numbers and nothing else.
-struct Told {
+struct Fixed {
     id: InstanceId,
     /// What `stats` and `ready` answer.
     stats: Mutex<Result<Stats, Unavailable>>,
 }
 
-impl Instance for Told {
+impl Instance for Fixed {
     fn instance_id(&self) -> &InstanceId {
         &self.id
     }
@@ -48,7 +48,7 @@ impl Instance for Told {
     }
 }
 
-impl Lifecycle for Told {
+impl Lifecycle for Fixed {
     fn ready<'a>(&'a self) -> Answer<'a, ()> {
         std::future::ready(self.stats.lock().clone().map(|_| ())).boxed()
     }
@@ -97,7 +97,7 @@ impl RelayStatus for Status {
 
 struct Server {
     address: SocketAddr,
-    backplane: Arc<Told>,
+    backplane: Arc<Fixed>,
     status: Arc<Status>,
     monitor: Arc<Monitor>,
     _runtime: Runtime,
@@ -119,7 +119,7 @@ impl Server {
             ..Stats::default()
         };
         let id = InstanceId::parse("one").unwrap();
-        let backplane = Arc::new(Told {
+        let backplane = Arc::new(Fixed {
             id,
             stats: Mutex::new(Ok(stats)),
         });

@@ -12,7 +12,7 @@ use super::{
 /// # Errors
 /// Those of the store; then the whole transaction must be given up.
 pub(crate) fn apply<S: Store>(w: &mut Work<'_, S>, op: &Op) -> Res<Answer, S> {
-    if discards(w, op)?
+    if discards(op)
         && let Some(refusal) = sweep::backlog(w)?
     {
         return Ok(Answer::Refused(refusal));
@@ -62,17 +62,16 @@ pub(crate) fn apply<S: Store>(w: &mut Work<'_, S>, op: &Op) -> Res<Answer, S> {
     Ok(answer)
 }
 
-/// Whether it leaves rows to the sweeps, however little it deletes.
-fn discards<S: Store>(w: &mut Work<'_, S>, op: &Op) -> Res<bool, S> {
-    Ok(match op {
+/// Whether it leaves rows to the sweeps, however little it deletes. Of settings, `manage::configure` knows.
+fn discards(op: &Op) -> bool {
+    matches!(
+        op,
         Op::DeleteQueue(_)
-        | Op::Clear { .. }
-        | Op::Seek { .. }
-        | Op::DeleteGroup { .. }
-        | Op::Subscribe { .. } => true,
-        Op::Configure(given) => manage::begins_anew(w, given)?,
-        _ => false,
-    })
+            | Op::Clear { .. }
+            | Op::Seek { .. }
+            | Op::DeleteGroup { .. }
+            | Op::Subscribe { .. }
+    )
 }
 
 /// All steps or none: the store goes back to where it was if one can't be done. A duplicate can't fail it.

@@ -155,7 +155,8 @@ impl Counts {
         most: i64,
     ) -> Res<i64, S> {
         let to = (from.0 + 1, 0);
-        let (mut seen, mut theirs) = (0, 0);
+        let mut seen = 0;
+        let mut theirs = 0;
         let limit = COUNTED.min(self.left) + 1;
         w.store
             .each::<Message>(&from, &to, Order::Up, limit, &mut |message| {

@@ -13,16 +13,16 @@ use tokio::sync::Notify;
 
 use crate::limits::JOB_FILTERS;
 
-/// What is waited for: a queue, or [`ANY`]; a group, and a partition.
+/// What is waited for, by the hashes of its names. Those who wait for any queue have the hash of their filter in the place
+/// of the partition's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Wanted {
-    pub(crate) queue: u64,
+    /// `None`: any.
+    pub(crate) queue: Option<u64>,
     pub(crate) group: u64,
-    pub(crate) partition: u64,
+    /// `None`: any.
+    pub(crate) partition: Option<u64>,
 }
-
-/// Instead of a queue: whatever is committed.
-pub(crate) const ANY: u64 = 0;
 
 /// Who waits, by what for, and when something becomes due.
 #[derive(Debug, Default)]
@@ -32,13 +32,13 @@ pub(crate) struct Hub {
     alarm: Notify,
 }
 
-/// Those who wait for one queue, by group and partition.
-type Kinds = HashMap<(u64, u64), VecDeque<Arc<Waiter>>>;
+/// Those who wait for one queue, or for any, by group and partition.
+type Kinds = HashMap<(u64, Option<u64>), VecDeque<Arc<Waiter>>>;
 
 #[derive(Debug, Default)]
 struct State {
-    queues: HashMap<u64, Kinds>,
-    due: BTreeMap<u64, i64>,
+    queues: HashMap<Option<u64>, Kinds>,
+    due: BTreeMap<Option<u64>, i64>,
     count: usize,
 }
 
@@ -89,7 +89,8 @@ impl Hub {
     /// there are few kinds. Those of one kind take turns.
     pub(crate) fn may_wait(&self, wanted: &Wanted) -> bool {
         let state = self.state.lock();
-        let Some(kinds) = state.queues.get(&ANY).filter(|_| wanted.queue == ANY) else {
+        let any = wanted.queue.is_none();
+        let Some(kinds) = state.queues.get(&None).filter(|_| any) else {
             return true;
         };
         kinds.len() < JOB_FILTERS || kinds.contains_key(&(wanted.group, wanted.partition))
@@ -103,7 +104,7 @@ impl Hub {
         }
         let mut closer = false;
         for (queue, at) in wakes {
-            for queue in [queue, ANY] {
+            for queue in [Some(queue), None] {
                 if !state.queues.contains_key(&queue) {
                     continue;
                 }
@@ -122,7 +123,7 @@ impl Hub {
     /// One of each kind looks: a wake may have been lost.
     pub(crate) fn wake_all(&self) {
         let mut state = self.state.lock();
-        let queues: Vec<u64> = state.queues.keys().copied().collect();
+        let queues: Vec<_> = state.queues.keys().copied().collect();
         queues.into_iter().for_each(|queue| state.wake(queue));
     }
 
@@ -141,7 +142,7 @@ impl Hub {
     /// Wakes those whose time has come; gives when the next one comes.
     pub(crate) fn tick(&self, now: i64) -> Option<i64> {
         let mut state = self.state.lock();
-        let due: Vec<u64> = state
+        let due: Vec<_> = state
             .due
             .iter()
             .filter(|(_, at)| **at <= now)
@@ -162,7 +163,7 @@ impl Hub {
 
 impl State {
     /// One of each kind that waits for this queue.
-    fn wake(&mut self, queue: u64) {
+    fn wake(&mut self, queue: Option<u64>) {
         for waiters in self
             .queues
             .get_mut(&queue)
@@ -174,7 +175,7 @@ impl State {
     }
 
     /// Whether this is the first to come for the queue.
-    fn due_at(&mut self, queue: u64, at: i64) -> bool {
+    fn due_at(&mut self, queue: Option<u64>, at: i64) -> bool {
         let known = self.due.entry(queue).or_insert(i64::MAX);
         let closer = at < *known;
         *known = (*known).min(at);
@@ -242,9 +243,9 @@ mod tests {
 
     fn wanted(group: u64) -> Wanted {
         Wanted {
-            queue: 7,
+            queue: Some(7),
             group,
-            partition: 0,
+            partition: None,
         }
     }
 
@@ -256,7 +257,7 @@ mod tests {
     fn those_who_wait_for_any_queue_wait_in_few_ways() {
         let hub = Arc::<Hub>::default();
         let any = |group| Wanted {
-            queue: ANY,
+            queue: None,
             ..wanted(group)
         };
         let groups = 0..JOB_FILTERS as u64;
@@ -287,7 +288,8 @@ mod tests {
     #[test]
     fn who_leaves_without_having_looked_hands_the_wake_on() {
         let hub = Arc::<Hub>::default();
-        let (a, b) = (hub.enter(wanted(1)), hub.enter(wanted(1)));
+        let a = hub.enter(wanted(1));
+        let b = hub.enter(wanted(1));
         hub.wake([(7, 0)], 5);
         drop(a);
         assert!(is_woken(&b));
@@ -307,7 +309,7 @@ mod tests {
         assert_eq!(hub.tick(100), None);
         assert!(is_woken(&a));
         let any = hub.enter(Wanted {
-            queue: ANY,
+            queue: None,
             ..wanted(1)
         });
         hub.wake([(8, 0)], 5);

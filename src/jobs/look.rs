@@ -44,7 +44,7 @@ pub(crate) fn answer<S: Store>(w: &mut Work<'_, S>, query: &Query) -> Res<Answer
             let due = queue.is_some() || gone.is_some() || noted.is_some();
             Answer::Json(Value::Bool(due))
         }
-        Query::Version => Answer::Json(json!(w.totals()?.next_id)),
+        Query::Version => Answer::Json(json!(w.version()?)),
         Query::Hooks(version) => Answer::Hooks(Arc::new(telling::versions::read(w, *version)?)),
         Query::HooksDue => {
             let stored = telling::versions::read(w, None)?;

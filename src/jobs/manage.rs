@@ -4,12 +4,80 @@ use serde_json::json;
 
 use super::op::{Answer, Configure, Refusal, Start};
 use super::options::Options;
-use super::push::create;
 use super::removal::MARK_BYTES;
 use super::rows::{Gone, PartitionName, Queue, QueueName};
 use super::store::Store;
 use super::work::{ENDED, Res, Work, check_name};
 use super::{groups, sweep};
+use crate::limits;
+
+/// The queue of that name; one that nobody has configured gets the defaults.
+pub(crate) fn queue_for<S: Store>(w: &mut Work<'_, S>, name: &str) -> Res<Result<i64, Refusal>, S> {
+    if let Some(key) = found(w, name)? {
+        return Ok(Ok(key));
+    }
+    let given = Configure {
+        queue: name.to_owned(),
+        namespace: None,
+        task: None,
+        options: serde_json::Map::new(),
+    };
+    create(w, &given, Options::default())
+}
+
+/// The queue of that name. Somebody may have removed its row, and nothing else of it, from the store: then the rest goes,
+/// as if the queue was deleted, and the name is free.
+fn found<S: Store>(w: &mut Work<'_, S>, name: &str) -> Res<Option<i64>, S> {
+    let Some(key) = w.queue_key(name)? else {
+        return Ok(None);
+    };
+    if w.see_queue(key)?.is_some() {
+        return Ok(Some(key));
+    }
+    w.free_name(name)?;
+    gone(w, 0, key, 0)?;
+    // Nobody knows how many bytes it had.
+    w.count_again()?;
+    Ok(None)
+}
+
+fn create<S: Store>(
+    w: &mut Work<'_, S>,
+    given: &Configure,
+    options: Options,
+) -> Res<Result<i64, Refusal>, S> {
+    if w.totals()?.queues >= limits::JOB_QUEUES {
+        return Ok(Err(Refusal::full(format!(
+            "there are {} queues already: that is the most; delete one",
+            limits::JOB_QUEUES
+        ))));
+    }
+    w.totals()?.queues += 1;
+    let key = w.next_id()?;
+    let now = w.now;
+    w.add_queue(Queue {
+        key,
+        name: given.queue.clone(),
+        namespace: given.namespace.clone().unwrap_or_default(),
+        task: given.task.clone().unwrap_or_default(),
+        options,
+        created_at: now,
+        cleared: 0,
+        partitions: 0,
+        messages: 0,
+        kept: 0,
+        bytes: 0,
+        marks: 0,
+        dead: 0,
+        other_bytes: 0,
+        pushed: 0,
+        completed: 0,
+        failed: 0,
+        dropped: 0,
+        timings: Vec::new(),
+    })?;
+    Ok(Ok(key))
+}
 
 /// What a queue has, and what it is to have.
 struct Change {
@@ -20,7 +88,7 @@ struct Change {
 }
 
 impl Change {
-    /// All groups begin anew then.
+    /// All groups begin anew then, and what they have is left to the sweeps.
     fn begins_anew(&self) -> bool {
         self.known.is_some() && self.options.fifo != self.before.fifo
     }
@@ -34,7 +102,7 @@ fn change<S: Store>(w: &mut Work<'_, S>, given: &Configure) -> Res<Result<Change
     if let Err(refusal) = named {
         return Ok(Err(refusal));
     }
-    let known = w.queue_key(&given.queue)?;
+    let known = found(w, &given.queue)?;
     let (before, messages) = match known {
         Some(key) => w
             .see_queue(key)?
@@ -56,17 +124,17 @@ fn change<S: Store>(w: &mut Work<'_, S>, given: &Configure) -> Res<Result<Change
     }))
 }
 
-/// Whether a queue's groups begin anew with these settings: then what they have is left to the sweeps.
-pub(crate) fn begins_anew<S: Store>(w: &mut Work<'_, S>, given: &Configure) -> Res<bool, S> {
-    Ok(change(w, given)?.is_ok_and(|it| it.begins_anew()))
-}
-
 /// A queue gets these settings; those that are not given stay, or are the defaults of a new one.
 pub(crate) fn configure<S: Store>(w: &mut Work<'_, S>, given: &Configure) -> Res<Answer, S> {
     let change = match change(w, given)? {
         Ok(change) => change,
         Err(refusal) => return Ok(Answer::Refused(refusal)),
     };
+    if change.begins_anew()
+        && let Some(refusal) = sweep::backlog(w)?
+    {
+        return Ok(Answer::Refused(refusal));
+    }
     let options = change.options;
     let key = match change.known {
         Some(key) => key,
@@ -123,14 +191,17 @@ pub(crate) fn delete<S: Store>(w: &mut Work<'_, S>, name: &str) -> Res<Answer, S
         let message = format!("there is no queue {name}");
         return Ok(Answer::Refused(Refusal::not_found(message)));
     };
-    let bytes = w.see_queue(key)?.map_or(0, |row| row.bytes);
-    w.flush()?;
-    w.store.delete::<QueueName>(&(name.to_owned(),))?;
-    w.store.delete::<Queue>(&(key,))?;
-    let totals = w.totals()?;
-    totals.queues -= 1;
-    totals.bytes -= bytes;
-    gone(w, 0, key, 0)?;
+    if found(w, name)?.is_some() {
+        let bytes = w.see_queue(key)?.map_or(0, |row| row.bytes);
+        w.flush()?;
+        // Before its rows go: they may be what the totals are counted from.
+        let totals = w.totals()?;
+        totals.queues -= 1;
+        totals.bytes -= bytes;
+        w.free_name(name)?;
+        w.store.delete::<Queue>(&(key,))?;
+        gone(w, 0, key, 0)?;
+    }
     w.flush()?;
     w.forget();
     Ok(Answer::Json(

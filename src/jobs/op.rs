@@ -195,8 +195,8 @@ pub(crate) struct Queued {
     pub(crate) id: i64,
     pub(crate) partition: i64,
     pub(crate) partition_tag: i64,
-    /// Its place among all messages that its partition ever had; of a duplicate that is gone: 0.
-    pub(crate) position: i64,
+    /// Its place among all messages that its partition ever had; `None` of a duplicate that is gone.
+    pub(crate) position: Option<i64>,
     /// Messages in the queue that are not completed, this one included.
     pub(crate) depth: i64,
 }

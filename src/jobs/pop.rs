@@ -1,8 +1,8 @@
 //! Popping: which partition has its turn, and which of its messages are leased.
 
 use super::fifo::{self, Spot};
+use super::manage::queue_for;
 use super::op::{Answer, Delivered, LeaseId, PopRequest, Popped, Refusal, Source, Start};
-use super::push::queue_for;
 use super::rows::{Group, Queue, Turn};
 use super::store::Store;
 use super::work::{Res, Work, standing};

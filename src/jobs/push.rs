@@ -1,10 +1,10 @@
 //! Pushing: each item is queued, a duplicate, or refused by itself.
 
 use super::fifo::due_of;
-use super::op::{Configure, DEFAULT_PARTITION, PushItem, Pushed, Queued, Refusal};
-use super::options::{MAX_PRIORITY, Options};
+use super::op::{DEFAULT_PARTITION, PushItem, Pushed, Queued, Refusal};
+use super::options::MAX_PRIORITY;
 use super::removal::{self, Known, known};
-use super::rows::{Message, Named, Partition, Queue};
+use super::rows::{Message, Named, Partition};
 use super::store::Store;
 use super::work::{Res, Work, check_name, digest, placed, standing, tag};
 use super::{manage, unordered};
@@ -36,7 +36,7 @@ pub(crate) fn push_one<S: Store>(
     if let Err(refusal) = check(item) {
         return Ok(Err(refusal));
     }
-    let queue = match queue_for(w, &item.queue)? {
+    let queue = match manage::queue_for(w, &item.queue)? {
         Ok(queue) => queue,
         Err(refusal) => return Ok(Err(refusal)),
     };
@@ -97,19 +97,19 @@ pub(crate) fn push_one<S: Store>(
         // No group knows it yet; whoever waits becomes one.
         w.wake(super::work::hash(&item.queue), 0);
     }
-    let queued = queued(w, queue, partition, name, id, seq)?;
+    let queued = queued(w, queue, partition, name, id, Some(seq))?;
     Ok(Ok(Pushed::Queued(queued)))
 }
 
-/// The number and the place of the message that has the name, if it can't be pushed again yet.
+/// The number of the message that has the name, if it can't be pushed again yet, and its place while it is there.
 fn duplicate<S: Store>(
     w: &mut Work<'_, S>,
     partition: i64,
     name: &str,
-) -> Res<Option<(i64, i64)>, S> {
+) -> Res<Option<(i64, Option<i64>)>, S> {
     Ok(match known(w, partition, name)? {
-        Some(Known::There(message)) => Some((message.id, message.seq)),
-        Some(Known::Gone { id, until }) if until > w.now => Some((id, 0)),
+        Some(Known::There(message)) => Some((message.id, Some(message.seq))),
+        Some(Known::Gone { id, until }) if until > w.now => Some((id, None)),
         _ => None,
     })
 }
@@ -262,61 +262,6 @@ fn check(item: &PushItem) -> Result<(), Refusal> {
     }
 }
 
-/// The queue of that name; one that nobody has configured gets the defaults.
-pub(crate) fn queue_for<S: Store>(w: &mut Work<'_, S>, name: &str) -> Res<Result<i64, Refusal>, S> {
-    if let Some(key) = w.queue_key(name)? {
-        return Ok(Ok(key));
-    }
-    create(
-        w,
-        &Configure {
-            queue: name.to_owned(),
-            namespace: None,
-            task: None,
-            options: serde_json::Map::new(),
-        },
-        Options::default(),
-    )
-}
-
-pub(crate) fn create<S: Store>(
-    w: &mut Work<'_, S>,
-    given: &Configure,
-    options: Options,
-) -> Res<Result<i64, Refusal>, S> {
-    if w.totals()?.queues >= limits::JOB_QUEUES {
-        return Ok(Err(Refusal::full(format!(
-            "there are {} queues already: that is the most; delete one",
-            limits::JOB_QUEUES
-        ))));
-    }
-    w.totals()?.queues += 1;
-    let key = w.next_id()?;
-    let now = w.now;
-    w.add_queue(Queue {
-        key,
-        name: given.queue.clone(),
-        namespace: given.namespace.clone().unwrap_or_default(),
-        task: given.task.clone().unwrap_or_default(),
-        options,
-        created_at: now,
-        cleared: 0,
-        partitions: 0,
-        messages: 0,
-        kept: 0,
-        bytes: 0,
-        marks: 0,
-        dead: 0,
-        other_bytes: 0,
-        pushed: 0,
-        completed: 0,
-        failed: 0,
-        dropped: 0,
-        timings: Vec::new(),
-    })?;
-    Ok(Ok(key))
-}
-
 fn add_partition<S: Store>(
     w: &mut Work<'_, S>,
     queue: i64,
@@ -408,7 +353,7 @@ fn queued<S: Store>(
     partition: i64,
     name: String,
     id: i64,
-    position: i64,
+    position: Option<i64>,
 ) -> Res<Queued, S> {
     let depth = w.see_queue(queue)?.map_or(0, |row| row.messages - row.kept);
     let partition_tag = w.see_partition(partition)?.map_or(0, |row| row.tag);

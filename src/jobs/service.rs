@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use super::hub::{ANY, Hub, Ticket, Wanted};
+use super::hub::{Hub, Ticket, Wanted};
 use super::look::Query;
 use super::op::{Answer, LeaseId, Op, PopRequest, Popped, Refusal, Source, Sweep};
 use super::status;
@@ -156,7 +156,10 @@ impl Jobs {
 
     fn note(&self, popped: &Popped) {
         let Some(lease) = popped.lease else { return };
-        let until = popped.messages.first().map_or(0, |message| message.until);
+        // There is no lease of nothing.
+        let Some(until) = popped.messages.first().map(|message| message.until) else {
+            return;
+        };
         let now = self.now_ms();
         let mut leases = self.leases.lock();
         if leases.len() >= MOST_LEASES {
@@ -273,15 +276,10 @@ async fn wait(ticket: &Ticket, next_at: Option<i64>, deadline: Instant) {
 
 fn wanted(request: &PopRequest) -> Wanted {
     let (queue, partition) = match &request.from {
-        Source::Queue { queue, partition } => (
-            hash(queue),
-            partition
-                .as_deref()
-                .map_or(0, |partition| hash(partition).max(1)),
-        ),
+        Source::Queue { queue, partition } => (Some(hash(queue)), partition.as_deref().map(hash)),
         Source::Filter { namespace, task } => {
             let text = format!("{namespace:?}/{task:?}");
-            (ANY, hash(&text))
+            (None, Some(hash(&text)))
         }
     };
     Wanted {

@@ -7,6 +7,7 @@ mod by_hand;
 mod deliveries;
 mod groups;
 mod leases;
+mod lost;
 mod managing;
 mod names_of_ours;
 mod older;
@@ -27,7 +28,7 @@ use super::op::{
     AckItem, Acked, Answer, Configure, DEFAULT_GROUP, Delivered, LeaseId, Op, PopRequest, Popped,
     PushItem, Pushed, Refusal, Settled, Source, Start, Sweep, Verdict,
 };
-use super::rows::{Row, Totals};
+use super::rows::{Queue, QueueName, Row, Totals};
 use super::store::Store;
 use super::work::{Effects, Work, partition_id};
 use crate::limits::JobLimits;
@@ -70,6 +71,10 @@ trait World {
     /// Rows of every table.
     fn rows(&self) -> usize;
     fn bytes(&self) -> i64;
+    /// Somebody removes the row of a queue, and nothing else of it.
+    fn lose_queue(&mut self, name: &str);
+    /// Somebody removes the row that all queues share.
+    fn lose_totals(&mut self);
 }
 
 impl<S: Store> World for Bench<S>
@@ -149,6 +154,17 @@ where
     fn bytes(&self) -> i64 {
         let totals: Option<Totals> = self.store.get(&(0,)).unwrap();
         totals.map_or(0, |totals| totals.bytes)
+    }
+
+    fn lose_queue(&mut self, name: &str) {
+        let found: Option<QueueName> = self.store.get(&(name.to_owned(),)).unwrap();
+        assert!(self.store.delete::<Queue>(&(found.unwrap().key,)).unwrap());
+        self.store.commit().unwrap();
+    }
+
+    fn lose_totals(&mut self) {
+        assert!(self.store.delete::<Totals>(&(0,)).unwrap());
+        self.store.commit().unwrap();
     }
 }
 

@@ -2,6 +2,7 @@
 //! commit.
 
 mod partitions;
+mod totals;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -23,14 +24,6 @@ struct Held<T> {
     row: T,
     dirty: bool,
 }
-
-/// Of a store that nobody has used.
-const NO_TOTALS: Totals = Totals {
-    zero: 0,
-    next_id: 1,
-    queues: 0,
-    bytes: 0,
-};
 
 pub(crate) struct Work<'a, S: Store> {
     pub(crate) store: &'a mut S,
@@ -112,34 +105,6 @@ impl<'a, S: Store> Work<'a, S> {
         self.cursors.clear();
     }
 
-    pub(crate) fn totals(&mut self) -> Res<&mut Totals, S> {
-        let held = match self.totals.take() {
-            Some(held) => held,
-            None => Held {
-                row: self.store.get(&(0,))?.unwrap_or(NO_TOTALS),
-                dirty: false,
-            },
-        };
-        let held = self.totals.insert(held);
-        held.dirty = true;
-        Ok(&mut held.row)
-    }
-
-    /// The bytes of all queues, to be looked at.
-    pub(crate) fn bytes(&mut self) -> Res<i64, S> {
-        match &self.totals {
-            Some(held) => Ok(held.row.bytes),
-            None => Ok(self.store.get::<Totals>(&(0,))?.map_or(0, |row| row.bytes)),
-        }
-    }
-
-    /// A number that nothing else has, larger than all before.
-    pub(crate) fn next_id(&mut self) -> Res<i64, S> {
-        let totals = self.totals()?;
-        totals.next_id += 1;
-        Ok(totals.next_id - 1)
-    }
-
     /// A name for the message at that place.
     pub(crate) fn fresh_name(&mut self, seq: i64) -> String {
         let salt = match self.salt {
@@ -161,6 +126,13 @@ impl<'a, S: Store> Work<'a, S> {
         let key = row.map(|row| row.key);
         self.names.insert(name.to_owned(), key);
         Ok(key)
+    }
+
+    /// No queue has the name.
+    pub(crate) fn free_name(&mut self, name: &str) -> Res<(), S> {
+        self.store.delete::<QueueName>(&(name.to_owned(),))?;
+        self.names.insert(name.to_owned(), None);
+        Ok(())
     }
 
     /// The queue, to be changed; it is written back at the end.

@@ -55,7 +55,7 @@ impl Present {
 
 /// A message about a client for everyone else.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct Notice {
     /// About whom.
     pub client: ClientId,
     /// Which slot of the latest-wins lane it has.
@@ -84,7 +84,7 @@ pub struct Roster {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Applied {
     /// It was the next one: tell these.
-    Told(Vec<Told>),
+    Notices(Vec<Notice>),
     /// It is part of the copy already.
     Old,
     /// One before it was missed: the table must be read again.
@@ -202,17 +202,17 @@ impl Roster {
             PresenceChange::Set(member) => self.set(member, &mut told),
             PresenceChange::Gone { client, reason } => self.gone(&client, reason, &mut told),
         }
-        Applied::Told(told)
+        Applied::Notices(told)
     }
 
     /// Replaces the copy by a table that may be older; what differs is told.
-    pub fn replace(&mut self, table: PresenceTable) -> Vec<Told> {
+    pub fn replace(&mut self, table: PresenceTable) -> Vec<Notice> {
         self.version = table.version;
         self.reload(table).unwrap_or_default()
     }
 
     /// Replaces the copy by the table read again; what differs is told. `None` if the copy is younger.
-    pub fn reload(&mut self, table: PresenceTable) -> Option<Vec<Told>> {
+    pub fn reload(&mut self, table: PresenceTable) -> Option<Vec<Notice>> {
         let PresenceTable { version, members } = table;
         if version < self.version {
             return None;
@@ -235,12 +235,12 @@ impl Roster {
         Some(told)
     }
 
-    fn set(&mut self, member: Member, told: &mut Vec<Told>) {
+    fn set(&mut self, member: Member, told: &mut Vec<Notice>) {
         let version = self.version;
         let told_before = told.len();
         let client = member.client.clone();
         let mut tell = |lane, frame| {
-            told.push(Told {
+            told.push(Notice {
                 client: client.clone(),
                 lane,
                 frame,
@@ -281,7 +281,7 @@ impl Roster {
         }
     }
 
-    fn gone(&mut self, client: &ClientId, reason: LeaveReason, told: &mut Vec<Told>) {
+    fn gone(&mut self, client: &ClientId, reason: LeaveReason, told: &mut Vec<Notice>) {
         self.lists.changed(client, Some(reason));
         if let Some(present) = self.present.remove(client) {
             Self::count(&mut self.here, &present.member, false);
@@ -289,7 +289,7 @@ impl Roster {
                 self.numbers.give_back(number);
             }
             let frame = user_disconnected(client, reason);
-            told.push(Told {
+            told.push(Notice {
                 client: client.clone(),
                 lane: Latest::Roster,
                 frame,

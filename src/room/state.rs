@@ -11,7 +11,7 @@ use super::catch_up::Step;
 use super::cursors::Pointers;
 use super::inbox::{Event, Retry};
 use super::parts::Wanted;
-use super::presence::{Roster, Told};
+use super::presence::{Notice, Roster};
 use super::{Link, Settings, conn_of};
 use crate::backplane::{
     Author, Delivery, End, Entry, LogBatch, Outcome, Read, Refusal, Unavailable,
@@ -137,7 +137,7 @@ pub struct State<L> {
     /// Welcomes that are due.
     arrived: Vec<Arrival>,
     /// What members have not been told yet.
-    told: Vec<Told>,
+    told: Vec<Notice>,
     roster: Roster,
     early: Early,
     /// For whom the canvas is being opened.

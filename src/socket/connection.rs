@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -129,8 +129,8 @@ pub struct Peer {
     pub(super) out: Arc<Outbound>,
     room: OnceLock<Arc<Handle<Peer>>>,
     pub(super) in_flight: AtomicU32,
-    /// The highest committed op at the welcome, plus one; 0 before it.
-    welcomed: AtomicU64,
+    /// The highest committed op at the welcome. There is one welcome.
+    welcomed: OnceLock<u64>,
     pub(super) session: Session,
     features: Features,
     deflate: bool,
@@ -146,7 +146,6 @@ impl Peer {
         address: Option<IpAddr>,
     ) -> Self {
         let in_flight = AtomicU32::new(0);
-        let welcomed = AtomicU64::new(0);
         Self {
             session: Session::new(grant),
             features,
@@ -156,7 +155,7 @@ impl Peer {
             out,
             room: OnceLock::new(),
             in_flight,
-            welcomed,
+            welcomed: OnceLock::new(),
         }
     }
 
@@ -171,7 +170,7 @@ impl Peer {
 
     /// The highest committed op at the welcome; `None` before it.
     pub(super) fn acked_op(&self) -> Option<u64> {
-        self.welcomed.load(Ordering::Acquire).checked_sub(1)
+        self.welcomed.get().copied()
     }
 
     /// Ops that wait for their answer.

@@ -31,27 +31,30 @@ pub struct Outbox {
     refused: usize,
     closed: bool,
     encoding: Encoding,
-    parted: Parted,
+    parted: Option<Parted>,
 }
 
 /// Where the one frame is that stands on the ordered lane in pieces.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Parted {
     /// Frames before it.
     before: usize,
-    /// Its pieces; 0: there is no such frame.
+    /// Its pieces that are still there, and there is one.
     pieces: usize,
     /// The socket has some of them.
     begun: bool,
 }
 
 impl Parted {
-    /// The first on the lane was sent.
-    fn sent_one(&mut self) {
-        match self.before {
-            0 => (self.pieces, self.begun) = (self.pieces - 1, true),
-            _ => self.before -= 1,
+    /// The first on the lane was sent. What is left of the frame.
+    fn after_one(mut self) -> Option<Self> {
+        if self.before > 0 {
+            self.before -= 1;
+            return Some(self);
         }
+        self.pieces -= 1;
+        self.begun = true;
+        (self.pieces > 0).then_some(self)
     }
 }
 
@@ -69,7 +72,7 @@ impl Outbox {
             refused: 0,
             closed: false,
             encoding: Encoding::Json,
-            parted: Parted::default(),
+            parted: None,
         }
     }
 
@@ -122,14 +125,14 @@ impl Outbox {
         if self.closed {
             return;
         }
-        if pieces.len() < 2 || self.parted.pieces > 0 {
+        if pieces.len() < 2 || self.parted.is_some() {
             return self.append(Bytes::from(pieces.concat()));
         }
-        self.parted = Parted {
+        self.parted = Some(Parted {
             before: self.ordered.len(),
             pieces: pieces.len(),
             begun: false,
-        };
+        });
         pieces.into_iter().for_each(|piece| self.append(piece));
     }
 
@@ -223,9 +226,7 @@ impl Outbox {
             }
             taken -= front.len();
             self.ordered.pop_front();
-            if self.parted.pieces > 0 {
-                self.parted.sent_one();
-            }
+            self.parted = self.parted.take().and_then(Parted::after_one);
         }
         self.sent = taken;
         if self.ordered.is_empty() {
@@ -256,15 +257,11 @@ impl Outbox {
 
     /// How many belong to the frame that has begun to be sent.
     fn begun(&self) -> usize {
-        let Parted {
-            before,
-            pieces,
-            begun,
-        } = self.parted;
-        match before == 0 && pieces > 0 {
-            true if begun || self.sent > 0 => pieces,
-            true => 0,
-            false => usize::from(self.sent > 0),
+        let some = self.sent > 0;
+        match self.parted.as_ref().filter(|parted| parted.before == 0) {
+            Some(parted) if parted.begun || some => parted.pieces,
+            Some(_) => 0,
+            None => usize::from(some),
         }
     }
 

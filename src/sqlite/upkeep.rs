@@ -219,8 +219,7 @@ impl Upkeep {
         self.dead.retain(|dead| {
             let there = peers.iter().any(|peer| peer.number == dead.number);
             if !there {
-                locks::remove(&dead.wake_path);
-                locks::remove(&dead.lock_path);
+                locks::remove_with_socket(&dead.lock_path);
             }
             there
         });

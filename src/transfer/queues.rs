@@ -51,7 +51,8 @@ pub fn queues(redis: &RedisTool) -> anyhow::Result<Option<Vec<QueueNumbers>>> {
 fn read(rows: &ToolRows) -> Result<Vec<QueueNumbers>, Failed> {
     let mut names = BTreeMap::new();
     each::<QueueName>(rows, |name| _ = names.insert(name.key, name.name))?;
-    let (mut out, mut unread) = (BTreeMap::<_, i64>::new(), BTreeMap::<_, i64>::new());
+    let mut out = BTreeMap::<_, i64>::new();
+    let mut unread = BTreeMap::<_, i64>::new();
     each::<Group>(rows, |group| {
         *out.entry(group.queue).or_default() += group.out
     })?;
@@ -97,8 +98,8 @@ fn oldest(rows: &ToolRows, queue: i64, left: &mut usize) -> Result<Option<i64>, 
         let from = (partition.key, i64::MIN);
         let to = (partition.key + 1, i64::MIN);
         if let Some(first) = rows.first::<Message>(&from, &to)? {
-            let before = oldest.unwrap_or(i64::MAX);
-            oldest = Some(first.created_at.min(before));
+            let at = first.created_at;
+            oldest = Some(oldest.map_or(at, |before: i64| before.min(at)));
         }
     }
     Ok(oldest)

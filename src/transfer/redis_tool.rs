@@ -212,7 +212,8 @@ impl RedisTool {
     /// # Errors
     /// Where Redis does not say.
     pub fn canvases(&self) -> anyhow::Result<Vec<CanvasId>> {
-        let (mut all, mut after) = (Vec::new(), String::new());
+        let mut all = Vec::new();
+        let mut after = String::new();
         loop {
             let names = self
                 .runtime
@@ -294,7 +295,8 @@ fn name(tool: &str) -> String {
 
 fn told(one: &Registered) -> String {
     let name = one.name.as_deref().unwrap_or("one without a name");
-    format!("{name} (pid {})", one.pid.unwrap_or(0))
+    let pid = one.pid.map(|pid| format!(" (pid {pid})"));
+    format!("{name}{}", pid.unwrap_or_default())
 }
 
 /// A canvas in Redis that is followed.

@@ -40,7 +40,8 @@ pub fn to_file(redis: &RedisTool, file: Option<&Path>, epochs: Epochs) -> anyhow
         }
         None => None,
     };
-    let (mut carried, mut hashes) = (Carried::default(), Vec::new());
+    let mut carried = Carried::default();
+    let mut hashes = Vec::new();
     for id in redis.canvases()? {
         let Some(copy) = redis.canvas(&id)? else {
             continue;

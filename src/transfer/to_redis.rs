@@ -151,7 +151,8 @@ struct Moving<'a> {
 impl Moving<'_> {
     fn all(&self) -> anyhow::Result<Carried> {
         let mut carried = Carried::default();
-        let (mut waiting, mut bytes) = (Vec::new(), 0);
+        let mut waiting = Vec::new();
+        let mut bytes = 0;
         for (key, id) in self.export.canvases()? {
             let mut contents = self.export.canvas(key)?;
             if self.anew {

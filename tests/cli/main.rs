@@ -12,6 +12,8 @@ mod redis;
 #[path = "../support/redis_server.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]
 mod redis_server;
+#[path = "../support/served.rs"]
+mod served;
 mod unharmed;
 mod usage;
 

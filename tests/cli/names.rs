@@ -1,15 +1,14 @@
 //! `--db` is a path, whatever SQLite would make of it; and whose file it is, is said.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use super::served::Served;
 use super::{output_of, scumble, stderr, stdout};
 
 /// Has a relay make the file, and ends it.
@@ -17,21 +16,11 @@ fn made_by_a_relay(folder: &Path, db: &str, prepare: impl Fn(&mut Command)) -> S
     let mut command = scumble();
     command
         .args(["serve", "--listen=127.0.0.1:0", "--db", db])
-        .current_dir(folder)
-        .stderr(Stdio::piped());
+        .current_dir(folder);
     prepare(&mut command);
-    let mut relay = command.spawn().unwrap();
-    let mut lines = BufReader::new(relay.stderr.take().unwrap()).lines();
-    let mut log = String::new();
-    let ready = lines.by_ref().map_while(Result::ok).any(|line| {
-        log.push_str(&line);
-        line.contains("ready on")
-    });
-    if ready {
-        kill_process(Pid::from_child(&relay), Signal::TERM).unwrap();
-        lines.for_each(drop);
-    }
-    let status = relay.wait().unwrap();
+    let relay = Served::start(&mut command);
+    let ready = relay.address.is_some();
+    let (status, log) = relay.end();
     assert_eq!(status.success(), ready, "{log}");
     log
 }
@@ -144,29 +133,19 @@ fn a_process_that_runs_as_another_user_than_the_owner_is_named() {
     }
     let folder = TempDir::new().unwrap();
     let db = folder.path().join("relay.db");
-    let mut relay = scumble()
-        .args(["serve", "--listen=127.0.0.1:0", "--db"])
-        .arg(&db)
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(relay.stderr.take().unwrap()).lines();
-    assert!(
-        lines
-            .by_ref()
-            .map_while(Result::ok)
-            .any(|line| line.contains("ready on"))
+    let mut command = scumble();
+    let relay = Served::start(
+        command
+            .args(["serve", "--listen=127.0.0.1:0", "--db"])
+            .arg(&db),
     );
+    assert!(relay.address.is_some());
+    let id = relay.id();
     chown(&db, Some(5_001), Some(5_001)).unwrap();
     let doctor = output_of(scumble().arg("doctor").arg("--db").arg(&db));
-    kill_process(Pid::from_child(&relay), Signal::TERM).unwrap();
-    lines.for_each(drop);
-    relay.wait().unwrap();
+    relay.end();
     let told = stdout(&doctor);
-    let finding = format!(
-        "(pid {}) runs as user 0, and the database belongs to user 5001",
-        relay.id()
-    );
+    let finding = format!("(pid {id}) runs as user 0, and the database belongs to user 5001");
     assert!(told.contains(&finding), "{told}");
     assert!(told.contains("chown USER: DB*"), "{told}");
 }

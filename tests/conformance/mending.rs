@@ -9,7 +9,7 @@ use scumble::protocol::ids::CanvasId;
 use serde_json::{Value, json};
 
 use crate::cluster::Options;
-use crate::harness::{Relay, Seat, eventually};
+use crate::harness::{Client, Relay, Seat, eventually};
 use crate::recorder::Recorder;
 use crate::replicated::Replicated;
 
@@ -19,6 +19,37 @@ fn object(id: &str) -> Value {
 
 fn seat(relay: &Relay<Replicated>, instance: usize) -> Seat {
     relay.seat_with(instance, "board", Recorder::starting_over())
+}
+
+/// Somebody at each of the first instances, who has put an object on the canvas: "a", "b" and so on.
+fn authors<const N: usize>(relay: &Relay<Replicated>) -> [(Seat, Client); N] {
+    let mut authors = std::array::from_fn(|instance| {
+        let seat = seat(relay, instance);
+        let client = seat.client(["ada", "ben"][instance]);
+        (seat, client)
+    });
+    for ((seat, client), id) in authors.iter_mut().zip(["a", "b"]) {
+        seat.ask(client, &object(id));
+    }
+    authors
+}
+
+/// How often the author was answered for the message of that number.
+fn answers(seat: &Seat, client: &Client, number: u64) -> usize {
+    let key = (client.author.conn, number);
+    seat.recorder
+        .look(|seen| seen.ended.get(&key).map_or(0, Vec::len))
+}
+
+/// Commits an object in a batch that no replica has.
+fn send_unreplicated(relay: &Relay<Replicated>, seat: &Seat, client: &mut Client, id: &str) {
+    let outside = link(relay);
+    let before = last(relay, &outside);
+    relay.cluster().engine.set_replicates(false);
+    seat.send(client, &object(id));
+    eventually("a batch that no replica has", || {
+        (last(relay, &outside) == before + 1).then_some(())
+    });
 }
 
 /// The last batch of the canvas that the engine has.
@@ -46,9 +77,7 @@ fn objects(seat: &Seat) -> Vec<String> {
 fn what_was_answered_is_not_committed_again_where_it_was_lost() {
     let relay = Relay::<Replicated>::start();
     let engine = &relay.cluster().engine;
-    let board = seat(&relay, 0);
-    let mut ada = board.client("ada");
-    board.ask(&mut ada, &object("a"));
+    let [(board, mut ada)] = authors(&relay);
     engine.set_replicates(false);
     let forget = 1_000;
     engine.set_trouble(Trouble {
@@ -62,20 +91,14 @@ fn what_was_answered_is_not_committed_again_where_it_was_lost() {
     eventually("what is left", || {
         (objects(&board) == ["a", "c"]).then_some(())
     });
-    let answers = board.recorder.look(|seen| {
-        let of_second = seen.ended.get(&(ada.author.conn, 2));
-        of_second.cloned().unwrap_or_default()
-    });
-    assert_eq!(answers.len(), 1, "{answers:?}");
+    assert_eq!(answers(&board, &ada, 2), 1);
 }
 
 /// Whoever comes to a canvas whose keys are gone waits until those put it back who have it.
 #[test]
 fn a_canvas_that_is_gone_is_not_begun_anew_beside_a_copy() {
     let relay = Relay::<Replicated>::start();
-    let here = seat(&relay, 0);
-    let mut ada = here.client("ada");
-    here.ask(&mut ada, &object("a"));
+    let [(here, mut ada)] = authors(&relay);
     relay.cluster().engine.lose("board", true);
     let there = seat(&relay, 1);
     assert_eq!(objects(&there), ["a"]);
@@ -91,10 +114,7 @@ fn a_canvas_that_is_gone_is_not_begun_anew_beside_a_copy() {
 fn a_copy_that_lags_is_not_what_is_put_back() {
     let relay = Relay::<Replicated>::start();
     let engine = &relay.cluster().engine;
-    let (here, there) = (seat(&relay, 0), seat(&relay, 1));
-    let (mut ada, mut ben) = (here.client("ada"), there.client("ben"));
-    here.ask(&mut ada, &object("a"));
-    there.ask(&mut ben, &object("b"));
+    let [(here, mut ada), (there, mut ben)] = authors(&relay);
     engine.hold_back("instance-2", true);
     here.ask(&mut ada, &object("c"));
     engine.lose("board", true);
@@ -115,10 +135,7 @@ fn a_copy_that_lags_is_not_what_is_put_back() {
 fn a_copy_that_lacks_something_waits_for_one_that_has_it_and_is_slow() {
     let relay = Relay::<Replicated>::start();
     let engine = &relay.cluster().engine;
-    let (here, there) = (seat(&relay, 0), seat(&relay, 1));
-    let (mut ada, mut ben) = (here.client("ada"), there.client("ben"));
-    here.ask(&mut ada, &object("a"));
-    there.ask(&mut ben, &object("b"));
+    let [(here, mut ada), (there, mut ben)] = authors(&relay);
     engine.hold_back("instance-2", true);
     here.ask(&mut ada, &object("c"));
     engine.drop_held("instance-2");
@@ -143,9 +160,8 @@ fn a_copy_that_lacks_something_waits_for_one_that_has_it_and_is_slow() {
 fn a_canvas_that_was_begun_anew_meanwhile_is_read_anew() {
     let relay = Relay::<Replicated>::start();
     let engine = &relay.cluster().engine;
-    let here = seat(&relay, 0);
-    let mut ada = here.client("ada");
-    for id in ["a", "b", "c", "d"] {
+    let [(here, mut ada)] = authors(&relay);
+    for id in ["b", "c", "d"] {
         here.ask(&mut ada, &object(id));
     }
     engine.cut_off("instance-1", true);
@@ -168,17 +184,8 @@ fn what_was_not_told_when_the_canvas_was_put_back_is_committed_again() {
         ..Options::default()
     });
     let engine = &relay.cluster().engine;
-    let (here, there) = (seat(&relay, 0), seat(&relay, 1));
-    let (mut ada, mut ben) = (here.client("ada"), there.client("ben"));
-    here.ask(&mut ada, &object("a"));
-    there.ask(&mut ben, &object("b"));
-    let outside = link(&relay);
-    let before = last(&relay, &outside);
-    engine.set_replicates(false);
-    here.send(&mut ada, &object("c"));
-    eventually("a batch that no replica has", || {
-        (last(&relay, &outside) == before + 1).then_some(())
-    });
+    let [(here, mut ada), (there, mut ben)] = authors(&relay);
+    send_unreplicated(&relay, &here, &mut ada, "c");
     engine.lose("board", true);
     let third = seat(&relay, 2);
     assert_eq!(objects(&third), ["a", "b"], "nobody else was told of more");
@@ -188,11 +195,7 @@ fn what_was_not_told_when_the_canvas_was_put_back_is_committed_again() {
         let see = |seat| objects(seat) == ["a", "b", "c", "d"];
         (see(&here) && see(&there) && see(&third)).then_some(())
     });
-    let answers = here.recorder.look(|seen| {
-        let of_second = seen.ended.get(&(ada.author.conn, 2));
-        of_second.cloned().unwrap_or_default()
-    });
-    assert_eq!(answers.len(), 1, "{answers:?}");
+    assert_eq!(answers(&here, &ada, 2), 1);
 }
 
 /// The link breaks while a batch waits for a replica. Whoever reads it then has not been told that a replica has it.
@@ -203,22 +206,14 @@ fn what_no_replica_has_is_not_answered_after_the_link_broke() {
         ..Options::default()
     });
     let engine = &relay.cluster().engine;
-    let here = seat(&relay, 0);
-    let mut ada = here.client("ada");
-    here.ask(&mut ada, &object("a"));
-    let outside = link(&relay);
-    let before = last(&relay, &outside);
-    engine.set_replicates(false);
-    here.send(&mut ada, &object("b"));
-    eventually("a batch that no replica has", || {
-        (last(&relay, &outside) == before + 1).then_some(())
-    });
+    let [(here, mut ada)] = authors(&relay);
+    send_unreplicated(&relay, &here, &mut ada, "b");
     engine.break_links();
     // It comes back, and reads what it missed.
     let other = CanvasId::parse("other").expect("a name");
     let opened = here.backplane.open(&other, Arc::new(Recorder::default()));
     relay.wait_for(opened).expect("a canvas");
-    std::thread::park_timeout(std::time::Duration::from_millis(500));
+    std::thread::park_timeout(Duration::from_millis(500));
     assert_eq!(objects(&here), ["a"]);
     engine.set_replicates(true);
     eventually("both", || (objects(&here) == ["a", "b"]).then_some(()));

@@ -1,12 +1,11 @@
 //! The Debian package, made of this binary: unpacked, and installed on a view of this host that only memory keeps.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use super::served::Served;
 use super::shipped;
 
 fn run(command: &mut Command) -> String {
@@ -54,22 +53,14 @@ fn the_package_serves_as_it_is_unpacked_and_installed_and_a_purge_leaves_nothing
             .replace(":8081", ":0"),
     )
     .unwrap();
-    let mut relay = Command::new(&program)
-        .args(["serve", "--config"])
-        .arg(&config)
-        .env_clear()
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(relay.stderr.take().unwrap()).lines();
-    assert!(
-        lines
-            .by_ref()
-            .map_while(Result::ok)
-            .any(|line| line.contains("ready on"))
+    let relay = Served::start(
+        Command::new(&program)
+            .args(["serve", "--config"])
+            .arg(&config)
+            .env_clear(),
     );
-    kill_process(Pid::from_child(&relay), Signal::TERM).unwrap();
-    assert!(relay.wait().unwrap().success());
+    assert!(relay.address.is_some());
+    assert!(relay.end().0.success());
     let sums = run(Command::new("sha256sum")
         .args(["-c", "SHA256SUMS"])
         .current_dir(&out));

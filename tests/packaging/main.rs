@@ -3,10 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod deb;
+#[path = "../support/served.rs"]
+mod served;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -16,6 +18,7 @@ use scumble::auth::keys::Keys;
 use scumble::auth::secret::Secret;
 use scumble::protocol::ids::CanvasId;
 use scumble::telemetry::names;
+use served::Served;
 use tempfile::TempDir;
 
 fn shipped(path: &str) -> PathBuf {
@@ -48,26 +51,13 @@ fn output_with(command: &mut Command, input: &str) -> Output {
 /// What a relay of its own answers on `/metrics`.
 fn metrics() -> String {
     let folder = TempDir::new().unwrap();
-    let mut relay = Command::new(env!("CARGO_BIN_EXE_scumble"))
-        .args([
-            "serve",
-            "--listen=127.0.0.1:0",
-            "--until-stdin-closes",
-            "--db",
-        ])
-        .arg(folder.path().join("relay.db"))
-        .env_clear()
-        .stdin(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(relay.stderr.take().unwrap()).lines();
-    let ready = lines.find_map(|line| {
-        line.unwrap()
-            .split_once("ready on http://")
-            .map(|(_, url)| url.to_owned())
-    });
-    let address = ready.unwrap().split_whitespace().next().unwrap().to_owned();
+    let relay = Served::start(
+        Command::new(env!("CARGO_BIN_EXE_scumble"))
+            .args(["serve", "--listen=127.0.0.1:0", "--db"])
+            .arg(folder.path().join("relay.db"))
+            .env_clear(),
+    );
+    let address = relay.address.clone().unwrap();
     let ask = |request: String| {
         let mut stream = TcpStream::connect(&address).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
@@ -91,8 +81,7 @@ fn metrics() -> String {
     ));
     let text =
         ask("GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".to_owned());
-    drop(relay.stdin.take());
-    assert!(relay.wait().unwrap().success());
+    assert!(relay.end().0.success());
     text
 }
 

@@ -137,7 +137,8 @@ fn instances(redis: &RedisTool) -> Verdicts {
     }
     let verdicts = all.iter().map(|one| {
         let name = one.name.as_deref().unwrap_or("one without a name");
-        let who = format!("{name} (pid {} on its host)", one.pid.unwrap_or(0));
+        let pid = one.pid.map(|pid| format!(" (pid {pid} on its host)"));
+        let who = format!("{name}{}", pid.unwrap_or_default());
         let age_ms = (now_ms - one.beat).max(0);
         match redis.is_silent(one) {
             true => Verdict::finding(

@@ -7,10 +7,11 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::params::{Names, Params};
+use super::params::Params;
 use super::text::text;
 use super::{Answered, ApiState, answer, body, raw};
 use crate::http::json_response;
+use crate::http::names::Names;
 use crate::jobs::ack::lease_over;
 use crate::jobs::lists::group_or_default;
 use crate::jobs::look::iso;

@@ -5,8 +5,9 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::params::{Names, NoParams, Params, not_a_time};
+use super::params::{NoParams, Params, not_a_time};
 use super::{Answered, ApiState, answer, body};
+use crate::http::names::Names;
 use crate::jobs::look::{Query, parse_iso};
 use crate::jobs::op::{Op, Refusal, Start};
 use crate::jobs::status;

@@ -3,8 +3,9 @@
 use axum::extract::State;
 use axum::response::Response;
 
-use super::params::{Names, NoParams, Params};
+use super::params::{NoParams, Params};
 use super::{Answered, ApiState, answer};
+use crate::http::names::Names;
 use crate::jobs::lists::{DeadQuery, MessagesQuery, Query, group_or_default};
 use crate::jobs::look;
 use crate::jobs::op::Refusal;
@@ -143,7 +144,8 @@ pub(super) async fn traces_named(
 ) -> Response {
     let found = async {
         let (limit, offset) = page(&mut params, 100)?;
-        let (from, to) = (params.time("from")?, params.time("to")?);
+        let from = params.time("from")?;
+        let to = params.time("to")?;
         params.end("from, to, limit, offset")?;
         let query = Query::TracesNamed {
             name,

@@ -6,8 +6,9 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::params::{Names, NoParams, Params};
+use super::params::{NoParams, Params};
 use super::{Answered, ApiState, answer, body};
+use crate::http::names::Names;
 use crate::jobs::lists::group_or_default;
 use crate::jobs::op::{Op, Refusal, Touch, TraceItem, What};
 use crate::jobs::work::check_name;

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::{FromRequestParts, Path, Query};
+use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use axum::response::Response;
-use serde::de::DeserializeOwned;
 
 use super::answer;
 use crate::hooks::OWN_QUEUES;
@@ -140,20 +139,6 @@ impl Params {
             Some(name) => Err(Refusal::bad(format!(
                 "the query has no field {name}; there are {known}"
             ))),
-        }
-    }
-}
-
-/// The names in a path. One that is no text is refused like any other that is wrong.
-pub(super) struct Names<T>(pub(super) T);
-
-impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Names<T> {
-    type Rejection = Response;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
-        match Path::from_request_parts(parts, state).await {
-            Ok(Path(names)) => Ok(Self(names)),
-            Err(rejection) => Err(answer(Err(Refusal::bad(rejection.body_text())))),
         }
     }
 }

@@ -9,10 +9,11 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
 
-use super::params::{Names, Params, not_a_time, not_ours};
+use super::params::{Params, not_a_time, not_ours};
 use super::text::{PartitionIds, Text, Times, as_text, text};
 use super::{Answered, ApiState, answer, raw};
 use crate::http::long;
+use crate::http::names::Names;
 use crate::jobs::lists::group_or_default;
 use crate::jobs::look::parse_iso;
 use crate::jobs::op::{PopRequest, Popped, Refusal, Source, Start};

@@ -165,7 +165,8 @@ fn result<'a>(index: usize, pushed: &'a Pushed, ids: &mut PartitionIds) -> Shown
         message: queued.id,
         partition_id: partition.clone(),
         partition,
-        position: queued.position,
+        // The wire has no place of what is gone as 0.
+        position: queued.position.unwrap_or(0),
         depth: queued.depth,
     })
 }

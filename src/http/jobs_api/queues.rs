@@ -10,9 +10,10 @@ use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
-use super::params::{Names, NoParams, Params};
+use super::params::{NoParams, Params};
 use super::{Answered, ApiState, answer, body};
 use crate::http::json_response;
+use crate::http::names::Names;
 use crate::jobs::look::Query;
 use crate::jobs::op::{Configure, Op};
 use crate::jobs::status;

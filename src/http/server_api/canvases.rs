@@ -9,9 +9,10 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{ApiState, Names, answer, bad, canvas_id, later, not_found, refused, unavailable};
+use super::{ApiState, answer, bad, canvas_id, later, not_found, refused, unavailable};
 use crate::backplane::{Found, LogBatch, Member, Read, Snapshot};
 use crate::http::long::{self, Room};
+use crate::http::names::Names;
 use crate::http::{error, json_response};
 use crate::limits::{CATCH_UP_BYTES, MAX_STATE_BYTES, MAX_STATES_BYTES};
 use crate::protocol::frame;

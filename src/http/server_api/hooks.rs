@@ -8,11 +8,12 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{ApiState, Names, answer, bad, error, json_response, later, no_body, not_found};
+use super::{ApiState, answer, bad, error, json_response, later, no_body, not_found};
 use crate::hooks::file::{self, HookText};
 use crate::hooks::{Change, OWN_QUEUES, Stored};
 use crate::http::body::{self, Announced};
 use crate::http::named_json;
+use crate::http::names::Names;
 use crate::jobs::lists;
 use crate::jobs::look;
 use crate::jobs::op::Answer;

@@ -12,9 +12,10 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{ApiState, Names, access, answer, bad, canvas_id, no_body, refused, unavailable};
+use super::{ApiState, access, answer, bad, canvas_id, no_body, refused, unavailable};
 use crate::backplane::{Author, Canvas, Directory, Outcome, Unavailable};
 use crate::http::body::{self, Announced, Whole};
+use crate::http::names::Names;
 use crate::http::{error, json_response};
 use crate::limits::HTTP_BODY_TIMEOUT;
 use crate::protocol::client_message::{ClientMessage, Durable, Hello, MIN_DEPTH, parse_within};

@@ -176,7 +176,8 @@ fn the_history_is_read_page_by_page_and_has_an_end() {
         let mut all = rows.len();
         while before.is_some() {
             let (rows, next) = page(q, before, 2 * most);
-            (all, before) = (all + rows.len(), next);
+            all += rows.len();
+            before = next;
         }
         assert_eq!(all, most);
         let (first, next) = page(q, None, 2);

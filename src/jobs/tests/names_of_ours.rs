@@ -27,7 +27,7 @@ fn push(q: &mut Q<'_>, count: usize) -> Vec<(String, i64)> {
 }
 
 /// The number and the place that a duplicate is told; nothing if it is none.
-fn duplicate(q: &mut Q<'_>, name: &str) -> Option<(i64, i64)> {
+fn duplicate(q: &mut Q<'_>, name: &str) -> Option<(i64, Option<i64>)> {
     match q.push_item(item("", name)) {
         Pushed::Duplicate(queued) => Some((queued.id, queued.position)),
         _ => None,
@@ -61,7 +61,7 @@ fn it_is_a_duplicate_while_the_message_is_there_and_for_a_while_after() {
             q.configure("q", json!({"dedupWindowSeconds": 60, "fifo": fifo}));
             let pushed = push(q, 5);
             for (place, (name, id)) in pushed.iter().enumerate() {
-                assert_eq!(duplicate(q, name), Some((*id, place as i64 + 1)));
+                assert_eq!(duplicate(q, name), Some((*id, Some(place as i64 + 1))));
             }
             let popped = q.pop(5);
             q.complete(&popped);
@@ -78,7 +78,7 @@ fn it_is_a_duplicate_while_the_message_is_there_and_for_a_while_after() {
             q.wait(59_999);
             q.sweep();
             for (name, id) in &pushed {
-                assert_eq!(duplicate(q, name), Some((*id, 0)));
+                assert_eq!(duplicate(q, name), Some((*id, None)));
             }
             // In another partition it is another message, and so is one that only says the same place.
             assert!(matches!(
@@ -127,10 +127,10 @@ fn completed_ones_are_kept_for_their_retention() {
             let pushed = push(q, 3);
             let popped = q.pop(3);
             q.complete(&popped);
-            assert_eq!(duplicate(q, &pushed[1].0), Some((pushed[1].1, 2)));
+            assert_eq!(duplicate(q, &pushed[1].0), Some((pushed[1].1, Some(2))));
             q.wait(10_000);
             q.sweep();
-            assert_eq!(duplicate(q, &pushed[1].0), Some((pushed[1].1, 0)));
+            assert_eq!(duplicate(q, &pushed[1].0), Some((pushed[1].1, None)));
             q.wait(300_000);
             q.sweep();
             q.wait(301_000);

@@ -25,7 +25,7 @@ fn a_push_tells_each_position_and_the_depth() {
         for (name, position, depth) in [("a", 1, 1), ("b", 2, 2), ("c", 3, 3)] {
             match q.push_item(item("q", name)) {
                 Pushed::Queued(queued) => {
-                    assert_eq!((queued.position, queued.depth), (position, depth));
+                    assert_eq!((queued.position, queued.depth), (Some(position), depth));
                 }
                 other => panic!("{other:?}"),
             }

@@ -52,7 +52,8 @@ impl Canvas {
         let op = m["op"].as_u64().unwrap();
         let seq = self.log.len() as u64 + 1;
         let mut whole = m.clone();
-        (whole["seq"], whole["client"]) = (json!(seq), json!(client));
+        whole["seq"] = json!(seq);
+        whole["client"] = json!(client);
         self.log.push((client.to_owned(), op, whole.clone()));
         let tenth = seq.is_multiple_of(10);
         let last = self.members.len() - 1;

@@ -33,7 +33,7 @@ fn set(version: u64, member: Member) -> PresenceEvent {
 }
 
 fn told(applied: Applied) -> Vec<String> {
-    let Applied::Told(told) = applied else {
+    let Applied::Notices(told) = applied else {
         panic!("{applied:?}")
     };
     told.iter()

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::wordings::{self, Frames, Hearers, Wordings};
+use super::wordings::{self, Frames, Recipients, Wordings};
 use super::{Link, Seat, State};
 use crate::backplane::{Delivery, Read, Unavailable};
 use crate::limits::TOLD_AT_ONCE_BYTES;
@@ -16,7 +16,7 @@ use crate::protocol::encoding::Encoding;
 use crate::protocol::ids::{ClientId, ConnId};
 use crate::room::Latest;
 use crate::room::inbox::Event;
-use crate::room::presence::Told;
+use crate::room::presence::Notice;
 
 /// Something that ends in a welcome.
 pub(super) enum Arrival {
@@ -76,11 +76,11 @@ impl<L: Link> State<L> {
     }
 
     /// Tells all members, but nobody of itself.
-    pub(super) fn tell(&self, told: &[Told]) {
+    pub(super) fn tell(&self, told: &[Notice]) {
         let mut rest = told;
         while !rest.is_empty() {
             let mut bytes = 0;
-            let fits = |told: &&Told| {
+            let fits = |told: &&Notice| {
                 bytes += told.frame.len();
                 bytes <= TOLD_AT_ONCE_BYTES
             };
@@ -91,16 +91,18 @@ impl<L: Link> State<L> {
         }
     }
 
-    fn tell_piece(&self, told: &[Told]) {
-        let make = |wording, hearers: &Hearers<'_>| {
+    fn tell_piece(&self, told: &[Notice]) {
+        let make = |wording, recipients: &Recipients<'_>| {
             let json = told.iter().map(|told| &*told.frame);
-            Frames::new(json, wording, hearers)
+            Frames::new(json, wording, recipients)
         };
         let together = Wordings::new(&self.roster, &make);
         let makes: Vec<_> = told
             .iter()
             .map(|told| {
-                |wording, hearers: &Hearers<'_>| wordings::frames(&told.frame, wording, hearers)
+                |wording, recipients: &Recipients<'_>| {
+                    wordings::frames(&told.frame, wording, recipients)
+                }
             })
             .collect();
         let alone = makes.iter().map(|make| Wordings::new(&self.roster, make));
@@ -130,7 +132,7 @@ impl<L: Link> State<L> {
     }
 
     /// Nobody is told of itself, but for the number it has.
-    fn hears_of_itself(&self, seat: &Seat<L>, told: &Told) -> bool {
+    fn hears_of_itself(&self, seat: &Seat<L>, told: &Notice) -> bool {
         let numbered = seat.link.form().encoding == Encoding::Msgpack;
         let came = told.lane == Latest::Roster && self.roster.client(&told.client).is_some();
         numbered && came

@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 
-use super::wordings::{Hearers, Run, Wordings};
+use super::wordings::{Recipients, Run, Wordings};
 use super::{Link, State};
 use crate::backplane::{Author, LogBatch, OpEnd};
 use crate::counts;
@@ -44,7 +44,7 @@ impl<L: Link> State<L> {
         let first = batch.first_seq;
         let last = batch.last_seq();
         debug_assert!(first <= self.delivered + 1, "a gap must be filled first");
-        let make = |wording, hearers: &Hearers<'_>| Run::new(batch, wording, hearers);
+        let make = |wording, recipients: &Recipients<'_>| Run::new(batch, wording, recipients);
         let runs = Wordings::new(&self.roster, &make);
         let mut behind = Vec::new();
         for (conn, seat) in &mut self.seats {

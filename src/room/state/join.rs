@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::opening::turn_away;
 use super::seat::{Joining, Seat};
-use super::wordings::{Hearers, Run, Wordings};
+use super::wordings::{Recipients, Run, Wordings};
 use super::{Effect, Link, State, Stream, conn_of, fan_out};
 use crate::backplane::{End, Entry, Read, Refusal, Unavailable};
 use crate::limits::BASES_AT_ONCE;
@@ -205,7 +205,9 @@ impl<L: Link> State<L> {
             Ok(Read::Batch(Some(batch))) if batch.epoch == epoch => {
                 let next = seat.place.next();
                 if batch.first_seq <= next && next <= batch.last_seq() {
-                    let make = |wording, hearers: &Hearers<'_>| Run::new(&batch, wording, hearers);
+                    let make = |wording, recipients: &Recipients<'_>| {
+                        Run::new(&batch, wording, recipients)
+                    };
                     let runs = Wordings::new(&self.roster, &make);
                     let form = seat.link.form();
                     let run = match form.deflate {

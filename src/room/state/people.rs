@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::wordings::{self, Hearers, Wording, Wordings};
+use super::wordings::{self, Recipients, Wording, Wordings};
 use super::{Effect, Hold, Link, Reading, Seat, State};
 use crate::backplane::{
     Author, End, Entry, PresenceChange, PresenceEvent, PresenceTable, Unavailable,
@@ -36,7 +36,7 @@ impl<L: Link> State<L> {
         let version = event.version;
         let had_remote = self.roster.has_remote(self.instance);
         match self.roster.apply(event) {
-            Applied::Told(told) => self.told.extend(told),
+            Applied::Notices(told) => self.told.extend(told),
             Applied::Old => return,
             Applied::Gap => return self.members_missed(version),
         }
@@ -261,11 +261,11 @@ impl<L: Link> State<L> {
 
     fn cursors_to_members(&self, cursors: &[(ClientId, Arc<str>)]) {
         let only = (cursors.len() == 1).then(|| &cursors[0].0);
-        let make = |wording, hearers: &Hearers<'_>| {
+        let make = |wording, recipients: &Recipients<'_>| {
             let cursors = cursors.iter().map(|(client, fields)| (client, &**fields));
             match wording {
                 Wording::Json => say::cursor_batch(cursors),
-                Wording::Numbered | Wording::Whole => msgpack::cursor_batch(cursors, hearers),
+                Wording::Numbered | Wording::Whole => msgpack::cursor_batch(cursors, recipients),
             }
         };
         let frames = Wordings::new(&self.roster, &make);
@@ -320,7 +320,8 @@ impl<L: Link> State<L> {
     }
 
     fn droppable_to_others(&self, frames: &Bytes, sender: ConnId) {
-        let make = |wording, hearers: &Hearers<'_>| wordings::frames(frames, wording, hearers);
+        let make =
+            |wording, recipients: &Recipients<'_>| wordings::frames(frames, wording, recipients);
         let frames = Wordings::new(&self.roster, &make);
         for (conn, seat) in &self.seats {
             if *conn != sender && seat.is_in() {

@@ -280,7 +280,8 @@ fn a_large_room_is_written_to_in_parts_and_everybody_once() {
         }
         let (mut parts, mut written) = (1, world.room.flush_after(None));
         while written.is_some() {
-            (parts, written) = (parts + 1, world.room.flush_after(written));
+            parts += 1;
+            written = world.room.flush_after(written);
         }
         assert_eq!(parts, members.div_ceil(32), "{members}");
         assert!(links.iter().all(|link| link.inner.lock().flushes == 1));

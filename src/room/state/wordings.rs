@@ -37,13 +37,13 @@ impl Wording {
 /// See the module's head.
 pub(super) struct Wordings<'a, T> {
     roster: &'a Roster,
-    make: &'a dyn Fn(Wording, &Hearers<'_>) -> T,
+    make: &'a dyn Fn(Wording, &Recipients<'_>) -> T,
     made: [OnceCell<T>; 3],
 }
 
 impl<'a, T> Wordings<'a, T> {
     /// Nothing is made yet.
-    pub(super) fn new(roster: &'a Roster, make: &'a dyn Fn(Wording, &Hearers<'_>) -> T) -> Self {
+    pub(super) fn new(roster: &'a Roster, make: &'a dyn Fn(Wording, &Recipients<'_>) -> T) -> Self {
         let made = Default::default();
         Self { roster, make, made }
     }
@@ -64,17 +64,18 @@ impl<'a, T> Wordings<'a, T> {
     fn worded(&self, wording: Wording) -> &T {
         let roster = self.roster;
         let told = wording == Wording::Numbered;
-        self.made[wording as usize].get_or_init(|| (self.make)(wording, &Hearers { roster, told }))
+        self.made[wording as usize]
+            .get_or_init(|| (self.make)(wording, &Recipients { roster, told }))
     }
 }
 
 /// Those who hear it, as [`msgpack`] asks about them.
-pub(super) struct Hearers<'a> {
+pub(super) struct Recipients<'a> {
     roster: &'a Roster,
     told: bool,
 }
 
-impl People for Hearers<'_> {
+impl People for Recipients<'_> {
     fn number(&self, client: &str) -> Option<u32> {
         self.roster.number(client)
     }
@@ -85,10 +86,10 @@ impl People for Hearers<'_> {
 }
 
 /// Frames that are there in JSON, as those hear them.
-pub(super) fn frames(json: &Bytes, wording: Wording, hearers: &Hearers<'_>) -> Bytes {
+pub(super) fn frames(json: &Bytes, wording: Wording, recipients: &Recipients<'_>) -> Bytes {
     match wording {
         Wording::Json => json.clone(),
-        Wording::Numbered | Wording::Whole => msgpack::frames(json, hearers, |_| ()),
+        Wording::Numbered | Wording::Whole => msgpack::frames(json, recipients, |_| ()),
     }
 }
 
@@ -103,7 +104,7 @@ impl Frames {
     pub(super) fn new<'a>(
         json: impl Iterator<Item = &'a [u8]>,
         wording: Wording,
-        hearers: &Hearers<'_>,
+        recipients: &Recipients<'_>,
     ) -> Self {
         let mut frames = Vec::new();
         let mut ends = Vec::new();
@@ -111,7 +112,7 @@ impl Frames {
             match wording {
                 Wording::Json => frames.extend_from_slice(frame),
                 Wording::Numbered | Wording::Whole => {
-                    frames.extend_from_slice(&msgpack::frames(frame, hearers, |_| ()));
+                    frames.extend_from_slice(&msgpack::frames(frame, recipients, |_| ()));
                 }
             }
             ends.push(frames.len());
@@ -139,7 +140,7 @@ pub(super) struct Run {
 
 impl Run {
     /// A batch as those hear it.
-    pub(super) fn new(batch: &LogBatch, wording: Wording, hearers: &Hearers<'_>) -> Self {
+    pub(super) fn new(batch: &LogBatch, wording: Wording, recipients: &Recipients<'_>) -> Self {
         let mut authors: Vec<_> = batch.marks.iter().map(|m| (m.origin, m.client)).collect();
         authors.sort_unstable();
         authors.dedup();
@@ -153,7 +154,7 @@ impl Run {
             };
         }
         let mut ends = Vec::with_capacity(batch.marks.len());
-        let frames = msgpack::frames(&batch.frames, hearers, |end| ends.push(end));
+        let frames = msgpack::frames(&batch.frames, recipients, |end| ends.push(end));
         let ends = Some(ends);
         Self {
             frames,

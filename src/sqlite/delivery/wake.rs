@@ -27,7 +27,6 @@ pub(in crate::sqlite) struct Peer {
     pub(in crate::sqlite) number: InstanceNumber,
     pub(in crate::sqlite) wake: SocketAddr,
     pub(in crate::sqlite) lock_path: PathBuf,
-    pub(in crate::sqlite) wake_path: PathBuf,
     pub(in crate::sqlite) heartbeat_at: i64,
 }
 

@@ -95,14 +95,16 @@ pub(super) fn set_aside(
     let sums = sums(conn)?;
     let all = sums.values().map(|sum| sum.bytes).sum();
     let full = !push.has_bytes(all)?;
-    let (mut roomy, mut dropped) = (Vec::new(), 0);
+    let mut roomy = Vec::new();
+    let mut dropped = 0;
     for hook in stored.hooks.iter() {
-        let sum = sums.get(&hook.name).copied().unwrap_or_default();
+        let known = sums.get(&hook.name).copied();
+        let sum = known.unwrap_or_default();
         let (messages, bytes) = push.backlog(&hook.queue())?;
         if !full && hook.fits((messages + sum.events, bytes + sum.bytes)) {
             roomy.push(hook);
         } else {
-            dropped += miss(told, hook, sum.last, conn)?;
+            dropped += miss(told, hook, known.map(|sum| sum.last), conn)?;
         }
     }
     let last: Option<i64> = conn.prepare_cached(LAST)?.query_row([], |row| row.get(0))?;
@@ -123,10 +125,11 @@ pub(super) fn set_aside(
 fn miss(
     told: &[(CanvasKey, HookEvent)],
     hook: &Hook,
-    last: i64,
+    last: Option<i64>,
     conn: &Connection,
 ) -> rusqlite::Result<u64> {
-    let (mut gaps, mut count) = (HashMap::new(), 0);
+    let mut gaps = HashMap::new();
+    let mut count = 0;
     for (key, told) in told {
         if hook.wants(&told.named.id, told.event) {
             count += 1;
@@ -138,8 +141,8 @@ fn miss(
     }
     for (key, (named, from, to)) in gaps {
         match last {
-            0 => enqueue::open_gap(conn, &hook.name, key, named, (from, to))?,
-            last => {
+            None => enqueue::open_gap(conn, &hook.name, key, named, (from, to))?,
+            Some(last) => {
                 let from = from.cast_signed();
                 let to = to.cast_signed();
                 let gap = params![last, hook.name, 0, key, &*named.epoch, from, to];
@@ -166,7 +169,8 @@ impl Rows<'_> {
     fn put_all(&mut self, told: &[(CanvasKey, HookEvent)]) -> rusqlite::Result<()> {
         let mut row: Vec<&(CanvasKey, HookEvent)> = Vec::new();
         let mut shares = vec![(0, 0); self.roomy.len()];
-        let (mut events, mut bytes) = (0, 0);
+        let mut events = 0;
+        let mut bytes = 0;
         for it in told {
             let before = events;
             for (hook, share) in self.roomy.iter().zip(&mut shares) {
@@ -200,7 +204,8 @@ impl Rows<'_> {
         shares: &mut [(u64, u64)],
     ) -> rusqlite::Result<()> {
         self.n += 1;
-        let (mut all, mut sum) = (Vec::new(), (0, 0));
+        let mut all = Vec::new();
+        let mut of_all = Sum::default();
         let hooks = self.roomy.iter().zip(&mut self.of);
         for ((hook, of), share) in hooks.zip(shares) {
             let (events, bytes) = std::mem::take(share);
@@ -212,7 +217,8 @@ impl Rows<'_> {
                 events: of.events + events,
                 bytes: of.bytes + bytes,
             };
-            sum = (sum.0 + events, sum.1 + bytes);
+            of_all.events += events;
+            of_all.bytes += bytes;
             all.push(Share {
                 hook: hook.name.clone(),
                 events,
@@ -220,8 +226,8 @@ impl Rows<'_> {
             });
         }
         let told = pack(all, row);
-        let events = sum.0.cast_signed();
-        let bytes = sum.1.cast_signed();
+        let events = of_all.events.cast_signed();
+        let bytes = of_all.bytes.cast_signed();
         let row = params![self.n, self.version, self.now_ms, events, bytes, told];
         self.conn.prepare_cached(PUT)?.execute(row)?;
         Ok(())
@@ -312,7 +318,8 @@ pub(super) fn tell(
     pace: &mut Pace,
     now_ms: i64,
 ) -> rusqlite::Result<Turn> {
-    let (mut turn, mut stored) = (Turn::default(), None);
+    let mut turn = Turn::default();
+    let mut stored = None;
     while let Some(row) = next_after(conn, 0)? {
         if !pace.takes(row.events, row.bytes) {
             turn.more = true;

@@ -27,7 +27,8 @@ pub(in crate::sqlite) fn each_aside<E: From<rusqlite::Error>>(
     current: Stored,
     mut tell: impl FnMut(Vec<Part>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let (current, mut last) = (Arc::new(current), 0);
+    let current = Arc::new(current);
+    let mut last = 0;
     while let Some(row) = next_after(conn, last)? {
         last = row.n;
         let (shares, told) = take_out(conn, last)?;

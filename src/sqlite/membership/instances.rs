@@ -19,7 +19,7 @@ use crate::sqlite::apply::{Counted, Setup, Txn};
 use crate::sqlite::delivery::wake::Peer;
 use crate::sqlite::storage::files::Files;
 use crate::sqlite::storage::hosts;
-use crate::sqlite::storage::locks::{Sign, look, remove};
+use crate::sqlite::storage::locks::{Sign, look, remove_with_socket};
 use crate::sqlite::storage::schema::{Prepared, check_rules};
 use crate::sqlite::storage::sql;
 use crate::sqlite::storage::start_error::StartError;
@@ -65,12 +65,6 @@ impl Registration {
         )?;
         Ok(())
     }
-
-    /// Removes the socket and the lock.
-    pub(in crate::sqlite) fn remove_files(&self) {
-        remove(&self.wake_path);
-        remove(&self.lock_path);
-    }
 }
 
 /// What a row says of a file in the folder. Other processes may have the folder at another path.
@@ -96,41 +90,25 @@ pub(in crate::sqlite) fn register(
     prepared: &mut Prepared,
     config: &SqliteConfig,
 ) -> Result<(Registration, UnixDatagram), StartError> {
-    let Prepared {
-        conn,
-        files,
-        turnstile,
-        clock,
-        generation: _,
-    } = prepared;
-    let wake_dir = files.wake.clone();
+    let wake_dir = prepared.files.wake.clone();
     let io = |error| StartError::Io {
         path: wake_dir.clone(),
         error,
     };
     let random = uuid::Uuid::new_v4().as_fields().0;
     let name = format!("{}.{random:08x}", config.instance_id);
-    let folder = Folder::of(files).map_err(io)?;
+    let folder = Folder::of(&prepared.files).map_err(io)?;
     // Once more: somebody may have been faster.
-    files.are_guarded()?;
+    prepared.files.are_guarded()?;
     let socket = format!("{name}.sock");
-    let lock = format!("{name}.lock");
     let wake_path = folder.path.join(&socket);
-    let lock_path = folder.path.join(&lock);
+    let lock_path = folder.path.join(format!("{name}.lock"));
     let lock = own_lock(&lock_path).map_err(io)?;
     let notifier = UnixDatagram::bind(folder.short(&socket)).map_err(io)?;
     notifier.set_nonblocking(true).map_err(io)?;
-    let started_at = clock.now_ms();
+    let started_at = prepared.clock.now_ms();
     let boot_id = crate::sqlite::storage::clock::boot_id().map_err(io)?;
-    let made = [wake_path.clone(), lock_path.clone()];
-    let abandon = || made.iter().for_each(|path| remove(path));
-    let turn = turnstile
-        .enter_within(Duration::from_secs(10))
-        .map_err(io)?;
-    let _turn = turn.ok_or_else(|| StartError::Locked(files.lock.clone()))?;
-    // Somebody may have begun with other flags since this process looked.
-    let user = "another".to_owned();
-    check_rules(conn, config, user, files).inspect_err(|_| abandon())?;
+    let made = lock_path.clone();
     let registration = |number| Registration {
         setup: setup(config, number),
         wake_path,
@@ -140,22 +118,37 @@ pub(in crate::sqlite) fn register(
         folder,
         _lock: lock,
     };
-    match claim(conn, registration, clock.now_ms()) {
-        Ok(Some(registration)) => Ok((registration, notifier)),
-        Ok(None) => {
-            abandon();
-            Err(StartError::NameTaken(
-                config.instance_id.as_str().to_owned(),
-            ))
-        }
-        Err(error) => {
-            abandon();
-            Err(StartError::Sqlite {
-                path: files.db.clone(),
-                error,
-            })
-        }
-    }
+    let own = enter(prepared, config, registration).inspect_err(|_| remove_with_socket(&made))?;
+    Ok((own, notifier))
+}
+
+/// Makes the row, if the file has the same rules and the name is free.
+fn enter(
+    prepared: &mut Prepared,
+    config: &SqliteConfig,
+    registration: impl FnOnce(InstanceNumber) -> Registration,
+) -> Result<Registration, StartError> {
+    let Prepared {
+        conn,
+        files,
+        turnstile,
+        clock,
+        generation: _,
+    } = prepared;
+    let turn = turnstile.enter_within(Duration::from_secs(10));
+    let turn = turn.map_err(|error| StartError::Io {
+        path: files.wake.clone(),
+        error,
+    })?;
+    let _turn = turn.ok_or_else(|| StartError::Locked(files.lock.clone()))?;
+    // Somebody may have begun with other flags since this process looked.
+    check_rules(conn, config, "another".to_owned(), files)?;
+    let claimed =
+        claim(conn, registration, clock.now_ms()).map_err(|error| StartError::Sqlite {
+            path: files.db.clone(),
+            error,
+        })?;
+    claimed.ok_or_else(|| StartError::NameTaken(config.instance_id.as_str().to_owned()))
 }
 
 /// The lock that this process holds for as long as it lives.
@@ -202,9 +195,7 @@ fn claim(
     own.insert(&tx, now_ms)?;
     tx.commit()?;
     if let Some(path) = lock_left {
-        let path = own.folder.path.join(path);
-        remove(&path);
-        remove(&path.with_extension("sock"));
+        remove_with_socket(&own.folder.path.join(path));
     }
     Ok(Some(own))
 }
@@ -269,8 +260,7 @@ pub(in crate::sqlite) fn remove_orphans(
         let lock = path.extension().is_some_and(|ending| ending == "lock");
         let old = age.is_some_and(|age| age > ORPHAN_AGE);
         if lock && old && look(&path) == Sign::Dead && !known.exists([file_name(&path)])? {
-            remove(&path.with_extension("sock"));
-            remove(&path);
+            remove_with_socket(&path);
         }
     }
     Ok(())
@@ -291,14 +281,12 @@ pub(in crate::sqlite) fn peers(
         let Ok(wake) = SocketAddr::from_pathname(folder.short(&socket)) else {
             continue;
         };
-        let wake_path = folder.path.join(socket);
         let lock_path = folder.path.join(lock);
         if number != own.setup.number {
             peers.push(Peer {
                 number,
                 wake,
                 lock_path,
-                wake_path,
                 heartbeat_at: row.get(5)?,
             });
         }

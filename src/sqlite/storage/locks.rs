@@ -37,6 +37,12 @@ pub(crate) fn look(lock_path: &Path) -> Sign {
     }
 }
 
+/// Removes a lock and the socket beside it, which has its name. The lock goes last: by it the socket is found.
+pub(in crate::sqlite) fn remove_with_socket(lock_path: &Path) {
+    remove(&lock_path.with_extension("sock"));
+    remove(lock_path);
+}
+
 /// Removes a file that may be gone.
 pub(in crate::sqlite) fn remove(path: &Path) {
     if let Err(error) = fs::remove_file(path)

@@ -21,13 +21,14 @@ impl State {
             let head = tx
                 .prepare_cached(sql::HEAD)?
                 .query_row([key], |row| {
-                    Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(3)?))
+                    let seq: i64 = row.get(1)?;
+                    let version: i64 = row.get(3)?;
+                    Ok((row.get::<_, String>(0)?, seq, version))
                 })
                 .optional()?;
             let Some((epoch, seq, version)) = head else {
                 continue;
             };
-            let (seq, version): (i64, i64) = (seq, version);
             let epoch = Epoch::parse(&epoch).unwrap_or(room.epoch);
             if epoch != room.epoch || seq.cast_unsigned() > room.last_seq {
                 room.epoch = epoch;
