@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use std::ops::ControlFlow;
 
 use super::coding::{decode, encode, key};
-use crate::jobs::rows::{Dead, Delivery, Message, Row, Trace};
+use crate::jobs::rows::{Dead, Delivery, Message, Row, Totals, Trace};
 use crate::jobs::store::{Order, Store};
 use crate::log::{AtMoment, Changes, KeyedRow, Place, RowRange};
 
@@ -172,7 +172,11 @@ impl<B: Base> Store for RowStore<B> {
 
     fn get<R: Row>(&self, key_of: &R::Key) -> Result<Option<R>, Self::Error> {
         let found = self.find((R::NUMBER, key(key_of)))?;
-        found.as_deref().map(row).transpose()
+        match found.as_deref().map(row).transpose() {
+            // What is counted is counted again.
+            Err(Trouble::Damaged(Totals::TABLE)) => Ok(None),
+            row => row,
+        }
     }
 
     fn put<R: Row>(&mut self, row: &R) -> Result<(), Self::Error> {
