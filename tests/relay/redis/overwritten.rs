@@ -12,7 +12,7 @@ use crate::harness::Random;
 use crate::hooks::{ask, hooks, into_queue, pop};
 
 /// Pairs of things that are overwritten at once.
-const PAIRS: usize = 40;
+const PAIRS: usize = 24;
 
 /// What somebody does behind the relay's back.
 const SHARED: &[&[&str]] = &[
