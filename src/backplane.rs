@@ -50,6 +50,7 @@ mod instance;
 mod lately;
 mod log;
 mod seal;
+mod shared_text;
 mod stats;
 mod waiters;
 
@@ -62,6 +63,8 @@ pub use intake::{OpEnd, OpGate};
 pub use lately::{Lately, LogEntry, Since};
 pub use log::{LogBatch, LogBuilder, Mark};
 pub use seal::{SEAL_BYTES, seal};
+pub use shared_text::SharedText;
+pub(crate) use shared_text::{Packing, Whole};
 pub use stats::{InstanceStats, Stats};
 pub(crate) use waiters::Waiters;
 
@@ -392,7 +395,7 @@ pub struct Snapshot {
     /// Exactly where.
     pub at: Position,
     /// The objects in the order of their creation, each a JSON object. One that was replaced keeps its place.
-    pub objects: Vec<Arc<str>>,
+    pub objects: Vec<SharedText>,
     /// The logs of those that have one, by their ids.
     pub logs: Vec<EntriesOf>,
     /// The latest chat messages in `seq` order, each a JSON object.

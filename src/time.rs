@@ -6,11 +6,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::pin::{Pin, pin};
+use std::sync::LazyLock;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
+use tokio::runtime::{Builder, Runtime};
 
 thread_local! {
     /// The time that is pretended, if one is.
@@ -88,15 +91,33 @@ pub async fn timeout<F: Future>(limit: Duration, wanted: F) -> Result<F::Output,
     }
 }
 
-/// Does what takes long on another thread. Where time is pretended it is done at once: it must not pass meanwhile.
+/// Threads for what takes long: half of the cores, so that the others have theirs. Few threads leave an allocator few holes,
+/// because each has an arena of its own.
+static POOL: LazyLock<Option<Runtime>> = LazyLock::new(|| {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let pool = Builder::new_current_thread()
+        .max_blocking_threads((cores / 2).max(1))
+        .thread_keep_alive(THREAD_KEPT)
+        .thread_name("aside")
+        .build();
+    pool.ok()
+});
+
+/// How long such a thread waits for more.
+const THREAD_KEPT: Duration = Duration::from_secs(3_600);
+
+/// Does what takes long on another thread, in its turn. Where time is pretended it is done at once: it must not pass meanwhile.
 ///
 /// # Errors
-/// The runtime ends.
+/// It panicked.
 pub async fn aside<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, tokio::task::JoinError> {
     match PRETENDED.get() {
-        None => tokio::task::spawn_blocking(work).await,
+        None => match POOL.as_ref() {
+            Some(pool) => pool.spawn_blocking(work).await,
+            None => tokio::task::spawn_blocking(work).await,
+        },
         Some(_) => Ok(work()),
     }
 }

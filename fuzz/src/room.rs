@@ -364,7 +364,8 @@ impl World {
             Some(Effect::Snapshot(_)) if fails => Event::SnapshotDone(Err(no())),
             Some(Effect::Snapshot(_)) => {
                 let now = self.canvas.snapshot();
-                let parts = snapshot_parts(now.at.epoch, now.at.seq, &now.objects, &now.chat);
+                let objects: Vec<&str> = now.objects.iter().map(|object| &**object).collect();
+                let parts = snapshot_parts(now.at.epoch, now.at.seq, &objects, &now.chat);
                 Event::SnapshotDone(Ok(Arc::new(Parts::new(now.at, parts))))
             }
             Some(Effect::Members) if fails => Event::MembersDone(Err(no())),

@@ -15,6 +15,7 @@ use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::json_response;
+use crate::backplane::SharedText;
 use crate::limits::{LONG_ANSWER_PIECE, LONG_ANSWER_TIME, LONG_ANSWER_WAIT, LONG_ANSWERS_BYTES};
 
 /// The unit in which room is counted.
@@ -58,7 +59,7 @@ impl Room {
 }
 
 /// An answer in JSON: what begins it, items with commas between them, what ends it.
-pub(super) fn answer(head: String, items: Vec<Arc<str>>, tail: &str, room: Room) -> Response {
+pub(super) fn answer(head: String, items: Vec<SharedText>, tail: &str, room: Room) -> Response {
     let tail = format!("{tail}\n");
     let commas = items.len().saturating_sub(1);
     let bytes: usize = items.iter().map(|item| item.len()).sum();
@@ -112,7 +113,7 @@ struct Pieces {
 enum Rest {
     Items {
         head: String,
-        items: std::vec::IntoIter<Arc<str>>,
+        items: std::vec::IntoIter<SharedText>,
         tail: String,
         begun: bool,
     },
@@ -205,7 +206,7 @@ mod tests {
     async fn answered(answers: &LongAnswers, items: Vec<String>) -> Response {
         let bytes = items.iter().map(|item| item.len() + 1).sum();
         let room = answers.room(bytes).await.unwrap();
-        let items = items.into_iter().map(Arc::from).collect();
+        let items = items.into_iter().map(SharedText::from).collect();
         answer("{\"a\":[".to_owned(), items, "],\"b\":1}", room)
     }
 

@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn each_form_is_made_once_and_long_parts_get_shorter() {
         let (epoch, seq) = (Epoch(1), 3);
-        let objects = vec![r#"{"id":"a","kind":"box","text":"the same again"}"#.into(); 1_000];
+        let objects = vec![r#"{"id":"a","kind":"box","text":"the same again"}"#; 1_000];
         let parts = Parts::new(
             Position { epoch, seq },
             snapshot_parts(epoch, seq, &objects, &[]),

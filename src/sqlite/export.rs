@@ -172,7 +172,7 @@ impl Export {
                 Ok(KeptObject {
                     place: row.get::<_, i64>(0)?.cast_unsigned(),
                     id: row.get(1)?,
-                    text: row.get(2)?,
+                    text: row.get::<_, Box<str>>(2)?.into(),
                     changed: row.get::<_, i64>(3)?.cast_unsigned(),
                 })
             })?

@@ -73,7 +73,7 @@ impl Import {
         for object in &it.objects {
             let place = object.place.cast_signed();
             let changed = object.changed.cast_signed();
-            put.execute(params![key, object.id, place, changed, object.text])?;
+            put.execute(params![key, object.id, place, changed, &*object.text])?;
         }
         let mut put = conn.prepare_cached(sql::PUT_CHAT)?;
         for (n, entry) in (0_i64..).zip(&it.chat) {

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use tokio::sync::Semaphore;
 
 use crate::backplane::{
-    CanvasKey, EntriesOf, Lately, LogBuilder, PresenceTable, Read, Snapshot, Unavailable,
+    CanvasKey, EntriesOf, Lately, LogBuilder, Packing, PresenceTable, Read, Snapshot, Unavailable,
 };
 use crate::canvas::ObjectLog;
 use crate::limits;
@@ -154,14 +154,17 @@ pub(super) fn members(conn: &Connection, key: CanvasKey) -> rusqlite::Result<Pre
 /// The whole state.
 pub(super) fn snapshot(conn: &Connection, key: CanvasKey) -> rusqlite::Result<Snapshot> {
     let head = head(conn, key)?;
-    let mut objects: Vec<(i64, Arc<str>, i64)> = conn
+    let mut texts = Packing::default();
+    let places: Vec<(i64, i64)> = conn
         .prepare_cached(sql::OBJECTS)?
         .query_map([head.content], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            texts.push(row.get_ref(1)?.as_str()?);
+            Ok((row.get(0)?, row.get(2)?))
         })?
         .collect::<Result<_, _>>()?;
-    objects.sort_by_key(|(created_seq, ..)| *created_seq);
-    let changed = objects.iter().map(|(_, _, seq)| seq.cast_unsigned());
+    let mut objects: Vec<_> = places.into_iter().zip(texts.done()).collect();
+    objects.sort_by_key(|((created_seq, _), _)| *created_seq);
+    let changed = objects.iter().map(|((_, seq), _)| seq.cast_unsigned());
     let lately = lately(conn, head.content, changed.collect())?;
     let mut chat: Vec<String> = conn
         .prepare_cached(sql::CHAT)?
@@ -176,7 +179,7 @@ pub(super) fn snapshot(conn: &Connection, key: CanvasKey) -> rusqlite::Result<Sn
     };
     Ok(Snapshot {
         at,
-        objects: objects.into_iter().map(|(_, props, _)| props).collect(),
+        objects: objects.into_iter().map(|(_, text)| text).collect(),
         logs: match head.logs {
             0 => Vec::new(),
             _ => logs(conn, head.content)?

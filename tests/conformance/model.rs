@@ -4,7 +4,8 @@
 
 use std::sync::Arc;
 
-use scumble::backplane::{Delivery, End, Entry, Outcome, PresenceChange, PresenceEvent, Read};
+use scumble::backplane::{Delivery, End, Entry, Outcome, PresenceChange, PresenceEvent};
+use scumble::backplane::{Read, SharedText};
 use scumble::canvas::{CanvasState, Rules};
 use scumble::protocol::ids::{InstanceNumber, Position};
 use serde_json::{Value, json};
@@ -250,7 +251,7 @@ impl Run {
         }
         let (expected, snapshot) = (self.model.snapshot(), seat.snapshot());
         assert_eq!(snapshot.at, expected.at, "{what}");
-        let parsed = |text: &Arc<str>| serde_json::from_str::<Value>(text).expect("JSON");
+        let parsed = |text: &SharedText| serde_json::from_str::<Value>(text).expect("JSON");
         assert!(
             snapshot
                 .objects

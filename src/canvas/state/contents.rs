@@ -9,7 +9,7 @@ use super::logs::Logs;
 use super::objects::Objects;
 use super::presence::Table;
 use super::{CanvasState, Clients, Tables};
-use crate::backplane::{EntriesOf, Lately};
+use crate::backplane::{EntriesOf, Lately, SharedText};
 use crate::canvas::{ClientRow, Head, ObjectLog, Rules};
 use crate::protocol::ids::{ClientId, Position};
 
@@ -24,7 +24,7 @@ pub struct KeptObject {
     /// Its name.
     pub id: Arc<str>,
     /// Its JSON.
-    pub text: Arc<str>,
+    pub text: SharedText,
     /// The `seq` of its last change, or any later one where that is not known.
     pub changed: u64,
 }

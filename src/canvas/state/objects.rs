@@ -1,7 +1,8 @@
 //! The current objects of one canvas, in the order of their creation.
 //!
-//! A process over Redis holds every object of its canvases, most of them small. So an object takes a row in a list, its text, and
-//! a number in a table. Its id is read from its text, where it nearly always stands.
+//! A process over Redis holds every object of its canvases, most of them small. So an object takes a row in a list, its
+//! text, which shares a chunk with others ([`chunks`]), and a number in a table. Its id is read from its text, where it
+//! nearly always stands.
 
 use std::collections::hash_map::RandomState;
 use std::collections::{BTreeMap, VecDeque};
@@ -16,11 +17,21 @@ use crate::backplane::Lately;
 use crate::canvas::OpenObject;
 use crate::canvas::bounds::Totals;
 use crate::limits::DELETIONS_KEPT;
+use chunks::Chunks;
 
-/// Where an id is looked for in its object's text.
-const ID_WITHIN: usize = 256;
+mod chunks;
+mod row;
+
+pub(super) use chunks::CHUNK;
+pub(super) use row::Object;
+
 /// Rows of removed objects that are not worth a new list.
 const FEW_GAPS: usize = 16;
+/// Rows for which there is room at once when so many are announced. It is not sure that they come.
+const ANNOUNCED: usize = 16 * 1024;
+
+/// An object that is read: place, id, text.
+pub(super) type Row<'a> = (u64, &'a str, &'a str);
 
 /// The objects. Their texts are shared with whoever reads or keeps them.
 #[derive(Debug, Default)]
@@ -28,6 +39,7 @@ pub(super) struct Objects {
     /// By their places. Removed ones leave gaps.
     rows: Vec<Object>,
     gaps: usize,
+    chunks: Chunks,
     /// Where in the list each id is.
     index: HashTable<u32>,
     hasher: RandomState,
@@ -38,71 +50,6 @@ pub(super) struct Objects {
     deleted: VecDeque<(u64, Arc<str>)>,
     /// Before this `seq` nothing is known of changes.
     from: u64,
-}
-
-/// One of them.
-#[derive(Debug, Clone)]
-pub(super) struct Object {
-    /// The `seq` of the message that created it.
-    place: u64,
-    /// The `seq` of its last change. Not part of what copies must have alike.
-    changed: u64,
-    id: Id,
-    /// Empty: it was removed.
-    text: Arc<str>,
-}
-
-/// Where an object's id is.
-#[derive(Debug, Clone)]
-enum Id {
-    /// In its text: from here, and so many bytes.
-    Within(u16, u16),
-    Apart(Box<str>),
-}
-
-impl Id {
-    fn of(id: &str, text: &str) -> Self {
-        let begin = &text.as_bytes()[..text.len().min(ID_WITHIN)];
-        let at = memchr::memmem::find(begin, id.as_bytes());
-        let fits = |n: usize| u16::try_from(n).ok();
-        match at.and_then(|at| Some((fits(at)?, fits(id.len())?))) {
-            Some((at, len)) => Self::Within(at, len),
-            None => Self::Apart(id.into()),
-        }
-    }
-}
-
-impl Object {
-    /// The `seq` of the message that created it.
-    pub(super) fn place(&self) -> u64 {
-        self.place
-    }
-
-    /// The `seq` of its last change, or a later one where that is not known.
-    pub(super) fn changed(&self) -> u64 {
-        self.changed
-    }
-
-    /// Its id.
-    pub(super) fn id(&self) -> &str {
-        match &self.id {
-            Id::Apart(id) => id,
-            Id::Within(at, len) => {
-                let at = usize::from(*at);
-                let len = usize::from(*len);
-                self.text.get(at..at + len).unwrap_or_default()
-            }
-        }
-    }
-
-    /// Its JSON.
-    pub(super) fn text(&self) -> &Arc<str> {
-        &self.text
-    }
-
-    fn is_gap(&self) -> bool {
-        self.text.is_empty()
-    }
 }
 
 impl Objects {
@@ -131,35 +78,58 @@ impl Objects {
         }
     }
 
-    /// The objects with those places, ids and texts, and what they are together; `None` if [`Self::restore_one`] refuses one.
+    /// So many are about to be read.
+    pub(super) fn expect(&mut self, count: usize) {
+        self.rows.reserve_exact(count.min(ANNOUNCED));
+    }
+
+    /// The objects with those places, ids and texts, and what they are together; `None` if [`Self::read`] refuses one.
     pub(super) fn restore<'a>(
         seq: u64,
-        rows: impl IntoIterator<Item = (u64, &'a str, &'a str)>,
+        rows: impl IntoIterator<Item = Row<'a>>,
     ) -> Option<(Self, Totals)> {
         let mut objects = Self::from(seq);
         let mut totals = Totals::default();
+        let mut some = Vec::new();
+        let mut bytes = 0;
         for row in rows {
-            objects.restore_one(row, &mut totals)?;
+            bytes += row.2.len();
+            some.push(row);
+            if bytes >= CHUNK {
+                objects.read(&some, &mut totals)?;
+                some.clear();
+                bytes = 0;
+            }
         }
+        objects.read(&some, &mut totals)?;
         objects.shrink();
         Some((objects, totals))
     }
 
-    /// Takes the next object of a canvas that is read; `None` if it is not after the one before, behind the end, there already or
-    /// nothing.
-    pub(super) fn restore_one(
-        &mut self,
-        (place, id, text): (u64, &str, &str),
-        totals: &mut Totals,
-    ) -> Option<()> {
-        let after = self.rows.last().is_none_or(|last| last.place < place);
-        let new = self.at(id).is_none() && !text.is_empty();
-        if !(after && new) || place > self.from {
-            return None;
+    /// Takes the next objects of a canvas that is read, about a chunk of them; `None` if one is not after the one before,
+    /// behind the end, there already or nothing. Then all of it is of no use.
+    pub(super) fn read(&mut self, rows: &[Row<'_>], totals: &mut Totals) -> Option<()> {
+        let chunk = chunks::chunk(rows.iter().map(|(_, id, text)| (*id, *text)));
+        let before = self.rows.len();
+        let mut at = 0;
+        for (place, id, text) in rows {
+            let after = self.rows.last().is_none_or(|last| last.place() < *place);
+            let new = self.at(id).is_none() && !text.is_empty() && id.len() <= row::MAX_ID;
+            if !(after && new) || *place > self.from {
+                return None;
+            }
+            let object = match row::is_small(text) {
+                true => Object::within(*place, (id, text), &chunk, at),
+                false => Object::alone(*place, id, text),
+            };
+            if object.is_small() {
+                at += object.bytes();
+            }
+            totals.objects += 1;
+            totals.bytes += text.len() as u64;
+            self.push(object);
         }
-        self.push(id, place, text.into());
-        totals.objects += 1;
-        totals.bytes += text.len() as u64;
+        self.chunks.read(&self.rows[before..], chunk.len());
         Some(())
     }
 
@@ -184,32 +154,33 @@ impl Objects {
     /// How many bytes an object has.
     pub(super) fn bytes(&self, id: &str) -> Option<usize> {
         let object = self.find(id)?;
-        let open = self.open.get(&object.place);
-        Some(open.map_or(object.text.len(), OpenObject::bytes))
+        let open = self.open.get(&object.place());
+        Some(open.map_or(object.text().len(), OpenObject::bytes))
     }
 
     /// The text of an object that is not taken apart.
     pub(super) fn text(&self, id: &str) -> Option<&str> {
-        self.find(id).map(|object| &*object.text)
+        self.find(id).map(|object| &**object.text())
     }
 
     /// The text of an object as it is now, taken apart or not.
     pub(super) fn text_now(&self, id: &str) -> Option<String> {
         let object = self.find(id)?;
-        let open = self.open.get(&object.place);
-        Some(open.map_or_else(|| object.text.to_string(), OpenObject::text))
+        let open = self.open.get(&object.place());
+        Some(open.map_or_else(|| object.text().to_string(), OpenObject::text))
     }
 
     /// Takes an object apart, and says whether it was not before.
     pub(super) fn open(&mut self, id: &str) -> Option<(&mut OpenObject, bool)> {
-        let Object { place, text, .. } = &self.rows[self.at(id)?];
-        let fresh = !self.open.contains_key(place);
+        let object = &self.rows[self.at(id)?];
+        let (place, text) = (object.place(), object.text());
+        let fresh = !self.open.contains_key(&place);
         if fresh {
             // It was an object when it was put: the parser saw to that.
             let value = serde_json::from_str(text).unwrap_or(Value::Null);
-            self.open.insert(*place, OpenObject::new(value, text.len()));
+            self.open.insert(place, OpenObject::new(value, text.len()));
         }
-        self.open.get_mut(place).map(|open| (open, fresh))
+        self.open.get_mut(&place).map(|open| (open, fresh))
     }
 
     /// Writes what has changed in those that are taken apart.
@@ -217,7 +188,7 @@ impl Objects {
         for (place, object) in std::mem::take(&mut self.open) {
             let at = self.rows.binary_search_by_key(&place, Object::place);
             if let (Ok(at), Some((seq, text))) = (at, object.written()) {
-                self.write(at, seq, text.into());
+                self.write(at, seq, &text);
             }
         }
     }
@@ -225,33 +196,34 @@ impl Objects {
     /// Forgets what has changed in one that is taken apart.
     pub(super) fn drop_open(&mut self, id: &str) {
         if let Some(at) = self.at(id) {
-            self.open.remove(&self.rows[at].place);
+            self.open.remove(&self.rows[at].place());
         }
     }
 
     /// Writes an object whole. A new one takes the place of the message that does so: that is the highest.
     pub(super) fn put(&mut self, id: &str, new_place: u64, text: &str) {
         let Some(at) = self.at(id) else {
-            return self.push(id, new_place, text.into());
+            self.push(Object::alone(new_place, id, text));
+            let enough = self.rows.last().is_some_and(|new| self.chunks.added(new));
+            if enough {
+                self.chunks.pack_last(&mut self.rows);
+            }
+            return;
         };
-        self.open.remove(&self.rows[at].place);
-        self.write(at, new_place, text.into());
+        self.open.remove(&self.rows[at].place());
+        self.write(at, new_place, text);
     }
 
-    fn push(&mut self, id: &str, place: u64, text: Arc<str>) {
+    fn push(&mut self, object: Object) {
         if self.rows.len() == self.rows.capacity() {
             // A list that doubles is half empty for long.
             self.rows.reserve_exact(4 + self.rows.len() / 8);
         }
-        self.sum.add(sum::row(&[place], &[&text]));
+        self.sum.add(sum::row(&[object.place()], &[object.text()]));
         let at = number(self.rows.len());
-        self.rows.push(Object {
-            place,
-            changed: place,
-            id: Id::of(id, &text),
-            text,
-        });
-        self.note(at, self.hasher.hash_one(id));
+        let hash = self.hasher.hash_one(object.id());
+        self.rows.push(object);
+        self.note(at, hash);
     }
 
     /// The index has that row from now on.
@@ -262,13 +234,25 @@ impl Objects {
         self.index.insert_unique(hash, at, of);
     }
 
-    fn write(&mut self, at: usize, seq: u64, text: Arc<str>) {
+    fn write(&mut self, at: usize, seq: u64, text: &str) {
         let object = &mut self.rows[at];
-        object.changed = seq;
-        object.id = Id::of(object.id(), &text);
-        self.sum.add(sum::row(&[object.place], &[&text]));
-        let old = std::mem::replace(&mut object.text, text);
-        self.sum.remove(sum::row(&[object.place], &[&old]));
+        let place = object.place();
+        let lost = object.packed_bytes();
+        self.sum.add(sum::row(&[place], &[text]));
+        self.sum.remove(sum::row(&[place], &[object.text()]));
+        if !object.write(seq, text) {
+            // It is not known any more that it changed as late as that, so nothing before is known of any.
+            self.from = seq;
+            self.deleted.clear();
+        }
+        self.lose(place, lost);
+    }
+
+    /// So many bytes of a chunk, those of the object there, are not needed any more.
+    fn lose(&mut self, place: u64, bytes: Option<usize>) {
+        if let Some(bytes) = bytes {
+            self.chunks.lose(place, bytes, &mut self.rows);
+        }
     }
 
     /// What is known of how they came to be.
@@ -289,10 +273,12 @@ impl Objects {
         };
         let (at, _) = found.remove();
         let object = &mut self.rows[at as usize];
-        self.open.remove(&object.place);
-        self.sum.remove(sum::row(&[object.place], &[&object.text]));
-        object.id = Id::Within(0, 0);
-        object.text = "".into();
+        let place = object.place();
+        let lost = object.packed_bytes();
+        self.open.remove(&place);
+        self.sum.remove(sum::row(&[place], &[object.text()]));
+        object.clear();
+        self.lose(place, lost);
         self.deleted.push_back((seq, id.into()));
         if self.deleted.len() > DELETIONS_KEPT as usize
             && let Some((seq, _)) = self.deleted.pop_front()

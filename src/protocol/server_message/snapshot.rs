@@ -1,15 +1,17 @@
 //! `snapshot`: a canvas's state in parts. It is whole, or only what changed since a state that the client holds.
 
 use std::io::Write as _;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::framed;
+use crate::protocol::frame;
 use crate::protocol::ids::Epoch;
 
 /// The most bytes of a snapshot part's payload.
 pub const MAX_PART_BYTES: usize = 512 * 1024;
+
+/// Head and tail of a part and its frame stay below this.
+const BESIDE: usize = 512;
 
 /// What parts consist of.
 #[derive(Clone, Copy)]
@@ -42,9 +44,9 @@ pub struct Contents<'a> {
 }
 
 /// Cuts a canvas's state without logs into framed `snapshot` parts: see [`snapshot_of`].
-pub fn snapshot_parts(epoch: Epoch, seq: u64, objects: &[Arc<str>], chat: &[String]) -> Vec<Bytes> {
+pub fn snapshot_parts(epoch: Epoch, seq: u64, objects: &[&str], chat: &[String]) -> Vec<Bytes> {
     let contents = Contents {
-        objects: objects.iter().map(|object| &**object).collect(),
+        objects: objects.to_vec(),
         chat,
         ..Contents::default()
     };
@@ -73,7 +75,10 @@ pub fn snapshot_of((epoch, seq): (Epoch, u64), contents: &Contents<'_>) -> Vec<B
     let parts = cut(entries);
     let last = parts.len() - 1;
     let part = |(i, part): (usize, Part<'_>)| {
-        framed(|out| {
+        // One that grows step by step is copied, and leaves holes as large as itself.
+        let texts = part.iter().flatten().map(|text| text.len() + 1);
+        let mut framed = Vec::with_capacity(texts.sum::<usize>() + BESIDE);
+        frame::text(&mut framed, |out| {
             // Writing into a Vec cannot fail.
             let _ = write!(
                 out,
@@ -86,8 +91,12 @@ pub fn snapshot_of((epoch, seq): (Epoch, u64), contents: &Contents<'_>) -> Vec<B
             let since = contents.base.is_some();
             let logs = contents.entries.is_some();
             let mut list = |name: &str, list: List| {
-                let _ = write!(out, "\"{name}\":[{}]", part[list as usize].join(","));
-                out.push(if name == "chat" { b'}' } else { b',' });
+                let _ = write!(out, "\"{name}\":[");
+                for (i, text) in part[list as usize].iter().enumerate() {
+                    out.extend((i > 0).then_some(b','));
+                    out.extend_from_slice(text.as_bytes());
+                }
+                out.extend_from_slice(if name == "chat" { b"]}" } else { b"]," });
             };
             list("objects", List::Objects);
             if since {
@@ -100,7 +109,8 @@ pub fn snapshot_of((epoch, seq): (Epoch, u64), contents: &Contents<'_>) -> Vec<B
                 list("logs", List::Logs);
             }
             list("chat", List::Chat);
-        })
+        });
+        Bytes::from(framed)
     };
     parts.into_iter().enumerate().map(part).collect()
 }
@@ -112,8 +122,7 @@ pub fn log_entry((id, seq, data): (&str, u64, &str)) -> String {
 }
 
 fn cut<'a>(entries: impl Iterator<Item = (List, &'a str)>) -> Vec<Part<'a>> {
-    // Head, tail and commas stay below this.
-    let budget = MAX_PART_BYTES - 512;
+    let budget = MAX_PART_BYTES - BESIDE;
     let mut parts: Vec<Part<'_>> = vec![Part::default()];
     let mut size = 0;
     for (list, text) in entries {

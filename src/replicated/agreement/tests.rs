@@ -7,7 +7,7 @@ use tokio::runtime::Runtime;
 
 use super::*;
 use crate::backplane::{Author, Canvas, Carrier as _, Delivery, Directory as _, Instance as _};
-use crate::backplane::{Entry, Reader as _, Sink};
+use crate::backplane::{Entry, Reader as _, SharedText, Sink};
 use crate::log::memory::MemoryEngine;
 use crate::protocol::client_message::{ClientMessage, Durable, parse};
 use crate::protocol::ids::{CanvasId, ClientId, InstanceNumber};
@@ -81,7 +81,7 @@ impl One {
         state.apply(InstanceNumber(9), entry, now_ms, &mut Vec::new());
     }
 
-    fn objects(&self, runtime: &Runtime) -> Vec<Arc<str>> {
+    fn objects(&self, runtime: &Runtime) -> Vec<SharedText> {
         let snapshot = runtime.block_on(self.backplane.snapshot(&self.canvas));
         snapshot.expect("a snapshot").objects
     }

@@ -84,7 +84,8 @@ impl World {
             }),
             Effect::Snapshot(_) => self.at_instance(at, took, move |world| {
                 let s = world.canvas.snapshot();
-                let parts = snapshot_parts(s.at.epoch, s.at.seq, &s.objects, &s.chat);
+                let objects: Vec<&str> = s.objects.iter().map(|object| &**object).collect();
+                let parts = snapshot_parts(s.at.epoch, s.at.seq, &objects, &s.chat);
                 let parts = Arc::new(Parts::new(s.at, parts));
                 // Read now, told later: what is committed in between follows it.
                 world.at_instance(at, (0, 30), move |world| {

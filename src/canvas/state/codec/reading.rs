@@ -11,13 +11,15 @@ use crate::canvas::state::chat::Chat;
 use crate::canvas::state::clients::Clients;
 use crate::canvas::state::log::Log;
 use crate::canvas::state::logs::Logs;
-use crate::canvas::state::objects::Objects;
+use crate::canvas::state::objects::{CHUNK, Objects, Row};
 use crate::canvas::state::presence::Table;
 use crate::canvas::state::{CanvasState, Sender, Tables};
 use crate::canvas::{ClientRow, Head, Rules};
 use crate::protocol::ids::{Epoch, Position};
 
 const NOT_IN_ORDER: &str = "two objects are the same, or they are not in order";
+/// Objects for which there is room at once when a chunk of them is read.
+const SOME: usize = 1024;
 
 /// A state of which some bytes were read.
 #[derive(Debug, Default)]
@@ -90,6 +92,7 @@ impl Reading {
                 self.epoch = begin.epoch;
                 self.seq = begin.seq;
                 self.objects = Objects::from(begin.seq);
+                self.objects.expect(begin.objects);
                 self.next = Next::Objects(begin.objects);
                 Ok(Some(rest))
             }
@@ -99,12 +102,21 @@ impl Reading {
                 Ok(Some(bytes))
             }
             Next::Objects(left) => {
-                let Some((row, rest)) = whole::<(u64, &str, &str)>(bytes)? else {
+                let mut rows = Vec::with_capacity(SOME.min(*left));
+                let mut rest = bytes;
+                while *left > 0 && bytes.len() - rest.len() < CHUNK {
+                    let Some((row, behind)) = whole::<Row<'_>>(rest)? else {
+                        break;
+                    };
+                    *left -= 1;
+                    rows.push(row);
+                    rest = behind;
+                }
+                if rows.is_empty() {
                     return Ok(None);
-                };
-                *left -= 1;
-                let restored = self.objects.restore_one(row, &mut self.totals);
-                restored.ok_or_else(|| unreadable(NOT_IN_ORDER))?;
+                }
+                let read = self.objects.read(&rows, &mut self.totals);
+                read.ok_or_else(|| unreadable(NOT_IN_ORDER))?;
                 Ok(Some(rest))
             }
             Next::Logs => {

@@ -1,18 +1,17 @@
 //! Clients that hold older states: what changed since, put onto what they hold, must be the whole.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::backplane::{LogEntry, Snapshot};
+use crate::backplane::{LogEntry, SharedText, Snapshot};
 use crate::canvas::bounds::entry_bytes;
 use crate::protocol::ids::Position;
 
 /// States that somebody holds, and how often one could be continued.
 #[derive(Default)]
 pub(super) struct Held {
-    states: Vec<(Position, Vec<Arc<str>>, Logs)>,
+    states: Vec<(Position, Vec<SharedText>, Logs)>,
     pub(super) continued: usize,
 }
 
