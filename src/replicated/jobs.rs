@@ -196,7 +196,7 @@ fn turn(shared: &Shared, rows: &mut Rows, mut waiting: Vec<Waiting>) {
     let done = until_done(rows, |rows| attempt(shared, rows, &waiting));
     match done {
         // Somebody else told that: the others are done without it.
-        Err(Trouble::Told(at, upto)) => {
+        Err(Trouble::DispatchedBefore(at, upto)) => {
             let tells = |one: &Waiting| matches!(one.op, Op::Tell(_));
             let place = (0..waiting.len()).filter(|n| tells(&waiting[*n])).nth(at);
             if let Some(place) = place
@@ -295,7 +295,7 @@ fn committed(shared: &Shared, waiting: Vec<Waiting>, answers: Vec<Answer>, effec
 fn refusal(shared: &Shared, trouble: &Trouble<Fault>) -> Refusal {
     let engine = shared.engine();
     match trouble {
-        Trouble::Moved | Trouble::Locked | Trouble::Told(..) => {
+        Trouble::Moved | Trouble::Locked | Trouble::DispatchedBefore(..) => {
             later("too many processes change the queue at once")
         }
         Trouble::Damaged(table) => {

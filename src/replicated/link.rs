@@ -238,7 +238,7 @@ async fn connect(shared: &Arc<Shared>) -> Result<Session, ConnectError> {
 struct Hears(std::sync::Weak<Shared>);
 
 impl Listener for Hears {
-    fn heard(&self, link: u64, canvas: &str, published: Published) {
+    fn received(&self, link: u64, canvas: &str, published: Published) {
         if let Some(shared) = self.0.upgrade()
             && shared.link.hears(link)
         {
@@ -246,7 +246,7 @@ impl Listener for Hears {
         }
     }
 
-    fn heard_rows(&self, link: u64, message: &[u8]) {
+    fn received_rows(&self, link: u64, message: &[u8]) {
         if let Some(shared) = self.0.upgrade()
             && shared.link.hears(link)
         {

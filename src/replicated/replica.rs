@@ -241,7 +241,7 @@ impl Replica {
         inner.messages_end = head.messages_end;
         inner.noted = 0;
         inner.held = None;
-        let told = (head.told, head.saved);
+        let told = (head.dispatched, head.saved);
         inner.untold.restart(told, built.untold, &shared.telling);
         if inner.untold.since().is_some() {
             shared.telling.wake(self.key);
@@ -299,7 +299,7 @@ pub(super) fn rebuilt(parts: Parts, rules: Rules, hearing: &Hearing) -> Result<B
     for kept in &parts.since {
         if let Ok(batch) = decode_batch(&kept.bytes) {
             let run = |state: &mut CanvasState| _ = state.apply_batch(batch, kept.at_ms);
-            untold.extend(hearing.of(kept, head.told, &mut state, run));
+            untold.extend(hearing.of(kept, head.dispatched, &mut state, run));
         }
     }
     state.set_rules(rules);

@@ -203,11 +203,16 @@ impl Shared {
             return Ok(());
         }
         let n = replica.inner.lock().n;
-        self.all_told(session, &[(replica.id.clone(), n)]).await
+        self.all_dispatched(session, &[(replica.id.clone(), n)])
+            .await
     }
 
     /// What came meanwhile is noted again.
-    async fn all_told(&self, session: &Session, told: &[(CanvasId, u64)]) -> Result<(), Fault> {
-        session.log.all_told(told).await
+    async fn all_dispatched(
+        &self,
+        session: &Session,
+        told: &[(CanvasId, u64)],
+    ) -> Result<(), Fault> {
+        session.log.all_dispatched(told).await
     }
 }

@@ -2,7 +2,7 @@
 
 use super::super::{Heartbeat, OtherInstance, Proof, Registered, Registry, Reply};
 use super::state::State;
-use super::{Heard, MemoryLog, batch};
+use super::{MemoryLog, Outgoing, batch};
 use crate::limits::HEARTBEAT_STALE;
 use crate::protocol::ids::{CanvasId, InstanceNumber};
 
@@ -148,11 +148,11 @@ impl Registry for MemoryLog {
     ) -> Reply<'a, Vec<String>> {
         self.step(move |world, now_ms| {
             let mut failed = Vec::new();
-            let mut heard = Heard::new();
+            let mut outgoing = Outgoing::new();
             for name in names {
                 match world.state.keep(name, now_ms, bytes) {
                     Some(kept) => {
-                        heard.extend(world.publish(name, &batch(kept, bytes)));
+                        outgoing.extend(world.publish(name, &batch(kept, bytes)));
                         if !world.state.is_held_by_another(name, dead) {
                             let ends = self.grace_ends_ms();
                             world.state.leaving.insert(name.clone(), ends);
@@ -164,7 +164,7 @@ impl Registry for MemoryLog {
                     instance.canvases.remove(name);
                 }
             }
-            Ok((failed, heard))
+            Ok((failed, outgoing))
         })
     }
 

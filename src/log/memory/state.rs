@@ -44,7 +44,7 @@ pub(super) struct State {
     /// The version of the hooks; 0: none.
     pub(super) hooks: u64,
     /// Canvases of which hooks may not have been told everything.
-    pub(super) untold: BTreeSet<String>,
+    pub(super) undispatched: BTreeSet<String>,
     pub(super) samples: Samples,
 }
 
@@ -95,7 +95,7 @@ pub(super) struct Canvas {
     messages_end: String,
     messages: BTreeMap<u64, Vec<u8>>,
     pub(super) summary: String,
-    pub(super) told: u64,
+    pub(super) dispatched: u64,
     pub(super) takes: Takes,
 }
 
@@ -115,7 +115,7 @@ impl Canvas {
             whole: self.whole.clone(),
             rules: self.rules.clone(),
             messages_end: self.messages_end.clone(),
-            told: self.told,
+            dispatched: self.dispatched,
             instances: Vec::new(),
             charged: self.takes.charged().0,
             grown: self.takes.charged().1,
@@ -329,7 +329,8 @@ impl State {
         let mut began = None;
         if canvas.base != base {
             began = Some(canvas.keep(now_ms, self.hooks, &opening.anew));
-            self.untold.extend((self.hooks > 0).then(|| id.to_string()));
+            self.undispatched
+                .extend((self.hooks > 0).then(|| id.to_string()));
             canvas.base = base;
         }
         let mut head = canvas.head();
@@ -347,7 +348,7 @@ impl State {
     pub(super) fn keep(&mut self, name: &str, now_ms: i64, bytes: &[u8]) -> Option<Kept> {
         let canvas = self.canvases.get_mut(name)?;
         if self.hooks > 0 {
-            self.untold.insert(name.to_owned());
+            self.undispatched.insert(name.to_owned());
         }
         Some(canvas.keep(now_ms, self.hooks, bytes))
     }

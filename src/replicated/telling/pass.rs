@@ -210,10 +210,10 @@ async fn look(shared: &Arc<Shared>, session: &Session, place: &mut u64) -> Resul
         }
     }
     for some in told.chunks(CANVASES) {
-        shared.all_told(session, some).await?;
+        shared.all_dispatched(session, some).await?;
     }
     for _ in 0..REQUESTS {
-        let (next, names) = session.log.untold(*place).await?;
+        let (next, names) = session.log.undispatched(*place).await?;
         *place = next;
         for name in &names {
             let Ok(id) = CanvasId::parse(name) else {
@@ -243,13 +243,13 @@ async fn recall_all(shared: &Arc<Shared>, session: &Session) {
 async fn recall(shared: &Arc<Shared>, session: &Session, replica: &Arc<Replica>) {
     let read = async {
         let head = session.log.open(&replica.id, opening(), false).await?;
-        if head.told >= replica.inner.lock().untold.told() {
+        if head.dispatched >= replica.inner.lock().untold.told() {
             return Ok(());
         }
         let parts = shared.read_parts(session, replica, false).await?;
         let rules = shared.rules;
         let hearing = shared.hearing(replica);
-        let told = parts.head.told;
+        let told = parts.head.dispatched;
         let n = parts.head.n;
         let building = tokio::task::spawn_blocking(move || rebuilt(parts, rules, &hearing));
         let built = building.await.map_err(|e| Fault::NotNow(e.to_string()))?;
