@@ -142,16 +142,16 @@ impl Lane {
 
 impl Shared {
     /// What another process tells after a commit.
-    pub(super) fn hear_rows(&self, message: &[u8]) {
+    pub(super) fn receive_rows(&self, message: &[u8]) {
         let Some(told) = Message::decode(&self.token, message) else {
             return;
         };
         self.jobs.hub.wake(told.wakes, self.now_ms());
-        for (canvas, upto) in told.told {
-            self.heard_told(&canvas, upto);
+        for (canvas, upto) in told.dispatched {
+            self.dispatched_elsewhere(&canvas, upto);
         }
         if told.hooks {
-            self.telling.changed.notify_one();
+            self.dispatcher.changed.notify_one();
         }
     }
 }
@@ -197,8 +197,10 @@ fn turn(shared: &Shared, rows: &mut Rows, mut waiting: Vec<Waiting>) {
     match done {
         // Somebody else told that: the others are done without it.
         Err(Trouble::DispatchedBefore(at, upto)) => {
-            let tells = |one: &Waiting| matches!(one.op, Op::Tell(_));
-            let place = (0..waiting.len()).filter(|n| tells(&waiting[*n])).nth(at);
+            let dispatches = |one: &Waiting| matches!(one.op, Op::Tell(_));
+            let place = (0..waiting.len())
+                .filter(|n| dispatches(&waiting[*n]))
+                .nth(at);
             if let Some(place) = place
                 && let Some(answer) = waiting.remove(place).answer
             {
@@ -317,11 +319,11 @@ pub fn jobs(
     shared.jobs.limits.get_or_init(|| limits);
     let hub = shared.jobs.hub.clone();
     let jobs = Jobs::new(Arc::new(LogJobs(shared.clone())), hub);
-    let changed = shared.telling.changed.clone();
+    let changed = shared.dispatcher.changed.clone();
     let alone = shared.clone();
     let alone = move || alone.others.load(Ordering::Relaxed) == 0;
     let hooks = Follower::new(jobs.clone(), changed, alone);
-    shared.telling.follow(&hooks);
+    shared.dispatcher.follow(&hooks);
     (jobs, hooks)
 }
 

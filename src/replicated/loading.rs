@@ -283,8 +283,8 @@ impl Shared {
         parts: Parts,
     ) -> Result<(), Fault> {
         let rules = self.rules;
-        let hearing = self.hearing(replica);
-        let building = time::aside(move || rebuilt(parts, rules, &hearing));
+        let interest = self.interest(replica);
+        let building = time::aside(move || rebuilt(parts, rules, &interest));
         let built = building.await.map_err(|e| Fault::NotNow(e.to_string()))?;
         if replica.install(session, built.map_err(Fault::Canvas)?, self) {
             // What was done by the old rules must not be done again by the new ones.

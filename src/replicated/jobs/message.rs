@@ -9,7 +9,7 @@ pub(super) struct Message {
     /// Queues, by the hash of their name, and from when on.
     pub(super) wakes: Vec<(u64, i64)>,
     /// Canvases, and the batch up to which hooks were told.
-    pub(super) told: Vec<(String, u64)>,
+    pub(super) dispatched: Vec<(String, u64)>,
     /// Others are followed.
     pub(super) hooks: bool,
 }
@@ -58,7 +58,7 @@ impl Message {
             rest = after;
             let canvas = String::from_utf8(canvas.to_vec()).ok()?;
             message
-                .told
+                .dispatched
                 .push((canvas, u64::from_be_bytes(take(&mut rest)?)));
         }
         Some(message)
@@ -92,14 +92,14 @@ mod tests {
         let bytes = Message::encode("one", &effects);
         let message = Message {
             wakes: vec![(7, 0), (u64::MAX, -3)],
-            told: vec![("board-1".to_owned(), 9)],
+            dispatched: vec![("board-1".to_owned(), 9)],
             hooks: true,
         };
         assert_eq!(Message::decode("two", &bytes), Some(message));
         assert_eq!(Message::decode("one", &bytes), None, "it is our own");
         for cut in 0..bytes.len() {
             let part = Message::decode("two", &bytes[..cut]);
-            assert!(part.is_none_or(|part| part.told.is_empty()), "{cut}");
+            assert!(part.is_none_or(|part| part.dispatched.is_empty()), "{cut}");
         }
     }
 }
