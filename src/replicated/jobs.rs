@@ -29,12 +29,12 @@ use super::{ReplicatedBackplane, Shared};
 use crate::hooks::HookStore;
 use crate::jobs::Jobs;
 use crate::jobs::apply::apply;
+use crate::jobs::dispatch::follower::Follower;
 use crate::jobs::hub::Hub;
 use crate::jobs::look::{self, Query};
 use crate::jobs::op::{Answer, Op, Refusal};
 use crate::jobs::service::{Engine, later};
 use crate::jobs::store::Store as _;
-use crate::jobs::telling::follower::Follower;
 use crate::jobs::work::{Effects, Work};
 use crate::limits::{JobLimits, PUBLISH_WAIT};
 use crate::log::Fault;
@@ -197,7 +197,7 @@ fn turn(shared: &Shared, rows: &mut Rows, mut waiting: Vec<Waiting>) {
     match done {
         // Somebody else told that: the others are done without it.
         Err(Trouble::DispatchedBefore(at, upto)) => {
-            let dispatches = |one: &Waiting| matches!(one.op, Op::Tell(_));
+            let dispatches = |one: &Waiting| matches!(one.op, Op::Dispatch(_));
             let place = (0..waiting.len())
                 .filter(|n| dispatches(&waiting[*n]))
                 .nth(at);
@@ -205,7 +205,7 @@ fn turn(shared: &Shared, rows: &mut Rows, mut waiting: Vec<Waiting>) {
                 && let Some(answer) = waiting.remove(place).answer
             {
                 // Whoever asked may have given up.
-                let _ = answer.send(Answer::ToldBefore(upto));
+                let _ = answer.send(Answer::DispatchedBefore(upto));
                 turn(shared, rows, waiting);
             }
         }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::Dispatcher;
 use crate::canvas::{CanvasState, Changed, EventCollector};
-use crate::jobs::telling::{Happening, Missed};
+use crate::jobs::dispatch::{Happening, Missed};
 use crate::log::LoggedBatch;
 use crate::time;
 
@@ -189,7 +189,7 @@ impl Outbox {
         let mut upto = self.waiting.front()?.n;
         let mut all = true;
         for happened in &self.waiting {
-            events += happened.what.told.len();
+            events += happened.what.events.len();
             bytes += happened.bytes;
             if !parts.is_empty() && (events > AT_ONCE || bytes > AT_ONCE_BYTES) {
                 all = false;
@@ -214,13 +214,13 @@ pub(in crate::replicated) fn collected(
     at_ms: i64,
     hooks: u64,
 ) -> Option<Happened> {
-    let (told, changed) = state.heard()?.collected();
-    if told.is_empty() && changed.is_none() {
+    let (events, changed) = state.heard()?.collected();
+    if events.is_empty() && changed.is_none() {
         return None;
     }
     let what = Happening {
         at_ms,
-        told,
+        events,
         changed: changed.map(|Changed { named, span }| (named, span)),
         gap: None,
     };
@@ -245,8 +245,8 @@ fn in_one(before: Option<&Happening>, after: &Happening) -> Happening {
             },
         });
     };
-    let told = before.into_iter().flat_map(|before| &before.told);
-    for told in told.chain(&after.told) {
+    let told = before.into_iter().flat_map(|before| &before.events);
+    for told in told.chain(&after.events) {
         miss(Missed {
             named: told.named.clone(),
             span: (told.seq, told.seq),
@@ -261,7 +261,7 @@ fn in_one(before: Option<&Happening>, after: &Happening) -> Happening {
     };
     Happening {
         at_ms: after.at_ms,
-        told: Vec::new(),
+        events: Vec::new(),
         changed,
         gap,
     }
@@ -278,7 +278,7 @@ mod tests {
             bytes: 1,
             what: Arc::new(Happening {
                 at_ms: 0,
-                told: Vec::new(),
+                events: Vec::new(),
                 changed: None,
                 gap: None,
             }),

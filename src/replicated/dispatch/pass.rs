@@ -13,8 +13,8 @@ use super::outbox::Next;
 use crate::backplane::CanvasKey;
 use crate::canvas::CanvasState;
 use crate::config::Step;
+use crate::jobs::dispatch::{Dispatch, Part};
 use crate::jobs::op::{Answer, Op};
-use crate::jobs::telling::{Part, Tell};
 use crate::log::Fault;
 use crate::protocol::ids::CanvasId;
 use crate::replicated::Shared;
@@ -177,23 +177,23 @@ async fn dispatch_next(
     let (answer, told) = oneshot::channel();
     let from = next.from;
     let upto = next.upto;
-    let tell = Tell {
+    let tell = Dispatch {
         canvas,
         from,
         upto,
         parts,
     };
-    if shared.jobs.hand_over(Op::Tell(tell), answer).is_err() {
+    if shared.jobs.hand_over(Op::Dispatch(tell), answer).is_err() {
         return Dispatched::Not;
     }
     let told = told.await;
     shared.fail_points.note(Step::AfterTell);
     match told {
-        Ok(Answer::Told { dropped }) => {
+        Ok(Answer::Dispatched { dropped }) => {
             shared.dispatcher.count_dropped(dropped);
             Dispatched::Done(upto)
         }
-        Ok(Answer::ToldBefore(upto)) => Dispatched::Before(upto),
+        Ok(Answer::DispatchedBefore(upto)) => Dispatched::Before(upto),
         // If it was done, the next try finds that.
         _ => Dispatched::Not,
     }

@@ -88,7 +88,7 @@ impl LogBase {
     pub(super) fn about_to_commit(&mut self, now: i64, message: Vec<u8>, effects: &Effects) {
         self.now = now;
         self.message = message;
-        let dispatched = effects.told.iter().filter_map(|told| {
+        let dispatched = effects.dispatched.iter().filter_map(|told| {
             let canvas = CanvasId::parse(&told.canvas).ok()?;
             let from = told.from;
             let upto = told.upto;

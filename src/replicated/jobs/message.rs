@@ -25,7 +25,7 @@ impl Message {
             message.extend(name.to_be_bytes());
             message.extend(at.to_be_bytes());
         }
-        for told in &effects.told {
+        for told in &effects.dispatched {
             // No name of a canvas is longer than that.
             let length = u16::try_from(told.canvas.len()).unwrap_or(u16::MAX);
             message.extend(length.to_be_bytes());
@@ -75,13 +75,13 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jobs::telling::Upto;
+    use crate::jobs::dispatch::Upto;
 
     #[test]
     fn a_message_comes_back_as_it_was_and_no_part_of_it_is_one() {
         let effects = Effects {
             wakes: [(7, 0), (u64::MAX, -3)].into(),
-            told: vec![Upto {
+            dispatched: vec![Upto {
                 canvas: "board-1".into(),
                 from: 3,
                 upto: 9,
