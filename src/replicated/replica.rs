@@ -218,8 +218,8 @@ impl Replica {
         follows
     }
 
-    /// Takes the place of whatever was here, unless another link is current since: whoever made that reads for itself. `true` if
-    /// other rules held until now.
+    /// Takes the place of whatever was here, unless another link is current since: whoever made that reads for itself.
+    /// `true` if other rules held until now.
     pub(super) fn install(&self, session: &Session, built: Built, shared: &Shared) -> bool {
         let mut inner = self.inner.lock();
         if !shared.link.is_current(session.id) {
@@ -241,10 +241,10 @@ impl Replica {
         inner.messages_end = head.messages_end;
         inner.noted = 0;
         inner.held = None;
-        let dispatched = (head.dispatched, head.saved);
+        let place = (head.dispatched, head.saved);
         inner
             .outbox
-            .restart(dispatched, built.events, &shared.dispatcher);
+            .restart(place, built.events, &shared.dispatcher);
         if inner.outbox.since().is_some() {
             shared.dispatcher.wake(self.key);
         }

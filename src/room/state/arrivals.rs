@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::wordings::{self, Frames, Recipients, Wordings};
 use super::{Link, Seat, State};
 use crate::backplane::{Delivery, Read, Unavailable};
-use crate::limits::TOLD_AT_ONCE_BYTES;
+use crate::limits::NOTICES_AT_ONCE_BYTES;
 use crate::protocol::encoding::Encoding;
 use crate::protocol::ids::{ClientId, ConnId};
 use crate::room::Latest;
@@ -82,7 +82,7 @@ impl<L: Link> State<L> {
             let mut bytes = 0;
             let fits = |told: &&Notice| {
                 bytes += told.frame.len();
-                bytes <= TOLD_AT_ONCE_BYTES
+                bytes <= NOTICES_AT_ONCE_BYTES
             };
             let together = rest.iter().take_while(fits).count().max(1);
             let (piece, later) = rest.split_at(together);
