@@ -241,10 +241,8 @@ impl Replica {
         inner.messages_end = head.messages_end;
         inner.noted = 0;
         inner.held = None;
-        let place = (head.dispatched, head.saved);
-        inner
-            .outbox
-            .restart(place, built.events, &shared.dispatcher);
+        let ends = (head.dispatched, head.saved);
+        inner.outbox.restart(ends, built.events, &shared.dispatcher);
         if inner.outbox.since().is_some() {
             shared.dispatcher.wake(self.key);
         }

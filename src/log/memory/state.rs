@@ -329,8 +329,8 @@ impl State {
         let mut began = None;
         if canvas.base != base {
             began = Some(canvas.keep(now_ms, self.hooks, &opening.anew));
-            self.undispatched
-                .extend((self.hooks > 0).then(|| id.to_string()));
+            let hooked = (self.hooks > 0).then(|| id.to_string());
+            self.undispatched.extend(hooked);
             canvas.base = base;
         }
         let mut head = canvas.head();
