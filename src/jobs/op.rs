@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::assets::{AssetOp, Told};
+use super::assets::{AssetAnswer, AssetOp};
 use super::dispatch::Dispatch;
 use super::dispatch::due::Fired;
 use crate::hooks::file::HookText;
@@ -394,6 +394,6 @@ pub(crate) enum Answer {
     Fired(Fired),
     HooksStored(Change),
     Hooks(Arc<Stored>),
-    Assets(Told),
+    Assets(AssetAnswer),
     Refused(Refusal),
 }

@@ -31,7 +31,8 @@ impl Live {
 
     /// Hooks are told what was heard.
     pub(super) fn dispatch(&mut self, relay: &Relay, now_ms: i64) {
-        let (Some(collector), Some(hooks)) = (self.state.heard(), relay.hooks.get()) else {
+        let (Some(collector), Some(hooks)) = (self.state.take_collector(), relay.hooks.get())
+        else {
             return;
         };
         let HookFilter::Some(stored) = collector.filter().clone() else {

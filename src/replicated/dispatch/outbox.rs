@@ -214,7 +214,7 @@ pub(in crate::replicated) fn collected(
     at_ms: i64,
     hooks: u64,
 ) -> Option<Happened> {
-    let (events, changed) = state.heard()?.collected();
+    let (events, changed) = state.take_collector()?.collected();
     if events.is_empty() && changed.is_none() {
         return None;
     }
