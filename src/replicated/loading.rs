@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use super::Shared;
 use super::link::Session;
 use super::mending::Needs;
-use super::replica::{Replica, rebuilt};
+use super::replica::{Inner, Replica, rebuilt};
 use crate::canvas::Command;
 use crate::canvas::codec::{Reading, decode_batch, encode_batch};
 use crate::limits::READ_RETRY;
@@ -395,6 +395,16 @@ impl Shared {
             self.link.failed(session.id, &fault);
             self.canvases.stuck.lock().push(replica.clone());
             time::sleep(READ_RETRY).await;
+        }
+    }
+}
+
+impl Inner {
+    /// It could not be read. Logged when that is news.
+    pub(super) fn unreadable(&mut self, canvas: &CanvasId, error: &str) {
+        if self.logged.as_deref() != Some(error) {
+            tracing::error!(canvas = %canvas, error, "a canvas can't be read from the log");
+            self.logged = Some(error.to_owned());
         }
     }
 }

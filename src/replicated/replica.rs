@@ -91,7 +91,7 @@ pub(super) struct Inner {
     /// What waits for that.
     pub(super) parked: Parked,
     /// Why it could not be read, as it was logged last.
-    logged: Option<String>,
+    pub(super) logged: Option<String>,
     /// What hooks are to be told of it.
     pub(super) outbox: Outbox,
     /// A snapshot that waits for hooks to be told of what is in it.
@@ -317,14 +317,6 @@ impl Inner {
     pub(super) fn compared(&mut self, upto: u64) {
         self.last_known = upto;
         self.dropped |= upto != self.n;
-    }
-
-    /// It could not be read. Logged when that is news.
-    pub(super) fn unreadable(&mut self, canvas: &CanvasId, error: &str) {
-        if self.logged.as_deref() != Some(error) {
-            tracing::error!(canvas = %canvas, error, "a canvas can't be read from the log");
-            self.logged = Some(error.to_owned());
-        }
     }
 
     /// Whether something was missed that has to be read.

@@ -14,8 +14,6 @@ use crate::protocol::ids::{CanvasId, InstanceNumber};
 
 /// How long an instance of the era before is waited for that has not said whether what it knows is there.
 const PROOF_MS: i64 = 300;
-/// A lease of a dead instance.
-const LEASE_MS: i64 = 10_000;
 /// No time of a batch is further from its author's clock than this.
 const CLOCK_SLACK_MS: i64 = 1_000;
 
@@ -74,7 +72,7 @@ pub(super) struct Instance {
     pub(super) name: String,
     token: String,
     pub(super) canvases: BTreeSet<String>,
-    leased_until_ms: i64,
+    pub(super) leased_until_ms: i64,
 }
 
 #[derive(Clone, Default)]
@@ -438,28 +436,5 @@ impl State {
                 canvas.messages.clear();
             }
         }
-    }
-
-    /// Whether an instance has it, dead or alive.
-    pub(super) fn is_held(&self, name: &str) -> bool {
-        let mut all = self.instances.values();
-        all.any(|instance| instance.canvases.contains(name))
-    }
-
-    /// Whether an instance other than that one has it, dead or alive.
-    pub(super) fn is_held_by_another(&self, name: &str, but: InstanceNumber) -> bool {
-        let mut others = self.instances.iter().filter(|(number, _)| **number != but);
-        others.any(|(_, instance)| instance.canvases.contains(name))
-    }
-
-    pub(super) fn lease(&mut self, dead: InstanceNumber, now_ms: i64) -> bool {
-        let Some(instance) = self.instances.get_mut(&dead) else {
-            return false;
-        };
-        let free = instance.leased_until_ms < now_ms;
-        if free {
-            instance.leased_until_ms = now_ms + LEASE_MS;
-        }
-        free
     }
 }
