@@ -33,7 +33,7 @@ pub use upload::Upload;
 
 use crate::config::{AssetPlace, AssetSettings};
 use crate::jobs::Jobs;
-use crate::jobs::assets::{AssetOp, AssetQuery, Told};
+use crate::jobs::assets::{AssetAnswer, AssetOp, AssetQuery};
 use crate::jobs::look::Query;
 use crate::jobs::op::{Answer, Op, Refusal};
 use crate::jobs::rows::Asset as Row;
@@ -181,7 +181,7 @@ impl Assets {
     async fn begun(&self) -> Result<&Begun, AssetError> {
         let begin = async {
             match self.change(AssetOp::Begin).await? {
-                Told::Begun { relay, link_key } => Ok(Begun {
+                AssetAnswer::Begun { relay, link_key } => Ok(Begun {
                     blobs: self.blobs_of(&relay)?,
                     links: Links::new(link_key),
                 }),
@@ -232,14 +232,14 @@ impl Assets {
         answer
     }
 
-    pub(crate) async fn change(&self, op: AssetOp) -> Result<Told, AssetError> {
+    pub(crate) async fn change(&self, op: AssetOp) -> Result<AssetAnswer, AssetError> {
         match self.index.run(Op::Assets(op)).await? {
             Answer::Assets(told) => Ok(told),
             _ => Err(unexpected().into()),
         }
     }
 
-    pub(crate) async fn ask(&self, query: AssetQuery) -> Result<Told, AssetError> {
+    pub(crate) async fn ask(&self, query: AssetQuery) -> Result<AssetAnswer, AssetError> {
         match self.index.look(Query::Assets(query)).await? {
             Answer::Assets(told) => Ok(told),
             _ => Err(unexpected().into()),
@@ -254,7 +254,7 @@ impl Assets {
         let canvas = canvas.to_string();
         let sha256 = sha256.to_owned();
         match self.ask(AssetQuery::Find { canvas, sha256 }).await? {
-            Told::Found(row) => Ok(row.map(Asset::from)),
+            AssetAnswer::Found(row) => Ok(row.map(Asset::from)),
             _ => Err(unexpected().into()),
         }
     }
@@ -286,7 +286,7 @@ impl Assets {
         {
             return Ok(totals);
         }
-        let Told::Totals { assets, bytes } = self.ask(AssetQuery::Totals).await? else {
+        let AssetAnswer::Totals { assets, bytes } = self.ask(AssetQuery::Totals).await? else {
             return Err(unexpected().into());
         };
         let totals = Totals {

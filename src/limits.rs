@@ -133,7 +133,7 @@ pub const SNAPSHOT_REUSE: Duration = Duration::from_secs(5);
 /// one is made: who comes shares the latest, and is then told what changed since.
 pub const LISTS_UNDER_WAY_BYTES: usize = 32 * 1024 * 1024;
 /// Bytes about who came and changed that are told in one piece.
-pub const TOLD_AT_ONCE_BYTES: usize = 64 * 1024;
+pub const NOTICES_AT_ONCE_BYTES: usize = 64 * 1024;
 /// Deleted objects whose names are kept per canvas, for clients that hold an older state. Beyond them such a client gets the whole.
 pub const DELETIONS_KEPT: u32 = 2_048;
 /// Older states that one read of a snapshot is compared with: clients that come together hold few different ones.

@@ -32,9 +32,9 @@
 //! it is based on. An instance that is overtaken too often may lock the tables for a moment.
 //!
 //! **Hooks.** A batch is given the version of the hooks under which it was taken, in the same step
-//! ([`RowCommit::hooks`] sets it for all canvases). Its canvas is noted as untold in that step, if there are hooks. How
+//! ([`RowCommit::hooks`] sets it for all canvases). Its canvas is noted as undispatched in that step, if there are hooks. How
 //! far hooks were told of a canvas is kept beside the canvas. It is moved in the commit of rows that has the events
-//! ([`RowCommit::told`]). That commit is not done if somebody else has moved it.
+//! ([`RowCommit::dispatched`]). That commit is not done if somebody else has moved it.
 //!
 //! **Samples** say how the instances are and what they did lately. They are bounded, end by themselves, and may be lost.
 //!
@@ -72,7 +72,7 @@ pub use entering::{ConnectError, Introduction, differing};
 pub use fault::Fault;
 pub use samples::{Sampled, SampledSpan, Samples};
 pub use tables::{
-    AtMoment, Changes, Committed, KeyedRow, Place, RowCommit, RowRange, Tables, ToldUpto,
+    AtMoment, Changes, Committed, DispatchedUpto, KeyedRow, Place, RowCommit, RowRange, Tables,
 };
 pub use values::{
     ANOTHER_CANVAS, Appended, CanvasHead, Heartbeat, How, Left, LogEnd, LoggedBatch, Looked,
@@ -110,13 +110,13 @@ pub trait Engine: Send + Sync {
     fn moved<'a>(&'a self, log: &'a Arc<dyn Log>) -> BoxFuture<'a, String>;
 }
 
-/// Hears what is published. Must not block.
+/// Receives what is published. Must not block.
 pub trait Listener: Send + Sync {
     /// It came through that link.
-    fn heard(&self, link: u64, canvas: &str, published: Published);
+    fn received(&self, link: u64, canvas: &str, published: Published);
 
     /// An instance committed rows, and tells this.
-    fn heard_rows(&self, link: u64, message: &[u8]);
+    fn received_rows(&self, link: u64, message: &[u8]);
 
     /// The link is gone.
     fn broke(&self, link: u64, why: &str);
@@ -150,10 +150,10 @@ pub trait Batches: Send + Sync {
     fn publish<'a>(&'a self, pieces: &'a [&'a Piece], ends: &'a [Appended])
     -> Reply<'a, Vec<bool>>;
 
-    /// Hears what is published on those canvases from now on.
+    /// Receives what is published on those canvases from now on.
     fn subscribe<'a>(&'a self, canvases: &'a [CanvasId]) -> Reply<'a, ()>;
 
-    /// Hears no more of it.
+    /// Receives no more of it.
     fn unsubscribe<'a>(&'a self, canvas: &'a CanvasId) -> Reply<'a, ()>;
 
     /// Finds out where a canvas is, creating it if it is new; with a small snapshot, if `whole`. The canvas counts as one that this instance

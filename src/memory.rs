@@ -23,7 +23,7 @@ use crate::backplane::intake::overloaded;
 use crate::backplane::{Author, Canvas, CanvasKey, Delivery, Entry, Refusal, Sink, Unavailable};
 use crate::canvas::quotas::{Logs, Spare, charge_of, maybe_new, room_for_canvas, room_in_log};
 use crate::canvas::{CanvasState, Rules};
-use crate::jobs::telling::follower::Follower;
+use crate::jobs::dispatch::follower::Follower;
 use crate::limits::{CanvasRules, Quotas};
 use crate::protocol::client_message::Durable;
 use crate::protocol::ids::{CanvasId, Epoch, InstanceId, InstanceNumber};
@@ -33,9 +33,9 @@ use sweeper::Sweeper;
 
 mod as_backplane;
 mod directory;
+mod dispatch;
 mod meter;
 mod sweeper;
-mod telling;
 
 /// One instance of a relay that lives in this process.
 pub struct MemoryBackplane {
@@ -163,7 +163,7 @@ impl Live {
         let mut out = Vec::new();
         self.listen(relay);
         self.state.tick(now_ms, &mut out);
-        self.tell(relay, now_ms);
+        self.dispatch(relay, now_ms);
         self.account(relay);
         self.deliver(out);
     }

@@ -16,7 +16,7 @@
 //! - [`quotas`]: what there is no room for; [`ends`]: canvases that nobody uses, and their counts.
 //! - [`peers`]: heartbeats, and the clients of instances that died.
 //! - [`mod@jobs`]: the work queue. [`mod@samples`]: the numbers for the analytics.
-//! - [`telling`]: what hooks are told.
+//! - [`dispatch`]: what hooks are told.
 //! - [`mod@tools`]: canvases and rows as tools see them, which are no instance.
 //! - [`upkeep`]: time that passes on quiet canvases, snapshots that are due, copies that nobody uses.
 //!
@@ -28,6 +28,7 @@ mod agreement;
 mod as_backplane;
 mod canvases;
 mod directory;
+mod dispatch;
 mod ends;
 mod jobs;
 mod keeping;
@@ -42,7 +43,6 @@ mod resuming;
 mod rules;
 mod samples;
 mod start;
-mod telling;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tools;
@@ -123,7 +123,7 @@ struct Shared {
     clock: Arc<Clock>,
     turns: Turns,
     jobs: jobs::Lane,
-    telling: telling::Telling,
+    dispatcher: dispatch::Dispatcher,
     fail_points: FailPoints,
     /// How many other instances were connected at the last heartbeat.
     others: AtomicUsize,
@@ -198,7 +198,7 @@ impl Shared {
     }
 
     /// The same; the answer comes with the commit.
-    fn ask_and_hear(&self, canvas: CanvasId, command: Command) -> oneshot::Receiver<()> {
+    fn ask_and_wait(&self, canvas: CanvasId, command: Command) -> oneshot::Receiver<()> {
         let (committed, heard) = oneshot::channel();
         self.asked.lock().push(Asked {
             canvas,

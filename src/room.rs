@@ -51,7 +51,7 @@ pub trait Link: Send + Sync + 'static {
     }
 
     /// Whether all that was said with [`Link::latest`] about who comes and goes is on the ordered lane, before what is put there next.
-    fn is_told(&self) -> bool {
+    fn has_sent_roster(&self) -> bool {
         true
     }
 

@@ -22,9 +22,9 @@ use anyhow::anyhow;
 
 use crate::canvas::Contents;
 use crate::jobs::copy::Stopped;
+use crate::jobs::dispatch::kept::KeptHooks;
 use crate::jobs::rows::Queue;
 use crate::jobs::store::{Order, Store};
-use crate::jobs::telling::kept::KeptHooks;
 
 /// What was carried.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

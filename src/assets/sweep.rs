@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::blobs::{BlobName, SHELVES};
 use super::{Asset, AssetError, Assets, named, unexpected};
 use crate::backplane::{Directory, Snapshot};
-use crate::jobs::assets::{AssetOp, AssetQuery, Judge, Told};
+use crate::jobs::assets::{AssetAnswer, AssetOp, AssetQuery, Judge};
 use crate::jobs::rows::AssetCanvas;
 use crate::limits::{ASSET_SWEEP, ASSET_UPLOAD};
 use crate::protocol::ids::CanvasId;
@@ -80,7 +80,7 @@ impl Sweeper {
         let mut after = String::new();
         loop {
             let query = AssetQuery::Canvases { after };
-            let Told::Canvases(canvases) = self.assets.ask(query).await? else {
+            let AssetAnswer::Canvases(canvases) = self.assets.ask(query).await? else {
                 return Err(unexpected().into());
             };
             let Some(last) = canvases.last() else { break };
@@ -109,7 +109,7 @@ impl Sweeper {
             ms: i64::try_from(ms).unwrap_or(i64::MAX),
         };
         match self.assets.change(lease).await? {
-            Told::Leased(leased) => Ok(leased),
+            AssetAnswer::Leased(leased) => Ok(leased),
             _ => Err(unexpected().into()),
         }
     }
@@ -136,7 +136,7 @@ impl Sweeper {
             ttl_ms,
         };
         loop {
-            let Told::Judged { gone, next } =
+            let AssetAnswer::Judged { gone, next } =
                 self.assets.change(AssetOp::Judge(judge.clone())).await?
             else {
                 return Err(unexpected().into());
@@ -207,7 +207,7 @@ impl Sweeper {
                     .iter()
                     .map(|name| (name.canvas.clone(), name.sha256.clone(), name.file.clone()));
                 let query = AssetQuery::Orphans(Arc::new(names.collect()));
-                let Told::Orphans(orphans) = self.assets.ask(query).await? else {
+                let AssetAnswer::Orphans(orphans) = self.assets.ask(query).await? else {
                     return Err(unexpected().into());
                 };
                 let orphans: HashSet<String> = orphans.into_iter().collect();

@@ -8,7 +8,7 @@ use super::blobs::{BlobError, BlobName};
 use super::kinds::Kind;
 use super::places::Writing;
 use super::{Asset, AssetError, Assets, unexpected};
-use crate::jobs::assets::{AssetOp, NewAsset, Told};
+use crate::jobs::assets::{AssetAnswer, AssetOp, NewAsset};
 use crate::limits::ASSET_CHUNK;
 use crate::protocol::ids::CanvasId;
 
@@ -53,7 +53,7 @@ impl Assets {
             canvas: canvas.to_string(),
             sha256: sha256.to_owned(),
         };
-        let Told::Found(there) = self.change(refresh).await? else {
+        let AssetAnswer::Found(there) = self.change(refresh).await? else {
             return Err(unexpected().into());
         };
         // Somebody may have removed files behind the relay's back: an upload brings them again.
@@ -172,7 +172,8 @@ impl Upload<'_> {
             total_bytes: settings.total_bytes.map(signed),
             lost: self.lost.clone(),
         };
-        let Told::Found(Some(row)) = self.assets.change(AssetOp::Add(Box::new(new))).await? else {
+        let AssetAnswer::Found(Some(row)) = self.assets.change(AssetOp::Add(Box::new(new))).await?
+        else {
             return Err(unexpected().into());
         };
         let asset = Asset::from(row);

@@ -62,7 +62,7 @@ pub struct Changed {
 pub struct EventCollector {
     filter: HookFilter,
     canvas: Arc<str>,
-    told: Vec<HookEvent>,
+    events: Vec<HookEvent>,
     portion: Portion,
     /// What is collected is pushed at once, for each hook.
     pushes: bool,
@@ -75,7 +75,7 @@ impl EventCollector {
         Self {
             filter,
             canvas,
-            told: Vec::new(),
+            events: Vec::new(),
             portion: Portion::default(),
             pushes: false,
             changed: None,
@@ -98,7 +98,7 @@ impl EventCollector {
 
     /// What was collected.
     pub fn collected(self) -> (Vec<HookEvent>, Option<Changed>) {
-        (self.told, self.changed)
+        (self.events, self.changed)
     }
 
     fn named(&self, at: Position) -> Named {
@@ -148,7 +148,7 @@ impl EventCollector {
                 }
             }
         }
-        self.told.push(told);
+        self.events.push(told);
     }
 
     /// The presence table changed, which has `here` clients now. `new`: nobody knew the client.
@@ -178,7 +178,7 @@ impl EventCollector {
             joined: user,
             here: here as u64,
         };
-        self.told
+        self.events
             .extend(passage.events(one_wanted > 0, all_wanted > 0));
     }
 
@@ -186,7 +186,7 @@ impl EventCollector {
     pub(super) fn deleted(&mut self, head: Position) {
         if self.wants(EventType::CanvasDeleted).0 > 0 {
             let event = HookEvent::deleted(self.named(head), head.seq);
-            self.told.push(event);
+            self.events.push(event);
         }
     }
 

@@ -106,6 +106,6 @@ impl<'a, S: Store> Moment<'a, S> {
     pub fn renumber(&mut self, epoch: Epoch) -> Result<(), S::Error> {
         self.store.renumber(epoch)?;
         let seq = self.store.head().seq;
-        self.store.tell_reset(Position { epoch, seq })
+        self.store.emit_reset(Position { epoch, seq })
     }
 }

@@ -217,11 +217,11 @@ impl<S: Store> Store for Overlay<'_, S> {
         self.below.places_of(instance)
     }
 
-    fn tell_presence(&mut self, _: PresenceEvent, _: ConnId, _: bool) -> Result<(), S::Error> {
+    fn emit_presence(&mut self, _: PresenceEvent, _: ConnId, _: bool) -> Result<(), S::Error> {
         Ok(())
     }
 
-    fn tell_reset(&mut self, _: Position) -> Result<(), S::Error> {
+    fn emit_reset(&mut self, _: Position) -> Result<(), S::Error> {
         Ok(())
     }
 

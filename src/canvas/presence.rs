@@ -161,7 +161,7 @@ impl<S: Store> Moment<'_, S> {
     fn set(&mut self, client: &ClientId, place: &Place, new: bool) -> Result<(), S::Error> {
         self.store.set_place(client, place)?;
         let change = PresenceChange::Set(place.member(client));
-        self.tell(change, place.conn, new)
+        self.emit(change, place.conn, new)
     }
 
     fn remove(
@@ -172,14 +172,14 @@ impl<S: Store> Moment<'_, S> {
     ) -> Result<(), S::Error> {
         self.store.remove_place(client)?;
         let client = client.clone();
-        self.tell(PresenceChange::Gone { client, reason }, place.conn, false)
+        self.emit(PresenceChange::Gone { client, reason }, place.conn, false)
     }
 
-    fn tell(&mut self, change: PresenceChange, origin: ConnId, new: bool) -> Result<(), S::Error> {
+    fn emit(&mut self, change: PresenceChange, origin: ConnId, new: bool) -> Result<(), S::Error> {
         let head = self.store.head_mut();
         head.presence_version += 1;
         let version = head.presence_version;
         self.store
-            .tell_presence(PresenceEvent { version, change }, origin, new)
+            .emit_presence(PresenceEvent { version, change }, origin, new)
     }
 }

@@ -142,7 +142,7 @@ impl Spare {
     }
 
     /// As it is told: so many bytes of so many.
-    pub fn told(left: i64, max: u64) -> Self {
+    pub fn known(left: i64, max: u64) -> Self {
         Self { left, max }
     }
 
@@ -218,7 +218,7 @@ mod tests {
     fn the_total_takes_what_fits_and_what_does_not_grow() {
         let spare = Spare::of(&QUOTAS, 4_900).unwrap();
         let less = spare.takes(0, 60).unwrap();
-        assert_eq!(less, Spare::told(40, 5_000));
+        assert_eq!(less, Spare::known(40, 5_000));
         assert!(less.takes(0, 41).is_err(), "what was taken is gone");
         assert_eq!(less.takes(60, 0), Ok(spare), "what shrinks gives it back");
         let told = spare.takes(0, 101).unwrap_err();

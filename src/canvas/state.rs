@@ -109,13 +109,13 @@ impl CanvasState {
         }
     }
 
-    /// From here on this hears what hooks are told. Not part of what copies must have alike.
+    /// From here on this collects what is dispatched to hooks. Not part of what copies must have alike.
     pub fn listen(&mut self, collector: EventCollector) {
         self.collector = Some(Box::new(collector));
     }
 
-    /// What was heard, since something listens. Nothing does any more.
-    pub fn heard(&mut self) -> Option<EventCollector> {
+    /// What was collected, since something listens. Nothing does any more.
+    pub fn take_collector(&mut self) -> Option<EventCollector> {
         self.collector.take().map(|collector| *collector)
     }
 

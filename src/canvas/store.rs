@@ -189,7 +189,7 @@ pub trait Store {
     fn places_of(&mut self, instance: InstanceNumber) -> Result<Vec<ClientId>, Self::Error>;
 
     /// Tells everybody of a change of the presence table, which connection `origin` has to do with. `new`: nobody knew the client.
-    fn tell_presence(
+    fn emit_presence(
         &mut self,
         event: PresenceEvent,
         origin: ConnId,
@@ -197,7 +197,7 @@ pub trait Store {
     ) -> Result<(), Self::Error>;
 
     /// Tells everybody that the numbering began anew.
-    fn tell_reset(&mut self, head: Position) -> Result<(), Self::Error>;
+    fn emit_reset(&mut self, head: Position) -> Result<(), Self::Error>;
 
     /// Tells the connection that it is about: [`Delivery::Joined`] or [`Delivery::Outcome`].
     fn answer(&mut self, answer: Delivery);

@@ -16,7 +16,7 @@ use super::{HttpState, LongAnswers, Monitor, RelayStatus, router};
 use crate::analytics::ring::Ring;
 use crate::backplane::{Answer, Instance, InstanceStats, Lifecycle, Stats, Unavailable};
 use crate::config::Config;
-use crate::jobs::{memory_engine, telling::follower::Follower};
+use crate::jobs::{dispatch::follower::Follower, memory_engine};
 use crate::limits::JobLimits;
 use crate::limits::{CanvasRules, ObjectBounds};
 use crate::memory::MemoryBackplane;

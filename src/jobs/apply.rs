@@ -4,7 +4,8 @@ use super::op::{Answer, Op, Step, StepDone, Transaction};
 use super::store::Store;
 use super::work::{Res, Work};
 use super::{
-    ack, assets, dead, deliveries, manage, pairs, pop, push, sweep, telling, timings, touch, traces,
+    ack, assets, dead, deliveries, dispatch, manage, pairs, pop, push, sweep, timings, touch,
+    traces,
 };
 
 /// Does what is asked for. What it changed is written, and what is to be told is in `w.effects`.
@@ -42,18 +43,18 @@ pub(crate) fn apply<S: Store>(w: &mut Work<'_, S>, op: &Op) -> Res<Answer, S> {
         Op::Subscribe { group, from } => manage::subscribe(w, group, *from)?,
         Op::Trace(item) => traces::trace(w, item)?,
         Op::Sweep(from) => sweep::sweep(w, from)?,
-        Op::Tell(tell) => Answer::Told {
-            dropped: telling::tell(w, tell)?,
+        Op::Dispatch(it) => Answer::Dispatched {
+            dropped: dispatch::dispatch(w, it)?,
         },
         Op::FireHooks => {
-            let stored = telling::versions::read(w, None)?;
-            Answer::Fired(telling::due::fire(w, &stored)?)
+            let stored = dispatch::versions::read(w, None)?;
+            Answer::Fired(dispatch::due::fire(w, &stored)?)
         }
         Op::StoreHooks { texts, over } => {
-            Answer::HooksStored(telling::versions::store(w, texts, *over)?)
+            Answer::HooksStored(dispatch::versions::store(w, texts, *over)?)
         }
         Op::TurnOffHook { name, why } => {
-            let turned = telling::versions::turn_off(w, name, why)?;
+            let turned = dispatch::versions::turn_off(w, name, why)?;
             Answer::Json(turned.into())
         }
         Op::Assets(op) => assets::apply(w, op)?,

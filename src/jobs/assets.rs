@@ -76,7 +76,7 @@ pub(crate) enum AssetQuery {
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Told {
+pub(crate) enum AssetAnswer {
     Begun {
         relay: String,
         link_key: Vec<u8>,
@@ -103,29 +103,29 @@ pub(crate) fn apply<S: Store>(w: &mut Work<'_, S>, op: &AssetOp) -> Res<Answer, 
     let told = match op {
         AssetOp::Begin => begin(w)?,
         AssetOp::Add(new) => match add(w, new)? {
-            Ok(row) => Told::Found(Some(row)),
+            Ok(row) => AssetAnswer::Found(Some(row)),
             Err(refusal) => return Ok(Answer::Refused(refusal)),
         },
-        AssetOp::Refresh { canvas, sha256 } => Told::Found(refresh(w, canvas, sha256)?),
-        AssetOp::Lease { holder, ms } => Told::Leased(lease(w, holder, *ms)?),
+        AssetOp::Refresh { canvas, sha256 } => AssetAnswer::Found(refresh(w, canvas, sha256)?),
+        AssetOp::Lease { holder, ms } => AssetAnswer::Leased(lease(w, holder, *ms)?),
         AssetOp::Judge(judge) => judged(w, judge)?,
     };
     Ok(Answer::Assets(told))
 }
 
-pub(crate) fn answer<S: Store>(w: &Work<'_, S>, query: &AssetQuery) -> Res<Told, S> {
+pub(crate) fn answer<S: Store>(w: &Work<'_, S>, query: &AssetQuery) -> Res<AssetAnswer, S> {
     Ok(match query {
         AssetQuery::Find { canvas, sha256 } => {
-            Told::Found(w.store.get(&(canvas.clone(), sha256.clone()))?)
+            AssetAnswer::Found(w.store.get(&(canvas.clone(), sha256.clone()))?)
         }
         AssetQuery::Totals => {
             let totals: Option<AssetTotals> = w.store.get(&(0,))?;
             let (assets, bytes) = totals.map_or((0, 0), |totals| (totals.assets, totals.bytes));
-            Told::Totals { assets, bytes }
+            AssetAnswer::Totals { assets, bytes }
         }
         AssetQuery::Canvases { after } => {
             let from = (behind(after),);
-            Told::Canvases(w.store.scan(&from, &(LAST.to_owned(),), ASSETS_AT_ONCE)?)
+            AssetAnswer::Canvases(w.store.scan(&from, &(LAST.to_owned(),), ASSETS_AT_ONCE)?)
         }
         AssetQuery::Orphans(blobs) => {
             let mut orphans = Vec::new();
@@ -135,7 +135,7 @@ pub(crate) fn answer<S: Store>(w: &Work<'_, S>, query: &AssetQuery) -> Res<Told,
                     orphans.push(blob.clone());
                 }
             }
-            Told::Orphans(orphans)
+            AssetAnswer::Orphans(orphans)
         }
     })
 }
@@ -169,12 +169,12 @@ fn totals<S: Store>(w: &mut Work<'_, S>) -> Res<AssetTotals, S> {
     })
 }
 
-fn begin<S: Store>(w: &mut Work<'_, S>) -> Res<Told, S> {
+fn begin<S: Store>(w: &mut Work<'_, S>) -> Res<AssetAnswer, S> {
     let totals = totals(w)?;
     w.store.put(&totals)?;
     let relay = totals.relay;
     let link_key = totals.link_key;
-    Ok(Told::Begun { relay, link_key })
+    Ok(AssetAnswer::Begun { relay, link_key })
 }
 
 /// What it counts as: a file takes a block, however small it is.
@@ -260,7 +260,7 @@ fn lease<S: Store>(w: &mut Work<'_, S>, holder: &str, ms: i64) -> Res<bool, S> {
     Ok(true)
 }
 
-fn judged<S: Store>(w: &mut Work<'_, S>, judge: &Judge) -> Res<Told, S> {
+fn judged<S: Store>(w: &mut Work<'_, S>, judge: &Judge) -> Res<AssetAnswer, S> {
     let canvas = &judge.canvas;
     let from = (canvas.clone(), behind(&judge.after));
     let to = (canvas.clone(), LAST.to_owned());
@@ -288,7 +288,7 @@ fn judged<S: Store>(w: &mut Work<'_, S>, judge: &Judge) -> Res<Told, S> {
         w.store.put(&row)?;
     }
     take_off(w, judge, &gone, next.is_none())?;
-    Ok(Told::Judged { gone, next })
+    Ok(AssetAnswer::Judged { gone, next })
 }
 
 /// Counts what went. `all`: the canvas was looked through to its end.

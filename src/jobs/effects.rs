@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::telling::Upto;
+use super::dispatch::Upto;
 
 /// What happened, for counters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(crate) struct Effects {
     /// How long messages waited for their first delivery, and how long they were worked on: `(queue, waited, milliseconds)`.
     pub(crate) times: Vec<(i64, bool, i64)>,
     /// How far canvases are told, for stores that keep that beside them.
-    pub(crate) told: Vec<Upto>,
+    pub(crate) dispatched: Vec<Upto>,
     /// Another version of the hooks is followed from here on; 0: there is none that is on.
     pub(crate) hooks: Option<i64>,
 }
@@ -45,7 +45,7 @@ impl Effects {
             self.counts.entry(name).or_default().add(&counts);
         }
         self.times.extend(before.times);
-        self.told.splice(..0, before.told);
+        self.dispatched.splice(..0, before.dispatched);
         self.hooks = self.hooks.or(before.hooks);
     }
 }

@@ -8,7 +8,7 @@ use super::op::{Answer, LeaseId};
 use super::rows::{Delivery, Gone, Queue};
 use super::store::Store;
 use super::work::{Res, Work};
-use super::{ack, assets, lists, status, telling};
+use super::{ack, assets, dispatch, lists, status};
 
 /// What can be asked.
 #[derive(Debug, Clone)]
@@ -45,10 +45,10 @@ pub(crate) fn answer<S: Store>(w: &mut Work<'_, S>, query: &Query) -> Res<Answer
             Answer::Json(Value::Bool(due))
         }
         Query::Version => Answer::Json(json!(w.version()?)),
-        Query::Hooks(version) => Answer::Hooks(Arc::new(telling::versions::read(w, *version)?)),
+        Query::Hooks(version) => Answer::Hooks(Arc::new(dispatch::versions::read(w, *version)?)),
         Query::HooksDue => {
-            let stored = telling::versions::read(w, None)?;
-            Answer::Json(telling::due::is_due(w, &stored)?.into())
+            let stored = dispatch::versions::read(w, None)?;
+            Answer::Json(dispatch::due::is_due(w, &stored)?.into())
         }
         Query::Lists(query) => lists::answer(w, query)?,
         Query::Status(query) => status::answer(w, query)?,

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::assets::{AssetOp, Told};
-use super::telling::Tell;
-use super::telling::due::Fired;
+use super::assets::{AssetAnswer, AssetOp};
+use super::dispatch::Dispatch;
+use super::dispatch::due::Fired;
 use crate::hooks::file::HookText;
 use crate::hooks::{Change, Stored};
 
@@ -103,7 +103,7 @@ pub(crate) enum Op {
     Trace(TraceItem),
     Sweep(Sweep),
     /// Hooks are told of what happened on a canvas.
-    Tell(Tell),
+    Dispatch(Dispatch),
     /// Hooks are told what time brings.
     FireHooks,
     /// These are the hooks from here on, `over` others if need be.
@@ -128,7 +128,7 @@ impl Op {
             Self::Push(all) => items(all),
             Self::Ack(all) => all.iter().map(ack).sum(),
             Self::Trace(item) => item.data.len() + 256,
-            Self::Tell(tell) => tell.size(),
+            Self::Dispatch(it) => it.size(),
             Self::Settle(settle) => settle.acks.len() * 256 + 1_024,
             Self::Transaction(transaction) => {
                 let step = |step: &Step| match step {
@@ -386,14 +386,14 @@ pub(crate) enum Answer {
         busy: bool,
     },
     /// Hooks are told. So many events had no room.
-    Told {
+    Dispatched {
         dropped: u64,
     },
     /// Hooks were told of that canvas up to this batch, by somebody else: nothing was done.
-    ToldBefore(u64),
+    DispatchedBefore(u64),
     Fired(Fired),
     HooksStored(Change),
     Hooks(Arc<Stored>),
-    Assets(Told),
+    Assets(AssetAnswer),
     Refused(Refusal),
 }

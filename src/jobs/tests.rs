@@ -5,6 +5,7 @@ mod books;
 mod bounds;
 mod by_hand;
 mod deliveries;
+mod dispatch;
 mod groups;
 mod leases;
 mod lost;
@@ -15,7 +16,6 @@ mod order;
 mod pushing;
 mod retention;
 mod simulation;
-mod telling;
 mod transactions;
 mod waiting;
 

@@ -62,7 +62,7 @@ impl Clock {
     /// nothing: ahead) if that can't be: its clock stepped. An answer that took long says only roughly how late it is.
     /// If it were taken over, the next one would look like a step, and instances would correct the clock against each
     /// other.
-    pub fn told(&self, sent_ms: i64, told_ms: i64) -> Option<i64> {
+    pub fn observe(&self, sent_ms: i64, told_ms: i64) -> Option<i64> {
         let mut known = self.0.lock();
         let (now_ms, unsure_ms) = known.map_or((0, 0), |known| (known.now_ms(), known.unsure_ms()));
         let slack_ms = SLACK_MS + unsure_ms;
@@ -91,14 +91,14 @@ mod tests {
         assert_eq!(clock.now_ms(), 0);
         clock.begin(1_000_000, Duration::ZERO);
         let now_ms = clock.now_ms();
-        assert_eq!(clock.told(now_ms, now_ms + 300), None);
-        let ahead = clock.told(clock.now_ms(), 4_600_000).expect("a step");
+        assert_eq!(clock.observe(now_ms, now_ms + 300), None);
+        let ahead = clock.observe(clock.now_ms(), 4_600_000).expect("a step");
         assert!((-3_600_000..-3_590_000).contains(&ahead), "{ahead}");
-        let behind = clock.told(clock.now_ms(), 0).expect("a step");
+        let behind = clock.observe(clock.now_ms(), 0).expect("a step");
         assert!((1_000_000..1_010_000).contains(&behind), "{behind}");
         assert!((1_000_000..1_010_000).contains(&clock.now_ms()));
         // A long wait for the answer is no step.
-        assert_eq!(clock.told(clock.now_ms() - 7_000, 995_000), None);
+        assert_eq!(clock.observe(clock.now_ms() - 7_000, 995_000), None);
     }
 
     /// The engine told the right time, at once; the answer was late. Nothing stepped, now or at the next answer.
@@ -107,8 +107,8 @@ mod tests {
         let clock = Clock::default();
         clock.begin(1_000_000, Duration::ZERO);
         let now_ms = clock.now_ms();
-        assert_eq!(clock.told(now_ms - 3_000, now_ms - 3_000), None);
-        assert_eq!(clock.told(clock.now_ms(), now_ms), None);
+        assert_eq!(clock.observe(now_ms - 3_000, now_ms - 3_000), None);
+        assert_eq!(clock.observe(clock.now_ms(), now_ms), None);
         assert!(clock.now_ms() >= now_ms);
     }
 
@@ -117,8 +117,8 @@ mod tests {
     fn a_clock_that_began_late_is_put_right_by_what_comes_in_time() {
         let clock = Clock::default();
         clock.begin(1_000_000, Duration::from_secs(3));
-        assert_eq!(clock.told(clock.now_ms(), 1_003_500), None);
+        assert_eq!(clock.observe(clock.now_ms(), 1_003_500), None);
         assert!(clock.now_ms() >= 1_003_500, "{}", clock.now_ms());
-        assert!(clock.told(clock.now_ms(), 1_006_500).is_some());
+        assert!(clock.observe(clock.now_ms(), 1_006_500).is_some());
     }
 }

@@ -69,10 +69,10 @@ struct Link {
     lossy: bool,
 }
 
-/// What is to be heard, once nothing is locked any more.
-type Heard = Vec<(Arc<dyn Listener>, u64, Sound)>;
+/// What is to be delivered, once nothing is locked any more.
+type Outgoing = Vec<(Arc<dyn Listener>, u64, Message)>;
 
-enum Sound {
+enum Message {
     Of(String, Published),
     Rows(Vec<u8>),
 }
@@ -160,16 +160,16 @@ impl MemoryEngine {
     /// From now on an instance hears nothing of what is published, until it is let: then it hears all of it.
     pub fn hold_back(&self, name: &str, back: bool) {
         let mut world = self.world.lock();
-        let mut heard = Heard::new();
+        let mut outgoing = Outgoing::new();
         let numbers = world.numbers_of(name);
         for link in world.links.values_mut() {
             if numbers.contains(&link.number) {
                 link.held_back = back;
-                heard.extend(link.take_late().into_iter().rev());
+                outgoing.extend(link.take_late().into_iter().rev());
             }
         }
         drop(world);
-        hear(heard);
+        deliver(outgoing);
     }
 
     /// What an instance was held back from so far never comes.
@@ -228,13 +228,13 @@ impl World {
         (self.random >> 33) % 1_000 < of_a_thousand
     }
 
-    /// Who hears it now. What was late comes after it.
-    fn publish(&mut self, canvas: &str, published: &Published) -> Heard {
-        let mut heard = Heard::new();
+    /// To those who subscribed. What was late comes after it.
+    fn publish(&mut self, canvas: &str, published: &Published) -> Outgoing {
+        let mut outgoing = Outgoing::new();
         let links: Vec<u64> = self.links.keys().copied().collect();
         for key in links {
-            let hears = |link: &Link| link.canvases.contains(canvas);
-            if !self.links.get(&key).is_some_and(hears) {
+            let subscribed = |link: &Link| link.canvases.contains(canvas);
+            if !self.links.get(&key).is_some_and(subscribed) {
                 continue;
             }
             // What is kept nowhere has no number: it comes once, in order, or not at all.
@@ -253,28 +253,28 @@ impl World {
             } else if late || link.held_back {
                 link.late.push((canvas.to_owned(), published.clone()));
             } else {
-                let sound = || Sound::Of(canvas.to_owned(), published.clone());
-                let told = || (link.listener.clone(), link.id, sound());
-                heard.extend(std::iter::repeat_with(told).take(times));
-                heard.extend(link.take_late());
+                let message = || Message::Of(canvas.to_owned(), published.clone());
+                let one = || (link.listener.clone(), link.id, message());
+                outgoing.extend(std::iter::repeat_with(one).take(times));
+                outgoing.extend(link.take_late());
             }
         }
-        heard
+        outgoing
     }
 
-    /// What every instance hears of a commit of rows.
-    fn tell_rows(&self, message: &[u8]) -> Heard {
+    /// What every instance gets of a commit of rows.
+    fn publish_rows(&self, message: &[u8]) -> Outgoing {
         let links = self.links.values();
-        let sound = || Sound::Rows(message.to_vec());
+        let message = || Message::Rows(message.to_vec());
         links
-            .map(|link| (link.listener.clone(), link.id, sound()))
+            .map(|link| (link.listener.clone(), link.id, message()))
             .collect()
     }
 
     /// There is one, and it has what is written.
-    fn replicas_have(&self, wanted: u32) -> Result<((), Heard), Fault> {
+    fn replicas_have(&self, wanted: u32) -> Result<((), Outgoing), Fault> {
         match (self.replicates, wanted) {
-            (true, 0..=1) => Ok(((), Heard::new())),
+            (true, 0..=1) => Ok(((), Outgoing::new())),
             _ => Err(Fault::NotNow("no replica has it".to_owned())),
         }
     }
@@ -291,23 +291,23 @@ impl World {
 }
 
 impl Link {
-    fn take_late(&mut self) -> Heard {
+    fn take_late(&mut self) -> Outgoing {
         if self.held_back {
-            return Heard::new();
+            return Outgoing::new();
         }
         let late = std::mem::take(&mut self.late).into_iter().rev();
         let listener = &self.listener;
         let id = self.id;
-        late.map(|(canvas, published)| (listener.clone(), id, Sound::Of(canvas, published)))
+        late.map(|(canvas, published)| (listener.clone(), id, Message::Of(canvas, published)))
             .collect()
     }
 }
 
-fn hear(heard: Heard) {
-    for (listener, link, sound) in heard {
-        match sound {
-            Sound::Of(canvas, published) => listener.heard(link, &canvas, published),
-            Sound::Rows(message) => listener.heard_rows(link, &message),
+fn deliver(outgoing: Outgoing) {
+    for (listener, link, message) in outgoing {
+        match message {
+            Message::Of(canvas, published) => listener.received(link, &canvas, published),
+            Message::Rows(message) => listener.received_rows(link, &message),
         }
     }
 }

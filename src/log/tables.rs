@@ -38,10 +38,10 @@ pub trait Tables: Send + Sync {
 
     /// Canvases that no live instance has, and of which hooks may not have been told everything: some of those that come after `from`, and
     /// where the next ones begin; 0 is the beginning, and the end.
-    fn untold(&self, from: u64) -> Reply<'_, (u64, Vec<String>)>;
+    fn undispatched(&self, from: u64) -> Reply<'_, (u64, Vec<String>)>;
 
-    /// Hooks were told of everything on these canvases up to a batch of theirs: those of which it is the last are not untold any more.
-    fn all_told<'a>(&'a self, canvases: &'a [(CanvasId, u64)]) -> Reply<'a, ()>;
+    /// Hooks were told of everything on these canvases up to a batch of theirs: those of which it is the last are not undispatched any more.
+    fn all_dispatched<'a>(&'a self, canvases: &'a [(CanvasId, u64)]) -> Reply<'a, ()>;
 
     /// Waits until so many replicas have what this link committed. [`super::Fault::NotNow`]: they are too few for now.
     fn rows_replicated(&self, replicas: u32) -> Reply<'_, ()>;
@@ -74,14 +74,14 @@ pub struct RowCommit<'a> {
     /// What the instances are told.
     pub message: &'a [u8],
     /// How far hooks are told of canvases with this. Nothing is done if one of them was told up to something else than is said here.
-    pub told: &'a [ToldUpto],
+    pub dispatched: &'a [DispatchedUpto],
     /// The version of the hooks from here on; 0: there are none.
     pub hooks: Option<u64>,
 }
 
 /// Hooks are told of a canvas's batches after `from`, up to `upto`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ToldUpto {
+pub struct DispatchedUpto {
     /// Which canvas.
     pub canvas: CanvasId,
     /// The batch up to which they were told before.
@@ -100,5 +100,5 @@ pub enum Committed {
     /// Somebody else is to commit first.
     Locked,
     /// That one of the canvases (its place in the list) was told up to this batch.
-    Told(usize, u64),
+    DispatchedBefore(usize, u64),
 }

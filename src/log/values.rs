@@ -175,7 +175,7 @@ pub struct CanvasHead {
     /// Where the messages end that are kept beside the snapshot: epoch and `seq`.
     pub messages_end: String,
     /// The batch up to which hooks were told of it, the last time that there was something to tell.
-    pub told: u64,
+    pub dispatched: u64,
     /// The numbers of the instances in the registry.
     pub instances: Vec<InstanceNumber>,
     /// The sum of all charges up to batch `n`, and the same of growth: see [`super::Counts`].

@@ -94,7 +94,7 @@ impl MemoryBackplane {
         live.state.set_spare(self.relay.spare());
         live.listen(&self.relay);
         live.state.apply(self.number, entry, now_ms, &mut out);
-        live.tell(&self.relay, now_ms);
+        live.dispatch(&self.relay, now_ms);
         if live.state.head().seq > before {
             live.ends_at_ms = None;
         }
@@ -140,7 +140,7 @@ impl MemoryBackplane {
         let mut live = cell.lock();
         live.listen(&self.relay);
         let head = live.restart(&self.relay);
-        live.tell(&self.relay, self.relay.clock.now_ms());
+        live.dispatch(&self.relay, self.relay.clock.now_ms());
         Ok(head)
     }
 }

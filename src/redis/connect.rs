@@ -65,7 +65,7 @@ pub(super) struct Subscription {
 
 impl Subscription {
     /// Called by the connection for each message, in its order: must not block.
-    fn heard(&self, info: &PushInfo) {
+    fn received(&self, info: &PushInfo) {
         match info.kind {
             PushKind::Disconnection => self.listener.broke(self.link, "it was closed"),
             PushKind::Message => {
@@ -75,9 +75,9 @@ impl Subscription {
                     && let Ok(name) = std::str::from_utf8(name)
                 {
                     if name == JOBS {
-                        self.listener.heard_rows(self.link, message);
+                        self.listener.received_rows(self.link, message);
                     } else if let Some(published) = published(message) {
-                        self.listener.heard(self.link, name, published);
+                        self.listener.received(self.link, name, published);
                     }
                 }
             }
@@ -164,7 +164,7 @@ impl Redis {
             .set_response_timeout(Some(ANSWER))
             .set_pipeline_buffer_size(PIPELINE)
             .set_push_sender(move |info: PushInfo| {
-                subscription.heard(&info);
+                subscription.received(&info);
                 Ok::<(), redis::aio::SendError>(())
             });
         let mut conn = client

@@ -25,7 +25,7 @@ const RECOUNT_STEP: u32 = 500;
 /// What a piece asks for: see `append.lua`. The numbers are as Lua has them, so that they cost it little.
 pub(super) fn asked(asks: &Asks) -> Vec<u8> {
     let none = -1.0;
-    let [n, log, stored, charged, grown] = asks.counts.map_or([none, 0.0, 0.0, 0.0, 0.0], told);
+    let [n, log, stored, charged, grown] = asks.counts.map_or([none, 0.0, 0.0, 0.0, 0.0], counted);
     let numbers = [
         real(asks.charge),
         real(asks.last),
@@ -44,7 +44,7 @@ pub(super) fn asked(asks: &Asks) -> Vec<u8> {
     numbers.chain(flags).chain(epoch).collect()
 }
 
-fn told(counts: Counts) -> [f64; 5] {
+fn counted(counts: Counts) -> [f64; 5] {
     let Counts {
         n,
         log,

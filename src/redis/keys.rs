@@ -63,7 +63,7 @@ impl Keys {
     }
 
     /// A set: canvases of which hooks may not have been told everything. The scripts name it themselves.
-    pub(super) fn untold(&self) -> String {
+    pub(super) fn undispatched(&self) -> String {
         self.named("untold")
     }
 

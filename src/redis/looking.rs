@@ -54,8 +54,8 @@ pub struct Relay {
 struct Deaf;
 
 impl Listener for Deaf {
-    fn heard(&self, _: u64, _: &str, _: Published) {}
-    fn heard_rows(&self, _: u64, _: &[u8]) {}
+    fn received(&self, _: u64, _: &str, _: Published) {}
+    fn received_rows(&self, _: u64, _: &[u8]) {}
     fn broke(&self, _: u64, _: &str) {}
 }
 

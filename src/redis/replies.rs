@@ -75,7 +75,7 @@ impl FromRedisValue for Head {
             whole,
             rules,
             messages_end,
-            told,
+            dispatched,
             instances,
             (charged, grown, used_at_ms),
         ) = from_redis_value(value)?;
@@ -89,7 +89,7 @@ impl FromRedisValue for Head {
             whole,
             rules,
             messages_end,
-            told,
+            dispatched,
             instances,
             charged,
             grown,

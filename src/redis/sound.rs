@@ -29,7 +29,7 @@ fn shared(keys: &Keys) -> Vec<OfKind> {
         (keys.awaited(), "set"),
         (keys.due(), "zset"),
         (keys.leaving(), "zset"),
-        (keys.untold(), "set"),
+        (keys.undispatched(), "set"),
         (keys.samples("now"), "hash"),
     ]
 }

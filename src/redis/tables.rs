@@ -14,8 +14,8 @@ script!(COMMIT, "jobs_commit");
 script!(LOCK, "jobs_lock");
 script!(RANGE, "jobs_range");
 script!(READ, "jobs_read");
-script!(TOLD, "told");
-script!(UNTOLD, "untold");
+script!(DISPATCHED, "dispatched");
+script!(UNDISPATCHED, "undispatched");
 
 fn unexpected(error: &ParsingError) -> Fault {
     Fault::Link(error.to_string())
@@ -90,9 +90,12 @@ impl Tables for RedisLog {
             call.arg(self.keys.of_jobs(&self.relay));
             call.arg(commit.message);
             let hooks = commit.hooks.map(|version| version.to_string());
-            call.arg(hooks.unwrap_or_default()).arg(commit.told.len());
-            for told in commit.told {
-                call.arg(told.canvas.as_str()).arg(told.from).arg(told.upto);
+            call.arg(hooks.unwrap_or_default())
+                .arg(commit.dispatched.len());
+            for canvas in commit.dispatched {
+                call.arg(canvas.canvas.as_str())
+                    .arg(canvas.from)
+                    .arg(canvas.upto);
             }
             let mut places = HashMap::new();
             // Deletions come first: they work where memory is full, and after them the rest does.
@@ -116,9 +119,9 @@ impl Tables for RedisLog {
                 Value::Int(1) => Committed::Done(name),
                 Value::Int(0) => Committed::Moved,
                 Value::Int(_) => Committed::Locked,
-                told => {
-                    let (at, upto) = from_redis_value(told).map_err(|e| unexpected(&e))?;
-                    Committed::Told(at, upto)
+                conflict => {
+                    let (at, upto) = from_redis_value(conflict).map_err(|e| unexpected(&e))?;
+                    Committed::DispatchedBefore(at, upto)
                 }
             })
         }
@@ -135,23 +138,23 @@ impl Tables for RedisLog {
         .boxed()
     }
 
-    fn untold(&self, from: u64) -> Reply<'_, (u64, Vec<String>)> {
+    fn undispatched(&self, from: u64) -> Reply<'_, (u64, Vec<String>)> {
         async move {
-            let mut untold = self.call(&UNTOLD);
-            untold.key(self.keys.instances());
-            untold.arg(self.keys.instance_prefix()).arg(from);
-            done(&untold, &self.short).await
+            let mut call = self.call(&UNDISPATCHED);
+            call.key(self.keys.instances());
+            call.arg(self.keys.instance_prefix()).arg(from);
+            done(&call, &self.short).await
         }
         .boxed()
     }
 
-    fn all_told<'a>(&'a self, canvases: &'a [(CanvasId, u64)]) -> Reply<'a, ()> {
+    fn all_dispatched<'a>(&'a self, canvases: &'a [(CanvasId, u64)]) -> Reply<'a, ()> {
         async move {
-            let mut told = self.call(&TOLD);
+            let mut call = self.call(&DISPATCHED);
             for (canvas, n) in canvases {
-                told.arg(canvas.as_str()).arg(n);
+                call.arg(canvas.as_str()).arg(n);
             }
-            done(&told, &self.short).await
+            done(&call, &self.short).await
         }
         .boxed()
     }

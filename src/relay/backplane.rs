@@ -8,7 +8,7 @@ use crate::analytics::{self, ring::Ring};
 use crate::backplane::Backplane;
 use crate::config::{Config, RedisSettings, SqliteSettings, Store};
 use crate::hooks::HookStore;
-use crate::jobs::telling::follower::Follower;
+use crate::jobs::dispatch::follower::Follower;
 use crate::jobs::{self, Jobs};
 use crate::log::Engine;
 use crate::memory::MemoryBackplane;
@@ -39,7 +39,7 @@ fn start_in_memory(config: &Config) -> anyhow::Result<Started> {
     let memory = MemoryBackplane::start(config.instance_id.clone(), &config.rules)?;
     let jobs = jobs::memory_engine::start(config.jobs);
     let hooks = Follower::new(jobs.clone(), Arc::default(), || true);
-    memory.tell_hooks(hooks.clone());
+    memory.dispatch_to(hooks.clone());
     Ok(Started {
         backplane: memory,
         jobs: Some(jobs),

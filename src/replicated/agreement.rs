@@ -30,7 +30,7 @@ pub(super) struct Marks {
     /// When it last was found to differ.
     differed: Option<Instant>,
     /// It was read anew for that, and the others have not heard what it is now.
-    untold: bool,
+    unannounced: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl Inner {
     pub(super) fn mark_anew(&mut self) -> bool {
         self.marks.latest.clear();
         self.mark();
-        std::mem::take(&mut self.marks.untold)
+        std::mem::take(&mut self.marks.unannounced)
     }
 
     /// What this copy is, for a batch that is written now.
@@ -113,7 +113,7 @@ impl Inner {
             return false;
         }
         self.marks.differed = Some(time::now());
-        self.marks.untold = true;
+        self.marks.unannounced = true;
         self.stale = true;
         true
     }

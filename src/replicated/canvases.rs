@@ -13,7 +13,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
 use super::Shared;
-use super::replica::{Heard, Inner, Replica};
+use super::replica::{Inner, Replica, Taken};
 use crate::backplane::{Canvas, CanvasKey, Unavailable};
 use crate::canvas::CanvasState;
 use crate::limits::{MAX_QUEUE_WAIT, READ_RETRY, UNUSED_CANVAS};
@@ -31,7 +31,7 @@ pub(super) struct Canvases {
     map: RwLock<Map>,
     /// What is passed on to canvases of which no copy is here waits its turn under this key, all of it together.
     pub(super) elsewhere: CanvasKey,
-    /// The era of what is heard.
+    /// The era of what is received.
     era: RwLock<Arc<str>>,
     /// Copies that time, or a snapshot, has something to do with.
     pub(super) active: Mutex<HashSet<CanvasKey>>,
@@ -153,7 +153,7 @@ impl Canvases {
 
 impl Shared {
     /// A message from the log.
-    pub(super) fn hear(&self, canvas: &str, published: Published) {
+    pub(super) fn receive(&self, canvas: &str, published: Published) {
         let Some(replica) = self.canvases.named(canvas) else {
             return;
         };
@@ -161,11 +161,11 @@ impl Shared {
             Published::Batch(batch) => {
                 let era = self.canvases.era.read().clone();
                 self.canvases.watch(&replica);
-                if replica.hear(batch, &era, self) == Heard::Behind {
+                if replica.receive(batch, &era, self) == Taken::Behind {
                     self.canvases.fell_behind(replica);
                 }
             }
-            Published::Ephemeral(bytes) => replica.hear_ephemeral(&bytes),
+            Published::Ephemeral(bytes) => replica.receive_ephemeral(&bytes),
             Published::Saved(n) => {
                 let mut inner = replica.inner.lock();
                 // Hardly anything has come since, but that is not nothing.
@@ -175,7 +175,7 @@ impl Shared {
             }
             Published::SummaryWanted => self.canvases.notes_wanted.notify_one(),
             Published::Unreadable(name) => self.put_back_snapshot(&replica, name),
-            Published::Gone(word) => self.hear_gone(replica, &word),
+            Published::Gone(word) => self.receive_gone(replica, &word),
         }
     }
 
@@ -216,7 +216,7 @@ impl Shared {
                 let session = self.link.session().await;
                 match self.read(&session, &replica).await {
                     // Where the connection was made anew meanwhile, nobody knows what was told before this was read.
-                    Ok(()) if !self.link.hears(session.id) => {
+                    Ok(()) if !self.link.is_current(session.id) => {
                         replica.inner.lock().state = None;
                         continue;
                     }

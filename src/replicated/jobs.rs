@@ -29,12 +29,12 @@ use super::{ReplicatedBackplane, Shared};
 use crate::hooks::HookStore;
 use crate::jobs::Jobs;
 use crate::jobs::apply::apply;
+use crate::jobs::dispatch::follower::Follower;
 use crate::jobs::hub::Hub;
 use crate::jobs::look::{self, Query};
 use crate::jobs::op::{Answer, Op, Refusal};
 use crate::jobs::service::{Engine, later};
 use crate::jobs::store::Store as _;
-use crate::jobs::telling::follower::Follower;
 use crate::jobs::work::{Effects, Work};
 use crate::limits::{JobLimits, PUBLISH_WAIT};
 use crate::log::Fault;
@@ -142,16 +142,16 @@ impl Lane {
 
 impl Shared {
     /// What another process tells after a commit.
-    pub(super) fn hear_rows(&self, message: &[u8]) {
+    pub(super) fn receive_rows(&self, message: &[u8]) {
         let Some(told) = Message::decode(&self.token, message) else {
             return;
         };
         self.jobs.hub.wake(told.wakes, self.now_ms());
-        for (canvas, upto) in told.told {
-            self.heard_told(&canvas, upto);
+        for (canvas, upto) in told.dispatched {
+            self.dispatched_elsewhere(&canvas, upto);
         }
         if told.hooks {
-            self.telling.changed.notify_one();
+            self.dispatcher.changed.notify_one();
         }
     }
 }
@@ -196,14 +196,16 @@ fn turn(shared: &Shared, rows: &mut Rows, mut waiting: Vec<Waiting>) {
     let done = until_done(rows, |rows| attempt(shared, rows, &waiting));
     match done {
         // Somebody else told that: the others are done without it.
-        Err(Trouble::Told(at, upto)) => {
-            let tells = |one: &Waiting| matches!(one.op, Op::Tell(_));
-            let place = (0..waiting.len()).filter(|n| tells(&waiting[*n])).nth(at);
+        Err(Trouble::DispatchedBefore(at, upto)) => {
+            let dispatches = |one: &Waiting| matches!(one.op, Op::Dispatch(_));
+            let place = (0..waiting.len())
+                .filter(|n| dispatches(&waiting[*n]))
+                .nth(at);
             if let Some(place) = place
                 && let Some(answer) = waiting.remove(place).answer
             {
                 // Whoever asked may have given up.
-                let _ = answer.send(Answer::ToldBefore(upto));
+                let _ = answer.send(Answer::DispatchedBefore(upto));
                 turn(shared, rows, waiting);
             }
         }
@@ -295,7 +297,7 @@ fn committed(shared: &Shared, waiting: Vec<Waiting>, answers: Vec<Answer>, effec
 fn refusal(shared: &Shared, trouble: &Trouble<Fault>) -> Refusal {
     let engine = shared.engine();
     match trouble {
-        Trouble::Moved | Trouble::Locked | Trouble::Told(..) => {
+        Trouble::Moved | Trouble::Locked | Trouble::DispatchedBefore(..) => {
             later("too many processes change the queue at once")
         }
         Trouble::Damaged(table) => {
@@ -317,11 +319,11 @@ pub fn jobs(
     shared.jobs.limits.get_or_init(|| limits);
     let hub = shared.jobs.hub.clone();
     let jobs = Jobs::new(Arc::new(LogJobs(shared.clone())), hub);
-    let changed = shared.telling.changed.clone();
+    let changed = shared.dispatcher.changed.clone();
     let alone = shared.clone();
     let alone = move || alone.others.load(Ordering::Relaxed) == 0;
     let hooks = Follower::new(jobs.clone(), changed, alone);
-    shared.telling.follow(&hooks);
+    shared.dispatcher.follow(&hooks);
     (jobs, hooks)
 }
 

@@ -19,7 +19,7 @@ use crate::time;
 /// Times that messages are offered that somebody else was faster to keep.
 const TRIES: usize = 4;
 /// How long hooks may take to be told of what a snapshot has in it that has to be kept now.
-const TOLD: Duration = Duration::from_secs(2);
+const DISPATCH_TIME: Duration = Duration::from_secs(2);
 
 /// A snapshot as it was taken.
 pub(super) struct Held {
@@ -58,7 +58,7 @@ impl Shared {
         all: bool,
     ) -> Result<(), Fault> {
         let n = replica.inner.lock().n;
-        if !self.until_told(replica, n, TOLD).await {
+        if !self.until_dispatched(replica, n, DISPATCH_TIME).await {
             tracing::warn!(canvas = %replica.id, "the events of a canvas are not queued for hooks yet: if all processes end now, they are lost");
         }
         let held = {
@@ -73,15 +73,15 @@ impl Shared {
     async fn keep(&self, session: &Session, replica: &Replica, all: bool) -> Result<(), Fault> {
         let held = {
             let mut inner = replica.inner.lock();
-            let all_told = inner.untold.is_told(u64::MAX);
+            let all_dispatched = inner.outbox.is_dispatched(u64::MAX);
             let held = inner.held.take();
             // Where everything is told, what is here now is better.
-            let held = match held.filter(|_| !inner.stale && !all_told) {
+            let held = match held.filter(|_| !inner.stale && !all_dispatched) {
                 Some(held) => Some(held),
                 None => inner.take_snapshot(),
             };
             match held {
-                Some(held) if !inner.untold.is_told(held.n) => {
+                Some(held) if !inner.outbox.is_dispatched(held.n) => {
                     inner.held = Some(held);
                     None
                 }
@@ -167,7 +167,7 @@ impl Shared {
         let Ok(_loading) = replica.loading.try_lock() else {
             return Ok(());
         };
-        if !replica.is_unused() || !replica.inner.lock().untold.is_told(u64::MAX) {
+        if !replica.is_unused() || !replica.inner.lock().outbox.is_dispatched(u64::MAX) {
             return Ok(());
         }
         let nothing = replica.inner.lock().left() == Some(Left::Nothing);
@@ -175,12 +175,12 @@ impl Shared {
             // Others may have the canvas, and lag: what they need stays until nobody has it.
             self.save(session, replica, false).await?;
         }
-        self.note_told(session, replica).await?;
+        self.note_dispatched(session, replica).await?;
         session.log.unsubscribe(&replica.id).await?;
         let (unused, left) = {
             let mut inner = replica.inner.lock();
             let left = inner.parting(self);
-            let unused = inner.is_unused() && inner.untold.is_told(u64::MAX);
+            let unused = inner.is_unused() && inner.outbox.is_dispatched(u64::MAX);
             if unused {
                 inner.state = None;
             }
@@ -218,9 +218,9 @@ impl Inner {
     }
 
     /// Whether a snapshot was waiting for hooks, and waits no more.
-    pub(super) fn held_is_told(&self) -> bool {
+    pub(super) fn held_is_dispatched(&self) -> bool {
         let held = self.held.as_ref();
-        held.is_some_and(|held| self.untold.is_told(held.n))
+        held.is_some_and(|held| self.outbox.is_dispatched(held.n))
     }
 
     /// What is on the canvas, for those who list canvases: its batch, its head, how many objects and clients.

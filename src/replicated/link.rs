@@ -37,8 +37,8 @@ pub(super) struct Link {
     /// What messages call the engine.
     engine: &'static str,
     current: watch::Sender<Option<Session>>,
-    /// The link whose messages are heard.
-    heard: AtomicU64,
+    /// The link whose messages are taken.
+    current_id: AtomicU64,
     /// The last link that failed.
     broken: watch::Sender<u64>,
     trouble: Mutex<Option<String>>,
@@ -51,7 +51,7 @@ impl Link {
         Self {
             engine,
             current: watch::Sender::new(None),
-            heard: AtomicU64::new(0),
+            current_id: AtomicU64::new(0),
             broken: watch::Sender::new(0),
             trouble: Mutex::default(),
             refused: Mutex::default(),
@@ -63,9 +63,9 @@ impl Link {
         self.current.borrow().clone()
     }
 
-    /// Whether it is that link whose messages are heard.
-    pub(super) fn hears(&self, id: u64) -> bool {
-        self.heard.load(Ordering::Acquire) == id
+    /// Whether it is that link whose messages are taken.
+    pub(super) fn is_current(&self, id: u64) -> bool {
+        self.current_id.load(Ordering::Acquire) == id
     }
 
     /// The link, as soon as there is one.
@@ -168,7 +168,7 @@ pub(super) async fn keep(shared: Arc<Shared>) -> String {
     let engine = shared.engine();
     let mut broken = shared.link.broken.subscribe();
     loop {
-        let id = shared.link.heard.load(Ordering::Acquire);
+        let id = shared.link.current_id.load(Ordering::Acquire);
         // Its sender is a field of the link's.
         let _ = broken.wait_for(|broken| *broken >= id).await;
         tracing::warn!(
@@ -215,18 +215,18 @@ pub(super) async fn begin(shared: &Arc<Shared>) -> Result<(), StartError> {
 }
 
 async fn connect(shared: &Arc<Shared>) -> Result<Session, ConnectError> {
-    let id = shared.link.heard.load(Ordering::Acquire) + 1;
-    let hears = Arc::new(Hears(Arc::downgrade(shared)));
+    let id = shared.link.current_id.load(Ordering::Acquire) + 1;
+    let listener = Arc::new(LinkListener(Arc::downgrade(shared)));
     let log = shared
         .engine
-        .connect(id, shared.number.get().copied(), hears)
+        .connect(id, shared.number.get().copied(), listener)
         .await?;
     // It is the same on every link: a later one asks for the number of the first.
     let _ = shared.number.set(log.number());
     let session = Session { id, log };
-    // From here on the old link's messages, if there are any left, are heard no more: they may be of another era.
+    // From here on the old link's messages, if there are any left, are taken no more: they may be of another era.
     shared.canvases.set_era(session.log.era().clone());
-    shared.link.heard.store(id, Ordering::Release);
+    shared.link.current_id.store(id, Ordering::Release);
     shared.resume(&session).await.map_err(|fault| {
         shared.link.broke(id, "it broke at once");
         ConnectError::Now(fault.to_string())
@@ -234,23 +234,23 @@ async fn connect(shared: &Arc<Shared>) -> Result<Session, ConnectError> {
     Ok(session)
 }
 
-/// Hears for as long as the instance lives.
-struct Hears(std::sync::Weak<Shared>);
+/// Receives for as long as the instance lives.
+struct LinkListener(std::sync::Weak<Shared>);
 
-impl Listener for Hears {
-    fn heard(&self, link: u64, canvas: &str, published: Published) {
+impl Listener for LinkListener {
+    fn received(&self, link: u64, canvas: &str, published: Published) {
         if let Some(shared) = self.0.upgrade()
-            && shared.link.hears(link)
+            && shared.link.is_current(link)
         {
-            shared.hear(canvas, published);
+            shared.receive(canvas, published);
         }
     }
 
-    fn heard_rows(&self, link: u64, message: &[u8]) {
+    fn received_rows(&self, link: u64, message: &[u8]) {
         if let Some(shared) = self.0.upgrade()
-            && shared.link.hears(link)
+            && shared.link.is_current(link)
         {
-            shared.hear_rows(message);
+            shared.receive_rows(message);
         }
     }
 

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use super::Shared;
 use super::link::Session;
 use super::mending::Needs;
-use super::replica::{Replica, rebuilt};
+use super::replica::{Inner, Replica, rebuilt};
 use crate::canvas::Command;
 use crate::canvas::codec::{Reading, decode_batch, encode_batch};
 use crate::limits::READ_RETRY;
@@ -283,8 +283,8 @@ impl Shared {
         parts: Parts,
     ) -> Result<(), Fault> {
         let rules = self.rules;
-        let hearing = self.hearing(replica);
-        let building = time::aside(move || rebuilt(parts, rules, &hearing));
+        let interest = self.interest(replica);
+        let building = time::aside(move || rebuilt(parts, rules, &interest));
         let built = building.await.map_err(|e| Fault::NotNow(e.to_string()))?;
         if replica.install(session, built.map_err(Fault::Canvas)?, self) {
             // What was done by the old rules must not be done again by the new ones.
@@ -395,6 +395,16 @@ impl Shared {
             self.link.failed(session.id, &fault);
             self.canvases.stuck.lock().push(replica.clone());
             time::sleep(READ_RETRY).await;
+        }
+    }
+}
+
+impl Inner {
+    /// It could not be read. Logged when that is news.
+    pub(super) fn unreadable(&mut self, canvas: &CanvasId, error: &str) {
+        if self.logged.as_deref() != Some(error) {
+            tracing::error!(canvas = %canvas, error, "a canvas can't be read from the log");
+            self.logged = Some(error.to_owned());
         }
     }
 }

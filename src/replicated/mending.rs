@@ -23,7 +23,7 @@ const MOST_PARKED: usize = 8_192;
 /// What is wrong with a canvas that somebody else did not find.
 const HEARSAY: &str = "another process did not find it";
 /// How long what was published before is waited for.
-const HEARD: Duration = Duration::from_secs(1);
+const RECEIVE_TIME: Duration = Duration::from_secs(1);
 /// How long a copy that lacks something leaves it to others to put theirs back. Who has not done so by then, however busy,
 /// is dead.
 const OTHERS: Duration = HEARTBEAT_STALE;
@@ -156,7 +156,7 @@ impl Shared {
     }
 
     /// Somebody does not find the canvas. Whoever has it puts it back, and whoever has nothing of it says so.
-    pub(super) fn hear_gone(&self, replica: Arc<Replica>, word: &str) {
+    pub(super) fn receive_gone(&self, replica: Arc<Replica>, word: &str) {
         let mut inner = replica.inner.lock();
         if inner.gone_word.as_deref() == Some(word) {
             inner.gone_word = None;
@@ -219,9 +219,14 @@ impl Shared {
         Ok(there)
     }
 
-    /// What others were told of the canvas is to be in the copy that is put back. So all who have it are told that it is gone. Whoever hears
-    /// its own word has heard what was published before. A copy that lacks something all the same waits for the others to put theirs back.
-    async fn hear_all(&self, session: &Session, replica: &Arc<Replica>) -> Result<(), Fault> {
+    /// What others were told of the canvas is to be in the copy that is put back. So all who have it are told that it is
+    /// gone. Whoever receives its own word has received what was published before. A copy that lacks something all the
+    /// same waits for the others to put theirs back.
+    async fn receive_published(
+        &self,
+        session: &Session,
+        replica: &Arc<Replica>,
+    ) -> Result<(), Fault> {
         let word = format!("{} {}", self.number(), self.next_serial());
         replica.inner.lock().gone_word = Some(word.clone());
         session.log.report_gone(&replica.id, &word).await?;
@@ -234,7 +239,7 @@ impl Shared {
                 moved.await;
             }
         };
-        let heard = time::timeout(HEARD, heard).await;
+        let heard = time::timeout(RECEIVE_TIME, heard).await;
         heard.map_err(|_| Fault::NotNow("what was published is late".to_owned()))?;
         let mut inner = replica.inner.lock();
         if inner.lacks_something() {
@@ -277,7 +282,7 @@ impl Shared {
         if self.others_were_faster(session, replica).await? {
             return self.take_anew(session, replica).await;
         }
-        self.hear_all(session, replica).await?;
+        self.receive_published(session, replica).await?;
         let (n, frozen, bad, current, origin) = {
             let inner = replica.inner.lock();
             let damaged = inner.damage.is_some();
@@ -291,7 +296,7 @@ impl Shared {
             (inner.n, state.freeze(), bad, current, origin)
         };
         // What is in it is not found out again.
-        self.until_told(replica, n, MAX_QUEUE_WAIT).await;
+        self.until_dispatched(replica, n, MAX_QUEUE_WAIT).await;
         let copy = self.put(session, replica, n, frozen).await?;
         let why = match &bad {
             Some(name) => Why::Unreadable(name),

@@ -53,7 +53,7 @@ impl Shared {
         let beaten = session.log.beat().await?;
         self.saw_commits(beaten.commits);
         self.saw_others(&beaten.others);
-        if let Some(behind_ms) = self.clock.told(sent_ms, beaten.now_ms) {
+        if let Some(behind_ms) = self.clock.observe(sent_ms, beaten.now_ms) {
             tracing::warn!(
                 behind_ms,
                 "the clock of {}'s host stepped: the relay's does not",

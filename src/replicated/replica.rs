@@ -9,13 +9,13 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::agreement::Marks;
+use super::dispatch::Interest;
+use super::dispatch::outbox::{Happened, Outbox, collected};
 use super::keeping::Held;
 use super::link::Session;
 use super::loading::Parts;
 use super::mending::Parked;
 use super::quotas::asks_of;
-use super::telling::Hearing;
-use super::telling::untold::{Happened, Untold, heard};
 use super::{Shared, rules};
 use crate::backplane::{CanvasKey, Delivery, Sink};
 use crate::canvas::codec::{Batch, decode_batch, decode_ephemeral};
@@ -84,23 +84,23 @@ pub(super) struct Inner {
     pub(super) bad_snapshot: Option<String>,
     /// Since when it has left it to others to put theirs back, since it lacks something itself.
     pub(super) yields_since: Option<Instant>,
-    /// What this instance said when it did not find the canvas, until it has heard that itself.
+    /// What this instance said when it did not find the canvas, until it has received that itself.
     pub(super) gone_word: Option<String>,
     /// Somebody did not find the canvas, of which nothing is here.
     pub(super) asked_in_vain: bool,
     /// What waits for that.
     pub(super) parked: Parked,
-    /// Why it could not be read, as it was told.
-    told: Option<String>,
+    /// Why it could not be read, as it was logged last.
+    pub(super) logged: Option<String>,
     /// What hooks are to be told of it.
-    pub(super) untold: Untold,
+    pub(super) outbox: Outbox,
     /// A snapshot that waits for hooks to be told of what is in it.
     pub(super) held: Option<Held>,
 }
 
 /// What came of a message.
 #[derive(PartialEq, Eq)]
-pub(super) enum Heard {
+pub(super) enum Taken {
     Done,
     /// Something before it was missed.
     Behind,
@@ -108,7 +108,7 @@ pub(super) enum Heard {
 
 impl Replica {
     pub(super) fn new(id: CanvasId, key: CanvasKey) -> Self {
-        let untold = Untold::new(id.as_str());
+        let outbox = Outbox::new(id.as_str());
         Self {
             id,
             key,
@@ -143,19 +143,19 @@ impl Replica {
                 gone_word: None,
                 asked_in_vain: false,
                 parked: Parked::default(),
-                told: None,
-                untold,
+                logged: None,
+                outbox,
                 held: None,
             }),
         }
     }
 
     /// A batch was told in that era. It waits while the copy is of another one: where the engine lost something it may not be what follows.
-    pub(super) fn hear(&self, kept: LoggedBatch, era: &Arc<str>, shared: &Shared) -> Heard {
+    pub(super) fn receive(&self, kept: LoggedBatch, era: &Arc<str>, shared: &Shared) -> Taken {
         let mut inner = self.inner.lock();
         let ready = inner.has_good_copy() && inner.era.as_ref() == Some(era);
         if ready && kept.n <= inner.n {
-            return Heard::Done;
+            return Taken::Done;
         }
         if ready {
             inner.last_known = inner.last_known.max(kept.n);
@@ -171,11 +171,11 @@ impl Replica {
         let behind = ready && inner.wants_reading();
         drop(inner);
         self.moved.notify_waiters();
-        if behind { Heard::Behind } else { Heard::Done }
+        if behind { Taken::Behind } else { Taken::Done }
     }
 
     /// Something was told that is kept nowhere.
-    pub(super) fn hear_ephemeral(&self, bytes: &[u8]) {
+    pub(super) fn receive_ephemeral(&self, bytes: &[u8]) {
         let inner = self.inner.lock();
         let Some(sink) = &inner.sink else { return };
         match decode_ephemeral(bytes) {
@@ -218,11 +218,11 @@ impl Replica {
         follows
     }
 
-    /// Takes the place of whatever was here, unless another link is heard since: whoever made that reads for itself. `true` if
-    /// other rules held until now.
+    /// Takes the place of whatever was here, unless another link is current since: whoever made that reads for itself.
+    /// `true` if other rules held until now.
     pub(super) fn install(&self, session: &Session, built: Built, shared: &Shared) -> bool {
         let mut inner = self.inner.lock();
-        if !shared.link.hears(session.id) {
+        if !shared.link.is_current(session.id) {
             return false;
         }
         let head = built.head;
@@ -241,10 +241,10 @@ impl Replica {
         inner.messages_end = head.messages_end;
         inner.noted = 0;
         inner.held = None;
-        let told = (head.told, head.saved);
-        inner.untold.restart(told, built.untold, &shared.telling);
-        if inner.untold.since().is_some() {
-            shared.telling.wake(self.key);
+        let ends = (head.dispatched, head.saved);
+        inner.outbox.restart(ends, built.events, &shared.dispatcher);
+        if inner.outbox.since().is_some() {
+            shared.dispatcher.wake(self.key);
         }
         if before.is_some() && !inner.begin_anew() {
             // Nobody is here: who was, and left, may be there again.
@@ -253,7 +253,7 @@ impl Replica {
             let gone = Command::InstanceGone { instance, died };
             shared.ask(self.id.clone(), gone);
         }
-        inner.told = None;
+        inner.logged = None;
         if !inner.parked.commands.is_empty() {
             // What waits goes before this.
             shared.ask(self.id.clone(), Command::Tick);
@@ -275,7 +275,7 @@ pub(super) struct Built {
     head: CanvasHead,
     state: CanvasState,
     /// What hooks are to be told of it.
-    pub(super) untold: Vec<Happened>,
+    pub(super) events: Vec<Happened>,
     unsaved: usize,
     snapshot_bytes: usize,
 }
@@ -284,7 +284,7 @@ pub(super) struct Built {
 ///
 /// # Errors
 /// What can't be read.
-pub(super) fn rebuilt(parts: Parts, rules: Rules, hearing: &Hearing) -> Result<Built, String> {
+pub(super) fn rebuilt(parts: Parts, rules: Rules, interest: &Interest) -> Result<Built, String> {
     let head = parts.head;
     let by = rules::parse(&head.rules).ok_or("its rules can't be read")?;
     let mut state = if head.saved == 0 {
@@ -295,17 +295,17 @@ pub(super) fn rebuilt(parts: Parts, rules: Rules, hearing: &Hearing) -> Result<B
     };
     // Without them, who comes back gets a snapshot.
     state.adopt_rows(&parts.messages);
-    let mut untold = Vec::new();
+    let mut events = Vec::new();
     for kept in &parts.since {
         if let Ok(batch) = decode_batch(&kept.bytes) {
             let run = |state: &mut CanvasState| _ = state.apply_batch(batch, kept.at_ms);
-            untold.extend(hearing.of(kept, head.told, &mut state, run));
+            events.extend(interest.collect(kept, head.dispatched, &mut state, run));
         }
     }
     state.set_rules(rules);
     Ok(Built {
         state,
-        untold,
+        events,
         unsaved: parts.since.iter().map(|kept| kept.bytes.len()).sum(),
         snapshot_bytes: parts.snapshot_bytes,
         head,
@@ -317,14 +317,6 @@ impl Inner {
     pub(super) fn compared(&mut self, upto: u64) {
         self.last_known = upto;
         self.dropped |= upto != self.n;
-    }
-
-    /// It could not be read. Told when that is news.
-    pub(super) fn unreadable(&mut self, canvas: &CanvasId, error: &str) {
-        if self.told.as_deref() != Some(error) {
-            tracing::error!(canvas = %canvas, error, "a canvas can't be read from the log");
-            self.told = Some(error.to_owned());
-        }
     }
 
     /// Whether something was missed that has to be read.
@@ -385,13 +377,13 @@ impl Inner {
             self.own_serial = self.own_serial.max(batch.serial);
         }
         if kept.hooks > 0 {
-            shared.telling.note(key);
-            self.untold.listen(kept, state, &shared.telling);
+            shared.dispatcher.note(key);
+            self.outbox.listen(kept, state, &shared.dispatcher);
         }
         let deliveries = state.apply_batch(batch, kept.at_ms);
-        if let Some(happened) = heard(state, kept.n, kept.at_ms, kept.hooks) {
-            self.untold.add(happened, &shared.telling);
-            shared.telling.wake(key);
+        if let Some(happened) = collected(state, kept.n, kept.at_ms, kept.hooks) {
+            self.outbox.add(happened, &shared.dispatcher);
+            shared.dispatcher.wake(key);
         }
         for delivery in deliveries {
             match &delivery {

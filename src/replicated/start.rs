@@ -11,7 +11,7 @@ use super::canvases::Canvases;
 use super::link::{self, Link};
 use super::loading::Turns;
 use super::{
-    Counters, ReplicatedBackplane, ReplicatedConfig, Shared, jobs, peers, rules, samples, telling,
+    Counters, ReplicatedBackplane, ReplicatedConfig, Shared, dispatch, jobs, peers, rules, samples,
     upkeep, writer,
 };
 use crate::backplane::Waiters;
@@ -83,7 +83,7 @@ impl ReplicatedBackplane {
                 reason = writer::run(parts.clone()) => return reason,
                 reason = upkeep::run(parts.clone()) => return reason,
                 reason = jobs::run(parts.clone()) => return reason,
-                reason = telling::run(parts.clone()) => return reason,
+                reason = dispatch::run(parts.clone()) => return reason,
                 reason = samples::run(parts.clone()) => return reason,
                 reason = parts.fill_all() => return reason,
                 () = ended => {}
@@ -136,7 +136,7 @@ impl Shared {
             clock,
             turns: Turns::default(),
             jobs: jobs::Lane::default(),
-            telling: telling::Telling::default(),
+            dispatcher: dispatch::Dispatcher::default(),
             fail_points,
             others: AtomicUsize::new(0),
             samples: samples::Lane::default(),

@@ -31,7 +31,7 @@ const SNAPSHOT_AFTER: usize = 256 * 1024;
 /// Times as many are needed where it is another instance's turn.
 const NOT_OUR_TURN: usize = 3;
 /// How long the end waits for hooks to be told: what is left the others tell.
-const TOLD: Duration = Duration::from_secs(2);
+const DISPATCH_TIME: Duration = Duration::from_secs(2);
 /// Canvases of which it is noted in one step what is on them.
 const NOTES: usize = 256;
 
@@ -188,7 +188,7 @@ pub(super) async fn farewell(shared: &Arc<Shared>) {
     let with_own = all.iter().filter(|replica| replica.has_members_of(own));
     let gone: Vec<_> = with_own
         .map(|replica| {
-            shared.ask_and_hear(
+            shared.ask_and_wait(
                 replica.id.clone(),
                 Command::InstanceGone {
                     instance: own,
@@ -201,7 +201,7 @@ pub(super) async fn farewell(shared: &Arc<Shared>) {
         // The writer ends after this.
         let _ = heard.await;
     }
-    shared.until_all_told(TOLD).await;
+    shared.until_all_dispatched(DISPATCH_TIME).await;
     let session = shared.link.session().await;
     for replica in &all {
         if let Err(error) = shared.save(&session, replica, false).await {
@@ -230,7 +230,7 @@ impl Replica {
         let due = inner.state.as_ref().and_then(CanvasState::due_at_ms);
         Found {
             due: due.is_some_and(|due| due + TICK_LATE_MS <= now_ms),
-            large: inner.wants_snapshot(own) || inner.held_is_told(),
+            large: inner.wants_snapshot(own) || inner.held_is_dispatched(),
             open: inner.sink.is_some(),
             settled: due.is_none(),
             noted: inner.noted == inner.n,

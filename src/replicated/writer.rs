@@ -54,7 +54,8 @@ const ALL: Within = Within {
 struct Commit {
     pieces: Vec<Pending>,
     since: Vec<Instant>,
-    heard: Vec<(CanvasId, oneshot::Sender<()>)>,
+    /// Who waits for the commit of that canvas.
+    committed: Vec<(CanvasId, oneshot::Sender<()>)>,
 }
 
 /// Commits for as long as the instance lives. Ends with the reason if it can't go on.
@@ -146,7 +147,7 @@ impl Shared {
             let at = place(asked.canvas, &mut canvases);
             canvases[at].1.push(asked.command);
             let heard = asked.committed.map(|heard| (canvases[at].0.clone(), heard));
-            commit.heard.extend(heard);
+            commit.committed.extend(heard);
         }
         for (canvas, commands, ephemeral) in canvases {
             let (commands, _) = self.unparked(&canvas, commands);
@@ -176,7 +177,7 @@ impl Shared {
             let mut pieces = pieces.iter().map(|pending| &pending.piece);
             pieces.any(|piece| piece.canvas == *id && piece.kept)
         };
-        commit.heard.retain(|(canvas, _)| goes(canvas));
+        commit.committed.retain(|(canvas, _)| goes(canvas));
         commit
     }
 
@@ -186,7 +187,7 @@ impl Shared {
         while !commit.pieces.is_empty() {
             let session = self.link.session().await;
             if unknown {
-                self.leave_out_heard(&mut commit);
+                self.leave_out_received(&mut commit);
             }
             self.park_stale(&mut commit.pieces);
             let began = time::now();
@@ -224,7 +225,7 @@ impl Shared {
 
     /// What the copy here has heard was committed, and its clients have their answers. Where the engine has lost it since, they were told
     /// that, too. If it were committed again, they would be answered twice.
-    fn leave_out_heard(&self, commit: &mut Commit) {
+    fn leave_out_received(&self, commit: &mut Commit) {
         let heard = |pending: &mut Pending| {
             let replica = self.canvases.named(pending.piece.canvas.as_str());
             let heard = replica.map_or(0, |replica| replica.inner.lock().own_serial);
@@ -233,7 +234,7 @@ impl Shared {
         for done in commit.pieces.extract_if(.., heard) {
             decided(done.commands.iter().filter_map(Command::entry));
             let of_this = |(canvas, _): &mut (CanvasId, _)| *canvas == done.piece.canvas;
-            for (_, heard) in commit.heard.extract_if(.., of_this) {
+            for (_, heard) in commit.committed.extract_if(.., of_this) {
                 // Whoever asked may have given up.
                 let _ = heard.send(());
             }
@@ -286,7 +287,7 @@ impl Shared {
             match end {
                 Appended::Refused(why) => {
                     let of_this = |canvas: &CanvasId| *canvas == pending.piece.canvas;
-                    commit.heard.retain(|(canvas, _)| !of_this(canvas));
+                    commit.committed.retain(|(canvas, _)| !of_this(canvas));
                     self.put_back(pending, &why);
                 }
                 Appended::LogFull(logs) => again.extend(self.without_room(pending, logs)),
@@ -301,13 +302,14 @@ impl Shared {
                 .iter()
                 .any(|pending: &Pending| pending.piece.canvas == *id)
         };
-        let heard = std::mem::take(&mut commit.heard);
-        let (waiting, done): (Vec<_>, Vec<_>) = heard.into_iter().partition(|(id, _)| waits(id));
+        let committed = std::mem::take(&mut commit.committed);
+        let (waiting, done): (Vec<_>, Vec<_>) =
+            committed.into_iter().partition(|(id, _)| waits(id));
         for (_, heard) in done {
             // Whoever asked may have given up.
             let _ = heard.send(());
         }
         commit.pieces = again;
-        commit.heard = waiting;
+        commit.committed = waiting;
     }
 }

@@ -137,7 +137,7 @@ pub struct State<L> {
     /// Welcomes that are due.
     arrived: Vec<Arrival>,
     /// What members have not been told yet.
-    told: Vec<Notice>,
+    notices: Vec<Notice>,
     roster: Roster,
     early: Early,
     /// For whom the canvas is being opened.
@@ -166,7 +166,7 @@ impl<L: Link> State<L> {
             seats: BTreeMap::new(),
             clients: BTreeMap::new(),
             arrived: Vec::new(),
-            told: Vec::new(),
+            notices: Vec::new(),
             roster: Roster::default(),
             early: Early::default(),
             opener: None,

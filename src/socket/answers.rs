@@ -71,7 +71,7 @@ impl Answers {
     }
 
     /// A message of the server passes by. Errors without a number are about a message that had none.
-    pub fn hear(&mut self, message: &str) {
+    pub fn observe(&mut self, message: &str) {
         let Ok(said) = serde_json::from_str::<Said<'_>>(message) else {
             return;
         };
@@ -90,8 +90,8 @@ impl Answers {
         self.read |= post == self.post;
     }
 
-    /// Tells them, if nothing more comes.
-    pub fn tell(self) -> Option<Self> {
+    /// Sends them, if nothing more comes.
+    pub fn send(self) -> Option<Self> {
         if self.read && self.open.is_empty() {
             // An asker that is gone has no use for them.
             let _ = self.asker.send(self.said);
@@ -119,22 +119,22 @@ mod tests {
             ack,
             bad,
         ] {
-            waiting.hear(said);
-            waiting = waiting.tell().unwrap();
+            waiting.observe(said);
+            waiting = waiting.send().unwrap();
         }
         waiting.taken(1);
-        waiting = waiting.tell().unwrap();
+        waiting = waiting.send().unwrap();
         waiting.taken(2);
-        waiting = waiting.tell().unwrap();
+        waiting = waiting.send().unwrap();
         // Of a message that another post, or nobody, sent.
-        waiting.hear(bad);
+        waiting.observe(bad);
         let refused = r#"{"code":"too-large","op":4,"type":"error"}"#;
         let other = r#"{"code":"too-large","op":5,"type":"error"}"#;
-        waiting.hear(refused);
-        waiting = waiting.tell().unwrap();
+        waiting.observe(refused);
+        waiting = waiting.send().unwrap();
         assert!(answers.try_recv().is_err());
-        waiting.hear(other);
-        assert!(waiting.tell().is_none());
+        waiting.observe(other);
+        assert!(waiting.send().is_none());
         assert_eq!(answers.try_recv().unwrap(), [ack, bad, refused, other]);
     }
 
@@ -142,7 +142,7 @@ mod tests {
     fn a_post_without_numbers_is_answered_when_it_was_read() {
         let (mut waiting, mut answers) = Answers::to(1, numbers(&[]));
         waiting.taken(1);
-        assert!(waiting.tell().is_none());
+        assert!(waiting.send().is_none());
         assert!(answers.try_recv().unwrap().is_empty());
     }
 }

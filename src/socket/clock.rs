@@ -19,7 +19,7 @@ use crate::protocol::frame;
 /// When what has to happen at the latest.
 pub(super) struct Clock {
     began: Instant,
-    heard: Instant,
+    received: Instant,
     pinged: Option<Instant>,
     closing: Option<Instant>,
     /// A message has begun and not ended: since when that is looked at, and what had come by then.
@@ -49,7 +49,7 @@ impl Clock {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             began: now,
-            heard: now,
+            received: now,
             pinged: None,
             closing: None,
             coming: None,
@@ -57,8 +57,8 @@ impl Clock {
     }
 
     /// The client said something.
-    pub(super) fn heard(&mut self, now: Instant) {
-        self.heard = now;
+    pub(super) fn received(&mut self, now: Instant) {
+        self.received = now;
         self.pinged = None;
     }
 
@@ -110,7 +110,7 @@ impl Clock {
             let within = format_duration(deadlines.pong);
             let reason = format!("nothing came within {within} of a ping (pong_timeout)");
             out.close(CloseCode::Timeout, &reason);
-        } else if self.pinged.is_none() && now >= self.heard + deadlines.ping_interval {
+        } else if self.pinged.is_none() && now >= self.received + deadlines.ping_interval {
             self.pinged = Some(now);
             out.with(|outbox| outbox.raw(Bytes::from_static(&frame::PING)));
             inbound.flush();
@@ -147,7 +147,7 @@ impl Clock {
         let deadlines = &hub.config.deadlines;
         let mut next = match self.pinged {
             Some(at) => at + deadlines.pong,
-            None => on_grid(self.heard + deadlines.ping_interval),
+            None => on_grid(self.received + deadlines.ping_interval),
         };
         match peer {
             None => next = next.min(self.began + deadlines.hello),

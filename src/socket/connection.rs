@@ -327,7 +327,7 @@ async fn run(hub: &Hub, out: &Outbound, inbound: &mut Inbound) -> End {
                 Turn::More => tokio::task::yield_now().await,
                 Turn::Ended(end) => return end,
             }
-            clock.heard(Instant::now());
+            clock.received(Instant::now());
             continue;
         }
         let standing = out.standing();

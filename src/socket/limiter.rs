@@ -10,8 +10,8 @@ use governor::{Quota, RateLimiter};
 
 use crate::config::ConnectionLimits;
 
-/// How often a client hears that what it sends on the ephemeral lane is dropped.
-const TOLD_INTERVAL: Duration = Duration::from_secs(1);
+/// How often a client gets notice that what it sends on the ephemeral lane is dropped.
+const NOTICE_INTERVAL: Duration = Duration::from_secs(1);
 
 type Bucket = RateLimiter<NotKeyed, InMemoryState, MonotonicClock, NoOpMiddleware<Instant>>;
 
@@ -19,7 +19,7 @@ type Bucket = RateLimiter<NotKeyed, InMemoryState, MonotonicClock, NoOpMiddlewar
 pub struct Limiter {
     durable: Lane,
     ephemeral: Lane,
-    told: Option<Instant>,
+    noticed: Option<Instant>,
 }
 
 struct Lane {
@@ -60,7 +60,7 @@ impl Limiter {
                 messages: Rate::new(limits.ephemeral_per_s, 0, ephemeral),
                 bytes: Rate::new(limits.ephemeral_bytes_per_s, largest, ephemeral_bytes),
             },
-            told: None,
+            noticed: None,
         }
     }
 
@@ -89,12 +89,12 @@ impl Limiter {
     }
 
     /// Whether the client is to be told now that something was dropped.
-    pub fn tells(&mut self, now: Instant) -> bool {
-        let tells = self.told.is_none_or(|told| now >= told + TOLD_INTERVAL);
-        if tells {
-            self.told = Some(now);
+    pub fn notice_is_due(&mut self, now: Instant) -> bool {
+        let due = self.noticed.is_none_or(|at| now >= at + NOTICE_INTERVAL);
+        if due {
+            self.noticed = Some(now);
         }
-        tells
+        due
     }
 }
 
@@ -131,7 +131,7 @@ impl Rate {
             None | Some(Ok(Ok(()))) => return Ok(()),
             Some(Ok(Err(not_yet))) => not_yet.wait_time_from(MonotonicClock.now()),
             // More than the bucket holds, which the socket's own bound rules out: never.
-            Some(Err(_)) => TOLD_INTERVAL,
+            Some(Err(_)) => NOTICE_INTERVAL,
         };
         let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         Err(Over {
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn a_client_is_told_once_a_second() {
         let (mut limiter, now) = (Limiter::new(&limits(&[]), 1), Instant::now());
-        assert!(limiter.tells(now) && !limiter.tells(now));
-        assert!(limiter.tells(now + TOLD_INTERVAL));
+        assert!(limiter.notice_is_due(now) && !limiter.notice_is_due(now));
+        assert!(limiter.notice_is_due(now + NOTICE_INTERVAL));
     }
 }

@@ -373,9 +373,9 @@ impl Ends {
     fn overhear(&self, messages: &[String], taken: &[u64]) {
         let mut answers = self.answers.lock();
         if let Some(mut waiting) = answers.take() {
-            messages.iter().for_each(|message| waiting.hear(message));
+            messages.iter().for_each(|message| waiting.observe(message));
             taken.iter().for_each(|post| waiting.taken(*post));
-            *answers = waiting.tell();
+            *answers = waiting.send();
         }
     }
 }

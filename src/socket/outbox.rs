@@ -146,7 +146,7 @@ impl Outbox {
     }
 
     /// Whether all that was said about who comes and goes is on the ordered lane, before whatever is put there next.
-    pub fn is_told(&self) -> bool {
+    pub fn has_sent_roster(&self) -> bool {
         let first = self.latest.first_key_value();
         first.is_none_or(|((lane, _), _)| *lane != Latest::Roster)
     }

@@ -62,7 +62,7 @@ pub(super) enum Command {
     /// Tells hooks of canvases that became quiet, and of gaps.
     FireHooks,
     /// Tells hooks some of what is set aside.
-    TellAside,
+    DispatchAside,
     /// These are the hooks from here on, `over` others if need be.
     StoreHooks {
         texts: Vec<HookText>,

@@ -139,7 +139,7 @@ impl HookState {
 }
 
 /// Tells hooks, within the writer's transactions.
-pub(super) struct Teller {
+pub(super) struct Dispatcher {
     pub(super) state: Arc<HookState>,
     pub(super) jobs: Arc<Lane>,
     pub(super) limits: JobLimits,
@@ -147,9 +147,9 @@ pub(super) struct Teller {
     pub(super) fail_points: Arc<FailPoints>,
 }
 
-impl Teller {
+impl Dispatcher {
     /// Puts a transaction's events into their queues, or sets them aside.
-    pub(super) fn tell(
+    pub(super) fn dispatch(
         &self,
         mut stage: Stage,
         conn: &Connection,
@@ -159,25 +159,25 @@ impl Teller {
             return Ok(());
         }
         enqueue::mark_changes(&mut stage, conn, now_ms)?;
-        let Stage { stored, told, .. } = stage;
-        if told.is_empty() {
+        let Stage { stored, events, .. } = stage;
+        if events.is_empty() {
             return Ok(());
         }
-        let at_once = told.len() <= aside::AT_ONCE && aside::first(conn)?.is_none();
+        let at_once = events.len() <= aside::AT_ONCE && aside::first(conn)?.is_none();
         let dropped = self.jobs.in_txn(&self.limits, conn, now_ms, |push| {
             if at_once {
-                return enqueue::enqueue(&told, stored.hooks.iter(), conn, push, now_ms);
+                return enqueue::enqueue(&events, stored.hooks.iter(), conn, push, now_ms);
             }
             self.state.aside.store(true, Ordering::Relaxed);
             self.state.waits.store(false, Ordering::Relaxed);
-            aside::set_aside(&told, &stored, conn, push, now_ms)
+            aside::set_aside(&events, &stored, conn, push, now_ms)
         })?;
         self.state.dropped.fetch_add(dropped, Ordering::Relaxed);
         Ok(())
     }
 
     /// Tells some of what is set aside, in a transaction that has so many entries of its own.
-    pub(super) fn tell_aside(
+    pub(super) fn dispatch_aside(
         &self,
         own: usize,
         conn: &Connection,
@@ -192,7 +192,7 @@ impl Teller {
         let mut pace = self.state.pace.lock();
         pace.begin(own, last.unwrap_or(0), self.peers.list().len() + 1);
         let turn = self.jobs.in_txn(&self.limits, conn, now_ms, |push| {
-            aside::tell(&stored, conn, push, &mut pace, now_ms)
+            aside::dispatch(&stored, conn, push, &mut pace, now_ms)
         })?;
         self.state.aside.store(turn.more, Ordering::Relaxed);
         let waits = own == 0 && turn.rows == 0;

@@ -110,7 +110,7 @@ impl Pusher<'_> {
 
     /// How many messages wait in a queue, and its bytes; none if there is no such queue.
     pub(super) fn backlog(&mut self, queue: &str) -> rusqlite::Result<(u64, u64)> {
-        crate::jobs::telling::backlog(&mut self.0, queue)
+        crate::jobs::dispatch::backlog(&mut self.0, queue)
     }
 
     /// Whether all queues together have room for so many bytes, and one more.

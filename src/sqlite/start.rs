@@ -234,7 +234,7 @@ impl SqliteBackplane {
                 tail: self.tail.clone(),
                 jobs: self.jobs.clone(),
                 lane: self.lane.clone(),
-                hooks: hooks::Teller {
+                hooks: hooks::Dispatcher {
                     state: self.hooks.clone(),
                     jobs: self.jobs.clone(),
                     limits: config.jobs,

@@ -158,7 +158,7 @@ impl Upkeep {
             }
         }
         if self.parts.hooks.left_aside() {
-            self.parts.intake.submit(Command::TellAside, None);
+            self.parts.intake.submit(Command::DispatchAside, None);
         }
         if !self.leads() {
             self.parts.jobs.grant(&self.parts.lane);
@@ -185,7 +185,7 @@ impl Upkeep {
         // Whoever sets something aside tells it. What stands still is of one that died.
         let aside = self.parts.hooks.first_aside(&self.conn)?;
         if aside.is_some() && aside == self.aside {
-            self.parts.intake.submit(Command::TellAside, None);
+            self.parts.intake.submit(Command::DispatchAside, None);
         }
         self.aside = aside;
         let idle = !busy && self.parts.intake.depth() == 0;

@@ -239,12 +239,12 @@ impl Writer {
         let stage = txn.hooks.take();
         let (committed, held) = txn.finish()?;
         if let Some(stage) = stage {
-            commands.hooks.tell(stage, &self.conn, now_ms)?;
+            commands.hooks.dispatch(stage, &self.conn, now_ms)?;
         }
-        if taken.has(&Command::TellAside) {
+        if taken.has(&Command::DispatchAside) {
             commands
                 .hooks
-                .tell_aside(taken.batch.len(), &self.conn, now_ms)?;
+                .dispatch_aside(taken.batch.len(), &self.conn, now_ms)?;
         }
         if let Some(ids) = committed.ids {
             commands.tail.hold_back(ids.first);
@@ -326,7 +326,7 @@ impl Writer {
         }
         // With what has come meanwhile, or at once if nothing has. Those before are forgotten once they are told all.
         if hooks.state.goes_on() || changed {
-            intake.submit(Command::TellAside, None);
+            intake.submit(Command::DispatchAside, None);
         }
         for reply in tasks.into_iter().filter_map(|task| task.reply) {
             reply();

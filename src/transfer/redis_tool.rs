@@ -53,8 +53,8 @@ pub struct RedisTool {
 pub(crate) struct NoListener;
 
 impl Listener for NoListener {
-    fn heard(&self, _: u64, _: &str, _: Published) {}
-    fn heard_rows(&self, _: u64, _: &[u8]) {}
+    fn received(&self, _: u64, _: &str, _: Published) {}
+    fn received_rows(&self, _: u64, _: &[u8]) {}
     fn broke(&self, _: u64, _: &str) {}
 }
 

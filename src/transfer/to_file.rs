@@ -11,7 +11,7 @@ use super::redis_tool::RedisTool;
 use super::{Carried, in_rows, stopped};
 use crate::canvas::{CanvasState, Contents};
 use crate::jobs::copy::copy;
-use crate::jobs::telling::kept::KeptHooks;
+use crate::jobs::dispatch::kept::KeptHooks;
 use crate::protocol::ids::{CanvasId, Epoch};
 use crate::replicated::tools::rows::ToolRows;
 use crate::sqlite::export::Export;

@@ -13,8 +13,8 @@ use super::{Carried, in_rows, stopped};
 use crate::canvas::{CanvasState, Rules};
 use crate::config::RedisSettings;
 use crate::jobs::copy::copy;
+use crate::jobs::dispatch::{self, Dispatch, Part};
 use crate::jobs::store::Store as _;
-use crate::jobs::telling::{self, Part, Tell};
 use crate::jobs::work::Work;
 use crate::limits::JobLimits;
 use crate::log::{Engine as _, Log};
@@ -236,13 +236,13 @@ fn tell(to: &mut ToolRows, parts: Vec<Part>, now_ms: i64) -> Result<(), Failed> 
     };
     let mut random = || *uuid::Uuid::new_v4().as_bytes();
     let mut work = Work::new(to, now_ms, &limits, &mut random);
-    let all = Tell {
+    let all = Dispatch {
         canvas: "".into(),
         from: 0,
         upto: 0,
         parts,
     };
-    telling::tell(&mut work, &all)?;
+    dispatch::dispatch(&mut work, &all)?;
     work.flush()?;
     to.commit()
 }

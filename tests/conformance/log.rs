@@ -12,9 +12,10 @@ use scumble::config::{RedisTls, RedisUrl};
 use scumble::limits::Quotas;
 use scumble::log::memory::MemoryEngine;
 use scumble::log::{
-    ANOTHER_CANVAS, Appended, Asks, Changes, Clock, Committed, Counts, Engine, Fault, How,
-    Introduction, Left, Listener, Log, LogEnd, LoggedBatch, MessageChunk, Opening, Piece, Proof,
-    Published, RowCommit, RowRange, Sampled, SampledSpan, StoredSnapshot, Summary, ToldUpto, Why,
+    ANOTHER_CANVAS, Appended, Asks, Changes, Clock, Committed, Counts, DispatchedUpto, Engine,
+    Fault, How, Introduction, Left, Listener, Log, LogEnd, LoggedBatch, MessageChunk, Opening,
+    Piece, Proof, Published, RowCommit, RowRange, Sampled, SampledSpan, StoredSnapshot, Summary,
+    Why,
 };
 use scumble::protocol::ids::{CanvasId, Epoch, InstanceNumber};
 use scumble::redis::{Redis, RedisConfig};
@@ -115,11 +116,11 @@ impl Kind for OverRedis {
 struct Received(Mutex<Vec<(String, Published)>>, Mutex<Vec<Vec<u8>>>);
 
 impl Listener for Received {
-    fn heard(&self, _link: u64, canvas: &str, published: Published) {
+    fn received(&self, _link: u64, canvas: &str, published: Published) {
         self.0.lock().push((canvas.to_owned(), published));
     }
 
-    fn heard_rows(&self, _link: u64, message: &[u8]) {
+    fn received_rows(&self, _link: u64, message: &[u8]) {
         self.1.lock().push(message.to_vec());
     }
 
@@ -651,7 +652,7 @@ async fn rows_are_committed_by_whoever_comes_first<K: Kind>() {
             at_ms,
             changes: &changes,
             message,
-            told: &[],
+            dispatched: &[],
             hooks: None,
         };
         instance.log.commit_rows(commit).await.expect("an answer")
@@ -708,18 +709,18 @@ async fn hooks_are_told_of_a_batch_by_whoever_comes_first<K: Kind>() {
     );
     let board = id("board");
     ada.open(&board).await;
-    let untold = async || ben.log.untold(0).await.expect("an answer").1;
+    let undispatched = async || ben.log.undispatched(0).await.expect("an answer").1;
     // The last commit, what is told of the canvas with the next one, and the hooks from there on.
     let commit = async |by: &str, (from, upto): (u64, u64), hooks: Option<u64>| {
         let canvas = board.clone();
-        let told = [ToldUpto { canvas, from, upto }];
-        let told = if upto > 0 { &told[..] } else { &[] };
+        let dispatched = [DispatchedUpto { canvas, from, upto }];
+        let dispatched = if upto > 0 { &dispatched[..] } else { &[] };
         let commit = RowCommit {
             by,
             at_ms: 7,
             changes: &Changes::new(),
             message: b"",
-            told,
+            dispatched,
             hooks,
         };
         match ada.log.commit_rows(commit).await.expect("an answer") {
@@ -728,39 +729,39 @@ async fn hooks_are_told_of_a_batch_by_whoever_comes_first<K: Kind>() {
         }
     };
     ada.append(&board, b"unheard").await;
-    assert!(untold().await.is_empty());
+    assert!(undispatched().await.is_empty());
     let (first, _) = ada.log.last_commit().await.expect("an answer");
     let second = commit(&first, (0, 0), Some(3)).await.expect("done");
     ada.append(&board, b"heard").await;
     let versions = ada.all(&board).await.into_iter().map(|batch| batch.hooks);
     assert_eq!(versions.collect::<Vec<_>>(), [0, 3]);
-    assert!(untold().await.is_empty(), "ada has it");
+    assert!(undispatched().await.is_empty(), "ada has it");
     let third = commit(&second, (0, 1), None).await.expect("done");
-    assert_eq!(ada.open(&board).await.told, 1);
+    assert_eq!(ada.open(&board).await.dispatched, 1);
     let again = commit(&third, (0, 2), None).await;
-    assert_eq!(again, Err(Committed::Told(0, 1)));
+    assert_eq!(again, Err(Committed::DispatchedBefore(0, 1)));
     let (last, _) = ada.log.last_commit().await.expect("an answer");
     assert_eq!(last, third, "nothing was done");
     ada.log
         .release(&board, parting(1, Left::Much, Counts::default()))
         .await
         .expect("released");
-    assert_eq!(untold().await, ["board"], "nobody has it");
+    assert_eq!(undispatched().await, ["board"], "nobody has it");
     let others = [(board.clone(), 1)];
-    ada.log.all_told(&others).await.expect("an answer");
-    assert_eq!(untold().await, ["board"], "there is one batch more");
+    ada.log.all_dispatched(&others).await.expect("an answer");
+    assert_eq!(undispatched().await, ["board"], "there is one batch more");
     let fourth = commit(&third, (1, 2), None).await.expect("done");
-    assert!(untold().await.is_empty());
+    assert!(undispatched().await.is_empty());
     ada.append(&board, b"more").await;
-    assert_eq!(untold().await, ["board"]);
+    assert_eq!(undispatched().await, ["board"]);
     ada.log
-        .all_told(&[(board.clone(), 3)])
+        .all_dispatched(&[(board.clone(), 3)])
         .await
         .expect("an answer");
-    assert!(untold().await.is_empty());
+    assert!(undispatched().await.is_empty());
     commit(&fourth, (0, 0), Some(0)).await.expect("done");
     ada.append(&board, b"unheard").await;
-    assert!(untold().await.is_empty());
+    assert!(undispatched().await.is_empty());
     let chain = ada.all(&board).await;
     let chain = chain.iter().fold(String::new(), |c, b| b.chained(&c));
     assert_eq!(ada.open(&board).await.chain, chain);

@@ -223,9 +223,9 @@ fn what_no_replica_has_is_not_answered_after_the_link_broke() {
 struct Deaf;
 
 impl Listener for Deaf {
-    fn heard(&self, _link: u64, _canvas: &str, _published: Published) {}
+    fn received(&self, _link: u64, _canvas: &str, _published: Published) {}
 
-    fn heard_rows(&self, _link: u64, _message: &[u8]) {}
+    fn received_rows(&self, _link: u64, _message: &[u8]) {}
 
     fn broke(&self, _link: u64, _why: &str) {}
 }

@@ -94,7 +94,7 @@ impl CanvasState {
                 self.renumber(epoch, out);
             }
             Command::Tick => self.tick(now_ms, out),
-            Command::Room { left, max } => self.set_spare(Some(Spare::told(left, max))),
+            Command::Room { left, max } => self.set_spare(Some(Spare::known(left, max))),
         }
     }
 

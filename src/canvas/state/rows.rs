@@ -168,7 +168,7 @@ impl Store for Rows<'_> {
         Ok(self.tables.presence.of_instance(instance))
     }
 
-    fn tell_presence(
+    fn emit_presence(
         &mut self,
         event: PresenceEvent,
         _origin: ConnId,
@@ -182,7 +182,7 @@ impl Store for Rows<'_> {
         Ok(())
     }
 
-    fn tell_reset(&mut self, head: Position) -> Result<(), Infallible> {
+    fn emit_reset(&mut self, head: Position) -> Result<(), Infallible> {
         let Position { epoch, seq } = head;
         self.out.push(Delivery::Reset { epoch, seq });
         Ok(())

@@ -3,19 +3,19 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::jobs::assets::{AssetOp, AssetQuery, Judge, NewAsset, Told};
+use crate::jobs::assets::{AssetAnswer, AssetOp, AssetQuery, Judge, NewAsset};
 use crate::jobs::rows::Asset;
 
 const DAY: i64 = 86_400_000;
 
-fn told(q: &mut Q<'_>, op: AssetOp) -> Told {
+fn change(q: &mut Q<'_>, op: AssetOp) -> AssetAnswer {
     match q.run(&Op::Assets(op)) {
         Answer::Assets(told) => told,
         other => panic!("{other:?}"),
     }
 }
 
-fn look(q: &mut Q<'_>, query: AssetQuery) -> Told {
+fn look(q: &mut Q<'_>, query: AssetQuery) -> AssetAnswer {
     match q.0.look(&Query::Assets(query)) {
         Answer::Assets(told) => told,
         other => panic!("{other:?}"),
@@ -41,7 +41,7 @@ fn asset(canvas: &str, n: u8, bytes: i64) -> NewAsset {
 
 fn add(q: &mut Q<'_>, new: NewAsset) -> Result<Asset, Refusal> {
     match q.run(&Op::Assets(AssetOp::Add(Box::new(new)))) {
-        Answer::Assets(Told::Found(Some(row))) => Ok(row),
+        Answer::Assets(AssetAnswer::Found(Some(row))) => Ok(row),
         Answer::Refused(refusal) => Err(refusal),
         other => panic!("{other:?}"),
     }
@@ -50,21 +50,21 @@ fn add(q: &mut Q<'_>, new: NewAsset) -> Result<Asset, Refusal> {
 fn find(q: &mut Q<'_>, canvas: &str, n: u8) -> Option<Asset> {
     let (canvas, sha256) = (canvas.to_owned(), hash(n));
     match look(q, AssetQuery::Find { canvas, sha256 }) {
-        Told::Found(row) => row,
+        AssetAnswer::Found(row) => row,
         other => panic!("{other:?}"),
     }
 }
 
 fn totals(q: &mut Q<'_>) -> (i64, i64) {
     match look(q, AssetQuery::Totals) {
-        Told::Totals { assets, bytes } => (assets, bytes),
+        AssetAnswer::Totals { assets, bytes } => (assets, bytes),
         other => panic!("{other:?}"),
     }
 }
 
 /// What a canvas was seen at.
 fn seen(q: &mut Q<'_>, canvas: &str) -> Option<String> {
-    let Told::Canvases(all) = look(
+    let AssetAnswer::Canvases(all) = look(
         q,
         AssetQuery::Canvases {
             after: String::new(),
@@ -99,7 +99,7 @@ fn judge_after(
             after,
             ttl_ms: DAY,
         };
-        let Told::Judged { gone, next } = told(q, AssetOp::Judge(judge)) else {
+        let AssetAnswer::Judged { gone, next } = change(q, AssetOp::Judge(judge)) else {
             panic!("no judgement");
         };
         all.extend(gone.into_iter().map(|row| row.blob));
@@ -156,7 +156,7 @@ fn an_upload_of_the_same_begins_the_day_anew() {
             canvas: "board".to_owned(),
             sha256: hash(1),
         };
-        assert!(matches!(told(q, refresh), Told::Found(Some(_))));
+        assert!(matches!(change(q, refresh), AssetAnswer::Found(Some(_))));
         q.wait(DAY - 1);
         assert!(judge(q, "board", "e:1", None).is_empty());
         q.wait(1);
@@ -254,27 +254,27 @@ fn one_process_sweeps_at_a_time() {
             holder: holder.to_owned(),
             ms: 1_000,
         };
-        assert_eq!(told(q, lease("one")), Told::Leased(true));
-        assert_eq!(told(q, lease("two")), Told::Leased(false));
+        assert_eq!(change(q, lease("one")), AssetAnswer::Leased(true));
+        assert_eq!(change(q, lease("two")), AssetAnswer::Leased(false));
         q.wait(999);
-        assert_eq!(told(q, lease("one")), Told::Leased(true));
+        assert_eq!(change(q, lease("one")), AssetAnswer::Leased(true));
         q.wait(999);
-        assert_eq!(told(q, lease("two")), Told::Leased(false));
+        assert_eq!(change(q, lease("two")), AssetAnswer::Leased(false));
         q.wait(1);
-        assert_eq!(told(q, lease("two")), Told::Leased(true));
+        assert_eq!(change(q, lease("two")), AssetAnswer::Leased(true));
     });
 }
 
 #[test]
 fn a_relay_has_one_name_and_one_key() {
     everywhere(|q| {
-        let first = told(q, AssetOp::Begin);
-        let Told::Begun { relay, link_key } = &first else {
+        let first = change(q, AssetOp::Begin);
+        let AssetAnswer::Begun { relay, link_key } = &first else {
             panic!("{first:?}")
         };
         assert_eq!((relay.len(), link_key.len()), (16, 32));
         add(q, asset("board", 1, 1)).unwrap();
-        assert_eq!(told(q, AssetOp::Begin), first);
+        assert_eq!(change(q, AssetOp::Begin), first);
     });
 }
 
@@ -290,6 +290,6 @@ fn bytes_without_a_row_are_nobodys() {
         ];
         let orphans = look(q, AssetQuery::Orphans(Arc::new(files)));
         let expected = ["an older one", "blob-board-1"].map(str::to_owned);
-        assert_eq!(orphans, Told::Orphans(expected.to_vec()));
+        assert_eq!(orphans, AssetAnswer::Orphans(expected.to_vec()));
     });
 }

@@ -10,21 +10,21 @@ use super::super::{
     Summary, Why,
 };
 use super::state::Canvas;
-use super::{MemoryLog, World, batch, hear};
+use super::{MemoryLog, World, batch, deliver};
 use crate::protocol::ids::{CanvasId, InstanceNumber};
 
-type Heard = super::Heard;
+type Outgoing = super::Outgoing;
 
 impl MemoryLog {
-    /// One step, of this link's era. What it publishes is heard after it.
+    /// One step, of this link's era. What it publishes is delivered after it.
     pub(super) fn step<'a, T: Send + 'a>(
         &'a self,
-        step: impl FnOnce(&mut World, i64) -> Result<(T, Heard), Fault> + Send + 'a,
+        step: impl FnOnce(&mut World, i64) -> Result<(T, Outgoing), Fault> + Send + 'a,
     ) -> Reply<'a, T> {
         async move {
             // Others come in between, as they would.
             tokio::task::yield_now().await;
-            let (answer, heard) = {
+            let (answer, outgoing) = {
                 let mut world = self.engine.world.lock();
                 let broken = || Fault::Link("the link is broken".to_owned());
                 let link = world.links.get_mut(&self.key).ok_or_else(broken)?;
@@ -39,12 +39,12 @@ impl MemoryLog {
                 let now_ms = world
                     .state
                     .clock(self.engine.now_ms(), self.me.clock.now_ms());
-                let (answer, mut heard) = step(&mut world, now_ms)?;
+                let (answer, mut outgoing) = step(&mut world, now_ms)?;
                 world.written();
-                heard.extend(late);
-                (answer, heard)
+                outgoing.extend(late);
+                (answer, outgoing)
             };
-            hear(heard);
+            deliver(outgoing);
             Ok(answer)
         }
         .boxed()
@@ -55,7 +55,7 @@ impl MemoryLog {
         &'a self,
         step: impl FnOnce(&mut World, i64) -> T + Send + 'a,
     ) -> Reply<'a, T> {
-        self.step(move |world, now_ms| Ok((step(world, now_ms), Heard::new())))
+        self.step(move |world, now_ms| Ok((step(world, now_ms), Outgoing::new())))
     }
 
     pub(super) fn grace_ends_ms(&self) -> i64 {
@@ -93,11 +93,12 @@ impl Batches for MemoryLog {
             me.ok_or_else(stale)?.beat = now_ms;
             world.state.commits += 1;
             let mut ends = Vec::new();
-            let mut heard = Heard::new();
+            let mut outgoing = Outgoing::new();
             for piece in pieces {
                 let name = piece.canvas.as_str();
                 if !piece.kept {
-                    heard.extend(world.publish(name, &Published::Ephemeral(piece.bytes.clone())));
+                    outgoing
+                        .extend(world.publish(name, &Published::Ephemeral(piece.bytes.clone())));
                     ends.push(Appended::Published);
                     continue;
                 }
@@ -126,12 +127,12 @@ impl Batches for MemoryLog {
                     continue;
                 };
                 if how.publish {
-                    heard.extend(world.publish(name, &batch(kept, &piece.bytes)));
+                    outgoing.extend(world.publish(name, &batch(kept, &piece.bytes)));
                 }
                 let (n, at_ms, hooks) = kept;
                 ends.push(Appended::At(n, at_ms, hooks));
             }
-            Ok(((world.state.commits, ends), heard))
+            Ok(((world.state.commits, ends), outgoing))
         });
         async move {
             let ends = appended.await?;
@@ -156,7 +157,7 @@ impl Batches for MemoryLog {
         ends: &'a [Appended],
     ) -> Reply<'a, Vec<bool>> {
         self.step(move |world, _| {
-            let mut heard = Heard::new();
+            let mut outgoing = Outgoing::new();
             let mut told = Vec::new();
             for (piece, end) in pieces.iter().zip(ends) {
                 let Appended::At(n, at_ms, hooks) = end else {
@@ -169,11 +170,11 @@ impl Batches for MemoryLog {
                 let there = kept.is_some_and(|kept| kept.bytes == piece.bytes);
                 if there {
                     let published = batch((*n, *at_ms, *hooks), &piece.bytes);
-                    heard.extend(world.publish(name, &published));
+                    outgoing.extend(world.publish(name, &published));
                 }
                 told.push(there);
             }
-            Ok((told, heard))
+            Ok((told, outgoing))
         })
     }
 
@@ -212,22 +213,25 @@ impl Batches for MemoryLog {
                 let gone = || Fault::Canvas("it is gone".to_owned());
                 let missed = world.state.missed(canvas, self.number, whole, now_ms);
                 if missed.ok_or_else(gone)? {
-                    let heard = world.publish(canvas.as_str(), &Published::Gone(String::new()));
-                    return Ok((Err(Fault::NotNow("another puts it back".to_owned())), heard));
+                    let outgoing = world.publish(canvas.as_str(), &Published::Gone(String::new()));
+                    return Ok((
+                        Err(Fault::NotNow("another puts it back".to_owned())),
+                        outgoing,
+                    ));
                 }
             }
             let opened = world
                 .state
                 .open(canvas, self.number, &opening, rules, now_ms);
             let (mut head, began) = opened;
-            let mut heard = Heard::new();
+            let mut outgoing = Outgoing::new();
             if let Some(kept) = began {
-                heard = world.publish(canvas.as_str(), &batch(kept, &opening.anew));
+                outgoing = world.publish(canvas.as_str(), &batch(kept, &opening.anew));
             }
             if !whole {
                 head.whole.clear();
             }
-            Ok((Ok(head), heard))
+            Ok((Ok(head), outgoing))
         });
         async move { opened.await? }.boxed()
     }
@@ -306,11 +310,11 @@ impl Snapshots for MemoryLog {
             let rules = &self.me.canvas_rules;
             let kept = world.state.canvases.get_mut(canvas.as_str());
             let saved = kept.is_some_and(|kept| kept.save(snapshot, summary, rules, all));
-            let heard = match saved {
+            let outgoing = match saved {
                 true => world.publish(canvas.as_str(), &Published::Saved(snapshot.n)),
-                false => Heard::new(),
+                false => Outgoing::new(),
             };
-            Ok(((), heard))
+            Ok(((), outgoing))
         })
     }
 
@@ -402,11 +406,11 @@ impl Summaries for MemoryLog {
 
     fn ask_for_summaries<'a>(&'a self, canvases: &'a [CanvasId]) -> Reply<'a, ()> {
         self.step(move |world, _| {
-            let mut heard = Heard::new();
+            let mut outgoing = Outgoing::new();
             for id in canvases {
-                heard.extend(world.publish(id.as_str(), &Published::SummaryWanted));
+                outgoing.extend(world.publish(id.as_str(), &Published::SummaryWanted));
             }
-            Ok(((), heard))
+            Ok(((), outgoing))
         })
     }
 

@@ -2,12 +2,14 @@
 
 use super::super::{Heartbeat, OtherInstance, Proof, Registered, Registry, Reply};
 use super::state::State;
-use super::{Heard, MemoryLog, batch};
+use super::{MemoryLog, Outgoing, batch};
 use crate::limits::HEARTBEAT_STALE;
 use crate::protocol::ids::{CanvasId, InstanceNumber};
 
 /// So long after the end of a grace, time is let pass where nobody looks.
 const GRACE_LATE_MS: i64 = 250;
+/// A lease of a dead instance.
+const LEASE_MS: i64 = 10_000;
 const STALE_MS: i64 = HEARTBEAT_STALE.as_secs().cast_signed() * 1_000;
 
 impl State {
@@ -43,6 +45,29 @@ impl State {
                 self.leaving.insert(name, grace_ends_ms + GRACE_LATE_MS);
             }
         }
+    }
+
+    /// Whether an instance has it, dead or alive.
+    pub(super) fn is_held(&self, name: &str) -> bool {
+        let mut all = self.instances.values();
+        all.any(|instance| instance.canvases.contains(name))
+    }
+
+    /// Whether an instance other than that one has it, dead or alive.
+    pub(super) fn is_held_by_another(&self, name: &str, but: InstanceNumber) -> bool {
+        let mut others = self.instances.iter().filter(|(number, _)| **number != but);
+        others.any(|(_, instance)| instance.canvases.contains(name))
+    }
+
+    pub(super) fn lease(&mut self, dead: InstanceNumber, now_ms: i64) -> bool {
+        let Some(instance) = self.instances.get_mut(&dead) else {
+            return false;
+        };
+        let free = instance.leased_until_ms < now_ms;
+        if free {
+            instance.leased_until_ms = now_ms + LEASE_MS;
+        }
+        free
     }
 }
 
@@ -148,11 +173,11 @@ impl Registry for MemoryLog {
     ) -> Reply<'a, Vec<String>> {
         self.step(move |world, now_ms| {
             let mut failed = Vec::new();
-            let mut heard = Heard::new();
+            let mut outgoing = Outgoing::new();
             for name in names {
                 match world.state.keep(name, now_ms, bytes) {
                     Some(kept) => {
-                        heard.extend(world.publish(name, &batch(kept, bytes)));
+                        outgoing.extend(world.publish(name, &batch(kept, bytes)));
                         if !world.state.is_held_by_another(name, dead) {
                             let ends = self.grace_ends_ms();
                             world.state.leaving.insert(name.clone(), ends);
@@ -164,7 +189,7 @@ impl Registry for MemoryLog {
                     instance.canvases.remove(name);
                 }
             }
-            Ok((failed, heard))
+            Ok((failed, outgoing))
         })
     }
 

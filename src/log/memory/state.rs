@@ -14,8 +14,6 @@ use crate::protocol::ids::{CanvasId, InstanceNumber};
 
 /// How long an instance of the era before is waited for that has not said whether what it knows is there.
 const PROOF_MS: i64 = 300;
-/// A lease of a dead instance.
-const LEASE_MS: i64 = 10_000;
 /// No time of a batch is further from its author's clock than this.
 const CLOCK_SLACK_MS: i64 = 1_000;
 
@@ -44,7 +42,7 @@ pub(super) struct State {
     /// The version of the hooks; 0: none.
     pub(super) hooks: u64,
     /// Canvases of which hooks may not have been told everything.
-    pub(super) untold: BTreeSet<String>,
+    pub(super) undispatched: BTreeSet<String>,
     pub(super) samples: Samples,
 }
 
@@ -74,7 +72,7 @@ pub(super) struct Instance {
     pub(super) name: String,
     token: String,
     pub(super) canvases: BTreeSet<String>,
-    leased_until_ms: i64,
+    pub(super) leased_until_ms: i64,
 }
 
 #[derive(Clone, Default)]
@@ -95,7 +93,7 @@ pub(super) struct Canvas {
     messages_end: String,
     messages: BTreeMap<u64, Vec<u8>>,
     pub(super) summary: String,
-    pub(super) told: u64,
+    pub(super) dispatched: u64,
     pub(super) takes: Takes,
 }
 
@@ -115,7 +113,7 @@ impl Canvas {
             whole: self.whole.clone(),
             rules: self.rules.clone(),
             messages_end: self.messages_end.clone(),
-            told: self.told,
+            dispatched: self.dispatched,
             instances: Vec::new(),
             charged: self.takes.charged().0,
             grown: self.takes.charged().1,
@@ -329,7 +327,8 @@ impl State {
         let mut began = None;
         if canvas.base != base {
             began = Some(canvas.keep(now_ms, self.hooks, &opening.anew));
-            self.untold.extend((self.hooks > 0).then(|| id.to_string()));
+            let hooked = (self.hooks > 0).then(|| id.to_string());
+            self.undispatched.extend(hooked);
             canvas.base = base;
         }
         let mut head = canvas.head();
@@ -347,7 +346,7 @@ impl State {
     pub(super) fn keep(&mut self, name: &str, now_ms: i64, bytes: &[u8]) -> Option<Kept> {
         let canvas = self.canvases.get_mut(name)?;
         if self.hooks > 0 {
-            self.untold.insert(name.to_owned());
+            self.undispatched.insert(name.to_owned());
         }
         Some(canvas.keep(now_ms, self.hooks, bytes))
     }
@@ -437,28 +436,5 @@ impl State {
                 canvas.messages.clear();
             }
         }
-    }
-
-    /// Whether an instance has it, dead or alive.
-    pub(super) fn is_held(&self, name: &str) -> bool {
-        let mut all = self.instances.values();
-        all.any(|instance| instance.canvases.contains(name))
-    }
-
-    /// Whether an instance other than that one has it, dead or alive.
-    pub(super) fn is_held_by_another(&self, name: &str, but: InstanceNumber) -> bool {
-        let mut others = self.instances.iter().filter(|(number, _)| **number != but);
-        others.any(|(_, instance)| instance.canvases.contains(name))
-    }
-
-    pub(super) fn lease(&mut self, dead: InstanceNumber, now_ms: i64) -> bool {
-        let Some(instance) = self.instances.get_mut(&dead) else {
-            return false;
-        };
-        let free = instance.leased_until_ms < now_ms;
-        if free {
-            instance.leased_until_ms = now_ms + LEASE_MS;
-        }
-        free
     }
 }

@@ -1,7 +1,7 @@
 //! The tables of the work queue.
 
 use super::super::{AtMoment, Committed, KeyedRow, Reply, RowCommit, RowRange, Tables};
-use super::{Heard, MemoryLog};
+use super::{MemoryLog, Outgoing};
 use crate::protocol::ids::{CanvasId, InstanceNumber};
 
 impl Tables for MemoryLog {
@@ -46,27 +46,27 @@ impl Tables for MemoryLog {
         self.step(move |world, now_ms| {
             let tables = &mut world.state.tables;
             if tables.commit != commit.by {
-                return Ok((Committed::Moved, Heard::new()));
+                return Ok((Committed::Moved, Outgoing::new()));
             }
             let others =
                 |(owner, until): (InstanceNumber, i64)| owner != self.number && until > now_ms;
             if tables.owner.is_some_and(others) {
-                return Ok((Committed::Locked, Heard::new()));
+                return Ok((Committed::Locked, Outgoing::new()));
             }
             let canvases = &mut world.state.canvases;
-            for (at, told) in commit.told.iter().enumerate() {
+            for (at, told) in commit.dispatched.iter().enumerate() {
                 let canvas = canvases.get(told.canvas.as_str());
-                if let Some(known) = canvas.map(|canvas| canvas.told)
+                if let Some(known) = canvas.map(|canvas| canvas.dispatched)
                     && known != told.from
                 {
-                    return Ok((Committed::Told(at, known), Heard::new()));
+                    return Ok((Committed::DispatchedBefore(at, known), Outgoing::new()));
                 }
             }
-            for told in commit.told {
+            for told in commit.dispatched {
                 if let Some(canvas) = canvases.get_mut(told.canvas.as_str()) {
-                    canvas.told = told.upto;
+                    canvas.dispatched = told.upto;
                     if canvas.n == told.upto {
-                        world.state.untold.remove(told.canvas.as_str());
+                        world.state.undispatched.remove(told.canvas.as_str());
                     }
                 }
             }
@@ -82,7 +82,7 @@ impl Tables for MemoryLog {
             tables.at_ms = commit.at_ms;
             tables.owner = None;
             let name = tables.commit.clone();
-            Ok((Committed::Done(name), world.tell_rows(commit.message)))
+            Ok((Committed::Done(name), world.publish_rows(commit.message)))
         })
     }
 
@@ -99,23 +99,25 @@ impl Tables for MemoryLog {
         })
     }
 
-    fn untold(&self, _from: u64) -> Reply<'_, (u64, Vec<String>)> {
+    fn undispatched(&self, _from: u64) -> Reply<'_, (u64, Vec<String>)> {
         self.ask(|world, _| {
             let state = &mut world.state;
             let canvases = &state.canvases;
-            state.untold.retain(|name| canvases.contains_key(name));
-            let names = state.untold.iter();
+            state
+                .undispatched
+                .retain(|name| canvases.contains_key(name));
+            let names = state.undispatched.iter();
             let alone = names.filter(|name| !state.is_held(name));
             (0, alone.cloned().collect())
         })
     }
 
-    fn all_told<'a>(&'a self, canvases: &'a [(CanvasId, u64)]) -> Reply<'a, ()> {
+    fn all_dispatched<'a>(&'a self, canvases: &'a [(CanvasId, u64)]) -> Reply<'a, ()> {
         self.ask(move |world, _| {
             for (id, n) in canvases {
                 let canvas = world.state.canvases.get(id.as_str());
                 if canvas.is_some_and(|canvas| canvas.n == *n) {
-                    world.state.untold.remove(id.as_str());
+                    world.state.undispatched.remove(id.as_str());
                 }
             }
         })

@@ -6,7 +6,7 @@ pub trait People {
     fn number(&self, client: &str) -> Option<u32>;
 
     /// Whether all receivers were told all numbers; if not, people are named whole.
-    fn are_told(&self) -> bool;
+    fn know_numbers(&self) -> bool;
 }
 
 /// Nobody has a number.
@@ -18,14 +18,17 @@ impl People for Nobody {
         None
     }
 
-    fn are_told(&self) -> bool {
+    fn know_numbers(&self) -> bool {
         false
     }
 }
 
 /// Appends whose message it is.
 pub(super) fn write(out: &mut Vec<u8>, people: &impl People, client: &str) {
-    let number = people.are_told().then(|| people.number(client)).flatten();
+    let number = people
+        .know_numbers()
+        .then(|| people.number(client))
+        .flatten();
     // Writing into a Vec cannot fail.
     let _ = match number {
         Some(number) => rmp::encode::write_uint(out, number.into()).map(|_| ()),

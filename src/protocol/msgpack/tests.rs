@@ -24,7 +24,7 @@ impl People for Two {
         }
     }
 
-    fn are_told(&self) -> bool {
+    fn know_numbers(&self) -> bool {
         self.0
     }
 }

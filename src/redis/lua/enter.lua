@@ -12,13 +12,13 @@ local number = tonumber(ARGV[2])
 -- Who else lives, and what it came in with. Those that died, with nobody left to take them out, do not count. Who lost its
 -- connection comes back sooner than that.
 local others, said, heard = false, {}, {}
-local function hears(id, other)
+local function receives(id, other)
   return id and redis.call('PUBSUB', 'NUMSUB', ARGV[11] .. id .. ':/' .. other)[2] > 0
 end
 local beats = redis.call('ZRANGE', instances, 0, -1, 'WITHSCORES')
 for i = 1, #beats, 2 do
   local theirs = redis.pcall('HMGET', KEYS[3] .. beats[i], 'relay', 'format', 'rules')
-  local here, there = hears(known[1], beats[i]), hears(theirs[1], beats[i])
+  local here, there = receives(known[1], beats[i]), receives(theirs[1], beats[i])
   if tonumber(beats[i]) ~= number and (here or there or (tonumber(beats[i + 1]) or 0) > now - 3000) then
     others = true
     said[theirs[2] or 0], said[theirs[3] or 0] = true, true
@@ -88,7 +88,7 @@ local own = KEYS[3] .. number
 local token = redis.call('HGET', own, 'token')
 -- What is no token is nobody's: somebody has overwritten it. Nor is one whose process neither hears nor lives.
 local beat = tonumber(redis.call('ZSCORE', instances, number) or '') or 0
-if token and token ~= ARGV[3] and #token == #ARGV[3] and (beat > now - 3000 or hears(known[1], number)) then
+if token and token ~= ARGV[3] and #token == #ARGV[3] and (beat > now - 3000 or receives(known[1], number)) then
   return { 'taken', token }
 end
 redis.call('ZADD', instances, now, number)

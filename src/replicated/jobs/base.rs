@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use super::store::{Base, Kept, Trouble, kept};
 use crate::jobs::work::Effects;
 use crate::limits::PUBLISH_WAIT;
-use crate::log::{Changes, Committed, Fault, Reply, RowCommit, RowRange, ToldUpto};
+use crate::log::{Changes, Committed, DispatchedUpto, Fault, Reply, RowCommit, RowRange};
 use crate::protocol::ids::CanvasId;
 use crate::replicated::Shared;
 use crate::replicated::link::Session;
@@ -32,7 +32,7 @@ pub(crate) struct LogBase {
     at: i64,
     locked: bool,
     message: Vec<u8>,
-    told: Vec<ToldUpto>,
+    dispatched: Vec<DispatchedUpto>,
     hooks: Option<u64>,
     now: i64,
 }
@@ -49,7 +49,7 @@ impl LogBase {
             at: 0,
             locked: false,
             message: Vec::new(),
-            told: Vec::new(),
+            dispatched: Vec::new(),
             hooks: None,
             now: 0,
         }
@@ -88,13 +88,13 @@ impl LogBase {
     pub(super) fn about_to_commit(&mut self, now: i64, message: Vec<u8>, effects: &Effects) {
         self.now = now;
         self.message = message;
-        let told = effects.told.iter().filter_map(|told| {
+        let dispatched = effects.dispatched.iter().filter_map(|told| {
             let canvas = CanvasId::parse(&told.canvas).ok()?;
             let from = told.from;
             let upto = told.upto;
-            Some(ToldUpto { canvas, from, upto })
+            Some(DispatchedUpto { canvas, from, upto })
         });
-        self.told = told.collect();
+        self.dispatched = dispatched.collect();
         self.hooks = effects.hooks.map(i64::cast_unsigned);
     }
 
@@ -159,9 +159,9 @@ impl Base for LogBase {
 
     fn commit(&mut self, changes: &Changes) -> Result<(), Failed> {
         let by = self.known();
-        let told = std::mem::take(&mut self.told);
+        let dispatched = std::mem::take(&mut self.dispatched);
         let hooks = self.hooks.take();
-        if changes.is_empty() && told.is_empty() && hooks.is_none() {
+        if changes.is_empty() && dispatched.is_empty() && hooks.is_none() {
             let (last, _) = self.ask(self.session.log.last_commit())?;
             return match last == by {
                 true => Ok(()),
@@ -173,14 +173,16 @@ impl Base for LogBase {
             at_ms: self.now,
             changes,
             message: &self.message,
-            told: &told,
+            dispatched: &dispatched,
             hooks,
         };
         let name = match self.ask(self.session.log.commit_rows(commit))? {
             Committed::Done(name) => name,
             Committed::Moved => return Err(Trouble::Moved),
             Committed::Locked => return Err(Trouble::Locked),
-            Committed::Told(at, upto) => return Err(Trouble::Told(at, upto)),
+            Committed::DispatchedBefore(at, upto) => {
+                return Err(Trouble::DispatchedBefore(at, upto));
+            }
         };
         self.locked = false;
         self.at = self.at.max(self.now);

@@ -9,7 +9,7 @@ pub(super) struct Message {
     /// Queues, by the hash of their name, and from when on.
     pub(super) wakes: Vec<(u64, i64)>,
     /// Canvases, and the batch up to which hooks were told.
-    pub(super) told: Vec<(String, u64)>,
+    pub(super) dispatched: Vec<(String, u64)>,
     /// Others are followed.
     pub(super) hooks: bool,
 }
@@ -25,7 +25,7 @@ impl Message {
             message.extend(name.to_be_bytes());
             message.extend(at.to_be_bytes());
         }
-        for told in &effects.told {
+        for told in &effects.dispatched {
             // No name of a canvas is longer than that.
             let length = u16::try_from(told.canvas.len()).unwrap_or(u16::MAX);
             message.extend(length.to_be_bytes());
@@ -58,7 +58,7 @@ impl Message {
             rest = after;
             let canvas = String::from_utf8(canvas.to_vec()).ok()?;
             message
-                .told
+                .dispatched
                 .push((canvas, u64::from_be_bytes(take(&mut rest)?)));
         }
         Some(message)
@@ -75,13 +75,13 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jobs::telling::Upto;
+    use crate::jobs::dispatch::Upto;
 
     #[test]
     fn a_message_comes_back_as_it_was_and_no_part_of_it_is_one() {
         let effects = Effects {
             wakes: [(7, 0), (u64::MAX, -3)].into(),
-            told: vec![Upto {
+            dispatched: vec![Upto {
                 canvas: "board-1".into(),
                 from: 3,
                 upto: 9,
@@ -92,14 +92,14 @@ mod tests {
         let bytes = Message::encode("one", &effects);
         let message = Message {
             wakes: vec![(7, 0), (u64::MAX, -3)],
-            told: vec![("board-1".to_owned(), 9)],
+            dispatched: vec![("board-1".to_owned(), 9)],
             hooks: true,
         };
         assert_eq!(Message::decode("two", &bytes), Some(message));
         assert_eq!(Message::decode("one", &bytes), None, "it is our own");
         for cut in 0..bytes.len() {
             let part = Message::decode("two", &bytes[..cut]);
-            assert!(part.is_none_or(|part| part.told.is_empty()), "{cut}");
+            assert!(part.is_none_or(|part| part.dispatched.is_empty()), "{cut}");
         }
     }
 }

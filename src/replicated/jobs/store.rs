@@ -18,7 +18,7 @@ pub(crate) enum Trouble<F> {
     /// Somebody else is to commit first.
     Locked,
     /// Hooks were told of a canvas by somebody else: which one of the commit's, and up to which batch.
-    Told(usize, u64),
+    DispatchedBefore(usize, u64),
     /// What is there is no row.
     Damaged(&'static str),
     /// The engine can't.

@@ -114,12 +114,12 @@ impl Base for ToolBase {
             at_ms: self.now_ms,
             changes,
             message: &[],
-            told: &[],
+            dispatched: &[],
             hooks,
         };
         self.commit = match self.ask(self.log.commit_rows(commit))? {
             Committed::Done(name) => name,
-            Committed::Moved | Committed::Told(..) => return Err(Trouble::Moved),
+            Committed::Moved | Committed::DispatchedBefore(..) => return Err(Trouble::Moved),
             Committed::Locked => return Err(Trouble::Locked),
         };
         Ok(())
@@ -129,7 +129,7 @@ impl Base for ToolBase {
 /// What went wrong, for people.
 pub(crate) fn words(trouble: &Failed) -> String {
     match trouble {
-        Trouble::Moved | Trouble::Locked | Trouble::Told(..) => {
+        Trouble::Moved | Trouble::Locked | Trouble::DispatchedBefore(..) => {
             "the work queue changes faster than it can be read: try again when it is calmer"
                 .to_owned()
         }

@@ -61,8 +61,8 @@ struct Kept {
 #[derive(Debug, Default)]
 struct Change {
     gone: Option<LeaveReason>,
-    /// How that is told, made when somebody needs it.
-    told: Option<Vec<(Latest, Bytes)>>,
+    /// The frames that say so, made when somebody needs it.
+    frames: Option<Vec<(Latest, Bytes)>>,
 }
 
 /// The lists of a room.
@@ -100,7 +100,7 @@ impl Lists {
                 true => drop(kept.changes.remove(client)),
                 false => drop(
                     kept.changes
-                        .insert(client.clone(), Change { gone, told: None }),
+                        .insert(client.clone(), Change { gone, frames: None }),
                 ),
             }
         });
@@ -202,17 +202,18 @@ impl Kept {
             .filter(|(about, _)| *about != client);
         for (about, change) in others {
             let gone = change.gone;
-            let told = change.told.get_or_insert_with(|| {
+            let worded = change.frames.get_or_insert_with(|| {
                 let frames = now_is(people.get(about).map(|present| &**present), about, gone);
                 let frames = frames.into_iter();
-                let worded = |frame: Bytes| match encoding {
+                let written = |frame: Bytes| match encoding {
                     Encoding::Json => frame,
                     Encoding::Msgpack => msgpack::frames(&frame, &Numbered(people), |_| ()),
                 };
-                frames.map(|(lane, frame)| (lane, worded(frame))).collect()
+                frames.map(|(lane, frame)| (lane, written(frame))).collect()
             });
             since.extend(
-                told.iter()
+                worded
+                    .iter()
                     .map(|(lane, frame)| (*lane, about.clone(), frame.clone())),
             );
         }
@@ -304,7 +305,7 @@ impl msgpack::People for Numbered<'_> {
         self.0.get(client)?.number
     }
 
-    fn are_told(&self) -> bool {
+    fn know_numbers(&self) -> bool {
         false
     }
 }

@@ -32,7 +32,7 @@ fn set(version: u64, member: Member) -> PresenceEvent {
     }
 }
 
-fn told(applied: Applied) -> Vec<String> {
+fn notices(applied: Applied) -> Vec<String> {
     let Applied::Notices(told) = applied else {
         panic!("{applied:?}")
     };
@@ -55,19 +55,19 @@ fn users(roster: &mut Roster) -> String {
 #[test]
 fn a_lost_client_that_comes_back_does_not_flicker() {
     let mut roster = Roster::default();
-    assert_eq!(told(roster.apply(set(1, member(1, false)))).len(), 1);
-    let away = told(roster.apply(set(2, member(1, true))));
+    assert_eq!(notices(roster.apply(set(1, member(1, false)))).len(), 1);
+    let away = notices(roster.apply(set(2, member(1, true))));
     assert_eq!(
         away,
         [r#"{"type":"presence","client":"client-aa","away":true}"#]
     );
-    let back = told(roster.apply(set(3, member(2, false))));
+    let back = notices(roster.apply(set(3, member(2, false))));
     assert_eq!(
         back,
         [r#"{"type":"presence","client":"client-aa","away":false}"#]
     );
     assert!(
-        told(roster.apply(set(4, member(3, false)))).is_empty(),
+        notices(roster.apply(set(4, member(3, false)))).is_empty(),
         "a takeover is silent"
     );
 }
@@ -179,7 +179,7 @@ fn an_entry_of_ones_own_does_not_copy_the_list() {
         })
         .collect();
     for (n, users) in (50..150).zip(&welcomes) {
-        let list = told_users(users);
+        let list = users_in(users);
         assert_eq!(list.len(), if n < 100 { 100 } else { 101 });
         let own = list
             .iter()
@@ -215,10 +215,10 @@ fn in_a_crowd_no_new_list_is_written() {
     roster.apply(set(version, person(1, None, false)));
     let (users, since) = roster.welcome(&author(0), Encoding::Json);
     assert!(since.is_empty(), "nothing is on its way any more");
-    assert_eq!(told_users(&users)[1].get("state"), None);
+    assert_eq!(users_in(&users)[1].get("state"), None);
 }
 
-fn told_users(users: &Users) -> Vec<Value> {
+fn users_in(users: &Users) -> Vec<Value> {
     let text = String::from_utf8(users.pieces.concat()).expect("UTF-8");
     let list: Vec<Value> =
         serde_json::from_str(&format!("[{}]", text.trim_start_matches(','))).expect("JSON");
@@ -230,7 +230,7 @@ fn told_users(users: &Users) -> Vec<Value> {
 fn known(users: &Users, since: &Since) -> BTreeMap<String, Value> {
     let name = |value: &Value| value["client"].as_str().expect("a client").to_owned();
     let mut known: BTreeMap<String, Value> = BTreeMap::new();
-    for user in told_users(users) {
+    for user in users_in(users) {
         assert!(known.insert(name(&user), user).is_none(), "somebody twice");
     }
     // As the slots of an outbox give them out.

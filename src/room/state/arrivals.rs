@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::wordings::{self, Frames, Recipients, Wordings};
 use super::{Link, Seat, State};
 use crate::backplane::{Delivery, Read, Unavailable};
-use crate::limits::TOLD_AT_ONCE_BYTES;
+use crate::limits::NOTICES_AT_ONCE_BYTES;
 use crate::protocol::encoding::Encoding;
 use crate::protocol::ids::{ClientId, ConnId};
 use crate::room::Latest;
@@ -55,7 +55,7 @@ impl<L: Link> State<L> {
 
     /// Tells others who came, went and changed, and welcomes who came.
     pub fn settle(&mut self, now: Instant) {
-        self.tell_all();
+        self.send_notices();
         for arrival in std::mem::take(&mut self.arrived) {
             match arrival {
                 Arrival::Joined(conn, acked_op) => self.joined(conn, Ok(acked_op), now),
@@ -65,9 +65,9 @@ impl<L: Link> State<L> {
     }
 
     /// Tells what members have not been told yet.
-    pub(super) fn tell_all(&mut self) {
-        let told = std::mem::take(&mut self.told);
-        self.tell(&told);
+    pub(super) fn send_notices(&mut self) {
+        let told = std::mem::take(&mut self.notices);
+        self.send_all(&told);
     }
 
     fn is_joining(&self, conn: ConnId) -> bool {
@@ -76,22 +76,22 @@ impl<L: Link> State<L> {
     }
 
     /// Tells all members, but nobody of itself.
-    pub(super) fn tell(&self, told: &[Notice]) {
+    pub(super) fn send_all(&self, told: &[Notice]) {
         let mut rest = told;
         while !rest.is_empty() {
             let mut bytes = 0;
             let fits = |told: &&Notice| {
                 bytes += told.frame.len();
-                bytes <= TOLD_AT_ONCE_BYTES
+                bytes <= NOTICES_AT_ONCE_BYTES
             };
             let together = rest.iter().take_while(fits).count().max(1);
             let (piece, later) = rest.split_at(together);
-            self.tell_piece(piece);
+            self.send_piece(piece);
             rest = later;
         }
     }
 
-    fn tell_piece(&self, told: &[Notice]) {
+    fn send_piece(&self, told: &[Notice]) {
         let make = |wording, recipients: &Recipients<'_>| {
             let json = told.iter().map(|told| &*told.frame);
             Frames::new(json, wording, recipients)
@@ -116,7 +116,7 @@ impl<L: Link> State<L> {
             let own = own.map_or(&[][..], Vec::as_slice);
             let left_out = own
                 .iter()
-                .filter(|place| !self.hears_of_itself(seat, &told[**place]));
+                .filter(|place| !self.learns_its_number(seat, &told[**place]));
             let link = &*seat.link;
             let mut from = 0;
             for until in left_out.copied().chain([told.len()]) {
@@ -132,7 +132,7 @@ impl<L: Link> State<L> {
     }
 
     /// Nobody is told of itself, but for the number it has.
-    fn hears_of_itself(&self, seat: &Seat<L>, told: &Notice) -> bool {
+    fn learns_its_number(&self, seat: &Seat<L>, told: &Notice) -> bool {
         let numbered = seat.link.form().encoding == Encoding::Msgpack;
         let came = told.lane == Latest::Roster && self.roster.client(&told.client).is_some();
         numbered && came

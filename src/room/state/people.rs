@@ -36,7 +36,7 @@ impl<L: Link> State<L> {
         let version = event.version;
         let had_remote = self.roster.has_remote(self.instance);
         match self.roster.apply(event) {
-            Applied::Notices(told) => self.told.extend(told),
+            Applied::Notices(told) => self.notices.extend(told),
             Applied::Old => return,
             Applied::Gap => return self.members_missed(version),
         }
@@ -50,7 +50,7 @@ impl<L: Link> State<L> {
         }
         if !had_remote && self.roster.has_remote(self.instance) {
             // Another instance began to listen: it gets where everybody points now.
-            self.tell_all();
+            self.send_notices();
             self.pointers.mark_all(now);
             self.cursor_tick(now);
         }
@@ -118,7 +118,7 @@ impl<L: Link> State<L> {
             .collect();
         // A copy that has gone on meanwhile knows better.
         let told = self.roster.reload(table);
-        self.tell(told.as_deref().unwrap_or_default());
+        self.send_all(told.as_deref().unwrap_or_default());
         if self.table.missed.is_some_and(|missed| version < missed) {
             // Whoever came since is not in it yet.
             return self.load_members();

@@ -26,7 +26,7 @@ impl<L: Link> State<L> {
             .map(|member| (member.client.clone(), member.conn))
             .collect();
         let told = self.roster.replace(presence);
-        self.tell(&told);
+        self.send_all(&told);
         for (client, conn) in places {
             self.replace_older(&client, conn);
             if conn.instance() == self.instance && !self.seats.contains_key(&conn) {

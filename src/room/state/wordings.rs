@@ -28,7 +28,7 @@ impl Wording {
     fn of<L: Link>(link: &L) -> Self {
         match link.form().encoding {
             Encoding::Json => Self::Json,
-            Encoding::Msgpack if link.is_told() => Self::Numbered,
+            Encoding::Msgpack if link.has_sent_roster() => Self::Numbered,
             Encoding::Msgpack => Self::Whole,
         }
     }
@@ -63,16 +63,23 @@ impl<'a, T> Wordings<'a, T> {
 
     fn worded(&self, wording: Wording) -> &T {
         let roster = self.roster;
-        let told = wording == Wording::Numbered;
-        self.made[wording as usize]
-            .get_or_init(|| (self.make)(wording, &Recipients { roster, told }))
+        let all_numbered = wording == Wording::Numbered;
+        self.made[wording as usize].get_or_init(|| {
+            (self.make)(
+                wording,
+                &Recipients {
+                    roster,
+                    all_numbered,
+                },
+            )
+        })
     }
 }
 
 /// Those who hear it, as [`msgpack`] asks about them.
 pub(super) struct Recipients<'a> {
     roster: &'a Roster,
-    told: bool,
+    all_numbered: bool,
 }
 
 impl People for Recipients<'_> {
@@ -80,8 +87,8 @@ impl People for Recipients<'_> {
         self.roster.number(client)
     }
 
-    fn are_told(&self) -> bool {
-        self.told
+    fn know_numbers(&self) -> bool {
+        self.all_numbered
     }
 }
 

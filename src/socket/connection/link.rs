@@ -43,8 +43,8 @@ impl Link for Peer {
         }
     }
 
-    fn is_told(&self) -> bool {
-        self.out.with(|outbox| outbox.is_told())
+    fn has_sent_roster(&self) -> bool {
+        self.out.with(|outbox| outbox.has_sent_roster())
     }
 
     fn push(&self, frames: Bytes) -> bool {

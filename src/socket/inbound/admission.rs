@@ -35,7 +35,7 @@ impl Inbound {
         let Err(over) = self.limiter.ephemeral(bytes) else {
             return true;
         };
-        if self.limiter.tells(Instant::now()) {
+        if self.limiter.notice_is_due(Instant::now()) {
             let message = format!("{}: some are dropped", over.message);
             let error = say::error(ErrorCode::RateLimited, &message, None, Some(1_000));
             self.out.with(|outbox| outbox.reply(error));

@@ -372,7 +372,7 @@ impl Store for Rows<'_, '_> {
         Ok(clients)
     }
 
-    fn tell_presence(
+    fn emit_presence(
         &mut self,
         event: PresenceEvent,
         origin: ConnId,
@@ -409,7 +409,7 @@ impl Store for Rows<'_, '_> {
         self.txn.row(self.key, &row, Delivery::Presence(event))
     }
 
-    fn tell_reset(&mut self, head: Position) -> StoreResult<()> {
+    fn emit_reset(&mut self, head: Position) -> StoreResult<()> {
         let Position { epoch, seq } = head;
         let row = Ephemeral {
             kind: rows::RESET,

@@ -29,7 +29,7 @@ const PUT: &str =
     "INSERT INTO hook_aside (n, version, at, events, bytes, told) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 const NEXT: &str =
     "SELECT n, version, at, events, bytes FROM hook_aside WHERE n > ?1 ORDER BY n LIMIT 1";
-const TOLD: &str = "SELECT told FROM hook_aside WHERE n = ?1";
+const EVENTS: &str = "SELECT told FROM hook_aside WHERE n = ?1";
 const DONE: &str = "DELETE FROM hook_aside WHERE n = ?1";
 const SUMS: &str = "SELECT hook, last, events, bytes FROM hook_aside_of";
 const LAST_OF: &str = "SELECT last FROM hook_aside_of WHERE hook = ?1";
@@ -311,7 +311,7 @@ pub(super) fn next_after(conn: &Connection, n: i64) -> rusqlite::Result<Option<N
 }
 
 /// Tells what is set aside, the oldest first, as much as the pace takes.
-pub(super) fn tell(
+pub(super) fn dispatch(
     current: &Arc<Stored>,
     conn: &Connection,
     push: &mut Pusher<'_>,
@@ -333,7 +333,7 @@ pub(super) fn tell(
                 read
             }
         };
-        turn.dropped += tell_row(&row, &stored, conn, push, now_ms)?;
+        turn.dropped += dispatch_row(&row, &stored, conn, push, now_ms)?;
         turn.rows += 1;
     }
     pace.end();
@@ -343,7 +343,7 @@ pub(super) fn tell(
 
 /// What is in a row.
 pub(super) fn take_out(conn: &Connection, n: i64) -> rusqlite::Result<Unpacked> {
-    let mut statement = conn.prepare_cached(TOLD)?;
+    let mut statement = conn.prepare_cached(EVENTS)?;
     let unpacked = statement.query_row([n], |row| Ok(unpack(row.get_ref(0)?.as_blob()?)))?;
     Ok(unpacked.unwrap_or_else(|| {
         tracing::error!(
@@ -354,7 +354,7 @@ pub(super) fn take_out(conn: &Connection, n: i64) -> rusqlite::Result<Unpacked> 
     }))
 }
 
-fn tell_row(
+fn dispatch_row(
     row: &Next,
     stored: &Stored,
     conn: &Connection,

@@ -8,7 +8,7 @@ use super::aside::{next_after, take_out};
 use super::versions;
 use crate::hooks::hook_event::Named;
 use crate::hooks::{Hooks, Stored};
-use crate::jobs::telling::{Happening, Missed, Part};
+use crate::jobs::dispatch::{Happening, Missed, Part};
 
 const AFTER: &str = "SELECT a.hook, a.quiet, c.canvas_id, a.epoch, a.from_seq, a.to_seq
     FROM hook_aside_after AS a JOIN canvases AS c ON c.key = a.canvas_id WHERE a.n = ?1";
@@ -36,7 +36,7 @@ pub(in crate::sqlite) fn each_aside<E: From<rusqlite::Error>>(
         let told = told.into_iter().map(|(_, told)| told).collect();
         let happening = Happening {
             at_ms: row.at_ms,
-            told,
+            events: told,
             ..Happening::default()
         };
         let wanted = |name: &str| shares.iter().any(|share| share.hook == name);

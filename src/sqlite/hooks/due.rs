@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::aside;
-use super::enqueue::{has_room, item, tell_gap};
+use super::enqueue::{dispatch_gap, has_room, item};
 use crate::backplane::CanvasKey;
 use crate::hooks::hook_event::Span;
 use crate::hooks::{Hook, Stored};
@@ -131,7 +131,7 @@ pub(in crate::sqlite) fn fire(
         }
         conn.prepare_cached(UNPARK)?
             .execute(params![name, PARKED, now_ms, AT_ONCE])?;
-        tell_gaps(&name, hook, conn, push, now_ms, &mut fired)?;
+        dispatch_gaps(&name, hook, conn, push, now_ms, &mut fired)?;
     }
     let mut statement = conn.prepare_cached(DUE)?;
     let due = statement.query_map(params![now_ms, AT_ONCE], row)?;
@@ -142,7 +142,7 @@ pub(in crate::sqlite) fn fire(
 }
 
 /// Tells a hook of its gaps, as long as there is room. If the hook is gone, nobody is left to be told.
-fn tell_gaps(
+fn dispatch_gaps(
     name: &str,
     hook: Option<&Hook>,
     conn: &Connection,
@@ -157,7 +157,7 @@ fn tell_gaps(
             if !has_room(push, hook)? {
                 return Ok(());
             }
-            if !tell_gap(push, hook, canvas, epoch, (gap.from, gap.to), now_ms)? {
+            if !dispatch_gap(push, hook, canvas, epoch, (gap.from, gap.to), now_ms)? {
                 fired.refused = true;
                 return Ok(());
             }

@@ -125,7 +125,7 @@ impl Out<'_, '_> {
         }
         let mut room = self.hook.fits(self.push.backlog(&self.queue)?);
         if let Some((from, to, epoch)) = gap.filter(|_| room) {
-            room = tell_gap(
+            room = dispatch_gap(
                 self.push,
                 self.hook,
                 &named.id,
@@ -205,7 +205,7 @@ fn gap_of(
 }
 
 /// Tells a hook of a gap; `false` if there was no room for that either.
-pub(super) fn tell_gap(
+pub(super) fn dispatch_gap(
     push: &mut Pusher<'_>,
     hook: &Hook,
     canvas: &str,

@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     /// How many rows of so many events are told over so many turns, each with entries of its own, and of others.
-    fn told(pace: &mut Pace, turns: usize, (own, others): (usize, i64), events: u64) -> u64 {
+    fn dispatched(pace: &mut Pace, turns: usize, (own, others): (usize, i64), events: u64) -> u64 {
         let (mut rows, mut last) = (0, pace.last);
         for _ in 0..turns {
             last += others;
@@ -70,7 +70,7 @@ mod tests {
     fn a_busy_writer_tells_one_event_for_64_of_its_own() {
         for (own, events) in [(512, 128), (512, 3), (40, 128), (1, 128), (512, 5_000)] {
             let turns = 10_000;
-            let rows = told(&mut Pace::default(), turns, (own, own as i64), events);
+            let rows = dispatched(&mut Pace::default(), turns, (own, own as i64), events);
             let all = (turns * own) as u64 / 64;
             assert!(rows * events <= all + events, "{own} {events}: {rows}");
             assert!((rows + 1) * events >= all, "{own} {events}: {rows}");
@@ -79,18 +79,18 @@ mod tests {
 
     #[test]
     fn who_does_nothing_while_others_are_busy_has_its_part_of_that() {
-        let rows = told(&mut Pace::default(), 1_000, (0, 512), 128);
+        let rows = dispatched(&mut Pace::default(), 1_000, (0, 512), 128);
         assert_eq!(rows, 1_000 * 512 / 2 / 64 / 128 + 1);
     }
 
     #[test]
     fn an_idle_writer_goes_on_at_once_in_turns_that_are_short() {
         let mut pace = Pace::default();
-        assert_eq!(told(&mut pace, 1, (0, 0), 128), 2);
-        assert_eq!(told(&mut pace, 5, (0, 0), 128), 10);
+        assert_eq!(dispatched(&mut pace, 1, (0, 0), 128), 2);
+        assert_eq!(dispatched(&mut pace, 5, (0, 0), 128), 10);
         // However much a row is, it is told.
-        assert_eq!(told(&mut pace, 3, (0, 0), 1_000_000), 3);
-        assert_eq!(told(&mut pace, 1, (0, 0), 128), 2);
+        assert_eq!(dispatched(&mut pace, 3, (0, 0), 1_000_000), 3);
+        assert_eq!(dispatched(&mut pace, 1, (0, 0), 128), 2);
     }
 
     #[test]

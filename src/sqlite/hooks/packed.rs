@@ -121,7 +121,7 @@ pub(super) fn unpack(bytes: &[u8]) -> Option<Unpacked> {
 mod tests {
     use super::*;
 
-    fn told(canvas: i64, epoch: &str, seq: u64, client: Option<&str>) -> (CanvasKey, HookEvent) {
+    fn event(canvas: i64, epoch: &str, seq: u64, client: Option<&str>) -> (CanvasKey, HookEvent) {
         let told = HookEvent {
             named: Named {
                 id: format!("board-{canvas}").into(),
@@ -144,12 +144,12 @@ mod tests {
     #[test]
     fn events_come_out_as_they_were_and_what_is_damaged_does_not() {
         let mut all = vec![
-            told(1, "e", 1, Some("ada")),
-            told(2, "e", 9, Some("ada")),
-            told(1, "e", 2, Some("ben")),
+            event(1, "e", 1, Some("ada")),
+            event(2, "e", 9, Some("ada")),
+            event(1, "e", 2, Some("ben")),
             // The canvas began a new epoch.
-            told(1, "f", 2, None),
-            told(1, "f", 3, Some("ada")),
+            event(1, "f", 2, None),
+            event(1, "f", 3, Some("ada")),
         ];
         all[3].1.missed = Missed::Event;
         all[4].1.event = EventType::ClientLeft;
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn what_many_events_name_is_there_once() {
         let all: Vec<_> = (1..=100)
-            .map(|seq| told(1, "e", seq * 2 - 1, Some("ada")))
+            .map(|seq| event(1, "e", seq * 2 - 1, Some("ada")))
             .collect();
         let bytes = pack(Vec::new(), &all.iter().collect::<Vec<_>>());
         assert!(bytes.len() < 100 * 25, "{} bytes", bytes.len());

@@ -33,7 +33,7 @@ struct Known {
 pub(in crate::sqlite) struct Stage {
     pub(super) stored: Arc<Stored>,
     /// Each with its canvas's key.
-    pub(super) told: Vec<(CanvasKey, HookEvent)>,
+    pub(super) events: Vec<(CanvasKey, HookEvent)>,
     known: HashMap<CanvasKey, Known>,
     /// The canvas that was asked about last, and what its hooks hear.
     latest: Option<(CanvasKey, EventSet)>,
@@ -47,7 +47,7 @@ impl Stage {
     pub(super) fn new(stored: Arc<Stored>) -> Self {
         Self {
             stored,
-            told: Vec::new(),
+            events: Vec::new(),
             known: HashMap::new(),
             latest: None,
             portion: Portion::default(),
@@ -57,7 +57,7 @@ impl Stage {
 
     /// Nothing was told.
     pub(super) fn is_empty(&self) -> bool {
-        self.told.is_empty() && self.changed.is_empty()
+        self.events.is_empty() && self.changed.is_empty()
     }
 
     pub(super) fn hooks(&self) -> &Hooks {
@@ -158,7 +158,7 @@ impl Stage {
             told.data = data_of(&message.body);
             (told.object, told.missed) = self.object(conn, key, message, hooks.1, open)?;
         }
-        self.told.push((key, told));
+        self.events.push((key, told));
         Ok(())
     }
 
@@ -223,7 +223,7 @@ impl Stage {
             here,
         };
         let events = passage.events(one.is_some(), all.is_some());
-        self.told.extend(events.map(|event| (key, event)));
+        self.events.extend(events.map(|event| (key, event)));
         Ok(())
     }
 
@@ -236,7 +236,7 @@ impl Stage {
     ) -> rusqlite::Result<()> {
         if let Some((named, _)) = self.wanted(conn, key, EventType::CanvasDeleted)? {
             let told = HookEvent::deleted(named, seq);
-            self.told.push((key, told));
+            self.events.push((key, told));
         }
         Ok(())
     }

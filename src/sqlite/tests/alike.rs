@@ -31,7 +31,7 @@ const INSTANCES: [u32; 3] = [1, 2, 3];
 const CLIENTS: usize = 6;
 
 /// What is told of a canvas, in words.
-type Told = Vec<String>;
+type Deliveries = Vec<String>;
 
 struct World {
     random: Random,
@@ -314,7 +314,7 @@ impl World {
     }
 
     /// A transaction of that instance, with the upkeep that is due before it. Gives what is told of each canvas.
-    fn transact(&mut self, number: u32, work: impl FnOnce(&mut Txn<'_>)) -> Vec<Told> {
+    fn transact(&mut self, number: u32, work: impl FnOnce(&mut Txn<'_>)) -> Vec<Deliveries> {
         self.conn.execute_batch("BEGIN IMMEDIATE").unwrap();
         let setup = &self.setups[usize::try_from(number).unwrap() - 1];
         let mut txn = Txn::new(&self.conn, setup, self.now_ms);
@@ -322,7 +322,7 @@ impl World {
         work(&mut txn);
         let (committed, _) = txn.finish().unwrap();
         self.conn.execute_batch("COMMIT").unwrap();
-        let mut told = vec![Told::new(); CANVASES.len()];
+        let mut told = vec![Deliveries::new(); CANVASES.len()];
         for step in committed.steps {
             let (key, words) = match step {
                 Step::Log(message) => (message.key, self.framed(&message)),
@@ -354,7 +354,7 @@ impl World {
     fn on_models(
         &mut self,
         work: impl Fn(usize, &mut CanvasState, i64, &mut Vec<Delivery>),
-    ) -> Vec<Told> {
+    ) -> Vec<Deliveries> {
         let now_ms = self.now_ms;
         let told = self.models.iter_mut().enumerate().map(|(at, model)| {
             let mut out = Vec::new();

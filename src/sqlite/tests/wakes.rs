@@ -10,7 +10,7 @@ use crate::sqlite::delivery::carried::QueueRow;
 const NEVER: Duration = Duration::from_secs(3600);
 
 /// An instance that learns of rows from wakes only.
-fn hearing(dir: &Path, name: &str) -> Arc<SqliteBackplane> {
+fn with_wakes(dir: &Path, name: &str) -> Arc<SqliteBackplane> {
     let mut config = config(dir, name);
     config.file.poll_interval = NEVER;
     config.file.poll_idle = NEVER;
@@ -18,7 +18,7 @@ fn hearing(dir: &Path, name: &str) -> Arc<SqliteBackplane> {
 }
 
 /// The same, on the test's event loop.
-fn hearing_on_loop(dir: &Path, name: &str) -> Arc<SqliteBackplane> {
+fn with_wakes_on_loop(dir: &Path, name: &str) -> Arc<SqliteBackplane> {
     let mut config = config(dir, name);
     config.file.poll_interval = NEVER;
     config.file.poll_idle = NEVER;
@@ -65,19 +65,23 @@ async fn rows_come_along(reader: Arc<SqliteBackplane>, writer: Arc<SqliteBackpla
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_come_along_with_the_wake() {
     let dir = tempfile::tempdir().unwrap();
-    rows_come_along(hearing(dir.path(), "one"), start(dir.path(), "two")).await;
+    rows_come_along(with_wakes(dir.path(), "one"), start(dir.path(), "two")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_come_along_to_an_event_loop() {
     let dir = tempfile::tempdir().unwrap();
-    rows_come_along(hearing_on_loop(dir.path(), "one"), start(dir.path(), "two")).await;
+    rows_come_along(
+        with_wakes_on_loop(dir.path(), "one"),
+        start(dir.path(), "two"),
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_that_do_not_follow_wait_for_those_before() {
     let dir = tempfile::tempdir().unwrap();
-    let queue = hearing(dir.path(), "one");
+    let queue = with_wakes(dir.path(), "one");
     let (opened, sink) = room(&queue, "c").await;
     queue
         .append(&opened.canvas, durable(&author(1), 1, 20))
@@ -101,7 +105,7 @@ async fn rows_that_do_not_follow_wait_for_those_before() {
     let later = now_ms + 60_000;
     assert!(!tail.receive(last + 2, &[row(3, later)], now_ms), "a gap");
     // The poller may still be at what the room's opening wrote: whoever comes then is sent away.
-    let hears = |first_id, rows: &[QueueRow<'_>]| {
+    let receives = |first_id, rows: &[QueueRow<'_>]| {
         let until = std::time::Instant::now() + Duration::from_secs(5);
         while !tail.receive(first_id, rows, now_ms) {
             assert!(std::time::Instant::now() < until, "{rows:?}");
@@ -109,12 +113,12 @@ async fn rows_that_do_not_follow_wait_for_those_before() {
         }
     };
     let both = [row(2, later), row(3, later)];
-    hears(last + 1, &both);
+    receives(last + 1, &both);
     // Known already.
-    hears(last + 1, &both);
+    receives(last + 1, &both);
     assert_eq!(sink.log_to(3).len(), 3, "each once");
     // It overlaps with what is known: only the rest is told.
-    hears(last + 2, &[row(3, later), row(4, later)]);
+    receives(last + 2, &[row(3, later), row(4, later)]);
     assert_eq!(sink.log_to(4).len(), 4);
     // Not told, and the room is compared with the tables.
     assert!(
@@ -133,8 +137,8 @@ async fn rows_that_do_not_follow_wait_for_those_before() {
 async fn rubbish_is_heard_and_harms_nothing() {
     let dir = tempfile::tempdir().unwrap();
     for queue in [
-        hearing(dir.path(), "one"),
-        hearing_on_loop(dir.path(), "two"),
+        with_wakes(dir.path(), "one"),
+        with_wakes_on_loop(dir.path(), "two"),
     ] {
         let (opened, sink) = room(&queue, "c").await;
         let stranger = UnixDatagram::unbound().unwrap();
@@ -162,7 +166,7 @@ async fn rubbish_is_heard_and_harms_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forged_row_is_neither_told_nor_in_the_way() {
     let dir = tempfile::tempdir().unwrap();
-    let queue = hearing(dir.path(), "one");
+    let queue = with_wakes(dir.path(), "one");
     let (opened, sink) = room(&queue, "c").await;
     let append = |op| {
         let message = durable(&author(1), op, 20);

@@ -32,7 +32,7 @@ pub(in crate::sqlite) struct Parts {
     pub(in crate::sqlite) tail: Arc<Tail>,
     pub(in crate::sqlite) jobs: Arc<jobs::Lane>,
     pub(in crate::sqlite) lane: Arc<jobs::Parts>,
-    pub(in crate::sqlite) hooks: hooks::Teller,
+    pub(in crate::sqlite) hooks: hooks::Dispatcher,
 }
 
 /// Does a command.
@@ -81,7 +81,7 @@ fn perform(parts: &Parts, txn: &mut Txn<'_>, command: &Command) -> StoreResult<(
         }
         Command::Sample(rows) => samples::write(conn, parts.own.setup.number, rows)?,
         // The first is done above, the second behind the batch, the last not within a transaction.
-        Command::Beat | Command::TellAside | Command::RestartWal => {}
+        Command::Beat | Command::DispatchAside | Command::RestartWal => {}
     }
     Ok(())
 }

@@ -11,12 +11,12 @@ fn seated() -> (World, Arc<Author>) {
     let author = world.links[&1].author.clone();
     let mut here = member(&author, author.conn);
     here.state = Some(r#"{"tool":"pen"}"#.into());
-    assert!(told(&mut world, PresenceChange::Set(here)).is_empty());
+    assert!(effects_of(&mut world, PresenceChange::Set(here)).is_empty());
     (world, author)
 }
 
 /// What the room does about a change of the table.
-fn told(world: &mut World, change: PresenceChange) -> Vec<Effect> {
+fn effects_of(world: &mut World, change: PresenceChange) -> Vec<Effect> {
     world.presence_version += 1;
     let version = world.presence_version;
     let event = Delivery::Presence(PresenceEvent { version, change });
@@ -40,7 +40,7 @@ fn away(author: &Author, conn: ConnId) -> PresenceChange {
 #[test]
 fn who_is_taken_for_away_takes_its_place_again() {
     let (mut world, author) = seated();
-    let again = told(&mut world, away(&author, author.conn));
+    let again = effects_of(&mut world, away(&author, author.conn));
     let [Effect::Append(Entry::Join { author: who })] = &again[..] else {
         panic!("{again:?}")
     };
@@ -50,7 +50,7 @@ fn who_is_taken_for_away_takes_its_place_again() {
 #[test]
 fn who_is_taken_for_gone_takes_its_place_again_with_its_state() {
     let (mut world, author) = seated();
-    let again = told(&mut world, gone(&author, say::LeaveReason::Timeout));
+    let again = effects_of(&mut world, gone(&author, say::LeaveReason::Timeout));
     let [
         Effect::Append(Entry::Join { author: who }),
         Effect::Append(Entry::State { state, .. }),
@@ -87,10 +87,10 @@ fn who_leaves_does_not_come_back() {
         let left = world.room.take_effects();
         assert!(matches!(&left[..], [Effect::Append(Entry::Leave { .. })]));
         if end == End::Lost {
-            assert!(told(&mut world, away(&author, conn)).is_empty());
+            assert!(effects_of(&mut world, away(&author, conn)).is_empty());
         }
         let over = gone(&author, say::LeaveReason::Left);
-        assert!(told(&mut world, over).is_empty());
+        assert!(effects_of(&mut world, over).is_empty());
     }
 }
 
@@ -100,14 +100,14 @@ fn who_was_replaced_does_not_come_back() {
     let (mut world, author) = seated();
     let elsewhere = ConnId::new(InstanceNumber(2), 9);
     let successor = PresenceChange::Set(member(&author, elsewhere));
-    assert!(told(&mut world, successor).is_empty());
+    assert!(effects_of(&mut world, successor).is_empty());
     assert_eq!(
         world.links[&1].inner.lock().closed,
         Some(CloseCode::Replaced)
     );
-    assert!(told(&mut world, away(&author, elsewhere)).is_empty());
+    assert!(effects_of(&mut world, away(&author, elsewhere)).is_empty());
     let left = gone(&author, say::LeaveReason::Left);
-    assert!(told(&mut world, left).is_empty());
+    assert!(effects_of(&mut world, left).is_empty());
 }
 
 /// However many come and drop, no more are told of than may be here.
@@ -120,11 +120,11 @@ fn the_one_that_was_lost_first_gives_way_when_all_places_are_taken() {
     let elsewhere = |n: u64| author(&format!("elsewhere-{n}"), ConnId::new(InstanceNumber(2), n));
     for n in [3, 1] {
         let who = elsewhere(n);
-        assert!(told(&mut world, PresenceChange::Set(member(&who, who.conn))).is_empty());
-        assert!(told(&mut world, away(&who, who.conn)).is_empty());
+        assert!(effects_of(&mut world, PresenceChange::Set(member(&who, who.conn))).is_empty());
+        assert!(effects_of(&mut world, away(&who, who.conn)).is_empty());
     }
     let newcomer = author("newcomer", ConnId::new(InstanceNumber(1), 99));
-    let made = told(
+    let made = effects_of(
         &mut world,
         PresenceChange::Set(member(&newcomer, newcomer.conn)),
     );
@@ -143,7 +143,7 @@ fn the_one_that_was_lost_first_gives_way_when_all_places_are_taken() {
         client: first.client.clone(),
         reason: say::LeaveReason::Left,
     };
-    assert!(told(&mut world, gone).is_empty());
+    assert!(effects_of(&mut world, gone).is_empty());
     assert_eq!(world.room.roster.iter().count(), 3);
 }
 

@@ -91,14 +91,14 @@ impl World {
         self.pace.begin(0, 0, 1);
         let (pace, conn) = (&mut self.pace, &self.conn);
         let turn = self.lane.in_txn(&self.limits, conn, 9, |push| {
-            tell(&stored, conn, push, pace, 9)
+            dispatch(&stored, conn, push, pace, 9)
         });
         let turn = turn.unwrap();
         self.dropped += turn.dropped;
         turn
     }
 
-    fn tell_all(&mut self) {
+    fn dispatch_all(&mut self) {
         while self.turn().more {}
     }
 
@@ -175,7 +175,7 @@ fn events_come_once_and_in_their_order_a_turn_at_a_time() {
     // What comes meanwhile goes behind it, however little that is.
     world.set_aside(2);
     assert!(world.queued("a", "board").len() == 128);
-    world.tell_all();
+    world.dispatch_all();
     assert_eq!(world.queued("a", "board"), places(1, 1_002));
     assert_eq!(world.queued("a", "plan"), places(2, 1_002));
     // They say when it was.
@@ -205,7 +205,7 @@ fn a_hook_hears_of_what_it_wants_and_costs_no_other_hook_its_room() {
     let gaps = "SELECT count(*) FROM hook_aside_after";
     assert_eq!(world.count(gaps), 2);
     assert_eq!(count(&world.conn).unwrap(), 100 + 21 * 50);
-    world.tell_all();
+    world.dispatch_all();
     world.is_over();
     assert_eq!(world.queued("plan", "plan"), places(2, 2_100));
     assert_eq!(
@@ -216,7 +216,7 @@ fn a_hook_hears_of_what_it_wants_and_costs_no_other_hook_its_room() {
     // With room the gap is told, and then what comes.
     world.sql("UPDATE job_queues SET messages = 0");
     world.set_aside(2);
-    world.tell_all();
+    world.dispatch_all();
     let told = world.queued("full", "board");
     let [before @ .., gap, last] = &told[..] else {
         panic!("{told:?}");
@@ -239,7 +239,7 @@ fn a_gap_comes_behind_what_was_set_aside_before_it() {
     let roomy = [text("a", serde_json::json!({"backlog": 1_000}))];
     store(&world.conn, &roomy, true).unwrap();
     world.sql("UPDATE hook_versions SET hooks = (SELECT hooks FROM hooks)");
-    world.tell_all();
+    world.dispatch_all();
     world.is_over();
     let expected = [
         places(1, 49),
@@ -268,7 +268,7 @@ fn hooks_that_are_replaced_are_told_what_was_set_aside_for_them() {
     store(&world.conn, &[text("new", serde_json::json!({}))], true).unwrap();
     world.set_aside(10);
     store(&world.conn, &[], true).unwrap();
-    world.tell_all();
+    world.dispatch_all();
     assert_eq!(world.queued("old", "board"), places(1, 10));
     assert_eq!(world.queued("new", "board"), places(11, 20));
     world.is_over();
@@ -284,7 +284,7 @@ fn hooks_that_are_replaced_are_told_what_was_set_aside_for_them() {
         .unwrap();
     }
     assert_eq!(world.count("SELECT count(*) FROM hook_versions"), 16);
-    world.tell_all();
+    world.dispatch_all();
     assert_eq!(
         world.queued("old", "board"),
         [places(1, 10), places(21, 30)].concat()
@@ -302,7 +302,7 @@ fn a_hook_that_was_turned_off_is_told_nothing_more() {
         if replaced {
             store(&world.conn, &both, true).unwrap();
         }
-        world.tell_all();
+        world.dispatch_all();
         assert_eq!(world.queued("gone", "board"), Vec::<String>::new());
         assert_eq!(world.queued("here", "board"), places(1, 10));
         world.is_over();
@@ -321,7 +321,7 @@ fn a_canvas_that_became_quiet_is_told_of_behind_its_events() {
     assert_eq!(world.queued("a", "board"), Vec::<String>::new());
     // Another one waits for its time meanwhile: both are one.
     world.sql("INSERT INTO hook_changes VALUES ('a', 1, 10, 11, 8, 1000)");
-    world.tell_all();
+    world.dispatch_all();
     world.fire();
     let all = [places(1, 9), vec!["canvas.changed 1-11".to_owned()]].concat();
     assert_eq!(world.queued("a", "board"), all);
@@ -335,7 +335,7 @@ fn a_row_that_is_damaged_holds_nothing_up() {
     world.set_aside(10);
     world.set_aside(10);
     world.sql("UPDATE hook_aside SET told = x'ff' WHERE n = 1");
-    world.tell_all();
+    world.dispatch_all();
     assert_eq!(world.queued("a", "board"), places(11, 20));
     world.is_over();
 }

@@ -24,7 +24,7 @@ use crate::time::millis;
 
 /// What happened on one canvas, up to one of its batches.
 #[derive(Debug, Clone)]
-pub(crate) struct Tell {
+pub(crate) struct Dispatch {
     pub(crate) canvas: Arc<str>,
     /// The batch up to which it was told before, as far as is known, and the one up to which it is then. Both 0 where there are no batches.
     pub(crate) from: u64,
@@ -43,7 +43,7 @@ pub(crate) struct Part {
 #[derive(Debug, Default)]
 pub(crate) struct Happening {
     pub(crate) at_ms: i64,
-    pub(crate) told: Vec<HookEvent>,
+    pub(crate) events: Vec<HookEvent>,
     /// Messages that took their places.
     pub(crate) changed: Option<(Named, (u64, u64))>,
     /// Events that there was no memory for.
@@ -59,7 +59,7 @@ pub(crate) struct Missed {
     pub(crate) count: u64,
 }
 
-impl Tell {
+impl Dispatch {
     /// The bytes that it takes while it waits.
     pub(crate) fn size(&self) -> usize {
         let parts = self.parts.iter();
@@ -70,7 +70,7 @@ impl Tell {
 impl Happening {
     /// The bytes that it takes while it waits.
     pub(crate) fn size(&self) -> usize {
-        128 + self.told.iter().map(HookEvent::size).sum::<usize>()
+        128 + self.events.iter().map(HookEvent::size).sum::<usize>()
     }
 }
 
@@ -83,22 +83,22 @@ pub(crate) struct Upto {
 }
 
 /// Puts the events into their queues. Gives how many had no room.
-pub(crate) fn tell<S: Store>(w: &mut Work<'_, S>, tell: &Tell) -> Res<u64, S> {
+pub(crate) fn dispatch<S: Store>(w: &mut Work<'_, S>, it: &Dispatch) -> Res<u64, S> {
     let mut dropped = 0;
-    for part in &tell.parts {
-        dropped += tell_part(w, part)?;
+    for part in &it.parts {
+        dropped += dispatch_part(w, part)?;
     }
-    if tell.upto > 0 {
-        w.effects.told.push(Upto {
-            canvas: tell.canvas.clone(),
-            from: tell.from,
-            upto: tell.upto,
+    if it.upto > 0 {
+        w.effects.dispatched.push(Upto {
+            canvas: it.canvas.clone(),
+            from: it.from,
+            upto: it.upto,
         });
     }
     Ok(dropped)
 }
 
-fn tell_part<S: Store>(w: &mut Work<'_, S>, part: &Part) -> Res<u64, S> {
+fn dispatch_part<S: Store>(w: &mut Work<'_, S>, part: &Part) -> Res<u64, S> {
     let mut dropped = 0;
     let what = &part.what;
     for hook in part.hooks.hooks.iter() {
@@ -110,7 +110,7 @@ fn tell_part<S: Store>(w: &mut Work<'_, S>, part: &Part) -> Res<u64, S> {
             dropped += missed.count;
         }
         let mut packer = Packer::new(hook);
-        let wanted = what.told.iter();
+        let wanted = what.events.iter();
         for told in wanted.filter(|told| hook.wants(&told.named.id, told.event)) {
             if told.is_missed_by(hook) {
                 if let Some(before) = packer.end() {
@@ -138,7 +138,7 @@ fn send<S: Store>(w: &mut Work<'_, S>, hook: &Hook, message: Message) -> Res<u64
     if room {
         let place = (hook.name.clone(), named.id.to_string());
         if let Some(gap) = w.store.get::<HookGap>(&place)? {
-            room = tell_gap(w, hook, &gap)?;
+            room = dispatch_gap(w, hook, &gap)?;
         }
     }
     let item = PushItem {
@@ -199,7 +199,7 @@ fn open_gap<S: Store>(
 }
 
 /// Tells a hook of a gap, which ends with that; `false` if there was no room for that either.
-fn tell_gap<S: Store>(w: &mut Work<'_, S>, hook: &Hook, gap: &HookGap) -> Res<bool, S> {
+fn dispatch_gap<S: Store>(w: &mut Work<'_, S>, hook: &Hook, gap: &HookGap) -> Res<bool, S> {
     let places = (gap.from_seq.cast_unsigned(), gap.to_seq.cast_unsigned());
     let span = Span::gap(&gap.epoch, places);
     let item = item(&span, hook, &gap.canvas, &gap.epoch, w.now);

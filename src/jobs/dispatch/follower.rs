@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot, watch};
 
-use super::Tell;
+use super::Dispatch;
 use super::due::Fired;
 use crate::hooks::file::HookText;
 use crate::hooks::{Change, HookStore, Stored};
@@ -70,11 +70,11 @@ impl Follower {
     }
 
     /// Tells hooks at once, where the queue does so: in memory.
-    pub(crate) fn tell_now(&self, tell: Tell) {
+    pub(crate) fn dispatch_now(&self, it: Dispatch) {
         let (answer, mut told) = oneshot::channel();
         // The queue in memory refuses nothing: what has no room is a gap.
-        if self.jobs.submit(Op::Tell(tell), answer).is_ok()
-            && let Ok(Answer::Told { dropped }) = told.try_recv()
+        if self.jobs.submit(Op::Dispatch(it), answer).is_ok()
+            && let Ok(Answer::Dispatched { dropped }) = told.try_recv()
         {
             self.count_dropped(dropped);
         }

@@ -7,8 +7,8 @@ use crate::hooks::event::EventType;
 use crate::hooks::file::HookText;
 use crate::hooks::hook_event::{HookEvent, Named};
 use crate::hooks::{Change, Stored};
-use crate::jobs::telling::due::Fired;
-use crate::jobs::telling::{Happening, Missed, Part, Tell, Upto};
+use crate::jobs::dispatch::due::Fired;
+use crate::jobs::dispatch::{Dispatch, Happening, Missed, Part, Upto};
 
 /// Plays the same over the stores that keep hooks among the queue's rows.
 fn where_hooks_are_rows(play: impl Fn(&mut Q<'_>)) {
@@ -60,33 +60,33 @@ impl Q<'_> {
         }
     }
 
-    fn tell(&mut self, happening: Happening) -> u64 {
+    fn dispatch(&mut self, happening: Happening) -> u64 {
         let part = Part {
             hooks: self.hooks(None),
             what: Arc::new(happening),
         };
-        let tell = Tell {
+        let tell = Dispatch {
             canvas: "board".into(),
             from: 0,
             upto: 0,
             parts: vec![part],
         };
-        match self.run(&Op::Tell(tell)) {
-            Answer::Told { dropped } => dropped,
+        match self.run(&Op::Dispatch(tell)) {
+            Answer::Dispatched { dropped } => dropped,
             other => panic!("{other:?}"),
         }
     }
 
     fn say(&mut self, places: std::ops::RangeInclusive<u64>) -> u64 {
-        self.tell(Happening {
+        self.dispatch(Happening {
             at_ms: 5,
-            told: places.map(said).collect(),
+            events: places.map(said).collect(),
             ..Happening::default()
         })
     }
 
     fn change(&mut self, from: u64, to: u64) {
-        self.tell(Happening {
+        self.dispatch(Happening {
             changed: Some((named(), (from, to))),
             ..Happening::default()
         });
@@ -194,7 +194,7 @@ fn what_there_was_no_memory_for_is_a_gap_too() {
             gap,
             ..Happening::default()
         };
-        assert_eq!(q.tell(missed), 8);
+        assert_eq!(q.dispatch(missed), 8);
         q.say(10..=10);
         let events = q.events(5);
         assert_eq!(kinds(&events), ["canvas.gap", "chat.sent"]);
@@ -247,23 +247,23 @@ fn how_far_a_canvas_is_told_goes_with_its_events_and_batches_are_put_together() 
             hooks: q.hooks(None),
             what: Arc::new(Happening {
                 at_ms: 5,
-                told: (1..=3).map(said).collect(),
+                events: (1..=3).map(said).collect(),
                 ..Happening::default()
             }),
         };
-        let tell = Tell {
+        let tell = Dispatch {
             canvas: "board".into(),
             from: 3,
             upto: 9,
             parts: vec![part],
         };
-        q.run(&Op::Tell(tell));
+        q.run(&Op::Dispatch(tell));
         let upto = Upto {
             canvas: "board".into(),
             from: 3,
             upto: 9,
         };
-        assert_eq!(q.0.take_effects().told, [upto]);
+        assert_eq!(q.0.take_effects().dispatched, [upto]);
         let events = q.events(5);
         assert_eq!(events[0]["events"].as_array().unwrap().len(), 2);
         assert_eq!(events[1]["id"], "e-3");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{has_room, item, pushed, tell_gap};
+use super::{dispatch_gap, has_room, item, pushed};
 use crate::hooks::hook_event::Span;
 use crate::hooks::{Hook, Stored};
 use crate::jobs::rows::{HookChange, HookDue, HookGap};
@@ -85,7 +85,7 @@ pub(crate) fn fire<S: Store>(w: &mut Work<'_, S>, stored: &Stored) -> Res<Fired,
             continue;
         }
         unpark(w, &name)?;
-        tell_gaps(w, &name, hook, &mut fired)?;
+        dispatch_gaps(w, &name, hook, &mut fired)?;
     }
     for due in due(w, AT_ONCE)? {
         let hook = stored.hooks.iter().find(|hook| hook.name == due.hook);
@@ -120,7 +120,7 @@ fn set_due<S: Store>(w: &mut Work<'_, S>, due: HookDue, at: i64) -> Res<(), S> {
 }
 
 /// Tells a hook of its gaps, as long as there is room. If the hook is gone, nobody is left to be told.
-fn tell_gaps<S: Store>(
+fn dispatch_gaps<S: Store>(
     w: &mut Work<'_, S>,
     name: &str,
     hook: Option<&Hook>,
@@ -137,7 +137,7 @@ fn tell_gaps<S: Store>(
                 if !has_room(w, hook)? {
                     return Ok(());
                 }
-                if !tell_gap(w, hook, &gap)? {
+                if !dispatch_gap(w, hook, &gap)? {
                     fired.refused = true;
                     return Ok(());
                 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::{Live, MemoryBackplane, Relay};
 use crate::canvas::{Changed, EventCollector, HookFilter};
-use crate::jobs::telling::follower::Follower;
-use crate::jobs::telling::{Happening, Part, Tell};
+use crate::jobs::dispatch::follower::Follower;
+use crate::jobs::dispatch::{Dispatch, Happening, Part};
 
 impl MemoryBackplane {
     /// From here on those hooks are told.
-    pub(crate) fn tell_hooks(&self, hooks: Arc<Follower>) {
+    pub(crate) fn dispatch_to(&self, hooks: Arc<Follower>) {
         self.relay.hooks.get_or_init(|| hooks);
     }
 }
@@ -30,20 +30,21 @@ impl Live {
     }
 
     /// Hooks are told what was heard.
-    pub(super) fn tell(&mut self, relay: &Relay, now_ms: i64) {
-        let (Some(collector), Some(hooks)) = (self.state.heard(), relay.hooks.get()) else {
+    pub(super) fn dispatch(&mut self, relay: &Relay, now_ms: i64) {
+        let (Some(collector), Some(hooks)) = (self.state.take_collector(), relay.hooks.get())
+        else {
             return;
         };
         let HookFilter::Some(stored) = collector.filter().clone() else {
             return;
         };
-        let (told, changed) = collector.collected();
-        if told.is_empty() && changed.is_none() {
+        let (events, changed) = collector.collected();
+        if events.is_empty() && changed.is_none() {
             return;
         }
         let what = Happening {
             at_ms: now_ms,
-            told,
+            events,
             changed: changed.map(|Changed { named, span }| (named, span)),
             gap: None,
         };
@@ -51,7 +52,7 @@ impl Live {
             hooks: stored,
             what: Arc::new(what),
         };
-        hooks.tell_now(Tell {
+        hooks.dispatch_now(Dispatch {
             canvas: self.id.clone(),
             from: 0,
             upto: 0,

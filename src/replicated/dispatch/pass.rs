@@ -9,12 +9,12 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
 use tokio::sync::oneshot;
 
-use super::untold::Next;
+use super::outbox::Next;
 use crate::backplane::CanvasKey;
 use crate::canvas::CanvasState;
 use crate::config::Step;
+use crate::jobs::dispatch::{Dispatch, Part};
 use crate::jobs::op::{Answer, Op};
-use crate::jobs::telling::{Part, Tell};
 use crate::log::Fault;
 use crate::protocol::ids::CanvasId;
 use crate::replicated::Shared;
@@ -39,17 +39,17 @@ const REQUESTS: usize = 8;
 pub(in crate::replicated) async fn run(shared: Arc<Shared>) -> String {
     tokio::select! {
         biased;
-        reason = tell_all(&shared) => reason,
+        reason = dispatch_all(&shared) => reason,
         reason = look_around(&shared) => reason,
     }
 }
 
-async fn tell_all(shared: &Arc<Shared>) -> String {
+async fn dispatch_all(shared: &Arc<Shared>) -> String {
     let mut under_way = FuturesUnordered::new();
     loop {
         let session = shared.link.session().await;
-        for replica in shared.to_tell(UNDER_WAY - under_way.len()) {
-            under_way.push(tell(shared.clone(), session.clone(), replica).boxed());
+        for replica in shared.to_dispatch(UNDER_WAY - under_way.len()) {
+            under_way.push(dispatch(shared.clone(), session.clone(), replica).boxed());
         }
         wait(shared, &mut under_way).await;
         // Whatever is ready at once, again and again, leaves the others their turns.
@@ -57,7 +57,7 @@ async fn tell_all(shared: &Arc<Shared>) -> String {
     }
 }
 
-/// What is noted as untold, and what an engine lost that began anew.
+/// What is noted as undispatched, and what an engine lost that began anew.
 async fn look_around(shared: &Arc<Shared>) -> String {
     let mut place = 0;
     let mut era = shared.link.session().await.log.era().clone();
@@ -66,8 +66,8 @@ async fn look_around(shared: &Arc<Shared>) -> String {
         if *session.log.era() != era {
             era = session.log.era().clone();
             // The same number may mean other hooks now.
-            shared.telling.versions.lock().clear();
-            shared.telling.changed.notify_one();
+            shared.dispatcher.versions.lock().clear();
+            shared.dispatcher.changed.notify_one();
             recall_all(shared, &session).await;
         }
         if let Err(fault) = look(shared, &session, &mut place).await {
@@ -81,15 +81,15 @@ async fn wait(shared: &Shared, under_way: &mut FuturesUnordered<BoxFuture<'_, ()
     tokio::select! {
         biased;
         _ = under_way.next(), if !under_way.is_empty() => {}
-        () = shared.telling.work.notified(), if under_way.len() < UNDER_WAY => {}
+        () = shared.dispatcher.work.notified(), if under_way.len() < UNDER_WAY => {}
         () = time::sleep(LOOK) => {}
     }
 }
 
 impl Shared {
     /// Copies with something to tell that it is this instance's turn to tell. Those without anything are looked at no more.
-    fn to_tell(&self, most: usize) -> Vec<Arc<Replica>> {
-        let waiting = &self.telling.waiting;
+    fn to_dispatch(&self, most: usize) -> Vec<Arc<Replica>> {
+        let waiting = &self.dispatcher.waiting;
         let keys: Vec<CanvasKey> = waiting.lock().iter().copied().collect();
         let own = self.number();
         let mut found = Vec::new();
@@ -102,15 +102,15 @@ impl Shared {
                 continue;
             };
             let mut inner = replica.inner.lock();
-            let untold = &inner.untold;
-            let Some(since) = untold.since() else {
+            let outbox = &inner.outbox;
+            let Some(since) = outbox.since() else {
                 waiting.lock().remove(&key);
                 continue;
             };
             let first = inner.state.as_ref().and_then(CanvasState::lowest_instance);
             let ours = first.is_none_or(|first| first == own) || time::since(since) >= LATE;
-            if !untold.under_way && ours && !inner.stale {
-                inner.untold.under_way = true;
+            if !outbox.under_way && ours && !inner.stale {
+                inner.outbox.under_way = true;
                 drop(inner);
                 found.push(replica);
             }
@@ -120,39 +120,39 @@ impl Shared {
 }
 
 /// Tells what waits of one canvas, as much as one commit takes.
-async fn tell(shared: Arc<Shared>, session: Session, replica: Arc<Replica>) {
+async fn dispatch(shared: Arc<Shared>, session: Session, replica: Arc<Replica>) {
     let (next, canvas) = {
         let inner = replica.inner.lock();
-        (inner.untold.next(inner.n), inner.untold.canvas())
+        (inner.outbox.next(inner.n), inner.outbox.canvas())
     };
     let told = match next {
-        Some(next) => tell_next(&shared, &session, canvas, next).await,
-        None => Told::Done(0),
+        Some(next) => dispatch_next(&shared, &session, canvas, next).await,
+        None => Dispatched::Done(0),
     };
     let lost = {
         let mut inner = replica.inner.lock();
-        let untold = &mut inner.untold;
-        untold.under_way = false;
+        let outbox = &mut inner.outbox;
+        outbox.under_way = false;
         let (upto, lost) = match told {
-            Told::Done(upto) => (upto, false),
+            Dispatched::Done(upto) => (upto, false),
             // It is less than was known: the engine lost it.
-            Told::Before(upto) => (upto, upto < untold.told()),
-            Told::Not => (0, false),
+            Dispatched::Before(upto) => (upto, upto < outbox.dispatched()),
+            Dispatched::Not => (0, false),
         };
-        let freed = untold.told_upto(upto);
-        shared.telling.take_bytes(freed);
+        let freed = outbox.dispatched_upto(upto);
+        shared.dispatcher.take_bytes(freed);
         lost
     };
     match told {
-        Told::Before(_) if lost => recall(&shared, &session, &replica).await,
-        Told::Not => time::sleep(PAUSE).await,
-        Told::Done(_) | Told::Before(_) => {}
+        Dispatched::Before(_) if lost => recall(&shared, &session, &replica).await,
+        Dispatched::Not => time::sleep(PAUSE).await,
+        Dispatched::Done(_) | Dispatched::Before(_) => {}
     }
 }
 
 /// What became of it.
 #[derive(Clone, Copy)]
-enum Told {
+enum Dispatched {
     /// It is told up to that batch.
     Done(u64),
     /// Somebody else told it up to that batch.
@@ -160,11 +160,16 @@ enum Told {
     Not,
 }
 
-async fn tell_next(shared: &Arc<Shared>, session: &Session, canvas: Arc<str>, next: Next) -> Told {
+async fn dispatch_next(
+    shared: &Arc<Shared>,
+    session: &Session,
+    canvas: Arc<str>,
+    next: Next,
+) -> Dispatched {
     let mut parts = Vec::with_capacity(next.parts.len());
     for (version, what) in next.parts {
         let Some(hooks) = shared.hooks_of(session, version).await else {
-            return Told::Not;
+            return Dispatched::Not;
         };
         parts.push(Part { hooks, what });
     }
@@ -172,48 +177,48 @@ async fn tell_next(shared: &Arc<Shared>, session: &Session, canvas: Arc<str>, ne
     let (answer, told) = oneshot::channel();
     let from = next.from;
     let upto = next.upto;
-    let tell = Tell {
+    let tell = Dispatch {
         canvas,
         from,
         upto,
         parts,
     };
-    if shared.jobs.hand_over(Op::Tell(tell), answer).is_err() {
-        return Told::Not;
+    if shared.jobs.hand_over(Op::Dispatch(tell), answer).is_err() {
+        return Dispatched::Not;
     }
     let told = told.await;
     shared.fail_points.note(Step::AfterTell);
     match told {
-        Ok(Answer::Told { dropped }) => {
-            shared.telling.count_dropped(dropped);
-            Told::Done(upto)
+        Ok(Answer::Dispatched { dropped }) => {
+            shared.dispatcher.count_dropped(dropped);
+            Dispatched::Done(upto)
         }
-        Ok(Answer::ToldBefore(upto)) => Told::Before(upto),
+        Ok(Answer::DispatchedBefore(upto)) => Dispatched::Before(upto),
         // If it was done, the next try finds that.
-        _ => Told::Not,
+        _ => Dispatched::Not,
     }
 }
 
 /// What time brings: what is late is told by the others, and what nobody has is read by somebody.
 async fn look(shared: &Arc<Shared>, session: &Session, place: &mut u64) -> Result<(), Fault> {
-    let keys: Vec<CanvasKey> = shared.telling.noted.lock().drain().collect();
+    let keys: Vec<CanvasKey> = shared.dispatcher.noted.lock().drain().collect();
     let mut told: Vec<(CanvasId, u64)> = Vec::new();
     for key in keys {
         let Some(replica) = shared.canvases.get(key) else {
             continue;
         };
         let inner = replica.inner.lock();
-        if inner.untold.is_told(u64::MAX) && !inner.stale {
+        if inner.outbox.is_dispatched(u64::MAX) && !inner.stale {
             told.push((replica.id.clone(), inner.n));
         } else {
-            shared.telling.note(key);
+            shared.dispatcher.note(key);
         }
     }
     for some in told.chunks(CANVASES) {
-        shared.all_told(session, some).await?;
+        shared.all_dispatched(session, some).await?;
     }
     for _ in 0..REQUESTS {
-        let (next, names) = session.log.untold(*place).await?;
+        let (next, names) = session.log.undispatched(*place).await?;
         *place = next;
         for name in &names {
             let Ok(id) = CanvasId::parse(name) else {
@@ -221,7 +226,7 @@ async fn look(shared: &Arc<Shared>, session: &Session, place: &mut u64) -> Resul
             };
             // What can't be read now is found again.
             if let Ok(replica) = shared.find_or_read(&id).await {
-                shared.telling.note(replica.key);
+                shared.dispatcher.note(replica.key);
             }
         }
         if next == 0 || !names.is_empty() {
@@ -234,7 +239,7 @@ async fn look(shared: &Arc<Shared>, session: &Session, place: &mut u64) -> Resul
 /// The engine may have lost how far hooks were told, and has what happened after that.
 async fn recall_all(shared: &Arc<Shared>, session: &Session) {
     for replica in shared.canvases.all() {
-        if replica.inner.lock().untold.told() > 0 {
+        if replica.inner.lock().outbox.dispatched() > 0 {
             recall(shared, session, &replica).await;
         }
     }
@@ -243,24 +248,24 @@ async fn recall_all(shared: &Arc<Shared>, session: &Session) {
 async fn recall(shared: &Arc<Shared>, session: &Session, replica: &Arc<Replica>) {
     let read = async {
         let head = session.log.open(&replica.id, opening(), false).await?;
-        if head.told >= replica.inner.lock().untold.told() {
+        if head.dispatched >= replica.inner.lock().outbox.dispatched() {
             return Ok(());
         }
         let parts = shared.read_parts(session, replica, false).await?;
         let rules = shared.rules;
-        let hearing = shared.hearing(replica);
-        let told = parts.head.told;
+        let interest = shared.interest(replica);
+        let dispatched = parts.head.dispatched;
         let n = parts.head.n;
-        let building = tokio::task::spawn_blocking(move || rebuilt(parts, rules, &hearing));
+        let building = tokio::task::spawn_blocking(move || rebuilt(parts, rules, &interest));
         let built = building.await.map_err(|e| Fault::NotNow(e.to_string()))?;
         let built = built.map_err(Fault::Canvas)?;
         let mut inner = replica.inner.lock();
         inner
-            .untold
-            .recall((told, n), built.untold, &shared.telling);
+            .outbox
+            .recall((dispatched, n), built.events, &shared.dispatcher);
         drop(inner);
-        shared.telling.wake(replica.key);
-        shared.telling.note(replica.key);
+        shared.dispatcher.wake(replica.key);
+        shared.dispatcher.note(replica.key);
         Ok(())
     };
     let read: Result<(), Fault> = read.await;

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::Telling;
+use super::Dispatcher;
 use crate::canvas::{CanvasState, Changed, EventCollector};
-use crate::jobs::telling::{Happening, Missed};
+use crate::jobs::dispatch::{Happening, Missed};
 use crate::log::LoggedBatch;
 use crate::time;
 
@@ -36,10 +36,10 @@ pub(super) struct Next {
 }
 
 /// See the module's head.
-pub(in crate::replicated) struct Untold {
+pub(in crate::replicated) struct Outbox {
     canvas: Arc<str>,
     /// The batch up to which hooks were told, as far as is known.
-    told: u64,
+    dispatched: u64,
     waiting: VecDeque<Happened>,
     bytes: usize,
     /// Since when the oldest of them waits, if there is one.
@@ -48,11 +48,11 @@ pub(in crate::replicated) struct Untold {
     pub(super) under_way: bool,
 }
 
-impl Untold {
+impl Outbox {
     pub(in crate::replicated) fn new(canvas: &str) -> Self {
         Self {
             canvas: canvas.into(),
-            told: 0,
+            dispatched: 0,
             waiting: VecDeque::new(),
             bytes: 0,
             since: time::now(),
@@ -65,23 +65,23 @@ impl Untold {
         &self,
         kept: &LoggedBatch,
         state: &mut CanvasState,
-        telling: &Telling,
+        dispatcher: &Dispatcher,
     ) {
-        if kept.hooks > 0 && kept.n > self.told {
-            let filter = telling.filter(kept.hooks);
+        if kept.hooks > 0 && kept.n > self.dispatched {
+            let filter = dispatcher.filter(kept.hooks);
             state.listen(EventCollector::new(self.canvas.clone(), filter));
         }
     }
 
     /// It was run. Where too much waits, the canvas's events become a gap.
-    pub(in crate::replicated) fn add(&mut self, happened: Happened, telling: &Telling) {
-        telling.add_bytes(happened.bytes);
+    pub(in crate::replicated) fn add(&mut self, happened: Happened, dispatcher: &Dispatcher) {
+        dispatcher.add_bytes(happened.bytes);
         self.push(happened);
-        let all = telling.bytes.load(std::sync::atomic::Ordering::Relaxed);
+        let all = dispatcher.bytes.load(std::sync::atomic::Ordering::Relaxed);
         if (self.bytes > MOST_OF_ONE || all > MOST_BYTES) && !self.under_way {
-            telling.take_bytes(self.bytes);
+            dispatcher.take_bytes(self.bytes);
             self.collapse();
-            telling.add_bytes(self.bytes);
+            dispatcher.add_bytes(self.bytes);
         }
     }
 
@@ -110,8 +110,8 @@ impl Untold {
     }
 
     /// Hooks were told up to that batch. Gives the bytes that this frees.
-    pub(in crate::replicated) fn told_upto(&mut self, upto: u64) -> usize {
-        self.told = self.told.max(upto);
+    pub(in crate::replicated) fn dispatched_upto(&mut self, upto: u64) -> usize {
+        self.dispatched = self.dispatched.max(upto);
         let before = self.bytes;
         while let Some(first) = self.waiting.front()
             && first.n <= upto
@@ -129,49 +129,49 @@ impl Untold {
     /// nobody can find it out again.
     pub(in crate::replicated) fn restart(
         &mut self,
-        (told, saved): (u64, u64),
+        (dispatched, saved): (u64, u64),
         since: Vec<Happened>,
-        telling: &Telling,
+        dispatcher: &Dispatcher,
     ) {
-        telling.take_bytes(self.bytes);
+        dispatcher.take_bytes(self.bytes);
         self.bytes = 0;
         let mut before = std::mem::take(&mut self.waiting);
-        before.retain(|happened| happened.n <= saved && happened.n > told);
-        self.told = told;
+        before.retain(|happened| happened.n <= saved && happened.n > dispatched);
+        self.dispatched = dispatched;
         for happened in before.into_iter().chain(since) {
             self.push(happened);
         }
-        telling.add_bytes(self.bytes);
+        dispatcher.add_bytes(self.bytes);
     }
 
     /// The engine lost how far they were told: those are what happened after that, up to where the canvas was read.
     pub(super) fn recall(
         &mut self,
-        (told, read): (u64, u64),
+        (dispatched, read): (u64, u64),
         since: Vec<Happened>,
-        telling: &Telling,
+        dispatcher: &Dispatcher,
     ) {
-        telling.take_bytes(self.bytes);
+        dispatcher.take_bytes(self.bytes);
         self.bytes = 0;
         let mut after = std::mem::take(&mut self.waiting);
         after.retain(|happened| happened.n > read);
-        self.told = told;
+        self.dispatched = dispatched;
         for happened in since.into_iter().chain(after) {
             self.push(happened);
         }
-        telling.add_bytes(self.bytes);
+        dispatcher.add_bytes(self.bytes);
     }
 
     pub(super) fn canvas(&self) -> Arc<str> {
         self.canvas.clone()
     }
 
-    pub(super) fn told(&self) -> u64 {
-        self.told
+    pub(super) fn dispatched(&self) -> u64 {
+        self.dispatched
     }
 
     /// Whether hooks were told of everything up to that batch.
-    pub(in crate::replicated) fn is_told(&self, n: u64) -> bool {
+    pub(in crate::replicated) fn is_dispatched(&self, n: u64) -> bool {
         self.waiting.front().is_none_or(|first| first.n > n)
     }
 
@@ -189,7 +189,7 @@ impl Untold {
         let mut upto = self.waiting.front()?.n;
         let mut all = true;
         for happened in &self.waiting {
-            events += happened.what.told.len();
+            events += happened.what.events.len();
             bytes += happened.bytes;
             if !parts.is_empty() && (events > AT_ONCE || bytes > AT_ONCE_BYTES) {
                 all = false;
@@ -199,7 +199,7 @@ impl Untold {
             parts.push((happened.hooks, happened.what.clone()));
         }
         Some(Next {
-            from: self.told,
+            from: self.dispatched,
             // Batches that did nothing are told, too.
             upto: if all { upto.max(here) } else { upto },
             parts,
@@ -207,20 +207,20 @@ impl Untold {
     }
 }
 
-/// What the state heard of a batch; `None` if that is nothing.
-pub(in crate::replicated) fn heard(
+/// What the state collected of a batch; `None` if that is nothing.
+pub(in crate::replicated) fn collected(
     state: &mut CanvasState,
     n: u64,
     at_ms: i64,
     hooks: u64,
 ) -> Option<Happened> {
-    let (told, changed) = state.heard()?.collected();
-    if told.is_empty() && changed.is_none() {
+    let (events, changed) = state.take_collector()?.collected();
+    if events.is_empty() && changed.is_none() {
         return None;
     }
     let what = Happening {
         at_ms,
-        told,
+        events,
         changed: changed.map(|Changed { named, span }| (named, span)),
         gap: None,
     };
@@ -245,8 +245,8 @@ fn in_one(before: Option<&Happening>, after: &Happening) -> Happening {
             },
         });
     };
-    let told = before.into_iter().flat_map(|before| &before.told);
-    for told in told.chain(&after.told) {
+    let told = before.into_iter().flat_map(|before| &before.events);
+    for told in told.chain(&after.events) {
         miss(Missed {
             named: told.named.clone(),
             span: (told.seq, told.seq),
@@ -261,7 +261,7 @@ fn in_one(before: Option<&Happening>, after: &Happening) -> Happening {
     };
     Happening {
         at_ms: after.at_ms,
-        told: Vec::new(),
+        events: Vec::new(),
         changed,
         gap,
     }
@@ -278,7 +278,7 @@ mod tests {
             bytes: 1,
             what: Arc::new(Happening {
                 at_ms: 0,
-                told: Vec::new(),
+                events: Vec::new(),
                 changed: None,
                 gap: None,
             }),
@@ -287,23 +287,23 @@ mod tests {
 
     /// A canvas that counts as one with something to tell, and has nothing, is told for ever, and the process does nothing else.
     #[test]
-    fn where_nothing_waits_nothing_is_told() {
-        let telling = Telling::default();
-        let mut untold = Untold::new("board");
-        assert!(untold.since().is_none());
-        untold.add(happened(1), &telling);
-        untold.add(happened(2), &telling);
-        assert!(untold.since().is_some());
-        untold.recall((1, 2), Vec::new(), &telling);
+    fn where_nothing_waits_nothing_is_dispatched() {
+        let dispatcher = Dispatcher::default();
+        let mut outbox = Outbox::new("board");
+        assert!(outbox.since().is_none());
+        outbox.add(happened(1), &dispatcher);
+        outbox.add(happened(2), &dispatcher);
+        assert!(outbox.since().is_some());
+        outbox.recall((1, 2), Vec::new(), &dispatcher);
         assert!(
-            untold.since().is_none(),
+            outbox.since().is_none(),
             "what was read has nothing to tell"
         );
-        untold.add(happened(3), &telling);
-        untold.restart((3, 3), Vec::new(), &telling);
-        assert!(untold.since().is_none(), "it is told");
-        untold.add(happened(4), &telling);
-        untold.told_upto(4);
-        assert!(untold.since().is_none() && untold.next(4).is_none());
+        outbox.add(happened(3), &dispatcher);
+        outbox.restart((3, 3), Vec::new(), &dispatcher);
+        assert!(outbox.since().is_none(), "it is told");
+        outbox.add(happened(4), &dispatcher);
+        outbox.dispatched_upto(4);
+        assert!(outbox.since().is_none() && outbox.next(4).is_none());
     }
 }
