@@ -235,11 +235,13 @@ impl Process {
         kill_process(self.pid, signal).expect("the process is there");
     }
 
-    /// Waits until it has ended.
+    /// Waits until it has ended, and all that it logged was read.
     pub async fn ended(&mut self) -> ExitStatus {
-        soon("the process to end", self.child.wait())
-            .await
-            .expect("its status")
+        let status = soon("the process to end", self.child.wait()).await;
+        // Its sender belongs to whoever reads the log.
+        let read = async { while self.ready.changed().await.is_ok() {} };
+        soon("the end of its log", read).await;
+        status.expect("its status")
     }
 
     /// kill -9, and the end of it.

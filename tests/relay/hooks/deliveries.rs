@@ -172,6 +172,9 @@ async fn what_is_dead_is_sent_again_and_the_history_says_so(over: Over) {
     let mut ada = relay.join(0, "tell-1").await;
     say(&mut ada, &["one"]).await;
     next(&mut got).await;
+    // It comes again. With the options that follow it would not.
+    let rows = history(&relay, over.n(1), "tell", 1).await;
+    assert_eq!(rows[0]["outcome"], "retry", "{rows:?}");
     // Each process sets the queue's options when it begins to deliver: only then they may be others.
     let rows = crate::harness::soon("it is given up", async {
         loop {
