@@ -50,6 +50,15 @@ impl Over {
         Self { relay, server }
     }
 
+    /// Two processes, the first of which is instance 1, and on each a client of `board`.
+    async fn with_two_clients() -> (Self, Client, Client) {
+        let mut over = Self::start(1, &["--presence-grace", "60s"]).await;
+        over.relay.add(&[]).await;
+        let ada = over.relay.join(0, "board").await;
+        let ben = over.relay.join(1, "board").await;
+        (over, ada, ben)
+    }
+
     /// Waits until Redis's answer to a command is as wanted.
     async fn until_answer(&self, command: &[&str], wanted: impl Fn(&str) -> bool) -> String {
         eventually(&command.join(" "), || async {

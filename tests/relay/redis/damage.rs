@@ -182,10 +182,7 @@ async fn a_key_of_a_wrong_kind_keeps_no_process_from_coming_back() {
 /// What all say of the relay is overwritten at once, and all lose their connections: nobody is left to say what it was.
 #[tokio::test]
 async fn whoever_was_in_is_not_ended_by_what_was_overwritten() {
-    let mut over = Over::start(1, &["--presence-grace", "60s"]).await;
-    over.relay.add(&[]).await;
-    let mut ada = over.relay.join(0, "board").await;
-    let mut ben = over.relay.join(1, "board").await;
+    let (over, mut ada, mut ben) = Over::with_two_clients().await;
     let token = "0".repeat(32);
     let [one, two] = ["scumble:instance:1", "scumble:instance:2"];
     let everywhere = ["scumble:relay", one, two];
@@ -201,9 +198,7 @@ async fn whoever_was_in_is_not_ended_by_what_was_overwritten() {
         ada.op(create(&format!("ada-{field}"), "x")).await;
         ben.op(create(&format!("ben-{field}"), "x")).await;
         for client in [&mut ada, &mut ben] {
-            while !client.pending.is_empty() {
-                client.settle().await.expect("a connection");
-            }
+            client.settle().await.expect("a connection");
         }
     }
     let late = over.relay.join(0, "board").await;
@@ -240,14 +235,10 @@ async fn another_canvas_that_is_copied_over_one_is_replaced_by_what_was_there() 
             _ => {}
         }
         ada.op(create("new", "x")).await;
-        while !ada.pending.is_empty() {
-            ada.settle().await.expect("a connection");
-        }
+        ada.settle().await.expect("a connection");
         if let Some(mut late) = late {
             late.op(create("late", "x")).await;
-            while !late.pending.is_empty() {
-                late.settle().await.expect("a connection");
-            }
+            late.settle().await.expect("a connection");
             ada.reach(late.seq).await;
         }
         let all = ada.model.objects.clone();

@@ -63,18 +63,13 @@ const SHARED: &[&[&str]] = &[
 /// An object is made, whatever it takes: who is refused sends it again.
 async fn make(client: &mut Client, id: &str) {
     client.op(create(id, "x")).await;
-    while !client.pending.is_empty() {
-        client.settle().await.expect("a connection");
-    }
+    client.settle().await.expect("a connection");
 }
 
 /// They are made anew within a second or so; nobody needs to start anything again, and nothing acked is lost.
 #[tokio::test]
 async fn a_shared_key_that_is_overwritten_is_made_anew() {
-    let mut over = Over::start(1, &["--presence-grace", "60s"]).await;
-    over.relay.add(&[]).await;
-    let mut ada = over.relay.join(0, "board").await;
-    let mut ben = over.relay.join(1, "board").await;
+    let (mut over, mut ada, mut ben) = Over::with_two_clients().await;
     let mut other = over.relay.join(1, "other").await;
     let mut made = 0;
     for action in SHARED {
@@ -287,38 +282,66 @@ fn all_that_can_be_done(server: &RedisServer) -> Vec<(String, Vec<String>)> {
     all
 }
 
+/// Does one of these things.
+fn overwrite(server: &RedisServer, (key, words): &(String, Vec<String>)) {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    server.ask(&[&["EVAL", CALL, "1", key], &words[..]].concat());
+}
+
+/// Two processes with hooks, and on each a client that writes.
+struct Writers {
+    over: Over,
+    ada: Client,
+    ben: Client,
+    made: usize,
+}
+
+impl Writers {
+    async fn start() -> Self {
+        let (over, mut ada, ben) = Over::with_two_clients().await;
+        hooks(&over.relay, into_queue(&["object.*"])).await;
+        let made = 10;
+        for n in 0..made {
+            make(&mut ada, &format!("{n}")).await;
+        }
+        Self {
+            over,
+            ada,
+            ben,
+            made,
+        }
+    }
+
+    /// Both go on, and who comes has all that was acked. `what` was done before.
+    async fn go_on(&mut self, within: Duration, what: &str) {
+        let both = async {
+            make(&mut self.ada, &format!("ada-{}", self.made)).await;
+            make(&mut self.ben, &format!("ben-{}", self.made)).await;
+            self.made += 2;
+            self.over.relay.join(self.made % 2, "board").await
+        };
+        let late = time::timeout(within, both).await;
+        let late = late.unwrap_or_else(|_| panic!("{what}: nobody goes on"));
+        assert_eq!(late.model.objects.len(), self.made, "{what}");
+    }
+}
+
 /// Each key, and each thing in it, in turn: overwritten with what it is not, with what it might be, removed.
 #[tokio::test]
 async fn whatever_is_overwritten_nothing_acked_is_lost() {
-    let mut over = Over::start(1, &["--presence-grace", "60s"]).await;
-    over.relay.add(&[]).await;
-    hooks(&over.relay, into_queue(&["object.*"])).await;
-    let mut ada = over.relay.join(0, "board").await;
-    let mut ben = over.relay.join(1, "board").await;
-    for n in 0..10 {
-        make(&mut ada, &format!("{n}")).await;
-    }
-    let mut made = 10;
-    let all = all_that_can_be_done(&over.server);
+    let mut writers = Writers::start().await;
+    let all = all_that_can_be_done(&writers.over.server);
     let ways = [false, true]
         .into_iter()
         .flat_map(|breaks| all.iter().map(move |it| (breaks, it)));
-    for (breaks, (key, words)) in ways {
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        over.server
-            .ask(&[&["EVAL", CALL, "1", key], &words[..]].concat());
+    for (breaks, one) in ways {
+        let server = &writers.over.server;
+        overwrite(server, one);
         if breaks {
-            over.server.ask(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+            server.ask(&["CLIENT", "KILL", "TYPE", "pubsub"]);
         }
-        let both = async {
-            make(&mut ada, &format!("ada-{made}")).await;
-            make(&mut ben, &format!("ben-{made}")).await;
-            made += 2;
-            over.relay.join(made % 2, "board").await
-        };
-        let late = time::timeout(Duration::from_secs(30), both).await;
-        let late = late.unwrap_or_else(|_| panic!("{key}: {words:?}: nobody goes on"));
-        assert_eq!(late.model.objects.len(), made, "{key}: {words:?}");
+        let what = format!("{one:?}");
+        writers.go_on(Duration::from_secs(30), &what).await;
     }
 }
 
@@ -333,41 +356,25 @@ fn looks_emptied(two: [&(String, Vec<String>); 2]) -> bool {
 #[tokio::test]
 async fn whatever_two_things_are_overwritten_nothing_acked_is_lost() {
     let mut random = Random::or_seeded(1);
-    let mut over = Over::start(1, &["--presence-grace", "60s"]).await;
-    over.relay.add(&[]).await;
-    hooks(&over.relay, into_queue(&["object.*"])).await;
-    let mut ada = over.relay.join(0, "board").await;
-    let mut ben = over.relay.join(1, "board").await;
-    for n in 0..10 {
-        make(&mut ada, &format!("{n}")).await;
-    }
-    let mut made = 10;
+    let mut writers = Writers::start().await;
     for pair in 0..PAIRS {
-        let all = all_that_can_be_done(&over.server);
+        let server = &writers.over.server;
+        let all = all_that_can_be_done(server);
         let mut one = || &all[usize::try_from(random.below(all.len() as u64)).expect("small")];
         let two = [one(), one()];
         if looks_emptied(two) {
             continue;
         }
         let pause = random.below(3) * 150;
-        for (key, words) in two {
-            let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            over.server
-                .ask(&[&["EVAL", CALL, "1", key], &words[..]].concat());
+        for one in two {
+            overwrite(server, one);
             time::sleep(Duration::from_millis(pause)).await;
         }
         if random.below(2) == 1 {
-            over.server.ask(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+            server.ask(&["CLIENT", "KILL", "TYPE", "pubsub"]);
         }
-        let both = async {
-            make(&mut ada, &format!("ada-{made}")).await;
-            make(&mut ben, &format!("ben-{made}")).await;
-            made += 2;
-            over.relay.join(made % 2, "board").await
-        };
-        let late = time::timeout(Duration::from_secs(60), both).await;
-        let late = late.unwrap_or_else(|_| panic!("{pair}: {two:?}, {pause} ms: nobody goes on"));
-        assert_eq!(late.model.objects.len(), made, "{pair}: {two:?}");
+        let what = format!("{pair}: {two:?}, {pause} ms");
+        writers.go_on(Duration::from_secs(60), &what).await;
     }
 }
 
@@ -399,10 +406,8 @@ async fn whatever_of_the_queues_is_overwritten_they_go_on() {
     let ways = of_jobs
         .enumerate()
         .flat_map(|(at, it)| [(2 * at, it), (2 * at + 1, it)]);
-    for (at, (key, words)) in ways {
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        over.server
-            .ask(&[&["EVAL", CALL, "1", key], &words[..]].concat());
+    for (at, one) in ways {
+        overwrite(&over.server, one);
         if at % 2 == 1 {
             over.server.ask(&["CLIENT", "KILL", "TYPE", "pubsub"]);
         }
@@ -426,7 +431,7 @@ async fn whatever_of_the_queues_is_overwritten_they_go_on() {
             }
             assert!(
                 began.elapsed() < Duration::from_secs(30),
-                "{key}: {words:?}: {told:?}"
+                "{one:?}: {told:?}"
             );
         }
     }

@@ -57,10 +57,7 @@ fn ask(server: &RedisServer, commands: &str) {
 /// Whatever it is: both go on, and nothing acked is lost.
 #[tokio::test]
 async fn whatever_an_operator_does_nothing_acked_is_lost() {
-    let mut over = Over::start(1, &["--presence-grace", "60s"]).await;
-    over.relay.add(&[]).await;
-    let mut ada = over.relay.join(0, "board").await;
-    let mut ben = over.relay.join(1, "board").await;
+    let (over, mut ada, mut ben) = Over::with_two_clients().await;
     let mut made = 0;
     for &(step, undo, pause) in STEPS {
         let both = async {
@@ -73,9 +70,7 @@ async fn whatever_an_operator_does_nothing_acked_is_lost() {
             }
             ask(&over.server, undo);
             for client in [&mut ada, &mut ben] {
-                while !client.pending.is_empty() {
-                    client.settle().await.expect("a connection");
-                }
+                client.settle().await.expect("a connection");
             }
             over.relay.join(made % 2, "board").await
         };
