@@ -212,7 +212,7 @@ fn dispatch_gap<S: Store>(w: &mut Work<'_, S>, hook: &Hook, gap: &HookGap) -> Re
 }
 
 /// The event as it is pushed.
-fn item(span: &Span, hook: &Hook, canvas: &str, epoch: &str, now_ms: i64) -> PushItem {
+pub(crate) fn item(span: &Span, hook: &Hook, canvas: &str, epoch: &str, now_ms: i64) -> PushItem {
     PushItem {
         queue: hook.queue(),
         partition: canvas.to_owned(),

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::aside;
-use super::enqueue::{dispatch_gap, has_room, item};
+use super::enqueue::{dispatch_gap, has_room};
 use crate::backplane::CanvasKey;
 use crate::hooks::hook_event::Span;
 use crate::hooks::{Hook, Stored};
+use crate::jobs::dispatch::item;
 use crate::jobs::op::Pushed;
 use crate::sqlite::jobs::Pusher;
 

@@ -9,6 +9,7 @@ use super::stage::Stage;
 use crate::backplane::CanvasKey;
 use crate::hooks::Hook;
 use crate::hooks::hook_event::{HookEvent, Message, Named, Packer, Span};
+use crate::jobs::dispatch::item;
 use crate::jobs::op::{PushItem, Pushed};
 use crate::sqlite::jobs::Pusher;
 use crate::time::millis;
@@ -217,15 +218,4 @@ pub(super) fn dispatch_gap(
     Ok(pushed(
         push.push(&item(&span, hook, canvas, epoch, now_ms))?,
     ))
-}
-
-/// The event as it is pushed.
-pub(super) fn item(span: &Span, hook: &Hook, canvas: &str, epoch: &str, now_ms: i64) -> PushItem {
-    PushItem {
-        queue: hook.queue(),
-        partition: canvas.to_owned(),
-        name: span.id.clone(),
-        payload: span.text(canvas, epoch, now_ms),
-        ..PushItem::default()
-    }
 }
